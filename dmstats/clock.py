@@ -1,0 +1,86 @@
+"""Time, as an object that tests can replace."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
+
+class Clock(Protocol):
+    """The two times a program needs: what the wall says, and what has passed."""
+
+    def now_ms(self) -> int:
+        """Wall-clock time, in whole milliseconds since the Unix epoch (UTC)."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never steps back."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class ManualClock:
+    """A clock that moves only when told to; for tests and simulations."""
+
+    def __init__(self, now_ms: int = 0) -> None:
+        self._now_ms = now_ms
+        self._monotonic = 0.0
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass on both clocks."""
+        self._now_ms += round(seconds * 1000)
+        self._monotonic += seconds
+
+    def step(self, seconds: float) -> None:
+        """Step the wall clock alone, as NTP or an operator does."""
+        self._now_ms += round(seconds * 1000)
+
+
+def to_datetime(ms: int) -> datetime:
+    """Milliseconds since the epoch as an aware UTC ``datetime``."""
+    seconds, milliseconds = divmod(ms, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
+
+
+def to_ms(moment: datetime) -> int:
+    """A ``datetime`` (a naive one is taken as UTC, as MongoDB returns it) in milliseconds."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def rfc3339(ms: int) -> str:
+    """Milliseconds since the epoch in RFC 3339 form, UTC, to the millisecond."""
+    return to_datetime(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def hour_start(ms: int) -> int:
+    """The start of the UTC hour that holds ``ms``, in milliseconds."""
+    return ms - ms % HOUR_MS
+
+
+def day_start(ms: int) -> int:
+    """The start of the UTC day that holds ``ms``, in milliseconds."""
+    return ms - ms % DAY_MS
+
+
+def month_of(ms: int) -> str:
+    """The UTC month that holds ``ms``, as ``YYYY-MM``."""
+    return to_datetime(ms).strftime("%Y-%m")

@@ -1,0 +1,1 @@
+"""Counting: from a webhook body to one committed transaction."""

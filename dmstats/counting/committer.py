@@ -1,0 +1,191 @@
+"""Group commit: everything that many requests brought in, in one transaction.
+
+While one batch is written, arrivals gather for the next and its look-up already runs. So a lone
+request waits for nothing, and under load batches grow as large as the database needs them to be.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import gevent
+from gevent.event import AsyncResult, Event
+from gevent.lock import BoundedSemaphore
+from gevent.queue import SimpleQueue
+
+from dmstats.clock import Clock
+from dmstats.counting.batch import Batch, Counted, Submission
+from dmstats.counting.pace import Pace
+from dmstats.counting.writer import BatchWriter
+from dmstats.errors import DmstatsError, Unavailable
+from dmstats.records import LedgerRow
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 1.8
+"""How long a request waits for its commit: the sender gives up at 5 s and must hear 503 before."""
+MAX_QUEUED = 20_000
+MAX_BATCH = 2_000
+"""Events in the queue of one worker, and in one transaction."""
+
+
+class Metrics(Protocol):
+    """What the committer reports."""
+
+    def batch_committed(self, events: int, seconds: float) -> None: ...
+    def events_counted(self, kinds: Mapping[str, int], duplicates: int, rejected: int) -> None: ...
+    def batch_failed(self, events: int) -> None: ...
+    def events_queued(self, events: int) -> None: ...
+    def events_refused(self, events: int) -> None: ...
+
+
+class _Waiting(Submission):
+    """A submission and the place where its request waits for the outcome."""
+
+    __slots__ = ("result",)
+
+    def __init__(self, rows: Sequence[LedgerRow], *, rejected: int, deadline: float) -> None:
+        super().__init__(rows, rejected=rejected, deadline=deadline)
+        self.result: AsyncResult[Counted] = AsyncResult()
+
+
+class Committer:
+    """Takes events from any number of greenlets and answers each once its events are durable."""
+
+    def __init__(
+        self,
+        writer: BatchWriter,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        max_queued: int = MAX_QUEUED,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._metrics = metrics
+        self._patience = patience
+        self._max_queued = max_queued
+        self._pace = Pace(max_batch, seconds=patience)
+        self._queue: deque[_Waiting] = deque()
+        self._queued = 0
+        self._arrived = Event()
+        self._looked_up: SimpleQueue[Batch[_Waiting] | None] = SimpleQueue()
+        # Held from taking a batch until its write begins: no look-up is two batches ahead.
+        self._ahead = BoundedSemaphore(1)
+        self._greenlets: list[gevent.Greenlet] = []
+        self._closing = False
+
+    def submit(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted:
+        """Count ``rows`` and wait until that is durable.
+
+        Raises :class:`~dmstats.errors.Unavailable` when it is not known to be within the
+        patience; the ledger makes it safe to send the same rows again.
+        """
+        if not rows and not rejected:
+            return Counted()
+        if self._closing:
+            raise Unavailable("The worker is shutting down")
+        if self._queued + len(rows) > self._max_queued:
+            self._metrics.events_refused(len(rows))
+            raise Unavailable("Too many events are waiting to be counted")
+        self.start()
+        deadline = self._clock.monotonic() + self._patience
+        waiting = _Waiting(rows, rejected=rejected, deadline=deadline)
+        self._queue.append(waiting)
+        self._queued += len(rows)
+        self._arrived.set()
+        try:
+            outcome: Counted = waiting.result.get(timeout=self._patience)
+        except gevent.Timeout:
+            raise Unavailable("The database did not confirm in time") from None
+        return outcome
+
+    def start(self) -> None:
+        """Start the two greenlets; does nothing when they run."""
+        if not self._greenlets:
+            self._greenlets = [gevent.spawn(self._look_ahead), gevent.spawn(self._write)]
+
+    def stop(self, *, seconds: float) -> None:
+        """Take nothing more, write what is queued, and end within ``seconds``."""
+        self._closing = True
+        self._arrived.set()
+        gevent.joinall(self._greenlets, timeout=seconds)
+        gevent.killall(self._greenlets)
+        self._greenlets = []
+
+    def _look_ahead(self) -> None:
+        while True:
+            self._ahead.acquire()
+            self._arrived.wait()
+            if batch := self._take():
+                try:
+                    self._writer.look_up(batch)
+                except Exception:
+                    # The write looks up again; a defect must not cost the worker this greenlet.
+                    log.exception("look_up_defect")
+                self._looked_up.put(batch)
+            else:
+                self._ahead.release()
+                if self._closing:
+                    self._looked_up.put(None)
+                    return
+
+    def _take(self) -> Batch[_Waiting] | None:
+        """Everything that waits, up to one batch; requests that gave up are left out."""
+        now = self._clock.monotonic()
+        taken: list[_Waiting] = []
+        events = 0
+        limit = self._pace.limit
+        while self._queue and (not taken or events + len(self._queue[0].rows) <= limit):
+            waiting = self._queue.popleft()
+            self._queued -= len(waiting.rows)
+            if waiting.deadline > now:
+                taken.append(waiting)
+                events += len(waiting.rows)
+        if not (self._queue or self._closing):
+            self._arrived.clear()
+        self._metrics.events_queued(self._queued)
+        return Batch(taken, started=now) if taken else None
+
+    def _write(self) -> None:
+        while (batch := self._looked_up.get()) is not None:
+            self._ahead.release()
+            try:
+                self._write_one(batch)
+            except Exception as error:
+                # A defect may cost one batch its acknowledgement, never the worker its committer.
+                log.exception("batch_defect")
+                self._give_up(batch, Unavailable(type(error).__name__))
+
+    def _write_one(self, batch: Batch[_Waiting]) -> None:
+        events, started = len(batch.pending), self._clock.monotonic()
+        try:
+            self._writer.write(batch)
+        except DmstatsError as error:
+            if batch.deadline - started > self._patience / 2:  # else it never had a chance
+                self._pace.out_of_time(events)
+            self._give_up(batch, error)
+        else:
+            self._pace.written(events, self._clock.monotonic() - started)
+            self._answer(batch)
+
+    def _answer(self, batch: Batch[_Waiting]) -> None:
+        for waiting, outcome in zip(batch.submissions, batch.outcomes(), strict=True):
+            waiting.result.set(outcome)
+        seconds = self._clock.monotonic() - batch.started
+        self._metrics.batch_committed(len(batch.counted), seconds)
+        kinds = Counter(row.kind for row in batch.counted.values())
+        refused = batch.rejected + len(batch.refused)
+        self._metrics.events_counted(kinds, batch.duplicates, refused)
+
+    def _give_up(self, batch: Batch[_Waiting], error: DmstatsError) -> None:
+        log.warning("batch_failed", extra={"events": len(batch.pending), "reason": str(error)})
+        self._metrics.batch_failed(len(batch.pending))
+        for waiting in batch.submissions:
+            if not waiting.result.ready():
+                waiting.result.set_exception(Unavailable(str(error)))

@@ -1,0 +1,68 @@
+"""Which committers of this host are alive: a locked file each, that death unlocks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+SUFFIX = ".session"
+
+
+def folder_for(database: str) -> Path:
+    """The folder shared by all committers of this host and user that write to ``database``."""
+    digest = hashlib.sha256(database.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"dmstats-{os.getuid()}-{digest}"
+
+
+class Presence:
+    """Announces this process' session to its neighbours, and finds those of the dead.
+
+    The kernel gives a lock back when its holder dies, however it dies: no heartbeat, no time-out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._own: IO[bytes] | None = None
+
+    def announce(self, session_id: bytes) -> None:
+        """Say which session is ours, for as long as this process lives."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        path = self._folder / f"{os.getpid()}-{session_id.hex()}{SUFFIX}"
+        draft = path.with_suffix(".new")
+        # Kept open beyond this call on purpose: the lock lives as long as the file is open.
+        self._own = draft.open("wb")
+        self._own.write(session_id)
+        self._own.flush()
+        fcntl.flock(self._own, fcntl.LOCK_EX)
+        draft.rename(path)
+
+    def withdraw(self) -> None:
+        """Leave nothing behind, at an orderly end."""
+        if self._own is not None:
+            Path(self._own.name).with_suffix(SUFFIX).unlink(missing_ok=True)
+            self._own.close()
+            self._own = None
+
+    @contextlib.contextmanager
+    def _locked(self, path: Path) -> Iterator[bytes | None]:
+        """The session id in ``path`` if nobody holds its lock; ours while the context lasts."""
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield file.read()
+        except (BlockingIOError, FileNotFoundError):
+            yield None
+
+    def dead(self) -> Iterator[bytes]:
+        """The sessions of dead neighbours; each is forgotten once the caller asks for the next."""
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            with self._locked(path) as session_id:
+                if session_id is not None:
+                    yield session_id
+                    path.unlink(missing_ok=True)

@@ -1,0 +1,158 @@
+"""Getting one batch written: look-up, attempts with back-off, and isolation of a poison event."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import gevent
+
+from dmstats.clock import Clock
+from dmstats.counting.batch import Batch, S
+from dmstats.counting.deltas import merge
+from dmstats.counting.portions import portions
+from dmstats.errors import Conflict, DmstatsError, PoisonError, Unavailable
+from dmstats.records import Deltas, LedgerRow
+
+log = logging.getLogger(__name__)
+
+BACK_OFF_SECONDS = 0.002
+MAX_BACK_OFF_SECONDS = 0.1
+LEAST_SECONDS = 0.05
+"""Less time than this is not worth a round trip."""
+
+
+def back_off(attempt: int) -> float:
+    """Seconds to wait after the ``attempt``-th conflict: doubling, capped, half of it at random."""
+    ceiling = min(MAX_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** min(attempt, 16))
+    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
+
+
+class Store(Protocol):
+    """What counting needs of the database; see :class:`dmstats.store.batches.Batches`."""
+
+    @property
+    def transactional(self) -> bool: ...
+    def known(self, rows: Sequence[LedgerRow], *, seconds: float) -> set[bytes]: ...
+    def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None: ...
+    def reject(self, row: LedgerRow, *, seconds: float) -> None: ...
+    def write_unordered(
+        self,
+        rows: Sequence[LedgerRow],
+        merge: Callable[[Sequence[LedgerRow]], Deltas],
+        *,
+        seconds: float,
+    ) -> set[bytes]: ...
+
+
+class BatchWriter:
+    """Writes batches, one at a time.
+
+    ``on_conflict`` is called after each attempt that met another transaction, with the number of
+    those since the last batch that was written; ``turn`` is entered
+    for each attempt, and keeps neighbours from meeting (see :class:`dmstats.counting.turns.Turns`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        on_conflict: Callable[[int], None],
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_conflict = on_conflict
+        self._turn = turn
+        self._conflicts = 0
+        self._just_counted: set[bytes] = set()
+
+    def look_up(self, batch: Batch[S]) -> None:
+        """Ask ahead which events are known already; a failure is left to :meth:`write`."""
+        try:
+            batch.known = self._store.known([*batch.pending.values()], seconds=self._left(batch))
+        except DmstatsError:
+            batch.known = None
+
+    def write(self, batch: Batch[S]) -> None:
+        """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails.
+
+        A look-up made ahead may have missed what the batch before it was about to write, and
+        only that, because look-ups are never more than one batch ahead.
+        """
+        if batch.known is not None:
+            batch.known |= self._just_counted
+        self._just_counted = set()
+        for attempt in itertools.count(1):
+            try:
+                with self._turn():
+                    self._attempt(batch)
+                self._conflicts = 0
+                break
+            except Conflict as conflict:
+                batch.known = None
+                self._conflicts += 1
+                self._on_conflict(self._conflicts)
+                pause = back_off(attempt)
+                if self._clock.monotonic() + pause >= batch.deadline:
+                    raise Unavailable("The database is contended") from conflict
+                gevent.sleep(pause)
+        self._just_counted = set(batch.counted)
+        self._just_counted.update(
+            row.elsewhere[1] for row in batch.counted.values() if row.elsewhere
+        )
+
+    def _attempt(self, batch: Batch[S]) -> None:
+        if batch.known is None:
+            batch.known = self._store.known([*batch.pending.values()], seconds=self._left(batch))
+        batch.drop_known(batch.known)
+        write = self._write if self._store.transactional else self._write_unordered
+        for rows in portions(list(batch.pending.values())):
+            write(batch, rows)
+
+    def _write_unordered(self, batch: Batch[S], rows: Sequence[LedgerRow]) -> None:
+        duplicates, rejected = batch.untold()
+
+        def merged(new: Sequence[LedgerRow]) -> Deltas:
+            repeated = duplicates + len(rows) - len(new)
+            return merge(new, duplicates=repeated, rejected=rejected)
+
+        new = self._store.write_unordered(rows, merged, seconds=self._left(batch))
+        batch.drop_known({row.row_id for row in rows} - new)
+        batch.mark_counted([row for row in rows if row.row_id in new])
+        batch.mark_told()
+
+    def _write(self, batch: Batch[S], rows: Sequence[LedgerRow]) -> None:
+        """Write ``rows``; where the database refuses the data, halve until the culprit is alone."""
+        duplicates, rejected = batch.untold()
+        deltas = merge(rows, duplicates=duplicates, rejected=rejected)
+        if not rows and not deltas.totals:
+            return
+        try:
+            self._store.write(rows, deltas, seconds=self._left(batch))
+        except PoisonError as error:
+            if len(rows) > 1:
+                middle = len(rows) // 2
+                self._write(batch, rows[:middle])
+                self._write(batch, rows[middle:])
+                return
+            log.warning(
+                "event_rejected",
+                extra={"kind": rows[0].kind, "account": rows[0].account, "reason": str(error)},
+            )
+            self._store.reject(rows[0], seconds=self._left(batch))
+            batch.mark_refused(rows[0])
+            self._write(batch, [])  # what else is to be told
+        else:
+            batch.mark_counted(rows)
+            batch.mark_told()
+
+    def _left(self, batch: Batch[S]) -> float:
+        left = batch.deadline - self._clock.monotonic()
+        if left < LEAST_SECONDS:
+            raise Unavailable("The database did not confirm in time")
+        return left

@@ -1,0 +1,73 @@
+"""From a setting's text to its value; a ``ValueError`` says what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+DEFAULT_SECRETS = frozenset(
+    {"changeme", "change-me", "change_me", "secret", "password", "default", "example", "insecure"}
+)
+MIN_SECRET_LENGTH = 8
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def host_name(value: str) -> str:
+    """A host name or an IP address, without a port."""
+    if any(c.isspace() or c in "/[]" for c in value):
+        raise ValueError("a host name or an IP address")
+    return value
+
+
+def one_secret(value: str) -> str:
+    """A secret that is neither short nor a well-known default."""
+    if len(value) < MIN_SECRET_LENGTH or value.lower() in DEFAULT_SECRETS:
+        raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and no well-known default")
+    return value
+
+
+def several_secrets(value: str) -> tuple[str, ...]:
+    """One secret or several, separated by commas."""
+    secrets = tuple(one_secret(part.strip()) for part in value.split(",") if part.strip())
+    if not secrets:
+        raise ValueError("one secret or several, separated by commas")
+    return secrets
+
+
+def address(*schemes: str) -> Callable[[str], str]:
+    """An address of one of ``schemes``."""
+
+    def parse(value: str) -> str:
+        if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(
+                "an address that starts with " + " or ".join(f"{s}://" for s in schemes)
+            )
+        return value
+
+    return parse
+
+
+def whole(least: int, most: int, unit: str = "") -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def parse(value: str) -> int:
+        number = int(value) if value.isascii() and value.isdecimal() else -1
+        if not least <= number <= most:
+            raise ValueError(f"a whole number from {least} to {most}{unit and ' ' + unit}")
+        return number
+
+    return parse
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("one of " + ", ".join(allowed))
+        return value
+
+    return parse

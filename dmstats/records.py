@@ -1,0 +1,74 @@
+"""What counting hands to the store: ledger rows and counter deltas, data without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+SENT = "sent"
+RECEIVED = "received"
+DIRECT_MESSAGES = frozenset({SENT, RECEIVED})
+OTHER_KINDS = ("unsent", "reaction", "seen", "postback", "referral", "edit", "unknown")
+KINDS = (SENT, RECEIVED, *OTHER_KINDS)
+
+OTHER_PARTITION = "other"
+"""Holds the late events: their own day's partition may be gone, or not be believed."""
+
+
+class LedgerRow(msgspec.Struct, frozen=True, gc=False):
+    """One event as the ledger keeps it: no text and no person's id.
+
+    ``row_id`` is 20 bytes: the event's hour since the epoch (4, big-endian; zero in the partition
+    ``other``) and a 16-byte digest of what makes the event itself. ``partition`` is the event's
+    UTC day, ``YYYYMMDD``, or ``other`` for a ``late`` one. ``time_ms`` is the time it is counted
+    by: its own, or its arrival where its own cannot be believed. ``name`` is an unknown event's
+    name, else empty. ``elsewhere`` is the partition and id that an earlier or later delivery of
+    the same event may have been given, when its time was judged by another clock.
+    """
+
+    row_id: bytes
+    partition: str
+    account: str
+    kind: str
+    time_ms: int
+    arrived_ms: int
+    late: bool = False
+    name: str = ""
+    elsewhere: tuple[str, bytes] | None = None
+
+
+class AccountDelta(msgspec.Struct, gc=False):
+    """What one transaction adds to one account; times in ms since the epoch, 0 for none.
+
+    ``month`` is the newest month of the delta's events and ``month_sent`` how many of ``sent``
+    belong to it.
+    """
+
+    sent: int = 0
+    received: int = 0
+    month: str = ""
+    month_sent: int = 0
+    last_sent_ms: int = 0
+    last_received_ms: int = 0
+
+
+class Deltas(msgspec.Struct):
+    """What one transaction adds, merged: one write per account, hour and day, one for the rest.
+
+    ``hours`` and ``days`` map the start of the hour or day (ms since the epoch) to the increments
+    of its fields; ``totals`` holds the increments of the global document, dotted where nested.
+    """
+
+    accounts: Mapping[str, AccountDelta]
+    hours: Mapping[int, Mapping[str, int]]
+    days: Mapping[int, Mapping[str, int]]
+    totals: Mapping[str, int]
+    last_event_ms: int = 0
+
+
+class Batch(msgspec.Struct):
+    """One transaction's whole content."""
+
+    rows: Sequence[LedgerRow]
+    deltas: Deltas

@@ -1,0 +1,1 @@
+"""Store: everything that speaks to MongoDB, and the only part that imports pymongo."""

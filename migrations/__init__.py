@@ -1,0 +1,38 @@
+"""Numbered, idempotent changes of the database; forward only, safe beside live traffic."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from datetime import UTC, datetime
+
+from dmstats.config import Settings
+from dmstats.store.client import Mongo, translated
+
+RECORD = "schema_migrations"
+NUMBERED = re.compile(r"m\d{4}_\w+")
+
+
+def names() -> list[str]:
+    """All migrations, in the order of their numbers."""
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name.removeprefix("m") for name in found if NUMBERED.fullmatch(name))
+
+
+def apply(mongo: Mongo, settings: Settings) -> list[str]:
+    """Apply what is not recorded yet, record it, and return the names of what was applied.
+
+    Two runs at the same time do the same harmless work twice; one that was interrupted is made
+    again from its start.
+    """
+    applied = []
+    with translated():
+        done = {record["_id"] for record in mongo.db[RECORD].find({}, {"_id": True})}
+        for name in names():
+            if name not in done:
+                importlib.import_module(f"migrations.m{name}").apply(mongo.db, settings)
+                record = {"$setOnInsert": {"appliedAt": datetime.now(UTC)}}
+                mongo.db[RECORD].update_one({"_id": name}, record, upsert=True)
+                applied.append(name)
+    return applied
