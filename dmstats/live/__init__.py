@@ -1,0 +1,1 @@
+"""Live: one subscription per worker, fanned out to its open streams."""

@@ -1,0 +1,79 @@
+"""The open streams of one worker: how many there may be, and which of them must go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dmstats.clock import Clock
+from dmstats.errors import DmstatsError, Unavailable
+from dmstats.live.events import Event
+from dmstats.live.metrics import LiveMetrics
+from dmstats.live.subscriber import Subscriber
+
+FULL_RETRY_SECONDS = 30.0
+
+
+class Audience:
+    """All subscribers; ``max_streams`` is the cap that keeps room for the webhooks."""
+
+    def __init__(self, clock: Clock, metrics: LiveMetrics, max_streams: int) -> None:
+        self._monotonic = clock.monotonic
+        self._metrics = metrics
+        self._max_streams = max_streams
+        self._subscribers: set[Subscriber] = set()
+
+    def __len__(self) -> int:
+        return len(self._subscribers)
+
+    def admit(self, who: str, allowed: Callable[[], bool]) -> Subscriber:
+        """A new subscriber; raises :class:`Unavailable` over the cap."""
+        if len(self._subscribers) >= self._max_streams:
+            self._metrics.stream_refused()
+            raise Unavailable(
+                "This worker has all the streams it takes.", retry_after=FULL_RETRY_SECONDS
+            )
+        subscriber = Subscriber(self._monotonic, who, allowed)
+        self._subscribers.add(subscriber)
+        self._metrics.viewers_changed(len(self._subscribers))
+        return subscriber
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """Take out a stream that has ended; more than once does no harm."""
+        self._subscribers.discard(subscriber)
+        self._metrics.viewers_changed(len(self._subscribers))
+
+    def send(self, event: Event) -> None:
+        """Leave ``event`` for everybody."""
+        for subscriber in tuple(self._subscribers):
+            subscriber.offer(event)
+
+    def close(self) -> None:
+        """End every stream cleanly."""
+        for subscriber in tuple(self._subscribers):
+            subscriber.close()
+
+    def drop_blocked(self, seconds: float) -> None:
+        """Break off the streams whose last write has been going on for longer than that."""
+        latest = self._monotonic() - seconds
+        for subscriber in tuple(self._subscribers):
+            if subscriber.writing_since is not None and subscriber.writing_since < latest:
+                self.forget(subscriber)
+                subscriber.drop()
+                self._metrics.stream_dropped()
+
+    def shut_out(self) -> None:
+        """End the streams of who is not allowed any more; each is asked about once."""
+        verdicts: dict[str, bool] = {}
+        for subscriber in tuple(self._subscribers):
+            if subscriber.who not in verdicts:
+                verdicts[subscriber.who] = _may_go_on(subscriber)
+            if not verdicts[subscriber.who]:
+                subscriber.close()
+
+
+def _may_go_on(subscriber: Subscriber) -> bool:
+    try:
+        return subscriber.allowed()
+    except DmstatsError:
+        # Nobody can say now; an outage is no reason to shut everybody out.
+        return True

@@ -1,0 +1,113 @@
+"""How published snapshots reach this worker: Redis Pub/Sub, or a Redis stream with catch-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, cast
+
+import redis
+
+CHANNEL = "admin:stats:updated"
+WAIT_SECONDS = 1.0
+PING_SECONDS = 2.0
+SILENCE_SECONDS = 5.0
+CATCH_UP = 100
+
+Message = bytes | str
+
+
+class Monotonic(Protocol):
+    """The part of the clock that is needed here."""
+
+    def monotonic(self) -> float: ...
+
+
+class Feed(Protocol):
+    """One way in. Iterating connects and then goes on until the connection fails."""
+
+    def listen(self) -> Iterator[Message | None]:
+        """Yield None when (again) connected, and every message after that.
+
+        At each None something may have been missed. Raises ``redis.RedisError`` when the
+        connection is lost, at most a few seconds after the server fell silent.
+        """
+
+
+class PubSubFeed:
+    """Redis Pub/Sub: nothing is kept for who is not there."""
+
+    def __init__(self, client: redis.Redis, clock: Monotonic) -> None:
+        self._redis = client
+        self._clock = clock
+
+    def listen(self) -> Iterator[Message | None]:
+        pubsub = cast("Any", self._redis).pubsub()
+        try:
+            pubsub.subscribe(CHANNEL)
+            heard = pinged = self._clock.monotonic()
+            while True:
+                message = pubsub.get_message(timeout=WAIT_SECONDS)
+                now = self._clock.monotonic()
+                if message:
+                    heard = now
+                    if message["type"] == "subscribe":
+                        # The client library subscribes anew by itself, and says so only here.
+                        yield None
+                    elif message["type"] == "message":
+                        yield message["data"]
+                elif now - heard > SILENCE_SECONDS:
+                    raise redis.TimeoutError("no answer to PING")
+                if now - pinged > PING_SECONDS:
+                    pinged = now
+                    pubsub.ping()
+        finally:
+            pubsub.close()
+
+
+class StreamFeed:
+    """A Redis stream: whoever was away reads on from the last entry it has seen."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._last: str | None = None
+
+    def listen(self) -> Iterator[Message | None]:
+        newest = self._newest()
+        if self._last is None or _key(newest) < _key(self._last):
+            # The first time, or Redis came back empty and counts from another start.
+            self._last = newest
+        yield None
+        while True:
+            found: Any = self._redis.xread(
+                {CHANNEL: self._last}, count=CATCH_UP, block=round(WAIT_SECONDS * 1000)
+            )
+            for entry, fields in _entries(found):
+                self._last = entry
+                yield fields.get(b"message") or fields.get("message") or b""
+
+    def _newest(self) -> str:
+        found: Any = self._redis.xrevrange(CHANNEL, count=1)
+        return _text(found[0][0]) if found else "0-0"
+
+
+def _entries(found: Any) -> Iterator[tuple[str, Any]]:
+    streams = found.values() if isinstance(found, dict) else (pair[1] for pair in found or ())
+    for stream in streams:
+        # RESP3 wraps the entries in one more list.
+        entries = stream[0] if stream and isinstance(stream[0], list) else stream
+        for entry, fields in entries:
+            yield _text(entry), fields or {}
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _key(entry: str) -> tuple[int, int]:
+    milliseconds, _, number = entry.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+def feed_for(transport: str, client: redis.Redis, clock: Monotonic) -> Feed:
+    """The feed that goes with ``STATS_TRANSPORT``."""
+    return StreamFeed(client) if transport == "stream" else PubSubFeed(client, clock)

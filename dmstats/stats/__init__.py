@@ -1,0 +1,1 @@
+"""Statistics: one leader turns the counters into one published snapshot."""
