@@ -1,0 +1,92 @@
+"""The application factory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from dmstats import cli
+from dmstats.config import Settings
+from dmstats.embedded.attach import attach
+from dmstats.live.feed import CHANNEL
+from dmstats.ops import logs
+from dmstats.services import Services
+from dmstats.store.ledger import max_age_ms
+from dmstats.web import api, ops, signin, team
+from dmstats.web.errors import register_errors
+from dmstats.web.headers import register_headers
+from dmstats.web.openapi import register_description
+from dmstats.web.pages import register_pages
+from dmstats.web.patience import Patience
+from dmstats.web.requests import RequestLog, request_fields
+from dmstats.web.sessions import configure_sessions
+from dmstats.web.stream import StatsEvents
+from dmstats.web.webhook import MAX_BODY, Webhook
+from dmstats.wiring import wire
+
+REQUIRED = (
+    "mongodb_uri",
+    "redis_url",
+    "meta_app_secrets",
+    "meta_verify_token",
+    "cron_secret",
+    "secret_key",
+)
+BLUEPRINTS = (api.blueprint, team.blueprint, signin.blueprint, ops.blueprint)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the application; nothing is sent anywhere before the first request or ``start()``.
+
+    Without ``settings`` they come from the environment, completed by what ``python -m dmstats``
+    left in its data folder. Raises :class:`~dmstats.errors.ConfigError`.
+    """
+    if settings is None:
+        logs.configure(request_fields)
+        settings = Settings.from_env(attach(os.environ))
+    settings.require(*REQUIRED)
+    app = Flask("dmstats", static_folder=None)
+    app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=MAX_BODY)
+    configure_sessions(app)
+    register_errors(app)
+    register_headers(app)
+    register_pages(app)
+    register_description(app)
+    events = StatsEvents()
+    for blueprint in (*BLUEPRINTS, events):
+        app.register_blueprint(blueprint)
+
+    def send(snapshot: dict[str, Any], version: str) -> None:
+        # Also called by the scheduler, outside any request.
+        with app.app_context():
+            events.publish(snapshot, type="stats", id=version, channel=CHANNEL)
+
+    house = app.extensions["dmstats"] = wire(settings, send)
+    _put_in_front(app, house)
+    cli.register(app)
+    return app
+
+
+def _put_in_front(app: Flask, house: Services) -> None:
+    """Log requests, let the webhook answer before Flask's own dispatch, and trusted proxies tell
+    who asks."""
+    settings, application = house.settings, app.wsgi_app
+    if proxies := settings.trusted_proxies:
+        application = ProxyFix(
+            application, x_for=proxies, x_proto=proxies, x_host=proxies, x_port=proxies
+        )
+    webhook = Webhook(
+        house.committer,
+        house.clock,
+        house.deliveries,
+        app_secrets=settings.meta_app_secrets,
+        verify_token=settings.meta_verify_token or "",
+        max_age_ms=max_age_ms(settings.ledger_retention_hours),
+    )
+    patient = Patience(webhook.in_front_of(application), house.clock)
+    app.wsgi_app = RequestLog(  # type: ignore[method-assign]
+        patient, house.clock, house.metrics
+    )

@@ -1,0 +1,191 @@
+"""Examines an installation, part by part, and says what to do about each fault."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import redis
+from redis.exceptions import RedisError
+
+from dmstats.clock import Clock
+from dmstats.config import Settings
+from dmstats.errors import DmstatsError
+from dmstats.ops.advice import advice
+from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
+from dmstats.stats.lease import LEASE_KEY
+from dmstats.stats.served import STALE_AFTER_INTERVALS
+from dmstats.store.health import Health
+from dmstats.store.snapshots import SnapshotStore
+
+CLOCK_WARNING_MS, CLOCK_FAILURE_MS = 2_000, 60_000
+TRANSACTION_SECONDS = 10
+LEAST_FREE_BYTES = 1_000_000_000
+LEAST_FREE_SHARE = 0.05
+HOUR_SECONDS = 3600
+
+
+class Doctor:
+    """``migrations`` are the names of those that this version brings; ``reach`` tries the
+    webhook."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        health: Health,
+        snapshots: SnapshotStore,
+        client: redis.Redis,
+        clock: Clock,
+        *,
+        migrations: Sequence[str],
+        reach: Callable[[], Finding],
+    ) -> None:
+        self._settings = settings
+        self._health = health
+        self._snapshots = snapshots
+        self._redis = client
+        self._clock = clock
+        self._migrations = migrations
+        self._reach = reach
+
+    def examine(self) -> Iterator[Finding]:
+        """Every finding, as it is made."""
+        yield from self._check_settings()
+        yield from self._check_mongodb()
+        yield from self._check_redis()
+        yield self._reach()
+        yield self._check_disk(self._settings.data_dir)
+
+    def _check_settings(self) -> Iterator[Finding]:
+        sentences = advice(self._settings)
+        for sentence in sentences:
+            doubt, _, remedy = sentence.partition(": ")
+            yield doubtful("settings", doubt, f"See docs/configuration.md: {remedy}")
+        if not sentences:
+            yield good("settings", "complete, nothing doubtful")
+
+    def _check_mongodb(self) -> Iterator[Finding]:
+        checks = (self._check_server, self._check_clock, self._check_schema, self._check_figures)
+        try:
+            for check in checks:
+                yield from check()
+        except DmstatsError as error:
+            yield bad(
+                "mongodb",
+                str(error),
+                "See that MongoDB runs, that MONGODB_URI leads to it from this machine, and that "
+                "its user may read and write the database; webhooks are answered 503 until then.",
+            )
+
+    def _check_server(self) -> Iterator[Finding]:
+        server = self._health.server()
+        yield good("mongodb", f"version {server.version} answers")
+        if server.transactional:
+            yield good("transactions", "there are transactions")
+        else:
+            yield doubtful(
+                "transactions",
+                "a standalone server has none: a crash may leave events uncounted",
+                "Make it a replica set (one member will do), or run `flask audit --repair` after "
+                "every crash.",
+            )
+        seconds = server.transaction_seconds
+        if seconds is None:
+            yield skipped("transaction lifetime", "the server does not tell")
+        elif seconds > TRANSACTION_SECONDS:
+            yield doubtful(
+                "transaction lifetime",
+                f"transactionLifetimeLimitSeconds is {seconds}: a host that dies while it commits "
+                "may hold up counting for so long",
+                "db.adminCommand({setParameter: 1, transactionLifetimeLimitSeconds: 5}), and the "
+                "same in mongod's configuration.",
+            )
+        else:
+            yield good("transaction lifetime", f"{seconds} s")
+
+    def _check_clock(self) -> Iterator[Finding]:
+        ahead = self._health.ahead_ms(self._clock.now_ms())
+        found = f"MongoDB's clock differs by {ahead / 1000:+.1f} s"
+        remedy = "Run an NTP client (chrony, systemd-timesyncd) on both machines."
+        if abs(ahead) >= CLOCK_FAILURE_MS:
+            yield bad("clock", found, remedy)
+        elif abs(ahead) >= CLOCK_WARNING_MS:
+            yield doubtful("clock", found, remedy)
+        else:
+            yield good("clock", found)
+
+    def _check_schema(self) -> Iterator[Finding]:
+        applied = self._health.migrations()
+        missing = [name for name in self._migrations if name not in applied]
+        if missing:
+            yield bad("migrations", f"not applied: {', '.join(missing)}", "python -m migrations")
+        else:
+            yield good("migrations", f"{len(self._migrations)} applied")
+        if absent := self._health.missing_indexes():
+            yield bad(
+                "indexes",
+                f"missing, or not unique: {', '.join(absent)}",
+                "Somebody dropped them: delete the migration's record from schema_migrations, then "
+                "python -m migrations.",
+            )
+        else:
+            yield good("indexes", "all there")
+        wanted, kept = self._settings.ledger_retention_hours, self._health.late_rows_seconds()
+        if kept is not None and kept != wanted * HOUR_SECONDS:
+            yield doubtful(
+                "retention",
+                f"late events are kept {kept // HOUR_SECONDS} h, not {wanted} h",
+                'db.runCommand({collMod: "webhook_ledger_other", index: {keyPattern: '
+                f"{{arrived: 1}}, expireAfterSeconds: {wanted * HOUR_SECONDS}}}}})",
+            )
+
+    def _check_figures(self) -> Iterator[Finding]:
+        stored = self._snapshots.load()
+        remedy = (
+            "See that the service (or, with STATS_REFRESHER=off, `flask run-refresher`) runs; its "
+            "log says why a refresh failed. `flask refresh-stats` makes one now."
+        )
+        if stored is None:
+            yield doubtful("refresh", "there are no figures yet", remedy)
+            return
+        age = (self._clock.now_ms() - stored.computed_ms) / 1000
+        found = f"the newest figures are {age:.0f} s old"
+        if age > self._settings.refresh_interval * STALE_AFTER_INTERVALS:
+            yield bad("refresh", found, remedy)
+        else:
+            yield good("refresh", found)
+
+    def _check_redis(self) -> Iterator[Finding]:
+        try:
+            version = self._redis.info("server")["redis_version"]
+            yield good("redis", f"version {version} answers")
+            left = int(self._redis.pttl(LEASE_KEY))
+        except RedisError as error:
+            yield bad(
+                "redis",
+                type(error).__name__,
+                "See that Redis runs and that REDIS_URL leads to it from this machine; counting "
+                "goes on without, dashboards poll.",
+            )
+            return
+        if left < 0:
+            yield doubtful(
+                "lease",
+                "nobody leads, so nobody refreshes on schedule",
+                "See that the service runs; with STATS_REFRESHER=off, `flask run-refresher` too.",
+            )
+        else:
+            yield good("lease", f"held, for {left / 1000:.0f} s or until it is renewed")
+
+    def _check_disk(self, folder: Path) -> Finding:
+        place = next((path for path in (folder, *folder.parents) if path.exists()), Path())
+        usage = shutil.disk_usage(place.absolute())
+        found = f"{usage.free / 1e9:.1f} GB free at {place.absolute()}"
+        if usage.free < max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * usage.total):
+            return bad(
+                "disk",
+                found,
+                "Make room, or move DMSTATS_DATA_DIR: the embedded databases stop when it is full.",
+            )
+        return good("disk", found)

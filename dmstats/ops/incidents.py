@@ -1,0 +1,63 @@
+"""What is wrong right now, judged from what was seen; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from dmstats.ops.deliveries import Record
+
+MINUTE_MS = 60_000
+WINDOW_MINUTES = 30
+LEAST_USUAL = 10
+"""Fewer DMs than this in a window are no rhythm."""
+LEAST_WEEKS = 2
+
+FAILING_AFTER_MS = 5 * MINUTE_MS
+STILL_FAILING_MS = 10 * MINUTE_MS
+CUT_OFF_MS = 60 * MINUTE_MS
+"""Meta may disable a webhook that has failed for so long."""
+
+FAILING, SILENT, DRIFT = "deliveries_failing", "webhook_silent", "drift"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One thing that is wrong, in a sentence for whoever is on call."""
+
+    name: str
+    text: str
+
+
+def failing(record: Record, now_ms: int) -> Incident | None:
+    """Deliveries fail, and none has been acknowledged for a while."""
+    since = record.failing_since
+    if not since or now_ms - since < FAILING_AFTER_MS or now_ms - record.failed > STILL_FAILING_MS:
+        return None
+    minutes, left = (now_ms - since) // MINUTE_MS, (since + CUT_OFF_MS - now_ms) // MINUTE_MS
+    warning = (
+        f"Meta may disable the webhook in {left} minutes."
+        if left > 0
+        else "Meta may have disabled the webhook: look in the Meta app, and subscribe it again."
+    )
+    return Incident(FAILING, f"No delivery was acknowledged for {minutes} minutes. {warning}")
+
+
+def silent(dms: int, usual: Sequence[int]) -> Incident | None:
+    """Nothing came, where in earlier weeks at this time something did."""
+    rhythm = [number for number in usual if number]
+    if dms or len(rhythm) < LEAST_WEEKS or median(usual) < LEAST_USUAL:
+        return None
+    return Incident(
+        SILENT,
+        f"No DM for {WINDOW_MINUTES} minutes; at this time of the week there are about "
+        f"{median(usual):.0f}.",
+    )
+
+
+def drifted(drift: int) -> Incident | None:
+    """The last audit found that the counters differ from the ledger."""
+    if not drift:
+        return None
+    return Incident(DRIFT, f"The counters differ from the ledger by {drift}: run `flask audit`.")

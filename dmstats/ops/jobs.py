@@ -1,0 +1,76 @@
+"""What runs on a schedule, and how often."""
+
+from __future__ import annotations
+
+from dmstats.clock import DAY_MS, Clock, to_datetime
+from dmstats.counting.rescue import Rescue
+from dmstats.ops.deliveries import Bulletin, Deliveries
+from dmstats.ops.scheduler import Job
+from dmstats.ops.watchdog import Watchdog
+from dmstats.stats.cadence import Cadence
+from dmstats.stats.lease import Lease
+from dmstats.stats.patrol import Patrol
+from dmstats.store.archive import Archive
+from dmstats.store.beats import BEAT_SECONDS
+from dmstats.store.census import Census
+from dmstats.store.ledger import Ledger
+
+LEASE_SECONDS = 5.0
+CADENCE_SECONDS = 1.0
+CENSUS_SECONDS = 10.0
+PARTITIONS_SECONDS = 3600.0
+AUDIT_SECONDS = 5.0
+BULLETIN_SECONDS = 5.0
+WATCH_SECONDS = 15.0
+
+
+def heartbeat(rescue: Rescue) -> Job:
+    """The committer's heartbeat, in every web worker."""
+    return Job(name="heartbeat", every_seconds=BEAT_SECONDS, run=rescue.beat)
+
+
+def telling(bulletin: Bulletin, deliveries: Deliveries) -> Job:
+    """How this worker's deliveries are answered, for the watchdog of whoever leads."""
+    return Job(
+        name="bulletin",
+        every_seconds=BULLETIN_SECONDS,
+        run=lambda: bulletin.post(deliveries.record),
+    )
+
+
+def watching(watchdog: Watchdog) -> Job:
+    """The look-out for incidents."""
+    return Job(name="watchdog", every_seconds=WATCH_SECONDS, run=watchdog.tick, leader_only=True)
+
+
+def refreshing(
+    lease: Lease,
+    cadence: Cadence,
+    census: Census,
+    ledger: Ledger,
+    archive: Archive,
+    patrol: Patrol,
+    clock: Clock,
+) -> list[Job]:
+    """What one process does for all: wherever the lease may be held."""
+    return [
+        Job(name="lease", every_seconds=LEASE_SECONDS, run=lease.tick),
+        Job(name="refresh", every_seconds=CADENCE_SECONDS, run=cadence.tick),
+        Job(name="census", every_seconds=CENSUS_SECONDS, run=census.tick, leader_only=True),
+        Job(
+            name="partitions",
+            every_seconds=PARTITIONS_SECONDS,
+            run=lambda: keep_partitions(ledger, archive, clock.now_ms()),
+            leader_only=True,
+        ),
+        Job(name="audit", every_seconds=AUDIT_SECONDS, run=patrol.tick, leader_only=True),
+    ]
+
+
+def keep_partitions(ledger: Ledger, archive: Archive, now_ms: int) -> None:
+    """Have today's and tomorrow's partition ready, and archive what no retry can need."""
+    for day_ms in (now_ms, now_ms + DAY_MS):
+        ledger.create(to_datetime(day_ms).strftime("%Y%m%d"))
+    for partition in ledger.expired(now_ms):
+        archive.close(partition)
+    archive.archive_late(now_ms)

@@ -1,0 +1,51 @@
+"""The Prometheus metrics of all workers, and the hooks by which each part reports.
+
+One room per wing that reports; docs/metrics.md lists every metric.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from dmstats import __version__
+from dmstats.ops.metrics.counting import CountingMetrics
+from dmstats.ops.metrics.house import HouseMetrics
+from dmstats.ops.metrics.live import LiveMetrics
+from dmstats.ops.metrics.stats import StatsMetrics
+
+__all__ = ["CountingMetrics", "HouseMetrics", "LiveMetrics", "Metrics", "StatsMetrics"]
+
+
+class Metrics(CountingMetrics, StatsMetrics, LiveMetrics, HouseMetrics):
+    """Every metric, in a registry of its own; one object per process.
+
+    Under Gunicorn (``PROMETHEUS_MULTIPROC_DIR``) the exposition adds all workers up.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
+        for part in (CountingMetrics, StatsMetrics, LiveMetrics, HouseMetrics):
+            part.__init__(self, registry)
+        build = Gauge(
+            "dmstats_build_info", "1, for each version that runs.",
+            ["version"], registry=registry, multiprocess_mode="livemax",
+        )  # fmt: skip
+        build.labels(__version__).set(1)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            everything = CollectorRegistry()
+            MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
+            return generate_latest(everything)
+        return generate_latest(self.registry)
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer Prometheus at ``host`` and ``port`` from a thread of this process.
+
+        For a process that serves nothing else; ``OSError`` if it cannot listen there.
+        """
+        start_http_server(port, host, self.registry)

@@ -1,0 +1,95 @@
+"""What is measured about refreshes, the snapshot's readers and the lease."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from dmstats.ops.metrics.buckets import FAST
+
+
+class StatsMetrics:
+    """The hooks of ``stats/``, but ``viewers``, which the streams know."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        reads = Counter(
+            "dmstats_snapshot_reads_total", "Reads of the snapshot: from a cache (hit) or further.",
+            ["cache"], registry=registry,
+        )  # fmt: skip
+        self._hit = reads.labels("hit").inc
+        self._miss = reads.labels("miss").inc
+        self._reads_since_log = [0, 0]
+        self._computed = Gauge(
+            "dmstats_snapshot_computed_timestamp_seconds",
+            "When the newest snapshot that any worker has seen was computed; 0: none yet.",
+            registry=registry, multiprocess_mode="max",
+        )  # fmt: skip
+        self._drift = Gauge(
+            "dmstats_audit_drift",
+            "By how much the counters differ from the ledger, as of the last audit.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._audited = Gauge(
+            "dmstats_audit_timestamp_seconds", "When the last audit ended; 0: there was none.",
+            registry=registry, multiprocess_mode="max",
+        )  # fmt: skip
+        self._refreshes = Histogram(
+            "dmstats_refresh_seconds", "Time a refresh takes, queries and storing included.",
+            buckets=FAST, registry=registry,
+        )  # fmt: skip
+        self._queries = Counter(
+            "dmstats_refresh_queries_total", "MongoDB queries of all refreshes.", registry=registry
+        )
+        publishes = Counter(
+            "dmstats_publishes_total", "Publishes, and those that the limit held back.",
+            ["outcome"], registry=registry,
+        )  # fmt: skip
+        self._published = publishes.labels("published").inc
+        self._limited = publishes.labels("limited").inc
+        self._leader = Gauge(
+            "dmstats_lease_held", "1 in the process that leads.",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self._lease_changes = Counter(
+            "dmstats_lease_changes_total", "Times a process began or ceased to lead.",
+            registry=registry,
+        )  # fmt: skip
+        self._redis_failures = Counter(
+            "dmstats_redis_failures_total", "Calls that Redis did not answer, by purpose.",
+            ["what"], registry=registry,
+        )  # fmt: skip
+
+    def cache_hit(self) -> None:
+        self._reads_since_log[0] += 1
+        self._hit()
+
+    def cache_miss(self) -> None:
+        self._reads_since_log[1] += 1
+        self._miss()
+
+    def hit_ratio(self) -> float | None:
+        (hits, misses), self._reads_since_log = self._reads_since_log, [0, 0]
+        return round(hits / (hits + misses), 4) if hits + misses else None
+
+    def figures_adopted(self, computed_ms: int, audit: tuple[int, int] | None) -> None:
+        self._computed.set(computed_ms / 1000)
+        if audit is not None:
+            audited_ms, drift = audit
+            self._audited.set(audited_ms / 1000)
+            self._drift.set(drift)
+
+    def refreshed(self, seconds: float, queries: int) -> None:
+        self._refreshes.observe(seconds)
+        self._queries.inc(queries)
+
+    def published(self) -> None:
+        self._published()
+
+    def publish_limited(self) -> None:
+        self._limited()
+
+    def lease_changed(self, held: bool) -> None:  # noqa: FBT001 - the state itself
+        self._leader.set(held)
+        self._lease_changes.inc()
+
+    def redis_failed(self, what: str) -> None:
+        self._redis_failures.labels(what).inc()

@@ -1,0 +1,60 @@
+"""Tells somebody outside: a POST of a small JSON document to the alert address."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 5.0
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """``state`` is "open" or "over", ``at`` RFC 3339; chats show ``text``."""
+
+    incident: str
+    state: str
+    text: str
+    at: str
+
+
+class Notifier(Protocol):
+    """Whoever is told of incidents."""
+
+    def tell(self, notice: Notice) -> bool:
+        """Whether the notice arrived, or need not: else it is tried again later."""
+
+
+class LogOnly:
+    """Where no address is set the log line has to do."""
+
+    def tell(self, notice: Notice) -> bool:  # noqa: ARG002 - nobody to tell
+        return True
+
+
+class WebhookNotifier:
+    """Posts to ``url``, which is a secret: chats' addresses are keys."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._http = urllib3.PoolManager(retries=False, timeout=SECONDS)
+
+    def tell(self, notice: Notice) -> bool:
+        try:
+            answer = self._http.request(
+                "POST",
+                self._url,
+                body=msgspec.json.encode(notice),
+                headers={"Content-Type": "application/json"},
+            )
+        except HTTPError as error:
+            logger.warning("notice_not_sent", extra={"reason": type(error).__name__})
+            return False
+        if answer.status >= 400:
+            logger.warning("notice_not_sent", extra={"reason": f"status {answer.status}"})
+        return answer.status < 400

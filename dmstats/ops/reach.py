@@ -1,0 +1,58 @@
+"""Whether the webhook answers at an address as Meta needs it to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from dmstats.ops.findings import Finding, bad, good
+
+CHECK = "webhook"
+PATH = "/api/webhooks/instagram"
+EMPTY = b'{"object":"instagram","entry":[]}'
+SECONDS = 5.0
+
+
+def reach(base_url: str, verify_token: str, app_secret: str) -> Finding:
+    """Make Meta's handshake and a signed delivery without events; nothing is counted."""
+    url = base_url.rstrip("/") + PATH
+    challenge = secrets.token_hex(8)
+    try:
+        with urllib3.PoolManager(retries=False, timeout=SECONDS) as http:
+            asked = {
+                "hub.mode": "subscribe",
+                "hub.verify_token": verify_token,
+                "hub.challenge": challenge,
+            }
+            shaken = http.request("GET", url, fields=asked)
+            if shaken.status != 200 or shaken.data != challenge.encode():
+                return _wrong(url, "the handshake", shaken.status)
+            digest = hmac.new(app_secret.encode(), EMPTY, hashlib.sha256).hexdigest()
+            headers = {
+                "Content-Type": "application/json",
+                "X-Hub-Signature-256": f"sha256={digest}",
+            }
+            sent = http.request("POST", url, body=EMPTY, headers=headers)
+            if sent.status != 200:
+                return _wrong(url, "a signed delivery", sent.status)
+    except HTTPError as error:
+        return bad(
+            CHECK,
+            f"{url} cannot be reached: {type(error).__name__}",
+            "See that the service runs and listens there, and that name, firewall and TLS "
+            "certificate are right; give another address with --url.",
+        )
+    return good(CHECK, f"{url} answers the handshake and a signed delivery")
+
+
+def _wrong(url: str, what: str, status: int) -> Finding:
+    return bad(
+        CHECK,
+        f"{url} answers {what} with {status}",
+        "See that this address leads to this installation with the same META_VERIFY_TOKEN and "
+        "META_APP_SECRET, and that no proxy changes bodies, headers or queries.",
+    )

@@ -1,0 +1,141 @@
+"""The job table: what runs how often in this process, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from dmstats.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+LEADER_LOOK_SECONDS = 5.0
+STOP_SECONDS = 10.0
+OPTIONS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 30}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One row of the table. A ``leader_only`` job runs where the lease is held: at once when
+    this process first leads, then ``every_seconds``."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], object]
+    leader_only: bool = False
+
+
+class ScheduleMetrics(Protocol):
+    """The hook that this module calls; it returns at once and never raises."""
+
+    def job_failed(self, name: str) -> None:
+        """A job raised; the schedule goes on."""
+
+
+class Schedule:
+    """Runs the jobs until :meth:`stop`; every job's first run comes at once.
+
+    ``scheduler`` is an APScheduler that is not started yet; ``leading`` tells whether this
+    process holds the lease.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        scheduler: Any,
+        clock: Clock,
+        metrics: ScheduleMetrics,
+        leading: Callable[[], bool],
+    ) -> None:
+        self._jobs = [_Runner(job, clock, metrics, leading) for job in jobs]
+        self._scheduler = scheduler
+
+    def start(self) -> None:
+        """Begin; needs a running loop where the scheduler does."""
+        for runner in self._jobs:
+            self._scheduler.add_job(
+                runner, "interval", seconds=runner.period, id=runner.job.name,
+                next_run_time=datetime.now(UTC), **OPTIONS,
+            )  # fmt: skip
+        self._scheduler.start()
+
+    def stop(self, seconds: float = STOP_SECONDS) -> bool:
+        """Start nothing more and wait for what runs; whether it ended in time.
+
+        APScheduler's own waiting returns while a job still runs.
+        """
+        for runner in self._jobs:
+            runner.stopping = True
+        self._scheduler.shutdown(wait=False)
+        deadline = time.monotonic() + seconds
+        return all(runner.wait(deadline - time.monotonic()) for runner in self._jobs)
+
+
+class _Runner:
+    """A job with its guard: errors end here, and a follower's leader-only jobs do nothing."""
+
+    def __init__(
+        self, job: Job, clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
+    ) -> None:
+        self.job = job
+        self.stopping = False
+        self.period = (
+            min(job.every_seconds, LEADER_LOOK_SECONDS) if job.leader_only else job.every_seconds
+        )
+        self._clock = clock
+        self._metrics = metrics
+        self._leading = leading
+        self._due = float("-inf")
+        self._running = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._running:
+            if self.stopping or (self.job.leader_only and not self._is_due()):
+                return
+            try:
+                self.job.run()
+            except Exception as error:
+                # One failed run must not cost the runs after it.
+                self._metrics.job_failed(self.job.name)
+                logger.exception(
+                    "job_failed", extra={"job": self.job.name, "reason": type(error).__name__}
+                )
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the running job, if there is one, ends within ``seconds``."""
+        if not self._running.acquire(timeout=max(0.0, seconds)):
+            return False
+        self._running.release()
+        return True
+
+    def _is_due(self) -> bool:
+        now = self._clock.monotonic()
+        if now < self._due or not self._leading():
+            return False
+        # Half a look early: the looks do not fall exactly on the beat.
+        self._due = now + self.job.every_seconds - self.period / 2
+        return True
+
+
+def gevent_schedule(
+    jobs: Sequence[Job], clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
+) -> Schedule:
+    """The schedule of a web worker."""
+    # gevent's scheduler is for workers alone: the side-car runs unpatched.
+    from apscheduler.schedulers.gevent import GeventScheduler  # noqa: PLC0415
+
+    return Schedule(jobs, GeventScheduler(timezone=UTC), clock, metrics, leading)
+
+
+def thread_schedule(
+    jobs: Sequence[Job], clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
+) -> Schedule:
+    """The schedule of a process without gevent, such as the side-car."""
+    return Schedule(jobs, BackgroundScheduler(timezone=UTC), clock, metrics, leading)

@@ -1,0 +1,136 @@
+"""Looks for incidents, and tells of each once when it begins and once when it is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import msgspec
+import redis
+from redis.exceptions import RedisError
+
+from dmstats.clock import DAY_MS, Clock, rfc3339
+from dmstats.errors import DmstatsError
+from dmstats.ops.deliveries import Bulletin
+from dmstats.ops.incidents import (
+    DRIFT,
+    FAILING,
+    SILENT,
+    WINDOW_MINUTES,
+    Incident,
+    drifted,
+    failing,
+    silent,
+)
+from dmstats.ops.notifier import Notice, Notifier
+from dmstats.store.rhythm import Rhythm
+from dmstats.store.snapshots import SnapshotStore
+
+logger = logging.getLogger(__name__)
+
+KEY = "dmstats:incidents"
+WEEKS = 4
+
+
+class IncidentMetrics(Protocol):
+    """What the watchdog reports."""
+
+    def incident(self, name: str, is_open: bool) -> None: ...  # noqa: FBT001 - the state itself
+    def redis_failed(self, what: str) -> None: ...
+
+
+class _Open(msgspec.Struct):
+    since: int
+    text: str
+    told: bool = False
+
+
+class Watchdog:
+    """Call :meth:`tick` where the lease is held; open incidents are kept in Redis, so that the
+    next leader does not tell of them again. Without Redis nobody leads, and nobody looks."""
+
+    def __init__(
+        self,
+        bulletin: Bulletin,
+        rhythm: Rhythm,
+        snapshots: SnapshotStore,
+        notifier: Notifier,
+        client: redis.Redis,
+        clock: Clock,
+        metrics: IncidentMetrics,
+    ) -> None:
+        self._bulletin = bulletin
+        self._rhythm = rhythm
+        self._snapshots = snapshots
+        self._notifier = notifier
+        self._redis = client
+        self._clock = clock
+        self._metrics = metrics
+
+    def tick(self) -> None:
+        """Look once; what could not be looked at stays as it was."""
+        try:
+            self._tick()
+        except RedisError:
+            self._metrics.redis_failed("watchdog")
+
+    def _tick(self) -> None:
+        for name, incident in self._look():
+            kept = self._redis.hget(KEY, name)
+            before = msgspec.json.decode(kept, type=_Open) if kept else None
+            if incident is not None:
+                self._go_on(incident, before)
+            elif before is not None:
+                self._end(name, before)
+            self._metrics.incident(name, incident is not None)
+
+    def _look(self) -> Iterator[tuple[str, Incident | None]]:
+        now = self._clock.now_ms()
+        for name, look in LOOKS.items():
+            try:
+                yield name, look(self, now)
+            except DmstatsError as error:
+                logger.info("not_looked_at", extra={"incident": name, "reason": str(error)})
+
+    def failure(self, now: int) -> Incident | None:
+        """Whether deliveries fail."""
+        return failing(self._bulletin.read(), now)
+
+    def silence(self, now: int) -> Incident | None:
+        """Whether deliveries should come, and do not."""
+        ends = [now - week * 7 * DAY_MS for week in range(WEEKS + 1)]
+        current, *usual = self._rhythm.dms(ends, WINDOW_MINUTES)
+        return silent(current, usual)
+
+    def drift(self, now: int) -> Incident | None:  # noqa: ARG002 - as the other looks
+        """Whether the last audit found fault."""
+        stored = self._snapshots.load()
+        audit = stored.body.get("audit") if stored else None
+        return drifted(int(audit["drift"]) if audit else 0)
+
+    def _go_on(self, incident: Incident, before: _Open | None) -> None:
+        state = before or _Open(self._clock.now_ms(), incident.text)
+        if before is None:
+            logger.warning("incident", extra={"incident": incident.name, "text": incident.text})
+        if not state.told:
+            state.told = self._tell(incident.name, "open", incident.text)
+            self._redis.hset(KEY, incident.name, msgspec.json.encode(state))
+
+    def _end(self, name: str, before: _Open) -> None:
+        minutes = (self._clock.now_ms() - before.since) // 60_000
+        logger.info("incident_over", extra={"incident": name, "minutes": minutes})
+        # Who was never told that it began need not be told that it is over.
+        text = f"Over after {minutes} minutes: {before.text}"
+        if not before.told or self._tell(name, "over", text):
+            self._redis.hdel(KEY, name)
+
+    def _tell(self, name: str, state: str, text: str) -> bool:
+        return self._notifier.tell(Notice(name, state, text, rfc3339(self._clock.now_ms())))
+
+
+LOOKS: dict[str, Callable[[Watchdog, int], Incident | None]] = {
+    FAILING: Watchdog.failure,
+    SILENT: Watchdog.silence,
+    DRIFT: Watchdog.drift,
+}

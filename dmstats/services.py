@@ -1,0 +1,113 @@
+"""The objects of one process, and the order in which they start and end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import gevent
+import redis
+
+from dmstats.clock import Clock
+from dmstats.config import Settings
+from dmstats.counting.committer import Committer
+from dmstats.counting.rescue import Rescue
+from dmstats.live.hub import Hub
+from dmstats.ops.advice import advice
+from dmstats.ops.deliveries import Deliveries
+from dmstats.ops.metrics import Metrics
+from dmstats.ops.scheduler import Schedule
+from dmstats.stats.audit import Auditor
+from dmstats.stats.lease import Lease
+from dmstats.stats.publisher import Publisher
+from dmstats.stats.reader import Reader
+from dmstats.stats.refresher import Refresher
+from dmstats.store.admins import AdminStore
+from dmstats.store.client import Mongo
+from dmstats.store.ledger import Ledger
+from dmstats.store.transactions import Transactions
+from dmstats.web.auth import Authenticator
+
+logger = logging.getLogger(__name__)
+
+NOTICE_SECONDS = 0.2
+DRAIN_SECONDS = 3.0
+
+
+@dataclass(kw_only=True)
+class Services:
+    """What ``dmstats.app`` wired together; ``web.services()`` finds it from a view.
+
+    ``auditor(repair=...)`` makes an auditor; ``worker_schedule`` and ``refresher_schedule`` make
+    the job table of a web worker and of the stand-alone refresher.
+    """
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    deliveries: Deliveries
+    mongo: Mongo
+    redis: redis.Redis
+    ledger: Ledger
+    transactions: Transactions
+    committer: Committer
+    rescue: Rescue
+    lease: Lease
+    refresher: Refresher
+    publisher: Publisher
+    reader: Reader
+    hub: Hub
+    admins: AdminStore
+    authenticator: Authenticator
+    auditor: Callable[..., Auditor]
+    worker_schedule: Callable[[], Schedule]
+    refresher_schedule: Callable[[], Schedule]
+    stopping: bool = field(default=False, init=False)
+    _schedule: Schedule | None = field(default=None, init=False)
+
+    def start(self, is_alive: Callable[[], bool]) -> None:
+        """Begin the background work of a web worker.
+
+        Gunicorn tells a worker of its end only by ``is_alive`` turning false, so it is watched:
+        open streams would hold the worker up until the graceful time-out is over.
+        """
+        for sentence in advice(self.settings):
+            logger.warning("setting_doubtful", extra={"advice": sentence})
+        self.committer.start()
+        self.hub.start()
+        self._schedule = self.worker_schedule()
+        self._schedule.start()
+        gevent.spawn(self._watch, is_alive)
+
+    def stop(self) -> None:
+        """End in the order in which nothing is lost: streams, counting, leadership, clients."""
+        self.stopping = True
+        self.hub.stop()
+        self.committer.stop(seconds=DRAIN_SECONDS)
+        if self._schedule is not None:
+            self._schedule.stop()
+            self.rescue.leave()
+        self.lease.release()
+        self.transactions.close()
+        self.redis.close()
+        self.mongo.close()
+
+    def run_refresher(self) -> None:
+        """Be the stand-alone refresher, until SIGTERM or SIGINT."""
+        over = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: over.set())
+        schedule = self.refresher_schedule()
+        schedule.start()
+        over.wait()
+        schedule.stop()
+        self.lease.release()
+
+    def _watch(self, is_alive: Callable[[], bool]) -> None:
+        while is_alive():
+            gevent.sleep(NOTICE_SECONDS)
+        self.stopping = True
+        self.hub.stop()

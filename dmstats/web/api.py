@@ -1,0 +1,130 @@
+"""The admin API: the snapshot, a refresh, the cron's refresh, and the accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from dmstats.clock import month_of
+from dmstats.errors import NotFound, NotSignedIn, TooManyRequests
+from dmstats.stats.refresher import Refreshed
+from dmstats.store.directory import AccountDirectory, Sort
+from dmstats.web import cursors, services
+from dmstats.web.auth import bearer_is, require_admin
+from dmstats.web.schemas import AccountAnswer, AccountsAnswer, AccountsQuery
+from dmstats.web.validation import parameters
+
+blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+BROWSE_SORT = "-dmUsed"
+SEARCH_SORT = "username"
+
+
+@blueprint.get("/admin/stats")
+@require_admin
+def stats() -> ResponseReturnValue:
+    """The snapshot, or 304 to whoever has it already."""
+    served = services().reader.current()
+    response = Response(served.body, mimetype="application/json")
+    # Weak: the same figures, but the age inside goes on.
+    response.set_etag(served.etag, weak=True)
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response.make_conditional(request)
+
+
+@blueprint.post("/admin/stats/refresh")
+@require_admin
+def refresh() -> ResponseReturnValue:
+    """Refresh and publish now, unless something was published a moment ago."""
+    wait = services().publisher.retry_after()
+    if wait > 0:
+        raise _too_soon(wait)
+    done = services().refresher.refresh(publish=True)
+    if done.rate_limited:
+        raise _too_soon(done.retry_after)
+    return jsonify(_refreshed(done)), 202
+
+
+@blueprint.route("/cron/refresh-admin-stats", methods=["GET", "POST"])
+def cron() -> ResponseReturnValue:
+    """Refresh always, publish within the limit; for a cron job with ``CRON_SECRET``."""
+    if not bearer_is(services().settings.cron_secret):
+        raise NotSignedIn("Send CRON_SECRET as a bearer token.")
+    done = services().refresher.refresh(publish=True)
+    return jsonify({"success": True, **_refreshed(done)})
+
+
+@blueprint.get("/admin/accounts")
+@require_admin
+def accounts() -> ResponseReturnValue:
+    """A page of the accounts, or of those whose name or id starts with ``query``."""
+    asked = parameters(AccountsQuery(), request)
+    query = asked["query"].strip()
+    name = asked["sort"] or (SEARCH_SORT if query else BROWSE_SORT)
+    sort = Sort(name.removeprefix("-"), name.startswith("-"))
+    after = cursors.decode(asked["cursor"], sort=name, query=query)
+    directory = AccountDirectory(services().mongo)
+    if query:
+        page = directory.search(query, sort, after, asked["limit"])
+    else:
+        page = directory.page(sort, after, asked["limit"])
+    month = _month()
+    answer = {
+        "accounts": [account_fields(account, month) for account in page.accounts],
+        "nextCursor": cursors.encode(page.after, sort=name, query=query),
+        "complete": page.complete,
+    }
+    return jsonify(AccountsAnswer().dump(answer))
+
+
+@blueprint.get("/admin/accounts/<instagram_id>")
+@require_admin
+def account(instagram_id: str) -> ResponseReturnValue:
+    """One account's counters."""
+    found = AccountDirectory(services().mongo).one(instagram_id)
+    if found is None:
+        raise NotFound("There is no account with that Instagram id.")
+    return jsonify(AccountAnswer().dump(account_fields(found, _month())))
+
+
+def account_fields(account: Mapping[str, Any], month: str) -> dict[str, Any]:
+    """An account's document as it is shown in ``month`` ("YYYY-MM").
+
+    What an account used in an earlier month is not this month's use.
+    """
+    current = account.get("currentMonth") or month
+    over = current < month
+    return {
+        "instagramId": account["instagramId"],
+        "username": account.get("username"),
+        "isActive": bool(account.get("isActive", False)),
+        "createdAt": account.get("createdAt"),
+        "dmUsed": account.get("dmUsed") or 0,
+        "monthlyDmUsed": 0 if over else account.get("monthlyDmUsed") or 0,
+        "currentMonth": month if over else current,
+        "monthlyDmLimit": account.get("monthlyDmLimit"),
+        "lastDMSent": account.get("lastDMSent"),
+        "dmReceived": account.get("dmReceived") or 0,
+        "lastDMReceived": account.get("lastDMReceived"),
+    }
+
+
+def _month() -> str:
+    return month_of(services().clock.now_ms())
+
+
+def _too_soon(wait: float) -> TooManyRequests:
+    return TooManyRequests("The figures were refreshed a moment ago.", retry_after=wait)
+
+
+def _refreshed(done: Refreshed) -> dict[str, Any]:
+    return {
+        "version": done.version,
+        "published": done.published,
+        "rateLimited": done.rate_limited,
+        "computeMs": done.compute_ms,
+        "dbQueries": done.db_queries,
+    }

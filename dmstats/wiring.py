@@ -1,0 +1,177 @@
+"""Which object is made of which: the only place where they meet."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from dmstats.clock import SystemClock
+from dmstats.config import Settings
+from dmstats.counting.committer import Committer
+from dmstats.counting.presence import Presence, folder_for
+from dmstats.counting.rescue import Rescue
+from dmstats.counting.turns import Turns
+from dmstats.counting.writer import BatchWriter
+from dmstats.live.hub import Hub
+from dmstats.ops import jobs
+from dmstats.ops.deliveries import Bulletin, Deliveries
+from dmstats.ops.metrics import Metrics
+from dmstats.ops.notifier import LogOnly, WebhookNotifier
+from dmstats.ops.scheduler import gevent_schedule, thread_schedule
+from dmstats.ops.watchdog import Watchdog
+from dmstats.services import Services
+from dmstats.stats.audit import Auditor
+from dmstats.stats.cadence import Cadence
+from dmstats.stats.judge import Judge
+from dmstats.stats.lease import Lease
+from dmstats.stats.patrol import Patrol
+from dmstats.stats.publisher import Publisher, Send
+from dmstats.stats.reader import Reader
+from dmstats.stats.refresher import Refresher
+from dmstats.store.admins import AdminStore
+from dmstats.store.archive import Archive
+from dmstats.store.audits import Looks
+from dmstats.store.batches import Batches
+from dmstats.store.beats import Beats
+from dmstats.store.census import Census
+from dmstats.store.client import connect
+from dmstats.store.failures import Failures
+from dmstats.store.ledger import Ledger
+from dmstats.store.passes import Passes
+from dmstats.store.passwords import Passwords
+from dmstats.store.readings import ReadingsStore
+from dmstats.store.repairs import Repairs
+from dmstats.store.rhythm import Rhythm
+from dmstats.store.snapshots import SnapshotStore
+from dmstats.store.transactions import Transactions, kill_session
+from dmstats.store.work import Work
+from dmstats.web.auth import Authenticator
+from dmstats.web.offload import in_thread_pool
+from dmstats.web.throttle import Throttle
+
+REDIS_SECONDS = 1.0
+HUB_SECONDS = 3.0
+CONNECT_SECONDS = 0.5
+
+
+def wire(settings: Settings, send: Send) -> Services:
+    """Build everything that ``settings`` ask for; nothing is sent anywhere yet.
+
+    ``send(snapshot, version)`` publishes a snapshot to all workers.
+    """
+    clock, metrics = SystemClock(), Metrics()
+    mongo = connect(settings, failures=Failures(metrics.database_failed))
+    client = _redis(settings, seconds=REDIS_SECONDS)
+    ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
+    transactions = Transactions(mongo)
+    neighbours = folder_for(f"{settings.mongodb_uri} {mongo.db.name}")
+    rescue = Rescue(
+        Presence(neighbours),
+        Beats(mongo),
+        partial(kill_session, mongo),
+        transactions.session_id,
+        clock,
+    )
+
+    def on_conflict(attempt: int) -> None:
+        metrics.batch_conflicted()
+        rescue.on_conflict(attempt)
+
+    batches = Batches(mongo, ledger, transactions, clock)
+    writer = BatchWriter(batches, clock, on_conflict, Turns(neighbours, clock).turn)
+
+    snapshots, census = SnapshotStore(mongo), Census(mongo, clock)
+
+    def last_term() -> int:
+        # Also what this worker has shown: both databases may have come back empty.
+        return max(snapshots.last_term(), reader.term)
+
+    lease = Lease(client, clock, last_term, metrics)
+    publisher = Publisher(
+        client,
+        send,
+        metrics,
+        cache_ttl=settings.cache_ttl,
+        min_interval=settings.min_publish_interval,
+        transport=settings.transport,
+    )
+    refresher = Refresher(
+        ReadingsStore(mongo, census), snapshots, publisher, lease, client, clock, metrics
+    )
+    reader = Reader(
+        client,
+        snapshots,
+        refresher,
+        clock,
+        metrics,
+        interval=settings.refresh_interval,
+        computes=settings.refresher == "worker",
+    )
+    hub = Hub(
+        _redis(settings, seconds=HUB_SECONDS),
+        reader.newest,
+        reader.accept,
+        clock,
+        metrics,
+        transport=settings.transport,
+        max_streams=settings.max_streams,
+    )
+    cadence = Cadence(lease, refresher, snapshots, clock, interval=settings.refresh_interval)
+    work = Work(mongo)
+    archive = Archive(mongo, ledger, work)
+
+    def auditor(*, repair: bool = False) -> Auditor:
+        repairs = Repairs(mongo, work, clock) if repair else None
+        judge = Judge(Looks(mongo, work), repairs=repairs)
+        return Auditor(judge, Passes(mongo, ledger), archive, clock)
+
+    patrol = Patrol(auditor(), clock)
+    bulletin, deliveries = Bulletin(client, clock, metrics.redis_failed), Deliveries(metrics, clock)
+    notifier = WebhookNotifier(settings.alert_url) if settings.alert_url else LogOnly()
+    watchdog = Watchdog(bulletin, Rhythm(mongo), snapshots, notifier, client, clock, metrics)
+    refreshing = jobs.refreshing(lease, cadence, census, ledger, archive, patrol, clock)
+    refreshing.append(jobs.watching(watchdog))
+    in_worker = [jobs.heartbeat(rescue), jobs.telling(bulletin, deliveries)]
+    if settings.refresher == "worker":
+        in_worker += refreshing
+    admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
+
+    def leading() -> bool:
+        return lease.held
+
+    return Services(
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        deliveries=deliveries,
+        mongo=mongo,
+        redis=client,
+        ledger=ledger,
+        transactions=transactions,
+        committer=Committer(writer, clock, metrics),
+        rescue=rescue,
+        lease=lease,
+        refresher=refresher,
+        publisher=publisher,
+        reader=reader,
+        hub=hub,
+        admins=admins,
+        auditor=auditor,
+        authenticator=Authenticator(settings, admins, Throttle(client), clock),
+        worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading),
+        refresher_schedule=partial(thread_schedule, refreshing, clock, metrics, leading),
+    )
+
+
+def _redis(settings: Settings, *, seconds: float) -> redis.Redis:
+    """A client that gives a dead server up after ``seconds``, with one retry."""
+    return redis.Redis.from_url(
+        settings.redis_url or "",
+        retry=Retry(ExponentialBackoff(cap=0.2), 1),
+        socket_timeout=seconds,
+        socket_connect_timeout=CONNECT_SECONDS,
+        health_check_interval=15,
+    )

@@ -1,0 +1,85 @@
+"""Gunicorn's settings: gevent workers, each of which starts and stops its own services.
+
+Imports nothing of dmstats and nothing that opens a socket, makes a lock or starts a thread: this
+file is read in the master, and monkey-patching comes later, in each worker. Whatever were imported
+here would keep the unpatched originals and block the worker's whole event loop.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def _env(name: str, default: int | str) -> str:
+    return os.environ.get(name, "").strip() or str(default)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_host = _env("HOST", "127.0.0.1")
+bind = f"[{_host}]:{_env('PORT', 8000)}" if ":" in _host else f"{_host}:{_env('PORT', 8000)}"
+workers = int(_env("WEB_CONCURRENCY", _cores()))
+worker_class = "gevent"
+
+# Every open stream holds a connection, and so does everybody who connects and says nothing until
+# keepalive ends it: there must be room for the webhooks beside all of them.
+worker_connections = int(_env("STATS_MAX_STREAMS", 1000)) + 11_000
+
+# The queue of new connections is shared: with one per worker (reuse_port), those that wait at a
+# worker that dies would be reset.
+reuse_port = False
+
+# The application is loaded in the worker, after monkey-patching, and never before the fork.
+preload_app = False
+
+timeout = 30
+graceful_timeout = 7
+keepalive = 5
+
+# The heartbeat file must not wait for a busy disk: a worker that does would be taken for dead.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  gunicorn makes a safe name
+
+# One socket per user, not per service: two services would fight over it.
+control_socket_disable = True
+
+accesslog = None  # the application logs its requests itself
+errorlog = "-"
+loglevel = "info"
+
+
+def on_starting(server: Any) -> None:
+    """Allow as many connections as the system does, and give this run's metrics a folder of
+    their own (inside a given one), before any worker."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    parent = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or None
+    folder = tempfile.mkdtemp(prefix="dmstats-metrics-", dir=parent)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+
+
+def post_worker_init(worker: Any) -> None:
+    worker.wsgi.extensions["dmstats"].start(lambda: worker.alive)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    app = getattr(worker, "wsgi", None)  # absent where the application could not be loaded
+    if app is not None:
+        app.extensions["dmstats"].stop()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Forget a dead worker's live gauges: ``mark_process_dead`` without its import (see above)."""
+    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    for file in folder.glob(f"gauge_live*_{worker.pid}.db"):
+        file.unlink(missing_ok=True)
+
+
+def on_exit(server: Any) -> None:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
