@@ -1,0 +1,1 @@
+"""Commands: what ``flask`` offers, each a few lines over a wing."""

@@ -1,0 +1,1 @@
+"""Embedded: the all-in-one start, with its own databases, secrets and supervision."""

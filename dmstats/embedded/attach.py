@@ -1,0 +1,38 @@
+"""Attaches a command to what ``python -m dmstats`` made up, so that it needs no settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dmstats.embedded import secrets
+from dmstats.embedded.datadir import DEFAULT, DataDir, Service
+
+
+def attach(environ: Mapping[str, str]) -> dict[str, str]:
+    """``environ``, completed from the data folder that it names.
+
+    Secrets that are not set become ``NAME_FILE`` variables; the embedded databases' addresses are
+    there only while the service runs. What is set stays as it is.
+    """
+    completed = dict(environ)
+    data = data_dir(environ)
+    service = data.service()
+    if service:
+        for name, address in (
+            ("MONGODB_URI", service.mongodb_uri),
+            ("REDIS_URL", service.redis_url),
+        ):
+            if address and not (completed.get(name) or completed.get(f"{name}_FILE")):
+                completed[name] = address
+    return completed | secrets.point_to(environ, data.secrets)
+
+
+def running(environ: Mapping[str, str]) -> Service | None:
+    """The service that runs on the data folder ``environ`` names, if one does."""
+    return data_dir(environ).service()
+
+
+def data_dir(environ: Mapping[str, str]) -> DataDir:
+    """The data folder that ``environ`` names."""
+    return DataDir(Path(environ.get("DMSTATS_DATA_DIR", "").strip() or DEFAULT))

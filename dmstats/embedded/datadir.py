@@ -1,0 +1,131 @@
+"""The data folder: one service at a time may use it, and a note tells the others where that is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmstats.errors import ConfigError
+
+DEFAULT = "var"
+PRIVATE_FOLDER = 0o700
+PRIVATE_FILE = 0o600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What a running ``python -m dmstats`` tells about itself.
+
+    An address is ``None`` where the service did not make it: given ones may hold passwords.
+    """
+
+    pid: int
+    mongodb_uri: str | None
+    redis_url: str | None
+    base_url: str
+
+    def is_alive(self) -> bool:
+        """Whether its process is there."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # another user's, so it is there
+            return True
+        return True
+
+
+class DataDir:
+    """The folder that ``DMSTATS_DATA_DIR`` names; made when it is first locked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.secrets = self.path / "secrets"
+        self.logs = self.path / "log"
+        self.metrics = self.path / "metrics"
+        self._note = self.path / "service.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; :class:`ConfigError` if it is held or cannot be made.
+
+        The lock goes with the process, so a crash leaves none behind.
+        """
+        try:
+            for folder in (self.path, self.secrets, self.logs):
+                folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        except OSError as error:
+            raise ConfigError(f"DMSTATS_DATA_DIR: {error.strerror}: {error.filename}") from error
+        try:
+            self._lock(handle)
+            yield
+        finally:
+            os.close(handle)
+
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(self._held()) from None
+
+    def _held(self) -> str:
+        service = self.service()
+        who = f" (process {service.pid}, {service.base_url})" if service else ""
+        return (
+            f"the data folder {self.path} is in use by another dmstats{who}: "
+            "stop that one, or set DMSTATS_DATA_DIR to another folder"
+        )
+
+    def service(self) -> Service | None:
+        """The service that runs on this folder now, if one does."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return None
+        service = Service(
+            pid=note["pid"],
+            mongodb_uri=note["mongodbUri"],
+            redis_url=note["redisUrl"],
+            base_url=note["baseUrl"],
+        )
+        return service if service.is_alive() else None
+
+    def is_default(self) -> bool:
+        """Whether commands started from this folder find it without being told."""
+        return self.path == Path(DEFAULT).absolute()
+
+    def was_left_behind(self) -> bool:
+        """Whether the last service died without saying so; ask only while holding the folder."""
+        return self._note.exists()
+
+    def announce(self, service: Service) -> None:
+        """Leave the note, all at once and readable for the owner alone."""
+        note = {
+            "pid": service.pid,
+            "mongodbUri": service.mongodb_uri,
+            "redisUrl": service.redis_url,
+            "baseUrl": service.base_url,
+        }
+        write_private(self._note, json.dumps(note))
+
+    def withdraw(self) -> None:
+        """Take the note away."""
+        self._note.unlink(missing_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 600 that is complete or not there, also after a crash."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123  a descriptor, not a path
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,169 @@
+"""The all-in-one start, step by step: databases, secrets, migrations, first admin, web server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+
+import migrations
+from dmstats.clock import Clock
+from dmstats.config import Settings
+from dmstats.embedded import secrets, servers, webserver
+from dmstats.embedded.child import Child
+from dmstats.embedded.datadir import DataDir, Service
+from dmstats.embedded.supervisor import Stopping, Supervisor
+from dmstats.errors import ConfigError, DmstatsError, StoreUnavailable
+from dmstats.store.admins import AdminStore
+from dmstats.store.client import Mongo, connect, translated
+
+FIRST_ADMIN = "admin@localhost"
+DATABASE_READY_SECONDS = 60.0
+WEB_READY_SECONDS = 60.0
+HOPELESS = 3
+"""Deaths of a database that has not answered yet after which the start is given up."""
+
+PORT_PATIENCE_SECONDS = 10.0
+"""How long a web server whose launcher was killed may take to let go of its port: as long as
+gunicorn's graceful timeout, and a little."""
+
+
+class Launcher:
+    """One run of the service; ``stop`` ends it, from a signal handler."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        clock: Clock,
+        stop: threading.Event,
+        say: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._environ = dict(environ)
+        self._stop = stop
+        self._say = say
+        self._data = DataDir(settings.data_dir)
+        self._supervisor = Supervisor(clock, stop, say)
+        self._embedded: dict[str, str] = {}
+        self._base_url = webserver.base_url(settings)
+
+    def run(self) -> None:
+        """Serve until the end is asked for; raises :class:`DmstatsError` with one line to show."""
+        with self._data.locked(), suppress(Stopping):
+            self._check_port()
+            secrets.make_missing(self._environ, self._data.secrets)
+            self._announce()
+            try:
+                self._prepare(self._start_databases())
+                self._serve()
+                self._supervisor.run()
+            finally:
+                self._supervisor.stop_all()
+                shutil.rmtree(self._data.metrics, ignore_errors=True)
+                self._data.withdraw()
+
+    def _check_port(self) -> None:
+        host, port = self._settings.host, self._settings.port
+        patience = PORT_PATIENCE_SECONDS if self._data.was_left_behind() else 0.0
+        try:
+            free = self._supervisor.until(lambda: servers.is_free(host, port), patience)
+        except OSError as error:
+            raise ConfigError(f"HOST={host}, PORT={port}: {error.strerror}") from error
+        if not free:
+            raise ConfigError(
+                f"port {port} on {host} is taken by another program: "
+                "stop that one, or set PORT to a free port"
+            )
+
+    def _announce(self) -> None:
+        service = Service(
+            pid=os.getpid(),
+            mongodb_uri=self._embedded.get("MONGODB_URI"),
+            redis_url=self._embedded.get("REDIS_URL"),
+            base_url=self._base_url,
+        )
+        self._data.announce(service)
+
+    def _start_databases(self) -> Mongo:
+        """Start what is not given, wait until it answers; the connection to MongoDB."""
+        data, start = self._data, self._supervisor.start
+        environ = {
+            name: value for name, value in self._environ.items() if name not in _setting_names()
+        }
+        if not self._settings.mongodb_uri:
+            port = servers.free_port()
+            log = data.logs / "mongodb.log"
+            database = start(servers.mongodb(data.path / "mongodb", log, port, environ))
+            self._embedded["MONGODB_URI"] = servers.mongodb_uri(port)
+        if not self._settings.redis_url:
+            port = servers.free_port()
+            log = data.logs / "redis.log"
+            cache = start(servers.redis_server(data.path / "redis", log, port, environ))
+            url = self._embedded["REDIS_URL"] = servers.redis_url(port)
+            self._wait(cache, lambda: servers.redis_ready(url, cache))
+        with translated():
+            mongo = connect(self._settings, uri=self._embedded.get("MONGODB_URI"))
+        if "MONGODB_URI" in self._embedded:
+            self._wait(database, lambda: servers.mongodb_ready(mongo, database))
+        self._announce()
+        return mongo
+
+    def _wait(self, child: Child, ready: Callable[[], bool]) -> None:
+        def settled() -> bool:
+            return child.failures >= HOPELESS or ready()
+
+        if (
+            not self._supervisor.until(settled, DATABASE_READY_SECONDS)
+            or child.failures >= HOPELESS
+        ):
+            name, log = child.program.name, child.program.log
+            raise StoreUnavailable(f"the embedded {name} does not start: {log} says why")
+
+    def _prepare(self, mongo: Mongo) -> None:
+        """Bring the database up to date and see to it that somebody can sign in."""
+        try:
+            for name in migrations.apply(mongo, self._settings):
+                self._say(f"applied the migration {name}")
+            password = AdminStore(mongo).first(FIRST_ADMIN)
+        finally:
+            mongo.close()
+        if password:
+            self._say(
+                f"made the first admin, {FIRST_ADMIN}, with the password {password} "
+                "(not shown again; `flask create-admin` makes more)"
+            )
+
+    def _serve(self) -> None:
+        settings = self._settings
+        shutil.rmtree(self._data.metrics, ignore_errors=True)
+        self._data.metrics.mkdir()
+        self._supervisor.start(webserver.program(settings, self._web_environ()))
+        if not self._supervisor.until(lambda: webserver.answers(settings), WEB_READY_SECONDS):
+            raise DmstatsError(f"the web server did not answer in {WEB_READY_SECONDS:.0f} s")
+        self._say(f"running at {self._base_url} (Ctrl-C ends it)")
+        self._say(f"made-up secrets are in {self._data.secrets}")
+        flask = Path(sys.executable).with_name("flask")
+        folder = "" if self._data.is_default() else f"DMSTATS_DATA_DIR={self._data.path} "
+        self._say(f"try it: {folder}{flask} --app dmstats.app simulate")
+
+    def _web_environ(self) -> dict[str, str]:
+        data = self._data
+        return {
+            **self._environ,
+            **self._embedded,
+            **secrets.point_to(self._environ, data.secrets),
+            "DMSTATS_DATA_DIR": str(data.path),
+            "PROMETHEUS_MULTIPROC_DIR": str(data.metrics),
+        }
+
+
+def _setting_names() -> frozenset[str]:
+    """Every variable that sets something: none of them, secrets above all, is for the databases."""
+    names = [setting.metadata["env"] for setting in fields(Settings)]
+    return frozenset([*names, *(f"{name}_FILE" for name in names)])

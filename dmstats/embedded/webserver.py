@@ -1,0 +1,73 @@
+"""The web server as a program: gunicorn with dmstats' own settings, and whether it answers."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from dmstats.config import Settings
+from dmstats.embedded.child import Program
+from dmstats.embedded.servers import LOOPBACK
+
+PACKAGE = Path(__file__).parent.parent
+PROBE_SECONDS = 1.0
+STOP_SECONDS = 8.5
+"""A little more than gunicorn's own graceful timeout; with the databases' shares under 15 s."""
+
+
+def program(settings: Settings, environ: Mapping[str, str]) -> Program:
+    """gunicorn on the settings' host, port and workers; it is started again only after a kill."""
+    return Program(
+        name="the web server",
+        command=(sys.executable, "-m", "gunicorn", *_application()),
+        environ={
+            **environ,
+            "HOST": settings.host,
+            "PORT": str(settings.port),
+            "WEB_CONCURRENCY": str(settings.web_concurrency),
+        },
+        log=None,
+        stop_seconds=STOP_SECONDS,
+        death_signal=signal.SIGTERM,  # it lets requests finish, and ends its workers
+        always_restart=False,
+    )
+
+
+def base_url(settings: Settings) -> str:
+    """Where this machine reaches the service."""
+    host = _reachable(settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def answers(settings: Settings) -> bool:
+    """Whether a worker serves requests."""
+    connection = http.client.HTTPConnection(
+        _reachable(settings.host), settings.port, timeout=PROBE_SECONDS
+    )
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _reachable(host: str) -> str:
+    try:
+        return LOOPBACK if ipaddress.ip_address(host).is_unspecified else host
+    except ValueError:  # a name
+        return host
+
+
+def _application() -> tuple[str, ...]:
+    """gunicorn's arguments: where a checkout, or else an installed package, keeps its files."""
+    packed = PACKAGE / "_resources"
+    if packed.is_dir():
+        return ("-c", str(packed / "gunicorn.conf.py"), "dmstats._resources.wsgi:app")
+    root = PACKAGE.parent
+    return ("-c", str(root / "gunicorn.conf.py"), "--pythonpath", str(root), "wsgi:app")
