@@ -1,0 +1,33 @@
+/** Buttons that copy the text they stand beside. */
+
+/** @param {ParentNode} page */
+export function wireCopy(page) {
+  for (const button of page.querySelectorAll("button[data-copy]")) {
+    const source = document.getElementById(/** @type {HTMLElement} */ (button).dataset.copy ?? "");
+    const label = button.querySelector("span");
+    if (!source || !label) continue;
+    const words = label.textContent;
+    button.addEventListener("click", async () => {
+      label.textContent = (await copy(source)) ? "Copied" : "Press Ctrl+C";
+      setTimeout(() => {
+        label.textContent = words;
+      }, 2000);
+    });
+  }
+}
+
+/**
+ * Over plain HTTP browsers keep the clipboard from scripts: the text is then selected for the reader.
+ * @param {HTMLElement} source
+ * @returns {Promise<boolean>} whether it is in the clipboard
+ */
+async function copy(source) {
+  try {
+    await navigator.clipboard.writeText(source.textContent?.trim() ?? "");
+    return true;
+  } catch {
+    // Absent, or refused: both leave the reader's own hands.
+    getSelection()?.selectAllChildren(source);
+    return false;
+  }
+}

@@ -1,0 +1,191 @@
+/** The dashboard: wires the modules to the page. */
+
+import { drawAccounts } from "./account-rows.js";
+import { sortAccounts } from "./accounts.js";
+import { createAge, isStale } from "./age.js";
+import { createAnnouncer } from "./announce.js";
+import { drawFacts, drawFigures, drawTrends } from "./cards.js";
+import { createChart } from "./chart.js";
+import { modeOf } from "./connection.js";
+import { wireCopy } from "./copy.js";
+import { createDebounce } from "./debounce.js";
+import { createFeed } from "./feed.js";
+import { figuresOf, isEmpty, otherEvents } from "./figures.js";
+import { createFormat } from "./format.js";
+import { part } from "./page.js";
+import { wireRefresh } from "./refresh.js";
+import { readSettings } from "./settings.js";
+import { createState } from "./state.js";
+import { drawTable } from "./table.js";
+import { drawTimes } from "./ticking.js";
+import { readView, writeView } from "./view.js";
+import { announcement, BADGES, sentence } from "./words.js";
+
+/** @typedef {import("./types.js").Facts} Facts */
+/** @typedef {import("./types.js").Mode} Mode */
+/** @typedef {import("./types.js").Snapshot} Snapshot */
+/** @typedef {import("./types.js").Timers} Timers */
+
+const root = document.documentElement;
+const settings = readSettings(document.body.dataset);
+const format = createFormat();
+const age = createAge(() => Date.now());
+const state = createState();
+/** @type {Timers} */
+const timers = {
+  setTimeout: (callback, milliseconds) => window.setTimeout(callback, milliseconds),
+  clearTimeout: (id) => window.clearTimeout(id),
+};
+const announce = createAnnouncer(part("announce"), timers);
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const chart = createChart(
+  { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received") },
+  format,
+);
+const rows = part("accounts-rows", HTMLTableSectionElement);
+const chartRows = part("chart-rows", HTMLTableSectionElement);
+
+let view = readView(location.search);
+/** @type {Facts | null} */
+let facts = null;
+/** @type {Snapshot | null} */
+let drawn = null;
+
+const debounce = createDebounce(settings.debounce, draw, timers);
+const feed = createFeed({
+  settings,
+  page: { online: navigator.onLine, visible: !document.hidden },
+  version: () => state.version,
+  connect: (url) => new EventSource(url),
+  ask: (...request) => fetch(...request),
+  timers,
+  random: Math.random,
+  onSnapshot: takeIn,
+  onServerTime: (at) => age.hear(Date.parse(at)),
+  onFacts(now) {
+    facts = now;
+    drawMode();
+  },
+});
+
+/** @param {Snapshot} snapshot */
+function takeIn(snapshot) {
+  age.hear(Date.parse(snapshot.computedAt) + snapshot.ageSeconds * 1000);
+  if (state.offer(snapshot)) debounce.push(snapshot);
+}
+
+/** @param {Snapshot} snapshot */
+function draw(snapshot) {
+  const again = drawn !== null;
+  drawn = snapshot;
+  root.dataset.version = snapshot.version;
+  root.dataset.filled = isEmpty(snapshot) ? "empty" : "yes";
+  part("welcome").hidden = !isEmpty(snapshot);
+  drawFigures(document, figuresOf(snapshot, format), again && !still.matches);
+  const others = otherEvents(snapshot.events, format);
+  part("others-panel").hidden = others.length === 0;
+  drawFacts(part("others"), others);
+  drawTrends(document, snapshot);
+  tick();
+  // The chart takes as long as all the rest: the first figures do not wait for it.
+  if (again) drawView();
+  else requestAnimationFrame(drawView);
+}
+
+function drawView() {
+  for (const button of document.querySelectorAll("button[data-range]")) {
+    const chosen = /** @type {HTMLElement} */ (button).dataset.range === view.range;
+    button.setAttribute("aria-pressed", String(chosen));
+  }
+  for (const button of document.querySelectorAll("button[data-sort]")) {
+    const order = /** @type {HTMLElement} */ (button).dataset.sort;
+    const usual = order === "name" ? "ascending" : "descending";
+    button.closest("th")?.setAttribute("aria-sort", order === view.sort ? usual : "none");
+  }
+  if (!drawn) return;
+  chart.draw(drawn, view.range);
+  if (!part("chart-table").hidden) drawTable(chartRows, chart.points, view.range, format);
+  drawAccounts(rows, sortAccounts(drawn.topAccounts, view.sort), format, age.of);
+}
+
+/** @param {Partial<import("./types.js").View>} change */
+function choose(change) {
+  view = { ...view, ...change };
+  history.replaceState(null, "", location.pathname + writeView(view));
+  drawView();
+}
+
+function drawMode() {
+  if (!facts) return;
+  const seconds = drawn ? age.of(drawn.computedAt) : null;
+  const stale = seconds !== null && isStale(seconds, settings.refresh);
+  const mode = modeOf(facts, stale);
+  part("sentence").textContent = sentence(mode, facts, seconds, settings, format);
+  if (drawn) part("sentence").title = `Computed ${format.moment(drawn.computedAt)} (${format.utc(drawn.computedAt)})`;
+  root.dataset.figures = stale ? "stale" : "fresh";
+  if (root.dataset.mode === mode) return;
+  root.dataset.mode = mode;
+  part("badge").textContent = BADGES[mode];
+  part("sign-in").hidden = mode !== "expired";
+  document.title = mode === "live" || mode === "connecting" ? "dmstats" : `${BADGES[mode]} · dmstats`;
+  announce(announcement(mode, facts));
+}
+
+function tick() {
+  drawMode();
+  drawTimes(document, drawn, age, format);
+}
+
+for (const button of document.querySelectorAll("button[data-range]")) {
+  button.addEventListener("click", () => {
+    choose({ range: readView(`range=${/** @type {HTMLElement} */ (button).dataset.range}`).range });
+  });
+}
+for (const button of document.querySelectorAll("button[data-sort]")) {
+  button.addEventListener("click", () => {
+    choose({ sort: readView(`sort=${/** @type {HTMLElement} */ (button).dataset.sort}`).sort });
+  });
+}
+const tableButton = part("table-button");
+tableButton.addEventListener("click", () => {
+  const table = part("chart-table");
+  table.hidden = !table.hidden;
+  tableButton.setAttribute("aria-expanded", String(!table.hidden));
+  drawView();
+});
+const pauseButton = part("pause");
+pauseButton.addEventListener("click", () => {
+  const paused = pauseButton.getAttribute("aria-pressed") !== "true";
+  pauseButton.setAttribute("aria-pressed", String(paused));
+  part("pause-label").textContent = paused ? "Resume" : "Pause";
+  feed.tell({ type: paused ? "pause" : "resume" });
+});
+wireRefresh({
+  button: part("refresh", HTMLButtonElement),
+  label: part("refresh-label"),
+  url: settings.refreshUrl,
+  ask: (...request) => fetch(...request),
+  format,
+  async onRefreshed() {
+    await feed.pollNow();
+    debounce.flush();
+  },
+  onExpired: () => feed.tell({ type: "expired" }),
+});
+wireCopy(document);
+addEventListener("online", () => feed.tell({ type: "online" }));
+addEventListener("offline", () => feed.tell({ type: "offline" }));
+document.addEventListener("visibilitychange", () => feed.tell({ type: document.hidden ? "hidden" : "visible" }));
+// A page that comes back from the browser's own cache has lost its connections.
+addEventListener("pagehide", () => feed.tell({ type: "hidden" }));
+addEventListener("pageshow", (event) => {
+  if (event.persisted) feed.tell({ type: "visible" });
+});
+
+drawView();
+const first = part("first").textContent;
+if (first) takeIn(JSON.parse(first));
+feed.start();
+setInterval(() => {
+  if (!document.hidden) tick();
+}, 1000);

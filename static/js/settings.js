@@ -1,0 +1,29 @@
+/** The server's settings, as the page's data attributes carry them. */
+
+/** @typedef {import("./types.js").PageSettings} PageSettings */
+
+/**
+ * @param {Record<string, string | undefined>} data
+ * @returns {PageSettings}
+ */
+export function readSettings(data) {
+  return {
+    debounce: seconds(data, "debounce", 5),
+    poll: seconds(data, "poll", 30),
+    refresh: seconds(data, "refresh", 60),
+    heartbeat: seconds(data, "heartbeat", 15),
+    statsUrl: data.statsUrl ?? "/api/admin/stats",
+    streamUrl: data.streamUrl ?? "/api/admin/stats/stream",
+    refreshUrl: data.refreshUrl ?? "/api/admin/stats/refresh",
+  };
+}
+
+/**
+ * @param {Record<string, string | undefined>} data
+ * @param {string} name
+ * @param {number} usual
+ */
+function seconds(data, name, usual) {
+  const value = Number.parseFloat(data[name] ?? "");
+  return Number.isFinite(value) && value >= 0 ? value : usual;
+}

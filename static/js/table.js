@@ -1,0 +1,37 @@
+/** The chart's values as a table. */
+
+/** @typedef {import("./format.js").Format} Format */
+/** @typedef {import("./series.js").Point} Point */
+/** @typedef {import("./types.js").Range} Range */
+
+/**
+ * @param {HTMLTableSectionElement} body
+ * @param {Point[]} points
+ * @param {Range} range
+ * @param {Format} format
+ */
+export function drawTable(body, points, range, format) {
+  const rows = points.toReversed().map((point) => {
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    const time = document.createElement("time");
+    time.dateTime = point.at;
+    time.title = format.utc(point.at);
+    time.textContent = format.bucket(range, point.at);
+    head.append(time);
+    row.append(head, cell(point.sent, format), cell(point.received, format));
+    return row;
+  });
+  body.replaceChildren(...rows);
+}
+
+/**
+ * @param {number | null} n
+ * @param {Format} format
+ */
+function cell(n, format) {
+  const element = document.createElement("td");
+  element.textContent = n === null ? "no data" : format.count(n);
+  return element;
+}

@@ -1,0 +1,109 @@
+// The shapes that travel between the modules; nothing of this file reaches the browser.
+
+export interface Pair {
+  sent: number;
+  received: number;
+}
+
+/** A running span, and (where the server knows it) the same part of the span before. */
+export interface Span extends Pair {
+  before?: Pair;
+}
+
+export interface Bucket {
+  at: string;
+  sent: number;
+  received: number;
+}
+
+export interface Account {
+  instagramId: string;
+  username?: string | null;
+  dmUsed: number;
+  monthlyDmUsed: number;
+  monthlyDmLimit?: number | null;
+  lastDMSent?: string | null;
+  isActive?: boolean;
+}
+
+export interface Snapshot {
+  version: string;
+  computedAt: string;
+  ageSeconds: number;
+  stale: boolean;
+  source: "worker" | "redis" | "store" | "computed";
+  totalDMsSent: number;
+  totalDMsReceived: number;
+  totalUsers: number;
+  totalAccounts: number;
+  activeAccounts: number;
+  month: Span & { month: string };
+  today: Span;
+  lastHour: Span;
+  perMinute: number;
+  peakMinute: { at: string; sent: number } | null;
+  events: Record<string, number>;
+  duplicates: number;
+  rejected: number;
+  late?: number;
+  series: { minutes: Bucket[]; hours: Bucket[]; days: Bucket[] };
+  topAccounts: Account[];
+  lastEventAt: string | null;
+  audit: { at: string; drift: number } | null;
+  refresh: { computeMs: number; dbQueries: number };
+}
+
+/** What the server tells the page: seconds, addresses. */
+export interface PageSettings {
+  debounce: number;
+  poll: number;
+  refresh: number;
+  heartbeat: number;
+  statsUrl: string;
+  streamUrl: string;
+  refreshUrl: string;
+}
+
+export type Range = "hour" | "day" | "month";
+export type Sort = "month" | "total" | "recent" | "name";
+
+export interface View {
+  range: Range;
+  sort: Sort;
+}
+
+export type Mode =
+  | "connecting"
+  | "live"
+  | "reconnecting"
+  | "polling"
+  | "stale"
+  | "offline"
+  | "paused"
+  | "expired";
+
+/** All that is known about the way to the server. */
+export interface Facts {
+  online: boolean;
+  visible: boolean;
+  paused: boolean;
+  expired: boolean;
+  stream: "closed" | "opening" | "open";
+  refused: boolean;
+  serverLive: boolean;
+  everOpen: boolean;
+  poll: "none" | "ok" | "unreachable" | "error";
+}
+
+export type ConnectionEvent =
+  | { type: "online" | "offline" | "visible" | "hidden" | "pause" | "resume" | "expired" }
+  | { type: "stream-opening" | "stream-open" | "stream-closed" }
+  | { type: "stream-lost"; refused: boolean }
+  | { type: "heartbeat"; live: boolean }
+  | { type: "poll"; result: "ok" | "unreachable" | "error" };
+
+/** The timers a module needs, so that tests can bring their own. */
+export interface Timers {
+  setTimeout(callback: () => void, milliseconds: number): number;
+  clearTimeout(id: number | undefined): void;
+}
