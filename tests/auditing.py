@@ -1,0 +1,95 @@
+"""A committer's store and its auditor on a real server, for the tests of the audit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import migrations
+from dmstats.clock import DAY_MS, HOUR_MS, Clock, to_datetime
+from dmstats.config import Settings
+from dmstats.counting.deltas import merge
+from dmstats.records import OTHER_PARTITION, SENT, LedgerRow
+from dmstats.stats.audit import Auditor, Outcome
+from dmstats.stats.judge import Judge
+from dmstats.store.archive import Archive
+from dmstats.store.audits import Looks
+from dmstats.store.batches import Batches
+from dmstats.store.client import Mongo
+from dmstats.store.ledger import Ledger
+from dmstats.store.passes import Passes
+from dmstats.store.repairs import Repairs
+from dmstats.store.transactions import Transactions
+from dmstats.store.work import Work
+
+
+def event(
+    time_ms: int, *, kind: str = SENT, account: str = "a", late: bool = False, name: str = ""
+) -> LedgerRow:
+    """A new event; a late one has its row in the partition of the late."""
+    digest = uuid.uuid4().bytes
+    hour = b"\0\0\0\0" if late else (time_ms // HOUR_MS).to_bytes(4, "big")
+    partition = OTHER_PARTITION if late else to_datetime(time_ms).strftime("%Y%m%d")
+    return LedgerRow(hour + digest, partition, account, kind, time_ms, time_ms, late, name)
+
+
+class Auditing:
+    """Counts events and audits, with its own session for each."""
+
+    def __init__(
+        self, mongo: Mongo, clock: Clock, *, sleep: Callable[[float], None] = lambda _: None
+    ) -> None:
+        self.mongo = mongo
+        self.clock = clock
+        self.db = mongo.db
+        self.sleep = sleep
+        self.ledger = Ledger(mongo, retention_hours=168)
+        self.transactions = Transactions(mongo)
+        self.batches = Batches(mongo, self.ledger, self.transactions, clock)
+        self.work = Work(mongo)
+        self.archive = Archive(mongo, self.ledger, self.work)
+        self.passes = Passes(mongo, self.ledger)
+
+    def migrate(self) -> None:
+        migrations.apply(self.mongo, Settings())
+
+    def count(self, *rows: LedgerRow) -> None:
+        self.batches.known(rows, seconds=5)
+        self.batches.write(rows, merge(rows), seconds=5)
+
+    def auditor(self, *, repair: bool = False) -> Auditor:
+        repairs = Repairs(self.mongo, self.work, self.clock) if repair else None
+        judge = Judge(Looks(self.mongo, self.work), repairs=repairs, sleep=self.sleep)
+        return Auditor(judge, self.passes, self.archive, self.clock)
+
+    def audit(self, *, repair: bool = False, kind: str = "test") -> Outcome:
+        outcome = Outcome()
+        for _ in self.auditor(repair=repair).steps(kind, outcome):
+            pass
+        return outcome
+
+    def found(self, *, repair: bool = False) -> set[tuple[str, str, int]]:
+        """What an audit finds: place, field, and by how much the counter is short."""
+        return named(self.audit(repair=repair).differences)
+
+    def total(self) -> dict[str, Any]:
+        return self.db["stats_cache"].find_one({"_id": "global"}) or {}
+
+    def traffic(self, now_ms: int) -> list[LedgerRow]:
+        """A little of everything: kinds, hours, days, months, accounts, late ones."""
+        return [
+            event(now_ms),
+            event(now_ms - 1, kind="received"),
+            event(now_ms - HOUR_MS, account="b"),
+            event(now_ms - DAY_MS, account="b"),
+            event(now_ms - 20 * DAY_MS, account="b", late=True),
+            event(now_ms - DAY_MS, account="c", kind="received", late=True),
+            event(now_ms, account="c", kind="seen"),
+            event(now_ms - 3 * DAY_MS, account="d", kind="reaction"),
+            event(now_ms, account="d", kind="unknown", late=True, name="optin"),
+        ]
+
+
+def named(differences: Sequence[Any]) -> set[tuple[str, str, int]]:
+    return {(each.place, each.field, each.missing) for each in differences}

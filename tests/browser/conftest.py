@@ -1,0 +1,179 @@
+"""Chromium, a service to look at, and pages that fail their test when the browser complains."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.browser.service import Service
+from tests.servers import Redis, running
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-gpu",
+]
+QUICK = {
+    "STATS_REFRESH_INTERVAL": "30",
+    "STATS_MIN_PUBLISH_INTERVAL": "1",
+    "STATS_CLIENT_DEBOUNCE": "1",
+    "STATS_POLL_INTERVAL": "2",
+}
+# What a browser logs when a request fails is no fault of the page.
+EXPECTED = ("Failed to load resource", "net::ERR_")
+
+expect.set_options(timeout=10_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "the browser tests need Chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def serving(service: Service) -> Iterator[Service]:
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that every test may read and feed, but not break."""
+    folder = tmp_path_factory.mktemp("service")
+    with running(Redis(folder / "redis")) as cache:
+        uris = {"mongodb_uri": mongodb_uri, "redis_url": cache.url, "MONGODB_DB": "browser"}
+        with serving(Service(folder / "service", **uris, **QUICK)) as started:
+            started.send(30, 20)
+            started.refresh()
+            yield started
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis of the test's own, which it may kill."""
+    server = Redis(tmp_path / "redis")
+    with running(server):
+        yield server
+
+
+@pytest.fixture
+def own_service(
+    mongodb_uri: str, redis_server: Redis, tmp_path: Path
+) -> Iterator[Callable[..., Service]]:
+    """Starts a service with settings, a database and ``redis_server`` of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**settings: str) -> Service:
+            name = f"browser_{uuid.uuid4().hex[:8]}"
+            uris = {
+                "mongodb_uri": mongodb_uri,
+                "redis_url": redis_server.url,
+                "MONGODB_DB": name,
+            }
+            return stack.enter_context(
+                serving(Service(tmp_path / name, **{**uris, **QUICK, **settings}))
+            )
+
+        yield start
+
+
+@pytest.fixture
+def open_context(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes browser profiles; at the end no page may have logged an error or broken the CSP."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def watch(page: Page) -> None:
+        page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+        page.on("console", lambda message: heard(page, message))
+
+    def heard(page: Page, message: Any) -> None:
+        if message.type in ("error", "warning") and not message.text.startswith(EXPECTED):
+            complaints.append(f"{page.url}: {message.text}")
+
+    def make(**options: Any) -> BrowserContext:
+        context = chromium.new_context(
+            **{"locale": "en-GB", "timezone_id": "Europe/Berlin", **options}
+        )
+        context.on("page", watch)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture
+def context(open_context: Callable[..., BrowserContext]) -> BrowserContext:
+    return open_context()
+
+
+@pytest.fixture
+def page(context: BrowserContext, service: Service) -> Page:
+    """The dashboard, signed in and live."""
+    sign_in(context, service)
+    return open_dashboard(context, service)
+
+
+def sign_in(context: BrowserContext, service: Service) -> None:
+    """Give ``context`` a session without going through the form."""
+    answer = context.request.post(
+        f"{service.url}/login", data={"email": service.email, "password": service.password}
+    )
+    assert answer.ok, answer.text()
+
+
+def open_dashboard(
+    context: BrowserContext, service: Service, path: str = "/", *, mode: str = "live"
+) -> Page:
+    page = context.new_page()
+    page.goto(service.url + path)
+    expect_mode(page, mode)
+    return page
+
+
+def expect_mode(page: Page, mode: str, *, seconds: float = 20) -> None:
+    """The badge (and all that depends on it) says ``mode``, in time."""
+    expect(page.locator("html")).to_have_attribute("data-mode", mode, timeout=seconds * 1000)
+
+
+def eventually(page: Page, condition: Callable[[], bool], *, seconds: float = 10) -> None:
+    """Let the browser go on until ``condition`` holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        page.wait_for_timeout(50)
+
+
+def figure(page: Page, name: str) -> int:
+    """A figure of the tiles as a number."""
+    return int(page.locator(f"[data-figure='{name}']").inner_text().replace(",", ""))

@@ -1,0 +1,89 @@
+"""What holds on every page: readable by everybody, in light and dark, on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import expect_mode, open_dashboard, sign_in
+from tests.browser.service import Service
+
+AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+PHONE = {"width": 320, "height": 640}
+OTHER_PAGES = ["/accounts", "/accounts/17841400000000001", "/accounts/404", "/admins"]
+
+OpenContext = Callable[..., BrowserContext]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds, one line each."""
+    # By the debugger, not a script element: the page's policy would rightly refuse that.
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = page.evaluate(
+        """() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa",
+                                               "wcag22aa", "best-practice"] })"""
+    )
+    return [
+        f"{rule['id']}: {node['html'][:120]} {node['failureSummary']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_dashboard(
+    open_context: OpenContext, service: Service, scheme: str
+) -> None:
+    context = open_context(color_scheme=scheme, reduced_motion="reduce")
+    sign_in(context, service)
+    page = open_dashboard(context, service)
+    page.get_by_role("button", name="Table").click()
+    assert violations(page) == []
+    context.set_offline(True)
+    expect_mode(page, "offline")
+    page.evaluate("document.documentElement.dataset.figures = 'stale'")
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_at_the_sign_in(
+    open_context: OpenContext, service: Service, scheme: str
+) -> None:
+    page = open_context(color_scheme=scheme).new_page()
+    page.goto(f"{service.url}/login")
+    assert violations(page) == []
+    page.get_by_label("Email").fill("nobody@example.com")
+    page.get_by_label("Password").fill("wrong password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", OTHER_PAGES)
+def test_axe_finds_nothing_on_the_other_pages(
+    open_context: OpenContext, service: Service, path: str, scheme: str
+) -> None:
+    context = open_context(color_scheme=scheme, reduced_motion="reduce")
+    sign_in(context, service)
+    page = context.new_page()
+    page.goto(service.url + path)
+    page.wait_for_load_state("networkidle")
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/login", *OTHER_PAGES])
+def test_a_phone_scrolls_in_one_direction_only(
+    open_context: OpenContext, service: Service, path: str
+) -> None:
+    context = open_context(viewport=PHONE)
+    if path != "/login":
+        sign_in(context, service)
+    page = context.new_page()
+    page.goto(service.url + path)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -1,0 +1,75 @@
+"""The page of the admins, and what becomes of those it shuts out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import expect_mode, open_dashboard, sign_in
+from tests.browser.service import Service
+
+GUEST, PASSWORD = "guest@example.com", "a long enough password 7"
+
+
+@pytest.fixture
+def guarded(own_service: Callable[..., Service]) -> Service:
+    return own_service()
+
+
+@pytest.fixture
+def admins(context: BrowserContext, guarded: Service) -> Page:
+    sign_in(context, guarded)
+    page = context.new_page()
+    page.goto(f"{guarded.url}/admins")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    return page
+
+
+def add(page: Page, email: str, password: str) -> None:
+    form = page.locator("#add")
+    form.get_by_label("Email").fill(email)
+    form.get_by_label("Password").fill(password)
+    form.get_by_role("button", name="Add").click()
+
+
+def test_an_admin_is_added_and_shut_out_within_a_heartbeat(
+    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+) -> None:
+    add(admins, GUEST, PASSWORD)
+    expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
+    guest = open_context()
+    signed_in = guest.request.post(
+        f"{guarded.url}/login", data={"email": GUEST, "password": PASSWORD}
+    )
+    assert signed_in.ok
+    page = open_dashboard(guest, guarded)
+    admins.get_by_role("button", name=f"Shut out {GUEST}").click()
+    expect(admins.locator("#done")).to_contain_text("is shut out")
+    expect_mode(page, "expired", seconds=40)
+    admins.get_by_role("button", name=f"Let in {GUEST}").click()
+    expect(admins.locator("#done")).to_contain_text("can sign in again")
+
+
+def test_a_bad_password_is_refused_in_words(admins: Page) -> None:
+    admins.evaluate("document.querySelector('#add').noValidate = true")
+    add(admins, GUEST, "short")
+    expect(admins.get_by_role("alert")).to_contain_text("at least 10 characters")
+    expect(admins.locator("#rows tr")).to_have_count(1)
+
+
+def test_changing_ones_own_password(
+    admins: Page, guarded: Service, context: BrowserContext
+) -> None:
+    form = admins.locator("#change")
+    form.get_by_label("Your own current password").fill("not this one")
+    form.get_by_label("New password").fill(PASSWORD)
+    form.get_by_role("button", name="Change").click()
+    expect(admins.get_by_role("alert")).to_contain_text("current password is not right")
+    form.get_by_label("Your own current password").fill(guarded.password)
+    form.get_by_role("button", name="Change").click()
+    expect(admins.locator("#done")).to_have_text("The password was changed.")
+    guarded.password = PASSWORD
+    context.clear_cookies()
+    sign_in(context, guarded)

@@ -1,0 +1,167 @@
+"""The dashboard while all is well: what it shows, and what a reader can do with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import figure, open_dashboard, sign_in
+from tests.browser.service import Service
+
+
+def test_it_works(page: Page) -> None:
+    expect(page.locator("#badge")).to_have_text("Live")
+    expect(page.locator("#sentence")).to_have_text(re.compile(r"^Updated \d+s ago$"))
+    assert figure(page, "total.sent") >= 30
+    assert figure(page, "total.received") >= 20
+    expect(page.locator("#chart canvas")).to_be_visible()
+    expect(page.locator("#accounts-rows tr")).not_to_have_count(0)
+
+
+def test_it_moves_by_itself(page: Page, service: Service) -> None:
+    before = figure(page, "total.sent")
+    service.send(7)
+    service.refresh()
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 7:,}")
+
+
+def test_the_age_counts_up_and_a_refresh_sets_it_back(page: Page, service: Service) -> None:
+    sentence = page.locator("#sentence")
+    expect(sentence).to_have_text(re.compile(r"Updated [3-9]s ago"))
+    service.refresh()
+    expect(sentence).to_have_text(re.compile(r"Updated [01]s ago"))
+
+
+def test_updates_within_the_debounce_are_drawn_once(
+    context: BrowserContext, own_service: Callable[..., Service]
+) -> None:
+    service = own_service(STATS_CLIENT_DEBOUNCE="5")
+    service.send(1)
+    service.refresh()
+    sign_in(context, service)
+    page = open_dashboard(context, service)
+    page.evaluate(
+        """() => {
+            window.drawn = [];
+            new MutationObserver(() => window.drawn.push(document.documentElement.dataset.version))
+                .observe(document.documentElement, { attributeFilter: ["data-version"] });
+        }"""
+    )
+    for _ in range(3):
+        page.wait_for_timeout(1100)
+        service.send(1)
+        newest = service.refresh()
+        assert newest["published"]
+    expect(page.locator("[data-figure='total.sent']")).to_have_text("4")
+    assert page.evaluate("window.drawn") == [newest["version"]]
+
+
+def test_a_refresh_that_was_not_published_is_found_by_the_heartbeat(
+    page: Page, service: Service
+) -> None:
+    before = figure(page, "total.sent")
+    service.refresh()
+    service.send(1)
+    assert service.refresh()["rateLimited"]
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(
+        f"{before + 1:,}", timeout=20_000
+    )
+
+
+def test_an_older_version_is_never_drawn(page: Page, service: Service) -> None:
+    version = page.locator("html").get_attribute("data-version")
+    body = page.request.get(f"{service.url}/api/admin/stats").json()
+    page.route("**/api/admin/stats", lambda route: route.fulfill(json={**body, "version": "0-1"}))
+    page.route("**/api/admin/stats/refresh", lambda route: route.fulfill(status=202, json={}))
+    page.click("#refresh")
+    expect(page.locator("#refresh-label")).to_have_text("Refreshed")
+    assert page.locator("html").get_attribute("data-version") == version
+
+
+def test_refreshing_twice_says_when_it_may_be_asked_again(page: Page, service: Service) -> None:
+    label = page.locator("#refresh-label")
+    page.route(
+        "**/api/admin/stats/refresh",
+        lambda route: route.fulfill(status=429, headers={"Retry-After": "3"}),
+    )
+    page.click("#refresh")
+    expect(label).to_have_text("Again in 3s")
+    expect(page.locator("#refresh")).to_have_attribute("aria-disabled", "true")
+    expect(label).to_have_text("Again in 1s")
+    expect(label).to_have_text("Refresh")
+
+
+def test_the_refresh_button_brings_new_figures(page: Page, service: Service) -> None:
+    before = figure(page, "total.sent")
+    service.send(3)
+    page.wait_for_timeout(1100)
+    page.click("#refresh")
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 3:,}")
+
+
+def test_a_paused_page_stands_still_until_it_goes_on(page: Page, service: Service) -> None:
+    before = figure(page, "total.sent")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#badge")).to_have_text("Paused")
+    service.send(2)
+    service.refresh()
+    page.wait_for_timeout(2500)
+    assert figure(page, "total.sent") == before
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#badge")).to_have_text("Live")
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 2:,}")
+
+
+def test_times_are_the_readers_and_the_hover_is_utc(page: Page) -> None:
+    expect(page.locator("[data-figure='today.since']")).to_have_text("since 01:00")
+    expect(page.locator("#sentence")).to_have_attribute("title", re.compile(r"\d UTC\)$"))
+
+
+def test_only_changes_of_state_are_announced(page: Page, service: Service) -> None:
+    line = page.locator("[role=status]")
+    expect(line).to_have_text("Live: the figures update by themselves.")
+    page.evaluate(
+        """() => {
+            window.announced = 0;
+            new MutationObserver(() => (window.announced += 1))
+                .observe(document.querySelector("[role=status]"),
+                         { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    service.send(1)
+    service.refresh()
+    page.wait_for_timeout(2500)
+    assert page.evaluate("window.announced") == 0
+
+
+def test_keyboard_alone_reaches_everything(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    wanted = {"refresh", "pause", "table-button", "chart"}
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        wanted.discard(page.evaluate("document.activeElement.id"))
+    assert not wanted
+
+
+def test_an_empty_service_says_what_to_do(
+    context: BrowserContext, own_service: Callable[..., Service]
+) -> None:
+    empty_service = own_service()
+    sign_in(context, empty_service)
+    page = open_dashboard(context, empty_service)
+    welcome = page.locator("#welcome")
+    expect(welcome).to_be_visible()
+    expect(page.locator("#callback")).to_have_text(f"{empty_service.url}/api/webhooks/instagram")
+    expect(page.locator("#simulate")).to_contain_text("flask simulate")
+    expect(page.locator("#chart")).to_be_hidden()
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    welcome.get_by_role("button", name="Copy").last.click()
+    expect(welcome.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").endswith("/api/webhooks/instagram")
+    empty_service.send(1)
+    empty_service.refresh()
+    expect(welcome).to_be_hidden()
+    expect(page.locator("#chart canvas")).to_be_visible()

@@ -1,0 +1,184 @@
+"""What the badge says in each state, with the real cause each time, and how the page comes back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import eventually, expect_mode, figure, open_dashboard, sign_in
+from tests.browser.service import Service
+from tests.servers import Redis
+
+Start = Callable[..., Service]
+
+
+def streams_of(page: Page) -> list[str]:
+    """Collects the addresses of the streams that ``page`` opens from now on."""
+    opened: list[str] = []
+    page.on("request", lambda r: opened.append(r.url) if "/stats/stream" in r.url else None)
+    return opened
+
+
+def polls_of(page: Page) -> list[str]:
+    opened: list[str] = []
+    page.on("request", lambda r: opened.append(r.url) if r.url.endswith("/admin/stats") else None)
+    return opened
+
+
+def hide(page: Page, *, hidden: bool) -> None:
+    """What the browser does when the reader goes to another tab (headless, it never does)."""
+    page.evaluate(
+        """(hidden) => {
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_it_works_without_polling(page: Page) -> None:
+    polls = polls_of(page)
+    page.wait_for_timeout(5000)
+    expect_mode(page, "live")
+    assert polls == []
+
+
+def test_redis_gone_and_back(
+    context: BrowserContext, own_service: Start, redis_server: Redis
+) -> None:
+    service = own_service()
+    service.send(5, 3)
+    service.refresh()
+    sign_in(context, service)
+    page = open_dashboard(context, service)
+    redis_server.kill()
+    expect_mode(page, "polling", seconds=30)
+    expect(page.locator("#sentence")).to_contain_text("No live stream")
+    before = figure(page, "total.sent")
+    service.send(4)
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(
+        f"{before + 4:,}", timeout=60_000
+    )
+    redis_server.start()
+    expect_mode(page, "live", seconds=60)
+
+
+def test_the_service_gone_and_back(context: BrowserContext, own_service: Start) -> None:
+    service = own_service()
+    service.send(5, 3)
+    service.refresh()
+    sign_in(context, service)
+    page = open_dashboard(context, service)
+    before = figure(page, "total.sent")
+    service.stop()
+    expect_mode(page, "offline", seconds=30)
+    expect(page.locator("#sentence")).to_contain_text("The service does not answer")
+    expect(page).to_have_title("Offline · dmstats")
+    assert figure(page, "total.sent") == before
+    service.start()
+    expect_mode(page, "live", seconds=90)
+    expect(page).to_have_title("dmstats")
+
+
+def test_over_the_stream_cap_the_page_polls(context: BrowserContext, own_service: Start) -> None:
+    service = own_service(STATS_MAX_STREAMS="0")
+    service.send(5)
+    service.refresh()
+    sign_in(context, service)
+    page = open_dashboard(context, service, mode="polling")
+    streams = streams_of(page)
+    before = figure(page, "total.sent")
+    service.send(2)
+    service.refresh()
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 2:,}")
+    eventually(page, lambda: bool(streams), seconds=30)
+
+
+def test_the_one_stream_there_is_goes_to_the_next_page(
+    context: BrowserContext, own_service: Start
+) -> None:
+    service = own_service(STATS_MAX_STREAMS="1")
+    sign_in(context, service)
+    first = open_dashboard(context, service)
+    second = open_dashboard(context, service, mode="polling")
+    first.close()
+    expect_mode(second, "live", seconds=60)
+
+
+def test_figures_that_are_too_old_look_it(context: BrowserContext, own_service: Start) -> None:
+    service = own_service(STATS_REFRESHER="off", STATS_REFRESH_INTERVAL="4")
+    service.send(5)
+    service.refresh()
+    sign_in(context, service)
+    page = context.new_page()
+    page.goto(service.url)
+    expect_mode(page, "stale")
+    expect(page.locator("html")).to_have_attribute("data-figures", "stale")
+    expect(page.locator("#sentence")).to_contain_text("none came")
+    service.refresh()
+    expect_mode(page, "live")
+    expect(page.locator("html")).to_have_attribute("data-figures", "fresh")
+
+
+def test_offline_and_back(page: Page, context: BrowserContext) -> None:
+    context.set_offline(True)
+    expect_mode(page, "offline")
+    expect(page.locator("#sentence")).to_contain_text("This device is offline")
+    context.set_offline(False)
+    expect_mode(page, "live")
+
+
+def test_a_hidden_tab_closes_its_stream(page: Page, service: Service) -> None:
+    before = figure(page, "total.sent")
+    ended: list[str] = []
+    page.on("requestfailed", lambda r: ended.append(r.url))
+    streams = streams_of(page)
+    hide(page, hidden=True)
+    eventually(page, lambda: len(ended) == 1)
+    service.send(3)
+    service.refresh()
+    page.wait_for_timeout(2500)
+    assert figure(page, "total.sent") == before
+    assert streams == []
+    hide(page, hidden=False)
+    expect_mode(page, "live")
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 3:,}")
+    assert len(streams) == 1
+    assert re.search(r"\?last_event_id=\d+-\d+$", streams[0])
+
+
+def test_many_tabs_leave_room_for_requests(
+    page: Page, context: BrowserContext, service: Service
+) -> None:
+    pages = [page]
+    for _ in range(8):
+        hide(pages[-1], hidden=True)
+        pages.append(open_dashboard(context, service))
+    pages[-1].click("#refresh")
+    expect(pages[-1].locator("#refresh-label")).not_to_have_text("No answer")
+    expect_mode(pages[-1], "live")
+
+
+def test_a_session_that_ended_asks_to_sign_in_again(
+    context: BrowserContext, own_service: Start
+) -> None:
+    service = own_service(STATS_MAX_STREAMS="0")
+    service.send(5)
+    service.refresh()
+    sign_in(context, service)
+    page = open_dashboard(context, service, mode="polling")
+    polls = polls_of(page)
+    context.clear_cookies()
+    expect_mode(page, "expired")
+    expect(page.locator("#badge")).to_have_text("Signed out")
+    link = page.get_by_role("link", name="Sign in again")
+    seen = len(polls)
+    page.wait_for_timeout(3000)
+    assert len(polls) == seen
+    link.click()
+    page.fill("#email", service.email)
+    page.fill("#password", service.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect_mode(page, "polling")

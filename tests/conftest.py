@@ -1,0 +1,63 @@
+"""Fixtures that several kinds of tests share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import fakeredis
+import pymongo
+import pytest
+import redis
+
+from dmstats.clock import ManualClock, to_ms
+from dmstats.config import Settings
+from dmstats.store.client import Mongo, connect
+from tests.servers import Redis, Secantus, running
+
+NOW = "2026-11-15T12:34:56+00:00"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(to_ms(datetime.fromisoformat(NOW)))
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = Secantus(tmp_path_factory.mktemp("secantus"))
+    with running(server):
+        yield server.uri
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    with running(server):
+        yield server.url
+
+
+@pytest.fixture
+def mongo(mongodb_uri: str) -> Iterator[Mongo]:
+    """A database of its own on the real server."""
+    settings = Settings(mongodb_uri=mongodb_uri, mongodb_db=f"test_{uuid.uuid4().hex[:12]}")
+    with closing(connect(settings)) as connection:
+        yield connection
+    # By a client without time-outs: on a busy machine dropping takes its time.
+    with pymongo.MongoClient[Any](mongodb_uri) as client:
+        client.drop_database(connection.db.name)
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def fake_redis() -> fakeredis.FakeRedis:
+    return fakeredis.FakeRedis()

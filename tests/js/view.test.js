@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { readView, writeView } from "../../static/js/view.js";
+
+test("it works", () => {
+  assert.deepEqual(readView("?range=month&sort=name"), { range: "month", sort: "name" });
+});
+
+test("the usual view needs no address", () => {
+  assert.equal(writeView(readView("")), "");
+});
+
+test("an address is read back as it was written", () => {
+  for (const range of ["hour", "day", "month"]) {
+    for (const sort of ["total", "month", "recent", "name"]) {
+      assert.deepEqual(readView(writeView({ range, sort })), { range, sort });
+    }
+  }
+});
+
+test("nonsense is the usual view", () => {
+  assert.deepEqual(readView("?range=__proto__&sort=1&x=2"), readView(""));
+});

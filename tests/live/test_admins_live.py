@@ -1,0 +1,150 @@
+"""What only a real database shows: unique indexes, races, plans."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from dmstats.clock import ManualClock
+from dmstats.config import Settings
+from dmstats.errors import StoreUnavailable, TooManyRequests
+from dmstats.store.admins import AdminStore, EmailTaken
+from dmstats.store.client import Mongo, connect
+from dmstats.store.directory import AccountDirectory, Position, Sort
+from dmstats.web.throttle import Throttle
+from tests.servers import Redis, free_port
+from tests.service.admin_site import EMAIL, PASSWORD, cheap_passwords
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def admins(mongo: Mongo, clock: ManualClock) -> AdminStore:
+    mongo.db["dmstats_admins"].create_index("email", unique=True)
+    return AdminStore(mongo, cheap_passwords(), clock)
+
+
+def at_once(times: int, work: Callable[[int], None]) -> None:
+    barrier = threading.Barrier(times)
+
+    def run(number: int) -> None:
+        barrier.wait(10)
+        work(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+
+def test_it_works(admins: AdminStore) -> None:
+    created = admins.create(EMAIL, PASSWORD)
+    assert admins.verify(EMAIL, PASSWORD) == created
+    assert admins.list() == [created]
+    with pytest.raises(EmailTaken):
+        admins.create(EMAIL, PASSWORD)
+    assert admins.set_disabled(created.id, disabled=True).session_epoch == 2
+    assert admins.verify(EMAIL, PASSWORD) is None
+
+
+def test_of_many_starts_one_makes_the_first_admin(mongo: Mongo, clock: ManualClock) -> None:
+    # Without the index, and with different emails: only the id stands in the way.
+    made: list[str] = []
+
+    def start(number: int) -> None:
+        password = AdminStore(mongo, cheap_passwords(), clock).first(f"a{number}@b.c")
+        if password:
+            made.append(password)
+
+    at_once(6, start)
+    assert len(made) == 1
+    assert mongo.db["dmstats_admins"].count_documents({}) == 1
+
+
+def test_of_many_with_one_email_one_is_created(admins: AdminStore) -> None:
+    taken: list[int] = []
+
+    def create(number: int) -> None:
+        try:
+            admins.create(EMAIL, PASSWORD)
+        except EmailTaken:
+            taken.append(number)
+
+    at_once(6, create)
+    assert len(taken) == 5
+    assert len(admins.list()) == 1
+
+
+def test_the_store_says_that_it_is_away(clock: ManualClock) -> None:
+    mongo = connect(Settings(mongodb_uri=f"mongodb://127.0.0.1:{free_port()}"))
+    admins = AdminStore(mongo, cheap_passwords(), clock)
+    with pytest.raises(StoreUnavailable):
+        admins.list()
+    with pytest.raises(StoreUnavailable):
+        admins.verify(EMAIL, PASSWORD)
+    mongo.close()
+
+
+def test_accounts_page_by_page(mongo: Mongo) -> None:
+    collection = mongo.db["instagram_accounts"]
+    for field in ("instagramId", "dmUsed", "createdAt", "username"):
+        collection.create_index(field)
+    collection.insert_many(
+        {"instagramId": f"{n * 37 % 101:03}", "username": f"shop{n:03}", "dmUsed": n // 40}
+        for n in range(101)
+    )
+    accounts = AccountDirectory(mongo)
+    seen: list[tuple[int, str]] = []
+    after: Position | None = None
+    while True:
+        page = accounts.page(Sort("dmUsed", True), after, 7)
+        seen += [(-row["dmUsed"], row["instagramId"]) for row in page.accounts]
+        after = page.after
+        if after is None:
+            break
+    assert len(seen) == 101
+    assert seen == sorted(seen)
+    found = accounts.search("SHOP00", Sort("username", False), None, 20).accounts
+    assert [row["username"] for row in found] == [f"shop{n:03}" for n in range(10)]
+
+
+def test_the_throttle_goes_on_when_redis_dies(tmp_path: Path) -> None:
+    server = Redis(tmp_path)
+    server.start()
+    try:
+        with redis.Redis.from_url(server.url, socket_timeout=1.0) as client:
+            throttle = Throttle(client)
+            for _ in range(5):
+                throttle.attempt("a@b.c", "192.0.2.1")
+            with pytest.raises(TooManyRequests):
+                throttle.attempt("a@b.c", "192.0.2.1")
+            server.kill()
+            for _ in range(5):
+                throttle.attempt("a@b.c", "192.0.2.1")
+            with pytest.raises(TooManyRequests):
+                throttle.attempt("a@b.c", "192.0.2.1")
+            server.start()
+            throttle.succeeded("a@b.c")
+            throttle.attempt("a@b.c", "192.0.2.1")
+    finally:
+        server.stop()
+
+
+def test_attempts_at_once_do_not_slip_through(redis_client: redis.Redis) -> None:
+    throttle = Throttle(redis_client)
+    passed: list[int] = []
+
+    def attempt(number: int) -> None:
+        try:
+            throttle.attempt("a@b.c", "192.0.2.1")
+            passed.append(number)
+        except TooManyRequests:
+            pass
+
+    at_once(16, attempt)
+    assert len(passed) == 5

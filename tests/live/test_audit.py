@@ -1,0 +1,353 @@
+"""The audit on a real server: each place is corrupted, found, named and repaired exactly once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
+from dmstats.ops.jobs import keep_partitions
+from dmstats.stats.audit import Outcome
+from dmstats.store import archive as archive_module
+from dmstats.store import passes as passes_module
+from tests.auditing import Auditing, event, named
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def store(mongo: Any, clock: ManualClock) -> Iterator[Auditing]:
+    store = Auditing(mongo, clock)
+    store.migrate()
+    yield store
+    store.transactions.close()
+
+
+@pytest.fixture
+def now(clock: ManualClock) -> int:
+    return clock.now_ms()
+
+
+def test_it_works(store: Auditing, now: int) -> None:
+    store.count(*store.traffic(now))
+    store.count(*store.traffic(now))
+    outcome = store.audit()
+    assert (outcome.differences, outcome.drift) == ([], 0)
+    result = store.db["stats_cache"].find_one({"_id": "audit"})
+    assert result == {"_id": "audit", "at": to_datetime(now), "drift": 0}
+    assert store.db["audits"].count_documents({"kind": "test"}) == 0
+    assert store.db["audit_pages"].count_documents({}) == 0
+
+
+def test_an_empty_database_has_no_drift(store: Auditing) -> None:
+    assert store.audit().drift == 0
+
+
+CORRUPTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], set[tuple[str, str, int]]]] = {
+    "hour": (
+        "stats_hours", {"_id": 12}, {"$inc": {"sent": 2}},
+        {("hours", "sent", -2)},
+    ),
+    "hour's kind": (
+        "stats_hours", {"_id": 12}, {"$inc": {"events.seen": -1}},
+        {("hours", "events.seen", 1)},
+    ),
+    "minute": (
+        "stats_hours", {"_id": 12}, {"$inc": {"minutes.34.sent": -1, "minutes.7.sent": 3}},
+        {("minutes", "minutes.34.sent", 1), ("minutes", "minutes.7.sent", -3)},
+    ),
+    "day": ("stats_days", {"_id": 0}, {"$inc": {"received": -1}}, {("days", "received", 1)}),
+    "account": (
+        "instagram_accounts", {"instagramId": "a"}, {"$inc": {"dmUsed": 5, "dmReceived": -1}},
+        {("accounts", "dmUsed", -5), ("accounts", "dmReceived", 1)},
+    ),
+    "month": (
+        "instagram_accounts", {"instagramId": "a"}, {"$inc": {"monthlyDmUsed": 1}},
+        {("months", "monthlyDmUsed", -1)},
+    ),
+    "global": (
+        "stats_cache", {"_id": "global"}, {"$inc": {"dmsSent": -3, "events.seen": 1}},
+        {("global", "dmsSent", 3), ("global", "events.seen", -1)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_what_is_corrupted_is_found_named_and_repaired_once(
+    store: Auditing, now: int, name: str
+) -> None:
+    store.count(*store.traffic(now))
+    collection, which, update, expected = CORRUPTIONS[name]
+    which = dict(which)
+    if collection == "stats_hours":
+        which["_id"] = to_datetime(now - now % HOUR_MS)
+    if collection == "stats_days":
+        which["_id"] = to_datetime(now - now % DAY_MS)
+    before = store.db[collection].find_one(which)
+    assert store.db[collection].update_one(which, update).matched_count == 1
+    assert store.found() == expected
+    repaired = store.audit(repair=True)
+    assert (named(repaired.repaired), repaired.differences) == (expected, [])
+    after = store.db[collection].find_one(which)
+    assert after is not None
+    assert before is not None
+    if name == "minute":
+        assert after["minutes"].pop("7") == {"sent": 0}
+    assert after == before
+    again = store.audit(repair=True)
+    assert (again.repaired, again.differences) == ([], [])
+    (record,) = store.db["audit_repairs"].find()
+    assert {(d["place"], d["field"], d["by"]) for d in record["differences"]} == expected
+    assert record["at"] == to_datetime(now)
+
+
+def test_a_missing_row_and_an_extra_one_are_found_everywhere(store: Auditing, now: int) -> None:
+    store.count(event(now), event(now), event(now, account="b"))
+    partition = store.db["webhook_ledger_20261115"]
+    gone = partition.find_one_and_delete({"account": "a"})
+    assert gone is not None
+    lacking = {
+        ("hours", "sent", -1), ("minutes", "minutes.34.sent", -1), ("days", "sent", -1),
+        ("accounts", "dmUsed", -1), ("months", "monthlyDmUsed", -1), ("global", "dmsSent", -1),
+    }  # fmt: skip
+    outcome = store.audit()
+    assert named(outcome.differences) == lacking
+    assert outcome.drift == 1
+    partition.insert_many([gone, gone | {"_id": gone["_id"][:4] + b"x" * 16}])
+    extra = {(place, field, 1) for place, field, _ in lacking}
+    repaired = store.audit(repair=True)
+    assert (named(repaired.repaired), repaired.differences) == (extra, [])
+    assert store.total()["dmsSent"] == 4
+    assert store.found() == set()
+
+
+def test_what_the_host_platform_had_counted_is_no_drift(store: Auditing, now: int) -> None:
+    accounts = store.db["instagram_accounts"]
+    accounts.insert_many(
+        [
+            {"instagramId": "old", "dmUsed": 100, "dmReceived": 7,
+             "currentMonth": "2026-11", "monthlyDmUsed": 30},
+            {"instagramId": "untouched", "dmUsed": 5},
+        ]
+    )  # fmt: skip
+    store.count(event(now, account="old"), event(now, account="old", kind="received"))
+    store.count(event(now, account="old"))
+    found = accounts.find_one({"instagramId": "old"}) or {}
+    assert (found["dmUsed"], found["dmReceived"], found["monthlyDmUsed"]) == (102, 8, 32)
+    assert store.found() == set()
+    accounts.update_one({"instagramId": "old"}, {"$inc": {"dmUsed": -1}})
+    assert store.found() == {("accounts", "dmUsed", 1)}
+
+
+def test_rows_of_an_account_that_nothing_was_counted_for(store: Auditing, now: int) -> None:
+    """As a crash of a standalone server leaves them."""
+    store.db["instagram_accounts"].insert_one({"instagramId": "old", "dmUsed": 9})
+    for account in ("old", "new"):
+        rows = [event(now, account=account), event(now, account=account, kind="received")]
+        store.batches.known(rows, seconds=5)
+        store.ledger.insert_new(rows)
+    assert store.audit().drift == 4
+    assert store.audit(repair=True).differences == []
+    accounts = {a["instagramId"]: a for a in store.db["instagram_accounts"].find()}
+    assert (accounts["old"]["dmUsed"], accounts["new"]["dmUsed"]) == (10, 1)
+    assert accounts["new"]["isActive"] is True
+    assert store.found() == set()
+
+
+def test_refused_rows_count_nowhere(store: Auditing, now: int) -> None:
+    store.count(event(now))
+    refused = event(now)
+    store.batches.reject(refused, seconds=5)
+    assert store.found() == set()
+
+
+def test_an_interrupted_audit_goes_on_where_it_was(
+    store: Auditing, now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module, "ROWS_AT_ONCE", 0)
+    store.count(*store.traffic(now))
+    store.db["stats_hours"].update_one(
+        {"_id": to_datetime(now - now % HOUR_MS - 3 * DAY_MS)}, {"$inc": {"sent": 1}}, upsert=True
+    )
+    first = store.auditor().steps("test", Outcome())
+    for _ in range(40):
+        done = next(first).done
+    first.close()
+    outcome = Outcome()
+    rest = list(store.auditor().steps("test", outcome))
+    assert rest[0].done > done
+    assert named(outcome.differences) == {("hours", "sent", -1)}
+
+
+def test_many_accounts_are_compared_part_by_part(
+    store: Auditing, now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes_module, "PART", 3)
+    store.count(*(event(now, account=f"a{number}") for number in range(10)))
+    assert store.found() == set()
+    store.db["instagram_accounts"].update_one({"instagramId": "a9"}, {"$inc": {"dmUsed": 1}})
+    store.db["instagram_accounts"].update_one({"instagramId": "a3"}, {"$inc": {"dmReceived": 1}})
+    assert store.found() == {("accounts", "dmUsed", -1), ("accounts", "dmReceived", -1)}
+
+
+class TestArchive:
+    @pytest.fixture(autouse=True)
+    def aged(self, store: Auditing, clock: ManualClock) -> None:
+        """Events of a day that is long over, and their accounts."""
+        store.count(*store.traffic(clock.now_ms()))
+        clock.advance(9 * 86_400)
+        store.count(*store.traffic(clock.now_ms()))
+
+    def test_totals_stay_provable_when_partitions_go(self, store: Auditing) -> None:
+        keep_partitions(store.ledger, store.archive, store.clock.now_ms())
+        assert store.ledger.partitions() == ["20261121", "20261123", "20261124", "20261125"]
+        assert store.found() == set()
+        store.db["instagram_accounts"].update_one({"instagramId": "b"}, {"$inc": {"dmUsed": 1}})
+        store.db["stats_days"].update_one(
+            {"_id": to_datetime(1_794_700_800_000)}, {"$inc": {"sent": 1}}
+        )
+        assert store.found(repair=True) == set()
+        assert store.db["audit_repairs"].count_documents({}) == 2
+        assert store.found() == set()
+
+    @pytest.mark.parametrize("where", ["close", "before the hour", "after the hour", "drop"])
+    def test_a_crash_while_archiving_neither_loses_nor_doubles(
+        self, store: Auditing, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        expired = store.ledger.expired(store.clock.now_ms())
+        assert expired == ["20261112", "20261114", "20261115"]
+        with monkeypatch.context() as patch:
+            patch.setattr(archive_module, "ROWS_AT_ONCE", 0)
+            self.crash(store, where, patch)
+            with pytest.raises(KeyboardInterrupt):
+                store.archive.close(expired[-1])
+        assert store.audit().differences == []  # having finished the archiving
+        assert expired[-1] not in store.ledger.partitions()
+        (state,) = store.db["ledger_archive"].find({"_id": {"$ne": "totals"}})
+        assert state["closing"] == []
+        assert store.db["ledger_archive_hours"].count_documents({}) == 2
+
+    @staticmethod
+    def crash(store: Auditing, where: str, patch: pytest.MonkeyPatch) -> None:
+        """End the archiving as a kill would; at noon there are rows."""
+
+        def interrupt(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        def take(closed: str, hours: list[int]) -> None:
+            noon = hours[0] % DAY_MS == 12 * HOUR_MS
+            if noon and where.startswith("before"):
+                raise KeyboardInterrupt
+            really(closed, hours)
+            if noon:
+                raise KeyboardInterrupt
+
+        really = store.archive._take_hours
+        if where.endswith("hour"):
+            patch.setattr(store.archive, "_take_hours", take)
+        else:
+            patch.setattr(store.ledger, where, interrupt)
+
+    def test_late_rows_are_archived_before_they_may_expire(self, store: Auditing) -> None:
+        late = store.db["webhook_ledger_other"]
+        store.archive.archive_late(store.clock.now_ms())
+        assert late.count_documents({"archived": True}) == 4
+        assert store.found() == set()
+        late.delete_many({"archived": True})
+        assert store.found() == set()
+        late.delete_many({})
+        places = {"hours", "minutes", "days", "accounts", "global"}
+        assert {place for place, *_ in store.found()} == places
+
+    def test_an_audit_begins_again_when_rows_are_archived_meanwhile(self, store: Auditing) -> None:
+        outcome = Outcome()
+        steps = store.auditor().steps("test", outcome)
+        next(steps)
+        store.archive.close("20261115")
+        list(steps)
+        assert outcome.differences == []
+
+
+def test_audits_beside_traffic_never_report_drift(
+    store: Auditing, mongo: Any, clock: ManualClock, now: int
+) -> None:
+    over = threading.Event()
+    counted = []
+
+    def send() -> None:
+        own = Auditing(mongo, clock)
+        while not over.is_set():
+            rows = store.traffic(now)
+            try:
+                own.count(*rows)
+            except Exception as error:
+                if type(error).__name__ != "Conflict":
+                    raise
+            else:
+                counted.append(len(rows))
+        own.transactions.close()
+
+    senders = [threading.Thread(target=send) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    try:
+        audits = 0
+        while audits < 8 or len(counted) < 40:
+            assert store.audit().differences == []
+            audits += 1
+    finally:
+        over.set()
+        for sender in senders:
+            sender.join()
+    assert store.found() == set()
+
+
+def test_two_repairs_at_once_beside_traffic_repair_once(
+    store: Auditing, mongo: Any, clock: ManualClock, now: int
+) -> None:
+    store.count(*store.traffic(now))
+    for collection, which in (
+        ("stats_hours", {"_id": to_datetime(now - now % HOUR_MS)}),
+        ("stats_days", {"_id": to_datetime(now - now % DAY_MS)}),
+    ):
+        store.db[collection].update_one(which, {"$inc": {"sent": 7}})
+    store.db["instagram_accounts"].update_one({"instagramId": "a"}, {"$inc": {"dmUsed": -4}})
+    store.db["stats_cache"].update_one({"_id": "global"}, {"$inc": {"dmsSent": 11}})
+    over = threading.Event()
+
+    def send() -> None:
+        own = Auditing(mongo, clock)
+        while not over.is_set():
+            try:
+                own.count(*store.traffic(now))
+            except Exception as error:
+                if type(error).__name__ != "Conflict":
+                    raise
+        own.transactions.close()
+
+    outcomes: list[Outcome] = []
+
+    def repair() -> None:
+        outcomes.append(Auditing(mongo, clock).audit(repair=True))
+
+    threads = [threading.Thread(target=repair) for _ in range(2)]
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        over.set()
+        sender.join()
+    assert len(outcomes) == 2
+    assert [outcome.differences for outcome in outcomes] == [[], []]
+    repaired = [d for outcome in outcomes for d in outcome.repaired if d.place != "minutes"]
+    assert sorted((d.place, d.missing) for d in repaired) == [
+        ("accounts", 4), ("days", -7), ("global", -11), ("hours", -7)
+    ]  # fmt: skip
+    assert store.found() == set()

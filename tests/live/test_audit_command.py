@@ -1,0 +1,126 @@
+"""`flask audit` as an operator runs it, and the audit of a server without transactions."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from dmstats.app import create_app
+from dmstats.clock import HOUR_MS, SystemClock, to_datetime
+from dmstats.config import Settings
+from dmstats.counting.deltas import merge
+from dmstats.store.client import Mongo, connect
+from tests.auditing import Auditing, event, named
+from tests.servers import Secantus, running
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def store(mongo: Mongo) -> Iterator[Auditing]:
+    store = Auditing(mongo, SystemClock())
+    store.migrate()
+    store.count(*store.traffic(store.clock.now_ms()))
+    yield store
+    store.transactions.close()
+
+
+@pytest.fixture
+def app(mongodb_uri: str, mongo: Mongo) -> Iterator[Flask]:
+    secret = "secret-of-the-test"
+    settings = Settings(
+        mongodb_uri=mongodb_uri,
+        mongodb_db=mongo.db.name,
+        redis_url="redis://127.0.0.1:1/0",
+        meta_app_secrets=(secret,),
+        meta_verify_token=secret,
+        cron_secret=secret,
+        secret_key=secret,
+    )
+    app = create_app(settings)
+    yield app
+    app.extensions["dmstats"].stop()
+
+
+def corrupt(store: Auditing) -> None:
+    hour = store.clock.now_ms() // HOUR_MS * HOUR_MS
+    store.db["stats_hours"].update_one({"_id": to_datetime(hour)}, {"$inc": {"sent": 2}})
+
+
+def test_it_works(app: Flask, store: Auditing) -> None:
+    result = app.test_cli_runner().invoke(args=["audit"])
+    assert result.exit_code == 0, result.output
+    assert "verified: drift 0" in result.stdout
+
+
+def test_drift_is_shown_and_fails_until_it_is_repaired(app: Flask, store: Auditing) -> None:
+    corrupt(store)
+    run = app.test_cli_runner()
+    shown = run.invoke(args=["audit"])
+    assert shown.exit_code == 1
+    assert "off by 2" in shown.stdout
+    told = run.invoke(args=["audit", "--json"])
+    assert told.exit_code == 1
+    result = json.loads(told.stdout)
+    (difference,) = result["differences"]
+    assert (result["drift"], difference["place"], difference["field"]) == (2, "hours", "sent")
+    assert difference["key"].endswith(":00:00.000Z")
+    repaired = run.invoke(args=["audit", "--repair"])
+    assert repaired.exit_code == 0
+    assert "repaired" in repaired.stdout
+    assert json.loads(run.invoke(args=["audit", "--json"]).stdout) == {
+        "drift": 0, "differences": [], "repaired": []
+    }  # fmt: skip
+
+
+class TestStandalone:
+    """Without transactions the audit waits until a difference has stood still."""
+
+    @pytest.fixture
+    def alone(self, tmp_path: Path) -> Iterator[Auditing]:
+        with running(Secantus(tmp_path, standalone=True)) as server:
+            assert isinstance(server, Secantus)
+            mongo = connect(Settings(mongodb_uri=server.uri, mongodb_db="alone"))
+            yield Auditing(mongo, SystemClock(), sleep=lambda _: time.sleep(0.5))
+            mongo.close()
+
+    @staticmethod
+    def count(store: Auditing, *rows: Any) -> None:
+        store.batches.known(rows, seconds=5)
+        store.batches.write_unordered(rows, merge, seconds=5)
+
+    def test_what_a_crash_left_is_found_and_added(self, alone: Auditing) -> None:
+        alone.migrate()
+        assert not alone.batches.transactional
+        now = alone.clock.now_ms()
+        self.count(alone, *alone.traffic(now))
+        assert alone.found() == set()
+        alone.ledger.insert_new([event(now, account="new"), event(now)])
+        assert alone.audit().drift == 2
+        assert alone.audit(repair=True).differences == []
+        assert alone.found() == set()
+
+    def test_what_is_under_way_is_no_drift(self, alone: Auditing) -> None:
+        alone.migrate()
+        over = threading.Event()
+
+        def send() -> None:
+            while not over.is_set():
+                self.count(alone, *alone.traffic(alone.clock.now_ms()))
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            for _ in range(4):
+                assert named(alone.audit().differences) == set()
+        finally:
+            over.set()
+            sender.join()
+        assert alone.found() == set()

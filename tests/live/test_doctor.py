@@ -1,0 +1,149 @@
+"""`flask doctor`: what it finds, and that it says what to do about each fault."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+
+import migrations
+from dmstats.clock import ManualClock, SystemClock
+from dmstats.config import Settings
+from dmstats.ops.doctor import Doctor
+from dmstats.ops.findings import Finding, Verdict, good
+from dmstats.ops.reach import reach
+from dmstats.store.client import Mongo, connect
+from dmstats.store.health import Health
+from dmstats.store.snapshots import SnapshotStore
+from tests.live.test_launcher import Started
+from tests.servers import free_port
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = Settings()
+Examine = Callable[..., dict[str, Finding]]
+
+
+@pytest.fixture
+def examine(mongo: Mongo, redis_client: redis.Redis, tmp_path: Path) -> Examine:
+    """The findings by what was checked; of several of one kind the last."""
+
+    def run(
+        settings: Settings = SETTINGS,
+        mongo: Mongo = mongo,
+        client: redis.Redis = redis_client,
+        clock: SystemClock | ManualClock | None = None,
+    ) -> dict[str, Finding]:
+        doctor = Doctor(
+            replace(settings, data_dir=tmp_path / "not" / "there" / "yet"),
+            Health(mongo),
+            SnapshotStore(mongo),
+            client,
+            clock or SystemClock(),
+            migrations=migrations.names(),
+            reach=lambda: good("webhook", "fine"),
+        )
+        findings = list(doctor.examine())
+        for finding in findings:
+            wanting = finding.verdict in (Verdict.WARNING, Verdict.FAILURE)
+            assert bool(finding.remedy) == wanting, finding
+        return {finding.check: finding for finding in findings}
+
+    return run
+
+
+def test_it_works(examine: Examine, mongo: Mongo, redis_client: redis.Redis) -> None:
+    migrations.apply(mongo, SETTINGS)
+    SnapshotStore(mongo).save({}, SystemClock().now_ms(), term=1)
+    redis_client.set("dmstats:lease", "somebody", px=40_000)
+    found = examine()
+    assert [check for check, one in found.items() if one.verdict is Verdict.FAILURE] == []
+    for check in ("settings", "mongodb", "transactions", "clock", "migrations", "indexes",
+                  "refresh", "redis", "lease", "webhook"):  # fmt: skip
+        assert found[check].verdict is Verdict.OK, found[check]
+
+
+def test_an_empty_database_lacks_migrations_and_indexes(examine: Examine) -> None:
+    found = examine()
+    assert found["migrations"].verdict is Verdict.FAILURE
+    assert "python -m migrations" in found["migrations"].remedy
+    assert "instagram_accounts.instagramId" in found["indexes"].found
+    assert found["refresh"].verdict is Verdict.WARNING
+    assert found["lease"].verdict is Verdict.WARNING
+
+
+def test_an_index_that_is_not_unique_will_not_do(examine: Examine, mongo: Mongo) -> None:
+    migrations.apply(mongo, SETTINGS)
+    accounts = mongo.db["instagram_accounts"]
+    accounts.drop_index("instagramId_1")
+    accounts.create_index("instagramId")
+    assert "instagram_accounts.instagramId" in examine()["indexes"].found
+
+
+def test_a_changed_retention_shows_on_the_late_rows(examine: Examine, mongo: Mongo) -> None:
+    migrations.apply(mongo, SETTINGS)
+    assert "retention" not in examine()
+    found = examine(replace(SETTINGS, ledger_retention_hours=48))["retention"]
+    assert "expireAfterSeconds: 172800" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"), [(-300, Verdict.FAILURE), (10, Verdict.WARNING), (0, Verdict.OK)]
+)
+def test_a_wrong_clock_is_told(examine: Examine, seconds: int, verdict: Verdict) -> None:
+    clock = ManualClock(SystemClock().now_ms() + seconds * 1000)
+    assert examine(clock=clock)["clock"].verdict is verdict
+
+
+def test_old_figures_are_told(examine: Examine, mongo: Mongo) -> None:
+    SnapshotStore(mongo).save({}, SystemClock().now_ms() - 100_000, term=1)
+    assert examine()["refresh"].verdict is Verdict.FAILURE
+
+
+def test_databases_that_are_not_there_are_told_one_by_one(examine: Examine) -> None:
+    nowhere = connect(Settings(mongodb_uri=f"mongodb://127.0.0.1:{free_port()}/"))
+    client = redis.Redis(port=free_port(), retry=None)
+    found = examine(mongo=nowhere, client=client)
+    assert found["mongodb"].verdict is Verdict.FAILURE
+    assert found["redis"].verdict is Verdict.FAILURE
+    assert found["disk"].check == "disk"
+    nowhere.close()
+    client.close()
+
+
+def flask(house: Started, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("flask")), "doctor", *arguments],
+        cwd=ROOT, env=house.environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_a_running_service_is_in_good_health(house: Started) -> None:
+    done = flask(house, "--json")
+    findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 0, done.stdout
+    assert findings["webhook"]["verdict"] == "ok"
+    assert set(findings["webhook"]) == {"check", "verdict", "found", "remedy"}
+
+
+def test_a_wrong_address_is_a_failure_in_words(house: Started) -> None:
+    done = flask(house, "--url", f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 1
+    assert "cannot be reached" in " ".join(done.stdout.split())
+    assert "→ See that the service runs" in done.stdout
+
+
+def test_a_wrong_secret_shows_at_the_webhook(house: Started) -> None:
+    base = f"http://127.0.0.1:{house.environ['PORT']}"
+    secrets = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+    token = (secrets / "META_VERIFY_TOKEN").read_text().strip()
+    assert "the handshake with 403" in reach(base, "not-the-token", "x").found
+    assert "a signed delivery with 401" in reach(base, token, "not-the-secret").found
+    assert token not in reach(base, token, "not-the-secret").found

@@ -1,0 +1,153 @@
+"""Clients that mean no good: deliveries are answered all the same, and nothing crashes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live.conftest import TOKEN
+from tests.live.test_launcher import Started
+from tests.live.test_logs import WEBHOOK, Visitor, delivery
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.live
+
+SOON = 2.0
+IDLE = 10_000
+
+
+@pytest.fixture
+def secret(house: Started) -> str:
+    folder = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+    return (folder / "META_APP_SECRET").read_text().strip()
+
+
+def connect(house: Started, first: bytes = b"") -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", int(house.environ["PORT"])), timeout=30)
+    if first:
+        client.sendall(first)
+    return client
+
+
+@contextlib.contextmanager
+def crowd(house: Started, size: int, first: bytes = b"") -> Iterator[list[socket.socket]]:
+    clients: list[socket.socket] = []
+    try:
+        clients.extend(connect(house, first) for _ in range(size))
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+def delivers_soon(house: Started, secret: str) -> None:
+    """Ten deliveries, each on a connection of its own."""
+    for _ in range(10):
+        started = time.monotonic()
+        assert Visitor(house).deliver(delivery(mid=f"hostile-{started}"), secret) == 200
+        assert time.monotonic() - started < SOON
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the server has closed the connection; anything it said before is skipped."""
+    client.settimeout(0.05)
+    try:
+        while client.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+    return True
+
+
+def test_it_works(house: Started, secret: str) -> None:
+    delivers_soon(house, secret)
+
+
+def test_headers_that_never_end(house: Started, secret: str) -> None:
+    start = f"POST {WEBHOOK} HTTP/1.1\r\nHost: x\r\nX-Slow: ".encode()
+    with crowd(house, 300, start) as clients:
+        delivers_soon(house, secret)
+        for client in clients[:5]:
+            client.sendall(b"a")  # dripping does not help
+        wait_until(lambda: all(ended(client) for client in clients), seconds=15)
+
+
+def test_bodies_that_never_end(house: Started, secret: str) -> None:
+    start = f"POST {WEBHOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{".encode()
+    login = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    login += b"Content-Length: 100\r\n\r\n{"
+    with crowd(house, 100, start) as clients, crowd(house, 1, login) as others:
+        delivers_soon(house, secret)
+        for client in (clients[0], others[0]):
+            client.settimeout(20)
+            assert b" 408 " in client.recv(65536).splitlines()[0]
+        wait_until(lambda: all(ended(client) for client in clients), seconds=15)
+
+
+def test_ten_thousand_that_say_nothing(house: Started, secret: str) -> None:
+    with crowd(house, IDLE):
+        delivers_soon(house, secret)
+
+
+def test_streams_that_never_read(house: Started, secret: str) -> None:
+    ask = "GET /api/admin/stats/stream HTTP/1.1\r\nHost: x\r\n"
+    ask += f"Authorization: Bearer {TOKEN}\r\n\r\n"
+    with crowd(house, 100, ask.encode()):
+        for _ in range(3):
+            Visitor(house).ask("POST", "/api/admin/stats/refresh", Authorization=f"Bearer {TOKEN}")
+            delivers_soon(house, secret)
+
+
+@pytest.mark.parametrize("value", [{"$gt": ""}, {"$ne": None}, ["a"], 1, None, True])
+def test_operators_never_reach_a_filter(house: Started, value: object) -> None:
+    body = json.dumps({"email": value, "password": value}).encode()
+    answer = Visitor(house).ask("POST", "/login", body, Content_Type="application/json")
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "query", ["query[$gt]=", "sort[$where]=1", "query=%24where", "cursor=%7B%22%24gt%22%3A1%7D",
+              "sort=$natural", "limit=0", "limit=1e9", "query=a&query=b", "query=%00"]
+)  # fmt: skip
+def test_queries_are_data(house: Started, query: str) -> None:
+    path = f"/api/admin/accounts?{query}"
+    answer = Visitor(house).ask("GET", path, Authorization=f"Bearer {TOKEN}")
+    assert answer.status == (200 if query == "query=%24where" else 400)
+
+
+@pytest.mark.parametrize("name", ["$where", "a.b", "a\0b", "", "$", "x" * 500, "\ud800"])
+def test_names_from_outside_are_data(house: Started, secret: str, name: str) -> None:
+    """An unknown event's name becomes a field of a document, an account's id a filter's value."""
+    entry = {"id": name, "time": 1, name or "x": [{"value": name}]}
+    item = {"sender": {"id": name}, "recipient": {"id": name}, "timestamp": 1, name or "y": {}}
+    body = {"object": "instagram", "entry": [entry, {"id": "1", "time": 1, "messaging": [item]}]}
+    assert Visitor(house).deliver(body, secret) == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/login", b"[" * 15_000), ("/login", b"\xff"), ("/login", b'{"email": 1e999}'),
+     ("/login", b"{" * 20_000), (WEBHOOK, b"[" * 100_000)],
+)  # fmt: skip
+def test_strange_bodies_are_the_senders_fault(
+    house: Started, secret: str, path: str, body: bytes
+) -> None:
+    visitor = Visitor(house)
+    if path == WEBHOOK:
+        assert visitor.deliver(body, secret) == 400
+    else:
+        answer = visitor.ask("POST", path, body, Content_Type="application/json")
+        assert answer.status in (400, 413)
+
+
+def test_nothing_of_this_is_a_defect(house: Started) -> None:
+    events = {json.loads(line)["event"] for line in house.output.splitlines() if line[:1] == "{"}
+    assert not events & {"request_crashed", "request_failed", "webhook_defect", "batch_defect"}

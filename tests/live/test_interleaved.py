@@ -1,0 +1,154 @@
+"""Several committers on the real server, their commands lost, refused and killed at random.
+
+The small brother of ``tests/unit/test_model.py``: there the search is wide and the server a model,
+here the server is real. A longer search: ``INTERLEAVED_ROUNDS=50``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pymongo import MongoClient, monitoring
+
+import migrations
+from dmstats.clock import HOUR_MS, SystemClock
+from dmstats.config import Settings
+from dmstats.counting.batch import Batch, Submission
+from dmstats.counting.events import NO_HOUR, _dated
+from dmstats.counting.writer import BatchWriter
+from dmstats.errors import DmstatsError
+from dmstats.records import OTHER_PARTITION, LedgerRow
+from dmstats.store.batches import Batches
+from dmstats.store.client import Document, Mongo
+from dmstats.store.ledger import Ledger
+from dmstats.store.transactions import Transactions, kill_session
+from tests.torture.recount import recount
+
+pytestmark = pytest.mark.live
+
+COMMITTERS = 4
+DELIVERIES = 40
+NEW_EACH = 3
+EVENTS = NEW_EACH * (DELIVERIES + 1)
+FAULTS = 0.03
+ROUNDS = int(os.environ.get("INTERLEAVED_ROUNDS", "2"))
+WRITES = frozenset({"insert", "update", "commitTransaction", "find"})
+
+
+class Saboteur(monitoring.CommandListener):
+    """Before or after some of a committer's commands, kills its session on the server."""
+
+    def __init__(self, server: Mongo, rng: random.Random) -> None:
+        self._server = server
+        self._random = rng
+        self.active = True
+        self.faults = 0
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self._strike(event)
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+
+    def _strike(self, event: monitoring.CommandStartedEvent) -> None:
+        lsid = event.command.get("lsid")
+        if not self.active or lsid is None or event.command_name not in WRITES:
+            return
+        if self._random.random() < FAULTS:
+            self.faults += 1
+            kill_session(self._server, bytes(lsid["id"]))
+
+
+class Worker:
+    """A committer without a queue: one delivery, one batch, until it is written."""
+
+    def __init__(self, uri: str, name: str, saboteur: Saboteur) -> None:
+        client: MongoClient[Document] = MongoClient(uri, event_listeners=[saboteur])
+        self.mongo = Mongo(client, name, "primary")
+        clock = SystemClock()
+        self._transactions = Transactions(self.mongo)
+        ledger = Ledger(self.mongo, retention_hours=168)
+        batches = Batches(self.mongo, ledger, self._transactions, clock)
+        self._writer = BatchWriter(batches, clock, lambda _: None)
+        self._clock = clock
+
+    def deliver(self, rows: list[LedgerRow]) -> bool:
+        """Whether it was acknowledged."""
+        now = self._clock.monotonic()
+        batch = Batch([Submission(rows, rejected=0, deadline=now + 5.0)], started=now)
+        self._writer.look_up(batch)
+        try:
+            self._writer.write(batch)
+        except DmstatsError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._transactions.close()
+        self.mongo.close()
+
+
+def event(number: int, now_ms: int, *, late: bool) -> LedgerRow:
+    """An event near the bound, as one of two hosts with different clocks judges it."""
+    digest, time_ms = number.to_bytes(16, "big"), now_ms + HOUR_MS
+    dated, other = _dated(time_ms, digest), (OTHER_PARTITION, NO_HOUR + digest)
+    here, elsewhere = (other, dated) if late else (dated, other)
+    kind = "sent" if number % 3 else "received"
+    return LedgerRow(here[1], here[0], f"a{number % 5}", kind, time_ms, now_ms, late, "", elsewhere)
+
+
+@pytest.fixture
+def workers(
+    mongodb_uri: str, mongo: Mongo, request: pytest.FixtureRequest
+) -> Iterator[tuple[list[Worker], Saboteur]]:
+    migrations.apply(mongo, Settings())
+    saboteur = Saboteur(mongo, random.Random(request.node.callspec.params["seed"]))
+    workers = [Worker(mongodb_uri, mongo.db.name, saboteur) for _ in range(COMMITTERS)]
+    yield workers, saboteur
+    for worker in workers:
+        worker.close()
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_every_acknowledged_event_counts_once(
+    workers: tuple[list[Worker], Saboteur], mongo: Mongo, seed: int
+) -> None:
+    committers, saboteur = workers
+    acknowledged: dict[bytes, bool] = {
+        number.to_bytes(16, "big"): False for number in range(EVENTS)
+    }
+    lock, now_ms = threading.Lock(), SystemClock().now_ms()
+    refused: Counter[bool] = Counter()
+
+    def run(worker: Worker, rng: random.Random) -> None:
+        for turn in range(DELIVERIES):
+            # All of them bring the same new events at about the same time.
+            first = NEW_EACH * turn
+            numbers = rng.sample(range(first, first + 2 * NEW_EACH), rng.randint(1, 4))
+            rows = [event(number, now_ms, late=rng.random() < 0.5) for number in numbers]
+            done = worker.deliver(rows)
+            with lock:
+                refused[done] += 1
+                if done:
+                    acknowledged.update({row.row_id[4:]: True for row in rows})
+
+    with ThreadPoolExecutor(COMMITTERS) as pool:
+        jobs: list[Any] = [
+            pool.submit(run, worker, random.Random(seed * 100 + number))
+            for number, worker in enumerate(committers)
+        ]
+        for job in jobs:
+            job.result()
+    saboteur.active = False
+    found = recount(mongo, acknowledged)
+    assert found.exact, found
+    assert saboteur.faults > 5
+    assert refused[True] > DELIVERIES

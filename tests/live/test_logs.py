@@ -1,0 +1,184 @@
+"""A whole run's logs: JSON lines, without secrets, without what people wrote or who they are."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmstats.embedded.secrets import MADE_UP
+from tests.live.conftest import TOKEN
+from tests.live.test_launcher import Started
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).parents[2]
+TEXT = "meet me at the old pier"
+PERSON = "90071992547409931"
+WRONG_PASSWORD = "wrong-password-of-the-test"
+WEBHOOK = "/api/webhooks/instagram"
+
+
+class Visitor:
+    """Asks the running service, one connection per request."""
+
+    def __init__(self, house: Started) -> None:
+        self.port = int(house.environ["PORT"])
+        self.cookie = ""
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookie:
+            named["Cookie"] = self.cookie
+        connection.request(method, path, body, named)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer
+
+    def sign_in(self, email: str, password: str) -> int:
+        body = json.dumps({"email": email, "password": password}).encode()
+        answer = self.ask("POST", "/login", body, Content_Type="application/json")
+        self.cookie = (answer.headers.get("Set-Cookie") or "").partition(";")[0]
+        return answer.status
+
+    def deliver(self, payload: object, secret: str) -> int:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        answer = self.ask("POST", WEBHOOK, body, X_Hub_Signature_256=f"sha256={digest}")
+        return answer.status
+
+
+def delivery(*, text: Any = TEXT, mid: Any = "m-of-the-test", account: str = "1784") -> Any:
+    item = {
+        "sender": {"id": PERSON},
+        "recipient": {"id": account},
+        "timestamp": 1_700_000_000_000,
+        "message": {"mid": mid, "text": text},
+    }
+    return {"object": "instagram", "entry": [{"id": account, "time": 1, "messaging": [item]}]}
+
+
+def everything(house: Started) -> list[str]:
+    """Visit every kind of route, rightly and wrongly; all that must not show anywhere."""
+    folder = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+    secrets = {name: (folder / name).read_text().strip() for name in MADE_UP}
+    password = re.search(r"with the password (\S+)", house.output)
+    assert password
+    visitor = Visitor(house)
+    app_secret = secrets["META_APP_SECRET"]
+    assert visitor.deliver(delivery(), app_secret) == 200
+    assert visitor.deliver(delivery(mid={"text": TEXT}), app_secret) == 200  # unreadable
+    assert visitor.deliver(delivery(account=f"{TEXT}\0\n"), app_secret) == 200
+    assert visitor.deliver(TEXT.encode(), app_secret) == 400
+    assert visitor.deliver(delivery(), "not-the-secret") == 401
+    for token in (secrets["META_VERIFY_TOKEN"], "wrong-" + secrets["META_VERIFY_TOKEN"]):
+        query = f"hub.mode=subscribe&hub.verify_token={token}&hub.challenge=challenge-of-the-test"
+        visitor.ask("GET", f"{WEBHOOK}?{query}")
+    for bearer in (secrets["CRON_SECRET"], "wrong-" + secrets["CRON_SECRET"], TOKEN):
+        for path in ("/api/cron/refresh-admin-stats", "/api/admin/stats", "/metrics"):
+            visitor.ask("GET", path, Authorization=f"Bearer {bearer}")
+    assert visitor.sign_in("admin@localhost", WRONG_PASSWORD) == 401
+    assert visitor.sign_in("admin@localhost", password[1]) == 200
+    session = visitor.cookie.partition("=")[2]
+    assert session
+    for path in ("/", "/api/admin/admins", f"/api/admin/accounts?query={TEXT.replace(' ', '+')}"):
+        assert visitor.ask("GET", path).status == 200
+    assert visitor.ask("GET", "/api/admin/accounts?sort=$where").status == 400
+    simulated = subprocess.run(
+        [str(Path(sys.executable).with_name("flask")), "simulate", "--seconds", "2"],
+        cwd=ROOT, env=house.environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "sent to the service" in simulated.stdout, simulated.stderr
+    signature = "sha256="
+    return [
+        *secrets.values(), TOKEN, password[1], WRONG_PASSWORD, session, TEXT, PERSON, signature,
+        "challenge-of-the-test", "hub.verify_token",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(house: Started) -> tuple[list[str], Started]:
+    hidden = everything(house)
+    last = Visitor(house).ask("GET", "/nowhere", X_Request_ID="the-last-one").headers
+    assert last["X-Request-ID"] == "the-last-one"
+    wait_until(lambda: "the-last-one" in house.output)
+    return hidden, house
+
+
+def json_lines(house: Started) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in house.output.splitlines() if line.startswith("{")]
+
+
+def test_it_works(run: tuple[list[str], Started]) -> None:
+    requests = [line for line in json_lines(run[1]) if line["event"] == "request"]
+    seen = {(line["method"], line["path"], line["status"]) for line in requests}
+    assert {
+        ("POST", WEBHOOK, 400),
+        ("POST", WEBHOOK, 401),
+        ("GET", WEBHOOK, 403),
+        ("POST", "/login", 401),
+        ("POST", "/login", 200),
+        ("GET", "/api/admin/accounts", 200),
+        ("GET", "/nowhere", 404),
+    } <= seen
+    assert ("POST", WEBHOOK, 200) not in seen
+    for line in requests:
+        assert set(line) >= {"time", "level", "requestId", "ms", "from"}
+
+
+def test_no_secret_no_text_and_no_person_is_logged(run: tuple[list[str], Started]) -> None:
+    hidden, house = run
+    output = "\n".join(
+        line for line in house.output.splitlines() if "made the first admin" not in line
+    )
+    logs = [file.read_text() for file in house.folder.glob("var/log/*.log")]
+    assert logs
+    for value in hidden:
+        assert value not in output, value
+        assert not [log for log in logs if value in log], value
+
+
+def test_every_line_is_json_or_from_the_start(run: tuple[list[str], Started]) -> None:
+    other = [line for line in run[1].output.splitlines() if not line.startswith(("{", "dmstats: "))]
+    # gunicorn's own announcements
+    assert [
+        line for line in other if not re.match(r"\[[\d-]+ [\d:]+ [+-]\d+\] \[\d+\]", line)
+    ] == []
+
+
+def test_nothing_crashed_on_the_way(run: tuple[list[str], Started]) -> None:
+    events = {line["event"] for line in json_lines(run[1])}
+    assert {"refresh", "sign_in_failed", "signed_in"} <= events
+    assert not {"request_crashed", "webhook_defect", "batch_defect", "job_failed"} & events
+
+
+def test_lines_inside_a_request_name_it(run: tuple[list[str], Started]) -> None:
+    lines = json_lines(run[1])
+    requests = {line["requestId"] for line in lines if line["event"] == "request"}
+    signed_in = {line["requestId"] for line in lines if line["event"] == "signed_in"}
+    assert signed_in
+    assert signed_in <= requests
+
+
+def test_metrics_tell_no_secret_either(run: tuple[list[str], Started]) -> None:
+    hidden, house = run
+    connection = http.client.HTTPConnection("127.0.0.1", int(house.environ["PORT"]), timeout=20)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    assert 'dmstats_events_counted_total{kind="sent"}' in text
+    assert 'dmstats_http_request_seconds_count{route="/api/admin/accounts",status="200"}' in text
+    assert not [value for value in hidden if value in text]

@@ -1,0 +1,106 @@
+"""The API against its own description: no 500, no answer that the description does not know."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+
+from dmstats.app import create_app
+from dmstats.config import Settings
+from dmstats.web.openapi import PATH, description
+from tests.live.conftest import TOKEN
+from tests.live.test_launcher import Started
+from tests.live.test_logs import Visitor
+
+pytestmark = pytest.mark.live
+
+ENDLESS = "/api/admin/stats/stream"
+SIGN_IN = {"/login", "/logout"}
+EXAMPLES = 12
+LEFT_OUT = [
+    # It takes the session away and expects 401, but sends the header that this test adds.
+    schemathesis.checks.ignored_auth,
+    # A schema cannot say all: which characters print, which passwords are too common.
+    schemathesis.checks.positive_data_acceptance,
+    schemathesis.checks.negative_data_rejection,
+]
+
+
+@pytest.fixture(scope="module")
+def cookie(house: Started) -> str:
+    password = re.search(r"with the password (\S+)", house.output)
+    assert password
+    visitor = Visitor(house)
+    assert visitor.sign_in("admin@localhost", password[1]) == 200
+    return visitor.cookie
+
+
+OPERATIONS = [
+    found.ok()
+    for found in schemathesis.openapi.from_dict(description())
+    .exclude(path=ENDLESS)
+    .get_all_operations()
+]
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_it_works(operation: Any, mode: GenerationMode, house: Started, cookie: str) -> None:
+    """What the description allows, and what it does not: both are answered as it says."""
+    cron = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets" / "CRON_SECRET"
+    headers = {"Cookie": cookie}
+    if "/cron/" in operation.path:
+        headers = {"Authorization": f"Bearer {cron.read_text().strip()}"}
+    base = f"http://127.0.0.1:{house.environ['PORT']}"
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    def ask(case: schemathesis.Case) -> None:
+        case.call_and_validate(base_url=base, headers=headers, excluded_checks=LEFT_OUT)
+
+    try:
+        ask()
+    except Unsatisfiable:
+        pytest.skip("nothing can be wrong with this")
+
+
+def test_it_is_served(house: Started) -> None:
+    url = f"http://127.0.0.1:{house.environ['PORT']}{PATH}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer) == description()
+
+
+def test_every_api_route_is_described() -> None:
+    secret = "secret-of-the-test"
+    app: Flask = create_app(
+        Settings(
+            mongodb_uri="mongodb://127.0.0.1:1/",
+            redis_url="redis://127.0.0.1:1/0",
+            meta_app_secrets=(secret,),
+            meta_verify_token=secret,
+            cron_secret=secret,
+            secret_key=secret,
+        )
+    )
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/api/")
+    }
+    paths = description()["paths"]
+    assert {(path, method) for path in paths for method in paths[path]} >= routes

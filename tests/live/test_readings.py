@@ -1,0 +1,258 @@
+"""What a refresh reads, on a real server, with its cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo import monitoring
+
+from dmstats.clock import ManualClock, to_datetime
+from dmstats.config import Settings
+from dmstats.stats.snapshot import build, floor_of
+from dmstats.store.census import SETTLED_MS, Census
+from dmstats.store.client import Mongo, connect
+from dmstats.store.readings import FEW, Readings, ReadingsStore
+from dmstats.store.snapshots import SnapshotStore
+
+pytestmark = pytest.mark.live
+
+READS = {"find", "aggregate", "count", "distinct", "getMore"}
+ACCOUNTS = 3000
+
+
+class Commands(monitoring.CommandListener):
+    def __init__(self) -> None:
+        self.started_commands: list[tuple[str, dict[str, Any]]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.started_commands.append((event.command_name, dict(event.command)))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+
+    def reads(self) -> list[dict[str, Any]]:
+        return [command for name, command in self.started_commands if name in READS]
+
+
+def account(number: int, clock: ManualClock, **fields: Any) -> dict[str, Any]:
+    return {
+        "instagramId": str(1000 + number),
+        "isActive": True,
+        "dmUsed": number,
+        "createdAt": to_datetime(clock.now_ms() - 10 * SETTLED_MS),
+        **fields,
+    }
+
+
+@pytest.fixture
+def store(mongo: Mongo, clock: ManualClock) -> ReadingsStore:
+    for field in ("dmUsed", "isActive", "createdAt"):
+        mongo.db["instagram_accounts"].create_index(field)
+    return ReadingsStore(mongo, Census(mongo, clock))
+
+
+@pytest.fixture
+def watched(mongo: Mongo, mongodb_uri: str) -> Iterator[tuple[Mongo, Commands]]:
+    """The same database through a client whose commands are seen."""
+    commands = Commands()
+    client: Any = pymongo.MongoClient(mongodb_uri, event_listeners=[commands])
+    yield Mongo(client, mongo.db.name, "secondaryPreferred"), commands
+    client.close()
+
+
+def test_it_works(mongo: Mongo, store: ReadingsStore, clock: ManualClock) -> None:
+    now = to_datetime(clock.now_ms())
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    day = hour.replace(hour=0)
+    mongo.db["stats_cache"].insert_one({"_id": "global", "dmsSent": 5, "events": {"seen": 1}})
+    mongo.db["stats_hours"].insert_many(
+        [{"_id": hour - timedelta(hours=i), "sent": i, "minutes": {}} for i in range(30)]
+    )
+    mongo.db["stats_days"].insert_many(
+        [{"_id": day - timedelta(days=i), "sent": i} for i in range(40)]
+    )
+    mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in range(12)])
+    mongo.db["users"].insert_many([{}, {}])
+    readings = store.read(clock.now_ms())
+    assert readings.totals["dmsSent"] == 5
+    assert (len(readings.hours), len(readings.days)) == (25, 31)
+    assert [found["dmUsed"] for found in readings.top] == list(range(11, 1, -1))
+    assert (readings.accounts, readings.users) == (12, 2)
+    assert build(readings, clock.now_ms())["month"]["sent"] == sum(range(15))
+
+
+def test_an_empty_database_reads_as_nothing(store: ReadingsStore, clock: ManualClock) -> None:
+    readings = store.read(clock.now_ms())
+    assert (readings.accounts, readings.users, readings.inactive) == (0, 0, 0)
+    assert (readings.top, readings.totals, readings.audit) == ([], {}, None)
+
+
+def test_no_reading_takes_more_than_six_queries(
+    store: ReadingsStore, watched: tuple[Mongo, Commands], clock: ManualClock
+) -> None:
+    mongo, commands = watched
+    census = Census(mongo, clock)
+    watched_store = ReadingsStore(mongo, census)
+
+    def queries() -> int:
+        commands.started_commands.clear()
+        return watched_store.read(clock.now_ms()).queries
+
+    def all_queries() -> int:
+        told = queries()
+        assert told == len(commands.reads())
+        return told
+
+    assert all_queries() == 6, "few accounts and users are counted as they are"
+    mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in range(FEW + 1)])
+    assert queries() == 6, "many accounts, and no census yet: it is taken beside this refresh"
+    assert all_queries() == 6
+    mongo.db["users"].insert_many([{} for _ in range(FEW + 1)])
+    census.recount()
+    assert all_queries() == 5
+    clock.advance(7200)
+    assert queries() == 5, "nobody keeps the census: it is taken beside this refresh"
+    assert all_queries() == 5
+
+
+def test_few_accounts_and_users_are_counted_as_they_are(
+    mongo: Mongo, store: ReadingsStore, clock: ManualClock
+) -> None:
+    """Without waiting for a census: whoever changes one sees it at the next refresh."""
+    Census(mongo, clock).recount()
+    mongo.db["instagram_accounts"].insert_many(
+        [account(i, clock, isActive=i > 1) for i in range(5)]
+    )
+    mongo.db["users"].insert_one({})
+    readings = store.read(clock.now_ms())
+    assert (readings.accounts, readings.inactive, readings.users) == (5, 2, 1)
+
+
+def test_reads_carry_the_preference_and_writes_do_not(
+    store: ReadingsStore, watched: tuple[Mongo, Commands], clock: ManualClock
+) -> None:
+    mongo, commands = watched
+    census = Census(mongo, clock)
+    census.recount()
+    body = build(ReadingsStore(mongo, census).read(clock.now_ms()), clock.now_ms())
+    SnapshotStore(mongo).save(body, clock.now_ms(), term=None)
+    for name, command in commands.started_commands:
+        mode = command.get("$readPreference", {}).get("mode", "primary")
+        assert (mode == "secondaryPreferred") == (name in READS), command
+        if name in READS:
+            assert command["$readPreference"]["maxStalenessSeconds"] == 90
+
+
+def test_accounts_are_counted_to_the_one_between_censuses(
+    mongo: Mongo, store: ReadingsStore, clock: ManualClock
+) -> None:
+    accounts = mongo.db["instagram_accounts"]
+    fresh = to_datetime(clock.now_ms())
+    accounts.insert_many([account(i, clock) for i in range(FEW)])
+    accounts.insert_many([account(i, clock, createdAt=fresh) for i in range(FEW, FEW + 5)])
+    accounts.update_many({"dmUsed": {"$lt": 3}}, {"$set": {"isActive": False}})
+    Census(mongo, clock).recount()
+    readings = store.read(clock.now_ms())
+    assert (readings.accounts, readings.inactive) == (FEW + 5, 3)
+    clock.advance(60)
+    accounts.insert_one(account(FEW + 5, clock, createdAt=to_datetime(clock.now_ms())))
+    assert store.read(clock.now_ms()).accounts == FEW + 6
+
+
+def test_a_census_is_taken_when_it_is_due(
+    mongo: Mongo, store: ReadingsStore, clock: ManualClock
+) -> None:
+    census = Census(mongo, clock)
+    assert census.tick()
+    assert not census.tick()
+    clock.advance(599)
+    assert not census.tick()
+    assert not Census(mongo, clock).tick(), "a new leader keeps the pace"
+    clock.advance(2)
+    assert census.tick()
+
+
+def test_without_a_leader_every_count_comes_round(
+    mongo: Mongo, store: ReadingsStore, clock: ManualClock
+) -> None:
+    Census(mongo, clock).recount()
+    accounts = [account(i, clock, isActive=i > 1) for i in range(FEW + 5)]
+    mongo.db["instagram_accounts"].insert_many(accounts)
+    mongo.db["users"].insert_many([{} for _ in range(FEW + 3)])
+    clock.advance(7200)
+    readings = store.read(clock.now_ms())
+    assert (readings.accounts, readings.inactive, readings.users) == (FEW + 5, 2, FEW + 3)
+
+
+def scanned(mongo: Mongo, collection: str, command: dict[str, Any]) -> int:
+    """How many documents the server says it looked at."""
+    explained = mongo.db.command(
+        "explain", {**command, "$db": mongo.db.name}, verbosity="executionStats"
+    )
+    stages = explained.get("stages")
+    statistics = stages[0]["$cursor"] if stages else explained
+    return int(statistics["executionStats"]["totalDocsExamined"])
+
+
+def test_no_query_scans_more_than_its_limit(
+    mongo: Mongo, store: ReadingsStore, watched: tuple[Mongo, Commands], clock: ManualClock
+) -> None:
+    now = clock.now_ms()
+    mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in range(ACCOUNTS)])
+    start = to_datetime(now - now % 3_600_000)
+    mongo.db["stats_hours"].insert_many(
+        [{"_id": start - timedelta(hours=i), "sent": 1} for i in range(500)]
+    )
+    mongo.db["stats_days"].insert_many(
+        [{"_id": start.replace(hour=0) - timedelta(days=i), "sent": 1} for i in range(300)]
+    )
+    census = Census(mongo, clock)
+    census.recount()
+    first = store.read(now)
+    SnapshotStore(mongo).save(build(first, now), now, term=None, floor=floor_of(first))
+    _, commands = watched
+    steady = ReadingsStore(watched[0], Census(watched[0], clock)).read(now)
+    assert [found["dmUsed"] for found in steady.top] == list(range(ACCOUNTS - 1, ACCOUNTS - 11, -1))
+    limits = {"stats_cache": 4, "stats_hours": 25, "stats_days": 31, "instagram_accounts": 10}
+    finds = [command for name, command in commands.started_commands if name == "find"]
+    assert {command["find"] for command in finds} == set(limits)
+    for command in finds:
+        wanted = {k: v for k, v in command.items() if k in ("find", "filter", "sort", "limit")}
+        assert scanned(mongo, command["find"], wanted) <= limits[command["find"]], wanted
+    counts = {
+        "new" if "$match" in command["pipeline"][0] else "few": command["pipeline"]
+        for name, command in commands.started_commands
+        if name == "aggregate"
+    }
+    matched = {"find": "instagram_accounts", "filter": counts["new"][0]["$match"]}
+    assert scanned(mongo, "instagram_accounts", matched) == 0
+    assert counts["few"][0] == {"$limit": FEW + 1}
+
+
+def test_the_top_follows_when_the_floor_is_too_high(
+    mongo: Mongo, store: ReadingsStore, clock: ManualClock
+) -> None:
+    mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in range(30)])
+    snapshots = SnapshotStore(mongo)
+
+    def refresh() -> Readings:
+        readings = store.read(clock.now_ms())
+        snapshots.save({}, clock.now_ms(), term=None, floor=floor_of(readings))
+        return readings
+
+    refresh()
+    mongo.db["instagram_accounts"].delete_many({"dmUsed": {"$gte": 25}})
+    assert len(refresh().top) == 5, "what is left over the floor"
+    assert [found["dmUsed"] for found in refresh().top] == list(range(24, 14, -1))
+
+
+def test_settings_choose_where_to_read(mongodb_uri: str) -> None:
+    connection = connect(Settings(mongodb_uri=mongodb_uri, read_preference="nearest"))
+    assert connection.replica.read_preference.mongos_mode == "nearest"
+    assert connection.db.read_preference.mongos_mode == "primary"
+    connection.close()

@@ -1,0 +1,105 @@
+"""A short torture run, and that its judge is not blind; `make torture` runs longer ones."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from dmstats.clock import SystemClock, to_datetime
+from dmstats.counting.deltas import merge
+from dmstats.records import LedgerRow
+from dmstats.store.batches import Batches
+from dmstats.store.client import Mongo
+from dmstats.store.ledger import Ledger
+from dmstats.store.transactions import Transactions
+from tests.torture.kills import Kill
+from tests.torture.recount import recount
+from tests.torture.report import lines, longest_gap
+from tests.torture.run import Options, torture
+
+pytestmark = pytest.mark.live
+
+
+def test_it_works(capsys: pytest.CaptureFixture[str]) -> None:
+    seed = random.getrandbits(32)
+    options = Options(
+        seed=seed,
+        seconds=25,
+        rate=80,
+        every=2.5,
+        kinds=("worker", "database", "redis", "worker paused", "launcher"),
+    )
+    said = [f"seed {seed}"]
+    figures = torture(options, said.append)
+    shown = "\n".join([*said, *lines(figures)])
+    assert figures.exact, shown
+    assert len(figures.kills) >= 3, shown
+    assert figures.acknowledged > 500, shown
+
+
+@pytest.fixture
+def counted(mongo: Mongo) -> Iterator[dict[bytes, bool]]:
+    """Ten counted events, as the load would remember them."""
+    now_ms = SystemClock().now_ms()
+    day = to_datetime(now_ms).strftime("%Y%m%d")
+    rows = [
+        LedgerRow(number.to_bytes(20, "big"), day, f"a{number % 3}", "sent", now_ms, now_ms)
+        for number in range(1, 11)
+    ]
+    transactions = Transactions(mongo)
+    batches = Batches(mongo, Ledger(mongo, retention_hours=168), transactions, SystemClock())
+    batches.known(rows, seconds=5)
+    batches.write(rows, merge(rows), seconds=5)
+    yield {row.row_id[4:]: True for row in rows}
+    transactions.close()
+
+
+def partition(mongo: Mongo) -> str:
+    (name,) = mongo.db.list_collection_names(filter={"name": {"$regex": "^webhook_ledger_2"}})
+    return str(name)
+
+
+def test_the_judge_finds_nothing_where_nothing_is_wrong(
+    mongo: Mongo, counted: dict[bytes, bool]
+) -> None:
+    assert recount(mongo, counted).exact
+
+
+def test_the_judge_sees_a_lost_event(mongo: Mongo, counted: dict[bytes, bool]) -> None:
+    mongo.db[partition(mongo)].delete_one({})
+    found = recount(mongo, counted)
+    assert found.lost == 1
+    assert found.drifts
+
+
+def test_the_judge_sees_a_doubled_event(mongo: Mongo, counted: dict[bytes, bool]) -> None:
+    row = mongo.db[partition(mongo)].find_one() or {}
+    row["_id"] = bytes(4) + row["_id"][4:]
+    mongo.db["webhook_ledger_other"].insert_one(row)
+    assert recount(mongo, counted).doubled == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("stats_cache", {"$inc": {"dmsSent": 1}}),
+        ("stats_hours", {"$inc": {"sent": -1}}),
+        ("stats_days", {"$inc": {"sent": 1}}),
+        ("instagram_accounts", {"$inc": {"dmUsed": 1}}),
+        ("instagram_accounts", {"$inc": {"monthlyDmUsed": 1}}),
+    ],
+)
+def test_the_judge_sees_a_counter_that_is_off(
+    mongo: Mongo, counted: dict[bytes, bool], place: str, change: dict[str, dict[str, int]]
+) -> None:
+    mongo.db[place].update_one({}, change)
+    assert not recount(mongo, counted).exact
+
+
+def test_a_gap_is_the_time_between_two_answers() -> None:
+    answered = [1.0, 1.1, 4.0, 4.1, 9.0]
+    assert longest_gap(answered, 1.05, 4.05) == pytest.approx(2.9)
+    assert longest_gap(answered, 4.05, 6.0) == pytest.approx(1.9)
+    assert Kill("worker", 1.0).alone

@@ -1,0 +1,321 @@
+"""The write path's failure table, on real processes: what breaks, and what must hold then."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pymongo import MongoClient
+
+from tests.servers import Redis, Secantus, running, wait_until
+from tests.webserver import ACCOUNT, Answer, WebServer, body, serving
+
+pytestmark = pytest.mark.live
+
+TOLD_SECONDS = 2.4
+"""A sender hears within 2 s, and the machine that tests may be busy."""
+APPLICATION = "dmstats"
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with running(Redis(tmp_path_factory.mktemp("redis"))) as server:
+        assert isinstance(server, Redis)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
+    with running(Secantus(tmp_path_factory.mktemp("db"), test_commands=True)) as server:
+        assert isinstance(server, Secantus)
+        yield server
+
+
+@pytest.fixture
+def web(tmp_path: Path, database: Secantus, redis_server: Redis) -> Iterator[WebServer]:
+    with serving(WebServer(tmp_path, database, redis_server)) as web:
+        yield web
+
+
+@pytest.fixture
+def pair(tmp_path: Path, database: Secantus, redis_server: Redis) -> Iterator[WebServer]:
+    with serving(WebServer(tmp_path, database, redis_server, workers=2)) as web:
+        yield web
+
+
+@contextmanager
+def failing(database: Secantus, mode: Any = "alwaysOn", **data: Any) -> Iterator[None]:
+    """The server fails the workers' commands as ``data`` says (``configureFailPoint``)."""
+    client: MongoClient[dict[str, Any]] = MongoClient(database.uri, appname="tests")
+    with client:
+        data = {"appName": APPLICATION, **data}
+        client.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
+        try:
+            yield
+        finally:
+            client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def until_counted(web: WebServer, *mids: str) -> Answer:
+    """Send the same again until it is acknowledged."""
+    answers: list[Answer] = []
+
+    def acknowledged() -> bool:
+        answers.append(web.post(*mids))
+        return answers[-1].status == 200
+
+    wait_until(acknowledged)
+    return answers[-1]
+
+
+def assert_refused(answer: Answer) -> None:
+    assert answer.status == 503, answer
+    assert answer.seconds < TOLD_SECONDS, answer
+
+
+def test_it_works(web: WebServer) -> None:
+    answer = web.post("1", "2", "2")
+    assert (answer.status, answer.body["sent"], answer.body["duplicates"]) == (200, 2, 1)
+    assert web.counted() == (2, 2, 2)
+
+
+def test_the_database_is_killed_and_comes_back(web: WebServer, database: Secantus) -> None:
+    assert web.post("1").status == 200
+    database.kill()
+    for _ in range(2):
+        assert_refused(web.post("2"))
+    database.start()
+    until_counted(web, "2")
+    assert web.counted() == (2, 2, 2)
+
+
+def test_the_database_hangs_and_goes_on(web: WebServer, database: Secantus) -> None:
+    assert web.post("1").status == 200
+    assert database.process
+    database.process.send_signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor() as pool:
+            for answer in pool.map(lambda n: web.post(f"hung{n}"), range(4)):
+                assert_refused(answer)
+    finally:
+        database.process.send_signal(signal.SIGCONT)
+    until_counted(web, *(f"hung{n}" for n in range(4)))
+    assert web.counted() == (5, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("insert", 189),  # PrimarySteppedDown
+        ("insert", 10107),  # NotWritablePrimary
+        ("commitTransaction", 11602),  # InterruptedDueToReplStateChange
+        ("commitTransaction", 91),  # ShutdownInProgress
+        ("update", 14031),  # OutOfDiskSpace
+        ("insert", 13),  # Unauthorized
+        ("update", 20),  # IllegalOperation: read-only
+        ("find", 6),  # HostUnreachable
+        ("find", 13436),  # NotPrimaryOrSecondary
+    ],
+)
+def test_a_database_that_refuses_acknowledges_nothing(
+    web: WebServer, database: Secantus, command: str, code: int
+) -> None:
+    with failing(database, failCommands=[command], errorCode=code):
+        assert_refused(web.post("1"))
+        assert web.counted() == (0, 0, 0)
+    until_counted(web, "1")
+    assert web.counted() == (1, 1, 1)
+
+
+@pytest.mark.parametrize("code", [189, 10107, 11602, 91, 112, 251])
+def test_one_refusal_is_not_even_noticed(web: WebServer, database: Secantus, code: int) -> None:
+    data = {"failCommands": ["update", "commitTransaction"], "errorCode": code}
+    with failing(database, {"times": 1}, **data):
+        assert web.post("1").status == 200
+    assert web.counted() == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"closeConnection": True},
+        {"writeConcernError": {"code": 91, "errmsg": "shutting down"}},
+        {"errorCode": 50, "errorLabels": ["UnknownTransactionCommitResult"]},
+    ],
+)
+def test_an_unknown_commit_is_settled(
+    web: WebServer, database: Secantus, data: Mapping[str, Any]
+) -> None:
+    """The commit may have happened: it is asked for again, and a retry finds what became of it."""
+    for times in (1, 3, 8):
+        with failing(database, {"times": times}, failCommands=["commitTransaction"], **data):
+            answer = web.post(f"{times}")
+            assert answer.status in (200, 503)
+            assert answer.seconds < TOLD_SECONDS
+        until_counted(web, f"{times}")
+    assert web.counted() == (3, 3, 3)
+
+
+def test_a_slow_commit_is_not_acknowledged_before_it_is_one(
+    web: WebServer, database: Secantus
+) -> None:
+    slow = {"failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 3000}
+    with failing(database, {"times": 1}, **slow):
+        assert_refused(web.post("1"))
+    until_counted(web, "1")
+    assert web.counted() == (1, 1, 1)
+
+
+def holder(web: WebServer, raw: bytes, pool: ThreadPoolExecutor) -> psutil.Process:
+    """The worker that got ``raw``, found by the connection it holds."""
+    pool.submit(web.send, raw)
+
+    def busy() -> list[psutil.Process]:
+        return [
+            worker
+            for worker in web.workers()
+            if any(
+                connection.laddr.port == web.port and connection.status == "ESTABLISHED"
+                for connection in worker.net_connections()
+            )
+        ]
+
+    wait_until(lambda: bool(busy()), seconds=5)
+    return busy()[0]
+
+
+@pytest.mark.parametrize("command", ["insert", "update", "commitTransaction"])
+def test_a_worker_killed_inside_its_transaction_stops_nobody(
+    pair: WebServer, database: Secantus, command: str
+) -> None:
+    """Also where the server works on what the dead worker had sent only after its death."""
+    assert pair.post("0").status == 200
+    slow = {"failCommands": [command], "blockConnection": True, "blockTimeMS": 700}
+    with ThreadPoolExecutor() as pool:
+        # The second command of its kind: the first has left locks already, where there are two.
+        with failing(database, {"skip": 1 if command == "update" else 0, "times": 1}, **slow):
+            victim = holder(pair, body("1"), pool)
+            time.sleep(0.3)  # it waits for the server now
+            victim.kill()
+        started = time.monotonic()
+        until_counted(pair, "2")
+        assert time.monotonic() - started < TOLD_SECONDS
+    until_counted(pair, "1")
+    assert pair.counted() == (3, 3, 3)
+    pair.wait_complete()  # a worker that is still booting does not hear SIGTERM
+
+
+def test_a_stopped_worker_stops_the_others_for_seconds_at_most(
+    pair: WebServer, database: Secantus
+) -> None:
+    assert pair.post("0").status == 200
+    slow = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 500}
+    with ThreadPoolExecutor() as pool:
+        with failing(database, {"skip": 1, "times": 1}, **slow):
+            victim = holder(pair, body("1"), pool)
+            time.sleep(0.2)
+            victim.send_signal(signal.SIGSTOP)
+        started = time.monotonic()
+        until_counted(pair, "2")
+        assert time.monotonic() - started < 10
+        victim.send_signal(signal.SIGCONT)
+    until_counted(pair, "1")
+    assert pair.counted() == (3, 3, 3)
+    pair.wait_complete()  # a worker that is still booting does not hear SIGTERM
+
+
+def load(web: WebServer, count: int, then: Callable[[], None]) -> list[Answer]:
+    """``count`` POSTs at once, and ``then`` while they are under way."""
+    with ThreadPoolExecutor(count) as pool:
+        answers = [pool.submit(web.post, f"m{n}") for n in range(count)]
+        time.sleep(0.15)
+        then()
+        return [answer.result() for answer in answers]
+
+
+def test_sigterm_drains_the_queue(tmp_path: Path, database: Secantus, redis_server: Redis) -> None:
+    with serving(WebServer(tmp_path, database, redis_server)) as web:
+        slow = {"failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 600}
+        with failing(database, {"times": 2}, **slow):
+            answers = load(web, 20, web.terminate)
+        assert web.wait(15) == 0
+        assert [answer.status for answer in answers] == [200] * 20
+        assert web.counted() == (20, 20, 20)
+
+
+def test_recycled_workers_lose_nothing(
+    tmp_path: Path, database: Secantus, redis_server: Redis
+) -> None:
+    options = ("--max-requests", "25", "--max-requests-jitter", "10")
+    web = WebServer(tmp_path, database, redis_server, workers=2, options=options)
+    with serving(web), ThreadPoolExecutor(8) as pool:
+        before = {worker.pid for worker in web.workers()}
+        mids = [f"m{n}" for n in range(200)]
+        for answer in pool.map(lambda mid: until_counted(web, mid), mids):
+            assert answer.status == 200
+        assert not before & {worker.pid for worker in web.workers()}
+        assert web.counted() == (200, 200, 200)
+
+
+def test_more_than_can_wait_is_refused_at_once(web: WebServer, database: Secantus) -> None:
+    slow = {"failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 1200}
+    with failing(database, {"times": 1}, **slow), ThreadPoolExecutor(12) as pool:
+        first = pool.submit(web.post, "first")
+        time.sleep(0.2)
+        many = [pool.submit(web.post, *(f"{post}-{n}" for n in range(4_000))) for post in range(10)]
+        answers = [answer.result() for answer in many]
+        refused = [answer for answer in answers if answer.status == 503]
+        assert any("Too many" in answer.body["detail"] for answer in refused)
+        assert first.result().status == 200
+    assert all(answer.status in (200, 503) for answer in answers)
+    wait_until(lambda: web.post("last").status == 200)
+    rows, accounts, total = web.counted()
+    assert rows == accounts == total
+
+
+def test_a_poison_event_fails_alone(web: WebServer) -> None:
+    web.mongo.db["instagram_accounts"].insert_one({"instagramId": "bad", "dmUsed": "many"})
+    with ThreadPoolExecutor() as pool:
+        bad = pool.submit(web.post, "poison", account="bad")
+        good = [pool.submit(web.post, f"good{n}") for n in range(10)]
+        assert (bad.result().status, bad.result().body["rejected"]) == (200, 1)
+        assert all(answer.result().body["sent"] == 1 for answer in good)
+    assert web.post("poison", account="bad").body["duplicates"] == 1
+    assert web.counted() == (10, 10, 10)
+    total = web.mongo.db["stats_cache"].find_one({"_id": "global"})
+    assert total
+    assert total["rejected"] == 1
+
+
+def test_an_account_with_another_kind_of_month_is_counted(web: WebServer) -> None:
+    web.mongo.db["instagram_accounts"].insert_one({"instagramId": ACCOUNT, "currentMonth": 11})
+    assert web.post("1").status == 200
+    found = web.mongo.db["instagram_accounts"].find_one({"instagramId": ACCOUNT})
+    assert found
+    assert found["monthlyDmUsed"] == 1
+
+
+class TestStandalone:
+    """A server without transactions: the weaker order, with a loud warning."""
+
+    @pytest.fixture
+    def web(self, tmp_path: Path, redis_server: Redis) -> Iterator[WebServer]:
+        server = Secantus(tmp_path / "db", standalone=True)
+        with running(server), serving(WebServer(tmp_path, server, redis_server)) as web:
+            yield web
+
+    def test_it_works_with_a_warning(self, web: WebServer) -> None:
+        assert web.post("1", "2").body["sent"] == 2
+        assert web.post("2", "3").body == {
+            "sent": 1, "received": 0, "other": 0, "duplicates": 1, "ignored": 0, "rejected": 0
+        }  # fmt: skip
+        assert web.counted() == (3, 3, 3)
+        assert "has no transactions" in web.log
+        assert web.log.count("has no transactions") == 1

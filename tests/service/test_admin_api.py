@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from dmstats.clock import ManualClock, to_datetime
+from dmstats.web.schemas import AccountAnswer, AccountsAnswer, CronAnswer, RefreshAnswer
+from tests.service.admin_site import CRON, TOKEN, AdminSite, bearer
+
+STATS, REFRESH = "/api/admin/stats", "/api/admin/stats/refresh"
+ACCOUNTS, CRON_URL = "/api/admin/accounts", "/api/cron/refresh-admin-stats"
+
+
+@pytest.fixture
+def site(clock: ManualClock) -> AdminSite:
+    return AdminSite(clock)
+
+
+@pytest.fixture
+def client(site: AdminSite) -> FlaskClient:
+    client = site.client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+    return client
+
+
+def add(site: AdminSite, *accounts: dict[str, Any]) -> None:
+    site.mongo.db["instagram_accounts"].insert_many(accounts)
+
+
+def ids(answer: Any) -> list[str]:
+    return [account["instagramId"] for account in answer.json["accounts"]]
+
+
+def test_it_works(client: FlaskClient) -> None:
+    answer = client.get(STATS)
+    assert (answer.status_code, answer.json) == (200, {"version": "1-7"})
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_whoever_has_the_snapshot_gets_304(site: AdminSite, client: FlaskClient) -> None:
+    etag = client.get(STATS).headers["ETag"]
+    again = client.get(STATS, headers={"If-None-Match": etag})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == etag
+    assert again.headers["Cache-Control"] == "private, no-cache"
+    site.stats.version = "1-8"
+    assert client.get(STATS, headers={"If-None-Match": etag}).json == {"version": "1-8"}
+
+
+def test_a_refresh(site: AdminSite, client: FlaskClient) -> None:
+    answer = client.post(REFRESH)
+    assert answer.status_code == 202
+    RefreshAnswer().load(answer.json)
+    assert answer.json["version"] == "1-8"
+    assert site.stats.refreshes == [True]
+
+
+def test_inside_the_publish_limit_nothing_is_refreshed(
+    site: AdminSite, client: FlaskClient
+) -> None:
+    site.stats.wait = 6.3
+    answer = client.post(REFRESH)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+    assert answer.mimetype == "application/problem+json"
+    assert site.stats.refreshes == []
+    site.stats.wait, site.stats.rate_limited = 0.0, True
+    lost = client.post(REFRESH)
+    assert (lost.status_code, lost.headers["Retry-After"]) == (429, "8")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_cron_route(site: AdminSite, method: str) -> None:
+    site.stats.wait, site.stats.rate_limited = 5.0, True
+    answer = site.client().open(CRON_URL, method=method, headers=bearer(CRON))
+    assert answer.status_code == 200
+    assert answer.json == {
+        "success": True, "version": "1-8", "published": False, "rateLimited": True,
+        "computeMs": 4.1, "dbQueries": 5,
+    }  # fmt: skip
+    CronAnswer().load(answer.json)
+    assert site.stats.refreshes == [True], "refreshes always"
+
+
+@pytest.mark.parametrize("sent", [{}, bearer("wrong"), bearer(TOKEN), {"X-Cron-Secret": CRON}])
+def test_the_cron_route_wants_its_own_secret(site: AdminSite, sent: dict[str, str]) -> None:
+    answer = site.client().get(CRON_URL, headers=sent)
+    assert answer.status_code == 401
+    assert "WWW-Authenticate" in answer.headers
+    assert site.stats.refreshes == []
+
+
+def test_without_a_cron_secret_the_route_is_shut(clock: ManualClock) -> None:
+    client = AdminSite(clock, cron_secret=None).client()
+    for sent in (CRON, "", "None"):
+        assert client.get(CRON_URL, headers=bearer(sent)).status_code == 401
+
+
+def test_one_account(site: AdminSite, client: FlaskClient, clock: ManualClock) -> None:
+    now = to_datetime(clock.now_ms())
+    add(
+        site,
+        {
+            "instagramId": "17841", "username": "shop", "userId": "u1", "isActive": True,
+            "createdAt": now, "dmUsed": 7, "monthlyDmUsed": 3, "currentMonth": "2026-11",
+            "lastDMSent": now, "dmReceived": 2, "monthlyDmLimit": 100, "accessToken": "EAAG",
+        },
+    )  # fmt: skip
+    answer = client.get(f"{ACCOUNTS}/17841")
+    AccountAnswer().load(answer.json)
+    assert answer.json == {
+        "instagramId": "17841", "username": "shop", "isActive": True,
+        "createdAt": "2026-11-15T12:34:56.000Z", "dmUsed": 7, "monthlyDmUsed": 3,
+        "currentMonth": "2026-11", "lastDMSent": "2026-11-15T12:34:56.000Z", "dmReceived": 2,
+        "lastDMReceived": None, "monthlyDmLimit": 100,
+    }  # fmt: skip
+    missing = client.get(f"{ACCOUNTS}/17842")
+    assert (missing.status_code, missing.mimetype) == (404, "application/problem+json")
+
+
+def test_an_account_with_nothing_but_its_id(site: AdminSite, client: FlaskClient) -> None:
+    add(site, {"instagramId": "1"})
+    answer = client.get(f"{ACCOUNTS}/1").json
+    AccountAnswer().load(answer)
+    assert (answer["dmUsed"], answer["isActive"], answer["createdAt"]) == (0, False, None)
+
+
+def test_last_months_use_is_not_this_months(site: AdminSite, client: FlaskClient) -> None:
+    add(site, {"instagramId": "1", "dmUsed": 9, "monthlyDmUsed": 9, "currentMonth": "2026-10"})
+    answer = client.get(f"{ACCOUNTS}/1").json
+    assert (answer["monthlyDmUsed"], answer["currentMonth"]) == (0, "2026-11")
+    assert answer["dmUsed"] == 9
+
+
+def test_pages(site: AdminSite, client: FlaskClient) -> None:
+    add(site, *({"instagramId": str(100 + n), "dmUsed": n // 3} for n in range(10)))
+    first = client.get(ACCOUNTS, query_string={"limit": 4})
+    AccountsAnswer().load(first.json)
+    assert ids(first) == ["109", "106", "107", "108"]
+    second = client.get(ACCOUNTS, query_string={"limit": 4, "cursor": first.json["nextCursor"]})
+    third = client.get(ACCOUNTS, query_string={"limit": 4, "cursor": second.json["nextCursor"]})
+    assert ids(second) + ids(third) == ["103", "104", "105", "100", "101", "102"]
+    assert third.json["nextCursor"] is None
+
+
+def test_search(site: AdminSite, client: FlaskClient) -> None:
+    names = {"1": "alpha", "2": "alphabet", "3": "beta", "12": "12monkeys", "121": None}
+    add(site, *({"instagramId": key, "username": name} for key, name in names.items()))
+
+    def found(query: str) -> list[str]:
+        return ids(client.get(ACCOUNTS, query_string={"query": query}))
+
+    assert found("@Alpha") == ["1", "2"]
+    assert found("alphab") == ["2"]
+    assert found("12") == ["12", "121"]
+    assert found(".*") == []
+    assert found("[$ne]") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"sort": "lastDMSent"}, "sort"),
+        ({"sort": "$where"}, "sort"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "201"}, "limit"),
+        ({"limit": "9" * 5000}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"query": "x" * 101}, "query"),
+        ({"query": "a\x00b"}, "query"),
+        ({"cursor": "x"}, "cursor"),
+        ({"cursor": "WzFd.\u00e9"}, "cursor"),
+        ({"query[$ne]": "x"}, "query[$ne]"),
+        ({"page": "2"}, "page"),
+        ({"sort": ["dmUsed", "-dmUsed"]}, "sort"),
+    ],
+)
+def test_bad_queries_say_what_is_bad(client: FlaskClient, asked: dict[str, Any], said: str) -> None:
+    answer = client.get(ACCOUNTS, query_string=asked)
+    assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
+    assert answer.json["detail"].startswith(said)
+
+
+def test_a_cursor_belongs_to_its_list(site: AdminSite, client: FlaskClient) -> None:
+    add(site, *({"instagramId": str(n), "dmUsed": n} for n in range(4)))
+    cursor = client.get(ACCOUNTS, query_string={"limit": 2}).json["nextCursor"]
+    for other in ({"sort": "dmUsed"}, {"query": "1"}):
+        answer = client.get(ACCOUNTS, query_string=other | {"cursor": cursor})
+        assert answer.status_code == 400
+        assert "start again" in answer.json["detail"]
+    tampered = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
+    assert client.get(ACCOUNTS, query_string={"cursor": tampered}).status_code == 400

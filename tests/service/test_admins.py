@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import argon2
+import pytest
+
+from dmstats.clock import ManualClock
+from dmstats.errors import BadRequest, NotFound
+from dmstats.store.admins import AdminStore, EmailTaken
+from dmstats.store.client import Mongo
+from dmstats.store.passwords import Passwords
+from tests.service.admin_site import EMAIL, PASSWORD, cheap_passwords, mock_mongo
+
+
+@pytest.fixture
+def mongo() -> Mongo:
+    return mock_mongo()
+
+
+@pytest.fixture
+def admins(mongo: Mongo, clock: ManualClock) -> AdminStore:
+    return AdminStore(mongo, cheap_passwords(), clock)
+
+
+def test_it_works(admins: AdminStore) -> None:
+    admin = admins.create(f"  {EMAIL.title()}", PASSWORD)
+    assert (admin.email, admin.disabled, admin.session_epoch) == (EMAIL, False, 1)
+    assert admin.created_at == "2026-11-15T12:34:56.000Z"
+    assert admins.list() == [admin]
+    assert admins.verify(EMAIL.upper(), PASSWORD) == admin
+    assert admins.verify(EMAIL, PASSWORD + "!") is None
+    assert admins.verify("nobody@example.com", PASSWORD) is None
+
+
+def test_no_two_admins_with_one_email(admins: AdminStore) -> None:
+    admins.create(EMAIL, PASSWORD)
+    with pytest.raises(EmailTaken):
+        admins.create(EMAIL.upper(), PASSWORD)
+
+
+@pytest.mark.parametrize("email", ["", "ada", "a b@c", "@", "a@b@c", "a@" + "b" * 300, "a\x00@b"])
+def test_what_is_no_email(admins: AdminStore, email: str) -> None:
+    with pytest.raises(BadRequest):
+        admins.create(email, PASSWORD)
+    assert admins.verify(email, PASSWORD) is None
+
+
+def test_the_first_admin_is_made_once(admins: AdminStore) -> None:
+    password = admins.first(EMAIL)
+    assert password is not None
+    assert len(password) >= 20
+    assert admins.verify(EMAIL, password)
+    assert admins.first("other@example.com") is None
+    assert len(admins.list()) == 1
+
+
+def test_whatever_changes_an_admin_ends_the_sessions(admins: AdminStore) -> None:
+    admin = admins.create(EMAIL, PASSWORD)
+    changed = admins.change_password(admin.id, "a quite new password")
+    assert changed.session_epoch == 2
+    assert admins.verify(EMAIL, "a quite new password") == changed
+    assert admins.verify(EMAIL, PASSWORD) is None
+    disabled = admins.set_disabled(admin.id, disabled=True)
+    assert (disabled.disabled, disabled.session_epoch) == (True, 3)
+    assert admins.verify(EMAIL, "a quite new password") is None
+    assert admins.set_disabled(admin.id, disabled=False).session_epoch == 4
+    assert admins.verify(EMAIL, "a quite new password")
+
+
+@pytest.mark.parametrize("admin_id", ["", "x", "0" * 24, "{'$ne': 1}"])
+def test_an_unknown_admin(admins: AdminStore, admin_id: str) -> None:
+    with pytest.raises(NotFound):
+        admins.set_disabled(admin_id, disabled=True)
+    with pytest.raises(NotFound):
+        admins.change_password(admin_id, PASSWORD)
+
+
+def test_an_old_hash_is_renewed_at_sign_in(mongo: Mongo, admins: AdminStore) -> None:
+    before = admins.create(EMAIL, PASSWORD)
+    collection = mongo.db["dmstats_admins"]
+    old = collection.find_one()["passwordHash"]
+    stronger = Passwords(argon2.PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
+    assert AdminStore(mongo, stronger).verify(EMAIL, PASSWORD) == before, "no session ends"
+    new = collection.find_one()["passwordHash"]
+    assert new != old
+    assert not stronger.outdated(new)
+    assert AdminStore(mongo, stronger).verify(EMAIL, PASSWORD)
+    assert collection.find_one()["passwordHash"] == new
+
+
+def test_the_hash_never_leaves_the_store(admins: AdminStore) -> None:
+    admin = admins.create(EMAIL, PASSWORD)
+    assert "argon2" not in repr(admin) + repr(admins.list())

@@ -1,0 +1,117 @@
+"""The pages and their files, without a browser."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from dmstats.errors import NotSignedIn
+from dmstats.web.assets import Assets, AssetsMissing, find_folder
+from dmstats.web.errors import register_errors
+from dmstats.web.pages import register_pages
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "js").mkdir()
+    (tmp_path / "js" / "main.js").write_text('import { a } from "./a.js";\n')
+    (tmp_path / "js" / "a.js").write_text('import {\n  b,\n} from "./b.js";\n')
+    (tmp_path / "js" / "b.js").write_text("export const b = 1;\n" * 50)
+    (tmp_path / "index.html").write_text("{{ secret }}")
+    return tmp_path
+
+
+@pytest.fixture
+def client(folder: Path) -> FlaskClient:
+    app = Flask(__name__, static_folder=None)
+    register_errors(app)
+    register_pages(app, folder)
+    return app.test_client()
+
+
+def test_it_works(folder: Path, client: FlaskClient) -> None:
+    answer = client.get(Assets(folder).address("js/main.js"))
+    assert answer.status_code == 200
+    assert answer.content_type == "text/javascript; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+
+
+def test_another_versions_address_is_answered_but_not_kept(client: FlaskClient) -> None:
+    for address in ("/static/js/b.js", "/static/v-000000000000/js/b.js"):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "no-cache"
+        again = client.get(address, headers={"If-None-Match": answer.headers["ETag"]})
+        assert again.status_code == 304
+
+
+def test_files_go_out_compressed_to_those_who_can_read_that(client: FlaskClient) -> None:
+    plain = client.get("/static/js/b.js")
+    packed = client.get("/static/js/b.js", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.data) == plain.data
+    assert len(packed.data) < len(plain.data)
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert "Accept-Encoding" in packed.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["index.html", "js", "", "../pages.py", "js/../index.html", "v-1/../index.html", "%2e%2e/x"],
+)
+def test_nothing_but_the_files_is_served(client: FlaskClient, path: str) -> None:
+    assert client.get(f"/static/{path}").status_code == 404
+
+
+def test_the_version_changes_with_every_file(folder: Path) -> None:
+    before = Assets(folder).version
+    assert Assets(folder).version == before
+    (folder / "js" / "b.js").write_text("export const b = 2;")
+    assert Assets(folder).version != before
+
+
+def test_modules_are_found_through_their_imports(folder: Path) -> None:
+    assert Assets(folder).modules("js/main.js") == ["js/main.js", "js/a.js", "js/b.js"]
+
+
+def test_a_file_that_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(AssetsMissing, match=r"js/nowhere\.js"):
+        Assets(folder).address("js/nowhere.js")
+
+
+def test_the_real_dashboard_names_only_files_that_are_there() -> None:
+    """Those of the style sheets too; what is vendored comes with the build."""
+    folder = find_folder()
+    assets = Assets(folder)
+    templates = "".join(path.read_text() for path in folder.glob("*.html"))
+    named = set(re.findall(r"asset\('([^'~]+)'\)", templates))
+    for sheet in (folder / "css").glob("*.css"):
+        named |= {f"icons/{name}" for name in re.findall(r"icons/([\w-]+\.svg)", sheet.read_text())}
+    assert len(named) > 8
+    assert [
+        name for name in named if not name.startswith("vendor/") and not assets.find(name)
+    ] == []
+
+
+def test_no_template_has_inline_script_or_style() -> None:
+    """Figures in a script element of their own type are data: no policy forbids them."""
+    inline = re.compile(r"<script(?![^>]*(?:src=|json))|<style|\sstyle=|\son\w+=")
+    for path in find_folder().glob("*.html"):
+        assert not inline.search(path.read_text()), path.name
+
+
+def test_pages_are_for_admins_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> None:
+        raise NotSignedIn
+
+    monkeypatch.setattr("dmstats.web.auth.demand_admin", nobody)
+    app = Flask(__name__, static_folder=None)
+    register_errors(app)
+    register_pages(app, folder)
+    for path in ("/", "/accounts", "/accounts/1", "/admins"):
+        assert app.test_client().get(path).status_code == 401

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+from flask.testing import FlaskClient
+
+from dmstats.clock import ManualClock
+from dmstats.errors import StoreUnavailable
+from dmstats.web.auth import admin_still_allowed, demand_admin
+from dmstats.web.signin import own_path
+from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
+
+
+@pytest.fixture
+def site(clock: ManualClock) -> AdminSite:
+    site = AdminSite(clock)
+    site.admins.create(EMAIL, PASSWORD)
+    return site
+
+
+def sign_in(client: FlaskClient, password: str = PASSWORD, **options: object):  # type: ignore[no-untyped-def]
+    return client.post("/login", data={"email": EMAIL, "password": password}, **options)  # type: ignore[arg-type]
+
+
+def test_it_works(site: AdminSite) -> None:
+    client = site.client()
+    assert client.get("/").headers["Location"] == "/login"
+    answer = sign_in(client)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert client.get("/").text == "home"
+    assert client.get("/login").headers["Location"] == "/"
+    assert client.post("/logout").headers["Location"] == "/login"
+    assert client.get("/").status_code == 302
+
+
+def test_json_in_json_out(site: AdminSite) -> None:
+    client = site.client()
+    answer = client.post("/login", json={"email": f" {EMAIL.upper()} ", "password": PASSWORD})
+    assert (answer.status_code, answer.json) == (200, {"email": EMAIL})
+    assert client.post("/logout", json={}).status_code == 204
+    assert client.get("/api/admin/stats").status_code == 401
+
+
+def test_the_page_asked_for_comes_after_signing_in(site: AdminSite) -> None:
+    client = site.client()
+    login = client.get("/accounts?sort=-dmUsed&query=a%26b").headers["Location"]
+    page = client.get(login)
+    target = page.text.split("|")[2].replace("&amp;", "&")
+    assert target == "/accounts?sort=-dmUsed&query=a%26b"
+    answer = client.post("/login", data={"email": EMAIL, "password": PASSWORD, "next": target})
+    assert answer.headers["Location"] == target
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "javascript:alert(1)",
+        "evil",
+        "",
+        "/" + "a" * 3000,
+    ],
+)
+def test_no_open_redirect(site: AdminSite, target: str) -> None:
+    assert own_path(target) == "/"
+    form = {"email": EMAIL, "password": PASSWORD, "next": target}
+    assert site.client().post("/login", data=form).headers["Location"] == "/"
+    assert site.client().get("/login?next=" + quote(target)).text.endswith("|/")
+
+
+@pytest.mark.parametrize("email", [EMAIL, "nobody@example.com", "not an address", "\ud800@x"])
+def test_a_wrong_password_and_an_unknown_email_look_alike(site: AdminSite, email: str) -> None:
+    body = json.dumps({"email": email, "password": "wrong password"})
+    answer = site.client().post("/login", data=body, content_type="application/json")
+    assert answer.status_code == 401
+    assert answer.mimetype == "application/problem+json"
+    assert answer.json["detail"] == "That email and password do not match an active admin."
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_the_form_says_what_went_wrong(site: AdminSite) -> None:
+    answer = sign_in(site.client(), "wrong password")
+    assert answer.status_code == 401
+    assert answer.mimetype == "text/html"
+    assert answer.text.split("|") == [
+        "That email and password do not match an active admin.", EMAIL, "/",
+    ]  # fmt: skip
+    empty = site.client().post("/login", data={})
+    assert (empty.status_code, empty.text.split("|")[0]) == (400, "Enter your email and password.")
+
+
+def test_the_store_is_away(site: AdminSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailable("no server")
+
+    monkeypatch.setattr(site.admins, "verify", away)
+    answer = sign_in(site.client())
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "Try again in a moment" in answer.text
+    assert "no server" not in answer.text
+
+
+def test_the_sixth_failure_waits_even_with_the_right_password(site: AdminSite) -> None:
+    client = site.client()
+    for _ in range(5):
+        assert sign_in(client, "wrong password").status_code == 401
+    answer = sign_in(client)
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert "Too many attempts" in answer.text
+    other = {"email": "other@example.com", "password": "wrong password"}
+    assert client.post("/login", data=other).status_code == 401, "another account is not held up"
+
+
+def test_only_failures_count(site: AdminSite) -> None:
+    for _ in range(3):
+        for _ in range(4):
+            assert sign_in(site.client(), "wrong password").status_code == 401
+        assert sign_in(site.client()).status_code == 303
+
+
+def test_one_address_cannot_try_many_accounts(site: AdminSite) -> None:
+    client = site.client()
+    statuses = [
+        client.post("/login", json={"email": f"a{n}@x.y", "password": "guess"}).status_code
+        for n in range(31)
+    ]
+    assert statuses == [401] * 30 + [429]
+    elsewhere = {"REMOTE_ADDR": "203.0.113.9"}
+    assert sign_in(client, environ_overrides=elsewhere).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Sec-Fetch-Site": "none"}, 303),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://localhost"}, 303),
+        ({"Origin": "https://localhost"}, 403),
+        ({"Origin": "http://localhost:8000"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_other_sites_cannot_sign_anyone_in_or_out(
+    site: AdminSite, headers: dict[str, str], status: int
+) -> None:
+    assert sign_in(site.client(), headers=headers).status_code == status
+    assert site.client().post("/logout", headers=headers).status_code == status
+
+
+def test_other_sites_cannot_use_the_cookie(site: AdminSite) -> None:
+    client = site.signed_in()
+    cross = {"Sec-Fetch-Site": "cross-site"}
+    assert client.post("/api/admin/stats/refresh", headers=cross).status_code == 403
+    assert site.stats.refreshes == []
+    assert client.get("/api/admin/stats", headers=cross).status_code == 200
+    by_token = client.post("/api/admin/stats/refresh", headers=cross | bearer(TOKEN))
+    assert by_token.status_code == 202, "no browser adds a bearer token by itself"
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "secure"),
+    [
+        ("http://localhost:8000", "dmstats", False),
+        ("http://127.0.0.1:8000", "dmstats", False),
+        ("http://[::1]:8000", "dmstats", False),
+        ("https://127.0.0.1:8000", "__Host-dmstats", True),
+        ("http://stats.example.com", "__Host-dmstats", True),
+        ("https://stats.example.com", "__Host-dmstats", True),
+    ],
+)
+def test_the_cookie(site: AdminSite, url: str, name: str, secure: bool) -> None:
+    cookie = sign_in(site.client(), base_url=url).headers["Set-Cookie"]
+    parts = cookie.split("; ")
+    assert parts[0].startswith(f"{name}=")
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(parts)
+    assert ("Secure" in parts) is secure
+    assert "Domain" not in cookie
+
+
+def test_signing_in_starts_a_new_session(site: AdminSite) -> None:
+    client = site.client()
+    with client.session_transaction() as planted:
+        planted["planted"] = True
+        planted["admin"] = "somebody"
+    sign_in(client)
+    with client.session_transaction() as session:
+        assert set(session) == {"_permanent", "admin", "epoch", "at"}
+
+
+def test_a_forged_or_foreign_cookie_is_nobody(site: AdminSite) -> None:
+    client = site.client()
+    client.set_cookie("dmstats", "eyJhZG1pbiI6IjEifQ.aaaa.bbbb")
+    assert client.get("/api/admin/stats").status_code == 401
+    with client.session_transaction() as session:
+        session.update(admin={"$ne": None}, epoch=1, at=10**12)
+    assert client.get("/api/admin/stats").status_code == 401
+
+
+def test_a_session_ends_after_twelve_idle_hours(site: AdminSite, clock: ManualClock) -> None:
+    client = site.signed_in()
+    for _ in range(3):
+        clock.advance(11 * 3600)
+        answer = client.get("/api/admin/stats")
+        assert answer.status_code == 200
+        assert "Set-Cookie" in answer.headers, "renewed"
+        assert "Set-Cookie" not in client.get("/api/admin/stats").headers, "but not each time"
+    clock.advance(12 * 3600)
+    assert client.get("/api/admin/stats").status_code == 401
+
+
+def test_the_bearer_token(site: AdminSite, clock: ManualClock) -> None:
+    client = site.client()
+    assert client.get("/api/admin/stats", headers=bearer(TOKEN)).status_code == 200
+    lower = {"Authorization": f"bearer {TOKEN}"}
+    assert client.get("/api/admin/stats", headers=lower).status_code == 200
+    for wrong in ("", TOKEN[:-1], TOKEN + "x", "ä" * 20):
+        assert client.get("/api/admin/stats", headers=bearer(wrong)).status_code == 401
+    basic = {"Authorization": f"Basic {TOKEN}"}
+    assert client.get("/api/admin/stats", headers=basic).status_code == 401
+    signed_in = site.signed_in()
+    assert signed_in.get("/api/admin/stats", headers=bearer("wrong")).status_code == 401
+    off = AdminSite(clock, admin_api_token=None).client()
+    for sent in ("", "None", TOKEN):
+        assert off.get("/api/admin/stats", headers=bearer(sent)).status_code == 401
+
+
+def test_a_token_with_equals_signs_inside(clock: ManualClock) -> None:
+    client = AdminSite(clock, admin_api_token="a=b,c=d==").client()
+    assert client.get("/api/admin/stats", headers=bearer("a=b,c=d==")).status_code == 200
+
+
+def test_a_stream_outlives_its_request_but_not_its_admin(
+    site: AdminSite, clock: ManualClock
+) -> None:
+    client = site.signed_in()
+    cookie = client.get_cookie("dmstats")
+    assert cookie is not None
+    sent = {"Cookie": f"dmstats={cookie.value}"}
+    with site.app.test_request_context("/api/admin/stats/stream", headers=sent):
+        assert demand_admin() is None
+        allowed = admin_still_allowed()
+    with site.app.test_request_context("/", headers=bearer(TOKEN)):
+        assert demand_admin() is None
+        script = admin_still_allowed()
+    assert allowed()
+    site.admins.set_disabled(site.admins.list()[0].id, disabled=True)
+    clock.advance(10)
+    assert not allowed()
+    assert script()
+
+
+def test_a_stream_ends_with_its_session(site: AdminSite, clock: ManualClock) -> None:
+    cookie = site.signed_in().get_cookie("dmstats")
+    assert cookie is not None
+    with site.app.test_request_context("/", headers={"Cookie": f"dmstats={cookie.value}"}):
+        assert demand_admin() is None
+        allowed = admin_still_allowed()
+    clock.advance(12 * 3600 - 1)
+    assert allowed()
+    clock.advance(1)
+    assert not allowed()
+
+
+def test_large_bodies_are_refused(site: AdminSite) -> None:
+    answer = site.client().post("/login", json={"email": EMAIL, "password": "x" * 20_000})
+    assert answer.status_code == 413
+    assert answer.mimetype == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{", b"[]", b'"x"', b"null", b"{}", b"\xff",
+        b'{"email": {"$ne": null}, "password": {"$ne": null}}',
+        b'{"email": ["a@b.c"], "password": "x"}',
+        b'{"email": "a@b.c", "password": "x", "role": "root"}',
+        b"[" * 8_000,
+    ],
+)  # fmt: skip
+def test_what_is_not_credentials_is_a_400(site: AdminSite, body: bytes) -> None:
+    answer = site.client().post("/login", data=body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json["title"] == "Bad request"

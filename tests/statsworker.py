@@ -1,0 +1,58 @@
+"""The statistics side of one worker, wired as the application does; several may share servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import redis
+
+from dmstats.clock import Clock
+from dmstats.stats.cadence import Cadence
+from dmstats.stats.lease import Lease
+from dmstats.stats.publisher import CHANNEL, Publisher
+from dmstats.stats.reader import Reader
+from dmstats.stats.refresher import Refresher
+from dmstats.store.census import Census
+from dmstats.store.client import Mongo
+from dmstats.store.readings import ReadingsStore
+from dmstats.store.snapshots import SnapshotStore
+from tests.recorder import Recorder
+
+
+class StatsWorker:
+    def __init__(
+        self,
+        mongo: Mongo,
+        client: redis.Redis,
+        clock: Clock,
+        *,
+        interval: float = 60.0,
+        transport: str = "pubsub",
+        computes: bool = True,
+    ) -> None:
+        self.mongo = mongo
+        self.redis = client
+        self.metrics = Recorder()
+        self.census = Census(mongo, clock)
+        self.readings = ReadingsStore(mongo, self.census)
+        self.snapshots = SnapshotStore(mongo)
+        self.lease = Lease(client, clock, self.last_term, self.metrics)
+        self.publisher = Publisher(
+            client, self.send, self.metrics, cache_ttl=60, min_interval=10, transport=transport
+        )
+        self.refresher = Refresher(
+            self.readings, self.snapshots, self.publisher, self.lease, client, clock, self.metrics
+        )
+        self.cadence = Cadence(self.lease, self.refresher, self.snapshots, clock, interval=interval)
+        self.reader = Reader(
+            client, self.snapshots, self.refresher, clock, self.metrics,
+            interval=interval, computes=computes,
+        )  # fmt: skip
+
+    def last_term(self) -> int:
+        return max(self.snapshots.last_term(), self.reader.term)
+
+    def send(self, snapshot: dict[str, Any], version: str) -> object:
+        message = {"data": snapshot, "type": "stats", "id": version}
+        return self.redis.publish(CHANNEL, msgspec.json.encode(message))

@@ -1,0 +1,1 @@
+"""Torture: real load on a real service whose parts are killed at random, then a recount."""

@@ -1,0 +1,131 @@
+"""One torture run, from an empty folder to the figures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from dmstats.config import Settings
+from dmstats.store.client import connect
+from dmstats.store.ledger import max_age_ms
+from dmstats.web.webhook import PATH
+from tests.servers import wait_until
+from tests.torture.events import Mixer
+from tests.torture.kills import KINDS, Killer
+from tests.torture.load import Load
+from tests.torture.recount import recount
+from tests.torture.report import Figures
+from tests.torture.service import ROOT, Service
+
+RETENTION_HOURS = 168
+DRAIN_SECONDS = 120.0
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What to do; ends after ``seconds`` or ``dms`` new DMs, whichever comes first."""
+
+    seed: int
+    seconds: float = 60.0
+    dms: int | None = None
+    rate: float = 300.0
+    every: float = 6.0
+    kinds: Sequence[str] = tuple(KINDS)
+    workers: int = 2
+    parallel: int = 24
+    batch: tuple[int, int] = (1, 50)
+    duplicates: float = 0.05
+    keep: Path | None = None
+    """Where to leave the data and the logs; else they go."""
+
+
+def torture(options: Options, say: Callable[[str], None]) -> Figures:
+    """Run it; everything that was started has ended when this returns."""
+    with tempfile.TemporaryDirectory(prefix="dmstats-torture-") as folder:
+        service = Service(
+            options.keep or Path(folder), workers=options.workers, retention_hours=RETENTION_HOURS
+        )
+        try:
+            service.start()
+            return _run(options, service, say)
+        except AssertionError:
+            say(service.log.read_text()[-4000:])
+            raise
+        finally:
+            service.stop()
+
+
+def _run(options: Options, service: Service, say: Callable[[str], None]) -> Figures:
+    mixer = Mixer(
+        seed=options.seed,
+        rate=options.rate,
+        batch=options.batch,
+        duplicates=options.duplicates,
+        max_age_ms=max_age_ms(RETENTION_HOURS),
+    )
+    secret = Settings.from_env(service.settings()).meta_app_secrets[0]
+    load = Load(mixer, service.url + PATH, secret, parallel=options.parallel)
+    started = time.monotonic()
+
+    def recovered(since: float) -> bool:
+        return bool(load.answered) and load.answered[-1] > since + 1.0
+
+    def tell(line: str) -> None:
+        say(f"{time.monotonic() - started:7.1f} s, {mixer.dms:>9,} DMs: {line}")
+
+    killer = Killer(
+        service, options.kinds, seed=options.seed, every=options.every,
+        recovered=recovered, say=tell,
+    )  # fmt: skip
+    load.start()
+    killer.start()
+    while time.monotonic() - started < options.seconds and killer.is_alive():
+        if options.dms is not None and mixer.dms >= options.dms:
+            break
+        service.keep_running()
+        time.sleep(0.2)
+    killer.stop()
+    wait_until(service.ready)
+    tell("no more kills; sending what is not acknowledged yet")
+    settled = load.drain(DRAIN_SECONDS)
+    seconds = time.monotonic() - started
+    load.stop()
+    if killer.failure:
+        raise killer.failure
+    tell("counting again")
+    mongo = connect(Settings.from_env(service.settings()))
+    try:
+        found = recount(mongo, mixer.acknowledged)
+    finally:
+        mongo.close()
+    return Figures(
+        seed=options.seed,
+        seconds=seconds,
+        dms=mixer.dms,
+        acknowledged=sum(mixer.acknowledged.values()),
+        settled=settled,
+        posts=mixer.posts,
+        retried=mixer.retried,
+        repeated=mixer.repeated,
+        stepped=mixer.stepped,
+        statuses=dict(load.statuses),
+        slow=len(load.slow),
+        recount=found,
+        answered=load.answered,
+        kills=killer.kills,
+        audit=_audit(service),
+    )
+
+
+def _audit(service: Service) -> str:
+    """What the service's own recount says."""
+    command = [sys.executable, "-m", "flask", "--app", "dmstats.app"]
+    done = subprocess.run(
+        [*command, "audit"], env=service.environ, cwd=ROOT, capture_output=True, check=False
+    )
+    return {0: "no drift", 1: "drift"}.get(done.returncode, "not there")

@@ -1,0 +1,109 @@
+"""The all-in-one service as a victim: who its processes are, and starting it again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from dmstats.embedded.attach import attach
+from tests.servers import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 60.0
+STOP_SECONDS = 20.0
+
+
+class Service:
+    """``python -m dmstats`` with a data folder and a port of its own."""
+
+    def __init__(self, folder: Path, *, workers: int, retention_hours: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "service.log"
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME")},
+            "DMSTATS_DATA_DIR": str(folder / "var"),
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(workers),
+            "LEDGER_RETENTION_HOURS": str(retention_hours),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.starts = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        # Starting it again and ending it must not happen at once.
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start it and wait until it can count."""
+        with self._lock:
+            self._launch()
+        wait_until(self.ready, seconds=READY_SECONDS)
+
+    def keep_running(self) -> None:
+        """Start it again if it has ended, as an init system does."""
+        with self._lock:
+            if self._process and self._process.poll() is not None:
+                self.starts += 1
+                self._launch()
+
+    def stop(self) -> None:
+        """End it in order."""
+        with self._lock:
+            if self._process is None:
+                return
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(STOP_SECONDS)
+            self._process = None
+
+    def ready(self) -> bool:
+        """Whether it says of itself that it can count."""
+        assert self._process
+        assert self._process.poll() is None, f"ended by itself; {self.log} says why"
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    def settings(self) -> dict[str, str]:
+        """The environment in which a command finds this service's database and secrets."""
+        return attach(self.environ)
+
+    def launcher(self) -> psutil.Process | None:
+        """The process that was started."""
+        return psutil.Process(self._process.pid) if self._process else None
+
+    def part(self, name: str) -> psutil.Process | None:
+        """The launcher's child whose command line holds ``name``, if it runs now."""
+        with suppress(psutil.NoSuchProcess):
+            launcher = self.launcher()
+            for child in launcher.children() if launcher else ():
+                with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                    line = " ".join(child.cmdline())
+                    if name in line and "tether.py" not in line:
+                        return child
+        return None
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer requests."""
+        with suppress(psutil.NoSuchProcess):
+            master = self.part("gunicorn")
+            return master.children() if master else []
+        return []
+
+    def _launch(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "dmstats"],
+                cwd=ROOT, env=self.environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip

@@ -1,0 +1,30 @@
+"""Settings that are allowed and yet deserve a word."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmstats.config import Settings
+from dmstats.ops.advice import advice
+
+
+def test_it_works() -> None:
+    assert advice(Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (Settings(refresh_interval=29), "STATS_REFRESH_INTERVAL=29"),
+        (Settings(refresh_interval=120), "STATS_CACHE_TTL=60"),
+        (Settings(client_debounce=61), "STATS_CLIENT_DEBOUNCE"),
+        (Settings(cron_secret="short-one"), "CRON_SECRET"),
+    ],
+)
+def test_each_doubt_names_its_setting(settings: Settings, named: str) -> None:
+    (sentence,) = advice(settings)
+    assert named in sentence
+
+
+def test_no_secret_is_told() -> None:
+    assert "short-one" not in " ".join(advice(Settings(secret_key="short-one")))

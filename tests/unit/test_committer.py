@@ -1,0 +1,257 @@
+"""Group commit against an obedient store in memory that can be told to fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import gevent
+import pytest
+
+from dmstats.clock import SystemClock
+from dmstats.counting.batch import Counted
+from dmstats.counting.committer import Committer
+from dmstats.counting.writer import BatchWriter
+from dmstats.errors import Conflict, DmstatsError, PoisonError, StoreUnavailable, Unavailable
+from dmstats.records import Deltas, LedgerRow
+
+
+class MemoryStore:
+    """Counts in memory, all or nothing; ``failures`` are raised one per write, first to last."""
+
+    def __init__(self) -> None:
+        self.transactional = True
+        self.ids: set[bytes] = set()
+        self.refused: set[bytes] = set()
+        self.totals: Counter[str] = Counter()
+        self.batches: list[int] = []
+        self.failures: list[DmstatsError | None] = []
+        self.poison: set[bytes] = set()
+        self.pause = 0.0
+        self.before_write: Callable[[], None] = lambda: None
+
+    def known(self, rows: Sequence[LedgerRow], *, seconds: float) -> set[bytes]:
+        assert seconds > 0
+        return {row.row_id for row in rows} & (self.ids | self.refused)
+
+    def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
+        gevent.sleep(self.pause)
+        self.before_write()
+        if self.failures and (failure := self.failures.pop(0)):
+            raise failure
+        ids = {row.row_id for row in rows}
+        assert len(ids) == len(rows)
+        if ids & self.poison:
+            raise PoisonError("bad")
+        if ids & self.ids:
+            raise Conflict("duplicate key")
+        self.ids |= ids
+        self.totals.update(deltas.totals)
+        self.batches.append(len(rows))
+
+    def reject(self, row: LedgerRow, *, seconds: float) -> None:
+        self.refused.add(row.row_id)
+        self.totals["rejected"] += 1
+
+    def write_unordered(
+        self,
+        rows: Sequence[LedgerRow],
+        merge: Callable[[Sequence[LedgerRow]], Deltas],
+        *,
+        seconds: float,
+    ) -> set[bytes]:
+        new = [row for row in rows if row.row_id not in self.ids]
+        self.ids |= {row.row_id for row in new}
+        self.totals.update(merge(new).totals)
+        return {row.row_id for row in new}
+
+
+class Recorder:
+    """Metrics that only remember."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+
+    def batch_committed(self, events: int, seconds: float) -> None:
+        self.seen["committed"] += events
+
+    def events_counted(self, kinds: Mapping[str, int], duplicates: int, rejected: int) -> None:
+        self.seen.update(kinds)
+        self.seen.update(duplicates=duplicates, rejected=rejected)
+
+    def batch_failed(self, events: int) -> None:
+        self.seen["failed"] += events
+
+    def events_queued(self, events: int) -> None:
+        self.seen["queued"] = events
+
+    def events_refused(self, events: int) -> None:
+        self.seen["refused"] += events
+
+    def conflicted(self, attempt: int) -> None:
+        self.seen["conflicts"] += 1
+
+
+class House:
+    def __init__(self, **options: float) -> None:
+        self.store, self.metrics, clock = MemoryStore(), Recorder(), SystemClock()
+        writer = BatchWriter(self.store, clock, self.metrics.conflicted)
+        self.committer = Committer(writer, clock, self.metrics, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    house = House()
+    yield house
+    house.committer.stop(seconds=1)
+
+
+def rows(*names: str, kind: str = "sent") -> list[LedgerRow]:
+    return [LedgerRow(name.encode(), "20260101", "a", kind, 1, 1) for name in names]
+
+
+def test_it_works(house: House) -> None:
+    assert house.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
+    assert house.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
+    assert house.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}
+
+
+def test_nothing_to_count_needs_no_commit(house: House) -> None:
+    assert house.committer.submit([]) == Counted()
+    assert house.store.batches == []
+
+
+def test_arrivals_during_a_commit_share_the_next(house: House) -> None:
+    house.store.pause = 0.02
+    jobs = [gevent.spawn(house.committer.submit, rows(f"{n}")) for n in range(100)]
+    gevent.joinall(jobs, raise_error=True)
+    assert house.store.totals["dmsSent"] == 100
+    assert len(house.store.batches) <= 4
+
+
+def test_one_event_in_many_requests_counts_once(house: House) -> None:
+    house.store.pause = 0.005
+    jobs = [gevent.spawn(house.committer.submit, rows("same", f"own{n}")) for n in range(50)]
+    gevent.joinall(jobs, raise_error=True)
+    assert sum(job.value.sent for job in jobs) == 51
+    assert house.store.totals == {"dmsSent": 51, "duplicates": 49}
+
+
+def test_one_event_judged_by_two_clocks_counts_once(house: House) -> None:
+    """Its time was in bounds at one delivery and out of bounds at the other."""
+    dated = LedgerRow(b"dated", "20260101", "a", "sent", 1, 1, False, "", ("other", b"late"))
+    late = LedgerRow(b"late", "other", "a", "sent", 1, 1, True, "", ("20260101", b"dated"))
+    assert house.committer.submit([dated, late]) == Counted(sent=1, duplicates=1)
+
+
+def test_one_event_judged_by_two_clocks_in_batches_in_a_row_counts_once(house: House) -> None:
+    dated = LedgerRow(b"dated", "20260101", "a", "sent", 1, 1, False, "", ("other", b"late"))
+    late = LedgerRow(b"late", "other", "a", "sent", 1, 1, True, "", ("20260101", b"dated"))
+    house.store.pause = 0.02
+    first = gevent.spawn(house.committer.submit, [dated])
+    gevent.sleep(0.01)
+    second = gevent.spawn(house.committer.submit, [late])
+    gevent.joinall([first, second], raise_error=True)
+    assert second.value == Counted(duplicates=1)
+
+
+def test_a_look_up_made_ahead_knows_what_is_being_written(house: House) -> None:
+    house.store.pause = 0.02
+    first = gevent.spawn(house.committer.submit, rows("x"))
+    gevent.sleep(0.01)  # "x" is being written now, and no look-up can see it yet
+    second = gevent.spawn(house.committer.submit, rows("x"))
+    gevent.joinall([first, second], raise_error=True)
+    assert second.value == Counted(duplicates=1)
+    assert house.metrics.seen["conflicts"] == 0
+
+
+def test_a_conflict_makes_the_whole_attempt_again(house: House) -> None:
+    house.store.failures = [Conflict("1"), Conflict("2")]
+    assert house.committer.submit(rows("a")) == Counted(sent=1)
+    assert house.metrics.seen["conflicts"] == 2
+
+
+def test_another_worker_may_win(house: House) -> None:
+    house.store.before_write = lambda: house.store.ids.add(b"a")
+    assert house.committer.submit(rows("a", "b")) == Counted(sent=1, duplicates=1)
+
+
+def test_what_failed_is_not_acknowledged(house: House) -> None:
+    house.store.failures = [StoreUnavailable("gone")]
+    with pytest.raises(Unavailable, match="gone"):
+        house.committer.submit(rows("a"))
+    assert house.store.totals == {}
+    assert house.committer.submit(rows("a")) == Counted(sent=1)
+
+
+def test_endless_conflicts_end_with_503_within_the_patience() -> None:
+    house = House(patience=0.2)
+    house.store.failures = [Conflict("again")] * 1000
+    started = SystemClock().monotonic()
+    with pytest.raises(Unavailable):
+        house.committer.submit(rows("a"))
+    assert SystemClock().monotonic() - started < 1
+    house.committer.stop(seconds=1)
+
+
+def test_a_poison_event_fails_alone(house: House) -> None:
+    house.store.poison = {b"bad", b"worse"}
+    names = [f"ok{n}" for n in range(9)]
+    counted = house.committer.submit(rows(*names[:4], "bad", *names[4:], "worse"), rejected=1)
+    assert counted == Counted(sent=9, rejected=3)
+    assert house.store.totals == {"dmsSent": 9, "rejected": 3}
+    assert house.committer.submit(rows("bad")) == Counted(duplicates=1)
+
+
+def test_the_queue_is_bounded() -> None:
+    house = House(max_queued=3, patience=0.5)
+    house.store.pause = 0.05
+    waiting = [gevent.spawn(house.committer.submit, rows("a"))]
+    gevent.sleep(0.02)
+    waiting += [gevent.spawn(house.committer.submit, rows("b")) for _ in range(2)]
+    gevent.sleep(0)
+    with pytest.raises(Unavailable, match="Too many"):
+        house.committer.submit(rows("c", "d", "e", "f"))
+    assert house.metrics.seen["refused"] == 4
+    gevent.joinall(waiting, raise_error=True)
+    house.committer.stop(seconds=1)
+
+
+def test_a_batch_is_bounded() -> None:
+    house = House(max_batch=5)
+    house.store.pause = 0.01
+    jobs = [gevent.spawn(house.committer.submit, rows(f"{n}a", f"{n}b")) for n in range(10)]
+    gevent.joinall(jobs, raise_error=True)
+    assert max(house.store.batches) <= 5
+    assert house.store.totals["dmsSent"] == 20
+    house.committer.stop(seconds=1)
+
+
+def test_stopping_drains_the_queue(house: House) -> None:
+    house.store.pause = 0.02
+    jobs = [gevent.spawn(house.committer.submit, rows(f"{n}")) for n in range(20)]
+    gevent.sleep(0.01)
+    house.committer.stop(seconds=2)
+    gevent.joinall(jobs, raise_error=True)
+    assert house.store.totals["dmsSent"] == 20
+    with pytest.raises(Unavailable, match="shutting down"):
+        house.committer.submit(rows("late"))
+
+
+def test_a_defect_costs_one_batch(house: House) -> None:
+    def break_once() -> None:
+        house.store.before_write = lambda: None
+        raise ZeroDivisionError
+
+    house.store.before_write = break_once
+    with pytest.raises(Unavailable):
+        house.committer.submit(rows("a"))
+    assert house.committer.submit(rows("a")) == Counted(sent=1)
+
+
+def test_without_transactions_the_ledger_decides(house: House) -> None:
+    house.store.transactional = False
+    assert house.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
+    house.store.known = lambda rows, seconds: set()  # type: ignore[method-assign,misc,assignment]
+    assert house.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
+    assert house.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}

@@ -1,0 +1,105 @@
+"""Settings from the environment: typed, strict, and with every problem in one message."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from dmstats.config import Settings, is_loopback
+from dmstats.errors import ConfigError
+
+
+def test_it_works() -> None:
+    settings = Settings.from_env(
+        {"MONGODB_URI": "mongodb://db/x", "META_APP_SECRET": "one-secret, two-secret", "PORT": "81"}
+    )
+    assert settings.mongodb_uri == "mongodb://db/x"
+    assert settings.meta_app_secrets == ("one-secret", "two-secret")
+    assert (settings.port, settings.refresh_interval) == (81, 60)
+
+
+def test_nothing_set_is_fine_and_an_empty_value_is_not_set() -> None:
+    assert Settings.from_env({"PORT": "", "REDIS_URL": " "}) == Settings()
+
+
+def test_settings_cannot_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "0", "a whole number from 1 to 65535"),
+        ("PORT", "80x", "a whole number"),
+        ("STATS_REFRESH_INTERVAL", "-1", "seconds"),
+        ("STATS_READ_PREFERENCE", "closest", "primaryPreferred"),
+        ("STATS_TRANSPORT", "pigeon", "pubsub, stream"),
+        ("STATS_REFRESHER", "on", "worker, off"),
+        ("LEDGER_RETENTION_HOURS", "35", "from 36"),
+        ("MONGODB_URI", "postgres://x", "mongodb://"),
+        ("REDIS_URL", "localhost", "redis://"),
+        ("CRON_SECRET", "short", "at least 8 characters"),
+        ("SECRET_KEY", "changeme", "no well-known default"),
+        ("META_APP_SECRET", "good-secret,bad", "at least 8"),
+        ("META_APP_SECRET", " , ", "one secret or several"),
+        ("HOST", "a b", "a host name"),
+    ],
+)
+def test_a_bad_value_names_the_setting_and_what_is_allowed(
+    name: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_env({name: value})
+    assert name in str(caught.value)
+    assert allowed in str(caught.value)
+
+
+def test_unknown_names_of_ours_stop_the_start_and_others_do_not() -> None:
+    with pytest.raises(ConfigError, match=r"DMSTATS_X: no such setting; STATS_TYPO: no such"):
+        Settings.from_env({"STATS_TYPO": "1", "DMSTATS_X": "1", "STATSD_HOST": "fine"})
+
+
+def test_every_problem_is_told_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"PORT: .*; STATS_TRANSPORT: "):
+        Settings.from_env({"PORT": "x", "STATS_TRANSPORT": "x"})
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-file\n")
+    settings = Settings.from_env({"SECRET_KEY_FILE": str(tmp_path / "key")})
+    assert settings.secret_key == "from-a-file"
+
+
+def test_a_secret_is_set_once(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-file")
+    with pytest.raises(ConfigError, match="SECRET_KEY and SECRET_KEY_FILE"):
+        Settings.from_env({"SECRET_KEY": "from-the-env", "SECRET_KEY_FILE": str(tmp_path / "key")})
+
+
+def test_a_missing_secrets_file_is_told() -> None:
+    with pytest.raises(ConfigError, match="CRON_SECRET_FILE: No such file"):
+        Settings.from_env({"CRON_SECRET_FILE": "/nowhere/at/all"})
+
+
+def test_what_is_required_and_missing_is_named() -> None:
+    with pytest.raises(ConfigError, match="MONGODB_URI, CRON_SECRET: not set"):
+        Settings(secret_key="x" * 8).require("mongodb_uri", "secret_key", "cron_secret")
+
+
+def test_secrets_are_not_printed() -> None:
+    settings = Settings(
+        mongodb_uri="mongodb://u:hidden@h", meta_app_secrets=("hidden",), secret_key="hidden"
+    )
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
+     ("0.0.0.0", False), ("10.0.0.1", False), ("example.com", False), ("", False)],
+)  # fmt: skip
+def test_loopback_is_told_apart(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

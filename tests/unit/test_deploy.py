@@ -1,0 +1,131 @@
+"""The files in deploy/: they parse, they agree with the code, and they ask for no privileges."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dmstats.cli import COMMANDS
+from dmstats.config import Settings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+OURS = ("migrations", "web", "refresher")
+KNOWN = {setting.metadata["env"] for setting in fields(Settings)}
+
+
+def test_it_works() -> None:
+    assert set(OURS) <= set(COMPOSE["services"])
+    assert len(UNITS) == 2
+
+
+def test_dockerfile_passes_the_linter() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run(
+        [str(hadolint), "--failure-threshold", "style", str(DEPLOY / "Dockerfile")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_image_runs_as_nobody_special() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert re.search(r"^USER [1-9]\d+$", text, re.MULTILINE)
+    assert "--require-hashes" in text
+
+
+def test_build_context_holds_what_the_build_needs_and_no_more() -> None:
+    kept = [
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
+    ]
+    assert [name for name in kept if not (ROOT / name).exists()] == []
+    assert not {"var", "tests", ".git", "deploy"} & set(kept)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_compose_service_has_no_privileges(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert set(service["environment"]) <= KNOWN
+    assert "privileged" not in service
+
+
+def test_compose_has_one_refresher() -> None:
+    assert COMPOSE["services"]["web"]["environment"]["STATS_REFRESHER"] == "off"
+    command = COMPOSE["services"]["refresher"]["command"]
+    assert command[1] in {named.name for named in COMMANDS}
+
+
+def test_environment_example_names_settings_that_exist() -> None:
+    lines = (DEPLOY / "dmstats.env.example").read_text().splitlines()
+    names = {
+        line.lstrip("# ").partition("=")[0] for line in lines if re.match(r"#? ?[A-Z_]+=", line)
+    }
+    assert names <= KNOWN
+    assert names >= {"MONGODB_URI", "REDIS_URL", "META_APP_SECRET", "SECRET_KEY"}
+
+
+def test_runtime_lock_is_a_part_of_the_whole_lock() -> None:
+    def pins(path: Path) -> set[str]:
+        return set(re.findall(r"^([\w.-]+==\S+)", path.read_text(), re.MULTILINE))
+
+    runtime, whole = pins(DEPLOY / "requirements.lock"), pins(ROOT / "requirements.lock")
+    assert runtime <= whole
+    assert len(runtime) < len(whole)
+    assert not [pin for pin in runtime if pin.startswith(("pytest", "secantusdb", "playwright"))]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: str(unit.name))
+def test_unit_passes_systemd(unit: Path, tmp_path: Path) -> None:
+    # The programs that it starts are not on this machine.
+    text = re.sub(r"/opt/dmstats/bin/\w+", "/bin/true", unit.read_text())
+    copy = tmp_path / unit.name
+    copy.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(copy)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    about_ours = [line for line in done.stderr.splitlines() if unit.name in line]
+    assert about_ours == []
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
+def test_nginx_takes_its_example(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+         "-days", "1", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    text = (DEPLOY / "nginx.conf").read_text()
+    text = text.replace("/etc/ssl/dmstats/fullchain.pem", str(certificate))
+    text = text.replace("/etc/ssl/dmstats/privkey.pem", str(key))
+    whole = tmp_path / "nginx.conf"
+    whole.write_text(f"pid {tmp_path}/pid; events {{}} http {{ {text} }}")
+    done = subprocess.run(
+        ["nginx", "-t", "-c", str(whole), "-e", str(tmp_path / "log")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr
+
+
+def test_nginx_trusts_nothing_that_a_client_says_of_itself() -> None:
+    text = (DEPLOY / "nginx.conf").read_text()
+    for name in ("For", "Host", "Proto", "Port"):
+        assert f"proxy_set_header X-Forwarded-{name} $" in text
+    assert "$proxy_add_x_forwarded_for" not in text
+    assert "proxy_buffering off" in text

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import fakeredis
+import gevent
+import msgspec
+import pytest
+import redis
+from flask_sse import Message
+from gevent.queue import Queue
+
+from dmstats.clock import ManualClock
+from dmstats.errors import StoreUnavailable, Unavailable
+from dmstats.live.events import Event, stats_event
+from dmstats.live.hub import Hub
+from dmstats.live.subscriber import Subscriber
+from tests.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class Figures:
+    order: tuple[int, int]
+
+    @property
+    def version(self) -> str:
+        return "{}-{}".format(*self.order)
+
+    @property
+    def body(self) -> bytes:
+        return msgspec.json.encode({"version": self.version})
+
+
+class ScriptedFeed:
+    """Says what the test tells it; an exception is a lost connection."""
+
+    def __init__(self) -> None:
+        self.script: Queue = Queue()
+
+    def listen(self) -> Iterator[bytes | str | None]:
+        while True:
+            said = self.script.get()
+            if isinstance(said, Exception):
+                raise said
+            yield said
+
+
+class House:
+    """A hub with everything around it played by the test."""
+
+    def __init__(
+        self, clock: ManualClock, *, heartbeat: float = 60.0, max_streams: int = 9
+    ) -> None:
+        self.feed = ScriptedFeed()
+        self.metrics = Recorder()
+        self.clock = clock
+        self.newest: Figures | None = Figures((1, 1))
+        self.hub = Hub(
+            fakeredis.FakeRedis(), self.latest, self.accept, clock, self.metrics,
+            max_streams=max_streams, heartbeat=heartbeat,
+        )  # fmt: skip
+        self.hub._feed = self.feed
+
+    def latest(self) -> Figures:
+        if self.newest is None:
+            raise StoreUnavailable
+        return self.newest
+
+    def accept(self, snapshot: object) -> Figures | None:
+        if not isinstance(snapshot, dict):
+            raise ValueError("no snapshot")  # noqa: TRY004 - as the reader does
+        term, seq = snapshot["version"].split("-")
+        return Figures((int(term), int(seq)))
+
+    def publish(self, version: str) -> None:
+        message = Message({"version": version}, type="stats", id=version)
+        self.feed.script.put(msgspec.json.encode(message.to_dict()))
+
+    def connect(self) -> None:
+        self.feed.script.put(None)
+        settle()
+
+
+def settle() -> None:
+    """Let every greenlet that can run do so."""
+    for _ in range(10):
+        gevent.sleep(0)
+
+
+def taken(subscriber: Subscriber) -> list[Event]:
+    events = []
+    while event := subscriber.poll():
+        events.append(event)
+    return events
+
+
+def versions(subscriber: Subscriber) -> list[str | None]:
+    return [event.id for event in taken(subscriber) if event.type == "stats"]
+
+
+@pytest.fixture
+def house(clock: ManualClock) -> Iterator[House]:
+    house = House(clock)
+    house.hub.start()
+    yield house
+    house.hub.stop()
+
+
+def test_it_works(house: House) -> None:
+    house.connect()
+    one, other = house.hub.subscribe(), house.hub.subscribe()
+    house.publish("1-2")
+    settle()
+    [event] = taken(one)
+    assert taken(other) == [event]
+    assert (event.type, event.id) == ("stats", "1-2")
+    assert house.hub.viewers == 2
+
+
+def test_the_wire_format_is_flask_sses() -> None:
+    event = stats_event(Figures((1, 2)))
+    assert str(event) == str(Message('{"version":"1-2"}', type="stats", id="1-2"))
+    assert event.encoded == str(event).encode()
+
+
+def test_what_was_missed_comes_with_the_connection(house: House) -> None:
+    subscriber = house.hub.subscribe()
+    house.newest = Figures((2, 5))
+    house.connect()
+    assert versions(subscriber) == ["2-5"]
+    house.newest = Figures((2, 9))
+    house.feed.script.put(redis.ConnectionError("gone"))
+    house.feed.script.put(None)
+    gevent.sleep(0.3)
+    assert versions(subscriber) == ["2-9"]
+
+
+def test_versions_do_not_go_back(house: House) -> None:
+    house.connect()
+    subscriber = house.hub.subscribe()
+    seen = []
+    for version in ("1-5", "1-4", "1-5", "0-9", "2-1", "1-99"):
+        house.publish(version)
+        settle()
+        seen += versions(subscriber)
+    assert seen == ["1-5", "2-1"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"rubbish",
+        b"\xff",
+        b"[]",
+        b'{"type":"stats"}',
+        b'{"type":"stats","data":"x"}',
+        b'{"data":{}}',
+    ],
+)
+def test_foreign_messages_are_counted_and_ignored(house: House, message: bytes) -> None:
+    house.connect()
+    subscriber = house.hub.subscribe()
+    house.feed.script.put(message)
+    house.publish("1-2")
+    settle()
+    assert versions(subscriber) == ["1-2"]
+    assert house.metrics.seen["foreign_message"] == 1
+
+
+def test_losing_and_regaining_redis_is_told_at_once(house: House) -> None:
+    house.connect()
+    subscriber = house.hub.subscribe()
+    house.feed.script.put(redis.ConnectionError("gone"))
+    settle()
+    [lost] = taken(subscriber)
+    assert lost.type == "heartbeat"
+    beat = msgspec.json.decode(lost.data)
+    assert beat == {"at": "2026-11-15T12:34:56.000Z", "live": False, "version": "1-1"}
+    house.feed.script.put(None)
+    gevent.sleep(0.3)
+    [regained] = taken(subscriber)
+    assert msgspec.json.decode(regained.data)["live"] is True
+
+
+def test_an_unexpected_error_does_not_end_the_subscription(house: House) -> None:
+    house.connect()
+    subscriber = house.hub.subscribe()
+    house.feed.script.put(RuntimeError("on purpose"))
+    house.feed.script.put(None)
+    house.publish("1-2")
+    gevent.sleep(0.3)
+    assert versions(subscriber) == ["1-2"]
+
+
+def test_over_the_cap_it_is_unavailable(house: House) -> None:
+    subscribers = [house.hub.subscribe() for _ in range(9)]
+    with pytest.raises(Unavailable) as refused:
+        house.hub.subscribe()
+    assert refused.value.retry_after
+    house.hub.unsubscribe(subscribers[0])
+    house.hub.unsubscribe(subscribers[0])
+    assert house.hub.subscribe()
+    assert house.metrics.seen["stream_refused"] == 1
+
+
+def test_stopping_ends_every_stream(house: House) -> None:
+    waiting = [gevent.spawn(house.hub.subscribe().take) for _ in range(3)]
+    settle()
+    house.hub.stop()
+    assert [stream.get(timeout=5) for stream in waiting] == [None] * 3
+    with pytest.raises(Unavailable):
+        house.hub.subscribe()
+
+
+class TestHeartbeat:
+    @pytest.fixture
+    def house(self, clock: ManualClock) -> Iterator[House]:
+        house = House(clock, heartbeat=0.05)
+        house.hub.start()
+        house.connect()
+        yield house
+        house.hub.stop()
+
+    def test_it_comes_regularly_and_names_the_newest(self, house: House) -> None:
+        subscriber = house.hub.subscribe()
+        house.newest = Figures((1, 7))
+        gevent.sleep(0.12)
+        [beat] = taken(subscriber)
+        assert (beat.type, beat.id) == ("heartbeat", None)
+        assert msgspec.json.decode(beat.data)["version"] == "1-7"
+
+    def test_it_comes_without_any_figures(self, house: House) -> None:
+        subscriber = house.hub.subscribe()
+        house.newest = None
+        assert subscriber.take()
+
+    def test_a_client_that_does_not_read_is_dropped(self, house: House) -> None:
+        subscriber = house.hub.subscribe()
+
+        def write() -> None:
+            subscriber.take()
+            gevent.sleep(60)
+
+        writer = gevent.spawn(write)
+        settle()
+        house.publish("1-2")
+        settle()
+        house.clock.advance(0.09)
+        gevent.sleep(0.1)
+        assert not writer.dead
+        house.clock.advance(0.02)
+        writer.join(5)
+        assert writer.dead
+        assert house.hub.viewers == 0
+        assert house.metrics.seen["stream_dropped"] == 1
+
+    def test_who_is_not_allowed_any_more_loses_the_stream(self, house: House) -> None:
+        asked: list[str] = []
+
+        def question(who: str, *, answer: bool) -> bool:
+            asked.append(who)
+            return answer
+
+        theirs = [
+            house.hub.subscribe("eve", lambda: question("eve", answer=False)) for _ in range(3)
+        ]
+        mine = house.hub.subscribe("ada", lambda: question("ada", answer=True))
+        gevent.sleep(0.08)
+        assert all(subscriber.closed for subscriber in theirs)
+        assert not mine.closed
+        assert asked.count("eve") == asked.count("ada") == 1
+
+    def test_an_outage_shuts_nobody_out(self, house: House) -> None:
+        def unknown() -> bool:
+            raise StoreUnavailable
+
+        subscriber = house.hub.subscribe("ada", unknown)
+        gevent.sleep(0.12)
+        assert not subscriber.closed

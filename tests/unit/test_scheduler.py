@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import threading
+from datetime import UTC
+from typing import Any
+
+import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from dmstats.clock import ManualClock
+from dmstats.ops.scheduler import Job, Schedule, thread_schedule
+from tests.recorder import Recorder
+
+WAIT = 10.0
+
+
+def schedule(*jobs: Job, leading: bool = True, metrics: Recorder | None = None) -> Schedule:
+    return thread_schedule(jobs, ManualClock(), metrics or Recorder(), lambda: leading)
+
+
+def test_it_works() -> None:
+    runs = threading.Semaphore(0)
+    running = schedule(Job(name="tick", every_seconds=0.05, run=runs.release))
+    running.start()
+    assert all(runs.acquire(timeout=WAIT) for _ in range(3))
+    assert running.stop()
+
+
+def test_a_job_that_raises_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    runs = threading.Semaphore(0)
+    metrics = Recorder()
+
+    def fail() -> None:
+        runs.release()
+        raise RuntimeError("on purpose")
+
+    running = schedule(Job(name="fails", every_seconds=0.05, run=fail), metrics=metrics)
+    running.start()
+    assert all(runs.acquire(timeout=WAIT) for _ in range(3))
+    assert running.stop()
+    assert metrics.seen["job_failed"] >= 2
+    assert metrics.last["job_failed"] == ("fails",)
+    assert any(record.message == "job_failed" for record in caplog.records)
+
+
+def test_stopping_waits_for_the_running_job() -> None:
+    begun, finish, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert finish.wait(WAIT)
+        done.set()
+
+    running = schedule(Job(name="long", every_seconds=60, run=work))
+    running.start()
+    assert begun.wait(WAIT)
+    threading.Timer(0.2, finish.set).start()
+    assert running.stop(WAIT)
+    assert done.is_set()
+
+
+def test_stopping_does_not_wait_for_ever() -> None:
+    begun, finish = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        finish.wait(WAIT)
+
+    running = schedule(Job(name="stuck", every_seconds=60, run=work))
+    running.start()
+    assert begun.wait(WAIT)
+    assert not running.stop(0.05)
+    finish.set()
+
+
+class ByHand(BackgroundScheduler):  # type: ignore[misc]
+    """Keeps the jobs instead of running them."""
+
+    def __init__(self) -> None:
+        super().__init__(timezone=UTC)
+        self.jobs: dict[str, Any] = {}
+
+    def add_job(self, run: Any, *args: Any, **options: Any) -> None:
+        assert options["coalesce"] is True
+        assert options["max_instances"] == 1
+        assert options["misfire_grace_time"] == 30
+        self.jobs[options["id"]] = run
+
+
+def test_leader_only_jobs_follow_the_lease() -> None:
+    clock, leading, runs = ManualClock(), [False], []
+    table = ByHand()
+    job = Job(name="hourly", every_seconds=3600, run=lambda: runs.append(1), leader_only=True)
+    running = Schedule([job], table, clock, Recorder(), lambda: leading[0])
+    running.start()
+    try:
+        table.jobs["hourly"]()
+        assert runs == []
+        leading[0] = True
+        table.jobs["hourly"]()
+        assert len(runs) == 1, "at once when it begins to lead"
+        for _ in range(1440):
+            clock.advance(5)
+            table.jobs["hourly"]()
+        assert len(runs) == 3
+    finally:
+        running.stop()

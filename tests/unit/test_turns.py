@@ -1,0 +1,81 @@
+"""Neighbours take turns, and nobody waits for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from dmstats.clock import SystemClock
+from dmstats.counting.turns import Turns
+
+
+class Table:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.taken: list[str] = []
+        self.most = 0
+        self.seats: list[Turns] = []
+        self._now = 0
+
+    def seat(self, *, patience: float = 5.0) -> Turns:
+        self.seats.append(Turns(self.folder, SystemClock(), patience=patience))
+        return self.seats[-1]
+
+    def play(self, name: str, rounds: int) -> None:
+        turns = self.seat()
+        for _ in range(rounds):
+            with turns.turn():
+                self._now += 1
+                self.most = max(self.most, self._now)
+                self.taken.append(name)
+                gevent.sleep(0.003)
+                self._now -= 1
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[Table]:
+    table = Table(tmp_path / "committers")
+    yield table
+    for seat in table.seats:
+        seat.close()
+
+
+def test_it_works(table: Table) -> None:
+    gevent.joinall([gevent.spawn(table.play, name, 10) for name in "abc"], raise_error=True)
+    assert len(table.taken) == 30
+    assert table.most == 1
+
+
+def test_nobody_takes_two_turns_while_another_waits(table: Table) -> None:
+    gevent.joinall([gevent.spawn(table.play, name, 20) for name in "ab"], raise_error=True)
+    first_both = table.taken.index("b")
+    between = "".join(table.taken[first_both:20])
+    assert "aaa" not in between
+    assert "bbb" not in between
+
+
+def test_a_stopped_holder_is_not_waited_for_for_long(table: Table) -> None:
+    with table.seat().turn():
+        started = SystemClock().monotonic()
+        with table.seat(patience=0.05).turn():
+            assert 0.04 < SystemClock().monotonic() - started < 1
+
+
+def test_the_turn_goes_on_when_its_holder_fails(table: Table) -> None:
+    turns = table.seat()
+    with pytest.raises(ZeroDivisionError), turns.turn():
+        raise ZeroDivisionError
+    table.play("a", 1)
+    assert table.taken == ["a"]
+
+
+def test_without_a_folder_there_are_no_turns(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    turns = Turns(blocked / "committers", SystemClock())
+    for _ in range(2):
+        with turns.turn():
+            pass

@@ -1,0 +1,190 @@
+"""Gunicorn with dmstats' own settings, on databases that a test may kill, pause and spoil."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import urllib3
+from pymongo import MongoClient
+
+import migrations
+from dmstats.config import Settings
+from dmstats.store.client import Mongo
+from dmstats.traffic.bodies import sign
+from dmstats.web.webhook import PATH
+from tests.servers import Redis, Secantus, free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRET = "app-secret-of-the-tests"
+STOP_SECONDS = 20.0
+ACCOUNT = "17841400000000001"
+
+
+class Answer(msgspec.Struct):
+    """A POST's answer: its status (0: none came), what it says, and the seconds it took."""
+
+    status: int
+    body: dict[str, Any]
+    seconds: float
+
+
+class WebServer:
+    """``workers`` real workers; ``options`` are further arguments of gunicorn."""
+
+    def __init__(
+        self,
+        folder: Path,
+        database: Secantus,
+        redis: Redis,
+        *,
+        workers: int = 1,
+        options: Sequence[str] = (),
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.name = f"web_{uuid.uuid4().hex[:12]}"
+        # By another name than the workers' clients, whose commands a test may have failed.
+        client: MongoClient[dict[str, Any]] = MongoClient(database.uri, appname="tests")
+        self.mongo = Mongo(client, self.name, "primary")
+        self._log = folder / "gunicorn.log"
+        self._options = options
+        self._workers = workers
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(workers),
+            "MONGODB_URI": database.uri,
+            "MONGODB_DB": self.name,
+            "REDIS_URL": redis.url,
+            "META_APP_SECRET": SECRET,
+            "META_VERIFY_TOKEN": "verify-token-of-the-tests",
+            "CRON_SECRET": "cron-secret-of-the-tests",
+            "SECRET_KEY": "secret-key-of-the-tests",
+            "DMSTATS_DATA_DIR": str(folder / "var"),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._http = urllib3.PoolManager(maxsize=32, retries=False)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def start(self) -> None:
+        migrations.apply(self.mongo, Settings())
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *self._options,
+                 "wsgi:app"],
+                cwd=ROOT, env=self._environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        wait_until(self._answers)
+        self.wait_complete()
+
+    def stop(self) -> None:
+        if self._process:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for worker in self.workers():
+                    worker.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            finally:
+                self._process.kill()
+            self._process = None
+        self._http.clear()
+        self.mongo.close()
+
+    def workers(self) -> list[psutil.Process]:
+        assert self._process
+        return psutil.Process(self._process.pid).children()
+
+    def wait_complete(self) -> None:
+        """Until every worker has its heartbeat in the database."""
+        wait_until(lambda: self.mongo.db["committers"].count_documents({}) == self._workers)
+
+    def terminate(self) -> None:
+        """SIGTERM to the master."""
+        assert self._process
+        self._process.terminate()
+
+    def wait(self, seconds: float) -> int:
+        """The master's exit status, within ``seconds``."""
+        assert self._process
+        return self._process.wait(seconds)
+
+    def post(self, *mids: str, account: str = ACCOUNT, sent: bool = True) -> Answer:
+        """Deliver one DM per mid."""
+        return self.send(body(*mids, account=account, sent=sent))
+
+    def send(self, raw: bytes, *, signature: str | None = None) -> Answer:
+        """POST ``raw``, signed unless ``signature`` is given; on a connection of its own."""
+        headers = {
+            "X-Hub-Signature-256": sign(raw, SECRET) if signature is None else signature,
+            "Connection": "close",
+        }
+        started = time.monotonic()
+        status, told = 0, {}
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            answer = self._http.request(
+                "POST", self.url + PATH, body=raw, headers=headers, timeout=10.0
+            )
+            status, told = answer.status, json.loads(answer.data)
+        return Answer(status, told, time.monotonic() - started)
+
+    def counted(self) -> tuple[int, int, int]:
+        """DMs sent according to the ledger, the accounts and the global document."""
+        database = self.mongo.db
+        names = database.list_collection_names(filter={"name": {"$regex": "^webhook_ledger_"}})
+        rows = [row for name in names for row in database[name].find({"rejected": {"$ne": True}})]
+        used = [account.get("dmUsed", 0) for account in database["instagram_accounts"].find()]
+        total = database["stats_cache"].find_one({"_id": "global"}) or {}
+        numbers = [count for count in used if isinstance(count, int)]
+        return len(rows), sum(numbers), total.get("dmsSent", 0)
+
+    def _answers(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, self.log
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            answer = self._http.request("GET", f"{self.url}/readyz", timeout=2.0)
+            return bool(answer.status == 200)
+        return False
+
+
+def body(*mids: str, account: str = ACCOUNT, sent: bool = True) -> bytes:
+    """A delivery of one DM per mid, now."""
+    now_ms = time.time_ns() // 1_000_000
+    items = [
+        {
+            "sender": {"id": account if sent else "7"},
+            "recipient": {"id": "7" if sent else account},
+            "timestamp": now_ms,
+            "message": {"mid": mid, "text": "hello"} | ({"is_echo": True} if sent else {}),
+        }
+        for mid in mids
+    ]
+    entry = {"id": account, "time": now_ms, "messaging": items}
+    return json.dumps({"object": "instagram", "entry": [entry]}).encode()
+
+
+@contextlib.contextmanager
+def serving(web: WebServer) -> Iterator[WebServer]:
+    """Start ``web`` and end it, whatever happened between."""
+    try:
+        web.start()
+        yield web
+    finally:
+        web.stop()
