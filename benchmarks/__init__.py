@@ -1,0 +1,1 @@
+"""Benchmarks: what proves the figures; ``python -m benchmarks`` runs them all."""

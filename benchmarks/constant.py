@@ -1,0 +1,197 @@
+"""The load tables: which commands MongoDB and Redis really get, at any number of DMs.
+
+The real parts (committer's store, refresher, lease, publisher) run on the real databases, under a
+clock that is moved by hand, so that three days take minutes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import redis
+from pymongo import monitoring
+
+from benchmarks.programs import Databases
+from benchmarks.report import Result, table
+from dmstats.clock import ManualClock
+from dmstats.config import Settings
+from dmstats.counting.deltas import merge
+from dmstats.counting.events import read_events
+from dmstats.live.feed import CHANNEL
+from dmstats.ops.metrics import Metrics
+from dmstats.stats.cadence import Cadence
+from dmstats.stats.lease import Lease
+from dmstats.stats.publisher import Publisher
+from dmstats.stats.refresher import Refresher
+from dmstats.store.batches import Batches
+from dmstats.store.census import Census
+from dmstats.store.client import Mongo, connect
+from dmstats.store.ledger import Ledger
+from dmstats.store.readings import Readings, ReadingsStore
+from dmstats.store.snapshots import SnapshotStore
+from dmstats.store.transactions import Transactions
+
+START_MS = 1_794_787_200_000
+STEP_SECONDS = 5
+READS = ("find", "aggregate", "count", "getMore", "distinct")
+
+
+class Listener(monitoring.CommandListener):
+    """Counts what the driver sends, by purpose."""
+
+    def __init__(self) -> None:
+        self.purpose = "set-up"
+        self.sent: Counter[tuple[str, str]] = Counter()
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.sent[self.purpose, event.command_name] += 1
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Of no interest."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Of no interest."""
+
+    def reads(self, purpose: str) -> int:
+        return sum(self.sent[purpose, name] for name in READS)
+
+
+class Watched(ReadingsStore):
+    """Tells a refresh' own queries from those that go with leading."""
+
+    def __init__(self, mongo: Mongo, census: Census, listener: Listener) -> None:
+        super().__init__(mongo, census)
+        self._listener = listener
+
+    def read(self, now_ms: int) -> Readings:
+        self._listener.purpose = "stats"
+        try:
+            return super().read(now_ms)
+        finally:
+            self._listener.purpose = "leading"
+
+
+class House:
+    """One leader and one committer on a clock that is moved by hand."""
+
+    def __init__(self, mongo: Mongo, client: redis.Redis, listener: Listener) -> None:
+        self.clock, self.listener, self.redis = ManualClock(START_MS), listener, client
+        metrics = Metrics()
+        ledger = Ledger(mongo, retention_hours=168)
+        self._transactions = Transactions(mongo)
+        self._batches = Batches(mongo, ledger, self._transactions, self.clock)
+        snapshots, census = SnapshotStore(mongo), Census(mongo, self.clock)
+        self._lease = Lease(client, self.clock, snapshots.last_term, metrics)
+
+        def send(snapshot: dict[str, Any], version: str) -> None:  # noqa: ARG001 - flask-sse's place
+            client.publish(CHANNEL, "{}")
+
+        publisher = Publisher(client, send, metrics, cache_ttl=60, min_interval=10)
+        refresher = Refresher(
+            Watched(mongo, census, listener), snapshots, publisher, self._lease, client, self.clock,
+            metrics,
+        )  # fmt: skip
+        self._cadence = Cadence(self._lease, refresher, snapshots, self.clock, interval=60)
+        self._census = census
+        self.redis_while_counting = 0
+        self._serial = 0
+
+    def minute(self, dms: int) -> None:
+        """Count ``dms`` as they come, then let a minute of scheduled work pass."""
+        before = calls(self.redis)
+        self.listener.purpose = "counting"
+        for size in [2000] * (dms // 2000) + [dms % 2000] * bool(dms % 2000):
+            self._count(size)
+        self.redis_while_counting += total(calls(self.redis) - before)
+        for second in range(60):
+            self.clock.advance(1)
+            if second % STEP_SECONDS == 0:
+                self.listener.purpose = "lease"
+                self._lease.tick()
+                self.listener.purpose = "census"
+                self._census.tick()
+            self.listener.purpose = "leading"
+            self._cadence.tick()
+
+    def _count(self, dms: int) -> None:
+        now = self.clock.now_ms()
+        items = [
+            {"sender": {"id": "1"}, "timestamp": now, "message": {"mid": f"m{self._serial + n}"}}
+            for n in range(dms)
+        ]
+        self._serial += dms
+        accounts = [{"id": f"a{n}", "time": now, "messaging": items[n::3]} for n in range(3)]
+        body = json.dumps({"object": "instagram", "entry": accounts}).encode()
+        rows = read_events(body, arrived_ms=now, max_age_ms=10**9).rows
+        known = self._batches.known(rows, seconds=30)
+        new = [row for row in rows if row.row_id not in known]
+        self._batches.write(new, merge(new), seconds=30)
+
+    def close(self) -> None:
+        self._lease.release()
+        self._transactions.close()
+
+
+def calls(client: redis.Redis) -> Counter[str]:
+    """How often each command was called, as Redis itself counts."""
+    told: dict[str, Any] = client.info("commandstats")
+    return Counter({name.removeprefix("cmdstat_"): each["calls"] for name, each in told.items()})
+
+
+def total(counted: Counter[str]) -> int:
+    """All calls but those of the measurement itself."""
+    return sum(n for name, n in counted.items() if name not in ("info", "config"))
+
+
+def loads(databases: Databases, *, quick: bool) -> Result:
+    """The specification's load tables, counted."""
+    plans = [("100 DMs/min", 3, 100), ("1,000 DMs/min", 3, 1000), ("10,000 DMs/min", 3, 10_000)]
+    if not quick:
+        plans += [("30,000 DMs in 12 h", 720, 42), ("200,000 DMs in 3 days", 4320, 46)]
+    rows, raw = [], []
+    for name, minutes, dms in plans:
+        counted = _measure(databases, minutes, dms)
+        raw.append({"load": name, "minutes": minutes, **counted})
+        print(f"  {name}: {counted}", flush=True)
+        rows.append([
+            name, str(minutes), f"{minutes * dms:,}", f"{counted['publishes']:,}",
+            f"{counted['stats queries']:,}", f"{6 * minutes:,}",
+            f"{counted['commands while counting']:,}",
+            str(counted["Redis commands while counting"]),
+        ])  # fmt: skip
+    head = [
+        "load", "minutes", "DMs", "publishes", "stats queries", "at most",
+        "MongoDB commands of counting", "Redis commands of counting",
+    ]  # fmt: skip
+    return Result(table(head, rows), raw)
+
+
+def _measure(databases: Databases, minutes: int, dms: int) -> dict[str, int]:
+    databases.flush_redis()
+    listener = Listener()
+    with databases.fresh() as made, redis.Redis.from_url(databases.redis_url) as client:
+        monitoring.register(listener)
+        try:
+            mongo = connect(Settings(mongodb_db=made.db.name), uri=databases.uri)
+        finally:
+            # The driver has no way to take a listener back; other clients are made with none.
+            monitoring._LISTENERS.command_listeners.remove(listener)  # noqa: SLF001
+        house = House(mongo, client, listener)
+        before = calls(client)
+        try:
+            for _ in range(minutes):
+                house.minute(dms)
+        finally:
+            house.close()
+            mongo.close()
+        published = (calls(client) - before)["publish"]
+    counting = {name: n for (why, name), n in listener.sent.items() if why == "counting"}
+    return {
+        "publishes": published,
+        "stats queries": listener.reads("stats"),
+        "census queries": listener.reads("census"),
+        "commands while counting": sum(counting.values()),
+        "Redis commands while counting": house.redis_while_counting,
+    }

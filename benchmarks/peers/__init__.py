@@ -1,0 +1,1 @@
+"""The ways a user would pick instead, each written as a competent user would."""
