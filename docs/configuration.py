@@ -1,0 +1,76 @@
+"""docs/configuration.md, from the declared settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from dmstats.config import Settings
+from docs import NOTICE, table
+
+GROUPS = {
+    "Databases": ("MONGODB_URI", "MONGODB_DB", "REDIS_URL", "DMSTATS_DATA_DIR"),
+    "Web server": ("HOST", "PORT", "WEB_CONCURRENCY", "TRUSTED_PROXIES"),
+    "Secrets": (
+        "META_APP_SECRET", "META_VERIFY_TOKEN", "CRON_SECRET", "SECRET_KEY", "ADMIN_API_TOKEN",
+    ),
+}  # fmt: skip
+REST = "Statistics and operation"
+
+BEFORE = f"""{NOTICE}
+
+# Configuration
+
+Settings come from the environment, are read once at the start and never change after. A bad value
+or an unknown `STATS_*` or `DMSTATS_*` name stops the start, with the name and what is allowed. An
+empty value counts as not set. Where **file** is marked, `NAME_FILE` may name a file that holds the
+value instead; set one of the two.
+"""
+
+AFTER = """
+## What is made up
+
+`python -m dmstats` starts the databases whose address is not set, and makes up the secrets that
+are not set, all but `ADMIN_API_TOKEN`: a file of mode 600 each in `DMSTATS_DATA_DIR/secrets`.
+`flask` commands and `python -m migrations` on the same machine and folder find both, so they need
+no settings there.
+
+## Changing a secret
+
+| secret | how |
+|---|---|
+| `META_APP_SECRET` | set `new,old`, restart, change it at Meta, set `new`, restart |
+| `META_VERIFY_TOKEN` | only used when the webhook is subscribed; change it at both ends |
+| `CRON_SECRET`, `ADMIN_API_TOKEN` | restart with the new one, then tell the scripts |
+| `SECRET_KEY` | restart; every admin signs in again |
+
+For the embedded start, delete the file and restart: a new one is made.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    declared = {setting.metadata["env"]: setting.metadata for setting in fields(Settings)}
+    grouped = {name for names in GROUPS.values() for name in names}
+    groups = {**GROUPS, REST: tuple(name for name in declared if name not in grouped)}
+    parts = [BEFORE]
+    for title, names in groups.items():
+        rows = [_row(name, declared[name]) for name in names]
+        parts += [f"## {title}\n", table(("name", "default", "", "allowed"), rows), ""]
+    return "\n".join(parts) + AFTER
+
+
+def _row(name: str, meta: Any) -> tuple[str, ...]:
+    file = " (file)" if meta["secret"] else ""
+    return f"`{name}`{file}", meta["shown"], meta["about"], _allowed(meta["parse"])
+
+
+def _allowed(parse: Callable[[str], object]) -> str:
+    """What a bad value is answered with; empty where any text will do."""
+    for impossible in ("\0", " "):
+        try:
+            parse(impossible)
+        except ValueError as error:
+            return str(error)
+    return ""
