@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,6 +27,10 @@ def clock() -> ManualClock:
 
 @pytest.fixture(scope="session")
 def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server that most live tests share: the embedded one, or what TEST_MONGODB_URI names."""
+    if given := os.environ.get("TEST_MONGODB_URI"):
+        yield given
+        return
     server = Secantus(tmp_path_factory.mktemp("secantus"))
     with running(server):
         yield server.uri
