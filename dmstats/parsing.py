@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 DEFAULT_SECRETS = frozenset(
     {"changeme", "change-me", "change_me", "secret", "password", "default", "example", "insecure"}
 )
 MIN_SECRET_LENGTH = 8
+
+
+def raw_value(environ: Mapping[str, str], name: str, *, may_be_file: bool) -> str:
+    """A setting's text, stripped; from the file that ``<name>_FILE`` names, where it may."""
+    value = environ.get(name, "").strip()
+    path = environ.get(f"{name}_FILE", "").strip() if may_be_file else ""
+    if value and path:
+        raise ValueError(f"set once: {name} and {name}_FILE are both given")
+    return Path(path).read_text(encoding="utf-8").strip() if path else value
 
 
 def text(value: str) -> str:
@@ -71,3 +82,13 @@ def one_of(*allowed: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (a name or an address, without a port) is this machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

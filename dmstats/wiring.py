@@ -17,6 +17,7 @@ from dmstats.counting.turns import Turns
 from dmstats.counting.writer import BatchWriter
 from dmstats.live.hub import Hub
 from dmstats.ops import jobs
+from dmstats.ops.canary import Canary
 from dmstats.ops.deliveries import Bulletin, Deliveries
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
@@ -36,6 +37,7 @@ from dmstats.store.archive import Archive
 from dmstats.store.audits import Looks
 from dmstats.store.batches import Batches
 from dmstats.store.beats import Beats
+from dmstats.store.canaries import Canaries
 from dmstats.store.census import Census
 from dmstats.store.client import connect
 from dmstats.store.failures import Failures
@@ -55,6 +57,7 @@ from dmstats.web.throttle import Throttle
 REDIS_SECONDS = 1.0
 HUB_SECONDS = 3.0
 CONNECT_SECONDS = 0.5
+CANARY_GRACE_SECONDS = 15.0
 
 
 def wire(settings: Settings, send: Send) -> Services:
@@ -66,7 +69,7 @@ def wire(settings: Settings, send: Send) -> Services:
     mongo = connect(settings, failures=Failures(metrics.database_failed))
     client = _redis(settings, seconds=REDIS_SECONDS)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
-    transactions = Transactions(mongo)
+    transactions = Transactions(mongo, metrics.commit_retried)
     neighbours = folder_for(f"{settings.mongodb_uri} {mongo.db.name}")
     rescue = Rescue(
         Presence(neighbours),
@@ -134,6 +137,17 @@ def wire(settings: Settings, send: Send) -> Services:
     watchdog = Watchdog(bulletin, Rhythm(mongo), snapshots, notifier, client, clock, metrics)
     refreshing = jobs.refreshing(lease, cadence, census, ledger, archive, patrol, clock)
     refreshing.append(jobs.watching(watchdog))
+    if settings.canary_url:
+        canary = Canary(
+            settings.canary_url,
+            Canaries(mongo),
+            clock,
+            metrics,
+            app_secret=settings.meta_app_secrets[0],
+            token=settings.admin_api_token or "",
+            patience=1.5 * settings.refresh_interval + CANARY_GRACE_SECONDS,
+        )
+        refreshing.append(jobs.proving(canary))
     in_worker = [jobs.heartbeat(rescue), jobs.telling(bulletin, deliveries)]
     if settings.refresher == "worker":
         in_worker += refreshing

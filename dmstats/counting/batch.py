@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from dmstats.records import DIRECT_MESSAGES, SENT, LedgerRow
+from dmstats.records import CANARY, RECEIVED, SENT, LedgerRow
 
 
 class Counted(msgspec.Struct):
@@ -91,12 +91,12 @@ class Batch(Generic[S]):
             for row in submission.rows:
                 if row.row_id in unclaimed:
                     unclaimed.discard(row.row_id)
-                    if row.kind not in DIRECT_MESSAGES:
-                        outcome.other += 1
-                    elif row.kind == SENT:
+                    if row.kind == SENT:
                         outcome.sent += 1
-                    else:
+                    elif row.kind == RECEIVED:
                         outcome.received += 1
+                    elif row.kind != CANARY:
+                        outcome.other += 1
                 elif row.row_id in refused:
                     refused.discard(row.row_id)
                     outcome.rejected += 1

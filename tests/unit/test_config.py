@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dmstats.config import Settings, is_loopback
+from dmstats.config import Settings
 from dmstats.errors import ConfigError
+from dmstats.parsing import is_loopback
 
 
 def test_it_works() -> None:
