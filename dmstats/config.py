@@ -142,6 +142,11 @@ class Settings:
         "The service's own public address, where the canary goes through each minute; it needs "
         "`ADMIN_API_TOKEN`.",
     )  # fmt: skip
+    drain_seconds: int = _setting(
+        "DMSTATS_DRAIN_SECONDS", whole(0, 600, "seconds"), 0, "0 s",
+        "How long a stopping worker still serves while `/readyz` says 503: a little longer than a "
+        "load balancer needs to notice.",
+    )  # fmt: skip
     trusted_proxies: int = _setting(
         "TRUSTED_PROXIES", whole(0, 10), 0, "0",
         "How many proxies to believe in `X-Forwarded-*`.",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -67,16 +70,69 @@ def test_metrics_folder_lives_as_long_as_the_master(
     assert not folder.exists()
 
 
-def test_worker_starts_and_stops_its_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, calls = conf(monkeypatch), []
-    services = SimpleNamespace(
-        start=lambda is_alive: calls.append(is_alive()), stop=lambda: calls.append("stopped")
-    )
-    worker = SimpleNamespace(alive=True, wsgi=SimpleNamespace(extensions={"dmstats": services}))
-    settings.post_worker_init(worker)
-    settings.worker_exit(None, worker)
+class Services:
+    """What a worker does, by name; whether it still has to wait when it is told to go."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+
+    def start(self, is_alive: Callable[[], bool]) -> None:
+        self.calls.append(is_alive())
+
+    def stop(self) -> None:
+        self.calls.append("stopped")
+
+    def leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
+        self.calls.append("waits" if has_to_wait() else end())
+
+
+@pytest.fixture
+def handlers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What SIGTERM was given to do."""
+    given: list[Any] = []
+    monkeypatch.setattr("signal.signal", lambda number, handler: given.append(handler))
+    return given
+
+
+@pytest.fixture
+def run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    return tmp_path
+
+
+def worker(pid: int) -> SimpleNamespace:
+    wsgi = SimpleNamespace(extensions={"dmstats": Services()})
+    return SimpleNamespace(pid=pid, alive=True, wsgi=wsgi, handle_exit=lambda *_: f"{pid} exits")
+
+
+def test_worker_starts_and_stops_its_services(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any], run_folder: Path
+) -> None:
+    settings, one = conf(monkeypatch), worker(1)
+    settings.post_worker_init(one)
+    handlers[-1](signal.SIGTERM, None)
+    settings.worker_exit(None, one)
     settings.worker_exit(None, SimpleNamespace())
-    assert calls == [True, "stopped"]
+    assert one.wsgi.extensions["dmstats"].calls == [True, "1 exits", "stopped"]
+    assert handlers[-1] is signal.SIG_IGN
+
+
+def test_workers_that_are_replaced_wait_for_their_successors(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any], run_folder: Path
+) -> None:
+    settings, one = conf(monkeypatch, WEB_CONCURRENCY="2"), worker(1)
+    settings.post_worker_init(one)
+    settings.post_worker_init(worker(2))
+    settings.on_reload(SimpleNamespace(WORKERS={1: None, 2: None}))
+    leave = handlers[0]
+    leave(signal.SIGTERM, None)
+    settings.post_worker_init(worker(3))
+    leave(signal.SIGTERM, None)
+    settings.post_worker_init(worker(4))
+    leave(signal.SIGTERM, None)
+    assert one.wsgi.extensions["dmstats"].calls == [True, "waits", "waits", "1 exits"]
+    settings.child_exit(None, one)
+    assert {file.name for file in run_folder.glob("ready_*")} == {"ready_2", "ready_3", "ready_4"}
 
 
 def test_every_locked_requirement_has_a_hash_and_no_address() -> None:
