@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import hatch_build
 
@@ -144,14 +148,61 @@ def test_every_locked_requirement_has_a_hash_and_no_address() -> None:
     assert all("==" in block and "--hash=sha256:" in block for block in pinned)
 
 
-def test_lock_holds_every_dependency() -> None:
+def pins(lock: str) -> dict[str, set[Version]]:
+    """The pinned versions by name; another system or Python may have another one."""
+    found: dict[str, set[Version]] = {}
+    for name, version in re.findall(
+        r"^([\w.-]+)==([^\s;]+)", (ROOT / lock).read_text(), re.MULTILINE
+    ):
+        found.setdefault(canonicalize_name(name), set()).add(Version(version))
+    return found
+
+
+def wanted(names: Sequence[str] = ()) -> Iterator[Requirement]:
+    """What pyproject.toml asks for: to run, and in the extras of these ``names``."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [project["dependencies"], *project["optional-dependencies"].values()]
-    names = {re.split(r"[\[><=]", line)[0].lower() for lines in wanted for line in lines}
-    locked = {
-        line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()
-    }
-    assert names <= locked
+    extras = project["optional-dependencies"]
+    for line in [*project["dependencies"], *(line for name in names for line in extras[name])]:
+        yield Requirement(line)
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [("requirements.lock", ("embedded", "bench", "dev")), ("deploy/requirements.lock", ())],
+)
+def test_lock_is_in_step(lock: str, extras: tuple[str, ...]) -> None:
+    """Each requirement, and what it requires in turn, is pinned at a version that it allows."""
+    locked, left, seen = pins(lock), list(wanted(extras)), set()
+    while left:
+        asked = left.pop()
+        name = canonicalize_name(asked.name)
+        assert name in locked, f"{name}: run `make lock`"
+        assert any(version in asked.specifier for version in locked[name]), f"{asked}: `make lock`"
+        for line in distribution(name).requires or ():
+            further = Requirement(line)
+            marker = further.marker
+            if str(further) not in seen and (
+                marker is None or any(marker.evaluate({"extra": e}) for e in ("", *asked.extras))
+            ):
+                seen.add(str(further))
+                left.append(further)
+    assert len(seen) > len(list(wanted(extras)))
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    for name, versions in pins("requirements.lock").items():
+        try:
+            installed = Version(distribution(name).version)
+        except PackageNotFoundError:
+            continue  # for another system
+        assert installed in versions, f"{name}: make clean"
+
+
+def test_package_lock_is_in_step() -> None:
+    package = json.loads((ROOT / "package.json").read_text())
+    root = json.loads((ROOT / "package-lock.json").read_text())["packages"][""]
+    for kind in ("dependencies", "devDependencies"):
+        assert root.get(kind, {}) == package.get(kind, {}), "run `make lock`"
 
 
 def test_package_lock_holds_hashes_and_no_address() -> None:
