@@ -8,7 +8,7 @@ from marshmallow import ValidationError
 from dmstats.clock import ManualClock
 from dmstats.stats.snapshot import build
 from dmstats.store.readings import Readings
-from dmstats.web.figures import Snapshot
+from dmstats.web.snapshot_schema import Snapshot
 
 
 def snapshot() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The snapshot that admins see, as a marshmallow schema."""
+"""What the snapshot looks like from outside, as marshmallow schemas."""
 
 # ruff: noqa: N815 (fields are named as JSON names them)
 
