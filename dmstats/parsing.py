@@ -7,8 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 DEFAULT_SECRETS = frozenset(
-    {"changeme", "change-me", "change_me", "secret", "password", "default", "example", "insecure"}
+    {
+        *("changeme", "change-me", "change_me", "changeit", "replaceme", "replace-me"),
+        *("secret", "secret-key", "secret_key", "secretkey", "supersecret", "topsecret"),
+        *("your-secret", "your-secret-key", "your_secret_key", "my-secret-key", "development"),
+        *("password", "password1", "password123", "passw0rd", "default", "example", "insecure"),
+        *("12345678", "123456789", "1234567890", "87654321", "qwertyui", "qwertyuiop"),
+    }
 )
+LEAST_DIFFERENT = 4
+"""Fewer different characters than this are a placeholder."""
 MIN_SECRET_LENGTH = 8
 
 
@@ -35,7 +43,8 @@ def host_name(value: str) -> str:
 
 def one_secret(value: str) -> str:
     """A secret that is neither short nor a well-known default."""
-    if len(value) < MIN_SECRET_LENGTH or value.lower() in DEFAULT_SECRETS:
+    default = value.lower() in DEFAULT_SECRETS or len(set(value)) < LEAST_DIFFERENT
+    if len(value) < MIN_SECRET_LENGTH or default:
         raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and no well-known default")
     return value
 

@@ -15,6 +15,7 @@ from dmstats.counting.presence import Presence, folder_for
 from dmstats.counting.rescue import Rescue
 from dmstats.counting.turns import Turns
 from dmstats.counting.writer import BatchWriter
+from dmstats.errors import unreadable
 from dmstats.live.hub import Hub
 from dmstats.ops import jobs
 from dmstats.ops.canary import Canary
@@ -182,10 +183,13 @@ def wire(settings: Settings, send: Send) -> Services:
 
 def _redis(settings: Settings, *, seconds: float) -> redis.Redis:
     """A client that gives a dead server up after ``seconds``, with one retry."""
-    return redis.Redis.from_url(
-        settings.redis_url or "",
-        retry=Retry(ExponentialBackoff(cap=0.2), 1),
-        socket_timeout=seconds,
-        socket_connect_timeout=CONNECT_SECONDS,
-        health_check_interval=15,
-    )
+    try:
+        return redis.Redis.from_url(
+            settings.redis_url or "",
+            retry=Retry(ExponentialBackoff(cap=0.2), 1),
+            socket_timeout=seconds,
+            socket_connect_timeout=CONNECT_SECONDS,
+            health_check_interval=15,
+        )
+    except ValueError:
+        raise unreadable("REDIS_URL") from None  # as with MongoDB's
