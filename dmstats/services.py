@@ -22,6 +22,7 @@ from dmstats.ops.metrics import Metrics
 from dmstats.ops.scheduler import Schedule
 from dmstats.stats.audit import Auditor
 from dmstats.stats.lease import Lease
+from dmstats.stats.patrol import Patrol
 from dmstats.stats.publisher import Publisher
 from dmstats.stats.reader import Reader
 from dmstats.stats.refresher import Refresher
@@ -61,6 +62,7 @@ class Services:
     publisher: Publisher
     reader: Reader
     hub: Hub
+    patrol: Patrol
     admins: AdminStore
     authenticator: Authenticator
     auditor: Callable[..., Auditor]
@@ -111,6 +113,7 @@ class Services:
         self.committer.stop(seconds=DRAIN_SECONDS)
         if self._schedule is not None:
             self._schedule.stop()
+            self.patrol.leave()
             self.rescue.leave()
         self.lease.release()
         self.transactions.close()
@@ -126,6 +129,7 @@ class Services:
         schedule.start()
         over.wait()
         schedule.stop()
+        self.patrol.leave()
         self.lease.release()
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:

@@ -173,6 +173,7 @@ def wire(settings: Settings, send: Send) -> Services:
         publisher=publisher,
         reader=reader,
         hub=hub,
+        patrol=patrol,
         admins=admins,
         auditor=auditor,
         authenticator=Authenticator(settings, admins, Throttle(client), clock),

@@ -6,10 +6,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
-from typing import Any
 
 import fakeredis
-import pymongo
 import pytest
 import redis
 
@@ -42,13 +40,10 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def mongo(mongodb_uri: str) -> Iterator[Mongo]:
-    """A database of its own on the real server."""
+    """A database of its own on the real server, with which it goes: dropping is slow there."""
     settings = Settings(mongodb_uri=mongodb_uri, mongodb_db=f"test_{uuid.uuid4().hex[:12]}")
     with closing(connect(settings)) as connection:
         yield connection
-    # By a client without time-outs: on a busy machine dropping takes its time.
-    with pymongo.MongoClient[Any](mongodb_uri) as client:
-        client.drop_database(connection.db.name)
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ class _Reader:
     def _add(
         self, account: str, kind: str, parts: Sequence[str], told_ms: int | None, name: str = ""
     ) -> None:
-        if not _ACCOUNT.fullmatch(account):
+        if not _is_account(account):
             self.reading.rejected += 1
             return
         if account == CANARY_ACCOUNT:
@@ -155,6 +155,11 @@ class _Reader:
 def _dated(time_ms: int, digest: bytes) -> tuple[str, bytes]:
     partition, prefix = _hour(time_ms // HOUR_MS)
     return partition, prefix + digest
+
+
+@lru_cache(maxsize=4096)
+def _is_account(account: str) -> bool:
+    return _ACCOUNT.fullmatch(account) is not None
 
 
 @lru_cache(maxsize=1024)

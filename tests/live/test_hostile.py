@@ -16,7 +16,7 @@ from tests.live.test_launcher import Started
 from tests.live.test_logs import WEBHOOK, Visitor, delivery
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 ANSWER_SECONDS = 5.0
 """Meta gives up on an answer after this, and tries again."""
