@@ -61,8 +61,7 @@ class Batch(Generic[S]):
     def drop_known(self, known: set[bytes]) -> None:
         """Take the events that the ledger holds already out of ``pending``."""
         for row_id in known & self.pending.keys():
-            del self.pending[row_id]
-            self.duplicates += 1
+            self.duplicates += self.pending.pop(row_id).kind != CANARY
 
     def mark_counted(self, rows: Sequence[LedgerRow]) -> None:
         """These rows are durable."""
@@ -100,7 +99,7 @@ class Batch(Generic[S]):
                 elif row.row_id in refused:
                     refused.discard(row.row_id)
                     outcome.rejected += 1
-                else:
+                elif row.kind != CANARY:
                     outcome.duplicates += 1
             outcomes.append(outcome)
         return outcomes

@@ -74,3 +74,6 @@ def test_its_answer_counts_nothing() -> None:
     (outcome,) = batch.outcomes()
     assert (outcome.sent, outcome.received, outcome.other, outcome.duplicates) == (1, 0, 0, 0)
     assert merge(rows[:1]).totals == {}
+    again = Batch([Submission(rows, rejected=0, deadline=1.0)], started=0.0)
+    again.drop_known({row.row_id for row in rows})
+    assert (again.duplicates, again.outcomes()[0].duplicates) == (1, 1)  # the DM's
