@@ -18,7 +18,7 @@ from dmstats.counting.writer import BatchWriter
 from dmstats.errors import unreadable
 from dmstats.live.hub import Hub
 from dmstats.ops import jobs
-from dmstats.ops.canary import Canary
+from dmstats.ops.canary import canary_for
 from dmstats.ops.deliveries import Bulletin, Deliveries
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
@@ -58,7 +58,6 @@ from dmstats.web.throttle import Throttle
 REDIS_SECONDS = 1.0
 HUB_SECONDS = 3.0
 CONNECT_SECONDS = 0.5
-CANARY_GRACE_SECONDS = 15.0
 
 
 def wire(settings: Settings, send: Send) -> Services:
@@ -135,19 +134,14 @@ def wire(settings: Settings, send: Send) -> Services:
     patrol = Patrol(auditor(), clock)
     bulletin, deliveries = Bulletin(client, clock, metrics.redis_failed), Deliveries(metrics, clock)
     notifier = WebhookNotifier(settings.alert_url) if settings.alert_url else LogOnly()
-    watchdog = Watchdog(bulletin, Rhythm(mongo), snapshots, notifier, client, clock, metrics)
+    canary = canary_for(settings, Canaries(mongo), clock, metrics)
+    watchdog = Watchdog(
+        bulletin, Rhythm(mongo), snapshots, notifier, client, clock, metrics,
+        lambda: canary.lost_in_a_row if canary else 0,
+    )  # fmt: skip
     refreshing = jobs.refreshing(lease, cadence, census, ledger, archive, patrol, clock)
     refreshing.append(jobs.watching(watchdog))
-    if settings.canary_url:
-        canary = Canary(
-            settings.canary_url,
-            Canaries(mongo),
-            clock,
-            metrics,
-            app_secret=settings.meta_app_secrets[0],
-            token=settings.admin_api_token or "",
-            patience=1.5 * settings.refresh_interval + CANARY_GRACE_SECONDS,
-        )
+    if canary:
         refreshing.append(jobs.proving(canary))
     in_worker = [jobs.heartbeat(rescue), jobs.telling(bulletin, deliveries)]
     if settings.refresher == "worker":

@@ -18,6 +18,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from dmstats.clock import Clock, to_ms
+from dmstats.config import Settings
 from dmstats.ops.reach import PATH, sign
 from dmstats.records import CANARY_ACCOUNT
 from dmstats.store.canaries import Canaries
@@ -30,6 +31,7 @@ ANSWER_SECONDS = 5.0
 SILENCE_SECONDS = 20.0
 """A heartbeat comes every 15 s, unless something on the way holds the stream back."""
 AGAIN_SECONDS = 1.0
+GRACE_SECONDS = 15.0
 CHUNK, DATA = 65_536, b"data:"
 
 COUNTED, STREAMED, SHOWN = "counted", "streamed", "shown"
@@ -62,6 +64,7 @@ class Canary:
     """Call :meth:`fly` once a minute where the lease is held; it waits for the next refresh.
 
     ``url`` is the service's base address; after ``patience`` (seconds) the canary is lost.
+    ``lost_in_a_row`` counts those that were since the last one came back.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Canary:
         self._patience = patience
         self._http = urllib3.PoolManager(retries=False)
         self._over = threading.Event()
+        self.lost_in_a_row = 0
         self._stream: urllib3.BaseHTTPResponse | None = None
 
     def fly(self) -> None:
@@ -93,9 +97,11 @@ class Canary:
             stages = self._fly(at_ms)
         except Lost as lost:
             if not self._over.is_set():
+                self.lost_in_a_row += 1
                 self._metrics.canary_lost()
                 logger.warning("canary_lost", extra={"reason": str(lost)})
             return
+        self.lost_in_a_row = 0
         self._metrics.canary_shown(stages)
         self._canaries.save(at_ms, stages)
 
@@ -165,6 +171,19 @@ class Canary:
         finally:
             self._stream = None
             stream.close()
+
+
+def canary_for(
+    settings: Settings, canaries: Canaries, clock: Clock, metrics: CanaryMetrics
+) -> Canary | None:
+    """The canary that ``settings`` ask for; None without."""
+    if not settings.canary_url:
+        return None
+    return Canary(
+        settings.canary_url, canaries, clock, metrics,
+        app_secret=settings.meta_app_secrets[0], token=settings.admin_api_token or "",
+        patience=1.5 * settings.refresh_interval + GRACE_SECONDS,
+    )  # fmt: skip
 
 
 def _body(at_ms: int) -> bytes:

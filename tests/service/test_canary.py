@@ -116,6 +116,7 @@ def test_it_works(service: Service, url: str) -> None:
     assert 0 < stages["counted"] < stages["shown"]
     assert 0 <= stages["streamed"] <= stages["shown"]
     assert aviary.metrics.last["canary_shown"] == (stages,)
+    assert aviary.canary.lost_in_a_row == 0
 
 
 def test_a_stream_that_ends_is_opened_again(service: Service, url: str) -> None:
@@ -146,6 +147,7 @@ def test_what_is_lost_is_told_with_how_far_it_came(
     aviary = Aviary(url, patience=0.2)
     aviary.canary.fly()
     assert (aviary.metrics.seen["canary_lost"], aviary.saved) == (1, [])
+    assert aviary.canary.lost_in_a_row == 1
     (record,) = [record for record in caplog.records if record.message == "canary_lost"]
     assert (record.levelno, vars(record)["reason"]) == (logging.WARNING, reason)
 
