@@ -32,7 +32,7 @@ lint: $(READY) ## Check style, types and common security mistakes
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/bandit --quiet --severity-level medium --recursive --configfile pyproject.toml dmstats migrations
+	$(VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml dmstats migrations
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what can be mended

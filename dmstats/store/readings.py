@@ -53,6 +53,7 @@ class Readings:
     inactive: int = 0
     users: int = 0
     audit: Document | None = None
+    canary: Document | None = None
     queries: int = 0
 
 
@@ -84,11 +85,12 @@ class ReadingsStore:
             inactive=inactive,
             users=users,
             audit=cache.get("audit"),
+            canary=cache.get("canary"),
             queries=counted.queries,
         )
 
     def _cache(self) -> dict[str, Document]:
-        wanted = {"_id": {"$in": ["global", "audit", "census", "snapshot"]}}
+        wanted = {"_id": {"$in": ["global", "audit", "canary", "census", "snapshot"]}}
         return {found["_id"]: found for found in self._db["stats_cache"].find(wanted, CACHE_FIELDS)}
 
     def _buckets(self, name: str, newest: int, step: int, number: int) -> dict[int, Document]:

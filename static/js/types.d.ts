@@ -50,7 +50,16 @@ export interface Snapshot {
   topAccounts: Account[];
   lastEventAt: string | null;
   audit: { at: string; drift: number } | null;
+  canary?: Canary | null;
   refresh: { computeMs: number; dbQueries: number };
+}
+
+/** When the newest test event was sent, and how long the last one took that came back. */
+export interface Canary {
+  at: string;
+  countedMs: number | null;
+  streamedMs: number | null;
+  shownMs: number | null;
 }
 
 /** What the server tells the page: seconds, addresses. */

@@ -8,7 +8,7 @@ from marshmallow import ValidationError
 from dmstats.clock import ManualClock
 from dmstats.stats.snapshot import build
 from dmstats.store.readings import Readings
-from dmstats.web.schemas import Snapshot
+from dmstats.web.snapshot_schema import Snapshot
 
 
 def snapshot() -> dict[str, Any]:
@@ -26,7 +26,8 @@ def snapshot() -> dict[str, Any]:
             {"instagramId": "1", "username": None, "dmUsed": 1, "monthlyDmUsed": 1,
              "monthlyDmLimit": None, "lastDMSent": at}
         ],
-        "lastEventAt": None, "audit": None, "refresh": {"computeMs": 4.1, "dbQueries": 5},
+        "lastEventAt": None, "audit": None, "canary": None,
+        "refresh": {"computeMs": 4.1, "dbQueries": 5},
     }  # fmt: skip
 
 
