@@ -4,66 +4,116 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
+import traceback
+from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
+from benchmarks import endurance, report
+from benchmarks.alone import generator, webhook
 from benchmarks.constant import loads
-from benchmarks.ingest import generator, ingest, webhook, workers
+from benchmarks.databases import Databases, kinds
+from benchmarks.growth import growth
+from benchmarks.guarantees import guarantees
+from benchmarks.ingest import ingest, spreads, workers
 from benchmarks.limits import limits
 from benchmarks.memory import memory
-from benchmarks.programs import Databases
-from benchmarks.reading import reading, streams
-from benchmarks.report import Result, machine, write
+from benchmarks.reading import reading
+from benchmarks.refresh import refresh
+from benchmarks.scaling import scaling
+from benchmarks.service import service
+from benchmarks.streams import streams
+from benchmarks.troubles import troubles
 
 
 class Benchmark(Protocol):
     """Measures and tells."""
 
-    def __call__(self, databases: Databases, *, quick: bool) -> Result: ...
+    def __call__(self, databases: Databases, *, quick: bool) -> report.Result: ...
 
 
-ALL: dict[str, Benchmark] = {
-    "generator": generator,
-    "webhook": webhook,
-    "ingest": ingest,
-    "workers": workers,
-    "limits": limits,
-    "reading": reading,
-    "streams": streams,
-    "memory": memory,
-    "loads": loads,
+class Part(msgspec.Struct):
+    """A benchmark, and whether it is run on every database there is or on the embedded alone."""
+
+    run: Benchmark
+    everywhere: bool = False
+
+
+ALL: dict[str, Part] = {
+    "generator": Part(generator),
+    "webhook": Part(webhook),
+    "ingest": Part(ingest, everywhere=True),
+    "spreads": Part(spreads, everywhere=True),
+    "workers": Part(workers, everywhere=True),
+    "guarantees": Part(guarantees, everywhere=True),
+    "service": Part(service, everywhere=True),
+    "limits": Part(limits, everywhere=True),
+    "reading": Part(reading),
+    "refresh": Part(refresh, everywhere=True),
+    "streams": Part(streams),
+    "troubles": Part(troubles),
+    "memory": Part(memory),
+    "loads": Part(loads),
+    # What follows measures nothing: it works on what the others have kept.
+    "growth": Part(growth),
+    "scaling": Part(scaling),
 }
 
 
-def main() -> None:
-    """Run what is named, else all, each on databases of its own."""
+def main() -> int:
+    """Run what is named, else all, each on databases of its own; 1 if any of it failed."""
+    if sys.argv[1:2] == ["endurance"]:
+        return endurance.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*ALL, "endurance"]))
     parser.add_argument("--quick", action="store_true", help="minutes instead of half an hour")
+    parser.add_argument(
+        "--database", choices=kinds(), help="measure on this one alone of those that are here"
+    )
     told = parser.parse_args()
     if unknown := set(told.names) - ALL.keys():
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
-    # A thousand streams need more open files than a shell gives; what is started inherits it.
+    # Thousands of streams need more open files than a shell gives; what is started inherits it.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    for name in told.names or ALL:
-        _run(name, ALL[name], quick=told.quick)
+    failed = _run_all(told.names or list(ALL), told.database, quick=told.quick)
+    if failed:
+        print(f"\nFAILED: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def _run(name: str, benchmark: Benchmark, *, quick: bool) -> None:
+def _run_all(names: Sequence[str], only: str | None, *, quick: bool) -> list[str]:
+    """Run all of ``names``; one that fails does not cost the others."""
+    started, failed = time.monotonic(), []
+    for at, name in enumerate(names):
+        here = kinds() if ALL[name].everywhere else kinds()[:1]
+        for kind in [only] if only else here:
+            place = report.place(name, kind)
+            minutes = (time.monotonic() - started) / 60
+            print(f"\n[{at + 1}/{len(names)}, {minutes:.1f} min] {place}", flush=True)
+            try:
+                _run(name, kind, quick=quick)
+            except Exception:  # noqa: BLE001 - whatever it is, the others are still wanted
+                traceback.print_exc()
+                failed.append(place)
+    return failed
+
+
+def _run(name: str, kind: str, *, quick: bool) -> None:
     started = time.monotonic()
-    databases = Databases()
+    databases = Databases(kind)
     try:
-        about = machine(databases)
-        print(f"\n{name}: {about}", flush=True)
-        result = benchmark(databases, quick=quick)
+        about = report.machine(databases)
+        print(about, flush=True)
+        result = ALL[name].run(databases, quick=quick)
     finally:
         databases.close()
-    # Figures of another database stand beside those of the embedded one, not in their place.
-    place = name if databases.program else f"{name}-external"
-    write(place, result, about, quick=quick)
+    report.write(report.place(name, kind), result, about, quick=quick)
     print(f"\n{result.markdown}\n({time.monotonic() - started:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
