@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import resource
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from benchmarks import endurance, report
 from benchmarks.alone import generator, webhook
 from benchmarks.constant import loads
-from benchmarks.databases import Databases, kinds
+from benchmarks.databases import EMBEDDED, Databases, kinds
 from benchmarks.growth import growth
 from benchmarks.guarantees import guarantees
 from benchmarks.ingest import ingest, spreads, workers
@@ -42,6 +43,10 @@ class Part(msgspec.Struct):
     everywhere: bool = False
 
 
+DERIVED: dict[str, Callable[[], report.Result]] = {"growth": growth, "scaling": scaling}
+"""These measure nothing: they work on what the others have kept."""
+
+
 ALL: dict[str, Part] = {
     "generator": Part(generator),
     "webhook": Part(webhook),
@@ -57,29 +62,30 @@ ALL: dict[str, Part] = {
     "troubles": Part(troubles),
     "memory": Part(memory),
     "loads": Part(loads),
-    # What follows measures nothing: it works on what the others have kept.
-    "growth": Part(growth),
-    "scaling": Part(scaling),
 }
 
 
 def main() -> int:
     """Run what is named, else all, each on databases of its own; 1 if any of it failed."""
+    # Whoever ends us ends what we have started, too: SIGTERM unwinds as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Thousands of streams need more open files than a shell gives; what is started inherits it.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if sys.argv[1:2] == ["endurance"]:
         return endurance.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*ALL, "endurance"]))
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=", ".join([*ALL, *DERIVED, "endurance"])
+    )
     parser.add_argument("--quick", action="store_true", help="minutes instead of half an hour")
     parser.add_argument(
         "--database", choices=kinds(), help="measure on this one alone of those that are here"
     )
     told = parser.parse_args()
-    if unknown := set(told.names) - ALL.keys():
+    if unknown := set(told.names) - ALL.keys() - DERIVED.keys():
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
-    # Thousands of streams need more open files than a shell gives; what is started inherits it.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    failed = _run_all(told.names or list(ALL), told.database, quick=told.quick)
+    failed = _run_all(told.names or [*ALL, *DERIVED], told.database, quick=told.quick)
     if failed:
         print(f"\nFAILED: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -89,8 +95,7 @@ def _run_all(names: Sequence[str], only: str | None, *, quick: bool) -> list[str
     """Run all of ``names``; one that fails does not cost the others."""
     started, failed = time.monotonic(), []
     for at, name in enumerate(names):
-        here = kinds() if ALL[name].everywhere else kinds()[:1]
-        for kind in [only] if only else here:
+        for kind in _kinds(name, only):
             place = report.place(name, kind)
             minutes = (time.monotonic() - started) / 60
             print(f"\n[{at + 1}/{len(names)}, {minutes:.1f} min] {place}", flush=True)
@@ -102,8 +107,21 @@ def _run_all(names: Sequence[str], only: str | None, *, quick: bool) -> list[str
     return failed
 
 
+def _kinds(name: str, only: str | None) -> list[str]:
+    if name in DERIVED:
+        return [EMBEDDED]
+    if only:
+        return [only]
+    return kinds() if ALL[name].everywhere else kinds()[:1]
+
+
 def _run(name: str, kind: str, *, quick: bool) -> None:
     started = time.monotonic()
+    if name in DERIVED:
+        result = DERIVED[name]()
+        report.write(name, result, report.machine(None), quick=quick)
+        print(f"\n{result.markdown}", flush=True)
+        return
     databases = Databases(kind)
     try:
         about = report.machine(databases)

@@ -22,6 +22,7 @@ MOST_BUSY = 0.6
 """No resource is planned to be busier: what is left is for bursts and for the loss of a host."""
 HOST_CORES = 8
 DATABASE_CORES = 16
+LEAST_CORES = 2
 REDIS_MESSAGES = 50_000.0
 """Snapshots that one Redis hands to subscribers in a second; it is asked for one per worker and
 minute, so this is far away."""
@@ -148,7 +149,8 @@ def plan(costs: Costs, demand: Demand) -> Plan:
     hosts = max(needed(rate / full), math.ceil(workers / HOST_CORES))
     shards = needed(database / DATABASE_CORES)
     if shards > 1:
-        shards = needed(database * ACROSS_SHARDS / DATABASE_CORES)
+        database *= ACROSS_SHARDS
+        shards = needed(database / DATABASE_CORES)
     # As many commits as full batches take, each holding its stripe of the totals.
     held = rate / LARGEST_BATCH * costs.held
     messages = max(workers, hosts) / 60
@@ -164,9 +166,7 @@ def plan(costs: Costs, demand: Demand) -> Plan:
         busy=busy,
         workers=max(workers, hosts),
         hosts=hosts,
-        database_cores=max(
-            2, math.ceil(database * (ACROSS_SHARDS if shards > 1 else 1) / MOST_BUSY)
-        ),
+        database_cores=max(LEAST_CORES, needed(database)),
         shards=shards,
         stripes=needed(held),
         redis=needed(messages / REDIS_MESSAGES),

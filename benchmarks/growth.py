@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from benchmarks import report
-from benchmarks.databases import COMPILED, EMBEDDED, EXTERNAL, Databases
+from benchmarks.databases import COMPILED, EMBEDDED, EXTERNAL
 from benchmarks.fit import exponent, in_words
 from benchmarks.harness import number
 from benchmarks.plots import curves
@@ -38,7 +38,7 @@ class Curve(msgspec.Struct):
         return exponent(*zip(*self.points, strict=True))
 
 
-def growth(databases: Databases, *, quick: bool) -> Result:  # noqa: ARG001 - as all benchmarks
+def growth() -> Result:
     """Fit and plot whatever has been kept; what has not been measured yet is left out."""
     found = [curve for kind in (EMBEDDED, COMPILED, EXTERNAL) for curve in _curves(RAW, kind)]
     found = [curve for curve in found if len(curve.points) > 1]
@@ -69,7 +69,7 @@ def _curves(folder: Path, kind: str) -> Iterator[Curve]:
         points = sorted(
             (float(key), statistics.median(run[figure] * scale(key) for run in runs))
             for key, runs in cases.items()
-            if key.isdigit()
+            if key.isdigit() and all(figure in run for run in runs)
         )
         return Curve(cost + suffix, work, points)
 
@@ -87,7 +87,7 @@ def _curves(folder: Path, kind: str) -> Iterator[Curve]:
     }
     yield curve("DMs/s of 1 DM per POST", "workers", several, "DMs/s")
     yield curve("p99 ms of GET stats", "admins", kept("reading").get("admins", {}), "p99 ms")
-    yield curve("CPU µs per GET", "admins", kept("reading").get("admins", {}), "CPU µs")
+    yield curve("CPU % of a core", "admins", kept("reading").get("admins", {}), "CPU %")
     for place, sizes in kept("refresh").items():
         for who in ("refresh", "aggregation"):
             cases = {size: told[who] for size, told in sizes.items() if who in told}

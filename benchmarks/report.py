@@ -33,15 +33,16 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def machine(databases: Databases) -> str:
+def machine(databases: Databases | None) -> str:
     """One line on what the figures were taken on."""
     names = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     memory = psutil.virtual_memory().total / 2**30
+    database = f" {databases.info()} ·" if databases else ""
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {os.cpu_count()} cores"
         f" ({names[0] if names else platform.machine()}), {memory:.0f} GiB ·"
         f" Linux {platform.release().split('-')[0]}, Python {platform.python_version()} ·"
-        f" {databases.info()} · load before the run {os.getloadavg()[0]:.1f}"
+        f"{database} load before the run {os.getloadavg()[0]:.1f}"
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from benchmarks import report
 from benchmarks.capacity import Commit, Costs, Demand, Plan, advice, fit_commit, plan
-from benchmarks.databases import COMPILED, EMBEDDED, EXTERNAL, Databases
+from benchmarks.databases import COMPILED, EMBEDDED, EXTERNAL
 from benchmarks.fit import non_negative
 from benchmarks.harness import number
 from benchmarks.programs import ROOT
@@ -26,7 +26,7 @@ POSTS = (1, 20)
 IN_FLIGHT = 64
 
 
-def scaling(databases: Databases, *, quick: bool) -> Result:  # noqa: ARG001 - as all benchmarks
+def scaling() -> Result:
     """Plans into docs/scaling.md, the model beside what was measured into the benchmarks' page."""
     kinds = [kind for kind in (EXTERNAL, COMPILED, EMBEDDED) if _complete(RAW, kind)]
     if not kinds:

@@ -1,4 +1,4 @@
-"""The three ways to bring a snapshot to many dashboards: ours, stock flask-sse, nginx with nchan."""
+"""Three ways to bring a snapshot to many dashboards: ours, stock flask-sse, nginx with nchan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.programs import ROOT, Program, Web, listens
 from dmstats.clock import rfc3339
 from dmstats.live.feed import CHANNEL
 
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
+BEARER = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/event-stream, application/json"}
 NCHAN_CONFIG = ROOT / "benchmarks" / "peers" / "nchan.conf"
 NCHAN_MODULES = (
     Path("/usr/lib/nginx/modules/ngx_nchan_module.so"),
