@@ -203,7 +203,7 @@ def _trends(samples: Sequence[Sample]) -> Iterator[str]:
         grown = slope([(s.at / 3600, getattr(s, figure)) for s in warm_ones])
         yield (
             f"{name}: {number(first)} in the first quarter, {number(last)} in the last; within "
-            f"the longest life {grown:+.2f} an hour."
+            f"the longest life {round(grown, 1) + 0.0:+} an hour."
         )
 
 

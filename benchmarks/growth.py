@@ -89,9 +89,9 @@ def _curves(folder: Path, kind: str) -> Iterator[Curve]:
     yield curve("p99 ms of GET stats", "admins", kept("reading").get("admins", {}), "p99 ms")
     yield curve("CPU % of a core", "admins", kept("reading").get("admins", {}), "CPU %")
     for place, sizes in kept("refresh").items():
-        for who in ("refresh", "aggregation"):
+        for who, told_as in (("refresh", "a refresh"), ("aggregation", "an aggregation")):
             cases = {size: told[who] for size, told in sizes.items() if who in told}
-            yield curve(f"ms of a {who}", place, cases, "p50 ms")
+            yield curve(f"ms of {told_as}", place, cases, "p50 ms")
     streams = kept("streams")
     for who in ("dmstats", "stock flask-sse", "nginx with nchan"):
         cases = {count: told[who] for count, told in streams.items() if who in told}
