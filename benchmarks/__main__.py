@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import enum
 import resource
 import signal
 import sys
@@ -36,11 +37,26 @@ class Benchmark(Protocol):
     def __call__(self, databases: Databases, *, quick: bool) -> report.Result: ...
 
 
+class Where(enum.Enum):
+    """On which of the databases that there are a benchmark is run."""
+
+    EVERY = enum.auto()
+    EMBEDDED = enum.auto()  # it hardly touches the database, or is about the embedded one
+    FASTEST = enum.auto()  # where the database is least in the way
+
+
 class Part(msgspec.Struct):
-    """A benchmark, and whether it is run on every database there is or on the embedded alone."""
+    """A benchmark, and where it is run."""
 
     run: Benchmark
-    everywhere: bool = False
+    where: Where = Where.EMBEDDED
+
+    def kinds(self) -> list[str]:
+        """The databases to run it on."""
+        there = kinds()
+        return {Where.EVERY: there, Where.EMBEDDED: there[:1], Where.FASTEST: there[-1:]}[
+            self.where
+        ]
 
 
 DERIVED: dict[str, Callable[[], report.Result]] = {"growth": growth, "scaling": scaling}
@@ -50,18 +66,18 @@ DERIVED: dict[str, Callable[[], report.Result]] = {"growth": growth, "scaling": 
 ALL: dict[str, Part] = {
     "generator": Part(generator),
     "webhook": Part(webhook),
-    "ingest": Part(ingest, everywhere=True),
-    "spreads": Part(spreads, everywhere=True),
-    "workers": Part(workers, everywhere=True),
-    "guarantees": Part(guarantees, everywhere=True),
-    "service": Part(service, everywhere=True),
-    "limits": Part(limits, everywhere=True),
+    "ingest": Part(ingest, Where.EVERY),
+    "spreads": Part(spreads, Where.FASTEST),
+    "workers": Part(workers, Where.EVERY),
+    "guarantees": Part(guarantees, Where.FASTEST),
+    "service": Part(service, Where.EVERY),
+    "limits": Part(limits, Where.EVERY),
     "reading": Part(reading),
-    "refresh": Part(refresh, everywhere=True),
+    "refresh": Part(refresh, Where.EVERY),
     "streams": Part(streams),
     "troubles": Part(troubles),
     "memory": Part(memory),
-    "loads": Part(loads),
+    "loads": Part(loads, Where.FASTEST),
 }
 
 
@@ -110,9 +126,7 @@ def _run_all(names: Sequence[str], only: str | None, *, quick: bool) -> list[str
 def _kinds(name: str, only: str | None) -> list[str]:
     if name in DERIVED:
         return [EMBEDDED]
-    if only:
-        return [only]
-    return kinds() if ALL[name].everywhere else kinds()[:1]
+    return [only] if only else ALL[name].kinds()
 
 
 def _run(name: str, kind: str, *, quick: bool) -> None:

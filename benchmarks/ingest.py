@@ -28,7 +28,7 @@ Results = dict[str, dict[str, list[Figures]]]
 
 def ingest(databases: Databases, *, quick: bool) -> Result:
     """1, 20 and 100 DMs per POST."""
-    seconds, rounds = (2.0, 1) if quick else (5.0, 3)
+    seconds, rounds = (2.0, 1) if quick else (4.0, 3)
     raw: Results = {}
     with contenders(databases, STARTS) as running:
         for dms in SHAPES:
@@ -56,7 +56,7 @@ def ingest(databases: Databases, *, quick: bool) -> Result:
 
 def spreads(databases: Databases, *, quick: bool) -> Result:
     """Many accounts, and one that takes half of all, with 1 and 20 DMs per POST."""
-    seconds, rounds = (2.0, 1) if quick else (4.0, 2)
+    seconds, rounds = (2.0, 1) if quick else (3.0, 2)
     raw: Results = {}
     for shape, told in SPREADS.items():
         known = min(int(told["accounts"]), 2000) if quick else int(told["accounts"])
@@ -73,7 +73,7 @@ def spreads(databases: Databases, *, quick: bool) -> Result:
 
 def workers(databases: Databases, *, quick: bool) -> Result:
     """How throughput changes with the number of workers on one database."""
-    seconds, rounds = (2.0, 1) if quick else (4.0, 2)
+    seconds, rounds = (2.0, 1) if quick else (3.0, 2)
     counts = dict.fromkeys(INGEST, (1, 2))
     if not quick:
         # What one has not scaled to two it will not to eight: the peers stop there.

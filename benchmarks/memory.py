@@ -17,7 +17,7 @@ SAMPLE_SECONDS = 2.0
 
 def memory(databases: Databases, *, quick: bool) -> Result:
     """The worker's unshared memory and the DMs counted, sample by sample."""
-    seconds = 10.0 if quick else 60.0
+    seconds = 10.0 if quick else 40.0
     samples: list[tuple[float, float]] = []
     over = threading.Event()
     with databases.fresh() as mongo, ours(databases, mongo.db.name) as web:

@@ -18,7 +18,7 @@ COLUMNS = ("DMs/s", "p50 ms", "p99 ms", "app µs/DM", "database µs/DM")
 
 def service(databases: Databases, *, quick: bool) -> Result:
     """Each number in flight by turns; the fit of every second one foretells those between."""
-    seconds, rounds = (1.0, 1) if quick else (3.0, 2)
+    seconds, rounds = (1.0, 1) if quick else (2.5, 2)
     raw: dict[str, dict[str, list[Figures]]] = {}
     with contenders(databases, {"dmstats": ours}) as running:
         web, _ = running["dmstats"]

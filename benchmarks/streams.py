@@ -40,7 +40,7 @@ def streams(databases: Databases, *, quick: bool) -> Result:
                 name: partial(_fan_out, databases, partial(stage, databases, mongo.db.name), count)
                 for name, stage in _able(stages, count, notes).items()
             }
-            raw[str(count)] = interleave(contestants, 1 if quick or count > 1_000 else 3)
+            raw[str(count)] = interleave(contestants, 1 if quick or count > 1_000 else 2)
     rows = [
         [f"{int(shape):,}", name, *(spread(runs, column) for column in COLUMNS)]
         for shape, results in raw.items()
