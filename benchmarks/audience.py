@@ -7,7 +7,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -26,8 +26,6 @@ class Audience:
         path: str,
         headers: Mapping[str, str],
         count: int,
-        *,
-        between: Callable[[], None] = lambda: None,
     ) -> None:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}\r\n".encode()
@@ -36,18 +34,20 @@ class Audience:
         self._clients: dict[int, socket.socket] = {}
         self._tails: dict[int, bytes] = {}
         self._deaf: list[socket.socket] = []
-        self.join(count, between=between)
+        self.join(count)
 
-    def join(self, count: int, *, between: Callable[[], None] = lambda: None) -> None:
-        """Open ``count`` more streams; ``between`` is called after every hundred."""
-        for number in range(count):
+    def __len__(self) -> int:
+        """How many are listening."""
+        return len(self._clients)
+
+    def join(self, count: int) -> None:
+        """Open ``count`` more streams."""
+        for _ in range(count):
             client = socket.create_connection(("127.0.0.1", self._port), timeout=30)
             client.sendall(self._request)
             client.settimeout(0)
             self._clients[client.fileno()] = client
             self._poll.register(client, select.EPOLLIN)
-            if number % 100 == 99:
-                between()
 
     def join_deaf(self, count: int) -> None:
         """Open ``count`` streams that nobody reads, with hardly any room for what comes."""
@@ -64,13 +64,6 @@ class Audience:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, GONE)
             client.close()
         self._clients.clear()
-
-    def listen(self, seconds: float) -> None:
-        """Read and forget whatever comes."""
-        end = time.perf_counter() + seconds
-        while (left := end - time.perf_counter()) > 0:
-            for number, _ in self._poll.poll(left):
-                self._heard(number, b"\0")
 
     def hear(self, mark: str, *, seconds: float = HEAR_SECONDS) -> tuple[float, int]:
         """Seconds until every client has received ``mark``, and how many never did."""
