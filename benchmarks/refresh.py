@@ -8,13 +8,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pymongo
 import redis
 
 from benchmarks.constant import House, Listener
 from benchmarks.databases import COMPILED, Databases
 from benchmarks.harness import Figures, interleave, percentile, spread
 from benchmarks.report import Result, table
-from benchmarks.runs import CHUNK, settle
+from benchmarks.runs import CHUNK, COUNT_SECONDS, settle
 from dmstats.store.client import Mongo
 
 ACCOUNTS = (1_000, 10_000, 100_000, 1_000_000)
@@ -76,7 +77,8 @@ SUMS: dict[str, dict[str, Any]] = {
 def _recomputed(mongo: Mongo, place: str) -> list[dict[str, Any]]:
     """The totals alone, as a dashboard without counters has to get them."""
     by = "$kind" if place == "DMs" else None
-    return list(mongo.db[SOURCES[place]].aggregate([{"$group": {"_id": by, **SUMS[place]}}]))
+    with pymongo.timeout(COUNT_SECONDS):
+        return list(mongo.db[SOURCES[place]].aggregate([{"$group": {"_id": by, **SUMS[place]}}]))
 
 
 def _grow(mongo: Mongo, place: str, size: int) -> None:

@@ -16,6 +16,7 @@ FREED_SECONDS = 40.0
 DEAF = 50
 HEARERS = 100
 PUSHES = 300
+PUSH_SECONDS = 30.0
 """Snapshots to clients that do not read: more bytes than the sockets between can hold."""
 
 
@@ -63,7 +64,10 @@ def _slow(on: Stage, crowd: int) -> dict[str, float]:  # noqa: ARG001 - as the o
         settled(on, audience)
         before = on.program.memory()
         audience.join_deaf(DEAF)
+        end = time.perf_counter() + PUSH_SECONDS
         for _ in range(PUSHES):
+            if time.perf_counter() > end:
+                break
             mark = new_mark()
             on.publish(mark)
             took, missing = audience.hear(mark, seconds=5.0)
