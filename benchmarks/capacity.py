@@ -151,8 +151,9 @@ def plan(costs: Costs, demand: Demand) -> Plan:
     if shards > 1:
         database *= ACROSS_SHARDS
         shards = needed(database / DATABASE_CORES)
-    # As many commits as full batches take, each holding its stripe of the totals.
-    held = rate / LARGEST_BATCH * costs.held
+    latency = costs.commit.latency(rate / hosts, dms)
+    # Every host commits all the time, and each commit holds the totals for a while.
+    held = hosts / (latency / 1.5) * costs.held
     messages = max(workers, hosts) / 60
     busy = {
         WORKER: app,
@@ -170,7 +171,7 @@ def plan(costs: Costs, demand: Demand) -> Plan:
         shards=shards,
         stripes=needed(held),
         redis=needed(messages / REDIS_MESSAGES),
-        latency=costs.commit.latency(rate / hosts, dms),
+        latency=latency,
         written_mb=rate * costs.row_bytes / 1e6,
         ledger_gb=demand.dms_a_day * demand.retention_days * LEDGER_ROW_BYTES / 1e9,
     )

@@ -33,11 +33,9 @@ def ingest(databases: Databases, *, quick: bool) -> Result:
     with contenders(databases, STARTS) as running:
         for dms in SHAPES:
             print(f"{dms} DMs per POST", flush=True)
-            # Otherwise peers would take half a minute to answer what is in flight at the end.
-            flying = CONNECTIONS if dms <= SHAPES[1] else CONNECTIONS // 4
             raw[str(dms)] = _turns(
                 {n: c for n, c in running.items() if dms > 1 or n != BULK},
-                databases, rounds, dms=dms, seconds=seconds, connections=flying,
+                databases, rounds, dms=dms, seconds=seconds, connections=in_flight(dms),
             )  # fmt: skip
         exactness = exact(running["dmstats"][1])
     notes = [f"- Afterwards, dmstats' counters: {exactness}."]
@@ -52,6 +50,12 @@ def ingest(databases: Databases, *, quick: bool) -> Result:
     notes.insert(0, f"![DMs per second](benchmarks/{picture})\n")
     shown = table(["DMs per POST", "", *HEAD], _rows(raw))
     return Result(shown + "\n\n" + "\n".join(notes), raw)
+
+
+def in_flight(dms: int) -> int:
+    """How many POSTs of ``dms`` are sent at once: with many DMs in each, peers would otherwise take
+    half a minute to answer what is in flight at the end."""
+    return CONNECTIONS if dms <= SHAPES[1] else CONNECTIONS // 4
 
 
 def spreads(databases: Databases, *, quick: bool) -> Result:

@@ -15,6 +15,7 @@ from benchmarks.capacity import Commit, Costs, Demand, Plan, advice, fit_commit,
 from benchmarks.databases import COMPILED, EMBEDDED, EXTERNAL
 from benchmarks.fit import non_negative
 from benchmarks.harness import number
+from benchmarks.ingest import in_flight
 from benchmarks.programs import ROOT
 from benchmarks.report import RAW, Result, table
 from benchmarks.service import in_words, measured_points
@@ -23,7 +24,6 @@ PAGE = ROOT / "docs" / "scaling.md"
 DAYS = {"200 K": 2e5, "10 M": 1e7, "1 G": 1e9}
 ADMINS = {"200 K": 20, "10 M": 100, "1 G": 1_000}
 POSTS = (1, 20)
-IN_FLIGHT = 64
 
 
 def scaling() -> Result:
@@ -99,7 +99,7 @@ def _checked(folder: Path, kind: str) -> Iterator[list[str]]:
     for dms, told in _kept(folder, "ingest", kind).items():
         if "dmstats" in told:
             rate = _median(told["dmstats"], "DMs/s")
-            yield _row(kind, commit, IN_FLIGHT, int(dms), rate)
+            yield _row(kind, commit, in_flight(int(dms)), int(dms), rate)
 
 
 def _row(kind: str, commit: Commit, posts: int, dms: int, rate: float) -> list[str]:

@@ -111,6 +111,13 @@ def test_the_bottleneck_is_what_runs_out_first() -> None:
     assert any("stripe" in told for told in advice(found))
 
 
+def test_every_host_that_commits_holds_the_totals_for_a_while() -> None:
+    found = plan(COSTS, Demand(1e9))
+    commit_seconds = found.latency / 1.5
+    assert found.busy[GLOBAL] == pytest.approx(found.hosts * COSTS.held / commit_seconds)
+    assert found.stripes > 1
+
+
 def test_shards_pay_for_transactions_across_them() -> None:
     demand = Demand(1e7)
     found = plan(msgspec.structs.replace(COSTS, database_post=0.0, database_dm=0.02), demand)
