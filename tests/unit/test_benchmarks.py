@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import deliveries, growth, report, scaling
 from benchmarks.databases import COMPILED, EMBEDDED
-from benchmarks.endurance import Found, Sample, told
+from benchmarks.endured import Found, Sample, told
 from benchmarks.fit import exponent, in_words, non_negative, slope
 from benchmarks.harness import Figures, interleave, number, percentile, spread
 from benchmarks.report import Result, insert, place, write
@@ -194,7 +194,7 @@ def test_without_measurements_the_needed_ones_are_named(
 def test_an_endurance_run_is_told_with_its_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.endurance.RAW", tmp_path)
+    monkeypatch.setattr("benchmarks.endured.RAW", tmp_path)
     samples = [
         Sample(10.0 * n, 1 + n // 20, 100 * n, 5.0, 9.0, 60.0, 200.0, 8.0) for n in range(40)
     ]
