@@ -44,8 +44,12 @@ docs: $(READY) ## Write the pages of docs/ that follow from the code
 	$(PY) -m docs
 
 .PHONY: bench
-bench: $(READY) ## Run the benchmarks; writes what docs/benchmarks.md shows
-	$(PY) -m benchmarks
+bench: $(READY) ## Run the benchmarks, ARGS="ingest streams" only these; writes docs/benchmarks.md
+	$(PY) -m benchmarks $(ARGS)
+
+.PHONY: endurance
+endurance: $(READY) ## Count for two hours through restarts; ARGS="--hours 2 --rate 1667"
+	$(PY) -m benchmarks endurance $(ARGS)
 
 .PHONY: torture
 torture: $(READY) ## Kill parts of a service under load and count again; ARGS="--seconds 600 --seed 7"

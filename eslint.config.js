@@ -16,5 +16,5 @@ export default [
     },
   },
   { files: ["static/js/**"], languageOptions: { globals: { ...globals.browser, uPlot: "readonly" } } },
-  { files: ["tests/js/**", "*.config.js"], languageOptions: { globals: globals.node } },
+  { files: ["tests/js/**", "benchmarks/**", "*.config.js"], languageOptions: { globals: globals.node } },
 ];

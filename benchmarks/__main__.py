@@ -3,67 +3,149 @@
 from __future__ import annotations
 
 import argparse
+import enum
 import resource
+import signal
+import sys
 import time
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
+from benchmarks import endurance, report
+from benchmarks.alone import generator, webhook
 from benchmarks.constant import loads
-from benchmarks.ingest import generator, ingest, webhook, workers
+from benchmarks.databases import EMBEDDED, Databases, kinds
+from benchmarks.growth import growth
+from benchmarks.guarantees import guarantees
+from benchmarks.ingest import ingest, spreads, workers
 from benchmarks.limits import limits
 from benchmarks.memory import memory
-from benchmarks.programs import Databases
-from benchmarks.reading import reading, streams
-from benchmarks.report import Result, machine, write
+from benchmarks.reading import reading
+from benchmarks.refresh import refresh
+from benchmarks.scaling import scaling
+from benchmarks.service import service
+from benchmarks.streams import streams
+from benchmarks.troubles import troubles
 
 
 class Benchmark(Protocol):
     """Measures and tells."""
 
-    def __call__(self, databases: Databases, *, quick: bool) -> Result: ...
+    def __call__(self, databases: Databases, *, quick: bool) -> report.Result: ...
 
 
-ALL: dict[str, Benchmark] = {
-    "generator": generator,
-    "webhook": webhook,
-    "ingest": ingest,
-    "workers": workers,
-    "limits": limits,
-    "reading": reading,
-    "streams": streams,
-    "memory": memory,
-    "loads": loads,
+class Where(enum.Enum):
+    """On which of the databases that there are a benchmark is run."""
+
+    EVERY = enum.auto()
+    EMBEDDED = enum.auto()  # it hardly touches the database, or is about the embedded one
+    FASTEST = enum.auto()  # where the database is least in the way
+
+
+class Part(msgspec.Struct):
+    """A benchmark, and where it is run."""
+
+    run: Benchmark
+    where: Where = Where.EMBEDDED
+
+    def kinds(self) -> list[str]:
+        """The databases to run it on."""
+        there = kinds()
+        return {Where.EVERY: there, Where.EMBEDDED: there[:1], Where.FASTEST: there[-1:]}[
+            self.where
+        ]
+
+
+DERIVED: dict[str, Callable[[], report.Result]] = {"growth": growth, "scaling": scaling}
+"""These measure nothing: they work on what the others have kept."""
+
+
+ALL: dict[str, Part] = {
+    "generator": Part(generator),
+    "webhook": Part(webhook),
+    "ingest": Part(ingest, Where.EVERY),
+    "spreads": Part(spreads, Where.FASTEST),
+    "workers": Part(workers, Where.EVERY),
+    "guarantees": Part(guarantees, Where.FASTEST),
+    "service": Part(service, Where.EVERY),
+    "limits": Part(limits, Where.EVERY),
+    "reading": Part(reading),
+    "refresh": Part(refresh, Where.EVERY),
+    "streams": Part(streams),
+    "troubles": Part(troubles),
+    "memory": Part(memory),
+    "loads": Part(loads, Where.FASTEST),
 }
 
 
-def main() -> None:
-    """Run what is named, else all, each on databases of its own."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
-    parser.add_argument("--quick", action="store_true", help="minutes instead of half an hour")
-    told = parser.parse_args()
-    if unknown := set(told.names) - ALL.keys():
-        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
-    # A thousand streams need more open files than a shell gives; what is started inherits it.
+def main() -> int:
+    """Run what is named, else all, each on databases of its own; 1 if any of it failed."""
+    # Whoever ends us ends what we have started, too: SIGTERM unwinds as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Thousands of streams need more open files than a shell gives; what is started inherits it.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    for name in told.names or ALL:
-        _run(name, ALL[name], quick=told.quick)
+    if sys.argv[1:2] == ["endurance"]:
+        return endurance.main(sys.argv[2:])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=", ".join([*ALL, *DERIVED, "endurance"])
+    )
+    parser.add_argument("--quick", action="store_true", help="minutes instead of half an hour")
+    parser.add_argument(
+        "--database", choices=kinds(), help="measure on this one alone of those that are here"
+    )
+    told = parser.parse_args()
+    if unknown := set(told.names) - ALL.keys() - DERIVED.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    failed = _run_all(told.names or [*ALL, *DERIVED], told.database, quick=told.quick)
+    if failed:
+        print(f"\nFAILED: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def _run(name: str, benchmark: Benchmark, *, quick: bool) -> None:
+def _run_all(names: Sequence[str], only: str | None, *, quick: bool) -> list[str]:
+    """Run all of ``names``; one that fails does not cost the others."""
+    started, failed = time.monotonic(), []
+    for at, name in enumerate(names):
+        for kind in _kinds(name, only):
+            place = report.place(name, kind)
+            minutes = (time.monotonic() - started) / 60
+            print(f"\n[{at + 1}/{len(names)}, {minutes:.1f} min] {place}", flush=True)
+            try:
+                _run(name, kind, quick=quick)
+            except Exception:  # noqa: BLE001 - whatever it is, the others are still wanted
+                traceback.print_exc()
+                failed.append(place)
+    return failed
+
+
+def _kinds(name: str, only: str | None) -> list[str]:
+    if name in DERIVED:
+        return [EMBEDDED]
+    return [only] if only else ALL[name].kinds()
+
+
+def _run(name: str, kind: str, *, quick: bool) -> None:
     started = time.monotonic()
-    databases = Databases()
+    if name in DERIVED:
+        result = DERIVED[name]()
+        report.write(name, result, report.machine(None), quick=quick)
+        print(f"\n{result.markdown}", flush=True)
+        return
+    databases = Databases(kind)
     try:
-        about = machine(databases)
-        print(f"\n{name}: {about}", flush=True)
-        result = benchmark(databases, quick=quick)
+        about = report.machine(databases)
+        print(about, flush=True)
+        result = ALL[name].run(databases, quick=quick)
     finally:
         databases.close()
-    # Figures of another database stand beside those of the embedded one, not in their place.
-    place = name if databases.program else f"{name}-external"
-    write(place, result, about, quick=quick)
+    report.write(report.place(name, kind), result, about, quick=quick)
     print(f"\n{result.markdown}\n({time.monotonic() - started:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 from pymongo import monitoring
 
-from benchmarks.programs import Databases
+from benchmarks.databases import Databases
 from benchmarks.report import Result, table
 from dmstats.clock import ManualClock
 from dmstats.config import Settings
@@ -89,12 +89,12 @@ class House:
             client.publish(CHANNEL, "{}")
 
         publisher = Publisher(client, send, metrics, cache_ttl=60, min_interval=10)
-        refresher = Refresher(
+        self.refresher = Refresher(
             Watched(mongo, census, listener), snapshots, publisher, self._lease, client, self.clock,
             metrics,
         )  # fmt: skip
-        self._cadence = Cadence(self._lease, refresher, snapshots, self.clock, interval=60)
-        self._census = census
+        self._cadence = Cadence(self._lease, self.refresher, snapshots, self.clock, interval=60)
+        self.census = census
         self.redis_while_counting = 0
         self._serial = 0
 
@@ -111,7 +111,7 @@ class House:
                 self.listener.purpose = "lease"
                 self._lease.tick()
                 self.listener.purpose = "census"
-                self._census.tick()
+                self.census.tick()
             self.listener.purpose = "leading"
             self._cadence.tick()
 

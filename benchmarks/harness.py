@@ -58,15 +58,28 @@ def figures(measured: Measured, dms: int) -> Figures:
 def interleave(
     contestants: Mapping[str, Callable[[], Figures]], rounds: int
 ) -> dict[str, list[Figures]]:
-    """Every contestant once per round, so that a noisy moment strikes all alike."""
+    """Every contestant once per round, so that a noisy moment strikes all alike.
+
+    One that fails takes no further part and does not stop the others; without a single result it
+    is left out.
+    """
     results: dict[str, list[Figures]] = {name: [] for name in contestants}
-    for number in range(rounds):
+    failed: set[str] = set()
+    for turn in range(rounds):
         for name, run in contestants.items():
-            outcome = run()
+            if name in failed:
+                continue
+            place = f"  round {turn + 1}/{rounds}  {name}"
+            try:
+                outcome = run()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+                print(f"{place}: FAILED: {error!r}", flush=True)
+                failed.add(name)
+                continue
             results[name].append(outcome)
-            shown = ", ".join(f"{key} {value:,.1f}" for key, value in outcome.items())
-            print(f"  round {number + 1}/{rounds}  {name}: {shown}", flush=True)
-    return results
+            shown = ", ".join(f"{key} {number(value)}" for key, value in outcome.items())
+            print(f"{place}: {shown}", flush=True)
+    return {name: runs for name, runs in results.items() if runs}
 
 
 def median(runs: list[Figures], figure: str) -> float:

@@ -1,159 +1,128 @@
-"""Counting: ours against plain writes, several workers, and the web server alone."""
+"""Counting: ours beside what a user would pick instead, in one interleaved run."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from benchmarks.harness import Figures, drive, figures, interleave, median, number, spread
-from benchmarks.load import Plan
-from benchmarks.programs import Databases, Program, Web, free_port, gunicorn_peer, ours
-from benchmarks.programs import listens as listening
-from benchmarks.report import Result, table
-from dmstats.store.client import Mongo
-from dmstats.store.ledger import Ledger
-from dmstats.store.tally import read_tallies
+from benchmarks.contestants import INGEST, Start, fastify_bulk
+from benchmarks.databases import Databases
+from benchmarks.harness import Figures, interleave, median, number, spread
+from benchmarks.plots import bars
+from benchmarks.report import RAW, Result, place, table
+from benchmarks.runs import CONNECTIONS, Contender, contenders, exact, post, times
 
-SHAPES = (1, 20)
-CONNECTIONS = 64
-MOST_PER_SECOND = {1: 8_000, 20: 1_000, 100: 250}
-"""Requests made ahead for each second of a run; a run that uses them up says so."""
+SHAPES = (1, 20, 100)
+BULK = "Node, bulk writes"
+STARTS: dict[str, Start] = {**INGEST, BULK: fastify_bulk}
+COLUMNS = ("DMs/s", "p50 ms", "p99 ms", "p99.9 ms", "app µs/DM", "database µs/DM", "bytes/DM")
+HEAD = ["DMs/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs per DM: app", "database", "bytes per DM"]
+SPREADS = {
+    "50,000 accounts": {"accounts": 50_000},
+    "500 accounts, one takes half": {"accounts": 500, "skew": 0.5},
+}
 
-
-def generator(databases: Databases, *, quick: bool) -> Result:  # noqa: ARG001 - as all benchmarks
-    """The load generator against a server that does nothing."""
-    import sys  # noqa: PLC0415 - the interpreter's own path, here alone
-
-    port = free_port()
-    command = [sys.executable, "-m", "benchmarks.peers.responder"]
-    raw: dict[str, list[Figures]] = {}
-    with Program(command, {"PORT": str(port)}, lambda: listening(port)):
-        for dms in SHAPES:
-            plan = Plan(port=port, seconds=2 if quick else 4, dms=dms, most=2000, repeat=True)
-            raw |= interleave({f"{dms} DM": partial(_alone, plan)}, 3)
-    rows = [
-        [shape, spread(runs, "POSTs/s"), spread(runs, "p99 ms"), spread(runs, "generator CPU %")]
-        for shape, runs in raw.items()
-    ]
-    head = ["per POST", "POSTs/s", "p99 ms", "generator's CPU %"]
-    return Result(table(head, rows), raw)
-
-
-def _alone(plan: Plan) -> Figures:
-    return figures(drive(plan), plan.dms)
+Results = dict[str, dict[str, list[Figures]]]
 
 
 def ingest(databases: Databases, *, quick: bool) -> Result:
-    """dmstats and plain writes side by side on one database server."""
-    seconds, rounds = (3, 2) if quick else (8, 3)
-    raw: dict[str, dict[str, list[Figures]]] = {}
-    with contextlib.ExitStack() as stack:
-        mongo = stack.enter_context(databases.fresh())
-        other = stack.enter_context(databases.fresh())
-        databases.flush_redis()
-        mine = stack.enter_context(ours(databases, mongo.db.name))
-        peer = stack.enter_context(
-            gunicorn_peer(databases, other.db.name, "benchmarks.peers.plain:app")
-        )
-        for web in (mine, peer):
-            warm(web)
+    """1, 20 and 100 DMs per POST."""
+    seconds, rounds = (2.0, 1) if quick else (4.0, 3)
+    raw: Results = {}
+    with contenders(databases, STARTS) as running:
         for dms in SHAPES:
             print(f"{dms} DMs per POST", flush=True)
-            contestants = {
-                "dmstats": run(mine, databases, dms, seconds),
-                "plain writes": run(peer, databases, dms, seconds),
-            }
-            raw[str(dms)] = interleave(contestants, rounds)
-        exactness = exact(mongo)
-    head = ["DMs per POST", "", "DMs/s", "p50 ms", "p99 ms", "CPU µs per DM: app", "database"]
-    rows, notes = [], [f"Afterwards, dmstats' counters: {exactness}."]
+            raw[str(dms)] = _turns(
+                {n: c for n, c in running.items() if dms > 1 or n != BULK},
+                databases, rounds, dms=dms, seconds=seconds, connections=in_flight(dms),
+            )  # fmt: skip
+        exactness = exact(running["dmstats"][1])
+    notes = [f"- Afterwards, dmstats' counters: {exactness}."]
     for shape, results in raw.items():
-        for name, runs in results.items():
-            columns = ("DMs/s", "p50 ms", "p99 ms", "app µs/DM", "database µs/DM")
-            rows.append([shape, name, *(spread(runs, column) for column in columns)])
-        one, two = results["dmstats"], results["plain writes"]
-        ratio = median(one, "DMs/s") / median(two, "DMs/s")
-        tail = median(one, "p99 ms") / median(two, "p50 ms")
-        notes.append(
-            f"{shape} DMs per POST: {number(ratio)} times the DMs/s; "
-            f"p99 is {number(tail)} times the plain writes' p50."
-        )
-    return Result(table(head, rows) + "\n\n" + "\n".join(f"- {note}" for note in notes), raw)
+        notes.append(f"- {shape} DMs per POST: {_compared(results)}.")
+    rates = {
+        f"{shape} DMs per POST": {name: median(runs, "DMs/s") for name, runs in results.items()}
+        for shape, results in raw.items()
+    }
+    picture = f"{place('ingest', databases.kind)}.png"
+    bars(rates, f"DMs/s, {databases.kind} database", "DMs/s", RAW / picture)
+    notes.insert(0, f"![DMs per second](benchmarks/{picture})\n")
+    shown = table(["DMs per POST", "", *HEAD], _rows(raw))
+    return Result(shown + "\n\n" + "\n".join(notes), raw)
+
+
+def in_flight(dms: int) -> int:
+    """How many POSTs of ``dms`` are sent at once: with many DMs in each, peers would otherwise take
+    half a minute to answer what is in flight at the end."""
+    return CONNECTIONS if dms <= SHAPES[1] else CONNECTIONS // 4
+
+
+def spreads(databases: Databases, *, quick: bool) -> Result:
+    """Many accounts, and one that takes half of all, with 1 and 20 DMs per POST."""
+    seconds, rounds = (2.0, 1) if quick else (3.0, 2)
+    raw: Results = {}
+    for shape, told in SPREADS.items():
+        known = min(int(told["accounts"]), 2000) if quick else int(told["accounts"])
+        with contenders(databases, INGEST, accounts=known) as running:
+            for dms in SHAPES[:2]:
+                print(f"{shape}, {dms} DMs per POST", flush=True)
+                raw[f"{shape}, {dms}"] = _turns(
+                    running, databases, rounds, dms=dms, seconds=seconds, **told
+                )
+    notes = [f"- {shape} DMs per POST: {_compared(results)}." for shape, results in raw.items()]
+    shown = table(["accounts, DMs per POST", "", *HEAD], _rows(raw))
+    return Result(shown + "\n\n" + "\n".join(notes), raw)
 
 
 def workers(databases: Databases, *, quick: bool) -> Result:
-    """How throughput changes with the number of committers on one database."""
-    seconds, rounds = (3, 1) if quick else (5, 2)
-    numbers = (1, 2) if quick else (1, 2, 4, 8)
-    raw: dict[str, dict[str, list[Figures]]] = {}
-    with contextlib.ExitStack() as stack:
-        webs: dict[str, Web] = {}
-        for count in numbers:
-            mongo = stack.enter_context(databases.fresh())
-            webs[str(count)] = stack.enter_context(ours(databases, mongo.db.name, workers=count))
-            warm(webs[str(count)])
-        for dms in SHAPES:
-            contestants = {name: run(web, databases, dms, seconds) for name, web in webs.items()}
-            raw[str(dms)] = interleave(contestants, rounds)
-    rows: list[list[str]] = []
+    """How throughput changes with the number of workers on one database."""
+    seconds, rounds = (2.0, 1) if quick else (3.0, 2)
+    counts = dict.fromkeys(INGEST, (1, 2))
+    if not quick:
+        # What one has not scaled to two it will not to eight: the peers stop there.
+        counts["dmstats"] = (1, 2, 4, 8)
+    starts: dict[str, Start] = {
+        f"{name} {count}": partial(INGEST[name], workers=count)
+        for name, several in counts.items()
+        for count in several
+    }
+    raw: Results = {}
+    with contenders(databases, starts) as running:
+        for dms in SHAPES[:2]:
+            raw[str(dms)] = _turns(running, databases, rounds, dms=dms, seconds=seconds)
+    rows = []
     for shape, results in raw.items():
-        base = median(results["1"], "DMs/s")
         for name, runs in results.items():
-            ratio = number(median(runs, "DMs/s") / base)
-            rows.append([shape, name, spread(runs, "DMs/s"), ratio, spread(runs, "p99 ms")])
-    return Result(table(["DMs per POST", "workers", "DMs/s", "of one", "p99 ms"], rows), raw)
+            who, count = name.rsplit(" ", 1)
+            one = median(results[f"{who} 1"], "DMs/s")
+            ratio = number(median(runs, "DMs/s") / max(1e-9, one))
+            columns = (spread(runs, column) for column in COLUMNS[1:])
+            rows.append([shape, who, count, spread(runs, "DMs/s"), ratio, *columns])
+    return Result(table(["DMs per POST", "", "workers", "DMs/s", "of one", *HEAD[1:]], rows), raw)
 
 
-def webhook(databases: Databases, *, quick: bool) -> Result:
-    """One worker whose committer does nothing: the cost of HTTP, signature and decoding."""
-    seconds, rounds = (2, 2) if quick else (5, 3)
-    raw: dict[str, list[Figures]] = {}
-    extra = {"BENCH_APPLICATION": "benchmarks.peers.null:app"}
-    with databases.fresh() as mongo, ours(databases, mongo.db.name, extra=extra) as web:
-        for dms in SHAPES:
-            raw |= interleave({str(dms): run(web, databases, dms, seconds, repeat=True)}, rounds)
-    rows = [
-        [shape, *(spread(runs, column) for column in ("POSTs/s", "DMs/s", "app µs/POST"))]
-        for shape, runs in raw.items()
+def _turns(
+    running: Mapping[str, Contender], databases: Databases, rounds: int, **told: Any
+) -> dict[str, list[Figures]]:
+    runs = {name: post(web, databases, **told) for name, (web, _) in running.items()}
+    return interleave(runs, rounds)
+
+
+def _rows(raw: Results) -> list[list[str]]:
+    return [
+        [shape, name, *(spread(runs, column) for column in COLUMNS)]
+        for shape, results in raw.items()
+        for name, runs in results.items()
     ]
-    return Result(table(["DMs per POST", "POSTs/s", "DMs/s", "CPU µs per POST"], rows), raw)
 
 
-def warm(web: Web) -> None:
-    """A moment of traffic, so that accounts and connections are there."""
-    drive(Plan(port=web.port, seconds=1.5, dms=20, most=2000))
-
-
-def run(
-    web: Web, databases: Databases, dms: int, seconds: float, *, repeat: bool = False
-) -> Callable[[], Figures]:
-    """One run against ``web``, with the CPU that it and the database spent per DM."""
-    most = 2000 if repeat else int(seconds * MOST_PER_SECOND[dms])
-
-    def once() -> Figures:
-        plan = Plan(
-            port=web.port, seconds=seconds, connections=CONNECTIONS, dms=dms, most=most,
-            repeat=repeat,
-        )  # fmt: skip
-        app, database = web.program.cpu(), databases.cpu()
-        measured = drive(plan)
-        posts = max(1, measured.answered)
-        spent = 1e6 * (web.program.cpu() - app) / posts
-        return figures(measured, dms) | {
-            "app µs/POST": spent,
-            "app µs/DM": spent / dms,
-            "database µs/DM": 1e6 * (databases.cpu() - database) / posts / dms,
-            "exhausted": float(measured.exhausted),
-        }
-
-    return once
-
-
-def exact(mongo: Mongo) -> str:
-    """Whether ledger, accounts, hours, days and totals agree."""
-    tallies = read_tallies(mongo, Ledger(mongo, retention_hours=168))
-    (one, *others) = tallies.values()
-    if all(other == one for other in others):
-        return f"{one.sent + one.received:,} DMs, the same in {', '.join(tallies)}"
-    return f"NOT EXACT: {tallies}"
+def _compared(results: Mapping[str, list[Figures]]) -> str:
+    rates, tails = times(results, "DMs/s"), times(results, "p99 ms")
+    p99 = median(results["dmstats"], "p99 ms")
+    told = [
+        f"{number(rates[name])} times the DMs/s of {name} (p99 is {number(tails[name])} times its "
+        f"p99, {number(p99 / median(results[name], 'p50 ms'))} times its p50)"
+        for name in rates
+    ]
+    return "; ".join(told)

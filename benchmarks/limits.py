@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
+from benchmarks.databases import Databases
 from benchmarks.harness import Figures, interleave, spread
-from benchmarks.programs import Databases
 from benchmarks.report import Result, table
 
 BATCH = 64

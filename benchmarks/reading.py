@@ -1,175 +1,120 @@
-"""Admins: the dashboard's API while webhooks flow, a cold start of a hundred, and streams."""
+"""Admins: the dashboard's API while webhooks flow, more and more of them, the first load."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
-import redis
-
-from benchmarks.harness import Figures, drive, figures, interleave, median, number, spread
+from benchmarks.contestants import ours
+from benchmarks.databases import Databases
+from benchmarks.harness import Figures, drive, figures, interleave, percentile, spread
 from benchmarks.load import Plan
-from benchmarks.programs import TOKEN, Databases, Web, gunicorn_peer, ours
+from benchmarks.programs import Web
 from benchmarks.report import Result, table
-from benchmarks.streams import Audience
-from dmstats.clock import rfc3339
-from dmstats.live.feed import CHANNEL
+from benchmarks.stages import BEARER
 
 STATS = "/api/admin/stats"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
 POLLS = 200
-SETTLE_SECONDS = 30
+ADMINS = (1, 10, 100, 500)
+LOADS = 300
 
 
 def reading(databases: Databases, *, quick: bool) -> Result:
-    """Polls of one worker at a set rate, with and without webhooks at the same time."""
-    seconds, rounds = (4, 1) if quick else (10, 3)
+    """Polls of one worker beside webhooks, from 1 to 500 admins, and first loads."""
+    seconds, rounds = (2.0, 1) if quick else (6.0, 2)
+    cold = _cold(databases)
     with databases.fresh() as mongo, ours(databases, mongo.db.name) as web:
-        databases.flush_redis()
-        cold = _cold(databases, web)
-
-        def polls(webhooks: int) -> Figures:
-            plan = Plan(port=web.port, seconds=seconds, get=STATS, headers=BEARER, rate=POLLS)
-            if not webhooks:
-                return figures(drive(plan), 0)
-            traffic = Plan(
-                port=web.port, seconds=seconds + 1.5, dms=1, rate=webhooks,
-                most=int((seconds + 3) * webhooks),
-            )  # fmt: skip
-            beside = threading.Thread(target=drive, args=(traffic,))
-            beside.start()
-            outcome = figures(drive(plan), 0)
-            beside.join()
-            return outcome
-
-        contestants = {
-            f"{n} DMs/s beside": lambda n=n: polls(n) for n in ((0, 100) if quick else (0, 50, 200))
-        }
-        raw = interleave(contestants, rounds)
+        flows = (0, 100) if quick else (0, 50, 200)
+        raw = interleave(
+            {f"{n}": lambda n=n: _polls(web, POLLS, seconds, n) for n in flows}, rounds
+        )
+        admins = interleave(
+            {f"{n}": lambda n=n: _polls(web, n, seconds, 50) for n in ADMINS}, rounds
+        )
+        loads = interleave({"first load": lambda: _first_load(web)}, rounds)
+    columns = ("POSTs/s", "p50 ms", "p99 ms", "not 200", "CPU %")
+    head = ["GET/s", "p50 ms", "p99 ms", "not 200", "CPU % of a core, webhooks included"]
     rows = [
-        [name, *(spread(runs, column) for column in ("POSTs/s", "p50 ms", "p99 ms", "not 200"))]
+        [str(POLLS), name, *(spread(runs, column) for column in columns)]
         for name, runs in raw.items()
     ]
-    shown = table(["webhooks", "GET/s", "p50 ms", "p99 ms", "not 200"], rows)
-    note = (
-        f"- 100 admins at once on a cold cache: {cold['refreshes']} computation, {cold['answers']}."
+    rows += [
+        [name, "50", *(spread(runs, column) for column in columns)] for name, runs in admins.items()
+    ]
+    first = loads["first load"]
+    notes = (
+        f"- 100 admins at once, nothing cached or stored anywhere: {cold['computations']} "
+        f"computation(s) for {cold['answers']:,} answers in half a second.\n"
+        f"- First load of the dashboard, a new connection and the page with its figures in it: p50 "
+        f"{spread(first, 'page p50 ms')} ms, p99 {spread(first, 'page p99 ms')} ms; the API's "
+        f"answer besides: p99 {spread(first, 'both p99 ms')} ms."
     )
-    return Result(f"{shown}\n\n{note}", {"polls": raw, "cold": cold})
+    shown = table(["admins, one poll a second each", "DMs/s beside", *head], rows)
+    return Result(
+        f"{shown}\n\n{notes}",
+        {"polls": raw, "admins": admins, "first load": loads, "cold": cold},
+    )
 
 
-def _cold(databases: Databases, web: Web) -> dict[str, Any]:
-    """A hundred first requests at once; a snapshot's number counts the computations."""
-    with redis.Redis.from_url(databases.redis_url) as client:
-        client.delete("admin:stats")
-    before = _version(web)
-    with redis.Redis.from_url(databases.redis_url) as client:
-        client.delete("admin:stats")
-    measured = drive(Plan(port=web.port, seconds=0.5, get=STATS, headers=BEARER, connections=100))
-    after = _version(web)
-    return {
-        "refreshes": max(1, after[1] - before[1]),
-        "answers": f"{measured.statuses.get('200', 0):,} answers in half a second",
-        "versions": [before, after],
+def _polls(web: Web, rate: int, seconds: float, webhooks: int) -> Figures:
+    plan = Plan(
+        port=web.port, seconds=seconds, get=STATS, headers=BEARER, rate=rate,
+        connections=min(rate, 500),
+    )  # fmt: skip
+    cpu = web.program.cpu()
+    if webhooks:
+        traffic = Plan(
+            port=web.port, seconds=seconds + 1.5, dms=1, rate=webhooks,
+            most=int((seconds + 3) * webhooks),
+        )  # fmt: skip
+        beside = threading.Thread(target=drive, args=(traffic,))
+        beside.start()
+        outcome = drive(plan)
+        beside.join()
+    else:
+        outcome = drive(plan)
+    spent = web.program.cpu() - cpu
+    return figures(outcome, 0) | {
+        "CPU µs": 1e6 * spent / max(1, outcome.answered),
+        "CPU %": 100 * spent / outcome.seconds,
     }
 
 
-def _version(web: Web) -> tuple[int, int]:
-    request = urllib.request.Request(f"http://127.0.0.1:{web.port}{STATS}", headers=BEARER)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        term, _, sequence = json.load(answer)["version"].partition("-")
-    return int(term), int(sequence)
-
-
-def streams(databases: Databases, *, quick: bool) -> Result:
-    """One publish to many dashboards: ours and stock flask-sse."""
-    numbers = (100,) if quick else (100, 500, 1000)
-    rounds = 2 if quick else 3
-    raw: dict[str, dict[str, list[Figures]]] = {}
-    with databases.fresh() as mongo:
-        stock = "benchmarks.peers.stock_sse:app"
-        contestants = {
-            "dmstats": (partial(ours, databases, mongo.db.name), f"{STATS}/stream"),
-            "stock flask-sse": (
-                partial(gunicorn_peer, databases, mongo.db.name, stock), "/stream",
-            ),
-        }  # fmt: skip
-        for count in numbers:
-            raw[str(count)] = interleave(
-                {
-                    name: partial(_fan_out, databases, start, path, count)
-                    for name, (start, path) in contestants.items()
-                },
-                rounds,
-            )
-    rows, notes = [], []
-    columns = (
-        "last client p50 ms",
-        "last client p99 ms",
-        "kB each",
-        "Redis subscriptions",
-        "lost",
-    )
-    for shape, results in raw.items():
-        for name, runs in results.items():
-            rows.append([shape, name, *(spread(runs, column) for column in columns)])
-        sooner = median(results["stock flask-sse"], columns[0]) / median(
-            results["dmstats"], columns[0]
-        )
-        notes.append(f"- {shape} streams: the last client hears it {number(sooner)} times sooner.")
-    return Result(table(["streams", "", *columns], rows) + "\n\n" + "\n".join(notes), raw)
-
-
-def _fan_out(databases: Databases, start: Callable[[], Web], path: str, count: int) -> Figures:
-    with redis.Redis.from_url(databases.redis_url) as client, start() as web:
-        before = web.program.memory()
-        with Audience(web.port, path, BEARER, count) as audience:
-            connections = _settled(client)
-            times, lost = [], 0
-            for n in range(10):
-                _publish(client, 10_000 + n)
-                took, missing = audience.hear(f"x{10_000 + n}")
-                lost += missing
-                times.append(took * 1000)
-                time.sleep(0.1)
-            memory = web.program.memory() - before
-    ordered = sorted(times)
+def _first_load(web: Web) -> Figures:
+    """A dashboard opened again and again, from a new connection each time."""
+    page, both = [], []
+    for _ in range(LOADS):
+        connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
+        try:
+            started = time.perf_counter()
+            for place, took in (("/", page), (STATS, both)):
+                connection.request("GET", place, headers=BEARER)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != 200:
+                    raise RuntimeError(f"{place}: {answer.status}")
+                took.append(1000 * (time.perf_counter() - started))
+        finally:
+            connection.close()
     return {
-        "last client p50 ms": ordered[len(ordered) // 2],
-        "last client p99 ms": ordered[-1],
-        "kB each": memory / count / 1000,
-        "Redis subscriptions": connections,
-        "lost": lost,
+        "page p50 ms": percentile(page, 0.5),
+        "page p99 ms": percentile(page, 0.99),
+        "both p99 ms": percentile(both, 0.99),
     }
 
 
-def _settled(client: redis.Redis) -> int:
-    """Wait until all streams are open: the number of subscriptions stays. What is published
-    meanwhile keeps stock flask-sse's from timing out, and brings its headers."""
-    seen = -1
-    for _ in range(SETTLE_SECONDS):
-        time.sleep(1.0)
-        _publish(client, 1)
-        now = len(client.client_list(_type="pubsub"))
-        if now == seen and now:
-            break
-        seen = now
-    return seen
-
-
-_newest = iter(range(1, 10**9))
-
-
-def _publish(client: redis.Redis, serial: int) -> None:
-    """A snapshot of the usual size, newer than all before, in flask-sse's format."""
-    version = f"1000000-{next(_newest)}"
-    snapshot = {
-        "version": version, "computedAt": rfc3339(time.time_ns() // 1_000_000),
-        "mark": f"x{serial}", "series": [{"at": rfc3339(n), "sent": n} for n in range(114)],
-    }  # fmt: skip
-    client.publish(CHANNEL, json.dumps({"data": snapshot, "type": "stats", "id": version}))
-    client.publish("sse", json.dumps({"data": snapshot, "type": "stats", "id": version}))
+def _cold(databases: Databases) -> dict[str, int]:
+    """A hundred first requests at once, and no refresher; the version counts the computations."""
+    databases.flush_redis()
+    off = {"STATS_REFRESHER": "off"}
+    with databases.fresh() as mongo, ours(databases, mongo.db.name, extra=off) as web:
+        plan = Plan(port=web.port, seconds=0.5, get=STATS, headers=BEARER, connections=100)
+        measured = drive(plan)
+        request = urllib.request.Request(f"http://127.0.0.1:{web.port}{STATS}", headers=BEARER)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            _, _, sequence = json.load(answer)["version"].partition("-")
+    databases.flush_redis()
+    return {"computations": int(sequence), "answers": measured.statuses.get("200", 0)}

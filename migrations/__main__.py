@@ -1,30 +1,45 @@
-"""``python -m migrations``: bring the database up to date and say what was done."""
+"""``python -m migrations [--shard]``: bring the database up to date and say what was done."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from dmstats.config import Settings
 from dmstats.embedded.attach import attach
 from dmstats.errors import DmstatsError
 from dmstats.store.client import connect
 from migrations import apply
+from migrations.sharding import shard
+
+DAYS = 7
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m migrations", description=__doc__)
+    parser.add_argument(
+        "--shard", action="store_true", help="spread ledger and accounts over a sharded cluster"
+    )
+    parser.add_argument(
+        "--days", type=int, default=DAYS, help="how many days to come (default: %(default)s)"
+    )
+    told = parser.parse_args(arguments)
     try:
         settings = Settings.from_env(attach(os.environ))
         settings.require("mongodb_uri")
         mongo = connect(settings)
         try:
-            applied = apply(mongo, settings)
+            done = [f"applied {name}" for name in apply(mongo, settings)]
+            if told.shard:
+                done += [f"sharded {name}" for name in shard(mongo, settings, days=told.days)]
         finally:
             mongo.close()
     except DmstatsError as error:
         print(f"migrations: {error}", file=sys.stderr)
         return 1
-    print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+    print("\n".join(done) or "nothing to apply")
     return 0
 
 

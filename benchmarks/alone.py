@@ -1,0 +1,45 @@
+"""Parts alone: the load generator without a server to wait for, the web server without counting."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.contestants import ours
+from benchmarks.databases import Databases
+from benchmarks.harness import Figures, drive, figures, interleave, spread
+from benchmarks.load import Plan
+from benchmarks.programs import Program, free_port, listens
+from benchmarks.report import Result, table
+from benchmarks.runs import post
+
+SHAPES = (1, 20, 100)
+
+
+def generator(databases: Databases, *, quick: bool) -> Result:  # noqa: ARG001 - as all benchmarks
+    """The load generator against a server that does nothing."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.peers.responder"]
+
+    def once(dms: int) -> Figures:
+        plan = Plan(port=port, seconds=1 if quick else 3, dms=dms, most=2000, repeat=True)
+        return figures(drive(plan), dms)
+
+    with Program(command, {"PORT": str(port)}, lambda: listens(port)):
+        raw = interleave({str(dms): lambda dms=dms: once(dms) for dms in SHAPES[:2]}, 3)
+    columns = ("POSTs/s", "DMs/s", "p99 ms", "generator CPU %")
+    rows = [[shape, *(spread(runs, column) for column in columns)] for shape, runs in raw.items()]
+    return Result(table(["DMs per POST", *columns], rows), raw)
+
+
+def webhook(databases: Databases, *, quick: bool) -> Result:
+    """One worker whose committer does nothing: the cost of HTTP, signature and decoding."""
+    seconds, rounds = (1.5, 1) if quick else (4.0, 3)
+    extra = {"BENCH_APPLICATION": "benchmarks.peers.null:app"}
+    with databases.fresh() as mongo, ours(databases, mongo.db.name, extra=extra) as web:
+        runs = {
+            str(dms): post(web, databases, dms=dms, seconds=seconds, repeat=True) for dms in SHAPES
+        }
+        raw = interleave(runs, rounds)
+    columns = ("POSTs/s", "DMs/s", "p99 ms", "app µs/POST")
+    rows = [[shape, *(spread(runs, column) for column in columns)] for shape, runs in raw.items()]
+    return Result(table(["DMs per POST", *columns[:3], "CPU µs per POST"], rows), raw)

@@ -1,0 +1,205 @@
+"""A small queueing model of dmstats: how many of what for a given number of DMs a day. Pure.
+
+Group commit is a server that takes everything queued: a commit of n DMs takes ``base + each * n``
+seconds, and while it runs the next batch gathers. At r DMs/s batches settle where what arrives
+during a commit is the next commit, ``t = base / (1 - r * each)``: latency is flat until r comes
+near what full batches can do, and grows without bound there. The committers of one host take turns;
+those of several hosts meet at the global document, one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+
+from benchmarks.fit import non_negative
+
+DAY_SECONDS = 86_400
+LARGEST_BATCH = 2_000
+MOST_BUSY = 0.6
+"""No resource is planned to be busier: what is left is for bursts and for the loss of a host."""
+HOST_CORES = 8
+DATABASE_CORES = 16
+LEAST_CORES = 2
+REDIS_MESSAGES = 50_000.0
+"""Snapshots that one Redis hands to subscribers in a second; it is asked for one per worker and
+minute, so this is far away."""
+ACROSS_SHARDS = 2.0
+"""Assumed, not measured: a transaction over several shards costs the database so many times more
+(prepare and commit on each, the coordinator's own write)."""
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A closed loop that was measured: ``posts`` of ``dms`` each in flight gave ``rate`` DMs/s."""
+
+    posts: int
+    dms: int
+    rate: float
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """How long a commit takes, in seconds: ``base`` whatever is in it, ``each`` for every DM, and
+    ``post`` for every request that waits for it."""
+
+    base: float
+    each: float
+    post: float = 0.0
+
+    def per_dm(self, dms: float) -> float:
+        """What one more DM adds where POSTs bring ``dms`` each."""
+        return self.each + self.post / dms
+
+    def closed_loop(self, posts: int, dms: int) -> float:
+        """DMs/s with ``posts`` of ``dms`` each in flight: two batches take turns, one being
+        committed while the other gathers; a single POST has nobody to take turns with."""
+        total = posts * dms
+        return total / (min(posts, 2) * self.base + self.per_dm(dms) * total)
+
+    def latency(self, rate: float, dms: float) -> float:
+        """Mean seconds from arrival to acknowledgement at ``rate`` DMs/s: half a commit until the
+        one that runs is over, and one's own. Infinite where it cannot keep up."""
+        busy = rate * self.per_dm(dms)
+        return 1.5 * self.base / (1 - busy) if busy < 1 else math.inf
+
+    def most(self, dms: float, *, batch: int = LARGEST_BATCH) -> float:
+        """DMs/s with full batches."""
+        return batch / (self.base + self.per_dm(dms) * batch)
+
+
+def fit_commit(points: Iterable[Point]) -> Commit:
+    """Least squares over measured closed loops: the seconds in which all in flight go round."""
+    usable = [point for point in points if point.rate > 0]
+    rows = [[min(p.posts, 2), p.posts * p.dms, p.posts] for p in usable]
+    return Commit(*non_negative(rows, [p.posts * p.dms / p.rate for p in usable]))
+
+
+class Costs(msgspec.Struct, frozen=True):
+    """Measured service times, in seconds and bytes.
+
+    ``app_*`` and ``database_*`` are CPU, for every POST and every DM in it; ``held`` is how long a
+    commit holds the global document; ``get`` and ``push`` are a poll and one snapshot to one
+    stream; ``row_bytes`` is what a DM makes the database write.
+    """
+
+    app_post: float
+    app_dm: float
+    database_post: float
+    database_dm: float
+    commit: Commit
+    held: float
+    get: float
+    push: float
+    row_bytes: float
+
+
+class Demand(msgspec.Struct, frozen=True):
+    """What is asked for. The peak is ``peak`` times the mean of the day."""
+
+    dms_a_day: float
+    dms_a_post: float = 1.0
+    peak: float = 10.0
+    admins: int = 100
+    retention_days: float = 7.0
+
+    @property
+    def rate(self) -> float:
+        """DMs/s at the peak."""
+        return self.dms_a_day / DAY_SECONDS * self.peak
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What that takes. ``busy`` says how much of one of each would be used at the peak."""
+
+    demand: Demand
+    busy: dict[str, float]
+    workers: int
+    hosts: int
+    database_cores: int
+    shards: int
+    stripes: int
+    redis: int
+    latency: float
+    written_mb: float
+    ledger_gb: float
+
+    @property
+    def bottleneck(self) -> str:
+        """Which of the resources runs out first as the DMs grow."""
+        return max(self.busy, key=lambda name: self.busy[name])
+
+
+WORKER = "a worker's core"
+COMMITTER = "a host's turns to commit"
+DATABASE = f"a database of {DATABASE_CORES} cores"
+GLOBAL = "the global document"
+REDIS = "Redis"
+
+
+def plan(costs: Costs, demand: Demand) -> Plan:
+    """Size everything so that nothing is busier than ``MOST_BUSY`` at the peak."""
+    rate, dms = demand.rate, demand.dms_a_post
+    app = rate * (costs.app_post / dms + costs.app_dm)
+    # Dashboards: a poll every 30 s at worst, one snapshot a minute to each stream.
+    app += demand.admins * (costs.get / 30 + costs.push / 60)
+    database = rate * (costs.database_post / dms + costs.database_dm)
+    full = costs.commit.most(dms)
+    workers = needed(app)
+    hosts = max(needed(rate / full), math.ceil(workers / HOST_CORES))
+    shards = needed(database / DATABASE_CORES)
+    if shards > 1:
+        database *= ACROSS_SHARDS
+        shards = needed(database / DATABASE_CORES)
+    latency = costs.commit.latency(rate / hosts, dms)
+    # Every host commits all the time, and each commit holds the totals for a while.
+    held = hosts / (latency / 1.5) * costs.held
+    messages = max(workers, hosts) / 60
+    busy = {
+        WORKER: app,
+        COMMITTER: rate / full,
+        DATABASE: database / DATABASE_CORES,
+        GLOBAL: held,
+        REDIS: messages / REDIS_MESSAGES,
+    }
+    return Plan(
+        demand=demand,
+        busy=busy,
+        workers=max(workers, hosts),
+        hosts=hosts,
+        database_cores=max(LEAST_CORES, needed(database)),
+        shards=shards,
+        stripes=needed(held),
+        redis=needed(messages / REDIS_MESSAGES),
+        latency=latency,
+        written_mb=rate * costs.row_bytes / 1e6,
+        ledger_gb=demand.dms_a_day * demand.retention_days * LEDGER_ROW_BYTES / 1e9,
+    )
+
+
+LEDGER_ROW_BYTES = 120.0
+"""A ledger row with its `_id` index as WiredTiger keeps it, uncompressed."""
+
+
+def needed(busy: float) -> int:
+    """How many of a resource, one of which would be so ``busy``; at least one."""
+    return max(1, math.ceil(busy / MOST_BUSY - 1e-9))
+
+
+def advice(found: Plan) -> list[str]:
+    """What to change for that plan, the first need first."""
+    told = []
+    if found.hosts == 1 and found.shards == 1:
+        told.append("a replica set of three for safety; one host counts all, a second for its loss")
+    if found.hosts > 1:
+        told.append(f"{found.hosts} hosts behind a balancer; their committers meet at the database")
+    if found.stripes > 1:
+        told.append(f"stripe the global document over {found.stripes} (sum them when read)")
+    if found.shards > 1:
+        told.append(
+            f"a sharded cluster of {found.shards} shards (`python -m migrations --shard`): "
+            "ledger by hashed `_id`, accounts by `instagramId`"
+        )
+    if found.redis > 1:
+        told.append(f"Redis Cluster of {found.redis} with sharded Pub/Sub")
+    return told

@@ -1,0 +1,95 @@
+"""The plots of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+
+class Shown(Protocol):
+    """A cost over its work."""
+
+    cost: str
+    work: str
+    points: list[tuple[float, float]]
+
+
+@contextmanager
+def _figure(path: Path, *, rows: int = 1, height: float = 2.6, width: float = 7.0) -> Iterator[Any]:
+    figure, axes = plt.subplots(rows, 1, figsize=(width, height * rows), dpi=90, squeeze=False)
+    try:
+        yield [row[0] for row in axes]
+        figure.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Software": None})
+    finally:
+        plt.close(figure)
+
+
+def line(points: Sequence[tuple[float, float]], title: str, path: Path, *, ylabel: str) -> None:
+    """One line over seconds."""
+    with _figure(path) as (axes,):
+        axes.plot(*zip(*points, strict=True), linewidth=1.5)
+        axes.set(xlabel="seconds", ylabel=ylabel, title=title)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+
+
+def curves(found: Sequence[Shown], path: Path) -> None:
+    """Every curve on logarithmic axes; those over the same work share a picture."""
+    works = list(dict.fromkeys(curve.work for curve in found))
+    with _figure(path, rows=len(works)) as pictures:
+        for axes, work in zip(pictures, works, strict=True):
+            for curve in found:
+                if curve.work == work:
+                    axes.loglog(*zip(*curve.points, strict=True), marker="o", label=curve.cost)
+            axes.set(xlabel=work)
+            axes.grid(alpha=0.3, which="both")
+            axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def series(
+    lines: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
+    path: Path,
+    *,
+    marks: Sequence[float] = (),
+) -> None:
+    """A picture per unit, each with its lines over minutes; ``marks`` are drawn through all."""
+    with _figure(path, rows=len(lines), height=2.2) as pictures:
+        for axes, (unit, several) in zip(pictures, lines.items(), strict=True):
+            for name, points in several.items():
+                if points:
+                    axes.plot(*zip(*points, strict=True), linewidth=1.0, label=name)
+            for mark in marks:
+                axes.axvline(mark, color="grey", linewidth=0.6, linestyle=":")
+            axes.set(ylabel=unit)
+            axes.set_ylim(bottom=0)
+            axes.grid(alpha=0.3)
+            axes.legend(fontsize=7, loc="lower right")
+        pictures[-1].set(xlabel="minutes")
+
+
+def bars(results: Mapping[str, Mapping[str, float]], title: str, unit: str, path: Path) -> None:
+    """Groups of bars on a logarithmic axis: contestants side by side for each shape."""
+    names = list(dict.fromkeys(name for told in results.values() for name in told))
+    with _figure(path) as (axes,):
+        width = 0.8 / max(1, len(names))
+        for at, name in enumerate(names):
+            places = [
+                (group + at * width, told[name])
+                for group, told in enumerate(results.values())
+                if name in told
+            ]
+            axes.bar(*zip(*places, strict=True), width=width, label=name)
+        axes.set_yscale("log")
+        axes.set(title=title, ylabel=unit)
+        axes.set_xticks([group + 0.4 - width / 2 for group in range(len(results))], list(results))
+        axes.grid(alpha=0.3, axis="y", which="both")
+        axes.legend(fontsize=7)

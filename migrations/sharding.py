@@ -1,0 +1,69 @@
+"""Spreads what grows over the shards of a cluster; idempotent, safe beside live traffic.
+
+The ledger's days go by their hashed ``_id``: it begins with the event's hour, so ranges would send
+all of an hour to one shard. The same event has the same ``_id`` and so the same shard, which keeps
+``_id`` unique over the cluster. The accounts go by ranges of ``instagramId``, because the unique
+index that creating them relies on must begin with the shard key. All else is small, and stays on
+the database's primary shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pymongo
+
+from dmstats.config import Settings
+from dmstats.errors import ConfigError
+from dmstats.store.client import Mongo, translated
+from dmstats.store.ledger import PREFIX, Ledger
+
+SECONDS = 600.0
+NO_CLUSTER = "--shard needs a sharded cluster: let MONGODB_URI name a mongos"
+
+
+class Spread(NamedTuple):
+    """How one collection is spread."""
+
+    collection: str
+    key: Mapping[str, object]
+    unique: bool
+
+
+def plan(partitions: list[str], today: datetime, days: int) -> list[Spread]:
+    """The accounts, the ledger's days that there are, today, and the ``days`` to come. Pure."""
+    coming = [f"{today + timedelta(days=n):%Y%m%d}" for n in range(days + 1)]
+    ledger = [PREFIX + day for day in sorted({*partitions, *coming})]
+    return [
+        Spread("instagram_accounts", {"instagramId": 1}, unique=True),
+        *(Spread(name, {"_id": "hashed"}, unique=False) for name in ledger),
+    ]
+
+
+def shard(mongo: Mongo, settings: Settings, *, days: int) -> list[str]:
+    """Shard what is not sharded yet; the names of those collections.
+
+    A day is spread best before its first row: run this daily. Raises :class:`ConfigError` where
+    there is no cluster, or where a collection is sharded by another key.
+    """
+    with translated(), pymongo.timeout(SECONDS):
+        if mongo.client.admin.command("hello").get("msg") != "isdbgrid":
+            raise ConfigError(NO_CLUSTER)
+        ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
+        spreads = plan(ledger.partitions(), datetime.now(UTC), days)
+        return [each.collection for each in spreads if _shard(mongo, each)]
+
+
+def _shard(mongo: Mongo, spread: Spread) -> bool:
+    name = f"{mongo.db.name}.{spread.collection}"
+    known = mongo.client["config"]["collections"].find_one({"_id": name, "key": {"$exists": True}})
+    if known is None:
+        mongo.client.admin.command(
+            "shardCollection", name, key=dict(spread.key), unique=spread.unique
+        )
+        return True
+    if dict(known["key"]) != dict(spread.key):
+        raise ConfigError(f"{name} is sharded by {dict(known['key'])}, not {dict(spread.key)}")
+    return False
