@@ -207,7 +207,8 @@ def test_no_query_scans_more_than_its_limit(
 ) -> None:
     now = clock.now_ms()
     for some in batched(range(ACCOUNTS), 5000):
-        mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in some])
+        with pymongo.timeout(60):
+            mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in some])
     start = to_datetime(now - now % 3_600_000)
     mongo.db["stats_hours"].insert_many(
         [{"_id": start - timedelta(hours=i), "sent": 1} for i in range(500)]
