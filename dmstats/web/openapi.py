@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, validate
 
 from dmstats import __version__
-from dmstats.web import described, schemas
+from dmstats.web import described, schemas, snapshot_schema
 from dmstats.web.auth import require_admin
 from dmstats.web.webhook import PATH as WEBHOOK
 
@@ -58,7 +58,8 @@ OPERATIONS = (
               query=described.Handshake),
     Operation(WEBHOOK, "post", "A signed delivery", {200: described.DeliveryAnswer},
               (400, 401, 408, 413, 503)),
-    Operation(STATS, "get", "The figures", {200: schemas.Snapshot, 304: ""}, READING, ADMIN),
+    Operation(STATS, "get", "The figures", {200: snapshot_schema.Snapshot, 304: ""},
+              READING, ADMIN),
     Operation(f"{STATS}/stream", "get", "The figures as they change", {200: "text/event-stream"},
               READING, ADMIN, query=described.StreamQuery),
     Operation(f"{STATS}/refresh", "post", "Refresh now", {202: schemas.RefreshAnswer},

@@ -16,7 +16,7 @@ from dmstats.errors import StoreUnavailable
 from dmstats.stats.publisher import CACHE_KEY
 from dmstats.stats.served import Malformed
 from dmstats.store.client import Mongo
-from dmstats.web.schemas import Snapshot
+from dmstats.web.snapshot_schema import Snapshot
 from tests.servers import Redis, free_port, running
 from tests.statsworker import StatsWorker
 
