@@ -120,13 +120,14 @@ function growthOf({ series, totalDMsSent, totalDMsReceived }, format) {
   const days = `${format.count(series.days.length)} days`;
   const before = { sent: totalDMsSent - grown.sent, received: totalDMsReceived - grown.received };
   const title = `${format.count(grown.sent)} sent, ${format.count(grown.received)} received in ${days}`;
+  // Of nearly nothing it would be thousands of per cent.
+  const told = before.sent >= grown.sent && before.received >= grown.received;
+  if (!told) return { "total.growth": { text: `${format.count(grown.sent)} sent in ${days}`, title }, "total.got": { text: "" } };
+  /** @param {"sent" | "received"} key @returns {string} */
+  const ratio = (key) => format.change(grown[key] / Math.max(1, before[key]));
   return {
-    "total.growth": {
-      text: before.sent > 0 ? `${format.change(grown.sent / before.sent)} in ${days}` : `${format.count(grown.sent)} sent in ${days}`,
-      title,
-      tone: before.sent > 0 && grown.sent > 0 ? "good" : undefined,
-    },
-    "total.got": before.received > 0 ? { text: format.change(grown.received / before.received), title } : { text: "" },
+    "total.growth": { text: `${ratio("sent")} in ${days}`, title, tone: grown.sent ? "good" : "quiet" },
+    "total.got": { text: ratio("received"), title, tone: grown.received ? "good" : "quiet" },
   };
 }
 
@@ -135,7 +136,7 @@ function growthOf({ series, totalDMsSent, totalDMsReceived }, format) {
  * @param {Format} format
  * @returns {Record<string, Figure>} how many more there are than a month ago, or since it is known
  */
-function peopleOf({ population = [], activeAccounts, totalUsers, computedAt }, format) {
+function peopleOf({ population = [], activeAccounts, totalAccounts, totalUsers, computedAt }, format) {
   const first = population[0];
   const known = first && first.at.slice(0, 10) < computedAt.slice(0, 10) ? first : null;
   const since = known ? `since ${format.day(known.at)}` : "";
@@ -144,7 +145,7 @@ function peopleOf({ population = [], activeAccounts, totalUsers, computedAt }, f
   const accounts = known ? activeAccounts - known.activeAccounts : 0;
   const users = known ? totalUsers - known.users : 0;
   return {
-    "accounts.change": { text: known ? `${format.difference(accounts)} active ${since}` : "", tone: tone(accounts) },
+    "accounts.change": { text: known ? `${format.difference(accounts)} active ${since}` : `${format.count(totalAccounts - activeAccounts)} not active`, tone: tone(accounts) },
     "users.change": { text: known ? format.difference(users) : "", title: since, tone: tone(users) },
   };
 }

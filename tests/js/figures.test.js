@@ -80,5 +80,11 @@ test("every tile has a change to show", () => {
 
 test("people counted for the first time today have nothing to compare with", () => {
   const population = [{ at: "2026-11-15T00:00:00Z", activeAccounts: 30, users: 9 }];
-  assert.equal(figuresOf(snapshotOf("1-1", { population }), format)["accounts.change"].text, "");
+  assert.equal(figuresOf(snapshotOf("1-1", { population }), format)["accounts.change"].text, "2 not active");
+});
+
+test("a total that more than doubled is told by its growth alone", () => {
+  const figures = figuresOf(snapshotOf("1-1", { totalDMsSent: 500, totalDMsReceived: 450 }), format);
+  assert.equal(figures["total.growth"].text, "465 sent in 30 days");
+  assert.equal(figures["total.got"].text, "");
 });
