@@ -22,7 +22,8 @@ run: $(READY) ## Run the service, with its own databases unless MONGODB_URI and 
 .PHONY: test
 test: $(READY) $(JS_READY) ## Pass all tests: unit, service, live, browser, and the dashboard's own
 	@command -v chromium >/dev/null || { echo "make: the browser tests need Chromium: apt-get install chromium" >&2; exit 1; }
-	$(PY) -m pytest
+	$(PY) -m pytest -n 3 --dist loadfile -m "not alone"
+	$(PY) -m pytest -m alone
 	npm run --silent --if-present check
 	npm run --silent --if-present test
 
@@ -31,7 +32,7 @@ lint: $(READY) ## Check style, types and common security mistakes
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/bandit --quiet --severity-level medium --recursive --configfile pyproject.toml dmstats migrations
+	$(VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml dmstats migrations
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what can be mended

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ reuse_port = False
 preload_app = False
 
 timeout = 30
-graceful_timeout = 7
+_drain_seconds = int(_env("DMSTATS_DRAIN_SECONDS", 0))
+graceful_timeout = 7 + _drain_seconds
 keepalive = 5
 
 # The heartbeat file must not wait for a busy disk: a worker that does would be taken for dead.
@@ -53,10 +55,12 @@ accesslog = None  # the application logs its requests itself
 errorlog = "-"
 loglevel = "info"
 
+READY, OUTGOING = "ready_", "outgoing"
+
 
 def on_starting(server: Any) -> None:
-    """Allow as many connections as the system does, and give this run's metrics a folder of
-    their own (inside a given one), before any worker."""
+    """Allow as many connections as the system does, and give this run's metrics and notes a folder
+    of their own (inside a given one), before any worker."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     parent = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or None
@@ -64,22 +68,53 @@ def on_starting(server: Any) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
 
 
+def _run_folder() -> Path:
+    return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+
+
 def post_worker_init(worker: Any) -> None:
-    worker.wsgi.extensions["dmstats"].start(lambda: worker.alive)
+    house = worker.wsgi.extensions["dmstats"]
+    house.start(lambda: worker.alive)
+    (_run_folder() / f"{READY}{worker.pid}").touch()
+    # Gunicorn's own handler closes the socket: successors must be there before, and a load
+    # balancer know.
+    signal.signal(
+        signal.SIGTERM,
+        lambda number, frame: house.leave(
+            lambda: worker.handle_exit(number, frame), lambda: _has_to_wait(worker.pid)
+        ),
+    )
+
+
+def on_reload(server: Any) -> None:
+    """Note whose successors come now: gunicorn ends them before those have even started."""
+    (_run_folder() / OUTGOING).write_text(" ".join(str(pid) for pid in server.WORKERS))
+
+
+def _has_to_wait(pid: int) -> bool:
+    """Whether this worker is being replaced, and its successors are not all ready."""
+    note = _run_folder() / OUTGOING
+    outgoing = set(note.read_text().split()) if note.exists() else set()
+    ready = {file.name.removeprefix(READY) for file in _run_folder().glob(f"{READY}*")}
+    return str(pid) in outgoing and len(ready - outgoing) < workers
 
 
 def worker_exit(server: Any, worker: Any) -> None:
+    # The master repeats it each second; Python's own end would take it for a reason to die.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     app = getattr(worker, "wsgi", None)  # absent where the application could not be loaded
     if app is not None:
         app.extensions["dmstats"].stop()
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Forget a dead worker's live gauges: ``mark_process_dead`` without its import (see above)."""
-    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    """Forget a dead worker, and its live gauges: ``mark_process_dead`` without its import (see
+    above)."""
+    folder = _run_folder()
+    (folder / f"{READY}{worker.pid}").unlink(missing_ok=True)
     for file in folder.glob(f"gauge_live*_{worker.pid}.db"):
         file.unlink(missing_ok=True)
 
 
 def on_exit(server: Any) -> None:
-    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    shutil.rmtree(_run_folder(), ignore_errors=True)

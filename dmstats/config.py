@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -10,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from dmstats.errors import ConfigError
-from dmstats.parsing import address, host_name, one_of, one_secret, several_secrets, text, whole
+from dmstats.parsing import (
+    address,
+    host_name,
+    one_of,
+    one_secret,
+    raw_value,
+    several_secrets,
+    text,
+    whole,
+)
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 PREFIXES = ("STATS_", "DMSTATS_")
@@ -129,6 +137,16 @@ class Settings:
         "DMSTATS_ALERT_URL", address("https", "http"), None, "none: incidents are only logged",
         "Where the watchdog posts incidents, as JSON that chats understand.", secret=True,
     )  # fmt: skip
+    canary_url: str | None = _setting(
+        "DMSTATS_CANARY_URL", address("https", "http"), None, "none: no canary",
+        "The service's own public address, where the canary goes through each minute; it needs "
+        "`ADMIN_API_TOKEN`.",
+    )  # fmt: skip
+    drain_seconds: int = _setting(
+        "DMSTATS_DRAIN_SECONDS", whole(0, 600, "seconds"), 0, "0 s",
+        "How long a stopping worker still serves while `/readyz` says 503: a little longer than a "
+        "load balancer needs to notice.",
+    )  # fmt: skip
     trusted_proxies: int = _setting(
         "TRUSTED_PROXIES", whole(0, 10), 0, "0",
         "How many proxies to believe in `X-Forwarded-*`.",
@@ -149,7 +167,7 @@ class Settings:
         for setting in fields(cls):
             meta = setting.metadata
             try:
-                raw = _raw(environ, meta["env"], may_be_file=meta["secret"])
+                raw = raw_value(environ, meta["env"], may_be_file=meta["secret"])
                 if raw:
                     values[setting.name] = meta["parse"](raw)
             except ValueError as error:
@@ -159,7 +177,10 @@ class Settings:
         problems += [f"{name}: no such setting" for name in sorted(_unknown(environ))]
         if problems:
             raise ConfigError("; ".join(problems))
-        return cls(**values)
+        settings = cls(**values)
+        if settings.canary_url and not settings.admin_api_token:
+            raise ConfigError("DMSTATS_CANARY_URL: needs ADMIN_API_TOKEN, to read the stream")
+        return settings
 
     def require(self, *names: str) -> None:
         """Raise :class:`ConfigError` unless every field of ``names`` is set."""
@@ -169,29 +190,6 @@ class Settings:
             raise ConfigError(
                 f"{', '.join(missing)}: not set; set it, or let `python -m dmstats` make it up"
             )
-
-    @property
-    def on_loopback(self) -> bool:
-        """Whether only this machine can reach the service."""
-        return is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` (a name or an address, without a port) is this machine itself."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _raw(environ: Mapping[str, str], name: str, *, may_be_file: bool) -> str:
-    value = environ.get(name, "").strip()
-    path = environ.get(f"{name}_FILE", "").strip() if may_be_file else ""
-    if value and path:
-        raise ValueError(f"set once: {name} and {name}_FILE are both given")
-    return Path(path).read_text(encoding="utf-8").strip() if path else value
 
 
 def _unknown(environ: Mapping[str, str]) -> set[str]:

@@ -31,6 +31,13 @@ class ConfigError(DmstatsError):
     title = "Bad configuration"
 
 
+def unreadable(name: str) -> ConfigError:
+    """The address in the setting ``name`` is none; not repeated, as it may hold a password."""
+    return ConfigError(
+        f"{name}: cannot be read; user name and password must be percent-encoded in it"
+    )
+
+
 class BadRequest(DmstatsError):
     """The request cannot be understood."""
 

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 DEFAULT_SECRETS = frozenset(
-    {"changeme", "change-me", "change_me", "secret", "password", "default", "example", "insecure"}
+    {
+        *("changeme", "change-me", "change_me", "changeit", "replaceme", "replace-me"),
+        *("secret", "secret-key", "secret_key", "secretkey", "supersecret", "topsecret"),
+        *("your-secret", "your-secret-key", "your_secret_key", "my-secret-key", "development"),
+        *("password", "password1", "password123", "passw0rd", "default", "example", "insecure"),
+        *("12345678", "123456789", "1234567890", "87654321", "qwertyui", "qwertyuiop"),
+    }
 )
+LEAST_DIFFERENT = 4
+"""Fewer different characters than this are a placeholder."""
 MIN_SECRET_LENGTH = 8
+
+
+def raw_value(environ: Mapping[str, str], name: str, *, may_be_file: bool) -> str:
+    """A setting's text, stripped; from the file that ``<name>_FILE`` names, where it may."""
+    value = environ.get(name, "").strip()
+    path = environ.get(f"{name}_FILE", "").strip() if may_be_file else ""
+    if value and path:
+        raise ValueError(f"set once: {name} and {name}_FILE are both given")
+    return Path(path).read_text(encoding="utf-8").strip() if path else value
 
 
 def text(value: str) -> str:
@@ -24,7 +43,8 @@ def host_name(value: str) -> str:
 
 def one_secret(value: str) -> str:
     """A secret that is neither short nor a well-known default."""
-    if len(value) < MIN_SECRET_LENGTH or value.lower() in DEFAULT_SECRETS:
+    default = value.lower() in DEFAULT_SECRETS or len(set(value)) < LEAST_DIFFERENT
+    if len(value) < MIN_SECRET_LENGTH or default:
         raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and no well-known default")
     return value
 
@@ -71,3 +91,13 @@ def one_of(*allowed: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (a name or an address, without a port) is this machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -12,6 +12,11 @@ DIRECT_MESSAGES = frozenset({SENT, RECEIVED})
 OTHER_KINDS = ("unsent", "reaction", "seen", "postback", "referral", "edit", "unknown")
 KINDS = (SENT, RECEIVED, *OTHER_KINDS)
 
+CANARY = "canary"
+"""The kind of the service's own test event: it has its row in the ledger, and is in no total."""
+CANARY_ACCOUNT = "dmstats-canary"
+"""Whose events those are; Meta's ids are numbers."""
+
 OTHER_PARTITION = "other"
 """Holds the late events: their own day's partition may be gone, or not be believed."""
 
@@ -58,6 +63,7 @@ class Deltas(msgspec.Struct):
 
     ``hours`` and ``days`` map the start of the hour or day (ms since the epoch) to the increments
     of its fields; ``totals`` holds the increments of the global document, dotted where nested.
+    ``canary_ms`` is the time of the newest canary, 0 for none.
     """
 
     accounts: Mapping[str, AccountDelta]
@@ -65,6 +71,7 @@ class Deltas(msgspec.Struct):
     days: Mapping[int, Mapping[str, int]]
     totals: Mapping[str, int]
     last_event_ms: int = 0
+    canary_ms: int = 0
 
 
 class Batch(msgspec.Struct):

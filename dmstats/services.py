@@ -23,6 +23,7 @@ from dmstats.ops.metrics import Metrics
 from dmstats.ops.scheduler import Schedule
 from dmstats.stats.audit import Auditor
 from dmstats.stats.lease import Lease
+from dmstats.stats.patrol import Patrol
 from dmstats.stats.publisher import Publisher
 from dmstats.stats.reader import Reader
 from dmstats.stats.refresher import Refresher
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 NOTICE_SECONDS = 0.2
 DRAIN_SECONDS = 3.0
+HANDOVER_SECONDS = 30.0
 
 
 @dataclass(kw_only=True)
@@ -62,6 +64,7 @@ class Services:
     publisher: Publisher
     reader: Reader
     hub: Hub
+    patrol: Patrol
     admins: AdminStore
     authenticator: Authenticator
     auditor: Callable[..., Auditor]
@@ -69,12 +72,13 @@ class Services:
     refresher_schedule: Callable[[], Schedule]
     stopping: bool = field(default=False, init=False)
     _schedule: Schedule | None = field(default=None, init=False)
+    _leaving: gevent.Greenlet | None = field(default=None, init=False)
 
     def start(self, is_alive: Callable[[], bool]) -> None:
         """Begin the background work of a web worker.
 
-        Gunicorn tells a worker of its end only by ``is_alive`` turning false, so it is watched:
-        open streams would hold the worker up until the graceful time-out is over.
+        When ``is_alive`` turns false Gunicorn waits for the requests that are under way, so it is
+        watched: open streams would hold the worker up until the graceful time-out is over.
         """
         for sentence in advice(self.settings):
             logger.warning("setting_doubtful", extra={"advice": sentence})
@@ -84,6 +88,26 @@ class Services:
         self._schedule.start()
         gevent.spawn(self._watch, is_alive)
 
+    def leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
+        """Call ``end`` when nobody needs this worker any more; it serves meanwhile.
+
+        If others replace it that is when they are ready, as long as it ``has_to_wait``. Else it is
+        no longer ready itself, for as long as a load balancer needs to notice.
+        """
+        if self._leaving is None:
+            self._leaving = gevent.spawn(self._leave, end, has_to_wait)
+
+    def _leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
+        if has_to_wait():
+            deadline = self.clock.monotonic() + HANDOVER_SECONDS
+            while has_to_wait() and self.clock.monotonic() < deadline:
+                gevent.sleep(NOTICE_SECONDS)
+            self.stopping = True
+        else:
+            self.stopping = True
+            gevent.sleep(self.settings.drain_seconds)
+        end()
+
     def stop(self) -> None:
         """End in the order in which nothing is lost: streams, counting, leadership, clients."""
         self.stopping = True
@@ -91,6 +115,7 @@ class Services:
         self.committer.stop(seconds=DRAIN_SECONDS)
         if self._schedule is not None:
             self._schedule.stop()
+            self.patrol.leave()
             self.rescue.leave()
         self.lease.release()
         self.transactions.close()
@@ -106,6 +131,7 @@ class Services:
         schedule.start()
         over.wait()
         schedule.stop()
+        self.patrol.leave()
         self.lease.release()
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:

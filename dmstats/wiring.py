@@ -15,8 +15,10 @@ from dmstats.counting.presence import Presence, folder_for
 from dmstats.counting.rescue import Rescue
 from dmstats.counting.turns import Turns
 from dmstats.counting.writer import BatchWriter
+from dmstats.errors import unreadable
 from dmstats.live.hub import Hub
 from dmstats.ops import jobs
+from dmstats.ops.canary import canary_for
 from dmstats.ops.deliveries import Bulletin, Deliveries
 from dmstats.ops.lookout import Lookout
 from dmstats.ops.metrics import Metrics
@@ -37,6 +39,7 @@ from dmstats.store.archive import Archive
 from dmstats.store.audits import Looks
 from dmstats.store.batches import Batches
 from dmstats.store.beats import Beats
+from dmstats.store.canaries import Canaries
 from dmstats.store.census import Census
 from dmstats.store.client import connect
 from dmstats.store.failures import Failures
@@ -67,7 +70,7 @@ def wire(settings: Settings, send: Send) -> Services:
     mongo = connect(settings, failures=Failures(metrics.database_failed))
     client = _redis(settings, seconds=REDIS_SECONDS)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
-    transactions = Transactions(mongo)
+    transactions = Transactions(mongo, metrics.commit_retried)
     neighbours = folder_for(f"{settings.mongodb_uri} {mongo.db.name}")
     rescue = Rescue(
         Presence(neighbours),
@@ -132,9 +135,15 @@ def wire(settings: Settings, send: Send) -> Services:
     patrol = Patrol(auditor(), clock)
     bulletin, deliveries = Bulletin(client, clock, metrics.redis_failed), Deliveries(metrics, clock)
     notifier = WebhookNotifier(settings.alert_url) if settings.alert_url else LogOnly()
-    watchdog = Watchdog(bulletin, Rhythm(mongo), snapshots, notifier, client, clock, metrics)
+    canary = canary_for(settings, Canaries(mongo), clock, metrics)
+    watchdog = Watchdog(
+        bulletin, Rhythm(mongo), snapshots, notifier, client, clock, metrics,
+        lambda: canary.lost_in_a_row if canary else 0,
+    )  # fmt: skip
     refreshing = jobs.refreshing(lease, cadence, census, ledger, archive, patrol, clock)
     refreshing.append(jobs.watching(watchdog))
+    if canary:
+        refreshing.append(jobs.proving(canary))
     in_worker = [jobs.heartbeat(rescue), jobs.telling(bulletin, deliveries)]
     if settings.refresher == "worker":
         in_worker += refreshing
@@ -160,6 +169,7 @@ def wire(settings: Settings, send: Send) -> Services:
         publisher=publisher,
         reader=reader,
         hub=hub,
+        patrol=patrol,
         admins=admins,
         auditor=auditor,
         authenticator=Authenticator(settings, admins, Throttle(client), clock),
@@ -170,10 +180,13 @@ def wire(settings: Settings, send: Send) -> Services:
 
 def _redis(settings: Settings, *, seconds: float) -> redis.Redis:
     """A client that gives a dead server up after ``seconds``, with one retry."""
-    return redis.Redis.from_url(
-        settings.redis_url or "",
-        retry=Retry(ExponentialBackoff(cap=0.2), 1),
-        socket_timeout=seconds,
-        socket_connect_timeout=CONNECT_SECONDS,
-        health_check_interval=15,
-    )
+    try:
+        return redis.Redis.from_url(
+            settings.redis_url or "",
+            retry=Retry(ExponentialBackoff(cap=0.2), 1),
+            socket_timeout=seconds,
+            socket_connect_timeout=CONNECT_SECONDS,
+            health_check_interval=15,
+        )
+    except ValueError:
+        raise unreadable("REDIS_URL") from None  # as with MongoDB's

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
-from typing import Any
 
 import fakeredis
-import pymongo
 import pytest
 import redis
 
@@ -28,6 +27,10 @@ def clock() -> ManualClock:
 
 @pytest.fixture(scope="session")
 def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server that most live tests share: the embedded one, or what TEST_MONGODB_URI names."""
+    if given := os.environ.get("TEST_MONGODB_URI"):
+        yield given
+        return
     server = Secantus(tmp_path_factory.mktemp("secantus"))
     with running(server):
         yield server.uri
@@ -42,13 +45,10 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def mongo(mongodb_uri: str) -> Iterator[Mongo]:
-    """A database of its own on the real server."""
+    """A database of its own on the real server, with which it goes: dropping is slow there."""
     settings = Settings(mongodb_uri=mongodb_uri, mongodb_db=f"test_{uuid.uuid4().hex[:12]}")
     with closing(connect(settings)) as connection:
         yield connection
-    # By a client without time-outs: on a busy machine dropping takes its time.
-    with pymongo.MongoClient[Any](mongodb_uri) as client:
-        client.drop_database(connection.db.name)
 
 
 @pytest.fixture

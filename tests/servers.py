@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import subprocess
 import sys
@@ -16,14 +17,18 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 READY_SECONDS = 30.0
+PORTS = (15_000, 32_000)
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that was free a moment ago, from where no client's own port comes: tests
+    that run at the same time would take it."""
+    while True:
+        port = random.randint(*PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = READY_SECONDS) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tests.servers import Redis, Secantus, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "app-secret-of-the-tests"
+TOKEN = "api-token-of-the-tests"
 STOP_SECONDS = 20.0
 ACCOUNT = "17841400000000001"
 
@@ -41,7 +42,8 @@ class Answer(msgspec.Struct):
 
 
 class WebServer:
-    """``workers`` real workers; ``options`` are further arguments of gunicorn."""
+    """``workers`` real workers; ``options`` are further arguments of gunicorn, and ``settings``
+    further ones of dmstats."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class WebServer:
         *,
         workers: int = 1,
         options: Sequence[str] = (),
+        settings: Mapping[str, str] = {},
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -62,7 +65,7 @@ class WebServer:
         self._log = folder / "gunicorn.log"
         self._options = options
         self._workers = workers
-        self._environ = {
+        self.environ = {
             "PATH": os.environ["PATH"],
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
@@ -74,7 +77,9 @@ class WebServer:
             "META_VERIFY_TOKEN": "verify-token-of-the-tests",
             "CRON_SECRET": "cron-secret-of-the-tests",
             "SECRET_KEY": "secret-key-of-the-tests",
+            "ADMIN_API_TOKEN": TOKEN,
             "DMSTATS_DATA_DIR": str(folder / "var"),
+            **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._http = urllib3.PoolManager(maxsize=32, retries=False)
@@ -89,7 +94,7 @@ class WebServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *self._options,
                  "wsgi:app"],
-                cwd=ROOT, env=self._environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                cwd=ROOT, env=self.environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         wait_until(self._answers)
         self.wait_complete()
@@ -144,6 +149,21 @@ class WebServer:
             )
             status, told = answer.status, json.loads(answer.data)
         return Answer(status, told, time.monotonic() - started)
+
+    def stats(self, seen: str = "") -> dict[str, Any] | None:
+        """The snapshot as an admin's script gets it that has ``seen`` a version; None without a
+        new one."""
+        headers = {"Authorization": f"Bearer {TOKEN}", "Connection": "close"}
+        if seen:
+            headers["If-None-Match"] = f'W/"{seen}"'
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            answer = self._http.request(
+                "GET", f"{self.url}/api/admin/stats", headers=headers, timeout=10.0
+            )
+            if answer.status == 200:
+                told: dict[str, Any] = json.loads(answer.data)
+                return told
+        return None
 
     def counted(self) -> tuple[int, int, int]:
         """DMs sent according to the ledger, the accounts and the global document."""

@@ -32,7 +32,9 @@ STYLES = {
 
 
 @click.command(cls=Command)
-@click.option("--url", help="The public base address to try.  [default: the local one]")
+@click.option(
+    "--url", help="The public base address to try.  [default: DMSTATS_CANARY_URL, or the local one]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @with_appcontext
 def doctor(*, url: str | None, as_json: bool) -> None:
@@ -40,7 +42,8 @@ def doctor(*, url: str | None, as_json: bool) -> None:
     house = services()
     settings = house.settings
     service = running(os.environ)
-    base = url or (service and service.base_url) or f"http://127.0.0.1:{settings.port}"
+    local = (service and service.base_url) or f"http://127.0.0.1:{settings.port}"
+    base = url or settings.canary_url or local
     examiner = Doctor(
         settings,
         Health(house.mongo),

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from dmstats.records import DIRECT_MESSAGES, SENT, LedgerRow
+from dmstats.records import CANARY, RECEIVED, SENT, LedgerRow
 
 
 class Counted(msgspec.Struct):
@@ -61,8 +61,7 @@ class Batch(Generic[S]):
     def drop_known(self, known: set[bytes]) -> None:
         """Take the events that the ledger holds already out of ``pending``."""
         for row_id in known & self.pending.keys():
-            del self.pending[row_id]
-            self.duplicates += 1
+            self.duplicates += self.pending.pop(row_id).kind != CANARY
 
     def mark_counted(self, rows: Sequence[LedgerRow]) -> None:
         """These rows are durable."""
@@ -91,16 +90,16 @@ class Batch(Generic[S]):
             for row in submission.rows:
                 if row.row_id in unclaimed:
                     unclaimed.discard(row.row_id)
-                    if row.kind not in DIRECT_MESSAGES:
-                        outcome.other += 1
-                    elif row.kind == SENT:
+                    if row.kind == SENT:
                         outcome.sent += 1
-                    else:
+                    elif row.kind == RECEIVED:
                         outcome.received += 1
+                    elif row.kind != CANARY:
+                        outcome.other += 1
                 elif row.row_id in refused:
                     refused.discard(row.row_id)
                     outcome.rejected += 1
-                else:
+                elif row.kind != CANARY:
                     outcome.duplicates += 1
             outcomes.append(outcome)
         return outcomes

@@ -21,7 +21,7 @@ from dmstats.counting.batch import Batch, Counted, Submission
 from dmstats.counting.pace import Pace
 from dmstats.counting.writer import BatchWriter
 from dmstats.errors import DmstatsError, Unavailable
-from dmstats.records import LedgerRow
+from dmstats.records import CANARY, LedgerRow
 
 log = logging.getLogger(__name__)
 
@@ -178,8 +178,8 @@ class Committer:
         for waiting, outcome in zip(batch.submissions, batch.outcomes(), strict=True):
             waiting.result.set(outcome)
         seconds = self._clock.monotonic() - batch.started
-        self._metrics.batch_committed(len(batch.counted), seconds)
-        kinds = Counter(row.kind for row in batch.counted.values())
+        kinds = Counter(row.kind for row in batch.counted.values() if row.kind != CANARY)
+        self._metrics.batch_committed(kinds.total(), seconds)
         refused = batch.rejected + len(batch.refused)
         self._metrics.events_counted(kinds, batch.duplicates, refused)
 

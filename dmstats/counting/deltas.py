@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from dmstats.clock import day_start, hour_start, month_of
-from dmstats.records import DIRECT_MESSAGES, SENT, AccountDelta, Deltas, LedgerRow
+from dmstats.records import CANARY, DIRECT_MESSAGES, SENT, AccountDelta, Deltas, LedgerRow
 
 MINUTE_MS = 60_000
 
@@ -20,8 +20,11 @@ def merge(rows: Iterable[LedgerRow], *, duplicates: int = 0, rejected: int = 0) 
     hours: dict[int, Counter[str]] = {}
     totals: Counter[str] = Counter()
     months: dict[int, str] = {}
-    last_event_ms = 0
+    last_event_ms = canary_ms = 0
     for row in rows:
+        if row.kind == CANARY:
+            canary_ms = max(canary_ms, row.time_ms)
+            continue
         last_event_ms = max(last_event_ms, row.time_ms)
         if row.late:
             totals["late"] += 1
@@ -53,6 +56,7 @@ def merge(rows: Iterable[LedgerRow], *, duplicates: int = 0, rejected: int = 0) 
         days=_days(hours),
         totals=+totals,
         last_event_ms=last_event_ms,
+        canary_ms=canary_ms,
     )
 
 

@@ -17,7 +17,7 @@ import msgspec
 from dmstats.clock import DAY_MS, HOUR_MS, to_datetime
 from dmstats.counting.identity import Unreadable, digest_of, identify, normalise_time
 from dmstats.counting.payload import Entry, Item, Loose, Scalar, decode, decode_loosely
-from dmstats.records import OTHER_PARTITION, LedgerRow
+from dmstats.records import CANARY, CANARY_ACCOUNT, OTHER_PARTITION, LedgerRow
 
 FUTURE_TOLERANCE_MS = HOUR_MS
 """How far a sender's clock may be ahead of ours before its time is not believed."""
@@ -43,6 +43,11 @@ class Reading(msgspec.Struct):
     rows: list[LedgerRow]
     ignored: int = 0
     rejected: int = 0
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether the service's own test event is all there is."""
+        return bool(self.rows) and all(row.kind == CANARY for row in self.rows)
 
 
 def read_events(body: bytes, *, arrived_ms: int, max_age_ms: int) -> Reading:
@@ -124,9 +129,11 @@ class _Reader:
     def _add(
         self, account: str, kind: str, parts: Sequence[str], told_ms: int | None, name: str = ""
     ) -> None:
-        if not _ACCOUNT.fullmatch(account):
+        if not _is_account(account):
             self.reading.rejected += 1
             return
+        if account == CANARY_ACCOUNT:
+            kind, parts = CANARY, (CANARY, *parts)
         self.reading.rows.append(self._row(account, kind, digest_of(parts), told_ms, name))
 
     def _row(
@@ -148,6 +155,11 @@ class _Reader:
 def _dated(time_ms: int, digest: bytes) -> tuple[str, bytes]:
     partition, prefix = _hour(time_ms // HOUR_MS)
     return partition, prefix + digest
+
+
+@lru_cache(maxsize=4096)
+def _is_account(account: str) -> bool:
+    return _ACCOUNT.fullmatch(account) is not None
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dmstats.counting.payload import Item, Scalar
 from dmstats.records import RECEIVED, SENT
 
+LEAST_MS, MOST_MS = 10**11, 10**14
+"""What is between these is a time in ms; below are seconds, above are microseconds."""
+
 
 class Unreadable(ValueError):
     """An item that cannot be told apart from others of its kind, or names no account."""
@@ -18,20 +21,21 @@ def normalise_time(value: Scalar) -> int | None:
 
     The unit follows from the magnitude; ``None`` for what is no time at all.
     """
+    if type(value) is int and LEAST_MS <= value < MOST_MS:  # as in every DM: decided first
+        return value
     if isinstance(value, str):
         if not (value.isascii() and value.isdecimal()):
             return None
         value = int(value) if len(value) < 20 else 0
     if value is None or not 0 < value < 1e17:
         return None
-    if value < 1e11:
+    if value < LEAST_MS:
         return int(value * 1000)
-    return int(value) if value < 1e14 else int(value / 1000)
+    return int(value) if value < MOST_MS else int(value / 1000)
 
 
 def identify(item: Item) -> tuple[str, Sequence[str]]:
     """The kind of a known item, and the parts whose equality makes two deliveries one event."""
-    sender = "" if item.sender is None or item.sender.id is None else str(item.sender.id)
     if (message := item.message) is not None:
         if message.is_deleted:
             return "unsent", ("unsent", _required(message.mid))
@@ -40,14 +44,20 @@ def identify(item: Item) -> tuple[str, Sequence[str]]:
         return "edit", ("edit", _required(edit.mid), str(edit.num_edit))
     if (reaction := item.reaction) is not None:
         time = str(item.timestamp)
-        return "reaction", ("reaction", _required(reaction.mid), sender, reaction.action, time)
+        return "reaction", (
+            "reaction", _required(reaction.mid), _sender(item), reaction.action, time,
+        )  # fmt: skip
     if (seen := item.read) is not None:
         return "seen", ("seen", _required(seen.mid))
     if (postback := item.postback) is not None:
         return "postback", ("postback", _required(postback.mid))
-    if not sender:
+    if not (sender := _sender(item)):
         raise Unreadable("a referral without a sender")
     return "referral", ("referral", sender, str(item.timestamp))
+
+
+def _sender(item: Item) -> str:
+    return "" if item.sender is None or item.sender.id is None else str(item.sender.id)
 
 
 def _required(mid: str) -> str:
@@ -61,5 +71,5 @@ def digest_of(parts: Sequence[str]) -> bytes:
 
     Lone surrogates are legal in JSON strings, hence ``surrogatepass``.
     """
-    text = "".join(f"{len(part)}:{part}" for part in parts)
+    text = "".join([f"{len(part)}:{part}" for part in parts])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]

@@ -31,7 +31,7 @@ def program(settings: Settings, environ: Mapping[str, str]) -> Program:
             "WEB_CONCURRENCY": str(settings.web_concurrency),
         },
         log=None,
-        stop_seconds=STOP_SECONDS,
+        stop_seconds=STOP_SECONDS + settings.drain_seconds,
         death_signal=signal.SIGTERM,  # it lets requests finish, and ends its workers
         always_restart=False,
     )

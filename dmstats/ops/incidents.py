@@ -19,7 +19,11 @@ STILL_FAILING_MS = 10 * MINUTE_MS
 CUT_OFF_MS = 60 * MINUTE_MS
 """Meta may disable a webhook that has failed for so long."""
 
+LOST_IN_A_ROW = 3
+"""So many canaries that do not come back are no accident."""
+
 FAILING, SILENT, DRIFT = "deliveries_failing", "webhook_silent", "drift"
+CANARIES = "canaries_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,15 @@ def silent(dms: int, usual: Sequence[int]) -> Incident | None:
         SILENT,
         f"No DM for {WINDOW_MINUTES} minutes; at this time of the week there are about "
         f"{median(usual):.0f}.",
+    )
+
+
+def unreturned(lost_in_a_row: int) -> Incident | None:
+    """Test events do not come back from the service's own address."""
+    if lost_in_a_row < LOST_IN_A_ROW:
+        return None
+    return Incident(
+        CANARIES, f"{lost_in_a_row} canaries in a row were lost: the log says how far they came."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dmstats.clock import DAY_MS, Clock, to_datetime
 from dmstats.counting.rescue import Rescue
+from dmstats.ops.canary import Canary
 from dmstats.ops.deliveries import Bulletin, Deliveries
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
@@ -22,6 +23,7 @@ PARTITIONS_SECONDS = 3600.0
 AUDIT_SECONDS = 5.0
 BULLETIN_SECONDS = 5.0
 WATCH_SECONDS = 15.0
+CANARY_SECONDS = 60.0
 
 
 def heartbeat(rescue: Rescue) -> Job:
@@ -41,6 +43,17 @@ def telling(bulletin: Bulletin, deliveries: Deliveries) -> Job:
 def watching(watchdog: Watchdog) -> Job:
     """The look-out for incidents."""
     return Job(name="watchdog", every_seconds=WATCH_SECONDS, run=watchdog.tick, leader_only=True)
+
+
+def proving(canary: Canary) -> Job:
+    """The canary's round."""
+    return Job(
+        name="canary",
+        every_seconds=CANARY_SECONDS,
+        run=canary.fly,
+        leader_only=True,
+        stop=canary.stop,
+    )
 
 
 def refreshing(

@@ -12,7 +12,11 @@ from pythonjsonlogger.json import JsonFormatter
 
 Context = Callable[[], Mapping[str, str]]
 
-SILENCED = {"pymongo": logging.WARNING, "apscheduler": logging.WARNING}
+SILENCED = {
+    "pymongo": logging.WARNING,
+    "apscheduler": logging.WARNING,
+    "apscheduler.scheduler": logging.ERROR,  # it warns of each run that a long one leaves out
+}
 
 
 class JsonLines(JsonFormatter):

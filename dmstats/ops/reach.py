@@ -31,10 +31,9 @@ def reach(base_url: str, verify_token: str, app_secret: str) -> Finding:
             shaken = http.request("GET", url, fields=asked)
             if shaken.status != 200 or shaken.data != challenge.encode():
                 return _wrong(url, "the handshake", shaken.status)
-            digest = hmac.new(app_secret.encode(), EMPTY, hashlib.sha256).hexdigest()
             headers = {
                 "Content-Type": "application/json",
-                "X-Hub-Signature-256": f"sha256={digest}",
+                "X-Hub-Signature-256": sign(EMPTY, app_secret),
             }
             sent = http.request("POST", url, body=EMPTY, headers=headers)
             if sent.status != 200:
@@ -47,6 +46,11 @@ def reach(base_url: str, verify_token: str, app_secret: str) -> Finding:
             "certificate are right; give another address with --url.",
         )
     return good(CHECK, f"{url} answers the handshake and a signed delivery")
+
+
+def sign(body: bytes, app_secret: str) -> str:
+    """The value of ``X-Hub-Signature-256`` for ``body``."""
+    return "sha256=" + hmac.new(app_secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 def _wrong(url: str, what: str, status: int) -> Finding:

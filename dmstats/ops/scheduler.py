@@ -24,12 +24,13 @@ OPTIONS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 30}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One row of the table. A ``leader_only`` job runs where the lease is held: at once when
-    this process first leads, then ``every_seconds``."""
+    this process first leads, then ``every_seconds``. ``stop`` cuts a long run short, at the end."""
 
     name: str
     every_seconds: float
     run: Callable[[], object]
     leader_only: bool = False
+    stop: Callable[[], object] | None = None
 
 
 class ScheduleMetrics(Protocol):
@@ -73,6 +74,8 @@ class Schedule:
         """
         for runner in self._jobs:
             runner.stopping = True
+            if runner.job.stop is not None:
+                runner.job.stop()
         self._scheduler.shutdown(wait=False)
         deadline = time.monotonic() + seconds
         return all(runner.wait(deadline - time.monotonic()) for runner in self._jobs)

@@ -14,6 +14,7 @@ from dmstats.clock import DAY_MS, Clock, rfc3339
 from dmstats.errors import DmstatsError
 from dmstats.ops.deliveries import Bulletin
 from dmstats.ops.incidents import (
+    CANARIES,
     DRIFT,
     FAILING,
     SILENT,
@@ -22,6 +23,7 @@ from dmstats.ops.incidents import (
     drifted,
     failing,
     silent,
+    unreturned,
 )
 from dmstats.ops.notifier import Notice, Notifier
 from dmstats.store.rhythm import Rhythm
@@ -50,7 +52,10 @@ class OpenIncident(msgspec.Struct):
 
 class Watchdog:
     """Call :meth:`tick` where the lease is held; open incidents are kept in Redis, so that the
-    next leader does not tell of them again. Without Redis nobody leads, and nobody looks."""
+    next leader does not tell of them again. Without Redis nobody leads, and nobody looks.
+
+    ``canaries_lost`` says how many in a row were.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Watchdog:
         client: redis.Redis,
         clock: Clock,
         metrics: IncidentMetrics,
+        canaries_lost: Callable[[], int] = lambda: 0,
     ) -> None:
         self._bulletin = bulletin
         self._rhythm = rhythm
@@ -69,6 +75,7 @@ class Watchdog:
         self._redis = client
         self._clock = clock
         self._metrics = metrics
+        self._canaries_lost = canaries_lost
 
     def tick(self) -> None:
         """Look once; what could not be looked at stays as it was."""
@@ -105,6 +112,10 @@ class Watchdog:
         current, *usual = self._rhythm.dms(ends, WINDOW_MINUTES)
         return silent(current, usual)
 
+    def canaries(self, now: int) -> Incident | None:  # noqa: ARG002 - as the other looks
+        """Whether test events come back."""
+        return unreturned(self._canaries_lost())
+
     def drift(self, now: int) -> Incident | None:  # noqa: ARG002 - as the other looks
         """Whether the last audit found fault."""
         stored = self._snapshots.load()
@@ -139,5 +150,6 @@ def kept_incident(kept: bytes | str | None) -> OpenIncident | None:
 LOOKS: dict[str, Callable[[Watchdog, int], Incident | None]] = {
     FAILING: Watchdog.failure,
     SILENT: Watchdog.silence,
+    CANARIES: Watchdog.canaries,
     DRIFT: Watchdog.drift,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from dmstats.clock import Clock
 from dmstats.stats.audit import Auditor, Outcome, Progress
@@ -27,7 +27,7 @@ class Patrol:
         self._clock = clock
         self._due = float("-inf")
         self._outcome = Outcome()
-        self._steps: Iterator[Progress] | None = None
+        self._steps: Generator[Progress, None, None] | None = None
 
     def tick(self) -> bool:
         """Audit for a moment if it is time; whether a pass ended."""
@@ -40,6 +40,12 @@ class Patrol:
         took = self._clock.monotonic() - started
         self._due = started + took / LARGEST_SHARE + (REST_SECONDS if ended else 0.0)
         return ended
+
+    def leave(self) -> None:
+        """Leave the rest of an interrupted pass to the next leader, at shutdown."""
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
 
     def _go_on(self, started: float) -> bool:
         if self._steps is None:

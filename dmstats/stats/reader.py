@@ -23,6 +23,7 @@ from dmstats.stats.served import (
     WORKER,
     Copy,
     Malformed,
+    Order,
     Served,
     copy_from_json,
     copy_of,
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 2.0
 BREAK_SECONDS = 1.0
+NOTHING_SEEN: Order = (0, 0)
 
 
 class Reader:
@@ -72,24 +74,22 @@ class Reader:
         """The newest term this process has seen, 0 before the first snapshot."""
         return self._copy.order[0] if self._copy else 0
 
-    def current(self) -> Served:
+    def current(self, seen: Order = NOTHING_SEEN) -> Served:
         """The snapshot, at most two seconds behind the newest while Redis works.
 
-        Raises :class:`StoreUnavailable` only if there is nothing to show.
+        ``seen`` is the version that the asker has shown already, perhaps by another worker: while
+        a newer one can be found anywhere, an older one is not served. Raises
+        :class:`StoreUnavailable` only if there is nothing to show.
         """
+        if served := self._at_hand(seen):
+            return served
         copy = self._copy
-        if copy and self._clock.monotonic() - self._checked < FRESH_SECONDS:
-            self._metrics.cache_hit()
-            return self._serve(copy, WORKER)
         # One at a time looks further; who has a copy to show does not wait for that.
-        if not self._mutex.acquire(blocking=copy is None) and copy:
+        if not self._mutex.acquire(blocking=copy is None or copy.order < seen) and copy:
             self._metrics.cache_hit()
             return self._serve(copy, WORKER)
         try:
-            if self._copy and self._clock.monotonic() - self._checked < FRESH_SECONDS:
-                self._metrics.cache_hit()
-                return self._serve(self._copy, WORKER)
-            return self._look()
+            return self._at_hand(seen) or self._look(seen)
         finally:
             self._mutex.release()
 
@@ -110,15 +110,25 @@ class Reader:
         self._checked = self._clock.monotonic()
         return self._serve(copy, REDIS)
 
-    def _look(self) -> Served:
+    def _at_hand(self, seen: Order) -> Served | None:
+        """The own copy, if it was compared with Redis a moment ago and is not behind ``seen``."""
+        copy = self._copy
+        if not copy or copy.order < seen:
+            return None
+        if self._clock.monotonic() - self._checked >= FRESH_SECONDS:
+            return None
+        self._metrics.cache_hit()
+        return self._serve(copy, WORKER)
+
+    def _look(self, seen: Order = NOTHING_SEEN) -> Served:
         """Redis, the store, a computation; with the mutex held."""
         started = self._clock.monotonic()
         answered, cached = self._from_redis()
-        if cached and self._adopt(cached) and not self._is_stale(cached):
+        if cached and self._adopt(cached) and self._will_do(cached, seen):
             self._checked = started
             self._metrics.cache_hit()
             return self._serve(cached, REDIS)
-        if answered and self._copy and not self._is_stale(self._copy):
+        if answered and self._copy and self._will_do(self._copy, seen):
             self._checked = started
             self._metrics.cache_hit()
             return self._serve(self._copy, WORKER)
@@ -174,6 +184,9 @@ class Reader:
     def _keep(self, copy: Copy) -> None:
         self._copy = copy
         self._metrics.figures_adopted(copy.computed_ms, copy.audit)
+
+    def _will_do(self, copy: Copy, seen: Order) -> bool:
+        return copy.order >= seen and not self._is_stale(copy)
 
     def _is_stale(self, copy: Copy) -> bool:
         return copy.age_ms(self._clock.now_ms()) > self._stale_ms

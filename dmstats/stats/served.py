@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from dmstats.clock import to_ms
 
 WORKER, REDIS, STORE, COMPUTED = "worker", "redis", "store", "computed"
 STALE_AFTER_INTERVALS = 1.5
+STALE_SUFFIX = "-stale"
 VERSION = re.compile(r"(\d{1,15})-(\d{1,15})")
 
 Order = tuple[int, int]
@@ -57,7 +59,7 @@ class Copy:
             f'{{"version":"{self.version}","ageSeconds":{age_ms / 1000},'
             f'"stale":{"true" if stale else "false"},"source":"{source}",'
         )
-        etag = f"{self.version}-stale" if stale else self.version
+        etag = self.version + STALE_SUFFIX if stale else self.version
         return Served(self.version, self.order, stale, source, head.encode() + self.tail, etag)
 
     def age_ms(self, now_ms: int) -> int:
@@ -71,6 +73,15 @@ def order_of(version: object) -> Order:
     if match is None:
         raise Malformed("no version")
     return int(match[1]), int(match[2])
+
+
+def newest_of(tags: Iterable[str]) -> Order:
+    """The newest version among ``tags`` (entity tags of ours, without quotes); (0, 0) if none."""
+    orders = [(0, 0)]
+    for tag in tags:
+        with suppress(Malformed):
+            orders.append(order_of(tag.removesuffix(STALE_SUFFIX)))
+    return max(orders)
 
 
 def copy_of(snapshot: object) -> Copy:

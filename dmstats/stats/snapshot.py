@@ -96,6 +96,7 @@ def build(readings: Readings, now_ms: int) -> Snapshot:
         "since": None if since is None else rfc3339(since),
         "lastEventAt": _moment(last_event),
         "audit": _audit(readings.audit),
+        "canary": _canary(totals.get("canaryAt"), readings.canary or {}, now_ms),
     }  # fmt: skip
 
 
@@ -166,3 +167,11 @@ def _moment(value: object) -> str | None:
 def _audit(audit: Mapping[str, Any] | None) -> Snapshot | None:
     at = _moment(audit.get("at")) if audit else None
     return {"at": at, "drift": count(audit.get("drift"))} if audit and at else None
+
+
+def _canary(at: object, shown: Mapping[str, Any], now_ms: int) -> Snapshot | None:
+    """The newest canary that was counted, and how long the last one took that came back."""
+    if not isinstance(at, datetime) or now_ms - to_ms(at) > DAY_MS:
+        return None
+    stages = ("countedMs", "streamedMs", "shownMs")
+    return {"at": rfc3339(to_ms(at)), **{stage: shown.get(stage) for stage in stages}}

@@ -23,7 +23,7 @@ from pymongo.read_preferences import ReadPreference, make_read_preference
 from pymongo.write_concern import WriteConcern
 
 from dmstats.config import READ_PREFERENCES, Settings
-from dmstats.errors import Conflict, DmstatsError, PoisonError, StoreUnavailable
+from dmstats.errors import Conflict, DmstatsError, PoisonError, StoreUnavailable, unreadable
 from dmstats.store.failures import Failures
 
 Document = dict[str, Any]
@@ -101,17 +101,24 @@ class Mongo:
 def connect(
     settings: Settings, *, uri: str | None = None, failures: Failures | None = None
 ) -> Mongo:
-    """Build the client for ``settings`` (or for ``uri`` in place of its address)."""
-    client: MongoClient[Document] = MongoClient(
-        uri or settings.mongodb_uri,
-        connect=False,
-        appname="dmstats",
-        serverSelectionTimeoutMS=SERVER_SELECTION_MS,
-        connectTimeoutMS=CONNECT_MS,
-        socketTimeoutMS=SOCKET_MS,
-        heartbeatFrequencyMS=HEARTBEAT_MS,
-        event_listeners=[failures] if failures else [],
-    )
+    """Build the client for ``settings`` (or for ``uri`` in place of its address).
+
+    Raises :class:`ConfigError` for an address that cannot be read.
+    """
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri or settings.mongodb_uri,
+            connect=False,
+            appname="dmstats",
+            serverSelectionTimeoutMS=SERVER_SELECTION_MS,
+            connectTimeoutMS=CONNECT_MS,
+            socketTimeoutMS=SOCKET_MS,
+            heartbeatFrequencyMS=HEARTBEAT_MS,
+            event_listeners=[failures] if failures else [],
+        )
+    except (PyMongoError, ValueError):
+        # Not with its cause: the driver's words quote what may be a part of the password.
+        raise unreadable("MONGODB_URI") from None
     name = settings.mongodb_db or _uri_database(client) or DEFAULT_DATABASE
     return Mongo(client, name, settings.read_preference)
 

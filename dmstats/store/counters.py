@@ -30,14 +30,14 @@ class Counters:
 
     def add_totals(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
         """One upsert of the global document, which every committer needs: come here last."""
-        if not deltas.totals:
+        if not (deltas.totals or deltas.canary_ms):
             return
-        update: Document = {
-            "$inc": dict(deltas.totals),
-            "$max": {"updatedAt": to_datetime(now_ms)},
-        }
-        if deltas.last_event_ms:
-            update["$max"]["lastEventAt"] = to_datetime(deltas.last_event_ms)
+        latest = {"lastEventAt": deltas.last_event_ms, "canaryAt": deltas.canary_ms}
+        if deltas.totals:
+            latest["updatedAt"] = now_ms
+        update: Document = {"$max": {name: to_datetime(ms) for name, ms in latest.items() if ms}}
+        if deltas.totals:
+            update["$inc"] = dict(deltas.totals)
         with translated():
             self._cache.update_one({"_id": "global"}, update, upsert=True, session=session)
 

@@ -58,6 +58,7 @@ class Readings:
     users: int = 0
     audit: Document | None = None
     population: Population = field(default_factory=dict)
+    canary: Document | None = None
     queries: int = 0
 
 
@@ -93,11 +94,12 @@ class ReadingsStore:
             users=users,
             audit=cache.get("audit"),
             population=_population(cache.get("snapshot", {})),
+            canary=cache.get("canary"),
             queries=counted.queries,
         )
 
     def _cache(self) -> dict[str, Document]:
-        wanted = {"_id": {"$in": ["global", "audit", "census", "snapshot"]}}
+        wanted = {"_id": {"$in": ["global", "audit", "canary", "census", "snapshot"]}}
         return {found["_id"]: found for found in self._db["stats_cache"].find(wanted, CACHE_FIELDS)}
 
     def _buckets(self, name: str, starts_ms: list[int]) -> dict[int, Document]:

@@ -9,7 +9,7 @@ import msgspec
 from pymongo.client_session import ClientSession
 
 from dmstats.clock import HOUR_MS, day_start, month_of, to_datetime
-from dmstats.records import DIRECT_MESSAGES, KINDS, OTHER_PARTITION, SENT
+from dmstats.records import CANARY, DIRECT_MESSAGES, KINDS, OTHER_PARTITION, SENT
 from dmstats.store.client import Document, Mongo, translated
 from dmstats.store.ledger import PREFIX
 
@@ -126,6 +126,8 @@ class Recount:
 def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> Bucket:
     bucket = Bucket()
     for account, kind, n in sums:
+        if kind == CANARY:
+            continue
         bucket.counts[FIELDS[kind]] += n
         if kind in DIRECT_MESSAGES:
             dms = (n, 0) if kind == SENT else (0, n)

@@ -24,11 +24,13 @@ class Transactions:
 
     The session is kept for life: a transaction that a broken connection left open on the server
     is aborted there by the next one of the same session, and its id is what frees the locks of a
-    process that died (see ``counting/rescue.py``).
+    process that died (see ``counting/rescue.py``). ``on_retry`` is called when a commit is asked
+    for again.
     """
 
-    def __init__(self, mongo: Mongo) -> None:
+    def __init__(self, mongo: Mongo, on_retry: Callable[[], None] = lambda: None) -> None:
         self._mongo = mongo
+        self._on_retry = on_retry
         self._session: ClientSession | None = None
 
     def session_id(self) -> bytes:
@@ -73,8 +75,7 @@ class Transactions:
             self._session = self._mongo.client.start_session(causal_consistency=False)
         return self._session
 
-    @staticmethod
-    def _commit(session: ClientSession) -> None:
+    def _commit(self, session: ClientSession) -> None:
         for left in reversed(range(COMMIT_TRIES)):
             try:
                 session.commit_transaction()
@@ -82,6 +83,7 @@ class Transactions:
                 # An unknown result is settled by asking for the same commit again.
                 if not left or not error.has_error_label("UnknownTransactionCommitResult"):
                     raise
+                self._on_retry()
             else:
                 return
 

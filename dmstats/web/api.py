@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from dmstats.clock import month_of
 from dmstats.errors import NotFound, NotSignedIn, TooManyRequests
 from dmstats.stats.refresher import Refreshed
+from dmstats.stats.served import newest_of
 from dmstats.store.directory import AccountDirectory, Sort
 from dmstats.web import cursors, services
 from dmstats.web.auth import bearer_is, require_admin
@@ -28,7 +29,8 @@ SEARCH_SORT = "username"
 @require_admin
 def stats() -> ResponseReturnValue:
     """The snapshot, or 304 to whoever has it already."""
-    served = services().reader.current()
+    # Browsers send back the tag of what they have: no worker may answer with less.
+    served = services().reader.current(newest_of(request.if_none_match.as_set(include_weak=True)))
     response = Response(served.body, mimetype="application/json")
     # Weak: the same figures, but the age inside goes on.
     response.set_etag(served.etag, weak=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from dmstats.config import is_loopback
 from dmstats.errors import DmstatsError, NotSignedIn
+from dmstats.parsing import is_loopback
 from dmstats.web import services
 from dmstats.web.auth import bearer_is
 

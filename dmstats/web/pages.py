@@ -10,9 +10,9 @@ from flask import Blueprint, Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from dmstats.config import is_loopback
 from dmstats.errors import NotFound, StoreUnavailable
 from dmstats.live.hub import HEARTBEAT_SECONDS
+from dmstats.parsing import is_loopback
 from dmstats.web import services
 from dmstats.web.assets import Assets, find_folder
 from dmstats.web.auth import current_admin, require_admin

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, request, session
 from flask.sessions import SecureCookieSessionInterface
 
-from dmstats.config import is_loopback
+from dmstats.parsing import is_loopback
 from dmstats.store.admins import Admin
 
 LIFETIME_SECONDS = 12 * 3600

@@ -63,6 +63,16 @@ class Audit(Strict):
     drift = fields.Integer(strict=True, required=True)
 
 
+class Canary(Strict):
+    """``at``: when the newest one that was counted was sent; the rest is how long the last one took
+    that came back: to its 200, from the refresh to the stream, and in all."""
+
+    at = Moment(required=True)
+    countedMs = fields.Float(required=True, allow_none=True)
+    streamedMs = fields.Float(required=True, allow_none=True)
+    shownMs = fields.Float(required=True, allow_none=True)
+
+
 class RefreshCost(Strict):
     computeMs = fields.Float(required=True, validate=validate.Range(min=0))
     dbQueries = count()
@@ -103,4 +113,5 @@ class Snapshot(Strict):
     since = Moment(required=True, allow_none=True)
     lastEventAt = Moment(required=True, allow_none=True)
     audit = fields.Nested(Audit, required=True, allow_none=True)
+    canary = fields.Nested(Canary, required=True, allow_none=True)
     refresh = fields.Nested(RefreshCost, required=True)

@@ -14,6 +14,7 @@ from dmstats.live.events import Event, Figures, Order, stats_event
 from dmstats.live.feed import CHANNEL
 from dmstats.live.hub import Hub
 from dmstats.live.subscriber import Subscriber
+from dmstats.stats.served import newest_of
 from dmstats.web import services
 from dmstats.web.auth import admin_still_allowed, current_admin, require_admin
 
@@ -48,14 +49,14 @@ class StatsEvents(ServerSentEventsBlueprint):  # type: ignore[misc]
         admin = current_admin()
         # The mailbox first: what comes while the figures are read must not be missed.
         subscriber = hub.subscribe(admin.id if admin else SCRIPT, admin_still_allowed())
+        seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
         try:
-            figures: Figures | None = reader.current()
+            figures: Figures | None = reader.current(newest_of([seen] if seen else []))
         except StoreUnavailable:
             figures = None
         except BaseException:
             hub.unsubscribe(subscriber)
             raise
-        seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
         first = [_opening(figures, seen), hub.heartbeat().encoded]
         order = figures.order if figures else (0, 0)
         # Passed through: Werkzeug's own layers would be kept as long as the stream is.

@@ -16,7 +16,7 @@ export function drawTimes(page, snapshot, age, format) {
     if (at) put(element, `${format.duration(age.of(at))} ago`, element.getAttribute("title") ?? "");
   }
   if (!snapshot) return;
-  const { lastEventAt, audit } = snapshot;
+  const { lastEventAt, audit, canary } = snapshot;
   const last = page.getElementById("last-event");
   if (last)
     put(
@@ -29,6 +29,11 @@ export function drawTimes(page, snapshot, age, format) {
     line.dataset.drift = audit ? (audit.drift ? "yes" : "no") : "unknown";
     put(line, auditWords(audit, age, format), audit ? format.utc(audit.at) : "");
   }
+  const test = page.getElementById("canary");
+  if (test) {
+    put(test, canary ? canaryWords(canary, age, format) : "", canary ? format.utc(canary.at) : "");
+    if (test.parentElement) test.parentElement.hidden = !canary;
+  }
 }
 
 /**
@@ -40,6 +45,19 @@ function auditWords(audit, age, format) {
   if (!audit) return "Not yet verified against the ledger";
   const when = `${format.duration(age.of(audit.at))} ago`;
   return audit.drift ? `Verified ${when}: off by ${format.count(Math.abs(audit.drift))}` : `Verified ${when}, drift 0`;
+}
+
+/**
+ * @param {import("./types.js").Canary} canary
+ * @param {Age} age
+ * @param {Format} format
+ * @returns {string} how long a test event takes to be counted, and to be on this page
+ */
+export function canaryWords(canary, age, format) {
+  const { at, countedMs, shownMs } = canary;
+  const when = `${format.duration(age.of(at))} ago`;
+  if (countedMs === null || shownMs === null) return `${when}, none shown yet`;
+  return `${when}, counted in ${format.count(Math.round(countedMs))} ms, shown in ${format.duration(shownMs / 1000)}`;
 }
 
 /**

@@ -53,6 +53,7 @@ export interface Snapshot {
   since?: string | null;
   lastEventAt: string | null;
   audit: { at: string; drift: number } | null;
+  canary?: Canary | null;
   refresh: { computeMs: number; dbQueries: number };
 }
 
@@ -62,6 +63,14 @@ export interface Traffic {
   disabledAt: string | null;
   silentSince: string | null;
   silence: string | null;
+}
+
+/** When the newest test event was sent, and how long the last one took that came back. */
+export interface Canary {
+  at: string;
+  countedMs: number | null;
+  streamedMs: number | null;
+  shownMs: number | null;
 }
 
 /** What the server tells the page: seconds, addresses. */

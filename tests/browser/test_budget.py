@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import BrowserContext, CDPSession, Page, expect
 
 from tests.browser.conftest import expect_mode, sign_in
 from tests.browser.service import Service
 
 OpenContext = Callable[..., BrowserContext]
+
+pytestmark = pytest.mark.alone
 
 BUDGET_BYTES = 120_000
 SANE_MS = 5_000

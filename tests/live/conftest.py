@@ -7,14 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.test_launcher import Started
+from tests.servers import free_port
 
 TOKEN = "api-token-of-the-running-service"
 
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    """`python -m dmstats` with two workers and an API token."""
-    started = Started(tmp_path_factory.mktemp("house"), WEB_CONCURRENCY="2", ADMIN_API_TOKEN=TOKEN)
+    """`python -m dmstats` with two workers, an API token and a canary."""
+    port = str(free_port())
+    started = Started(
+        tmp_path_factory.mktemp("house"),
+        PORT=port,
+        WEB_CONCURRENCY="2",
+        ADMIN_API_TOKEN=TOKEN,
+        STATS_MIN_PUBLISH_INTERVAL="1",
+        DMSTATS_CANARY_URL=f"http://127.0.0.1:{port}",
+    )
     started.start()
     try:
         started.wait_ready()

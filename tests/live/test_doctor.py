@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -19,7 +20,7 @@ from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict, good
 from dmstats.ops.reach import reach
 from dmstats.store.client import Mongo, connect
-from dmstats.store.health import Health
+from dmstats.store.health import Health, Server
 from dmstats.store.snapshots import SnapshotStore
 from tests.live.test_launcher import Started
 from tests.servers import free_port
@@ -100,6 +101,46 @@ def test_a_changed_retention_shows_on_the_late_rows(examine: Examine, mongo: Mon
 def test_a_wrong_clock_is_told(examine: Examine, seconds: int, verdict: Verdict) -> None:
     clock = ManualClock(SystemClock().now_ms() + seconds * 1000)
     assert examine(clock=clock)["clock"].verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(None, Verdict.SKIPPED), (5, Verdict.OK), (60, Verdict.WARNING)],
+)
+def test_a_long_transaction_lifetime_is_told(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, seconds: int | None, verdict: Verdict
+) -> None:
+    monkeypatch.setattr(Health, "server", lambda self: Server("8.0", True, seconds))
+    found = examine()["transaction lifetime"]
+    assert found.verdict is verdict
+    assert ("transactionLifetimeLimitSeconds: 5" in found.remedy) == (verdict is Verdict.WARNING)
+
+
+def test_a_standalone_server_is_told(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Health, "server", lambda self: Server("8.0", False, None))
+    assert "replica set" in examine()["transactions"].remedy
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "verdict"),
+    [
+        (10**12, 10**11, Verdict.OK),
+        (10**12, 10**10, Verdict.FAILURE),
+        (10**10, 9 * 10**8, Verdict.FAILURE),
+    ],
+)
+def test_a_full_disk_is_told(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, total: int, free: int, verdict: Verdict
+) -> None:
+    usage = SimpleNamespace(total=total, free=free)
+    monkeypatch.setattr("dmstats.ops.doctor.shutil.disk_usage", lambda path: usage)
+    assert examine()["disk"].verdict is verdict
+
+
+def test_doubtful_settings_are_told(examine: Examine) -> None:
+    found = examine(replace(SETTINGS, refresh_interval=10))["settings"]
+    assert found.verdict is Verdict.WARNING
+    assert "STATS_REFRESH_INTERVAL" in found.found
 
 
 def test_old_figures_are_told(examine: Examine, mongo: Mongo) -> None:

@@ -239,10 +239,15 @@ def test_taken_port(service: Started, tmp_path: Path) -> None:
 
 
 def test_bad_settings(tmp_path: Path) -> None:
-    code, said = attempt({"DMSTATS_DATA_DIR": str(tmp_path), "PORT": "http", "STATS_TYPO": "1"})
+    wrong = {"PORT": "http", "STATS_TYPO": "1", "SECRET_KEY": "Changeme", "CRON_SECRET": "brief"}
+    code, said = attempt({"DMSTATS_DATA_DIR": str(tmp_path), **wrong})
     assert code == 2
     assert said.count("\n") == 1
     assert "PORT: must be" in said
+    assert "SECRET_KEY: must be at least 8 characters, and no well-known default" in said
+    assert "CRON_SECRET: must be" in said
+    assert "Changeme" not in said
+    assert "brief" not in said
     assert "STATS_TYPO: no such setting" in said
 
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -26,6 +26,7 @@ TEXT = "meet me at the old pier"
 PERSON = "90071992547409931"
 WRONG_PASSWORD = "wrong-password-of-the-test"
 WEBHOOK = "/api/webhooks/instagram"
+CHALLENGE = "challenge-of-the-test"
 
 
 class Visitor:
@@ -34,6 +35,7 @@ class Visitor:
     def __init__(self, house: Started) -> None:
         self.port = int(house.environ["PORT"])
         self.cookie = ""
+        self.bodies: list[str] = []
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str
@@ -44,7 +46,7 @@ class Visitor:
             named["Cookie"] = self.cookie
         connection.request(method, path, body, named)
         answer = connection.getresponse()
-        answer.read()
+        self.bodies.append(answer.read().decode())
         connection.close()
         return answer
 
@@ -71,8 +73,16 @@ def delivery(*, text: Any = TEXT, mid: Any = "m-of-the-test", account: str = "17
     return {"object": "instagram", "entry": [{"id": account, "time": 1, "messaging": [item]}]}
 
 
-def everything(house: Started) -> list[str]:
-    """Visit every kind of route, rightly and wrongly; all that must not show anywhere."""
+class Run(NamedTuple):
+    """A visit: what must not show anywhere, what was answered, and the service."""
+
+    hidden: list[str]
+    bodies: list[str]
+    house: Started
+
+
+def everything(house: Started) -> Run:
+    """Visit every kind of route, rightly and wrongly."""
     folder = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
     secrets = {name: (folder / name).read_text().strip() for name in MADE_UP}
     password = re.search(r"with the password (\S+)", house.output)
@@ -85,7 +95,7 @@ def everything(house: Started) -> list[str]:
     assert visitor.deliver(TEXT.encode(), app_secret) == 400
     assert visitor.deliver(delivery(), "not-the-secret") == 401
     for token in (secrets["META_VERIFY_TOKEN"], "wrong-" + secrets["META_VERIFY_TOKEN"]):
-        query = f"hub.mode=subscribe&hub.verify_token={token}&hub.challenge=challenge-of-the-test"
+        query = f"hub.mode=subscribe&hub.verify_token={token}&hub.challenge={CHALLENGE}"
         visitor.ask("GET", f"{WEBHOOK}?{query}")
     for bearer in (secrets["CRON_SECRET"], "wrong-" + secrets["CRON_SECRET"], TOKEN):
         for path in ("/api/cron/refresh-admin-stats", "/api/admin/stats", "/metrics"):
@@ -103,27 +113,28 @@ def everything(house: Started) -> list[str]:
     )  # fmt: skip
     assert "sent to the service" in simulated.stdout, simulated.stderr
     signature = "sha256="
-    return [
+    hidden = [
         *secrets.values(), TOKEN, password[1], WRONG_PASSWORD, session, TEXT, PERSON, signature,
-        "challenge-of-the-test", "hub.verify_token",
+        CHALLENGE, "hub.verify_token",
     ]  # fmt: skip
+    return Run(hidden, visitor.bodies, house)
 
 
 @pytest.fixture(scope="module")
-def run(house: Started) -> tuple[list[str], Started]:
-    hidden = everything(house)
+def run(house: Started) -> Run:
+    done = everything(house)
     last = Visitor(house).ask("GET", "/nowhere", X_Request_ID="the-last-one").headers
     assert last["X-Request-ID"] == "the-last-one"
     wait_until(lambda: "the-last-one" in house.output)
-    return hidden, house
+    return done
 
 
 def json_lines(house: Started) -> list[dict[str, Any]]:
     return [json.loads(line) for line in house.output.splitlines() if line.startswith("{")]
 
 
-def test_it_works(run: tuple[list[str], Started]) -> None:
-    requests = [line for line in json_lines(run[1]) if line["event"] == "request"]
+def test_it_works(run: Run) -> None:
+    requests = [line for line in json_lines(run.house) if line["event"] == "request"]
     seen = {(line["method"], line["path"], line["status"]) for line in requests}
     assert {
         ("POST", WEBHOOK, 400),
@@ -139,46 +150,53 @@ def test_it_works(run: tuple[list[str], Started]) -> None:
         assert set(line) >= {"time", "level", "requestId", "ms", "from"}
 
 
-def test_no_secret_no_text_and_no_person_is_logged(run: tuple[list[str], Started]) -> None:
-    hidden, house = run
+def test_no_secret_no_text_and_no_person_is_logged(run: Run) -> None:
     output = "\n".join(
-        line for line in house.output.splitlines() if "made the first admin" not in line
+        line for line in run.house.output.splitlines() if "made the first admin" not in line
     )
-    logs = [file.read_text() for file in house.folder.glob("var/log/*.log")]
+    logs = [file.read_text() for file in run.house.folder.glob("var/log/*.log")]
     assert logs
-    for value in hidden:
+    for value in run.hidden:
         assert value not in output, value
         assert not [log for log in logs if value in log], value
 
 
-def test_every_line_is_json_or_from_the_start(run: tuple[list[str], Started]) -> None:
-    other = [line for line in run[1].output.splitlines() if not line.startswith(("{", "dmstats: "))]
+def test_every_line_is_json_or_from_the_start(run: Run) -> None:
+    other = [
+        line for line in run.house.output.splitlines() if not line.startswith(("{", "dmstats: "))
+    ]
     # gunicorn's own announcements
     assert [
         line for line in other if not re.match(r"\[[\d-]+ [\d:]+ [+-]\d+\] \[\d+\]", line)
     ] == []
 
 
-def test_nothing_crashed_on_the_way(run: tuple[list[str], Started]) -> None:
-    events = {line["event"] for line in json_lines(run[1])}
+def test_nothing_crashed_on_the_way(run: Run) -> None:
+    events = {line["event"] for line in json_lines(run.house)}
     assert {"refresh", "sign_in_failed", "signed_in"} <= events
     assert not {"request_crashed", "webhook_defect", "batch_defect", "job_failed"} & events
 
 
-def test_lines_inside_a_request_name_it(run: tuple[list[str], Started]) -> None:
-    lines = json_lines(run[1])
+def test_lines_inside_a_request_name_it(run: Run) -> None:
+    lines = json_lines(run.house)
     requests = {line["requestId"] for line in lines if line["event"] == "request"}
     signed_in = {line["requestId"] for line in lines if line["event"] == "signed_in"}
     assert signed_in
     assert signed_in <= requests
 
 
-def test_metrics_tell_no_secret_either(run: tuple[list[str], Started]) -> None:
-    hidden, house = run
-    connection = http.client.HTTPConnection("127.0.0.1", int(house.environ["PORT"]), timeout=20)
+def test_metrics_tell_no_secret_either(run: Run) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", int(run.house.environ["PORT"]), timeout=20)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()
     assert 'dmstats_events_counted_total{kind="sent"}' in text
     assert 'dmstats_http_request_seconds_count{route="/api/admin/accounts",status="200"}' in text
-    assert not [value for value in hidden if value in text]
+    assert not [value for value in run.hidden if value in text]
+
+
+def test_no_answer_tells_what_was_sent_or_what_is_secret(run: Run) -> None:
+    """But for the challenge, which Meta wants back."""
+    assert len(run.bodies) > 15
+    for value in set(run.hidden) - {CHALLENGE}:
+        assert not [body for body in run.bodies if value in body], value

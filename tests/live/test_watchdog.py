@@ -48,6 +48,7 @@ class Post:
         self.metrics, self.listener = Recorder(), Listener()
         self.workers = [Deliveries(self.metrics, clock) for _ in range(2)]
         self.bulletins = [Bulletin(client, clock, self.metrics.redis_failed) for _ in range(2)]
+        self.canaries_lost = 0
         self.watchdog = self.leader()
 
     def leader(self, notifier: Notifier | None = None) -> Watchdog:
@@ -59,6 +60,7 @@ class Post:
             self.client,
             self.clock,
             self.metrics,
+            lambda: self.canaries_lost,
         )
 
     def deliver(self, worker: int, status: int) -> None:
@@ -154,6 +156,12 @@ def test_drift_is_told(post: Post) -> None:
     assert post.look(0) == [("drift", "open")]
     snapshots.save({"audit": {"at": "x", "drift": 0}}, post.clock.now_ms(), term=1)
     assert post.look(1) == [("drift", "over")]
+
+
+def test_lost_canaries_are_told(post: Post) -> None:
+    for lost, told in ((2, []), (3, ["open"]), (4, []), (0, ["over"])):
+        post.canaries_lost = lost
+        assert post.look(1) == [("canaries_lost", state) for state in told]
 
 
 def test_without_redis_it_waits(mongo: Mongo, clock: ManualClock) -> None:

@@ -264,6 +264,7 @@ def test_recycled_workers_lose_nothing(
         assert web.counted() == (200, 200, 200)
 
 
+@pytest.mark.alone
 def test_more_than_can_wait_is_refused_at_once(web: WebServer, database: Secantus) -> None:
     slow = {"failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 1200}
     with failing(database, {"times": 1}, **slow), ThreadPoolExecutor(12) as pool:

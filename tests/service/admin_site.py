@@ -52,7 +52,7 @@ class FakeStats:
     rate_limited: bool = False
     refreshes: list[bool] = field(default_factory=list)
 
-    def current(self) -> Any:
+    def current(self, seen: tuple[int, int]) -> Any:
         body = json.dumps({"version": self.version}).encode()
         return SimpleNamespace(version=self.version, body=body, etag=self.version)
 

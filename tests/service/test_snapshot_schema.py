@@ -30,7 +30,8 @@ def snapshot() -> dict[str, Any]:
              "monthlyDmLimit": None, "lastDMSent": at}
         ],
         "population": [{"at": at, "activeAccounts": 1, "users": 3}], "since": None,
-        "lastEventAt": None, "audit": None, "refresh": {"computeMs": 4.1, "dbQueries": 5},
+        "lastEventAt": None, "audit": None, "canary": None,
+        "refresh": {"computeMs": 4.1, "dbQueries": 5},
     }  # fmt: skip
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from pathlib import Path
 
 import pytest
 
-from dmstats.config import Settings, is_loopback
+from dmstats.app import create_app
+from dmstats.config import Settings
 from dmstats.errors import ConfigError
+from dmstats.parsing import is_loopback
 
 
 def test_it_works() -> None:
@@ -43,6 +46,8 @@ def test_settings_cannot_change() -> None:
         ("REDIS_URL", "localhost", "redis://"),
         ("CRON_SECRET", "short", "at least 8 characters"),
         ("SECRET_KEY", "changeme", "no well-known default"),
+        ("SECRET_KEY", "Your-Secret-Key", "no well-known default"),
+        ("ADMIN_API_TOKEN", "xxxxxxxxxxxxxxxx", "no well-known default"),
         ("META_APP_SECRET", "good-secret,bad", "at least 8"),
         ("META_APP_SECRET", " , ", "one secret or several"),
         ("HOST", "a b", "a host name"),
@@ -87,6 +92,36 @@ def test_a_missing_secrets_file_is_told() -> None:
 def test_what_is_required_and_missing_is_named() -> None:
     with pytest.raises(ConfigError, match="MONGODB_URI, CRON_SECRET: not set"):
         Settings(secret_key="x" * 8).require("mongodb_uri", "secret_key", "cron_secret")
+
+
+@pytest.mark.parametrize(
+    ("mongodb_uri", "redis_url", "name"),
+    [
+        ("mongodb://user:hunter/2x@db1/x", "redis://127.0.0.1:1/0", "MONGODB_URI"),
+        ("mongodb://user:hunter2x@db1:bad/x", "redis://127.0.0.1:1/0", "MONGODB_URI"),
+        ("mongodb://127.0.0.1:1/", "redis://user:hunter#2x@h/0", "REDIS_URL"),
+        ("mongodb://127.0.0.1:1/", "redis://user:hunter2x@h:hunter2x/0", "REDIS_URL"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(
+    mongodb_uri: str, redis_url: str, name: str
+) -> None:
+    secret = "secret-of-the-test"
+    settings = Settings(
+        mongodb_uri=mongodb_uri, redis_url=redis_url, meta_app_secrets=(secret,),
+        meta_verify_token=secret, cron_secret=secret, secret_key=secret,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=f"{name}: cannot be read") as caught:
+        create_app(settings)
+    assert "hunter" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_canary_needs_a_token() -> None:
+    environ = {"DMSTATS_CANARY_URL": "https://stats.example.com"}
+    with pytest.raises(ConfigError, match="needs ADMIN_API_TOKEN"):
+        Settings.from_env(environ)
+    token = {"ADMIN_API_TOKEN": "token-of-the-test"}
+    assert Settings.from_env(environ | token).canary_url == "https://stats.example.com"
 
 
 def test_secrets_are_not_printed() -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import hatch_build
 
@@ -67,16 +74,69 @@ def test_metrics_folder_lives_as_long_as_the_master(
     assert not folder.exists()
 
 
-def test_worker_starts_and_stops_its_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, calls = conf(monkeypatch), []
-    services = SimpleNamespace(
-        start=lambda is_alive: calls.append(is_alive()), stop=lambda: calls.append("stopped")
-    )
-    worker = SimpleNamespace(alive=True, wsgi=SimpleNamespace(extensions={"dmstats": services}))
-    settings.post_worker_init(worker)
-    settings.worker_exit(None, worker)
+class Services:
+    """What a worker does, by name; whether it still has to wait when it is told to go."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+
+    def start(self, is_alive: Callable[[], bool]) -> None:
+        self.calls.append(is_alive())
+
+    def stop(self) -> None:
+        self.calls.append("stopped")
+
+    def leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
+        self.calls.append("waits" if has_to_wait() else end())
+
+
+@pytest.fixture
+def handlers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What SIGTERM was given to do."""
+    given: list[Any] = []
+    monkeypatch.setattr("signal.signal", lambda number, handler: given.append(handler))
+    return given
+
+
+@pytest.fixture
+def run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    return tmp_path
+
+
+def worker(pid: int) -> SimpleNamespace:
+    wsgi = SimpleNamespace(extensions={"dmstats": Services()})
+    return SimpleNamespace(pid=pid, alive=True, wsgi=wsgi, handle_exit=lambda *_: f"{pid} exits")
+
+
+def test_worker_starts_and_stops_its_services(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any], run_folder: Path
+) -> None:
+    settings, one = conf(monkeypatch), worker(1)
+    settings.post_worker_init(one)
+    handlers[-1](signal.SIGTERM, None)
+    settings.worker_exit(None, one)
     settings.worker_exit(None, SimpleNamespace())
-    assert calls == [True, "stopped"]
+    assert one.wsgi.extensions["dmstats"].calls == [True, "1 exits", "stopped"]
+    assert handlers[-1] is signal.SIG_IGN
+
+
+def test_workers_that_are_replaced_wait_for_their_successors(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any], run_folder: Path
+) -> None:
+    settings, one = conf(monkeypatch, WEB_CONCURRENCY="2"), worker(1)
+    settings.post_worker_init(one)
+    settings.post_worker_init(worker(2))
+    settings.on_reload(SimpleNamespace(WORKERS={1: None, 2: None}))
+    leave = handlers[0]
+    leave(signal.SIGTERM, None)
+    settings.post_worker_init(worker(3))
+    leave(signal.SIGTERM, None)
+    settings.post_worker_init(worker(4))
+    leave(signal.SIGTERM, None)
+    assert one.wsgi.extensions["dmstats"].calls == [True, "waits", "waits", "1 exits"]
+    settings.child_exit(None, one)
+    assert {file.name for file in run_folder.glob("ready_*")} == {"ready_2", "ready_3", "ready_4"}
 
 
 def test_every_locked_requirement_has_a_hash_and_no_address() -> None:
@@ -88,14 +148,61 @@ def test_every_locked_requirement_has_a_hash_and_no_address() -> None:
     assert all("==" in block and "--hash=sha256:" in block for block in pinned)
 
 
-def test_lock_holds_every_dependency() -> None:
+def pins(lock: str) -> dict[str, set[Version]]:
+    """The pinned versions by name; another system or Python may have another one."""
+    found: dict[str, set[Version]] = {}
+    for name, version in re.findall(
+        r"^([\w.-]+)==([^\s;]+)", (ROOT / lock).read_text(), re.MULTILINE
+    ):
+        found.setdefault(canonicalize_name(name), set()).add(Version(version))
+    return found
+
+
+def wanted(names: Sequence[str] = ()) -> Iterator[Requirement]:
+    """What pyproject.toml asks for: to run, and in the extras of these ``names``."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [project["dependencies"], *project["optional-dependencies"].values()]
-    names = {re.split(r"[\[><=]", line)[0].lower() for lines in wanted for line in lines}
-    locked = {
-        line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()
-    }
-    assert names <= locked
+    extras = project["optional-dependencies"]
+    for line in [*project["dependencies"], *(line for name in names for line in extras[name])]:
+        yield Requirement(line)
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [("requirements.lock", ("embedded", "bench", "dev")), ("deploy/requirements.lock", ())],
+)
+def test_lock_is_in_step(lock: str, extras: tuple[str, ...]) -> None:
+    """Each requirement, and what it requires in turn, is pinned at a version that it allows."""
+    locked, left, seen = pins(lock), list(wanted(extras)), set()
+    while left:
+        asked = left.pop()
+        name = canonicalize_name(asked.name)
+        assert name in locked, f"{name}: run `make lock`"
+        assert any(version in asked.specifier for version in locked[name]), f"{asked}: `make lock`"
+        for line in distribution(name).requires or ():
+            further = Requirement(line)
+            marker = further.marker
+            if str(further) not in seen and (
+                marker is None or any(marker.evaluate({"extra": e}) for e in ("", *asked.extras))
+            ):
+                seen.add(str(further))
+                left.append(further)
+    assert len(seen) > len(list(wanted(extras)))
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    for name, versions in pins("requirements.lock").items():
+        try:
+            installed = Version(distribution(name).version)
+        except PackageNotFoundError:
+            continue  # for another system
+        assert installed in versions, f"{name}: make clean"
+
+
+def test_package_lock_is_in_step() -> None:
+    package = json.loads((ROOT / "package.json").read_text())
+    root = json.loads((ROOT / "package-lock.json").read_text())["packages"][""]
+    for kind in ("dependencies", "devDependencies"):
+        assert root.get(kind, {}) == package.get(kind, {}), "run `make lock`"
 
 
 def test_package_lock_holds_hashes_and_no_address() -> None:

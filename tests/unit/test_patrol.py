@@ -24,15 +24,20 @@ class Slow:
         self.began = 0
         self.error: Exception | None = None
         self.found: list[Difference] = []
+        self.closed = False
 
     def steps(self, kind: str, outcome: Outcome) -> Generator[Progress, None, None]:
         assert kind == "schedule"
         self.began += 1
-        for done in range(self.left):
-            self.clock.advance(self.seconds)
-            if self.error:
-                raise self.error
-            yield Progress(done, self.left, "hours")
+        try:
+            for done in range(self.left):
+                self.clock.advance(self.seconds)
+                if self.error:
+                    raise self.error
+                yield Progress(done, self.left, "hours")
+        except GeneratorExit:
+            self.closed = True
+            raise
         outcome.found["hour"] = self.found
 
 
@@ -92,3 +97,13 @@ def test_drift_is_an_error_in_the_log(clock: ManualClock, caplog: pytest.LogCapt
     assert (record.levelname, record.message) == ("ERROR", "audited")
     assert record.__dict__["drift"] == 2
     assert record.__dict__["places"] == {"days": 1}
+
+
+def test_an_interrupted_pass_is_left_in_order(clock: ManualClock) -> None:
+    auditor = Slow(clock, steps=30, seconds=2 * TICK_SECONDS)
+    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
+    patrol.leave()
+    assert not patrol.tick()
+    assert not auditor.closed
+    patrol.leave()
+    assert auditor.closed

@@ -50,6 +50,11 @@ class CountingMetrics:
             "Attempts that met another transaction, and were made again.",
             registry=registry,
         )  # fmt: skip
+        self._retries = Counter(
+            "dmstats_commit_retries_total",
+            "Commits that were asked for again, as their outcome was not known.",
+            registry=registry,
+        )
 
     def delivery(self, status: int, seconds: float) -> None:
         observe = self._delivery.get(status)
@@ -85,3 +90,6 @@ class CountingMetrics:
 
     def batch_conflicted(self) -> None:
         self._conflicts.inc()
+
+    def commit_retried(self) -> None:
+        self._retries.inc()

@@ -1,14 +1,16 @@
-"""What is measured about the rest: requests, jobs, the database, incidents."""
+"""What is measured about the rest: requests, jobs, the database, incidents, the canary."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from dmstats.ops.metrics.buckets import FAST
+from dmstats.ops.metrics.buckets import FAST, PATIENT
 
 
 class HouseMetrics:
-    """The hooks of the request log, the scheduler, the database client and the watchdog."""
+    """The hooks of the request log, the scheduler, the database client, watchdog and canary."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Histogram(
@@ -29,6 +31,17 @@ class HouseMetrics:
             ["incident"], registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
 
+        self._canaries = Counter(
+            "dmstats_canaries_total", "Canaries that came back (shown), or did not (lost).",
+            ["outcome"], registry=registry,
+        )  # fmt: skip
+        self._canary = Histogram(
+            "dmstats_canary_seconds",
+            "Time of a canary: to its 200 (counted), from the refresh to the stream (streamed), "
+            "and to the stream in all, wait for the refresh included (shown).",
+            ["stage"], buckets=PATIENT, registry=registry,
+        )  # fmt: skip
+
     def request(self, route: str, status: int, seconds: float) -> None:
         """A request was answered; ``route`` is the rule it matched, never the path it asked for."""
         self._requests.labels(route, str(status)).observe(seconds)
@@ -43,3 +56,13 @@ class HouseMetrics:
     def incident(self, name: str, is_open: bool) -> None:  # noqa: FBT001 - the state itself
         """An incident began or ended."""
         self._incidents.labels(name).set(is_open)
+
+    def canary_shown(self, stages: Mapping[str, float]) -> None:
+        """A canary came back; ``stages`` in seconds."""
+        self._canaries.labels("shown").inc()
+        for stage, seconds in stages.items():
+            self._canary.labels(stage).observe(seconds)
+
+    def canary_lost(self) -> None:
+        """A canary did not come back."""
+        self._canaries.labels("lost").inc()

@@ -1,0 +1,116 @@
+"""Migrations: made again after an interruption, harmless beside others, and adding alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo.collection import Collection
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+
+import migrations
+from dmstats.config import Settings
+from dmstats.store.client import Mongo
+from dmstats.store.health import Health
+
+pytestmark = pytest.mark.live
+
+SETTINGS = Settings()
+ADDING = {"create", "createIndexes", "find", "insert", "update"}
+"""What the release before this one can go on beside: nothing that it knows is taken or renamed."""
+
+
+class Heard(CommandListener):
+    """The commands that were sent, with what they were about."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[str, dict[str, Any]]] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.commands.append((event.command_name, dict(event.command)))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """All the same."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """All the same."""
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def overheard(mongo: Mongo, mongodb_uri: str, heard: Heard) -> Iterator[Mongo]:
+    """The same database, by a client that is listened to."""
+    with pymongo.MongoClient[Any](mongodb_uri, event_listeners=[heard]) as client:
+        yield Mongo(client, mongo.db.name, "primary")
+
+
+def state(mongo: Mongo) -> dict[str, Any]:
+    return {
+        name: mongo.db[name].index_information()
+        for name in sorted(mongo.db.list_collection_names())
+        if name != migrations.RECORD
+    }
+
+
+def test_it_works(mongo: Mongo) -> None:
+    assert migrations.apply(mongo, SETTINGS) == migrations.names()
+    assert Health(mongo).missing_indexes() == []
+    assert Health(mongo).migrations() == set(migrations.names())
+    before = state(mongo)
+    assert migrations.apply(mongo, SETTINGS) == []
+    assert state(mongo) == before
+
+
+def test_an_interrupted_one_is_made_again(mongo: Mongo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each of its steps in turn; nothing is recorded before all of them are done."""
+    create_index, left = Collection.create_index, 0
+
+    def interrupted(collection: Collection[Any], *args: Any, **kwargs: Any) -> str:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return create_index(collection, *args, **kwargs)
+
+    steps = 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Collection, "create_index", interrupted)
+        while True:
+            left = steps
+            try:
+                migrations.apply(mongo, SETTINGS)
+                break
+            except KeyboardInterrupt:
+                assert Health(mongo).migrations() == set()
+                steps += 1
+    assert steps > 5
+    assert Health(mongo).missing_indexes() == []
+    assert Health(mongo).migrations() == set(migrations.names())
+
+
+def test_two_at_once_do_the_same_harmless_work(mongo: Mongo) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(migrations.apply, mongo, SETTINGS) for _ in range(2)]
+        assert {tuple(run.result()) for run in runs} <= {tuple(migrations.names()), ()}
+    assert Health(mongo).missing_indexes() == []
+
+
+def test_they_only_add(overheard: Mongo, heard: Heard) -> None:
+    """So the release before goes on beside the new schema, and there is nothing to undo."""
+    migrations.apply(overheard, SETTINGS)
+    commands = [(name, command) for name, command in heard.commands if name != "endSessions"]
+    assert {name for name, _ in commands} <= ADDING
+    written = {command["update"] for name, command in commands if name == "update"}
+    assert written == {migrations.RECORD}

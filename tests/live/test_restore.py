@@ -1,0 +1,65 @@
+"""A backup, a loss, a restore, and the audit after it, as docs/operations.md tells."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import pytest
+
+import migrations
+from dmstats.clock import SystemClock
+from dmstats.store.client import Mongo
+from tests.auditing import Auditing, event
+
+pytestmark = pytest.mark.live
+
+Dump = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture
+def store(mongo: Mongo) -> Iterator[Auditing]:
+    store = Auditing(mongo, SystemClock())
+    store.migrate()
+    yield store
+    store.transactions.close()
+
+
+def dump(mongo: Mongo, names: Collection[str] = ()) -> Dump:
+    """What mongodump writes: one collection after the other, each as it is by then."""
+    wanted = names or set(mongo.db.list_collection_names()) - {migrations.RECORD}
+    return {name: list(mongo.db[name].find()) for name in wanted}
+
+
+def restore(store: Auditing, kept: Dump) -> None:
+    for name in store.db.list_collection_names():
+        store.db[name].drop()
+    for name, documents in kept.items():
+        if documents:
+            store.db[name].insert_many(documents)
+    store.migrate()
+
+
+def test_it_works(store: Auditing) -> None:
+    now = store.clock.now_ms()
+    before = store.traffic(now)
+    store.count(*before)
+    kept = dump(store.mongo)
+    store.count(event(now))  # after the backup, so lost with the disk
+    restore(store, kept)
+    assert store.found() == set()
+    assert store.ledger.known(before) == {row.row_id for row in before}
+    store.count(event(now))
+    assert store.found() == set()
+
+
+def test_a_backup_that_is_not_of_one_moment_is_mended(store: Auditing) -> None:
+    """Events were counted between the counters' part of the backup and the ledger's."""
+    now = store.clock.now_ms()
+    store.count(*store.traffic(now))
+    kept = dump(store.mongo, ["stats_cache", "stats_hours", "stats_days", "instagram_accounts"])
+    store.count(event(now), event(now, account="new", kind="received"))
+    restore(store, dump(store.mongo) | kept)
+    assert store.found()
+    store.found(repair=True)
+    assert store.found() == set()
