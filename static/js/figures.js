@@ -143,9 +143,10 @@ function peopleOf({ population = [], activeAccounts, totalAccounts, totalUsers, 
   /** @param {number} more */
   const tone = (more) => (more > 0 ? /** @type {const} */ ("good") : /** @type {const} */ ("quiet"));
   const accounts = known ? activeAccounts - known.activeAccounts : 0;
+  const idle = totalAccounts - activeAccounts;
   const users = known ? totalUsers - known.users : 0;
   return {
-    "accounts.change": { text: known ? `${format.difference(accounts)} active ${since}` : `${format.count(totalAccounts - activeAccounts)} not active`, tone: tone(accounts) },
+    "accounts.change": { text: known ? `${format.difference(accounts)} active ${since}` : idle ? `${format.count(idle)} not active` : "", tone: tone(accounts) },
     "users.change": { text: known ? format.difference(users) : "", title: since, tone: tone(users) },
   };
 }
