@@ -18,6 +18,7 @@ from dmstats.counting.rescue import Rescue
 from dmstats.live.hub import Hub
 from dmstats.ops.advice import advice
 from dmstats.ops.deliveries import Deliveries
+from dmstats.ops.lookout import Lookout
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.scheduler import Schedule
 from dmstats.stats.audit import Auditor
@@ -51,6 +52,7 @@ class Services:
     clock: Clock
     metrics: Metrics
     deliveries: Deliveries
+    lookout: Lookout
     mongo: Mongo
     redis: redis.Redis
     ledger: Ledger

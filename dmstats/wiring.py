@@ -20,6 +20,7 @@ from dmstats.live.hub import Hub
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.deliveries import Bulletin, Deliveries
+from dmstats.ops.lookout import Lookout
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
@@ -156,6 +157,7 @@ def wire(settings: Settings, send: Send) -> Services:
         clock=clock,
         metrics=metrics,
         deliveries=deliveries,
+        lookout=Lookout(bulletin, deliveries, client, clock),
         mongo=mongo,
         redis=client,
         ledger=ledger,

@@ -42,7 +42,9 @@ class IncidentMetrics(Protocol):
     def redis_failed(self, what: str) -> None: ...
 
 
-class _Open(msgspec.Struct):
+class OpenIncident(msgspec.Struct):
+    """``since`` is in ms since the epoch; ``told`` is whether somebody was told."""
+
     since: int
     text: str
     told: bool = False
@@ -85,7 +87,7 @@ class Watchdog:
     def _tick(self) -> None:
         for name, incident in self._look():
             kept = self._redis.hget(KEY, name)
-            before = msgspec.json.decode(kept, type=_Open) if kept else None
+            before = kept_incident(kept)
             if incident is not None:
                 self._go_on(incident, before)
             elif before is not None:
@@ -120,15 +122,15 @@ class Watchdog:
         audit = stored.body.get("audit") if stored else None
         return drifted(int(audit["drift"]) if audit else 0)
 
-    def _go_on(self, incident: Incident, before: _Open | None) -> None:
-        state = before or _Open(self._clock.now_ms(), incident.text)
+    def _go_on(self, incident: Incident, before: OpenIncident | None) -> None:
+        state = before or OpenIncident(self._clock.now_ms(), incident.text)
         if before is None:
             logger.warning("incident", extra={"incident": incident.name, "text": incident.text})
         if not state.told:
             state.told = self._tell(incident.name, "open", incident.text)
             self._redis.hset(KEY, incident.name, msgspec.json.encode(state))
 
-    def _end(self, name: str, before: _Open) -> None:
+    def _end(self, name: str, before: OpenIncident) -> None:
         minutes = (self._clock.now_ms() - before.since) // 60_000
         logger.info("incident_over", extra={"incident": name, "minutes": minutes})
         # Who was never told that it began need not be told that it is over.
@@ -138,6 +140,11 @@ class Watchdog:
 
     def _tell(self, name: str, state: str, text: str) -> bool:
         return self._notifier.tell(Notice(name, state, text, rfc3339(self._clock.now_ms())))
+
+
+def kept_incident(kept: bytes | str | None) -> OpenIncident | None:
+    """An open incident, as it lies in Redis; None if there is none."""
+    return msgspec.json.decode(kept, type=OpenIncident) if kept else None
 
 
 LOOKS: dict[str, Callable[[Watchdog, int], Incident | None]] = {

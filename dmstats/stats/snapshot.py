@@ -7,14 +7,24 @@ from datetime import datetime
 from typing import Any
 
 from dmstats.clock import DAY_MS, HOUR_MS, day_start, hour_start, month_of, rfc3339, to_ms
+from dmstats.stats.before import (
+    MINUTE_MS,
+    Counts,
+    add,
+    count,
+    counts_of,
+    history_start,
+    minutes_before,
+    month_so_far_before,
+    population,
+    today_before,
+)
 from dmstats.store.readings import TOP, Readings
 
-MINUTE_MS = 60_000
 MINUTES, HOURS, DAYS = 60, 24, 30
 RATE_MINUTES = 5
 
 Snapshot = dict[str, Any]
-Counts = tuple[int, int]
 
 
 def build(readings: Readings, now_ms: int) -> Snapshot:
@@ -22,7 +32,9 @@ def build(readings: Readings, now_ms: int) -> Snapshot:
 
     ``lastHour`` is the running minute and the 59 before it. ``perMinute`` is sent and received
     DMs a minute over the last five complete minutes. ``peakMinute`` is the minute with the most
-    DMs sent of the last 24 hours (the later one of equals), None without any.
+    DMs sent of the last 24 hours (the later one of equals), None without any. ``before`` is the
+    same part of the day or month before, and for minutes the same ones yesterday; None if that
+    was before counting began, at ``since`` (None if long ago).
     """
     minutes = _minutes(readings.hours, now_ms)
     this_minute = now_ms - now_ms % MINUTE_MS
@@ -31,36 +43,57 @@ def build(readings: Readings, now_ms: int) -> Snapshot:
     totals = readings.totals
     events = totals.get("events")
     last_event = totals.get("lastEventAt")
+    active = max(0, readings.accounts - readings.inactive)
+    before = minutes_before(minutes, readings, this_minute - MINUTE_MS, RATE_MINUTES)
+    since = history_start(readings)
     return {
         "computedAt": rfc3339(now_ms),
-        "totalDMsSent": _count(totals.get("dmsSent")),
-        "totalDMsReceived": _count(totals.get("dmsReceived")),
+        "totalDMsSent": count(totals.get("dmsSent")),
+        "totalDMsReceived": count(totals.get("dmsReceived")),
         "totalUsers": readings.users,
         "totalAccounts": readings.accounts,
-        "activeAccounts": max(0, readings.accounts - readings.inactive),
-        "month": {"month": month_of(now_ms), **_month(readings.days, now_ms)},
-        "today": _span([_counts(readings.days.get(day_start(now_ms)))]),
-        "lastHour": _span([(point["sent"], point["received"]) for point in recent]),
+        "activeAccounts": active,
+        "month": {
+            "month": month_of(now_ms),
+            **_pair(_month(readings.days, now_ms)),
+            "before": _before(month_so_far_before(readings, now_ms)),
+        },
+        "today": {
+            **_pair(counts_of(readings.days.get(day_start(now_ms)))),
+            "before": _before(today_before(readings, now_ms)),
+        },
+        "lastHour": {
+            **_pair(add((point["sent"], point["received"]) for point in recent)),
+            "before": _before(minutes_before(minutes, readings, this_minute, MINUTES)),
+        },
         "perMinute": round(sum(p["sent"] + p["received"] for p in complete) / RATE_MINUTES, 2),
+        "perMinuteBefore": None if before is None else round(sum(before) / RATE_MINUTES, 2),
         "peakMinute": _peak(minutes, this_minute),
-        "events": {kind: _count(n) for kind, n in events.items()}
+        "events": {kind: count(n) for kind, n in events.items()}
         if isinstance(events, Mapping)
         else {},
-        "duplicates": _count(totals.get("duplicates")),
-        "rejected": _count(totals.get("rejected")),
-        "late": _count(totals.get("late")),
+        "duplicates": count(totals.get("duplicates")),
+        "rejected": count(totals.get("rejected")),
+        "late": count(totals.get("late")),
         "series": {
             "minutes": recent,
             "hours": _series(
-                {at: _counts(hour) for at, hour in readings.hours.items()},
+                {at: counts_of(hour) for at, hour in readings.hours.items()},
                 hour_start(now_ms), HOUR_MS, HOURS,
             ),
             "days": _series(
-                {at: _counts(day) for at, day in readings.days.items()},
+                {at: counts_of(day) for at, day in readings.days.items()},
                 day_start(now_ms), DAY_MS, DAYS,
             ),
         },
         "topAccounts": [_account(account, month_of(now_ms)) for account in readings.top],
+        "population": [
+            {"at": rfc3339(at), "activeAccounts": accounts, "users": users}
+            for at, (accounts, users) in population(
+                readings.population, now_ms, active, readings.users
+            ).items()
+        ],
+        "since": None if since is None else rfc3339(since),
         "lastEventAt": _moment(last_event),
         "audit": _audit(readings.audit),
         "canary": _canary(totals.get("canaryAt"), readings.canary or {}, now_ms),
@@ -69,22 +102,13 @@ def build(readings: Readings, now_ms: int) -> Snapshot:
 
 def floor_of(readings: Readings) -> int:
     """DMs sent of the last of a full list of top accounts, 0 when the list is not full."""
-    return _count(readings.top[-1].get("dmUsed")) if len(readings.top) == TOP else 0
-
-
-def _count(value: object) -> int:
-    """A counter as the store has it: missing counts as none, and a driver may give floats."""
-    return int(value) if isinstance(value, int | float) else 0
-
-
-def _counts(bucket: Mapping[str, object] | None) -> Counts:
-    return (_count(bucket.get("sent")), _count(bucket.get("received"))) if bucket else (0, 0)
+    return count(readings.top[-1].get("dmUsed")) if len(readings.top) == TOP else 0
 
 
 def _minutes(hours: Mapping[int, Mapping[str, Any]], now_ms: int) -> dict[int, Counts]:
     """Every minute that has counts, up to now: events ahead of the clock wait for their time."""
     return {
-        start: _counts(counts)
+        start: counts_of(counts)
         for hour, bucket in hours.items()
         for minute, counts in (bucket.get("minutes") or {}).items()
         if (start := hour + int(minute) * MINUTE_MS) <= now_ms
@@ -101,13 +125,17 @@ def _series(counts: Mapping[int, Counts], last: int, step: int, number: int) -> 
     ]
 
 
-def _span(counts: list[Counts]) -> Snapshot:
-    return {"sent": sum(sent for sent, _ in counts), "received": sum(got for _, got in counts)}
+def _pair(counts: Counts) -> Snapshot:
+    return {"sent": counts[0], "received": counts[1]}
 
 
-def _month(days: Mapping[int, Mapping[str, Any]], now_ms: int) -> Snapshot:
+def _before(counts: Counts | None) -> Snapshot | None:
+    return None if counts is None else _pair(counts)
+
+
+def _month(days: Mapping[int, Mapping[str, Any]], now_ms: int) -> Counts:
     month, today = month_of(now_ms), day_start(now_ms)
-    return _span([_counts(d) for at, d in days.items() if at <= today and month_of(at) == month])
+    return add(counts_of(d) for at, d in days.items() if at <= today and month_of(at) == month)
 
 
 def _peak(minutes: Mapping[int, Counts], this_minute: int) -> Snapshot | None:
@@ -125,9 +153,9 @@ def _account(account: Mapping[str, Any], month: str) -> Snapshot:
     return {
         "instagramId": str(account.get("instagramId", "")),
         "username": account.get("username"),
-        "dmUsed": _count(account.get("dmUsed")),
-        "monthlyDmUsed": 0 if over else _count(account.get("monthlyDmUsed")),
-        "monthlyDmLimit": None if limit is None else _count(limit),
+        "dmUsed": count(account.get("dmUsed")),
+        "monthlyDmUsed": 0 if over else count(account.get("monthlyDmUsed")),
+        "monthlyDmLimit": None if limit is None else count(limit),
         "lastDMSent": _moment(account.get("lastDMSent")),
     }
 
@@ -138,7 +166,7 @@ def _moment(value: object) -> str | None:
 
 def _audit(audit: Mapping[str, Any] | None) -> Snapshot | None:
     at = _moment(audit.get("at")) if audit else None
-    return {"at": at, "drift": _count(audit.get("drift"))} if audit and at else None
+    return {"at": at, "drift": count(audit.get("drift"))} if audit and at else None
 
 
 def _canary(at: object, shown: Mapping[str, Any], now_ms: int) -> Snapshot | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
 import pymongo
@@ -20,9 +21,12 @@ from dmstats.store.census import (
 from dmstats.store.client import Document, Mongo, translated
 
 T = TypeVar("T")
+Population = Mapping[int, tuple[int, int]]
+"""Active accounts and users by the day's start, ms since the epoch."""
 
-HOURS = 25
-DAYS = 31
+HOURS = 26
+DAYS = 62
+"""Today's time yesterday needs the last 26 hours, and this month's last month the last 62 days."""
 TOP = 10
 FEW = 500
 """So many accounts or users are counted anew at each refresh; more are left to the census."""
@@ -53,6 +57,7 @@ class Readings:
     inactive: int = 0
     users: int = 0
     audit: Document | None = None
+    population: Population = field(default_factory=dict)
     canary: Document | None = None
     queries: int = 0
 
@@ -71,8 +76,11 @@ class ReadingsStore:
             cache = counted(self._cache)
             # Listed ids, not a range: the embedded database scans the collection for a range.
             hour, day = hour_start(now_ms), day_start(now_ms)
-            hours = counted(self._buckets, "stats_hours", hour, HOUR_MS, HOURS)
-            days = counted(self._buckets, "stats_days", day, DAY_MS, DAYS)
+            last_hours = [hour - i * HOUR_MS for i in range(HOURS)]
+            then = month_before(now_ms)
+            hours_then = range(day_start(then), then + 1, HOUR_MS)
+            hours = counted(self._buckets, "stats_hours", [*last_hours, *hours_then])
+            days = counted(self._buckets, "stats_days", [day - i * DAY_MS for i in range(DAYS)])
             top = counted(self._top, cache.get("snapshot", {}).get("floor"))
         census = cache.get("census", {})
         accounts, inactive, users = self._population(counted, census, now_ms)
@@ -85,6 +93,7 @@ class ReadingsStore:
             inactive=inactive,
             users=users,
             audit=cache.get("audit"),
+            population=_population(cache.get("snapshot", {})),
             canary=cache.get("canary"),
             queries=counted.queries,
         )
@@ -93,11 +102,9 @@ class ReadingsStore:
         wanted = {"_id": {"$in": ["global", "audit", "canary", "census", "snapshot"]}}
         return {found["_id"]: found for found in self._db["stats_cache"].find(wanted, CACHE_FIELDS)}
 
-    def _buckets(self, name: str, newest: int, step: int, number: int) -> dict[int, Document]:
-        starts = [to_datetime(newest - i * step) for i in range(number)]
-        return {
-            to_ms(found["_id"]): found for found in self._db[name].find({"_id": {"$in": starts}})
-        }
+    def _buckets(self, name: str, starts_ms: list[int]) -> dict[int, Document]:
+        wanted = {"_id": {"$in": [to_datetime(start) for start in starts_ms]}}
+        return {to_ms(found["_id"]): found for found in self._db[name].find(wanted)}
 
     def _top(self, floor: int | None) -> list[Document]:
         """The accounts with the most DMs sent, from ``floor`` on.
@@ -158,6 +165,20 @@ class ReadingsStore:
             )
         number, inactive_ones = (found[0]["all"], found[0]["inactive"]) if found else (0, 0)
         return (number, inactive_ones) if number <= FEW else None
+
+
+def month_before(now_ms: int) -> int:
+    """The same day and time of the month before, or that month's last moment (ms)."""
+    end = to_ms(to_datetime(day_start(now_ms)).replace(day=1))
+    day, last_day = to_datetime(now_ms).day, to_datetime(end - 1).day
+    return end - (last_day - day + 1) * DAY_MS + now_ms % DAY_MS if day <= last_day else end - 1
+
+
+def _population(snapshot: Document) -> Population:
+    return {
+        to_ms(datetime.fromisoformat(day["at"])): (int(day["activeAccounts"]), int(day["users"]))
+        for day in snapshot.get("population") or []
+    }
 
 
 class _Counted:

@@ -47,7 +47,13 @@ class SnapshotStore:
         if a newer leader has written, :class:`StoreUnavailable` if it cannot be stored.
         """
         update: Document = {
-            "$set": {"computedAt": to_datetime(computed_ms), "body": body, "floor": floor},
+            "$set": {
+                "computedAt": to_datetime(computed_ms),
+                "body": body,
+                # Apart from the body: the next reading wants this of it, and nothing else.
+                "population": body.get("population", []),
+                "floor": floor,
+            },
             "$inc": {"seq": 1},
             "$max": {"term": term or 0},
         }

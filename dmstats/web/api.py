@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
@@ -48,6 +49,13 @@ def refresh() -> ResponseReturnValue:
     if done.rate_limited:
         raise _too_soon(done.retry_after)
     return jsonify(_refreshed(done)), 202
+
+
+@blueprint.get("/admin/traffic")
+@require_admin
+def traffic() -> ResponseReturnValue:
+    """Whether deliveries fail, or stay away; needs no database."""
+    return jsonify(msgspec.to_builtins(services().lookout.look()))
 
 
 @blueprint.route("/cron/refresh-admin-stats", methods=["GET", "POST"])

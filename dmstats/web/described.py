@@ -1,10 +1,12 @@
 """Schemas that only describe: what is taken or answered without going through marshmallow."""
 
+# ruff: noqa: N815 (fields are named as JSON names them)
+
 from __future__ import annotations
 
 from marshmallow import fields
 
-from dmstats.web.schemas import AdminAnswer, Strict, count
+from dmstats.web.schemas import AdminAnswer, Moment, Strict, count
 
 
 class Handshake(Strict):
@@ -26,6 +28,16 @@ class DeliveryAnswer(Strict):
     duplicates = count()
     ignored = count()
     rejected = count()
+
+
+class TrafficAnswer(Strict):
+    """All null while deliveries come and are acknowledged; Meta may disable a webhook that has
+    failed until ``disabledAt``."""
+
+    failingSince = Moment(required=True, allow_none=True)
+    disabledAt = Moment(required=True, allow_none=True)
+    silentSince = Moment(required=True, allow_none=True)
+    silence = fields.String(required=True, allow_none=True)
 
 
 class AdminsAnswer(Strict):

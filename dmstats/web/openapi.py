@@ -62,6 +62,8 @@ OPERATIONS = (
               READING, ADMIN),
     Operation(f"{STATS}/stream", "get", "The figures as they change", {200: "text/event-stream"},
               READING, ADMIN, query=described.StreamQuery),
+    Operation("/api/admin/traffic", "get", "Whether deliveries fail or stay away",
+              {200: described.TrafficAnswer}, READING, ADMIN),
     Operation(f"{STATS}/refresh", "post", "Refresh now", {202: schemas.RefreshAnswer},
               (401, 403, 429, 503), ADMIN),
     Operation("/api/cron/refresh-admin-stats", "get", "Refresh, for a cron job",

@@ -20,9 +20,15 @@ class Peak(Strict):
     sent = count()
 
 
-class Span(Strict):
+class Pair(Strict):
     sent = count()
     received = count()
+
+
+class Span(Pair):
+    """``before`` is the same part of the day or month before; null from before counting began."""
+
+    before = fields.Nested(Pair, required=True, allow_none=True)
 
 
 class Month(Span):
@@ -33,6 +39,14 @@ class Series(Strict):
     minutes = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=60))
     hours = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=24))
     days = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=30))
+
+
+class PopulationDay(Strict):
+    """As the day began, or as it was first seen on that day."""
+
+    at = Moment(required=True)
+    activeAccounts = count()
+    users = count()
 
 
 class TopAccount(Strict):
@@ -83,6 +97,7 @@ class Snapshot(Strict):
     today = fields.Nested(Span, required=True)
     lastHour = fields.Nested(Span, required=True)
     perMinute = fields.Float(required=True, validate=validate.Range(min=0))
+    perMinuteBefore = fields.Float(required=True, allow_none=True, validate=validate.Range(min=0))
     peakMinute = fields.Nested(Peak, required=True, allow_none=True)
     events = fields.Dict(keys=fields.String(), values=count(), required=True)
     duplicates = count()
@@ -92,6 +107,10 @@ class Snapshot(Strict):
     topAccounts = fields.List(
         fields.Nested(TopAccount), required=True, validate=validate.Length(max=10)
     )
+    population = fields.List(
+        fields.Nested(PopulationDay), required=True, validate=validate.Length(min=1, max=32)
+    )
+    since = Moment(required=True, allow_none=True)
     lastEventAt = Moment(required=True, allow_none=True)
     audit = fields.Nested(Audit, required=True, allow_none=True)
     canary = fields.Nested(Canary, required=True, allow_none=True)

@@ -12,14 +12,27 @@ import { showProblem } from "./problem.js";
 /** @typedef {import("./figures.js").Figure} Figure */
 
 const POLL_MS = 30_000;
+const STALE_SECONDS = 75;
 const format = createFormat();
+let loadedAt = 0;
 
 async function load() {
   const id = document.body.dataset.account ?? "";
   const answer = await ask(`/api/admin/accounts/${encodeURIComponent(id)}`);
   showProblem(part("problem"), answer.ok ? null : answer);
   part("counters").hidden = !answer.ok && !part("name").dataset.known;
-  if (answer.ok) draw(answer.data);
+  if (!answer.ok) return;
+  loadedAt = Date.now();
+  draw(answer.data);
+  tick();
+}
+
+/** The figures' age; too old, they look it. */
+function tick() {
+  if (!loadedAt) return;
+  const seconds = (Date.now() - loadedAt) / 1000;
+  part("age").textContent = `Updated ${format.duration(seconds)} ago`;
+  document.documentElement.dataset.figures = seconds > STALE_SECONDS ? "stale" : "fresh";
 }
 
 /** @param {Details} account */
@@ -92,6 +105,10 @@ function moment(at) {
 }
 
 void load();
+setInterval(tick, 1000);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) void load();
+});
 setInterval(() => {
   if (!document.hidden) void load();
 }, POLL_MS);

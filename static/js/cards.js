@@ -68,6 +68,7 @@ export function drawTrends(page, snapshot) {
     hours: finished(snapshot, "day").map((point) => point.sent),
     days,
     growth: growth(days),
+    population: (snapshot.population ?? []).map((day) => day.activeAccounts),
   };
   for (const box of page.querySelectorAll("[data-trend]")) {
     drawSparkline(box, trends[/** @type {HTMLElement} */ (box).dataset.trend ?? ""] ?? []);

@@ -40,20 +40,22 @@ export function figuresOf(snapshot, format) {
           title: `The busiest minute of the last 24 hours, ${format.utc(peakMinute.at)}`,
         }
       : { text: "No peak yet" },
-    "now.hour": { text: `${format.count(lastHour.sent)} sent, ${format.count(lastHour.received)} received in 60 min` },
+    "now.hour": { text: `${format.count(lastHour.sent)} sent, ${format.count(lastHour.received)} received` },
+    "now.change": rateChange(snapshot, format),
     "today.sent": { text: format.count(today.sent) },
     "today.received": { text: format.count(today.received) },
     "today.since": { text: `since ${format.time(midnight)}`, title: "The day begins at 00:00 UTC" },
     "today.change": today.before ? change(today, "this time yesterday", format) : yesterday(snapshot, format),
+    "today.got": got(today, "this time yesterday", format),
     "month.sent": { text: format.count(month.sent) },
     "month.received": { text: format.count(month.received) },
     "month.name": { text: format.month(month.month), title: "Months begin at 00:00 UTC on the 1st" },
     "month.change": month.before ? change(month, "this time last month", format) : daily(snapshot, format),
+    "month.got": got(month, "this time last month", format),
     "total.sent": { text: format.count(snapshot.totalDMsSent) },
     "total.received": { text: format.count(snapshot.totalDMsReceived) },
-    "total.growth": {
-      text: `${format.count(sums(snapshot.series.days).sent)} sent in the last ${format.count(snapshot.series.days.length)} days`,
-    },
+    ...growthOf(snapshot, format),
+    ...peopleOf(snapshot, format),
     "accounts.active": { text: format.count(snapshot.activeAccounts) },
     "accounts.total": { text: format.count(snapshot.totalAccounts) },
     users: { text: format.count(snapshot.totalUsers) },
@@ -80,6 +82,73 @@ function change(span, against, format) {
   if (!before) return { text: span.sent ? `None by ${against}` : "", title, tone: "quiet" };
   const ratio = span.sent / before - 1;
   return { text: `${format.change(ratio)} on ${against}`, title, tone: ratio < 0 ? "quiet" : "good" };
+}
+
+/**
+ * @param {Span} span
+ * @param {string} against
+ * @param {Format} format
+ * @returns {Figure} the change of `received`, short: it stands beside the figure
+ */
+function got(span, against, format) {
+  const before = span.before?.received ?? 0;
+  if (!before) return { text: "" };
+  const ratio = span.received / before - 1;
+  const title = `${format.count(before)} received by ${against}`;
+  return { text: format.change(ratio), title, tone: ratio < 0 ? "quiet" : "good" };
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {Format} format
+ * @returns {Figure} the rate's change against the same minutes yesterday
+ */
+function rateChange({ perMinute, perMinuteBefore: before }, format) {
+  if (!before) return { text: "" };
+  const ratio = perMinute / before - 1;
+  const title = `${format.rate(before)} per minute at this time yesterday`;
+  return { text: `${format.change(ratio)} on yesterday`, title, tone: ratio < 0 ? "quiet" : "good" };
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {Format} format
+ * @returns {Record<string, Figure>} how the totals grew in the days that are shown
+ */
+function growthOf({ series, totalDMsSent, totalDMsReceived }, format) {
+  const grown = sums(series.days);
+  const days = `${format.count(series.days.length)} days`;
+  const before = { sent: totalDMsSent - grown.sent, received: totalDMsReceived - grown.received };
+  const title = `${format.count(grown.sent)} sent, ${format.count(grown.received)} received in ${days}`;
+  // Of nearly nothing it would be thousands of per cent.
+  const told = before.sent >= grown.sent && before.received >= grown.received;
+  if (!told) return { "total.growth": { text: `${format.count(grown.sent)} sent in ${days}`, title }, "total.got": { text: "" } };
+  /** @param {"sent" | "received"} key @returns {string} */
+  const ratio = (key) => format.change(grown[key] / Math.max(1, before[key]));
+  return {
+    "total.growth": { text: `${ratio("sent")} in ${days}`, title, tone: grown.sent ? "good" : "quiet" },
+    "total.got": { text: ratio("received"), title, tone: grown.received ? "good" : "quiet" },
+  };
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {Format} format
+ * @returns {Record<string, Figure>} how many more there are than a month ago, or since it is known
+ */
+function peopleOf({ population = [], activeAccounts, totalAccounts, totalUsers, computedAt }, format) {
+  const first = population[0];
+  const known = first && first.at.slice(0, 10) < computedAt.slice(0, 10) ? first : null;
+  const since = known ? `since ${format.day(known.at)}` : "";
+  /** @param {number} more */
+  const tone = (more) => (more > 0 ? /** @type {const} */ ("good") : /** @type {const} */ ("quiet"));
+  const accounts = known ? activeAccounts - known.activeAccounts : 0;
+  const idle = totalAccounts - activeAccounts;
+  const users = known ? totalUsers - known.users : 0;
+  return {
+    "accounts.change": { text: known ? `${format.difference(accounts)} active ${since}` : idle ? `${format.count(idle)} not active` : "", tone: tone(accounts) },
+    "users.change": { text: known ? format.difference(users) : "", title: since, tone: tone(users) },
+  };
 }
 
 /**

@@ -20,6 +20,7 @@ export function createFormat(locale = undefined, timeZone = undefined) {
     maximumFractionDigits: 0,
     signDisplay: "exceptZero",
   });
+  const difference = new Intl.NumberFormat(locale, { maximumFractionDigits: 0, signDisplay: "always" });
   const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", timeZone });
   const dayClock = new Intl.DateTimeFormat(locale, {
     weekday: "short",
@@ -74,7 +75,12 @@ export function createFormat(locale = undefined, timeZone = undefined) {
     share: (n) => share.format(n),
     /** @param {number} n 0.08 is eight per cent more */
     change: (n) => change.format(n),
+    /** @param {number} n 3 is three more */
+    difference: (n) => difference.format(n),
     duration,
+    /** @param {number} seconds in minutes and seconds: it is seen to run */
+    countdown: (seconds) =>
+      pair(units.minute, Math.floor(seconds / MINUTE), units.second, Math.floor(seconds % MINUTE)),
     /** @param {string} at */
     time: (at) => clock.format(new Date(at)),
     /** @param {string} at */

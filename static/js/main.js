@@ -6,7 +6,7 @@ import { createAge, isStale } from "./age.js";
 import { createAnnouncer } from "./announce.js";
 import { drawFacts, drawFigures, drawTrends } from "./cards.js";
 import { createChart } from "./chart.js";
-import { modeOf } from "./connection.js";
+import { modeOf, wants } from "./connection.js";
 import { wireCopy } from "./copy.js";
 import { createDebounce } from "./debounce.js";
 import { createFeed } from "./feed.js";
@@ -19,6 +19,7 @@ import { createState } from "./state.js";
 import { drawTable } from "./table.js";
 import { drawTimes } from "./ticking.js";
 import { readView, writeView } from "./view.js";
+import { watchTraffic } from "./trouble.js";
 import { announcement, BADGES, sentence } from "./words.js";
 
 /** @typedef {import("./types.js").Facts} Facts */
@@ -44,6 +45,16 @@ const chart = createChart(
 );
 const rows = part("accounts-rows", HTMLTableSectionElement);
 const chartRows = part("chart-rows", HTMLTableSectionElement);
+
+const trouble = watchTraffic({
+  place: part("trouble"),
+  url: settings.trafficUrl,
+  every: settings.poll,
+  ask: (...request) => fetch(...request),
+  now: age.now,
+  format,
+  announce,
+});
 
 let view = readView(location.search);
 /** @type {Facts | null} */
@@ -187,5 +198,7 @@ const first = part("first").textContent;
 if (first) takeIn(JSON.parse(first));
 feed.start();
 setInterval(() => {
-  if (!document.hidden) tick();
+  if (document.hidden) return;
+  tick();
+  trouble.tick(facts !== null && wants(facts).stream);
 }, 1000);

@@ -14,7 +14,13 @@ const STEP_MS = { hour: 60_000, day: 3_600_000, month: 86_400_000 };
  */
 export function pointsOf(snapshot, range) {
   const { minutes, hours, days } = snapshot.series;
-  return fill({ hour: minutes, day: hours, month: days }[range], STEP_MS[range]);
+  const step = STEP_MS[range];
+  const points = fill({ hour: minutes, day: hours, month: days }[range], step);
+  // Nobody counted before: that is no zero.
+  const since = snapshot.since ? Date.parse(snapshot.since) : 0;
+  return points.map((point) =>
+    Date.parse(point.at) + step <= since ? { at: point.at, sent: null, received: null } : point,
+  );
 }
 
 /**

@@ -15,6 +15,7 @@ export function readSettings(data) {
     statsUrl: data.statsUrl ?? "/api/admin/stats",
     streamUrl: data.streamUrl ?? "/api/admin/stats/stream",
     refreshUrl: data.refreshUrl ?? "/api/admin/stats/refresh",
+    trafficUrl: data.trafficUrl ?? "/api/admin/traffic",
   };
 }
 

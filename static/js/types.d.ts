@@ -7,7 +7,7 @@ export interface Pair {
 
 /** A running span, and (where the server knows it) the same part of the span before. */
 export interface Span extends Pair {
-  before?: Pair;
+  before?: Pair | null;
 }
 
 export interface Bucket {
@@ -41,6 +41,7 @@ export interface Snapshot {
   today: Span;
   lastHour: Span;
   perMinute: number;
+  perMinuteBefore?: number | null;
   peakMinute: { at: string; sent: number } | null;
   events: Record<string, number>;
   duplicates: number;
@@ -48,10 +49,20 @@ export interface Snapshot {
   late?: number;
   series: { minutes: Bucket[]; hours: Bucket[]; days: Bucket[] };
   topAccounts: Account[];
+  population?: { at: string; activeAccounts: number; users: number }[];
+  since?: string | null;
   lastEventAt: string | null;
   audit: { at: string; drift: number } | null;
   canary?: Canary | null;
   refresh: { computeMs: number; dbQueries: number };
+}
+
+/** What the server sees of the deliveries; all null while they come and are acknowledged. */
+export interface Traffic {
+  failingSince: string | null;
+  disabledAt: string | null;
+  silentSince: string | null;
+  silence: string | null;
 }
 
 /** When the newest test event was sent, and how long the last one took that came back. */
@@ -71,6 +82,7 @@ export interface PageSettings {
   statsUrl: string;
   streamUrl: string;
   refreshUrl: string;
+  trafficUrl: string;
 }
 
 export type Range = "hour" | "day" | "month";

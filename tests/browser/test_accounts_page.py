@@ -79,3 +79,21 @@ def test_a_session_that_ended(accounts: Page, context: BrowserContext) -> None:
     expect(alert.get_by_role("link", name="Sign in again")).to_have_attribute(
         "href", re.compile(r"^/login\?next=%2Faccounts")
     )
+
+
+def test_an_account_that_is_not_answered_for_looks_stale(
+    context: BrowserContext, service: Service
+) -> None:
+    sign_in(context, service)
+    page = context.new_page()
+    page.clock.install()
+    page.goto(f"{service.url}/accounts/17841400000000001")
+    expect(page.locator("#age")).to_have_text(re.compile(r"Updated \d+s ago"))
+    page.route("**/api/admin/accounts/*", lambda route: route.abort())
+    page.clock.run_for(80_000)
+    expect(page.locator("html")).to_have_attribute("data-figures", "stale")
+    expect(page.locator("#age")).to_have_text(re.compile(r"Updated 1m \d+s ago"))
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    page.unroute("**/api/admin/accounts/*")
+    page.clock.run_for(31_000)
+    expect(page.locator("html")).to_have_attribute("data-figures", "fresh")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
+import msgspec
+import redis
 from playwright.sync_api import BrowserContext, Page, expect
 
+from dmstats.ops.deliveries import KEY, Record
 from tests.browser.conftest import eventually, expect_mode, figure, open_dashboard, sign_in
 from tests.browser.service import Service
+from tests.browser.test_accessible import violations
 from tests.servers import Redis
 
 Start = Callable[..., Service]
@@ -182,3 +187,25 @@ def test_a_session_that_ended_asks_to_sign_in_again(
     page.fill("#password", service.password)
     page.get_by_role("button", name="Sign in").click()
     expect_mode(page, "polling")
+
+
+def test_failing_deliveries_are_told_with_a_countdown(
+    context: BrowserContext, own_service: Start, redis_server: Redis
+) -> None:
+    service = own_service()
+    sign_in(context, service)
+    page = open_dashboard(context, service)
+    notice = page.locator("#trouble")
+    expect(notice).to_be_hidden()
+    now = time.time_ns() // 1_000_000
+    failing = Record(failed=now, failing_since=now - 20 * 60_000)
+    with redis.Redis.from_url(redis_server.url) as client:
+        # As another worker would, whose database is gone.
+        client.hset(KEY, "another", msgspec.json.encode(failing))
+    expect(notice).to_contain_text("Meta may disable the webhook in", timeout=30_000)
+    expect(notice).to_have_attribute("data-level", "bad")
+    first = notice.inner_text()
+    expect(notice).not_to_have_text(first)
+    assert violations(page) == []
+    service.send(1)
+    expect(notice).to_be_hidden(timeout=30_000)

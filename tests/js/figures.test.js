@@ -61,3 +61,30 @@ test("a trend lifts the pen over a gap", () => {
   assert.equal(linePath([]), "");
   assert.equal(linePath([0, 0]), "M0 30.5L120 30.5");
 });
+
+test("every tile has a change to show", () => {
+  const figures = figuresOf(
+    snapshotOf("1-1", {
+      perMinuteBefore: 2,
+      month: { month: "2026-11", sent: 4000, received: 3000, before: { sent: 2000, received: 6000 } },
+      population: [{ at: "2026-10-20T00:00:00Z", activeAccounts: 30, users: 9 }],
+    }),
+    format,
+  );
+  assert.deepEqual(
+    ["now.change", "month.change", "month.got", "accounts.change", "users.change"].map((name) => figures[name].text),
+    ["-17% on yesterday", "+100% on this time last month", "-50%", "+10 active since 20 Oct", "-2"],
+  );
+  assert.match(figures["total.growth"].text, /^\+?0% in 30 days$/);
+});
+
+test("people counted for the first time today have nothing to compare with", () => {
+  const population = [{ at: "2026-11-15T00:00:00Z", activeAccounts: 30, users: 9 }];
+  assert.equal(figuresOf(snapshotOf("1-1", { population }), format)["accounts.change"].text, "2 not active");
+});
+
+test("a total that more than doubled is told by its growth alone", () => {
+  const figures = figuresOf(snapshotOf("1-1", { totalDMsSent: 500, totalDMsReceived: 450 }), format);
+  assert.equal(figures["total.growth"].text, "465 sent in 30 days");
+  assert.equal(figures["total.got"].text, "");
+});

@@ -66,3 +66,8 @@ test("no buckets, no points", () => {
   snapshot.series.days = [];
   assert.deepEqual(columns(pointsOf(snapshot, "month"), false), [[], [], [], [], []]);
 });
+
+test("what was before counting began is a gap", () => {
+  const points = pointsOf(snapshotOf("1-1", { since: "2026-11-15T09:00:00Z" }), "day");
+  assert.deepEqual(points.map((point) => point.sent).slice(-5), [null, 21, 22, 23, 24]);
+});

@@ -81,7 +81,7 @@ def test_it_works(mongo: Mongo, store: ReadingsStore, clock: ManualClock) -> Non
     mongo.db["users"].insert_many([{}, {}])
     readings = store.read(clock.now_ms())
     assert readings.totals["dmsSent"] == 5
-    assert (len(readings.hours), len(readings.days)) == (25, 31)
+    assert (len(readings.hours), len(readings.days)) == (26, 40)
     assert [found["dmUsed"] for found in readings.top] == list(range(11, 1, -1))
     assert (readings.accounts, readings.users) == (12, 2)
     assert build(readings, clock.now_ms())["month"]["sent"] == sum(range(15))
@@ -223,7 +223,7 @@ def test_no_query_scans_more_than_its_limit(
     _, commands = watched
     steady = ReadingsStore(watched[0], Census(watched[0], clock)).read(now)
     assert [found["dmUsed"] for found in steady.top] == list(range(ACCOUNTS - 1, ACCOUNTS - 11, -1))
-    limits = {"stats_cache": 4, "stats_hours": 25, "stats_days": 31, "instagram_accounts": 10}
+    limits = {"stats_cache": 4, "stats_hours": 50, "stats_days": 62, "instagram_accounts": 10}
     finds = [command for name, command in commands.started_commands if name == "find"]
     assert {command["find"] for command in finds} == set(limits)
     for command in finds:

@@ -17,15 +17,19 @@ def snapshot() -> dict[str, Any]:
     return {
         "version": "12-345", "computedAt": at, "ageSeconds": 3.2, "stale": False, "source": "redis",
         "totalDMsSent": 5, "totalDMsReceived": 4, "totalUsers": 3, "totalAccounts": 2,
-        "activeAccounts": 1, "month": {"month": "2026-11", "sent": 1, "received": 1},
-        "today": {"sent": 1, "received": 1}, "lastHour": {"sent": 1, "received": 1},
-        "perMinute": 0.5, "peakMinute": {"at": at, "sent": 1}, "events": {"reaction": 1},
+        "activeAccounts": 1,
+        "month": {"month": "2026-11", "sent": 1, "received": 1, "before": None},
+        "today": {"sent": 1, "received": 1, "before": {"sent": 2, "received": 0}},
+        "lastHour": {"sent": 1, "received": 1, "before": None},
+        "perMinute": 0.5, "perMinuteBefore": None,
+        "peakMinute": {"at": at, "sent": 1}, "events": {"reaction": 1},
         "duplicates": 0, "rejected": 0, "late": 0,
         "series": {"minutes": [bucket] * 60, "hours": [bucket] * 24, "days": [bucket] * 30},
         "topAccounts": [
             {"instagramId": "1", "username": None, "dmUsed": 1, "monthlyDmUsed": 1,
              "monthlyDmLimit": None, "lastDMSent": at}
         ],
+        "population": [{"at": at, "activeAccounts": 1, "users": 3}], "since": None,
         "lastEventAt": None, "audit": None, "canary": None,
         "refresh": {"computeMs": 4.1, "dbQueries": 5},
     }  # fmt: skip
@@ -48,7 +52,7 @@ def test_it_works() -> None:
         ("totalDMsSent", 1.5),
         ("totalDMsSent", None),
         ("events", {"reaction": -1}),
-        ("month", {"month": "2026", "sent": 0, "received": 0}),
+        ("month", {"month": "2026", "sent": 0, "received": 0, "before": None}),
         ("series", {"minutes": [], "hours": [], "days": []}),
         ("topAccounts", [{}]),
         ("anythingElse", 1),

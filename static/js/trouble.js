@@ -1,0 +1,77 @@
+/** Deliveries that fail or stay away: the notice over the figures. */
+
+/** @typedef {import("./format.js").Format} Format */
+/** @typedef {import("./types.js").Traffic} Traffic */
+
+/**
+ * @param {Traffic | null} traffic
+ * @param {number} now the server's time, milliseconds since the epoch
+ * @param {Format} format
+ * @returns {{level: "bad" | "warn", text: string, announcement: string} | null} null: nothing to say
+ */
+export function noticeOf(traffic, now, format) {
+  if (traffic?.failingSince && traffic.disabledAt) {
+    const failing = `No delivery was acknowledged for ${format.duration((now - Date.parse(traffic.failingSince)) / 1000)}.`;
+    const left = (Date.parse(traffic.disabledAt) - now) / 1000;
+    const text =
+      left > 0
+        ? `${failing} Meta may disable the webhook in ${format.countdown(left)}, at ${format.time(traffic.disabledAt)}.`
+        : `${failing} Meta may have disabled the webhook: look in the Meta app, and subscribe it again.`;
+    return { level: "bad", text, announcement: "Deliveries fail. Meta may disable the webhook." };
+  }
+  if (traffic?.silence) {
+    return { level: "warn", text: `${traffic.silence} Is the webhook still subscribed?`, announcement: traffic.silence };
+  }
+  return null;
+}
+
+/**
+ * @param {object} options
+ * @param {HTMLElement} options.place
+ * @param {string} options.url
+ * @param {number} options.every seconds
+ * @param {typeof fetch} options.ask
+ * @param {() => number} options.now the server's time
+ * @param {Format} options.format
+ * @param {(words: string) => void} options.announce
+ */
+export function watchTraffic({ place, url, every, ask, now, format, announce }) {
+  /** @type {Traffic | null} */
+  let traffic = null;
+  let due = 0;
+  let last = "";
+
+  async function look() {
+    try {
+      const response = await ask(url, { headers: { Accept: "application/json" }, credentials: "same-origin" });
+      if (response.ok) traffic = await response.json();
+    } catch {
+      // The badge says that the service does not answer; what was known still holds.
+    }
+    draw();
+  }
+
+  function draw() {
+    const notice = noticeOf(traffic, now(), format);
+    place.hidden = notice === null;
+    if (notice) place.dataset.level = notice.level;
+    if (place.textContent !== (notice?.text ?? "")) place.textContent = notice?.text ?? "";
+    const words = notice?.announcement ?? "";
+    if (words !== last) announce(words || "Deliveries arrive again.");
+    last = words;
+  }
+
+  return {
+    /**
+     * Once a second: let the countdown run, and ask again when it is time.
+     * @param {boolean} awake whether the page may ask
+     */
+    tick(awake) {
+      if (awake && Date.now() >= due) {
+        due = Date.now() + every * 1000;
+        void look();
+      }
+      draw();
+    },
+  };
+}

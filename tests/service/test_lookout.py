@@ -1,0 +1,72 @@
+"""What the dashboard is told of deliveries that fail or stay away."""
+
+from __future__ import annotations
+
+import fakeredis
+import msgspec
+import redis
+
+from dmstats.clock import ManualClock, rfc3339
+from dmstats.ops.deliveries import Bulletin, Deliveries, Record
+from dmstats.ops.incidents import SILENT
+from dmstats.ops.lookout import KEEP_SECONDS, Lookout, Warnings
+from dmstats.ops.watchdog import KEY, OpenIncident
+
+MINUTE_MS = 60_000
+
+
+class Unheard:
+    def delivery(self, status: int, seconds: float) -> None: ...
+    def events_ignored(self, events: int) -> None: ...
+
+
+def lookout_with(clock: ManualClock, client: redis.Redis) -> tuple[Lookout, Deliveries, Bulletin]:
+    deliveries = Deliveries(Unheard(), clock)
+    own = Bulletin(client, clock, lambda _: None)
+    return Lookout(own, deliveries, client, clock), deliveries, Bulletin(client, clock, print)
+
+
+def test_it_works(clock: ManualClock) -> None:
+    lookout, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
+    deliveries.delivery(200, 0.1)
+    assert lookout.look() == Warnings()
+
+
+def test_a_lasting_failure_is_told_with_the_time_at_which_meta_gives_up(
+    clock: ManualClock,
+) -> None:
+    lookout, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
+    since = clock.now_ms()
+    deliveries.delivery(503, 0.1)
+    assert lookout.look() == Warnings()
+    clock.advance(61)
+    warned = lookout.look()
+    assert warned.failing_since == rfc3339(since)
+    assert warned.disabled_at == rfc3339(since + 60 * MINUTE_MS)
+    deliveries.delivery(200, 0.1)
+    clock.advance(KEEP_SECONDS)
+    assert lookout.look() == Warnings()
+
+
+def test_another_workers_success_counts_as_well(clock: ManualClock) -> None:
+    lookout, deliveries, other = lookout_with(clock, fakeredis.FakeRedis())
+    deliveries.delivery(503, 0.1)
+    clock.advance(120)
+    other.post(Record(acknowledged=clock.now_ms()))
+    assert lookout.look() == Warnings()
+
+
+def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
+    client = fakeredis.FakeRedis()
+    client.hset(KEY, SILENT, msgspec.json.encode(OpenIncident(clock.now_ms(), "No DM.", told=True)))
+    warned = lookout_with(clock, client)[0].look()
+    assert (warned.silence, warned.silent_since) == ("No DM.", rfc3339(clock.now_ms()))
+
+
+def test_without_redis_it_knows_of_its_own_deliveries(clock: ManualClock) -> None:
+    server = fakeredis.FakeServer()
+    server.connected = False
+    lookout, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis(server=server))
+    deliveries.delivery(503, 0.1)
+    clock.advance(61)
+    assert lookout.look().failing_since
