@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.contestants import ours
+from benchmarks.contestants import gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, drive, figures, interleave, spread
 from benchmarks.load import Plan
@@ -32,14 +32,26 @@ def generator(databases: Databases, *, quick: bool) -> Result:  # noqa: ARG001 -
 
 
 def webhook(databases: Databases, *, quick: bool) -> Result:
-    """One worker whose committer does nothing: the cost of HTTP, signature and decoding."""
+    """One worker whose committer does nothing: the cost of HTTP, signature and decoding; beside it
+    a bare application, which shows how much of that is gunicorn's."""
     seconds, rounds = (1.5, 1) if quick else (4.0, 3)
     extra = {"BENCH_APPLICATION": "benchmarks.peers.null:app"}
-    with databases.fresh() as mongo, ours(databases, mongo.db.name, extra=extra) as web:
-        runs = {
-            str(dms): post(web, databases, dms=dms, seconds=seconds, repeat=True) for dms in SHAPES
-        }
-        raw = interleave(runs, rounds)
+    raw: dict[str, dict[str, list[Figures]]] = {}
+    with (
+        databases.fresh() as mongo,
+        ours(databases, mongo.db.name, extra=extra) as web,
+        gunicorn_peer(databases, mongo.db.name, "benchmarks.peers.bare:app") as bare,
+    ):
+        for dms in SHAPES:
+            runs = {
+                name: post(each, databases, dms=dms, seconds=seconds, repeat=True)
+                for name, each in (("dmstats", web), ("bare application", bare))
+            }
+            raw[str(dms)] = interleave(runs, rounds)
     columns = ("POSTs/s", "DMs/s", "p99 ms", "app µs/POST")
-    rows = [[shape, *(spread(runs, column) for column in columns)] for shape, runs in raw.items()]
-    return Result(table(["DMs per POST", *columns[:3], "CPU µs per POST"], rows), raw)
+    rows = [
+        [shape, name, *(spread(runs, column) for column in columns)]
+        for shape, results in raw.items()
+        for name, runs in results.items()
+    ]
+    return Result(table(["DMs per POST", "", *columns[:3], "CPU µs per POST"], rows), raw)
