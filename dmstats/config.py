@@ -133,6 +133,10 @@ class Settings:
         "LEDGER_RETENTION_HOURS", whole(36, 24 * 3660, "hours"), 168, "168",
         "How long the ledger keeps its rows; Meta retries for 36 hours.",
     )  # fmt: skip
+    monthly_dm_limit: int = _setting(
+        "DMSTATS_MONTHLY_DM_LIMIT", whole(0, 1_000_000_000), 0, "0: none",
+        "The monthly limit that is shown for accounts without a `monthlyDmLimit` of their own.",
+    )  # fmt: skip
     alert_url: str | None = _setting(
         "DMSTATS_ALERT_URL", address("https", "http"), None, "none: incidents are only logged",
         "Where the watchdog posts incidents, as JSON that chats understand.", secret=True,

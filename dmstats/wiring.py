@@ -103,7 +103,14 @@ def wire(settings: Settings, send: Send) -> Services:
         transport=settings.transport,
     )
     refresher = Refresher(
-        ReadingsStore(mongo, census), snapshots, publisher, lease, client, clock, metrics
+        ReadingsStore(mongo, census),
+        snapshots,
+        publisher,
+        lease,
+        client,
+        clock,
+        metrics,
+        settings.monthly_dm_limit,
     )
     reader = Reader(
         client,

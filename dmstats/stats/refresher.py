@@ -58,6 +58,7 @@ class Refresher:
         client: redis.Redis,
         clock: Clock,
         metrics: StatsMetrics,
+        monthly_limit: int = 0,
     ) -> None:
         self._readings = readings
         self._snapshots = snapshots
@@ -66,6 +67,7 @@ class Refresher:
         self._redis = client
         self._clock = clock
         self._metrics = metrics
+        self._monthly_limit = monthly_limit
         self._mutex = threading.Lock()
 
     def refresh(self, *, scheduled: bool = False, publish: bool = True) -> Refreshed:
@@ -99,7 +101,7 @@ class Refresher:
         started = self._clock.monotonic()
         now_ms = self._clock.now_ms()
         readings = self._readings.read(now_ms)
-        body = build(readings, now_ms)
+        body = build(readings, now_ms, self._monthly_limit)
         compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
         body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
         saved = self._snapshots.save(body, now_ms, term=term, floor=floor_of(readings))

@@ -27,14 +27,15 @@ RATE_MINUTES = 5
 Snapshot = dict[str, Any]
 
 
-def build(readings: Readings, now_ms: int) -> Snapshot:
+def build(readings: Readings, now_ms: int, monthly_limit: int = 0) -> Snapshot:
     """The snapshot's body, JSON-ready: all of it but version, age, staleness, source and cost.
 
     ``lastHour`` is the running minute and the 59 before it. ``perMinute`` is sent and received
     DMs a minute over the last five complete minutes. ``peakMinute`` is the minute with the most
     DMs sent of the last 24 hours (the later one of equals), None without any. ``before`` is the
     same part of the day or month before, and for minutes the same ones yesterday; None if that
-    was before counting began, at ``since`` (None if long ago).
+    was before counting began, at ``since`` (None if long ago). ``monthly_limit`` is that of the
+    accounts without one of their own, 0 for none.
     """
     minutes = _minutes(readings.hours, now_ms)
     this_minute = now_ms - now_ms % MINUTE_MS
@@ -86,7 +87,9 @@ def build(readings: Readings, now_ms: int) -> Snapshot:
                 day_start(now_ms), DAY_MS, DAYS,
             ),
         },
-        "topAccounts": [_account(account, month_of(now_ms)) for account in readings.top],
+        "topAccounts": [
+            _account(account, month_of(now_ms), monthly_limit) for account in readings.top
+        ],
         "population": [
             {"at": rfc3339(at), "activeAccounts": accounts, "users": users}
             for at, (accounts, users) in population(
@@ -146,16 +149,21 @@ def _peak(minutes: Mapping[int, Counts], this_minute: int) -> Snapshot | None:
     return {"at": rfc3339(at), "sent": sent}
 
 
-def _account(account: Mapping[str, Any], month: str) -> Snapshot:
+def limit_of(account: Mapping[str, Any], default: int) -> int | None:
+    """An account's monthly limit: its own (0 is one), else the ``default`` unless that is 0."""
+    limit = account.get("monthlyDmLimit")
+    return (default or None) if limit is None else count(limit)
+
+
+def _account(account: Mapping[str, Any], month: str, monthly_limit: int) -> Snapshot:
     """What an account used in an earlier month is not this month's use."""
     over = (account.get("currentMonth") or month) < month
-    limit = account.get("monthlyDmLimit")
     return {
         "instagramId": str(account.get("instagramId", "")),
         "username": account.get("username"),
         "dmUsed": count(account.get("dmUsed")),
         "monthlyDmUsed": 0 if over else count(account.get("monthlyDmUsed")),
-        "monthlyDmLimit": None if limit is None else count(limit),
+        "monthlyDmLimit": limit_of(account, monthly_limit),
         "lastDMSent": _moment(account.get("lastDMSent")),
     }
 

@@ -13,6 +13,7 @@ from dmstats.clock import month_of
 from dmstats.errors import NotFound, NotSignedIn, TooManyRequests
 from dmstats.stats.refresher import Refreshed
 from dmstats.stats.served import newest_of
+from dmstats.stats.snapshot import limit_of
 from dmstats.store.directory import AccountDirectory, Sort
 from dmstats.web import cursors, services
 from dmstats.web.auth import bearer_is, require_admin
@@ -81,9 +82,9 @@ def accounts() -> ResponseReturnValue:
         page = directory.search(query, sort, after, asked["limit"])
     else:
         page = directory.page(sort, after, asked["limit"])
-    month = _month()
+    month, limit = _month(), services().settings.monthly_dm_limit
     answer = {
-        "accounts": [account_fields(account, month) for account in page.accounts],
+        "accounts": [account_fields(account, month, limit) for account in page.accounts],
         "nextCursor": cursors.encode(page.after, sort=name, query=query),
         "complete": page.complete,
     }
@@ -97,13 +98,15 @@ def account(instagram_id: str) -> ResponseReturnValue:
     found = AccountDirectory(services().mongo).one(instagram_id)
     if found is None:
         raise NotFound("There is no account with that Instagram id.")
-    return jsonify(AccountAnswer().dump(account_fields(found, _month())))
+    limit = services().settings.monthly_dm_limit
+    return jsonify(AccountAnswer().dump(account_fields(found, _month(), limit)))
 
 
-def account_fields(account: Mapping[str, Any], month: str) -> dict[str, Any]:
+def account_fields(account: Mapping[str, Any], month: str, monthly_limit: int) -> dict[str, Any]:
     """An account's document as it is shown in ``month`` ("YYYY-MM").
 
-    What an account used in an earlier month is not this month's use.
+    What an account used in an earlier month is not this month's use. ``monthly_limit`` is that of
+    the accounts without one of their own, 0 for none.
     """
     current = account.get("currentMonth") or month
     over = current < month
@@ -115,7 +118,7 @@ def account_fields(account: Mapping[str, Any], month: str) -> dict[str, Any]:
         "dmUsed": account.get("dmUsed") or 0,
         "monthlyDmUsed": 0 if over else account.get("monthlyDmUsed") or 0,
         "currentMonth": month if over else current,
-        "monthlyDmLimit": account.get("monthlyDmLimit"),
+        "monthlyDmLimit": limit_of(account, monthly_limit),
         "lastDMSent": account.get("lastDMSent"),
         "dmReceived": account.get("dmReceived") or 0,
         "lastDMReceived": account.get("lastDMReceived"),

@@ -119,6 +119,15 @@ def test_one_account(site: AdminSite, client: FlaskClient, clock: ManualClock) -
     assert (missing.status_code, missing.mimetype) == (404, "application/problem+json")
 
 
+def test_the_default_monthly_limit(clock: ManualClock) -> None:
+    site = AdminSite(clock, monthly_dm_limit=50)
+    add(site, {"instagramId": "1"}, {"instagramId": "2", "monthlyDmLimit": 7})
+    client = site.client()
+    shown = client.get(ACCOUNTS, headers=bearer(TOKEN)).json["accounts"]
+    assert {row["instagramId"]: row["monthlyDmLimit"] for row in shown} == {"1": 50, "2": 7}
+    assert client.get(f"{ACCOUNTS}/1", headers=bearer(TOKEN)).json["monthlyDmLimit"] == 50
+
+
 def test_an_account_with_nothing_but_its_id(site: AdminSite, client: FlaskClient) -> None:
     add(site, {"instagramId": "1"})
     answer = client.get(f"{ACCOUNTS}/1").json

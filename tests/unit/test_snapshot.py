@@ -52,6 +52,14 @@ def test_it_works() -> None:
     assert snapshot["audit"] is None
 
 
+def test_accounts_without_a_limit_of_their_own_have_the_default() -> None:
+    top = [{"instagramId": "1", "monthlyDmLimit": limit} for limit in (None, 0, 7)]
+    top.append({"instagramId": "2"})
+    for default, expected in ((0, [None, 0, 7, None]), (50, [50, 0, 7, 50])):
+        accounts = build(Readings(top=top), NOW, default)["topAccounts"]
+        assert [account["monthlyDmLimit"] for account in accounts] == expected
+
+
 def test_an_empty_database_is_all_zeros() -> None:
     snapshot = build(Readings(), NOW)
     assert snapshot["peakMinute"] is None
