@@ -58,18 +58,19 @@ class Batches:
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
         """Write ledger rows and counters in one transaction.
 
-        The global document comes last: it is what all committers share, so it is held shortest.
+        The global document comes first: it is what all committers share, so whoever meets another
+        there learns it before anything was done for nothing, and whoever has it gets through.
         Raises what :meth:`Transactions.run` raises; a :class:`PoisonError` blames ``rows`` or
         their accounts alone.
         """
 
         def body(session: ClientSession) -> None:
             now_ms = self._clock.now_ms()
+            _shared(lambda: self._counters.add_totals(deltas, now_ms, session))
             self._ledger.check_elsewhere(rows, session)
             self._ledger.insert(rows, session)
             self._accounts.apply(deltas.accounts, now_ms, session)
             _shared(lambda: self._counters.add_buckets(deltas, session))
-            _shared(lambda: self._counters.add_totals(deltas, now_ms, session))
 
         self._transactions.run(body, seconds=seconds)
 
@@ -78,8 +79,8 @@ class Batches:
         refusal = Deltas(accounts={}, hours={}, days={}, totals={"rejected": 1})
 
         def body(session: ClientSession) -> None:
-            self._ledger.insert([row], session, rejected=True)
             self._counters.add_totals(refusal, self._clock.now_ms(), session)
+            self._ledger.insert([row], session, rejected=True)
 
         _shared(lambda: self._transactions.run(body, seconds=seconds))
 

@@ -29,7 +29,7 @@ class Counters:
                 self._days.bulk_write(_upserts(deltas.days), session=session)
 
     def add_totals(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
-        """One upsert of the global document, which every committer needs: come here last."""
+        """One upsert of the global document, which every committer needs: come here first."""
         if not (deltas.totals or deltas.canary_ms):
             return
         latest = {"lastEventAt": deltas.last_event_ms, "canaryAt": deltas.canary_ms}
