@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from dmstats.errors import ConfigError
 from dmstats.parsing import (
     address,
+    cores,
     host_name,
     one_of,
     one_secret,
@@ -43,10 +43,6 @@ def _setting(
         repr=not secret,
         metadata={"env": env, "parse": parse, "shown": shown, "about": about, "secret": secret},
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +154,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.web_concurrency:
-            object.__setattr__(self, "web_concurrency", _cores())
+            object.__setattr__(self, "web_concurrency", cores())
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
