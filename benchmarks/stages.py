@@ -61,7 +61,8 @@ def snapshot(mark: str) -> tuple[str, str]:
 def dmstats(databases: Databases, database: str, *, workers: int = 1) -> Iterator[Stage]:
     """Ours: one subscription per worker."""
     with (
-        ours(databases, database, workers=workers) as web,
+        # Nobody leads: a refresh under a newer term would make all that is published here old.
+        ours(databases, database, workers=workers, extra={"STATS_REFRESHER": "off"}) as web,
         redis.Redis.from_url(databases.redis_url) as client,
     ):
         publish = _by_redis(client, CHANNEL, cache="admin:stats")
