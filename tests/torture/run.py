@@ -15,7 +15,6 @@ from dmstats.config import Settings
 from dmstats.store.client import connect
 from dmstats.store.ledger import max_age_ms
 from dmstats.web.webhook import PATH
-from tests.servers import wait_until
 from tests.torture.events import Mixer
 from tests.torture.kills import KINDS, Killer
 from tests.torture.load import Load
@@ -90,7 +89,7 @@ def _run(options: Options, service: Service, say: Callable[[str], None]) -> Figu
         service.keep_running()
         time.sleep(0.2)
     killer.stop()
-    wait_until(service.ready)
+    service.recover()
     tell("no more kills; sending what is not acknowledged yet")
     settled = load.drain(DRAIN_SECONDS)
     seconds = time.monotonic() - started

@@ -45,7 +45,20 @@ class Service:
         """Start it and wait until it can count."""
         with self._lock:
             self._launch()
-        wait_until(self.ready, seconds=READY_SECONDS)
+        wait_until(self._ready_at_first, seconds=READY_SECONDS)
+
+    def recover(self) -> None:
+        """Wait until it can count, starting it again as often as it takes.
+
+        The last kill may have hit the launcher: the web server that still answers may be its
+        orphan, and a launcher that comes back before the orphans have ended ends by itself.
+        """
+
+        def up() -> bool:
+            self.keep_running()
+            return bool(self.workers()) and self.ready()
+
+        wait_until(up, seconds=READY_SECONDS)
 
     def keep_running(self) -> None:
         """Start it again if it has ended, as an init system does."""
@@ -69,8 +82,6 @@ class Service:
 
     def ready(self) -> bool:
         """Whether it says of itself that it can count."""
-        assert self._process
-        assert self._process.poll() is None, f"ended by itself; {self.log} says why"
         with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
         return False
@@ -100,6 +111,11 @@ class Service:
             master = self.part("gunicorn")
             return master.children() if master else []
         return []
+
+    def _ready_at_first(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, f"ended by itself; {self.log} says why"
+        return self.ready()
 
     def _launch(self) -> None:
         with self.log.open("ab") as log:
