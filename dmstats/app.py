@@ -79,7 +79,7 @@ def _put_in_front(app: Flask, house: Services) -> None:
             application, x_for=proxies, x_proto=proxies, x_host=proxies, x_port=proxies
         )
     webhook = Webhook(
-        house.committer,
+        house.crew,
         house.clock,
         house.deliveries,
         app_secrets=settings.meta_app_secrets,

@@ -13,7 +13,7 @@ import redis
 
 from dmstats.clock import Clock
 from dmstats.config import Settings
-from dmstats.counting.committer import Committer
+from dmstats.counting.crew import Crew
 from dmstats.counting.rescue import Rescue
 from dmstats.live.hub import Hub
 from dmstats.ops.advice import advice
@@ -57,7 +57,7 @@ class Services:
     redis: redis.Redis
     ledger: Ledger
     transactions: Transactions
-    committer: Committer
+    crew: Crew
     rescue: Rescue
     lease: Lease
     refresher: Refresher
@@ -82,7 +82,7 @@ class Services:
         """
         for sentence in advice(self.settings):
             logger.warning("setting_doubtful", extra={"advice": sentence})
-        self.committer.start()
+        self.crew.start()
         self.hub.start()
         self._schedule = self.worker_schedule()
         self._schedule.start()
@@ -112,7 +112,7 @@ class Services:
         """End in the order in which nothing is lost: streams, counting, leadership, clients."""
         self.stopping = True
         self.hub.stop()
-        self.committer.stop(seconds=DRAIN_SECONDS)
+        self.crew.stop(seconds=DRAIN_SECONDS)
         if self._schedule is not None:
             self._schedule.stop()
             self.patrol.leave()

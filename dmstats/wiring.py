@@ -11,6 +11,7 @@ from redis.retry import Retry
 from dmstats.clock import SystemClock
 from dmstats.config import Settings
 from dmstats.counting.committer import Committer
+from dmstats.counting.crew import Crew
 from dmstats.counting.presence import Presence, folder_for
 from dmstats.counting.rescue import Rescue
 from dmstats.counting.turns import Turns
@@ -169,7 +170,7 @@ def wire(settings: Settings, send: Send) -> Services:
         redis=client,
         ledger=ledger,
         transactions=transactions,
-        committer=Committer(writer, clock, metrics),
+        crew=Crew(Committer(writer, clock, metrics), neighbours, clock, metrics.leads_host),
         rescue=rescue,
         lease=lease,
         refresher=refresher,

@@ -19,7 +19,7 @@ from gevent.queue import SimpleQueue
 from dmstats.clock import Clock
 from dmstats.counting.batch import Batch, Counted, Submission
 from dmstats.counting.pace import Pace
-from dmstats.counting.writer import BatchWriter
+from dmstats.counting.writer import LATE, BatchWriter
 from dmstats.errors import DmstatsError, Unavailable
 from dmstats.records import CANARY, LedgerRow
 
@@ -30,6 +30,9 @@ PATIENCE_SECONDS = 1.8
 MAX_QUEUED = 20_000
 MAX_BATCH = 2_000
 """Events in the queue of one worker, and in one transaction."""
+
+
+Rows = Sequence[LedgerRow]
 
 
 class Metrics(Protocol):
@@ -47,7 +50,7 @@ class _Waiting(Submission):
 
     __slots__ = ("result",)
 
-    def __init__(self, rows: Sequence[LedgerRow], *, rejected: int, deadline: float) -> None:
+    def __init__(self, rows: Rows, *, rejected: int, deadline: float) -> None:
         super().__init__(rows, rejected=rejected, deadline=deadline)
         self.result: AsyncResult[Counted] = AsyncResult()
 
@@ -80,30 +83,36 @@ class Committer:
         self._greenlets: list[gevent.Greenlet] = []
         self._closing = False
 
-    def submit(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted:
+    def submit(self, rows: Rows, *, rejected: int = 0, seconds: float | None = None) -> Counted:
         """Count ``rows`` and wait until that is durable.
 
-        Raises :class:`~dmstats.errors.Unavailable` when it is not known to be within the
-        patience; the ledger makes it safe to send the same rows again.
+        Raises :class:`~dmstats.errors.Unavailable` when it is not known to be within ``seconds``,
+        by default the patience; the ledger makes it safe to send the same rows again.
         """
-        if not rows and not rejected:
-            return Counted()
+        seconds = self._patience if seconds is None else seconds
+        result = self.enqueue(rows, rejected=rejected, seconds=seconds)
+        try:
+            outcome: Counted = result.get(timeout=seconds)
+        except gevent.Timeout:
+            raise Unavailable(LATE) from None
+        return outcome
+
+    def enqueue(self, rows: Rows, *, rejected: int, seconds: float) -> AsyncResult[Counted]:
+        """Where the outcome of ``rows`` will be; it is of no use after ``seconds``.
+
+        Raises :class:`~dmstats.errors.Unavailable` where they cannot even wait.
+        """
         if self._closing:
             raise Unavailable("The worker is shutting down")
         if self._queued + len(rows) > self._max_queued:
             self._metrics.events_refused(len(rows))
             raise Unavailable("Too many events are waiting to be counted")
         self.start()
-        deadline = self._clock.monotonic() + self._patience
-        waiting = _Waiting(rows, rejected=rejected, deadline=deadline)
+        waiting = _Waiting(rows, rejected=rejected, deadline=self._clock.monotonic() + seconds)
         self._queue.append(waiting)
         self._queued += len(rows)
         self._arrived.set()
-        try:
-            outcome: Counted = waiting.result.get(timeout=self._patience)
-        except gevent.Timeout:
-            raise Unavailable("The database did not confirm in time") from None
-        return outcome
+        return waiting.result
 
     def start(self) -> None:
         """Start the two greenlets; does nothing when they run."""
@@ -147,6 +156,8 @@ class Committer:
             if waiting.deadline > now:
                 taken.append(waiting)
                 events += len(waiting.rows)
+            else:
+                waiting.result.set_exception(Unavailable(LATE))
         if not (self._queue or self._closing):
             self._arrived.clear()
         self._metrics.events_queued(self._queued)
@@ -180,12 +191,10 @@ class Committer:
         seconds = self._clock.monotonic() - batch.started
         kinds = Counter(row.kind for row in batch.counted.values() if row.kind != CANARY)
         self._metrics.batch_committed(kinds.total(), seconds)
-        refused = batch.rejected + len(batch.refused)
-        self._metrics.events_counted(kinds, batch.duplicates, refused)
+        self._metrics.events_counted(kinds, batch.duplicates, batch.rejected + len(batch.refused))
 
     def _give_up(self, batch: Batch[_Waiting], error: DmstatsError) -> None:
         log.warning("batch_failed", extra={"events": len(batch.pending), "reason": str(error)})
         self._metrics.batch_failed(len(batch.pending))
-        for waiting in batch.submissions:
-            if not waiting.result.ready():
-                waiting.result.set_exception(Unavailable(str(error)))
+        for waiting in (each for each in batch.submissions if not each.result.ready()):
+            waiting.result.set_exception(Unavailable(str(error)))

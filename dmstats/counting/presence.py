@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -20,6 +21,14 @@ def folder_for(database: str) -> Path:
     return Path(tempfile.gettempdir()) / f"dmstats-{os.getuid()}-{digest}"
 
 
+def private(folder: Path) -> None:
+    """Make ``folder``; raises ``PermissionError`` where others could have put something in it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise PermissionError(errno.EPERM, "the folder must be of this user only", str(folder))
+
+
 class Presence:
     """Announces this process' session to its neighbours, and finds those of the dead.
 
@@ -32,7 +41,7 @@ class Presence:
 
     def announce(self, session_id: bytes) -> None:
         """Say which session is ours, for as long as this process lives."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        private(self._folder)
         path = self._folder / f"{os.getpid()}-{session_id.hex()}{SUFFIX}"
         draft = path.with_suffix(".new")
         # Kept open beyond this call on purpose: the lock lives as long as the file is open.

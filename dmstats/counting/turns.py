@@ -17,6 +17,7 @@ from typing import IO
 import gevent
 
 from dmstats.clock import Clock
+from dmstats.counting.presence import private
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Turns:
             return None
         now, following = (self._folder / name for name in ("now.turn", "next.turn"))
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            private(self._folder)
             # Kept open for life, and opened no earlier than here: a lock is shared over a fork.
             self._files = now.open("wb"), following.open("wb")
         except OSError as error:

@@ -20,6 +20,7 @@ from dmstats.records import Deltas, LedgerRow
 
 log = logging.getLogger(__name__)
 
+LATE = "The database did not confirm in time"
 BACK_OFF_SECONDS = 0.002
 MAX_BACK_OFF_SECONDS = 0.1
 LEAST_SECONDS = 0.05
@@ -154,5 +155,5 @@ class BatchWriter:
     def _left(self, batch: Batch[S]) -> float:
         left = batch.deadline - self._clock.monotonic()
         if left < LEAST_SECONDS:
-            raise Unavailable("The database did not confirm in time")
+            raise Unavailable(LATE)
         return left

@@ -23,7 +23,7 @@ from dmstats.errors import BadRequest, BadSignature, DmstatsError, Forbidden, To
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from dmstats.counting.committer import Committer
+    from dmstats.counting.crew import Crew
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Webhook:
 
     def __init__(
         self,
-        committer: Committer,
+        crew: Crew,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -59,7 +59,7 @@ class Webhook:
     ) -> None:
         if not app_secrets or not verify_token:
             raise ValueError("a webhook without secrets would count anybody's events")
-        self._committer = committer
+        self._crew = crew
         self._clock = clock
         self._metrics = metrics
         # One HMAC state per secret is keyed once and copied for each delivery.
@@ -144,7 +144,7 @@ class Webhook:
             environ[CANARY_KEY] = True
         if reading.ignored:
             self._metrics.events_ignored(reading.ignored)
-        counted = self._committer.submit(reading.rows, rejected=reading.rejected)
+        counted = self._crew.submit(reading.rows, rejected=reading.rejected)
         return {
             "sent": counted.sent,
             "received": counted.received,

@@ -116,11 +116,6 @@ def test_it_works(house: House) -> None:
     assert house.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}
 
 
-def test_nothing_to_count_needs_no_commit(house: House) -> None:
-    assert house.committer.submit([]) == Counted()
-    assert house.store.batches == []
-
-
 def test_arrivals_during_a_commit_share_the_next(house: House) -> None:
     house.store.pause = 0.02
     jobs = [gevent.spawn(house.committer.submit, rows(f"{n}")) for n in range(100)]
