@@ -7,6 +7,7 @@ here would keep the unpatched originals and block the worker's whole event loop.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
@@ -75,6 +76,9 @@ def _run_folder() -> Path:
 def post_worker_init(worker: Any) -> None:
     house = worker.wsgi.extensions["dmstats"]
     house.start(lambda: worker.alive)
+    # What is there now stays: no collection needs to walk through it again, with requests waiting.
+    gc.collect()
+    gc.freeze()
     (_run_folder() / f"{READY}{worker.pid}").touch()
     # Gunicorn's own handler closes the socket: successors must be there before, and a load
     # balancer know.
