@@ -79,7 +79,8 @@ def url(service: Service) -> Iterator[str]:
             service.post(self)
 
         def do_GET(self) -> None:
-            service.stream(self)
+            with suppress(BrokenPipeError):  # the client goes as soon as it knows
+                service.stream(self)
 
         def log_message(self, *args: object) -> None:
             """Quiet."""
