@@ -24,6 +24,7 @@ from dmstats.web.patience import Patience
 from dmstats.web.requests import RequestLog, request_fields
 from dmstats.web.sessions import configure_sessions
 from dmstats.web.stream import StatsEvents
+from dmstats.web.takeover import Takeover
 from dmstats.web.webhook import MAX_BODY, Webhook
 from dmstats.wiring import wire
 
@@ -71,8 +72,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _put_in_front(app: Flask, house: Services) -> None:
-    """Log requests, let the webhook answer before Flask's own dispatch, and trusted proxies tell
-    who asks."""
+    """Let trusted proxies tell who asks, the webhook answer before Flask's own dispatch, log
+    requests, and let streams have their connections."""
     settings, application = house.settings, app.wsgi_app
     if proxies := settings.trusted_proxies:
         application = ProxyFix(
@@ -87,6 +88,5 @@ def _put_in_front(app: Flask, house: Services) -> None:
         max_age_ms=max_age_ms(settings.ledger_retention_hours),
     )
     patient = Patience(webhook.in_front_of(application), house.clock)
-    app.wsgi_app = RequestLog(  # type: ignore[method-assign]
-        patient, house.clock, house.metrics
-    )
+    logged = RequestLog(patient, house.clock, house.metrics)
+    app.wsgi_app = Takeover(logged)  # type: ignore[method-assign]

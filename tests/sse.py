@@ -13,10 +13,12 @@ PATH = "/api/admin/stats/stream"
 class Stream:
     """One open stream. ``next`` waits for the next event and returns its fields."""
 
-    def __init__(self, port: int, token: str, *, query: str = "", timeout: float = 20.0) -> None:
+    def __init__(
+        self, port: int, token: str, *, query: str = "", timeout: float = 20.0, http: str = "1.1"
+    ) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.sendall(
-            f"GET {PATH}{query} HTTP/1.1\r\nHost: x\r\n"
+            f"GET {PATH}{query} HTTP/{http}\r\nHost: x\r\n"
             f"Authorization: Bearer {token}\r\n\r\n".encode()
         )
         self._file = self.socket.makefile("rb")
@@ -46,6 +48,9 @@ class Stream:
         self.socket.close()
 
     def _chunks(self) -> Iterator[bytes]:
+        if self.headers.get("transfer-encoding") != "chunked":
+            yield from iter(self._file.readline, b"")
+            return
         while size := int(self._file.readline() or b"0", 16):
             yield self._file.read(size)
             self._file.readline()

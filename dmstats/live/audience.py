@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import gevent
+
 from dmstats.clock import Clock
 from dmstats.errors import DmstatsError, Unavailable
 from dmstats.live.events import Event
+from dmstats.live.mailbox import Mailbox
 from dmstats.live.metrics import LiveMetrics
 from dmstats.live.subscriber import Subscriber
 
 FULL_RETRY_SECONDS = 30.0
+AT_ONCE = 50
+"""So many streams are written before somebody else gets a turn: a millisecond's worth."""
 
 
 class Audience:
@@ -20,7 +25,7 @@ class Audience:
         self._monotonic = clock.monotonic
         self._metrics = metrics
         self._max_streams = max_streams
-        self._subscribers: set[Subscriber] = set()
+        self._subscribers: set[Mailbox] = set()
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -37,15 +42,22 @@ class Audience:
         self._metrics.viewers_changed(len(self._subscribers))
         return subscriber
 
-    def forget(self, subscriber: Subscriber) -> None:
+    def replace(self, subscriber: Mailbox, successor: Mailbox) -> None:
+        """Let ``successor`` have the place of ``subscriber``."""
+        self._subscribers.discard(subscriber)
+        self._subscribers.add(successor)
+
+    def forget(self, subscriber: Mailbox) -> None:
         """Take out a stream that has ended; more than once does no harm."""
         self._subscribers.discard(subscriber)
         self._metrics.viewers_changed(len(self._subscribers))
 
     def send(self, event: Event) -> None:
         """Leave ``event`` for everybody."""
-        for subscriber in tuple(self._subscribers):
+        for number, subscriber in enumerate(tuple(self._subscribers), 1):
             subscriber.offer(event)
+            if number % AT_ONCE == 0:
+                gevent.sleep(0)
 
     def close(self) -> None:
         """End every stream cleanly."""
@@ -71,7 +83,7 @@ class Audience:
                 subscriber.close()
 
 
-def _may_go_on(subscriber: Subscriber) -> bool:
+def _may_go_on(subscriber: Mailbox) -> bool:
     try:
         return subscriber.allowed()
     except DmstatsError:

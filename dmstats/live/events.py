@@ -30,7 +30,8 @@ class Figures(Protocol):
 class Event:
     """One event in flask-sse's wire format; ``str(event)`` is what its Message would print.
 
-    ``order`` is the version's place for ``stats`` events, None for the others.
+    ``order`` is the version's place for ``stats`` events, None for the others; ``chunk`` is what is
+    ``encoded`` as a chunk of an HTTP/1.1 body.
     """
 
     type: str
@@ -38,15 +39,25 @@ class Event:
     id: str | None = None
     order: Order | None = None
     encoded: bytes = field(init=False, repr=False)
+    chunk: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         lines = [f"event:{self.type}", *(f"data:{line}" for line in self.data.splitlines())]
         if self.id:
             lines.append(f"id:{self.id}")
         object.__setattr__(self, "encoded", ("\n".join(lines) + "\n\n").encode())
+        object.__setattr__(self, "chunk", chunk(self.encoded))
 
     def __str__(self) -> str:
         return self.encoded.decode()
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """``data``, not empty, as a chunk of an HTTP/1.1 body (RFC 9112, 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def stats_event(figures: Figures) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from socket import socket
 
 import gevent
 import redis
@@ -21,7 +22,9 @@ from dmstats.live.events import (
     stats_event,
 )
 from dmstats.live.feed import Message, feed_for
+from dmstats.live.mailbox import Mailbox
 from dmstats.live.metrics import LiveMetrics
+from dmstats.live.outlet import Outlet
 from dmstats.live.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)
@@ -92,7 +95,15 @@ class Hub:
             raise Unavailable("This worker is stopping.", retry_after=FULL_RETRY_SECONDS)
         return self._audience.admit(who, allowed)
 
-    def unsubscribe(self, subscriber: Subscriber) -> None:
+    def hand_over(
+        self, stream: Mailbox, connection: socket, first: bytes, on_end: Callable[[], None]
+    ) -> Outlet:
+        """Go on with a stream on its ``connection`` itself (see :class:`Outlet`), once started."""
+        outlet = Outlet(self._clock.monotonic, connection, stream, first, on_end)
+        self._audience.replace(stream, outlet)
+        return outlet
+
+    def unsubscribe(self, subscriber: Mailbox) -> None:
         """Forget a stream that has ended; more than once does no harm."""
         self._audience.forget(subscriber)
 

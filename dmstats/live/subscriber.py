@@ -1,4 +1,4 @@
-"""One stream's mailbox: the newest event of each type, and nothing older."""
+"""A stream that a greenlet of its own writes."""
 
 from __future__ import annotations
 
@@ -9,62 +9,41 @@ from gevent import get_hub, getcurrent
 from gevent.hub import Waiter
 
 from dmstats.live.events import Event
+from dmstats.live.mailbox import Mailbox
 
 
-class Subscriber:
-    """Filled by the hub, emptied by the greenlet that writes the stream.
+class Subscriber(Mailbox):
+    """Emptied by the greenlet that writes the stream."""
 
-    ``who`` and ``allowed`` tell whose stream it is and whether it may go on. A slow stream gets
-    fewer, newer events; ``writing_since`` tells how long its last write has been going on.
-    """
-
-    __slots__ = (
-        "_clock",
-        "_mailbox",
-        "_waiter",
-        "_writer",
-        "allowed",
-        "closed",
-        "who",
-        "writing_since",
-    )
+    __slots__ = ("_waiter", "_writer")
 
     def __init__(
         self, monotonic: Callable[[], float], who: str, allowed: Callable[[], bool]
     ) -> None:
-        self._clock = monotonic
-        self._mailbox: dict[str, Event] = {}
+        super().__init__(monotonic, who, allowed)
         # Waiter rather than Event: greenlets keep a copy of their C stack while they wait, and
-        # this is the shallowest way down. With thousands of streams that is most of their memory.
+        # this is the shallowest way down.
         self._waiter: Any = None
         self._writer: Any = None
-        self.closed = False
-        self.who = who
-        self.allowed = allowed
-        self.writing_since: float | None = None
-
-    def offer(self, event: Event) -> None:
-        """Leave ``event``; it replaces one of the same type that was not taken yet."""
-        self._mailbox[event.type] = event
-        self._wake()
 
     def take(self) -> Event | None:
         """Wait for the next event; None once the stream is to end."""
         self.writing_since = None
-        while not self._mailbox and not self.closed:
+        while not self.closed:
+            if (event := self.poll()) is not None:
+                return event
             self._waiter = Waiter(get_hub())
             try:
                 self._waiter.get()
             finally:
                 self._waiter = None
-        return self.poll()
+        return None
 
     def poll(self) -> Event | None:
-        """The next event that is there already, None without."""
-        if self.closed or not self._mailbox:
-            return None
-        self.begin_write()
-        return self._mailbox.pop(next(iter(self._mailbox)))
+        event = super().poll()
+        if event is not None:
+            self.begin_write()
+        return event
 
     def begin_write(self) -> None:
         """The current greenlet goes on to write to the client."""
@@ -77,7 +56,7 @@ class Subscriber:
         self._wake()
 
     def drop(self) -> None:
-        """End a stream whose client does not read: its blocked write is broken off."""
+        """End the stream: its blocked write is broken off."""
         self.close()
         if self._writer is not None:
             self._writer.kill(block=False)

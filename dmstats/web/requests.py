@@ -42,7 +42,7 @@ class RequestMetrics(Protocol):
 
 
 class RequestLog:
-    """Wraps the whole application; must be its outermost layer."""
+    """Wraps the whole application; whatever is further out is not measured."""
 
     def __init__(self, application: WSGIApplication, clock: Clock, metrics: RequestMetrics) -> None:
         self._application = application
@@ -70,11 +70,14 @@ class RequestLog:
                 self._log_delivery(environ, status, started)
             return body
 
+        fields = _fields(environ)
+
+        # Holds nothing of the request but these: a stream lasts for hours.
         def ended() -> None:
             seconds = self._clock.monotonic() - started
             if not streams:
                 self._metrics.request(route, status, seconds)
-            _log(environ, status, seconds)
+            _log(fields, status, seconds)
 
         return ClosingIterator(body, ended)
 
@@ -85,7 +88,7 @@ class RequestLog:
             self._untold[status] += 1
             return
         self._delivery_due[status] = now + DELIVERY_LOG_SECONDS
-        _log(environ, status, now - started, untold=self._untold.pop(status, 0))
+        _log(_fields(environ), status, now - started, untold=self._untold.pop(status, 0))
 
 
 def request_fields() -> dict[str, str]:
@@ -106,23 +109,23 @@ def _route(environ: WSGIEnvironment) -> str:
     return rule.rule if rule is not None else UNMATCHED
 
 
-def _log(environ: WSGIEnvironment, status: int, seconds: float, **more: int) -> None:
-    path: str = environ["PATH_INFO"]
+def _fields(environ: WSGIEnvironment) -> dict[str, Any]:
+    return {
+        "requestId": environ[ID_KEY],
+        "method": environ["REQUEST_METHOD"],
+        "path": environ["PATH_INFO"][:LONGEST_PATH],
+        "from": environ.get("REMOTE_ADDR"),  # as told by the proxies that are trusted
+    }
+
+
+def _log(fields: dict[str, Any], status: int, seconds: float, **more: int) -> None:
     level = logging.INFO
     if status >= 500:
         level = logging.WARNING
-    elif status < 400 and path.startswith(QUIET):
+    elif status < 400 and fields["path"].startswith(QUIET):
         level = logging.DEBUG
     logger.log(
         level,
         "request",
-        extra={
-            "requestId": environ[ID_KEY],
-            "method": environ["REQUEST_METHOD"],
-            "path": path[:LONGEST_PATH],
-            "status": status,
-            "ms": round(seconds * 1000, 2),
-            "from": environ.get("REMOTE_ADDR"),  # as told by the proxies that are trusted
-            **more,
-        },
+        extra={**fields, "status": status, "ms": round(seconds * 1000, 2), **more},
     )

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from socket import socket
 from typing import Any
 
 from flask import Response, request
 from flask_sse import ServerSentEventsBlueprint
 
 from dmstats.errors import NotFound, StoreUnavailable
-from dmstats.live.events import Event, Figures, Order, stats_event
+from dmstats.live.events import Event, Figures, chunk, stats_event
 from dmstats.live.feed import CHANNEL
 from dmstats.live.hub import Hub
+from dmstats.live.outlet import Outlet
 from dmstats.live.subscriber import Subscriber
 from dmstats.stats.served import newest_of
 from dmstats.web import services
 from dmstats.web.auth import admin_still_allowed, current_admin, require_admin
 
 PATH = "/api/admin/stats/stream"
+KEY = "dmstats.stream"
+"""Where a request's environment holds its :class:`StreamBody`."""
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 RETRY_MS = (2_000, 5_000)
 SCRIPT = "script"
@@ -57,11 +61,13 @@ class StatsEvents(ServerSentEventsBlueprint):  # type: ignore[misc]
         except BaseException:
             hub.unsubscribe(subscriber)
             raise
+        if figures is not None:
+            subscriber.order = figures.order
         first = [_opening(figures, seen), hub.heartbeat().encoded]
-        order = figures.order if figures else (0, 0)
+        body = request.environ[KEY] = StreamBody(hub, subscriber, first)
         # Passed through: Werkzeug's own layers would be kept as long as the stream is.
         return Response(
-            StreamBody(hub, subscriber, first, order),
+            body,
             mimetype="text/event-stream",
             headers=HEADERS,
             direct_passthrough=True,
@@ -80,44 +86,46 @@ def _opening(figures: Figures | None, seen: str | None) -> bytes:
 
 
 class StreamBody:
-    """The bytes of one stream: ``first``, then what comes, newer than ``order``.
+    """The bytes of one stream: ``first``, then what comes."""
 
-    A plain iterator that holds no request: a generator costs each of thousands of streams its
-    frame, and a deeper stack to keep while it waits.
-    """
+    __slots__ = ("_first", "_hub", "_on_close", "_stream")
 
-    __slots__ = ("_first", "_hub", "_on_close", "_order", "_subscriber")
-
-    def __init__(self, hub: Hub, subscriber: Subscriber, first: list[bytes], order: Order) -> None:
+    def __init__(self, hub: Hub, subscriber: Subscriber, first: list[bytes]) -> None:
         self._hub = hub
-        self._subscriber = subscriber
+        self._stream: Subscriber | Outlet = subscriber
         self._first = first
-        self._order = order
         self._on_close: Callable[[], None] | None = None
 
     def call_on_close(self, function: Callable[[], None]) -> None:
         """Have ``function`` called once, at the end: cheaper than one more layer around this."""
         self._on_close = function
 
+    def hand_over(self, connection: socket, head: bytes, on_end: Callable[[], None]) -> None:
+        """Have all of it written to ``connection`` after the ``head``, by the hub.
+
+        ``on_end`` is called once, when the stream has ended; it has to close this.
+        """
+        first = head + chunk(b"".join(self._first))
+        self._first = []
+        outlet = self._stream = self._hub.hand_over(self._stream, connection, first, on_end)
+        outlet.start()
+
     def __iter__(self) -> StreamBody:
         return self
 
     def __next__(self) -> bytes:
-        if self._first:
-            self._subscriber.begin_write()
-            return self._first.pop(0)
-        while (event := self._subscriber.take()) is not None:
-            if event.order is None:
+        if isinstance(self._stream, Subscriber):
+            if self._first:
+                self._stream.begin_write()
+                return self._first.pop(0)
+            if (event := self._stream.take()) is not None:
                 return event.encoded
-            if event.order > self._order:
-                self._order = event.order
-                return event.encoded
-        self.close()
+            self.close()
         raise StopIteration
 
     def close(self) -> None:
         """The server is done with it, also where the client left before the first byte."""
-        self._hub.unsubscribe(self._subscriber)
+        self._hub.unsubscribe(self._stream)
         function, self._on_close = self._on_close, None
         if function is not None:
             function()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 import redis
 
@@ -85,8 +86,8 @@ class Worker(Server):
         assert status == 200
         return str(json.loads(body)["version"])
 
-    def stream(self, query: str = "") -> Stream:
-        return Stream(self.port, TOKEN, query=query)
+    def stream(self, query: str = "", *, http: str = "1.1") -> Stream:
+        return Stream(self.port, TOKEN, query=query, http=http)
 
 
 @pytest.fixture
@@ -136,6 +137,36 @@ def test_it_works(worker: Worker, client: redis.Redis) -> None:
     newer = worker.refresh()
     assert stream.next("stats")["id"] == newer != version
     stream.close()
+
+
+def test_one_file_is_all_that_a_stream_costs(worker: Worker) -> None:
+    worker.refresh()
+    assert worker.process
+    (process,) = psutil.Process(worker.process.pid).children()
+    before = process.num_fds()
+    streams = [worker.stream() for _ in range(4)]
+    # Gunicorn names itself in each of its answers: it has let go of these.
+    assert not any("server" in stream.headers for stream in streams)
+    wait_until(lambda: process.num_fds() == before + 4, seconds=5)
+    for stream in streams:
+        stream.close()
+
+
+def test_where_the_connection_cannot_be_had_the_server_goes_on(
+    worker: Worker, client: redis.Redis
+) -> None:
+    version = worker.refresh()
+    old, new = worker.stream(http="1.0"), worker.stream()
+    assert "gunicorn" in old.headers["server"]
+    for stream in (old, new):
+        assert set(stream.next()) == {"retry"}
+        assert stream.next("stats")["id"] == version
+        assert stream.next("heartbeat")
+    allow_publish(client)
+    version = worker.refresh()
+    assert old.next("stats") == new.next("stats")
+    old.close()
+    new.close()
 
 
 def test_who_has_it_already_gets_nothing_again(worker: Worker) -> None:
