@@ -30,8 +30,9 @@ bind = f"[{_host}]:{_env('PORT', 8000)}" if ":" in _host else f"{_host}:{_env('P
 workers = int(_env("WEB_CONCURRENCY", _cores()))
 worker_class = "gevent"
 
-# Every open stream holds a connection, and so does everybody who connects and says nothing until
-# keepalive ends it: there must be room for the webhooks beside all of them.
+# Streams hold a connection where they cannot be taken over (TLS, HTTP/1.0), and so does everybody
+# who connects and says nothing until keepalive ends it: there must be room for the webhooks beside
+# all of them.
 worker_connections = int(_env("STATS_MAX_STREAMS", 1000)) + 11_000
 
 # The queue of new connections is shared: with one per worker (reuse_port), those that wait at a
