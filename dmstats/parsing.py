@@ -1,11 +1,13 @@
-"""From a setting's text to its value; a ``ValueError`` says what is allowed."""
+"""What a setting is, and from its text to its value; a ``ValueError`` says what is allowed."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from pathlib import Path
+from typing import Any
 
 DEFAULT_SECRETS = frozenset(
     {
@@ -19,6 +21,27 @@ DEFAULT_SECRETS = frozenset(
 LEAST_DIFFERENT = 4
 """Fewer different characters than this are a placeholder."""
 MIN_SECRET_LENGTH = 8
+
+
+def setting(
+    env: str,
+    parse: Callable[[str], Any],
+    default: Any,
+    shown: str,
+    about: str,
+    *,
+    secret: bool = False,
+) -> Any:
+    """One declared setting.
+
+    ``shown`` is the default as the documentation prints it; a ``secret`` may come from the
+    file that ``<env>_FILE`` names and is never printed.
+    """
+    return field(
+        default=default,
+        repr=not secret,
+        metadata={"env": env, "parse": parse, "shown": shown, "about": about, "secret": secret},
+    )
 
 
 def raw_value(environ: Mapping[str, str], name: str, *, may_be_file: bool) -> str:

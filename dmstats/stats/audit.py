@@ -13,8 +13,9 @@ from functools import partial
 
 import msgspec
 
-from dmstats.clock import HOUR_MS, Clock, month_of
+from dmstats.clock import HOUR_MS, Clock
 from dmstats.errors import DmstatsError
+from dmstats.stats.activity import SPANS
 from dmstats.stats.comparison import drift
 from dmstats.stats.judge import Judge
 from dmstats.stats.looks import (
@@ -106,9 +107,15 @@ class Auditor:
         for done, day in enumerate(plan.live, done + 1):  # noqa: B020
             self._look(audit, f"day {day}", partial(at_day, day=day), outcome)
             yield Progress(done, total, "days")
+        draft = self._passes.draft(audit, SPANS)
         for done, part in enumerate(audit.parts, done + 1):  # noqa: B020
-            self._look(audit, f"part {part}", partial(self._at_accounts, part=part), outcome)
+            look = partial(self._at_accounts, part=part)
+            finding = self._look(audit, f"part {part}", look, outcome)
+            if (lately := finding.activity) is not None:
+                first, since_ms = audit.first(part), finding.since_ms
+                draft.keep(first, lately.at_ms, since_ms, lately.accounts())
             yield Progress(done, total, "accounts and totals")
+        draft.publish(self._passes.under_way())
 
     def _read(self, audit: Pass, day: int, partition: str, outcome: Outcome) -> Iterator[int]:
         """Read the hours of a day that have no page yet; yields the last of each stretch."""
@@ -129,7 +136,7 @@ class Auditor:
 
     def _look(
         self, audit: Pass, what: str, read: Callable[[View], Finding], outcome: Outcome
-    ) -> None:
+    ) -> Finding:
         """Judge ``what``; hours that must be read again first are."""
         while True:
             finding = self._judge.judge(audit, read, outcome.repaired)
@@ -140,6 +147,7 @@ class Auditor:
                 if any(hour in hours_of(day) for hour in finding.again):
                     list(self._read(audit, day, partition, outcome))
         outcome.found[what] = finding.differences
+        return finding
 
     def _at_old_day(self, view: View, *, day: int) -> Finding:
         finding = at_old_day(view, day)
@@ -151,4 +159,4 @@ class Auditor:
     def _at_accounts(self, view: View, *, part: int) -> Finding:
         # Listed after the view's moment: nothing was counted in it that this list lacks.
         live = self._passes.live()
-        return at_accounts(view, part, live, month_of(self._clock.now_ms()), most=MOST_AGAIN)
+        return at_accounts(view, part, live, self._clock.now_ms(), most=MOST_AGAIN)

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from dmstats.clock import DAY_MS, HOUR_MS
+from dmstats.clock import DAY_MS, HOUR_MS, month_of
 from dmstats.records import DIRECT_MESSAGES
+from dmstats.stats.activity import Spread
 from dmstats.stats.comparison import (
     compare,
     compare_account,
@@ -30,12 +31,15 @@ LATE = 0
 
 class Finding(msgspec.Struct):
     """What differs, at which ``version`` of the repairs; pages to keep, with the DMs by account on
-    each; hours to read ``again`` first."""
+    each; hours to read ``again`` first; for a part of the accounts what each did lately, and since
+    when that is known."""
 
     version: int
     differences: list[Difference] = msgspec.field(default_factory=list)
     pages: list[tuple[Page, Sums]] = msgspec.field(default_factory=list)
     again: list[int] = msgspec.field(default_factory=list)
+    activity: Spread | None = None
+    since_ms: int = 0
 
 
 def hours_of(day: int) -> range:
@@ -95,7 +99,7 @@ def at_late_rows(view: View) -> Finding:
 
 
 def at_accounts(
-    view: View, part: int, live: Mapping[int, str], month: str, *, most: int
+    view: View, part: int, live: Mapping[int, str], now_ms: int, *, most: int
 ) -> Finding:
     """One part of the accounts, and with the first part the totals.
 
@@ -115,17 +119,27 @@ def at_accounts(
         return Finding(view.version, again=sorted(changed))
     if LATE not in pages or pages[LATE].seen != _late(total):
         changed.add(LATE)
-    fresh = _read(view, live, changed)
+    activity = Spread(now_ms)
+    hours = _read(view, live, changed)
+    # Late rows have no pages of their own hours.
+    late: dict[int, Bucket] = {}
+    if LATE in changed or flat(total)["late"]:
+        wanted = None if LATE in changed else activity.hours()
+        late = view.recount.late(view.session, hours=wanted)
+    for hour, bucket in [*hours.items(), *late.items()]:
+        activity.add(hour, view.only(part, bucket.accounts))
+    fresh = merged([*hours.values(), *(late.values() if LATE in changed else ())])
     held = [hour for hour in pages if hour not in changed]
-    for sums in view.sums(held, part):
+    for hour, sums in view.sums(held, part):
         add(fresh.accounts, sums)
+        activity.add(hour, sums)
     known, archived = view.accounts(part), view.archived(part)
     expected = expected_of_accounts(view.only(part, fresh.accounts), archived)
     found = [
         difference
         for account in sorted(known.keys() | expected.keys())
         for difference in compare_account(
-            account, known.get(account), expected.get(account, {}), month
+            account, known.get(account), expected.get(account, {}), month_of(now_ms)
         )
     ]
     if part == 0:
@@ -133,16 +147,17 @@ def at_accounts(
         for hour in held:
             counts.update(pages[hour].counts)
         found += compare_global(total, counts)
-    return Finding(view.version, found)
+    since_ms = min(documents, default=now_ms)
+    return Finding(view.version, found, activity=activity, since_ms=since_ms)
 
 
-def _read(view: View, live: Mapping[int, str], hours: Collection[int]) -> Bucket:
-    buckets = [*view.recount.late(view.session).values()] if LATE in hours else []
+def _read(view: View, live: Mapping[int, str], hours: Collection[int]) -> dict[int, Bucket]:
+    buckets: dict[int, Bucket] = {}
     for day, partition in live.items():
         wanted = [hour for hour in hours_of(day) if hour in hours]
         if wanted:
-            buckets += view.recount.hours(partition, wanted, view.session).values()
-    return merged(buckets)
+            buckets |= view.recount.hours(partition, wanted, view.session)
+    return buckets
 
 
 def _late(total: Mapping[str, Any]) -> dict[str, int]:

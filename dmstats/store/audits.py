@@ -51,6 +51,10 @@ class Pass(msgspec.Struct, frozen=True):
         """The part that an account belongs to."""
         return bisect_right(self.splits, account)
 
+    def first(self, part: int) -> str:
+        """Where one part's accounts begin."""
+        return ("", *self.splits)[part]
+
     def ids(self, part: int) -> Document:
         """The condition on the ids of one part's accounts; empty for all."""
         bounds = ("", *self.splits, "")
@@ -122,10 +126,12 @@ class View:
         pages = [msgspec.convert(found["page"], Page) for found in self._find_ids(PAGES, ids)]
         return {p.hour: p for p in pages if self._repaired.get(str(p.hour), 0) <= p.version}
 
-    def sums(self, hours: Iterable[int], part: int) -> Iterator[Sums]:
-        """The DMs of one part's accounts, page by page."""
-        for found in self._find_ids(PAGES, [page_id(self._pass, hour, part) for hour in hours]):
-            yield {(a, month): (sent, received) for a, month, sent, received in found["accounts"]}
+    def sums(self, hours: Iterable[int], part: int) -> Iterator[tuple[int, Sums]]:
+        """The hours' pages, and on each the DMs of one part's accounts."""
+        ids = {page_id(self._pass, hour, part): hour for hour in hours}
+        for found in self._find_ids(PAGES, list(ids)):
+            sums = {(a, month): (sent, received) for a, month, sent, received in found["accounts"]}
+            yield ids[found["_id"]], sums
 
     def only(self, part: int, sums: Sums) -> Sums:
         """Those of ``sums`` that belong to one part."""

@@ -10,6 +10,7 @@ import pymongo
 from pymongo import ReplaceOne
 
 from dmstats.clock import DAY_MS, day_start, to_datetime, to_ms
+from dmstats.store.activity import Draft
 from dmstats.store.archive import HOURS as ARCHIVED_HOURS
 from dmstats.store.audits import PAGES, PASSES, Page, Pass, page_id
 from dmstats.store.client import Document, Mongo, translated
@@ -35,6 +36,7 @@ class Passes:
     """Begins, continues and ends passes."""
 
     def __init__(self, mongo: Mongo, ledger: Ledger) -> None:
+        self._mongo = mongo
         self._db = mongo.db
         self._ledger = ledger
         self._recount = Recount(mongo)
@@ -110,6 +112,15 @@ class Passes:
         ids = [page_id(audit, hour) for hour in hours]
         with translated():
             self._db[PAGES].delete_many({"_id": {"$in": ids}})
+
+    def under_way(self) -> list[str]:
+        """The keys of all passes that have not ended."""
+        with translated():
+            return [found["_id"] for found in self._db[PASSES].find({"kind": {"$exists": True}})]
+
+    def draft(self, audit: Pass, spans: int) -> Draft:
+        """Where the pass writes what each account did in so many ``spans``."""
+        return Draft(self._mongo, audit.key, spans)
 
     def publish(self, drift: int, now_ms: int) -> None:
         """Tell the snapshot what the audit found."""

@@ -9,15 +9,17 @@ import msgspec
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from dmstats.clock import month_of
+from dmstats.clock import month_of, rfc3339
 from dmstats.errors import NotFound, NotSignedIn, TooManyRequests
+from dmstats.stats.activity import buckets
 from dmstats.stats.refresher import Refreshed
 from dmstats.stats.served import newest_of
 from dmstats.stats.snapshot import limit_of
+from dmstats.store.activity import Activities
 from dmstats.store.directory import AccountDirectory, Sort
 from dmstats.web import cursors, services
 from dmstats.web.auth import bearer_is, require_admin
-from dmstats.web.schemas import AccountAnswer, AccountsAnswer, AccountsQuery
+from dmstats.web.schemas import AccountAnswer, AccountsAnswer, AccountsQuery, ActivityAnswer
 from dmstats.web.validation import parameters
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -95,11 +97,25 @@ def accounts() -> ResponseReturnValue:
 @require_admin
 def account(instagram_id: str) -> ResponseReturnValue:
     """One account's counters."""
-    found = AccountDirectory(services().mongo).one(instagram_id)
-    if found is None:
-        raise NotFound("There is no account with that Instagram id.")
+    found = _known(instagram_id)
     limit = services().settings.monthly_dm_limit
     return jsonify(AccountAnswer().dump(account_fields(found, _month(), limit)))
+
+
+@blueprint.get("/admin/accounts/<instagram_id>/activity")
+@require_admin
+def activity(instagram_id: str) -> ResponseReturnValue:
+    """What one account did lately, as the last audit has counted it."""
+    _known(instagram_id)
+    found = Activities(services().mongo).of(instagram_id)
+    hours, days = buckets(found) if found else ([], [])
+    answer = {
+        "at": rfc3339(found.at_ms) if found else None,
+        "hours": [_span(*bucket) for bucket in hours],
+        "days": [_span(*bucket) for bucket in days],
+        "hourlyDmLimit": services().settings.hourly_dm_limit or None,
+    }
+    return jsonify(ActivityAnswer().dump(answer))
 
 
 def account_fields(account: Mapping[str, Any], month: str, monthly_limit: int) -> dict[str, Any]:
@@ -123,6 +139,17 @@ def account_fields(account: Mapping[str, Any], month: str, monthly_limit: int) -
         "dmReceived": account.get("dmReceived") or 0,
         "lastDMReceived": account.get("lastDMReceived"),
     }
+
+
+def _known(instagram_id: str) -> Mapping[str, Any]:
+    found = AccountDirectory(services().mongo).one(instagram_id)
+    if found is None:
+        raise NotFound("There is no account with that Instagram id.")
+    return found
+
+
+def _span(at_ms: int, sent: int | None, received: int | None) -> dict[str, Any]:
+    return {"at": rfc3339(at_ms), "sent": sent, "received": received}
 
 
 def _month() -> str:

@@ -86,6 +86,24 @@ class AdminAnswer(Strict):
     createdAt = fields.String(attribute="created_at", required=True, allow_none=True)
 
 
+class ActivityBucket(Strict):
+    """DMs of the hour or day that begins ``at``; null where nothing is known."""
+
+    at = Moment(required=True)
+    sent = fields.Integer(required=True, allow_none=True)
+    received = fields.Integer(required=True, allow_none=True)
+
+
+class ActivityAnswer(Strict):
+    """``at``: the moment that the last audit counted the account; null before the first has ended.
+    The last hour and the last day are those that hold it, up to then."""
+
+    at = Moment(required=True, allow_none=True)
+    hours = fields.List(fields.Nested(ActivityBucket), required=True)
+    days = fields.List(fields.Nested(ActivityBucket), required=True)
+    hourlyDmLimit = fields.Integer(required=True, allow_none=True)
+
+
 class AccountAnswer(Strict):
     instagramId = fields.String(required=True)
     username = fields.String(required=True, allow_none=True)

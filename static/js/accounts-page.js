@@ -4,12 +4,14 @@ import { drawAccounts } from "./account-rows.js";
 import { ask } from "./ask.js";
 import { download, toCsv } from "./csv.js";
 import { createFormat } from "./format.js";
+import { createFreshness } from "./freshness.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 
 /** @typedef {import("./types.js").Account} Account */
 
 const PAUSE_MS = 250;
+const POLL_MS = 30_000;
 const ORDERS = ["-dmUsed", "username"];
 const COLUMNS = /** @type {const} */ ([
   "instagramId",
@@ -24,6 +26,7 @@ const COLUMNS = /** @type {const} */ ([
 ]);
 
 const format = createFormat();
+const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
 const input = part("query", HTMLInputElement);
 const rows = part("rows", HTMLTableSectionElement);
 const more = part("more", HTMLButtonElement);
@@ -35,6 +38,8 @@ let accounts = [];
 /** @type {string | null} */
 let cursor = null;
 let complete = true;
+/** Whether further pages are shown. */
+let paged = false;
 /** @type {AbortController | null} */
 let asking = null;
 /** @type {number | undefined} */
@@ -59,7 +64,15 @@ async function load(further) {
   accounts = further ? [...accounts, ...answer.data.accounts] : answer.data.accounts;
   cursor = answer.data.nextCursor;
   complete = answer.data.complete;
+  paged = further;
   draw();
+  freshness.touch();
+}
+
+/** One page is kept fresh; who has asked for more, or is at a row, is left alone. */
+function reload() {
+  if (document.hidden || paged || rows.contains(document.activeElement)) return;
+  void load(false);
 }
 
 function draw() {
@@ -111,3 +124,6 @@ part("export").addEventListener("click", () => {
   download("accounts.csv", toCsv([[...COLUMNS], ...accounts.map(line)]));
 });
 void load(false);
+setInterval(freshness.tick, 1000);
+setInterval(reload, POLL_MS);
+document.addEventListener("visibilitychange", reload);

@@ -29,7 +29,7 @@ export function sortAccounts(accounts, sort) {
 }
 
 /**
- * @param {Account} account
+ * @param {Pick<Account, "monthlyDmUsed" | "monthlyDmLimit">} account
  * @returns {{share: number, level: "fine" | "near" | "over"} | null} null without a limit
  */
 export function limitOf({ monthlyDmUsed, monthlyDmLimit }) {

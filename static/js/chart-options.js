@@ -6,6 +6,15 @@
 export const HEIGHT = 300;
 const STEPS = [1, 2, 5];
 const MOST = 1e9;
+const MINUTE = 60;
+const HOUR = 3600;
+const DAY = 86_400;
+/** Seconds between the names on the axis: no bucket is named twice. */
+const TICKS = {
+  hour: [1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+  day: [1, 2, 3, 4, 6, 12].map((n) => n * HOUR),
+  month: [1, 2, 3, 5, 7, 10, 15].map((n) => n * DAY),
+};
 
 /**
  * @param {HTMLElement} box
@@ -57,6 +66,7 @@ export function optionsFor(box, format, range, read) {
         ticks: { show: false },
         size: 30,
         space: 64,
+        incrs: () => TICKS[range()],
         values: (_u, splits) => splits.map((second) => label(range(), second, format)),
       },
       {

@@ -6,7 +6,8 @@ import { columns, isRunning, pointsOf, sums } from "./series.js";
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./series.js").Point} Point */
 /** @typedef {import("./types.js").Range} Range */
-/** @typedef {import("./types.js").Snapshot} Snapshot */
+
+/** @typedef {import("./types.js").Charted} Charted */
 
 /** @type {Record<Range, string>} */
 const SPANS = { hour: "Last hour", day: "Last 24 hours", month: "Last 30 days" };
@@ -18,8 +19,9 @@ const SPANS = { hour: "Last hour", day: "Last 24 hours", month: "Last 30 days" }
  * @param {HTMLElement} parts.sent
  * @param {HTMLElement} parts.received
  * @param {Format} format
+ * @param {Record<Range, string>} spans what each range is called
  */
-export function createChart({ box, when, sent, received }, format) {
+export function createChart({ box, when, sent, received }, format, spans = SPANS) {
   /** @type {Point[]} */
   let points = [];
   /** @type {Range} */
@@ -36,7 +38,7 @@ export function createChart({ box, when, sent, received }, format) {
     const point = index === null ? null : points[index];
     if (!point) {
       const total = sums(points);
-      show(SPANS[range], total.sent, total.received, "");
+      show(spans[range], total.sent, total.received, "");
       return;
     }
     const running = unfinished && index === points.length - 1 ? ", so far" : "";
@@ -113,7 +115,7 @@ export function createChart({ box, when, sent, received }, format) {
 
   return {
     /**
-     * @param {Snapshot} snapshot
+     * @param {Charted} snapshot
      * @param {Range} wanted
      */
     draw(snapshot, wanted) {

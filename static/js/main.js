@@ -16,7 +16,7 @@ import { part } from "./page.js";
 import { wireRefresh } from "./refresh.js";
 import { readSettings } from "./settings.js";
 import { createState } from "./state.js";
-import { drawTable } from "./table.js";
+import { drawTable, wireTable } from "./table.js";
 import { drawTimes } from "./ticking.js";
 import { readView, writeView } from "./view.js";
 import { watchTraffic } from "./trouble.js";
@@ -157,13 +157,7 @@ for (const button of document.querySelectorAll("button[data-sort]")) {
     choose({ sort: readView(`sort=${/** @type {HTMLElement} */ (button).dataset.sort}`).sort });
   });
 }
-const tableButton = part("table-button");
-tableButton.addEventListener("click", () => {
-  const table = part("chart-table");
-  table.hidden = !table.hidden;
-  tableButton.setAttribute("aria-expanded", String(!table.hidden));
-  drawView();
-});
+wireTable(part("table-button"), part("chart-table"), drawView);
 const pauseButton = part("pause");
 pauseButton.addEventListener("click", () => {
   const paused = pauseButton.getAttribute("aria-pressed") !== "true";

@@ -1,7 +1,11 @@
-/** When an account reaches its monthly limit, if it goes on as it did; pure. */
+/** When an account reaches its limits, if it goes on as it did; pure. */
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
+const YOUNG_MS = 300_000;
+
+/** @typedef {import("./types.js").Activity} Activity */
+/** @typedef {import("./types.js").Point} Point */
 
 /**
  * @typedef {{perDay: number, expected: number, reachedAt: string | null}} Pace
@@ -27,5 +31,33 @@ export function paceOf({ monthlyDmUsed, monthlyDmLimit, createdAt }, now) {
     perDay: perMs * DAY_MS,
     expected: monthlyDmUsed + perMs * (monthEnd - now),
     reachedAt: reached < monthEnd ? new Date(reached).toISOString() : null,
+  };
+}
+
+/**
+ * @typedef {{last: Point, sent: number, soFar: number, expected: number | null, reachedAt: string | null}} HourPace
+ * `sent` is that of the `last` full hour; `expected` at the end of the running one is null while
+ * that is too young to tell; `reachedAt` is null if the limit lasts, is used up, or there is none
+ */
+
+/**
+ * @param {Activity} activity
+ * @returns {HourPace | null} null while nothing is known of the last full hour
+ */
+export function hourPaceOf({ at, hours, hourlyDmLimit }) {
+  const [last, running] = hours.slice(-2);
+  if (!at || !last || !running || last.sent === null || running.sent === null) return null;
+  const start = Date.parse(running.at);
+  const passed = Date.parse(at) - start;
+  const soFar = running.sent;
+  const young = passed < YOUNG_MS || !soFar;
+  const left = (hourlyDmLimit ?? 0) - soFar;
+  const reached = young || !hourlyDmLimit || left <= 0 ? Infinity : Date.parse(at) + (left * passed) / soFar;
+  return {
+    last,
+    sent: last.sent,
+    soFar,
+    expected: young ? null : (soFar * HOUR_MS) / passed,
+    reachedAt: reached < start + HOUR_MS ? new Date(reached).toISOString() : null,
   };
 }

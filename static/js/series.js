@@ -1,14 +1,13 @@
 /** A snapshot's buckets as the chart and its table need them: evenly spaced, gaps as gaps. */
 
-/** @typedef {import("./types.js").Bucket} Bucket */
 /** @typedef {import("./types.js").Range} Range */
-/** @typedef {import("./types.js").Snapshot} Snapshot */
-/** @typedef {{at: string, sent: number | null, received: number | null}} Point */
+/** @typedef {import("./types.js").Charted} Charted */
+/** @typedef {import("./types.js").Point} Point */
 
 const STEP_MS = { hour: 60_000, day: 3_600_000, month: 86_400_000 };
 
 /**
- * @param {Snapshot} snapshot
+ * @param {Omit<Charted, "computedAt">} snapshot
  * @param {Range} range
  * @returns {Point[]} oldest first; a bucket that the server left out is there with nulls
  */
@@ -24,7 +23,7 @@ export function pointsOf(snapshot, range) {
 }
 
 /**
- * @param {Bucket[]} buckets oldest first
+ * @param {Point[]} buckets oldest first
  * @param {number} step milliseconds
  * @returns {Point[]}
  */

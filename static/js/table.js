@@ -27,6 +27,20 @@ export function drawTable(body, points, range, format) {
 }
 
 /**
+ * Show and hide a table by its button.
+ * @param {HTMLElement} button
+ * @param {HTMLElement} table
+ * @param {() => void} onTurn
+ */
+export function wireTable(button, table, onTurn) {
+  button.addEventListener("click", () => {
+    table.hidden = !table.hidden;
+    button.setAttribute("aria-expanded", String(!table.hidden));
+    onTurn();
+  });
+}
+
+/**
  * @param {number | null} n
  * @param {Format} format
  */

@@ -16,6 +16,27 @@ export interface Bucket {
   received: number;
 }
 
+/** A bucket, or with nulls a gap. */
+export interface Point {
+  at: string;
+  sent: number | null;
+  received: number | null;
+}
+
+export interface Charted {
+  series: { minutes: Point[]; hours: Point[]; days: Point[] };
+  since?: string | null;
+  computedAt: string;
+}
+
+/** What an account did up to the moment ``at`` at which the last audit counted it. */
+export interface Activity {
+  at: string | null;
+  hours: Point[];
+  days: Point[];
+  hourlyDmLimit: number | null;
+}
+
 export interface Account {
   instagramId: string;
   username?: string | null;

@@ -72,6 +72,7 @@ def main() -> None:
             feed(service)
             with MongoClient(database.uri) as client:
                 name_accounts(client)
+            service.audit()
             service.refresh()
             take(browser, service, into, "dashboard", path="/?range=day")
             take(browser, service, into, "dashboard-dark", path="/?range=month", scheme="dark")

@@ -48,17 +48,10 @@ class Service:
         return (self.folder / "log").read_text()
 
     def start(self) -> None:
-        environ = {
-            **os.environ,
-            **self._settings,
-            "PORT": str(self.port),
-            "DMSTATS_DATA_DIR": str(self.folder / "data"),
-            "PYTHONUNBUFFERED": "1",
-        }
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "dmstats"],
-                cwd=ROOT, env=environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                cwd=ROOT, env=self._environ(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         wait_until(self._answers, seconds=READY_SECONDS)
         found = PASSWORD.search(self.log)
@@ -75,6 +68,15 @@ class Service:
                 self._process.kill()
                 self._process.wait(10)
             self._process = None
+
+    def _environ(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            **self._settings,
+            "PORT": str(self.port),
+            "DMSTATS_DATA_DIR": str(self.folder / "data"),
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def _answers(self) -> bool:
         process = self._process
@@ -124,6 +126,14 @@ class Service:
         with urllib.request.urlopen(request, timeout=10) as answer:
             counts = json.load(answer)
         assert (counts["sent"], counts["received"]) == (sent, received), counts
+
+    def audit(self) -> None:
+        """Check the ledger now, as the schedule does; it must hold."""
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "dmstats.app", "audit"],
+            cwd=ROOT, env=self._environ(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def refresh(self) -> dict[str, object]:
         """Refresh now, as the cron job does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,91 @@ def test_an_account_that_is_not_answered_for_looks_stale(
     page.unroute("**/api/admin/accounts/*")
     page.clock.run_for(31_000)
     expect(page.locator("html")).to_have_attribute("data-figures", "fresh")
+
+
+ACCOUNT = "/accounts/17841400000000001"
+
+
+@pytest.fixture(scope="module")
+def counted(service: Service) -> Service:
+    """The service once its ledger was checked, with some DMs of an hour ago."""
+    hour_ago = int(time.time() * 1000) - 3_600_000
+    service.send(7, 2, times=[hour_ago] * 9)
+    service.audit()
+    return service
+
+
+@pytest.fixture
+def lately(context: BrowserContext, counted: Service) -> Page:
+    """The page of an account with its hours."""
+    sign_in(context, counted)
+    page = context.new_page()
+    page.goto(counted.url + ACCOUNT)
+    expect(page.locator("#lately")).to_be_visible()
+    return page
+
+
+def test_an_accounts_hours_and_days(lately: Page) -> None:
+    expect(lately.locator("#as-of")).to_have_text(re.compile(r"last check of the ledger, \d+\D"))
+    expect(lately.locator("#uncounted")).to_be_hidden()
+    expect(lately.locator("#when")).to_have_text("Last 24 hours")
+    day = int(lately.locator("#read-sent").inner_text())
+    assert day >= 37
+    chart = lately.locator("#chart")
+    chart.focus()
+    chart.press("End")
+    expect(lately.locator("#when")).to_contain_text("so far")
+    chart.press("Home")
+    # Counting began with this test: what was before is no zero.
+    expect(lately.locator("#read-sent")).to_have_text("no data")
+    chart.press("Escape")
+    lately.get_by_role("button", name="Week").click()
+    expect(lately).to_have_url(re.compile(r"\?range=month$"))
+    expect(lately.locator("#when")).to_have_text("Last 7 days")
+    assert int(lately.locator("#read-sent").inner_text()) >= day
+    lately.reload()
+    expect(lately.locator("#when")).to_have_text("Last 7 days")
+
+
+def test_an_accounts_hours_as_a_table(lately: Page) -> None:
+    lately.get_by_role("button", name="Table").click()
+    rows = lately.locator("#chart-rows tr")
+    expect(rows).to_have_count(24)
+    expect(rows.last).to_contain_text("no data")
+    lately.get_by_role("button", name="Table").click()
+    expect(rows.last).to_be_hidden()
+
+
+def test_an_accounts_use_of_an_hour(lately: Page) -> None:
+    hourly = lately.locator("[data-figure='hourly']")
+    expect(hourly).to_have_text(re.compile(r"^\d+$"))
+    expect(lately.locator("[data-figure='hour-limit']")).to_have_text(re.compile(r"^\d+% of 200$"))
+    expect(lately.locator("[data-figure='hour-pace']")).to_contain_text("this hour by")
+    expect(lately.locator("#hour-gauge")).to_be_visible()
+
+
+def test_an_accounts_hours_before_the_first_check(
+    context: BrowserContext, service: Service
+) -> None:
+    sign_in(context, service)
+    page = context.new_page()
+    nothing = {"at": None, "hours": [], "days": [], "hourlyDmLimit": 200}
+    page.route("**/activity", lambda route: route.fulfill(json=nothing))
+    page.goto(service.url + ACCOUNT)
+    expect(page.get_by_text("The first check ends some minutes after the start.")).to_be_visible()
+    expect(page.locator("#lately")).to_be_hidden()
+    expect(page.locator("[data-figure='hour-limit']")).to_contain_text("after the first check")
+
+
+def test_the_accounts_say_how_old_they_are(accounts: Page, service: Service) -> None:
+    accounts.clock.install()
+    accounts.reload()
+    age = accounts.locator("#age")
+    expect(age).to_have_text(re.compile(r"Updated \d+s ago"))
+    accounts.route("**/api/admin/accounts?*", lambda route: route.abort())
+    accounts.clock.run_for(80_000)
+    expect(accounts.locator("html")).to_have_attribute("data-figures", "stale")
+    expect(age).to_have_text(re.compile(r"Updated 1m \d+s ago"))
+    accounts.unroute("**/api/admin/accounts?*")
+    accounts.clock.run_for(31_000)
+    expect(accounts.locator("html")).to_have_attribute("data-figures", "fresh")

@@ -5,8 +5,16 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from dmstats.clock import ManualClock, to_datetime
-from dmstats.web.schemas import AccountAnswer, AccountsAnswer, CronAnswer, RefreshAnswer
+from dmstats.clock import HOUR_MS, ManualClock, hour_start, rfc3339, to_datetime
+from dmstats.stats.activity import SPANS, Spread
+from dmstats.store.activity import Draft
+from dmstats.web.schemas import (
+    AccountAnswer,
+    AccountsAnswer,
+    ActivityAnswer,
+    CronAnswer,
+    RefreshAnswer,
+)
 from tests.service.admin_site import CRON, TOKEN, AdminSite, bearer
 
 STATS, REFRESH = "/api/admin/stats", "/api/admin/stats/refresh"
@@ -200,3 +208,36 @@ def test_a_cursor_belongs_to_its_list(site: AdminSite, client: FlaskClient) -> N
         assert "start again" in answer.json["detail"]
     tampered = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
     assert client.get(ACCOUNTS, query_string={"cursor": tampered}).status_code == 400
+
+
+def activity(client: FlaskClient, account: str) -> Any:
+    return client.get(f"{ACCOUNTS}/{account}/activity", headers=bearer(TOKEN))
+
+
+def test_an_accounts_activity_before_the_first_audit(site: AdminSite, client: FlaskClient) -> None:
+    add(site, {"instagramId": "17"})
+    answer = activity(client, "17")
+    assert answer.json == {"at": None, "hours": [], "days": [], "hourlyDmLimit": 200}
+    assert ActivityAnswer().load(answer.json)
+
+
+def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: ManualClock) -> None:
+    add(site, {"instagramId": "17"})
+    now = clock.now_ms()
+    spread = Spread(now)
+    spread.add(hour_start(now), {("17", "2026-11"): (3, 2)})
+    draft = Draft(site.mongo, "pass", SPANS)
+    draft.keep("", now, now - HOUR_MS, spread.accounts())
+    draft.publish([])
+    answer = activity(client, "17").json
+    assert ActivityAnswer().load(answer)
+    assert answer["at"] == rfc3339(now)
+    assert answer["hours"][-1] == {"at": rfc3339(hour_start(now)), "sent": 3, "received": 2}
+    assert answer["hours"][0] == {
+        "at": rfc3339(hour_start(now) - 23 * HOUR_MS), "sent": None, "received": None,
+    }  # fmt: skip
+    assert (len(answer["hours"]), len(answer["days"])) == (24, 7)
+
+
+def test_the_activity_of_nobody(client: FlaskClient) -> None:
+    assert activity(client, "404").status_code == 404

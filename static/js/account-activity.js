@@ -1,0 +1,63 @@
+/** An account's hours and days: the chart, its table, and how old they are. */
+
+import { createChart } from "./chart.js";
+import { part } from "./page.js";
+import { drawTable, wireTable } from "./table.js";
+
+/** @typedef {import("./format.js").Format} Format */
+/** @typedef {import("./types.js").Activity} Activity */
+/** @typedef {"day" | "month"} Range */
+
+const SPANS = { hour: "Last hour", day: "Last 24 hours", month: "Last 7 days" };
+
+/** @param {Format} format */
+export function createActivity(format) {
+  const table = part("chart-table");
+  const buttons = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-range]"));
+  const chart = createChart(
+    { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received") },
+    format,
+    SPANS,
+  );
+  /** @type {Activity | null} */
+  let drawn = null;
+  /** @type {Range} */
+  let range = new URLSearchParams(location.search).get("range") === "month" ? "month" : "day";
+
+  function draw() {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.range === range));
+    part("lately").hidden = !drawn?.at;
+    part("uncounted").hidden = drawn === null || drawn.at !== null;
+    if (!drawn?.at) return;
+    const series = { minutes: [], hours: drawn.hours, days: drawn.days };
+    chart.draw({ series, computedAt: drawn.at }, range);
+    if (!table.hidden) drawTable(part("chart-rows", HTMLTableSectionElement), chart.points, range, format);
+    tick();
+  }
+
+  function tick() {
+    if (!drawn?.at) return;
+    const seconds = (Date.now() - Date.parse(drawn.at)) / 1000;
+    const place = part("as-of");
+    place.textContent = `From the last check of the ledger, ${format.duration(seconds)} ago`;
+    place.title = format.utc(drawn.at);
+  }
+
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      range = button.dataset.range === "month" ? "month" : "day";
+      history.replaceState(null, "", location.pathname + (range === "month" ? "?range=month" : ""));
+      draw();
+    });
+  }
+  wireTable(part("table-button"), table, draw);
+
+  return {
+    /** @param {Activity} activity */
+    show(activity) {
+      drawn = activity;
+      draw();
+    },
+    tick,
+  };
+}

@@ -1,0 +1,174 @@
+"""What each account did, as audits write it and pages read it, on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start
+from dmstats.records import RECEIVED, LedgerRow
+from dmstats.stats.activity import buckets
+from dmstats.stats.audit import Outcome
+from dmstats.store import activity as activity_module
+from dmstats.store import passes as passes_module
+from dmstats.store.activity import COLLECTION, INDEX, Activities
+from tests.auditing import Auditing, event
+
+pytestmark = pytest.mark.live
+
+Spans = dict[int, tuple[int | None, int | None]]
+
+
+@pytest.fixture
+def store(mongo: Any, clock: ManualClock) -> Iterator[Auditing]:
+    store = Auditing(mongo, clock)
+    store.migrate()
+    yield store
+    store.transactions.close()
+
+
+@pytest.fixture
+def now(clock: ManualClock) -> int:
+    return clock.now_ms()
+
+
+def shown(store: Auditing, account: str) -> tuple[Spans, Spans]:
+    """The hours and days of an account in which there was something, or nothing is known."""
+    found = Activities(store.mongo).of(account)
+    assert found is not None
+    hours, days = (
+        {start: (sent, got) for start, sent, got in spans if sent != 0 or got != 0}
+        for spans in buckets(found)
+    )
+    return hours, days
+
+
+def known(spans: Spans) -> Spans:
+    return {start: counts for start, counts in spans.items() if counts != (None, None)}
+
+
+def dms(time_ms: int, sent: int, received: int = 0, *, account: str = "a") -> list[LedgerRow]:
+    rows = [event(time_ms, account=account) for _ in range(sent)]
+    return rows + [event(time_ms, account=account, kind=RECEIVED) for _ in range(received)]
+
+
+def test_it_works(store: Auditing, now: int) -> None:
+    store.count(*dms(now, 3, 1), *dms(now - 2 * HOUR_MS, 2), *dms(now, 5, account="b"))
+    assert Activities(store.mongo).of("a") is None
+    store.audit()
+    hours, days = shown(store, "a")
+    hour, day = hour_start(now), day_start(now)
+    assert known(hours) == {hour - 2 * HOUR_MS: (2, 0), hour: (3, 1)}
+    assert known(days) == {day: (5, 1)}
+    # Counting began two hours ago: before that nothing is known.
+    assert [*hours.values()].count((None, None)) == 21
+    assert known(shown(store, "nobody")[0]) == {}
+
+
+def test_the_next_audit_replaces_it(store: Auditing, clock: ManualClock, now: int) -> None:
+    store.count(*dms(now, 3))
+    store.audit()
+    clock.advance(3600)
+    store.count(*dms(clock.now_ms(), 4))
+    assert known(shown(store, "a")[0]) == {hour_start(now): (3, 0)}
+    store.audit()
+    hour = hour_start(clock.now_ms())
+    assert known(shown(store, "a")[0]) == {hour - HOUR_MS: (3, 0), hour: (4, 0)}
+    assert store.db[COLLECTION].count_documents({"_id": {"$ne": INDEX}}) == 1
+
+
+def test_an_audit_that_has_not_ended_shows_nothing(
+    store: Auditing, clock: ManualClock, now: int
+) -> None:
+    store.count(*dms(now, 3))
+    store.audit()
+    store.count(*dms(now, 1))
+    steps = store.auditor().steps("schedule", Outcome())
+    for step in steps:
+        if step.what == "accounts and totals":
+            break
+    assert known(shown(store, "a")[0]) == {hour_start(now): (3, 0)}
+    # Given up: another one of its kind begins anew, and takes what it has left with it.
+    clock.advance(passes_module.ABANDONED_MS / 1000 + 1)
+    store.audit(kind="other")
+    store.audit(kind="other")
+    keys = {chunk["pass"] for chunk in store.db[COLLECTION].find({"_id": {"$ne": INDEX}})}
+    assert len(keys) == 1
+    steps.close()
+
+
+def test_an_audit_beside_another_leaves_its_chunks_alone(store: Auditing, now: int) -> None:
+    store.count(*dms(now, 3))
+    steps = store.auditor().steps("schedule", Outcome())
+    for step in steps:
+        if step.what == "accounts and totals":
+            break
+    store.audit(kind="command")
+    for _ in steps:
+        pass
+    assert known(shown(store, "a")[0]) == {hour_start(now): (3, 0)}
+
+
+def test_many_accounts_in_several_parts_and_chunks(
+    store: Auditing, now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes_module, "PART", 7)
+    monkeypatch.setattr(activity_module, "CHUNK", 3)
+    names = [f"{number:02}" for number in range(20)]
+    for number, name in enumerate(names):
+        store.count(*dms(now, number, 1, account=name))
+    store.audit()
+    hour = hour_start(now)
+    for number, name in enumerate(names):
+        assert known(shown(store, name)[0]) == {hour: (number, 1)}
+    for name in ("", "00a", "10a", "zz"):
+        assert known(shown(store, name)[0]) == {}
+    assert store.db[COLLECTION].count_documents({}) > 7
+
+
+def test_all_accounts_together_did_what_the_hours_say(store: Auditing, now: int) -> None:
+    store.count(*store.traffic(now))
+    store.audit()
+    accounts = [found["instagramId"] for found in store.db["instagram_accounts"].find()]
+    hour = hour_start(now)
+    sums = [known(shown(store, account)[0]).get(hour, (0, 0)) for account in accounts]
+    document = store.db["stats_hours"].find_one({"_id": activity_module.to_datetime(hour)}) or {}
+    assert sum(sent or 0 for sent, _ in sums) == document.get("sent", 0)
+    assert sum(got or 0 for _, got in sums) == document.get("received", 0)
+
+
+def test_late_events_are_where_their_time_is(store: Auditing, now: int) -> None:
+    store.count(*dms(now, 1), event(now - 5 * HOUR_MS, late=True), event(now, late=True))
+    for _ in range(2):  # the second one finds the page of the late rows unchanged
+        store.audit()
+        hours, days = shown(store, "a")
+        assert known(hours)[hour_start(now)] == (2, 0)
+        assert known(days)[day_start(now)] == (3, 0)
+
+
+def test_days_whose_rows_are_gone_are_unknown(store: Auditing, now: int) -> None:
+    store.count(*dms(now - 3 * DAY_MS, 2), *dms(now - DAY_MS, 4), *dms(now, 1))
+    store.audit()
+    _, days = shown(store, "a")
+    day = day_start(now)
+    assert known(days) == {day - 3 * DAY_MS: (2, 0), day - DAY_MS: (4, 0), day: (1, 0)}
+    assert days[day - 4 * DAY_MS] == (None, None)
+
+
+def test_reading_one_account_takes_two_documents(store: Auditing, now: int) -> None:
+    for name in ("a", "b"):
+        store.count(*dms(now, 1, account=name))
+    store.audit()
+    for document in store.db[COLLECTION].find({}, {"_id": True}):
+        find = {"find": COLLECTION, "filter": {"_id": document["_id"]}}
+        plan = store.db.command("explain", find, verbosity="executionStats")
+        assert plan["executionStats"]["totalDocsExamined"] <= 1
+
+
+def test_a_chunk_that_is_missing_is_no_figure(store: Auditing, now: int) -> None:
+    store.count(*dms(now, 1))
+    store.audit()
+    store.db[COLLECTION].delete_one({"_id": {"$ne": INDEX}})
+    assert Activities(store.mongo).of("a") is None
