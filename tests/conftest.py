@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 
 import fakeredis
 import pytest
@@ -18,6 +20,15 @@ from dmstats.store.client import Mongo, connect
 from tests.servers import Redis, Secantus, running
 
 NOW = "2026-11-15T12:34:56+00:00"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is tested leaves its temporary files where pytest tidies up."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
 
 
 @pytest.fixture
@@ -41,6 +52,14 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = Redis(tmp_path_factory.mktemp("redis"))
     with running(server):
         yield server.url
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis of the test's own, which it may kill."""
+    server = Redis(tmp_path / "redis")
+    with running(server):
+        yield server
 
 
 @pytest.fixture

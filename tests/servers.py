@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +31,11 @@ def free_port() -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def bare_environ() -> dict[str, str]:
+    """What a program needs of the environment, and none of its settings."""
+    return {"PATH": os.environ["PATH"], "TMPDIR": tempfile.gettempdir()}
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = READY_SECONDS) -> None:

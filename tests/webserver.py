@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from dmstats.config import Settings
 from dmstats.store.client import Mongo
 from dmstats.traffic.bodies import sign
 from dmstats.web.webhook import PATH
-from tests.servers import Redis, Secantus, free_port, wait_until
+from tests.servers import Redis, Secantus, bare_environ, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "app-secret-of-the-tests"
@@ -66,7 +65,7 @@ class WebServer:
         self._options = options
         self._workers = workers
         self.environ = {
-            "PATH": os.environ["PATH"],
+            **bare_environ(),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "WEB_CONCURRENCY": str(workers),

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 1.0
 """Longer than a turn lasts: its holder is stopped, or the database hangs."""
+IN_VAIN_SECONDS = 10.0
+"""For so long after a wait in vain nobody is waited for: a stopped holder does not come back soon,
+and what it left locked in the database is found by trying."""
 LOOK_EVERY_SECONDS = 0.001
 
 
@@ -39,6 +42,7 @@ class Turns:
         self._patience = patience
         self._files: tuple[IO[bytes], IO[bytes]] | None = None
         self._failed = False
+        self._hurried_until = float("-inf")
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -48,13 +52,17 @@ class Turns:
             yield
             return
         now, following = files
-        deadline = self._clock.monotonic() + self._patience
+        started = self._clock.monotonic()
+        deadline = started if started < self._hurried_until else started + self._patience
         try:
+            came = False
             if self._wait(following, deadline):
                 try:
-                    self._wait(now, deadline)
+                    came = self._wait(now, deadline)
                 finally:
                     fcntl.flock(following, fcntl.LOCK_UN)
+            if not came and deadline > started:
+                self._hurried_until = self._clock.monotonic() + IN_VAIN_SECONDS
             yield
         finally:
             fcntl.flock(now, fcntl.LOCK_UN)

@@ -76,14 +76,6 @@ def service(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis of the test's own, which it may kill."""
-    server = Redis(tmp_path / "redis")
-    with running(server):
-        yield server
-
-
-@pytest.fixture
 def own_service(
     mongodb_uri: str, redis_server: Redis, tmp_path: Path
 ) -> Iterator[Callable[..., Service]]:

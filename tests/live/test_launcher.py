@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from dmstats.embedded.attach import attach
 from dmstats.embedded.secrets import MADE_UP
 from dmstats.errors import DmstatsError
 from dmstats.store.client import connect, translated
-from tests.servers import free_port, wait_until
+from tests.servers import bare_environ, free_port, wait_until
 
 pytestmark = pytest.mark.live
 
@@ -37,7 +36,7 @@ class Started:
     def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
         self.environ = {
-            "PATH": os.environ["PATH"],
+            **bare_environ(),
             "DMSTATS_DATA_DIR": str(folder / "var"),
             "PORT": str(free_port()),
             "WEB_CONCURRENCY": "1",

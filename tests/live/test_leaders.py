@@ -28,13 +28,6 @@ FLASK = str(Path(sys.executable).with_name("flask"))
 
 
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[Redis]:
-    server = Redis(tmp_path / "redis")
-    with running(server):
-        yield server
-
-
-@pytest.fixture
 def database(tmp_path: Path) -> Iterator[Secantus]:
     server = Secantus(tmp_path / "secantus")
     with running(server):

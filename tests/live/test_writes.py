@@ -20,6 +20,8 @@ from tests.webserver import ACCOUNT, Answer, WebServer, body, serving
 pytestmark = pytest.mark.live
 
 TOLD_SECONDS = 2.4
+STOPPED_SECONDS = 20.0
+"""Some six where nothing else runs; without a rescue it were sixty."""
 """A sender hears within 2 s, and the machine that tests may be busy."""
 APPLICATION = "dmstats"
 
@@ -224,7 +226,7 @@ def test_a_stopped_worker_stops_the_others_for_seconds_at_most(
             victim.send_signal(signal.SIGSTOP)
         started = time.monotonic()
         until_counted(pair, "2")
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < STOPPED_SECONDS
         victim.send_signal(signal.SIGCONT)
     until_counted(pair, "1")
     assert pair.counted() == (3, 3, 3)

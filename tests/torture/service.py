@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from dmstats.embedded.attach import attach
-from tests.servers import free_port, wait_until
+from tests.servers import bare_environ, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
@@ -29,7 +28,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "service.log"
         self.environ = {
-            **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME")},
+            **bare_environ(),
             "DMSTATS_DATA_DIR": str(folder / "var"),
             "PORT": str(self.port),
             "WEB_CONCURRENCY": str(workers),

@@ -8,8 +8,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from dmstats.clock import SystemClock
-from dmstats.counting.turns import Turns
+from dmstats.clock import ManualClock, SystemClock
+from dmstats.counting.turns import IN_VAIN_SECONDS, Turns
 
 
 class Table:
@@ -62,6 +62,30 @@ def test_a_stopped_holder_is_not_waited_for_for_long(table: Table) -> None:
         started = SystemClock().monotonic()
         with table.seat(patience=0.05).turn():
             assert 0.04 < SystemClock().monotonic() - started < 1
+
+
+def test_who_has_waited_in_vain_does_not_wait_again_soon(table: Table) -> None:
+    clock = ManualClock()
+    hurried = Turns(table.folder, clock, patience=5.0)
+    table.seats.append(hurried)
+    with table.seat().turn():
+        waiting = gevent.spawn(take, hurried)
+        gevent.sleep(0.01)
+        clock.advance(5)
+        waiting.get(timeout=5)
+        take(hurried)  # or this would wait for ever
+    clock.advance(IN_VAIN_SECONDS)
+    with table.seat().turn():
+        waiting = gevent.spawn(take, hurried)
+        gevent.sleep(0.01)
+        assert not waiting.ready()
+        clock.advance(5)
+        waiting.get(timeout=5)
+
+
+def take(turns: Turns) -> None:
+    with turns.turn():
+        pass
 
 
 def test_the_turn_goes_on_when_its_holder_fails(table: Table) -> None:
