@@ -20,9 +20,9 @@ from tests.webserver import ACCOUNT, Answer, WebServer, body, serving
 pytestmark = pytest.mark.live
 
 TOLD_SECONDS = 2.4
+"""A sender hears within 2 s, and the machine that tests may be busy."""
 STOPPED_SECONDS = 20.0
 """Some six where nothing else runs; without a rescue it were sixty."""
-"""A sender hears within 2 s, and the machine that tests may be busy."""
 APPLICATION = "dmstats"
 
 
