@@ -20,7 +20,7 @@ from dmstats.counting.batch import Counted
 from dmstats.counting.committer import PATIENCE_SECONDS, Committer
 from dmstats.counting.foreman import FLUSH_SECONDS, Foreman
 from dmstats.counting.handover import PROTOCOL
-from dmstats.counting.link import Link, Lost
+from dmstats.counting.link import SILENCE_SECONDS, Link, Lost
 from dmstats.counting.presence import private
 from dmstats.records import LedgerRow
 
@@ -44,12 +44,14 @@ class Crew:
         on_lead: Callable[[bool], None],
         *,
         patience: float = PATIENCE_SECONDS,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
         self._committer = committer
         self._folder = folder
         self._clock = clock
         self._on_lead = on_lead
         self._patience = patience
+        self._silence = silence
         self._path = folder / f"foreman-{PROTOCOL}.socket"
         self._foreman = Foreman(committer, self._path)
         self._lock: IO[bytes] | None = None
@@ -111,7 +113,7 @@ class Crew:
                 log.warning("no_foreman", extra={"reason": error.strerror or str(error)})
                 return
             try:
-                self._link = Link(self._path)
+                self._link = Link(self._path, silence=self._silence)
                 pause = AGAIN_SECONDS
                 self._link.until_over()
                 self._link = None

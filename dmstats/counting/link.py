@@ -29,7 +29,7 @@ class Lost(Exception):
 class Link:
     """Hands events over; raises ``OSError`` where nobody listens or nobody is alive."""
 
-    def __init__(self, path: Path, *, silence: float = SILENCE_SECONDS) -> None:
+    def __init__(self, path: Path, *, silence: float) -> None:
         connection = socket(AF_UNIX)
         connection.settimeout(silence)
         try:
