@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start
+from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start, to_datetime
 from dmstats.records import RECEIVED, LedgerRow
 from dmstats.stats.activity import buckets
 from dmstats.stats.audit import Outcome
@@ -134,7 +134,7 @@ def test_all_accounts_together_did_what_the_hours_say(store: Auditing, now: int)
     accounts = [found["instagramId"] for found in store.db["instagram_accounts"].find()]
     hour = hour_start(now)
     sums = [known(shown(store, account)[0]).get(hour, (0, 0)) for account in accounts]
-    document = store.db["stats_hours"].find_one({"_id": activity_module.to_datetime(hour)}) or {}
+    document = store.db["stats_hours"].find_one({"_id": to_datetime(hour)}) or {}
     assert sum(sent or 0 for sent, _ in sums) == document.get("sent", 0)
     assert sum(got or 0 for _, got in sums) == document.get("received", 0)
 
@@ -155,6 +155,11 @@ def test_days_whose_rows_are_gone_are_unknown(store: Auditing, now: int) -> None
     day = day_start(now)
     assert known(days) == {day - 3 * DAY_MS: (2, 0), day - DAY_MS: (4, 0), day: (1, 0)}
     assert days[day - 4 * DAY_MS] == (None, None)
+    store.archive.close(to_datetime(now - 3 * DAY_MS).strftime("%Y%m%d"))
+    assert store.audit().differences == []
+    _, days = shown(store, "a")
+    assert known(days) == {day - DAY_MS: (4, 0), day: (1, 0)}
+    assert days[day - 3 * DAY_MS] == (None, None)
 
 
 def test_reading_one_account_takes_two_documents(store: Auditing, now: int) -> None:
