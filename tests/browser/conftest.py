@@ -75,6 +75,15 @@ def service(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             yield started
 
 
+@pytest.fixture(scope="session")
+def counted(service: Service) -> Service:
+    """The service once its ledger was checked, with some DMs of an hour ago."""
+    hour_ago = int(time.time() * 1000) - 3_600_000
+    service.send(7, 2, times=[hour_ago] * 9)
+    service.audit()
+    return service
+
+
 @pytest.fixture
 def own_service(
     mongodb_uri: str, redis_server: Redis, tmp_path: Path

@@ -14,7 +14,8 @@ from tests.browser.service import Service
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 320, "height": 640}
-OTHER_PAGES = ["/accounts", "/accounts/17841400000000001", "/accounts/404", "/admins"]
+ACCOUNT = "/accounts/17841400000000001"
+OTHER_PAGES = ["/accounts", ACCOUNT, "/accounts/404", "/admins"]
 
 OpenContext = Callable[..., BrowserContext]
 
@@ -76,14 +77,33 @@ def test_axe_finds_nothing_on_the_other_pages(
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_an_accounts_hours(
+    open_context: OpenContext, counted: Service, scheme: str
+) -> None:
+    context = open_context(color_scheme=scheme, reduced_motion="reduce")
+    sign_in(context, counted)
+    page = context.new_page()
+    page.goto(counted.url + ACCOUNT)
+    page.get_by_role("button", name="Table").click()
+    for span, rows in (("Week", 7), ("Day", 24)):
+        page.get_by_role("button", name=span).click()
+        expect(page.locator("#chart-rows tr")).to_have_count(rows)
+        assert violations(page) == []
+    page.evaluate("document.documentElement.dataset.figures = 'stale'")
+    assert violations(page) == []
+
+
 @pytest.mark.parametrize("path", ["/", "/login", *OTHER_PAGES])
 def test_a_phone_scrolls_in_one_direction_only(
-    open_context: OpenContext, service: Service, path: str
+    open_context: OpenContext, counted: Service, path: str
 ) -> None:
     context = open_context(viewport=PHONE)
     if path != "/login":
-        sign_in(context, service)
+        sign_in(context, counted)
     page = context.new_page()
-    page.goto(service.url + path)
+    page.goto(counted.url + path)
     page.wait_for_timeout(1000)
+    if path == ACCOUNT:
+        page.get_by_role("button", name="Table").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -101,15 +100,6 @@ def test_an_account_that_is_not_answered_for_looks_stale(
 
 
 ACCOUNT = "/accounts/17841400000000001"
-
-
-@pytest.fixture(scope="module")
-def counted(service: Service) -> Service:
-    """The service once its ledger was checked, with some DMs of an hour ago."""
-    hour_ago = int(time.time() * 1000) - 3_600_000
-    service.send(7, 2, times=[hour_ago] * 9)
-    service.audit()
-    return service
 
 
 @pytest.fixture
