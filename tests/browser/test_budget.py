@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 from playwright.sync_api import BrowserContext, CDPSession, Page, expect
@@ -15,8 +16,9 @@ OpenContext = Callable[..., BrowserContext]
 pytestmark = pytest.mark.alone
 
 BUDGET_BYTES = 120_000
-SANE_MS = 5_000
-VISITS = 3
+FIRST_FIGURES_MS = 300
+UPDATE_MS = 50
+VISITS = 5
 SECOND_VISIT_BYTES = 30_000
 UPDATES = 1000
 
@@ -60,26 +62,44 @@ def test_the_first_figures_do_not_wait_for_the_network(
 ) -> None:
     """They stand in the page itself: they are drawn though the API never answers.
 
-    The times are kept with the test's result; a machine that is busy with something else must not
-    fail it.
+    What counts is the work of the browser's main thread for the whole page, the chart included,
+    beyond what a page with one line costs it: unlike the time that passes, it is about the same on
+    a machine that is busy with something else. That time is kept with the test's result.
     """
-    empty_cache, again = [], []
+    bare, whole, passed = [], [], []
     for _ in range(VISITS):
         context = open_context()
         sign_in(context, service)
         page = context.new_page()
+        session = cpu_of(page)
+        page.goto(f"{service.url}/healthz")
+        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        bare.append(worked_ms(session))
         page.add_init_script(f"({WATCH})()")
         page.route("**/api/**", lambda route: route.abort())
         page.goto(service.url)
         page.wait_for_function("window.firstFigures > 0")
-        empty_cache.append(page.evaluate("window.firstFigures"))
-        page.reload()
-        page.wait_for_function("window.firstFigures > 0")
-        again.append(page.evaluate("window.firstFigures"))
-    record_property("first figures, empty cache, ms", min(empty_cache))
-    record_property("first figures, warm cache, ms", min(again))
-    assert min(again) < SANE_MS
-    assert min(empty_cache) < SANE_MS
+        whole.append(worked_ms(session) - bare[-1])
+        passed.append(page.evaluate("window.firstFigures"))
+        context.close()
+    record_property("first figures, empty cache, ms of work", median(whole))
+    record_property("a page with one line, ms of work", median(bare))
+    record_property("first figures, empty cache, ms", median(passed))
+    assert 0 < median(whole) - median(bare) < FIRST_FIGURES_MS
+
+
+def cpu_of(page: Page) -> CDPSession:
+    """A session whose durations are of the page's main thread alone, not of the clock."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    return session
+
+
+def worked_ms(session: CDPSession) -> float:
+    """How long the page's main thread has worked so far."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    seconds: float = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+    return seconds * 1000
 
 
 def transfers(page: Page) -> list[float]:
@@ -93,7 +113,7 @@ def transfers(page: Page) -> list[float]:
 
 def test_a_thousand_updates_leave_no_trace(page: Page, context: BrowserContext) -> None:
     """Snapshots by the thousand, through the page's own stream: quick each, and nothing is kept."""
-    session = context.new_cdp_session(page)
+    session = cpu_of(page)
     body = page.evaluate("fetch('/api/admin/stats').then((answer) => answer.json())")
     module = page.evaluate("document.querySelector('script[type=module]').src")
     page.evaluate(f"({WATCH})()")
@@ -109,6 +129,7 @@ def test_a_thousand_updates_leave_no_trace(page: Page, context: BrowserContext) 
             document.body.append(box);
             const [when, sent, received] = [1, 2, 3].map(() => document.createElement("p"));
             const chart = createChart({ box, when, sent, received }, format);
+            window.took = [];
             window.update = (n) => {
                 const snapshot = { ...body, totalDMsSent: n };
                 drawFigures(document, figuresOf(snapshot, format), true);
@@ -119,16 +140,22 @@ def test_a_thousand_updates_leave_no_trace(page: Page, context: BrowserContext) 
         }""",
         {"body": body, "module": module, "updates": UPDATES},
     )
-    before = heap(session)
+    before, worked = heap(session), worked_ms(session)
+    page.evaluate("window.shift = 0")
     page.evaluate(
         """async (updates) => {
             for (let n = 0; n < updates; n += 1) {
+                const start = performance.now();
                 window.update(n);
+                window.took.push(performance.now() - start);
                 await new Promise(requestAnimationFrame);
             }
         }""",
         UPDATES,
     )
+    assert 0 < (worked_ms(session) - worked) / UPDATES < UPDATE_MS
+    assert median(page.evaluate("window.took")) < UPDATE_MS
+    assert page.evaluate("window.shift") < 0.001
     page.wait_for_timeout(1500)
     assert heap(session) - before < 500_000
     # The browser reports tasks over 50 ms; a busy machine makes a few of any.
