@@ -3,7 +3,7 @@
 Group commit is a server that takes everything queued: a commit of n DMs takes ``base + each * n``
 seconds, and while it runs the next batch gathers. At r DMs/s batches settle where what arrives
 during a commit is the next commit, ``t = base / (1 - r * each)``: latency is flat until r comes
-near what full batches can do, and grows without bound there. The committers of one host take turns;
+near what full batches can do, and grows without bound there. One worker of a host commits for all;
 those of several hosts meet at the global document, one after the other.
 """
 
@@ -131,7 +131,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 WORKER = "a worker's core"
-COMMITTER = "a host's turns to commit"
+COMMITTER = "a host's one committer"
 DATABASE = f"a database of {DATABASE_CORES} cores"
 GLOBAL = "the global document"
 REDIS = "Redis"

@@ -64,7 +64,7 @@ def _taken_from(environ: WSGIEnvironment) -> socket.socket | None:
         fileno = os.dup(theirs.fileno())
     except OSError:
         return None
-    # Not gevent's class: nobody waits for it, and its sends take half the time.
+    # Not gevent's class: nobody ever waits for it.
     ours: socket.socket = monkey.get_original("socket", "socket")(fileno=fileno)
     ours.settimeout(0)
     try:
