@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import migrations
@@ -93,3 +94,14 @@ class Auditing:
 
 def named(differences: Sequence[Any]) -> set[tuple[str, str, int]]:
     return {(each.place, each.field, each.missing) for each in differences}
+
+
+@contextlib.contextmanager
+def auditing(mongo: Mongo, clock: Clock) -> Iterator[Auditing]:
+    """A store that is ready to count, and ends with the context."""
+    store = Auditing(mongo, clock)
+    store.migrate()
+    try:
+        yield store
+    finally:
+        store.transactions.close()

@@ -14,7 +14,7 @@ from dmstats.stats.audit import Outcome
 from dmstats.store import activity as activity_module
 from dmstats.store import passes as passes_module
 from dmstats.store.activity import COLLECTION, INDEX, Activities
-from tests.auditing import Auditing, event
+from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live
 
@@ -23,10 +23,8 @@ Spans = dict[int, tuple[int | None, int | None]]
 
 @pytest.fixture
 def store(mongo: Any, clock: ManualClock) -> Iterator[Auditing]:
-    store = Auditing(mongo, clock)
-    store.migrate()
-    yield store
-    store.transactions.close()
+    with auditing(mongo, clock) as store:
+        yield store
 
 
 @pytest.fixture

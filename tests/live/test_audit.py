@@ -13,17 +13,15 @@ from dmstats.ops.jobs import keep_partitions
 from dmstats.stats.audit import Outcome
 from dmstats.store import archive as archive_module
 from dmstats.store import passes as passes_module
-from tests.auditing import Auditing, event, named
+from tests.auditing import Auditing, auditing, event, named
 
 pytestmark = pytest.mark.live
 
 
 @pytest.fixture
 def store(mongo: Any, clock: ManualClock) -> Iterator[Auditing]:
-    store = Auditing(mongo, clock)
-    store.migrate()
-    yield store
-    store.transactions.close()
+    with auditing(mongo, clock) as store:
+        yield store
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from dmstats.clock import HOUR_MS, SystemClock, to_datetime
 from dmstats.config import Settings
 from dmstats.counting.deltas import merge
 from dmstats.store.client import Mongo, connect
-from tests.auditing import Auditing, event, named
+from tests.auditing import Auditing, auditing, event, named
 from tests.servers import Secantus, running
 
 pytestmark = pytest.mark.live
@@ -25,11 +25,9 @@ pytestmark = pytest.mark.live
 
 @pytest.fixture
 def store(mongo: Mongo) -> Iterator[Auditing]:
-    store = Auditing(mongo, SystemClock())
-    store.migrate()
-    store.count(*store.traffic(store.clock.now_ms()))
-    yield store
-    store.transactions.close()
+    with auditing(mongo, SystemClock()) as store:
+        store.count(*store.traffic(store.clock.now_ms()))
+        yield store
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import migrations
 from dmstats.clock import SystemClock
 from dmstats.store.client import Mongo
-from tests.auditing import Auditing, event
+from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live
 
@@ -19,10 +19,8 @@ Dump = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture
 def store(mongo: Mongo) -> Iterator[Auditing]:
-    store = Auditing(mongo, SystemClock())
-    store.migrate()
-    yield store
-    store.transactions.close()
+    with auditing(mongo, SystemClock()) as store:
+        yield store
 
 
 def dump(mongo: Mongo, names: Collection[str] = ()) -> Dump:
