@@ -19,14 +19,18 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 READY_SECONDS = 30.0
-PORTS = (15_000, 32_000)
+WORKERS = 8
+"""Of pytest-xdist, at most: each has ports of its own."""
+
+PORTS = range(10_000, 20_000)
+"""From where neither a client's own port nor an embedded database's comes."""
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago, from where no client's own port comes: tests
-    that run at the same time would take it."""
+    """A loopback port that was free a moment ago, and that no other test will be given."""
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
     while True:
-        port = random.randint(*PORTS)
+        port = random.choice(PORTS[own::WORKERS])
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

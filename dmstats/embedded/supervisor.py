@@ -66,6 +66,11 @@ class Supervisor:
         child.start(self._clock.monotonic())
         return child
 
+    def drop(self, child: Child) -> None:
+        """End ``child``, and do not start it again."""
+        self._children.remove(child)
+        child.stop()
+
     def tend(self) -> None:
         """Look after every child once; raises :class:`Ended` if one is gone for good."""
         now = self._clock.monotonic()

@@ -17,7 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from dmstats.clock import Clock, SystemClock, rfc3339, to_datetime, to_ms
 from dmstats.errors import BadRequest, DmstatsError, NotFound, StoreUnavailable
 from dmstats.store.client import Mongo, translated
-from dmstats.store.passwords import Passwords, generated
+from dmstats.store.passwords import Passwords
 
 COLLECTION = "dmstats_admins"
 MOST = 1000
@@ -70,20 +70,21 @@ class AdminStore:
         """Add an admin; raises :class:`BadRequest` or :class:`EmailTaken`."""
         return self._insert(ObjectId(), normal_email(email), self._passwords.hash(password))
 
-    def first(self, email: str) -> str | None:
-        """Add the very first admin and return the password made up for it.
+    def first(self, email: str, password: str) -> bool:
+        """Add the very first admin, if there is none; whether ``password`` is now theirs.
 
-        ``None`` when there is an admin already, also when another process made it meanwhile.
+        Safe to repeat with the same password after :class:`StoreUnavailable`: the attempt that
+        failed may have added it.
         """
         with translated():
-            if self._collection.find_one({}, {"_id": 1}):
-                return None
-        password = generated()
-        try:
-            self._insert(FIRST_ID, normal_email(email), self._passwords.hash(password))
-        except EmailTaken:
-            return None
-        return password
+            found = self._collection.find_one({}, sort=[("_id", 1)])
+        if found is None:
+            try:
+                self._insert(FIRST_ID, normal_email(email), self._passwords.hash(password))
+            except EmailTaken:
+                return False
+            return True
+        return found["_id"] == FIRST_ID and self._passwords.matches(password, found["passwordHash"])
 
     def verify(self, email: str, password: str) -> Admin | None:
         """The admin whom these credentials sign in; ``None`` if they are wrong or disabled."""

@@ -123,6 +123,13 @@ def connect(
     return Mongo(client, name, settings.read_preference)
 
 
+def server_process(uri: str, *, seconds: float) -> int:
+    """The process id of the server at ``uri``; :class:`StoreUnavailable` if it does not answer
+    within ``seconds``."""
+    with translated(), MongoClient[Document](uri, timeoutMS=seconds * 1000) as client:
+        return int(client.admin.command("serverStatus")["pid"])
+
+
 def _uri_database(client: MongoClient[Document]) -> str | None:
     try:
         return client.get_default_database().name

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,11 +19,15 @@ import psutil
 import pytest
 import redis
 
+import migrations
+from dmstats.clock import SystemClock
 from dmstats.config import Settings
+from dmstats.embedded import servers
 from dmstats.embedded.attach import attach
+from dmstats.embedded.launcher import Launcher
 from dmstats.embedded.secrets import MADE_UP
-from dmstats.errors import DmstatsError
-from dmstats.store.client import connect, translated
+from dmstats.errors import DmstatsError, StoreUnavailable
+from dmstats.store.client import Mongo, connect, server_process, translated
 from tests.servers import bare_environ, free_port, wait_until
 
 pytestmark = pytest.mark.live
@@ -184,12 +191,8 @@ def server_pid(settings: Settings, database: str) -> int:
         assert settings.redis_url
         with redis.Redis.from_url(settings.redis_url, socket_timeout=1) as client:
             return int(client.info("server")["process_id"])
-    mongo = connect(settings)
-    try:
-        with translated():
-            return int(mongo.client.admin.command("serverStatus")["pid"])
-    finally:
-        mongo.close()
+    assert settings.mongodb_uri
+    return server_process(settings.mongodb_uri, seconds=2)
 
 
 @pytest.mark.parametrize("database", ["redis-server", "secantus"])
@@ -291,6 +294,61 @@ def test_killed_launcher_leaves_nothing_and_the_next_start_works(tmp_path: Path)
     assert not started.left()
     assert not (tmp_path / "var" / "service.json").exists()
     assert not (tmp_path / "var" / "metrics").exists()
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Iterator[Launcher]:
+    """One that has a folder and started nothing yet."""
+    settings = Settings.from_env({"DMSTATS_DATA_DIR": str(tmp_path)})
+    for folder in ("secrets", "log"):
+        (tmp_path / folder).mkdir()
+    launcher = Launcher(settings, os.environ, SystemClock(), threading.Event(), print)
+    yield launcher
+    launcher._supervisor.stop_all()
+
+
+def test_a_database_whose_port_was_taken_meanwhile(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken, *free = other.getsockname()[1], free_port(), free_port()
+        ports = iter([taken, *free])
+        monkeypatch.setattr(servers, "free_port", lambda **_: next(ports))
+        launcher._start_databases().close()
+    assert launcher._embedded["REDIS_URL"] == servers.redis_url(free[0])
+    assert launcher._embedded["MONGODB_URI"] == servers.mongodb_uri(free[1])
+    assert "Redis ended" in capsys.readouterr().out
+
+
+def test_a_database_that_cannot_start(launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "appendonly.aof").write_text("nonsense\n")
+    with pytest.raises(StoreUnavailable, match=r"embedded Redis does not start: .*redis\.log"):
+        launcher._start_databases()
+
+
+def test_a_new_database_that_is_slow_is_asked_again(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[int] = []
+    apply = migrations.apply
+
+    def slow_at_first(mongo: Mongo, settings: Settings) -> list[str]:
+        tried.append(1)
+        if len(tried) < 3:
+            raise StoreUnavailable("MongoDB: AutoReconnect")
+        return apply(mongo, settings)
+
+    monkeypatch.setattr(migrations, "apply", slow_at_first)
+    launcher._prepare(launcher._start_databases())
+    assert "made the first admin" in capsys.readouterr().out
+
+
+def test_a_given_database_that_is_away(tmp_path: Path) -> None:
+    nowhere = f"mongodb://127.0.0.1:{free_port()}"
+    code, said = attempt({"DMSTATS_DATA_DIR": str(tmp_path), "MONGODB_URI": nowhere})
+    assert code == 1
+    assert said == "dmstats: MongoDB: ServerSelectionTimeoutError\n"
 
 
 def test_interrupt_while_starting(tmp_path: Path) -> None:

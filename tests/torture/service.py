@@ -113,7 +113,7 @@ class Service:
 
     def _ready_at_first(self) -> bool:
         assert self._process
-        assert self._process.poll() is None, f"ended by itself; {self.log} says why"
+        assert self._process.poll() is None, f"ended by itself: {self.log.read_text()[-2000:]}"
         return self.ready()
 
     def _launch(self) -> None:

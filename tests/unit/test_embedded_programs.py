@@ -15,8 +15,8 @@ from dmstats.errors import ConfigError
 
 
 def test_it_works(tmp_path: Path) -> None:
-    mongodb = servers.mongodb(tmp_path / "mongodb", tmp_path / "log", 21000, {})
-    cache = servers.redis_server(tmp_path / "redis", tmp_path / "log", 21001, {})
+    mongodb = servers.mongodb(tmp_path / "mongodb", tmp_path / "log", {}, 21000)
+    cache = servers.redis_server(tmp_path / "redis", tmp_path / "log", {}, 21001)
     assert "--sync-on-commit" in mongodb.command
     assert Path(cache.command[0]).name == "redis-server"
     for program in (mongodb, cache):
@@ -41,6 +41,12 @@ def test_port_is_free_until_somebody_listens() -> None:
     with socket.create_server(("127.0.0.1", port)):
         assert not servers.is_free("127.0.0.1", port)
     assert servers.is_free("127.0.0.1", port)
+
+
+def test_a_port_that_is_spoken_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "PORTS", range(21000, 21001))
+    with pytest.raises(ConfigError, match="no free port"):
+        servers.free_port(but=21000)
 
 
 def test_address_of_another_machine() -> None:
