@@ -115,7 +115,7 @@ class Auditor:
                 first, since_ms = audit.first(part), finding.since_ms
                 draft.keep(first, lately.at_ms, since_ms, lately.accounts())
             yield Progress(done, total, "accounts and totals")
-        draft.publish(self._passes.under_way())
+        draft.publish(self._passes.under_way(), self._clock.now_ms())
 
     def _read(self, audit: Pass, day: int, partition: str, outcome: Outcome) -> Iterator[int]:
         """Read the hours of a day that have no page yet; yields the last of each stretch."""

@@ -7,11 +7,13 @@ their first account. A new audit's chunks are shown at once and only when all ar
 
 from __future__ import annotations
 
+import uuid
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from pymongo.errors import DuplicateKeyError
 
 from dmstats.clock import to_datetime, to_ms
 from dmstats.store.client import Document, Mongo, translated
@@ -43,33 +45,54 @@ class Draft:
     def __init__(self, mongo: Mongo, key: str, spans: int) -> None:
         self._chunks = mongo.db[COLLECTION]
         self._key = key
+        # Of its own also when another process goes on with the same audit.
+        self._draft = uuid.uuid4().hex
         self._spans = spans
         self._written: list[tuple[str, str]] = []
+        self._moments: list[int] = []
 
     def keep(self, first: str, at_ms: int, since_ms: int, accounts: Mapping[str, Counts]) -> None:
         """Write what the accounts from ``first`` on did; those of the next call come after them."""
+        self._moments.append(at_ms)
         moments = {"at": to_datetime(at_ms), "since": to_datetime(since_ms)}
         names = sorted(accounts)
         chunks = []
         for start in range(0, max(1, len(names)), CHUNK):
-            chunk_id = f"{self._key}:{len(self._written)}"
+            chunk_id = f"{self._draft}:{len(self._written)}"
             content = [(name, *map(list, zip(*accounts[name], strict=True)))
                        for name in names[start : start + CHUNK]]  # fmt: skip
             self._written.append((first if start == 0 else names[start], chunk_id))
-            chunks.append({"_id": chunk_id, "pass": self._key, **moments, "accounts": content})
+            whose = {"pass": self._key, "draft": self._draft}
+            chunks.append({"_id": chunk_id, **whose, **moments, "accounts": content})
         with translated():
-            # An interrupted audit has perhaps left some under the same ids.
-            self._chunks.delete_many({"_id": {"$in": [chunk["_id"] for chunk in chunks]}})
             self._chunks.insert_many(chunks)
 
-    def publish(self, under_way: Collection[str]) -> None:
-        """Let this be what is read; the chunks of others go, but of audits ``under_way``."""
-        index = {"pass": self._key, "spans": self._spans, "chunks": self._written}
+    def publish(self, under_way: Collection[str], now_ms: int) -> bool:
+        """Let this be what is read, and drop the chunks of others but of audits ``under_way``.
+
+        False, and this one's chunks go, where the audit that is read ended after this one began:
+        what it says of some account may be newer. One that ends in the future (a clock was wrong)
+        stands in nobody's way.
+        """
+        if not self._moments:
+            return False
+        index = {"draft": self._draft, "spans": self._spans, "chunks": self._written,
+                 "until": to_datetime(max(self._moments))}  # fmt: skip
+        may_go = [
+            {"until": {"$not": {"$gt": to_datetime(min(self._moments))}}},
+            {"until": {"$gt": to_datetime(now_ms)}},
+        ]
+        others = [key for key in under_way if key != self._key]
         with translated():
-            self._chunks.replace_one({"_id": INDEX}, index, upsert=True)
+            try:
+                self._chunks.replace_one({"_id": INDEX, "$or": may_go}, index, upsert=True)
+            except DuplicateKeyError:  # there is one, and it may not go
+                self._chunks.delete_many({"_id": {"$ne": INDEX}, "draft": self._draft})
+                return False
             self._chunks.delete_many(
-                {"_id": {"$ne": INDEX}, "pass": {"$nin": [self._key, *under_way]}}
+                {"_id": {"$ne": INDEX}, "draft": {"$ne": self._draft}, "pass": {"$nin": others}}
             )
+        return True
 
 
 class Activities:

@@ -26,7 +26,8 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
     assets = Assets(folder or find_folder())
     pages = Blueprint("pages", __name__, template_folder=str(assets.folder))
 
-    modules = assets.modules("js/main.js")
+    first = assets.modules("js/first.js")
+    then = [module for module in assets.modules("js/main.js") if module not in first]
 
     @pages.app_context_processor
     def tools() -> dict[str, object]:
@@ -41,7 +42,7 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             email=_reader(),
             settings=services().settings,
             heartbeat=round(HEARTBEAT_SECONDS),
-            modules=modules,
+            modules={"first": first, "then": then},
             callback_url=f"{request.url_root}api/webhooks/instagram",
             local=is_loopback(urlsplit(request.url_root).hostname or ""),
             first=_first_figures(),

@@ -8,6 +8,9 @@ import { drawTable, wireTable } from "./table.js";
 /** @typedef {import("./types.js").Activity} Activity */
 /** @typedef {"day" | "month"} Range */
 
+/** A check takes an hour or so where there are millions of DMs a day: after two it is overdue. */
+const OVERDUE_SECONDS = 2 * 3600;
+
 const SPANS = { hour: "Last hour", day: "Last 24 hours", month: "Last 7 days" };
 
 /** @param {Format} format */
@@ -38,9 +41,12 @@ export function createActivity(format) {
   function tick() {
     if (!drawn?.at) return;
     const seconds = (Date.now() - Date.parse(drawn.at)) / 1000;
+    const overdue = seconds > OVERDUE_SECONDS;
     const place = part("as-of");
-    place.textContent = `From the last check of the ledger, ${format.duration(seconds)} ago`;
+    const next = overdue ? "; the next one is overdue" : "";
+    place.textContent = `From the last check of the ledger, ${format.duration(seconds)} ago${next}`;
     place.title = format.utc(drawn.at);
+    for (const id of ["lately", "hour"]) part(id).dataset.figures = overdue ? "stale" : "fresh";
   }
 
   for (const button of buttons) {

@@ -4,14 +4,13 @@ import { drawAccounts } from "./account-rows.js";
 import { sortAccounts } from "./accounts.js";
 import { createAge, isStale } from "./age.js";
 import { createAnnouncer } from "./announce.js";
-import { drawFacts, drawFigures, drawTrends } from "./cards.js";
 import { createChart } from "./chart.js";
 import { modeOf, wants } from "./connection.js";
 import { wireCopy } from "./copy.js";
 import { createDebounce } from "./debounce.js";
 import { createFeed } from "./feed.js";
-import { figuresOf, isEmpty, otherEvents } from "./figures.js";
-import { createFormat } from "./format.js";
+import { first, format } from "./first.js";
+import { drawOverview } from "./overview.js";
 import { part } from "./page.js";
 import { wireRefresh } from "./refresh.js";
 import { readSettings } from "./settings.js";
@@ -29,7 +28,6 @@ import { announcement, BADGES, sentence } from "./words.js";
 
 const root = document.documentElement;
 const settings = readSettings(document.body.dataset);
-const format = createFormat();
 const age = createAge(() => Date.now());
 const state = createState();
 /** @type {Timers} */
@@ -89,14 +87,7 @@ function takeIn(snapshot) {
 function draw(snapshot) {
   const again = drawn !== null;
   drawn = snapshot;
-  root.dataset.version = snapshot.version;
-  root.dataset.filled = isEmpty(snapshot) ? "empty" : "yes";
-  part("welcome").hidden = !isEmpty(snapshot);
-  drawFigures(document, figuresOf(snapshot, format), again && !still.matches);
-  const others = otherEvents(snapshot.events, format);
-  part("others-panel").hidden = others.length === 0;
-  drawFacts(part("others"), others);
-  drawTrends(document, snapshot);
+  if (snapshot !== first) drawOverview(snapshot, format, again && !still.matches);
   tick();
   // The chart takes as long as all the rest: the first figures do not wait for it.
   if (again) drawView();
@@ -188,8 +179,7 @@ addEventListener("pageshow", (event) => {
 });
 
 drawView();
-const first = part("first").textContent;
-if (first) takeIn(JSON.parse(first));
+if (first) takeIn(first);
 feed.start();
 setInterval(() => {
   if (document.hidden) return;

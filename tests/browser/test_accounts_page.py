@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -152,16 +153,40 @@ def test_an_accounts_use_of_an_hour(lately: Page) -> None:
 
 
 def test_an_accounts_hours_before_the_first_check(
-    context: BrowserContext, service: Service
+    context: BrowserContext, own_service: Callable[..., Service]
 ) -> None:
-    sign_in(context, service)
+    # Nobody refreshes, and so nobody checks the ledger either.
+    young = own_service(STATS_REFRESHER="off")
+    young.send(1)
+    sign_in(context, young)
     page = context.new_page()
-    nothing = {"at": None, "hours": [], "days": [], "hourlyDmLimit": 200}
-    page.route("**/activity", lambda route: route.fulfill(json=nothing))
-    page.goto(service.url + ACCOUNT)
+    page.goto(young.url + ACCOUNT)
     expect(page.get_by_text("The first check ends some minutes after the start.")).to_be_visible()
     expect(page.locator("#lately")).to_be_hidden()
     expect(page.locator("[data-figure='hour-limit']")).to_contain_text("after the first check")
+    expect(page.locator("[data-figure='monthly']")).to_have_text("1")
+
+
+def test_an_accounts_hours_that_are_not_checked_any_more_look_stale(
+    context: BrowserContext, counted: Service
+) -> None:
+    sign_in(context, counted)
+    page = context.new_page()
+    page.clock.install()
+    page.goto(counted.url + ACCOUNT)
+    lately, hour = page.locator("#lately"), page.locator("#hour")
+    expect(lately).to_have_attribute("data-figures", "fresh")
+    page.clock.fast_forward(2 * 3_600_000)
+    page.clock.run_for(61_000)
+    for part in (lately, hour):
+        expect(part).to_have_attribute("data-figures", "stale")
+    expect(page.locator("#as-of")).to_have_text(re.compile(r"2h \d+m ago; the next one is overdue"))
+    # The counters themselves were loaded a moment ago.
+    expect(page.locator("html")).to_have_attribute("data-figures", "fresh")
+    colours = "(name) => getComputedStyle(document.querySelector(`[data-figure=${name}]`)).color"
+    quiet = page.locator("[data-figure='limit']").evaluate("(e) => getComputedStyle(e).color")
+    assert page.evaluate(colours, "hourly") == quiet
+    assert page.evaluate(colours, "monthly") != quiet
 
 
 def test_the_accounts_say_how_old_they_are(accounts: Page, service: Service) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start, to_datetime
 from dmstats.records import RECEIVED, LedgerRow
 from dmstats.stats.activity import buckets
-from dmstats.stats.audit import Outcome
+from dmstats.stats.audit import Outcome, Progress
 from dmstats.store import activity as activity_module
 from dmstats.store import passes as passes_module
 from dmstats.store.activity import COLLECTION, INDEX, Activities
@@ -97,16 +97,67 @@ def test_an_audit_that_has_not_ended_shows_nothing(
     steps.close()
 
 
-def test_an_audit_beside_another_leaves_its_chunks_alone(store: Auditing, now: int) -> None:
-    store.count(*dms(now, 3))
-    steps = store.auditor().steps("schedule", Outcome())
+def until_accounts(store: Auditing, kind: str) -> Generator[Progress, None, None]:
+    """An audit that has looked at the accounts, and has not said so yet."""
+    steps = store.auditor().steps(kind, Outcome())
     for step in steps:
         if step.what == "accounts and totals":
             break
+    return steps
+
+
+def test_an_audit_beside_another_leaves_its_chunks_alone(
+    store: Auditing, clock: ManualClock, now: int
+) -> None:
+    store.count(*dms(now, 3))
+    store.audit(kind="command")
+    clock.advance(60)
+    steps = until_accounts(store, "schedule")
     store.audit(kind="command")
     for _ in steps:
         pass
     assert known(shown(store, "a")[0]) == {hour_start(now): (3, 0)}
+
+
+def test_a_slow_audit_does_not_put_back_what_a_newer_one_said(
+    store: Auditing, clock: ManualClock, now: int
+) -> None:
+    store.count(*dms(now, 3))
+    slow = until_accounts(store, "schedule")
+    clock.advance(60)
+    store.count(*dms(now, 4))
+    store.audit(kind="command")
+    clock.advance(60)
+    for _ in slow:
+        pass
+    assert known(shown(store, "a")[0]) == {hour_start(now): (7, 0)}
+    assert store.db[COLLECTION].count_documents({"_id": {"$ne": INDEX}}) == 1
+    store.count(*dms(now, 1))
+    store.audit(kind="schedule")
+    assert known(shown(store, "a")[0]) == {hour_start(now): (8, 0)}
+
+
+def test_a_clock_that_was_wrong_keeps_nobody_from_being_newer(
+    store: Auditing, clock: ManualClock, now: int
+) -> None:
+    store.count(*dms(now, 3))
+    clock.advance(DAY_MS / 1000)
+    store.audit()
+    clock.advance(-DAY_MS / 1000)
+    store.count(*dms(now, 1))
+    store.audit()
+    assert known(shown(store, "a")[0]) == {hour_start(now): (4, 0)}
+
+
+def test_an_audit_that_another_process_goes_on_with(
+    store: Auditing, clock: ManualClock, now: int
+) -> None:
+    store.count(*dms(now, 3))
+    until_accounts(store, "schedule").close()
+    clock.advance(60)
+    store.audit(kind="schedule")
+    assert known(shown(store, "a")[0]) == {hour_start(now): (3, 0)}
+    assert store.db[COLLECTION].count_documents({"_id": {"$ne": INDEX}}) == 1
 
 
 def test_many_accounts_in_several_parts_and_chunks(

@@ -1,0 +1,25 @@
+/** The part of a snapshot that is drawn first: whether there is something at all, tiles and events. */
+
+import { drawFacts, drawFigures, drawTrends } from "./cards.js";
+import { figuresOf, isEmpty, otherEvents } from "./figures.js";
+import { part } from "./page.js";
+
+/** @typedef {import("./format.js").Format} Format */
+/** @typedef {import("./types.js").Snapshot} Snapshot */
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {Format} format
+ * @param {boolean} moving whether a change may be shown by a short glow
+ */
+export function drawOverview(snapshot, format, moving) {
+  const root = document.documentElement;
+  root.dataset.filled = isEmpty(snapshot) ? "empty" : "yes";
+  part("welcome").hidden = !isEmpty(snapshot);
+  drawFigures(document, figuresOf(snapshot, format), moving);
+  const others = otherEvents(snapshot.events, format);
+  part("others-panel").hidden = others.length === 0;
+  drawFacts(part("others"), others);
+  drawTrends(document, snapshot);
+  root.dataset.version = snapshot.version;
+}
