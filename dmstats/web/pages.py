@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,12 +27,11 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
     assets = Assets(folder or find_folder())
     pages = Blueprint("pages", __name__, template_folder=str(assets.folder))
 
-    first = assets.modules("js/first.js")
-    then = [module for module in assets.modules("js/main.js") if module not in first]
+    modules = functools.cache(assets.modules)
 
     @pages.app_context_processor
     def tools() -> dict[str, object]:
-        return {"asset": assets.address}
+        return {"asset": assets.address, "modules": modules}
 
     @pages.get("/")
     @require_admin
@@ -42,7 +42,6 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             email=_reader(),
             settings=services().settings,
             heartbeat=round(HEARTBEAT_SECONDS),
-            modules={"first": first, "then": then},
             callback_url=f"{request.url_root}api/webhooks/instagram",
             local=is_loopback(urlsplit(request.url_root).hostname or ""),
             first=_first_figures(),

@@ -18,7 +18,10 @@ export const first = text ? JSON.parse(text) : null;
 
 if (first) drawOverview(first, format, false);
 
-requestAnimationFrame(() => {
+// By then the chart's library is there, too.
+document.addEventListener("DOMContentLoaded", () => requestAnimationFrame(loadTheRest));
+
+function loadTheRest() {
   for (const address of (document.body.dataset.modules ?? "").split(" ")) {
     const link = document.createElement("link");
     link.rel = "modulepreload";
@@ -29,4 +32,4 @@ requestAnimationFrame(() => {
     part("sentence").textContent = "A part of this page is missing: reload it";
     document.documentElement.dataset.figures = "stale";
   });
-});
+}

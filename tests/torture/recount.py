@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-
-from dmstats.store.client import Mongo
+from pymongo.database import Database
 
 LEDGER = "webhook_ledger_"
 
@@ -31,7 +30,7 @@ class Recount(msgspec.Struct):
         return not (self.lost or self.doubled or self.unknown or self.drifts)
 
 
-def recount(mongo: Mongo, acknowledged: Mapping[bytes, bool]) -> Recount:
+def recount(db: Database[dict[str, Any]], acknowledged: Mapping[bytes, bool]) -> Recount:
     """Compare the ledger with ``acknowledged`` (digest: whether), and the counters with the ledger.
 
     An event that was sent and never acknowledged may have been counted or not.
@@ -41,7 +40,7 @@ def recount(mongo: Mongo, acknowledged: Mapping[bytes, bool]) -> Recount:
     wanted: dict[str, Counter[Any]] = defaultdict(Counter)
     months: dict[str, str] = {}
     latest: dict[str, datetime] = {}
-    for partition, row in _rows(mongo):
+    for partition, row in _rows(db):
         result.rows += 1
         found[bytes(row["_id"])[4:]] += 1
         result.late += partition == "other"
@@ -69,8 +68,8 @@ def recount(mongo: Mongo, acknowledged: Mapping[bytes, bool]) -> Recount:
     current = {
         account: (month, wanted["months"][account, month]) for account, month in months.items()
     }
-    result.drifts += _drifts(mongo, wanted)
-    for account in mongo.db["instagram_accounts"].find():
+    result.drifts += _drifts(db, wanted)
+    for account in db["instagram_accounts"].find():
         name = account["instagramId"]
         told = (account["currentMonth"], account["monthlyDmUsed"])
         if told != current[name]:
@@ -80,47 +79,47 @@ def recount(mongo: Mongo, acknowledged: Mapping[bytes, bool]) -> Recount:
     return result
 
 
-def _rows(mongo: Mongo) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in mongo.db.list_collection_names(filter={"name": {"$regex": f"^{LEDGER}"}}):
-        for row in mongo.db[name].find(batch_size=10_000):
+def _rows(db: Database[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in db.list_collection_names(filter={"name": {"$regex": f"^{LEDGER}"}}):
+        for row in db[name].find(batch_size=10_000):
             yield name.removeprefix(LEDGER), row
 
 
-def _drifts(mongo: Mongo, wanted: Mapping[str, Counter[Any]]) -> Iterator[str]:
-    told = {"global": _global(mongo), "accounts": _accounts(mongo), **_buckets(mongo)}
+def _drifts(db: Database[dict[str, Any]], wanted: Mapping[str, Counter[Any]]) -> Iterator[str]:
+    told = {"global": _global(db), "accounts": _accounts(db), **_buckets(db)}
     for place, counter in told.items():
         for key in sorted(wanted[place].keys() | counter.keys(), key=str):
             if wanted[place][key] != counter[key]:
                 yield f"{place} {key}: {counter[key]}, rows say {wanted[place][key]}"
 
 
-def _global(mongo: Mongo) -> Counter[Any]:
-    total = mongo.db["stats_cache"].find_one({"_id": "global"}) or {}
+def _global(db: Database[dict[str, Any]]) -> Counter[Any]:
+    total = db["stats_cache"].find_one({"_id": "global"}) or {}
     told = Counter({field: total.get(field, 0) for field in ("dmsSent", "dmsReceived", "late")})
     for group in ("events", "unknown"):
         told.update({f"{group}.{name}": count for name, count in total.get(group, {}).items()})
     return told
 
 
-def _accounts(mongo: Mongo) -> Counter[Any]:
+def _accounts(db: Database[dict[str, Any]]) -> Counter[Any]:
     return Counter(
         {
             (account["instagramId"], field): account.get(field, 0)
-            for account in mongo.db["instagram_accounts"].find()
+            for account in db["instagram_accounts"].find()
             for field in ("dmUsed", "dmReceived")
         }
     )
 
 
-def _buckets(mongo: Mongo) -> dict[str, Counter[Any]]:
+def _buckets(db: Database[dict[str, Any]]) -> dict[str, Counter[Any]]:
     told: dict[str, Counter[Any]] = {"hours": Counter(), "minutes": Counter(), "days": Counter()}
-    for hour in mongo.db["stats_hours"].find():
+    for hour in db["stats_hours"].find():
         start = f"{hour['_id']:%Y-%m-%d %H}"
         for kind in ("sent", "received"):
             told["hours"][start, kind] = hour.get(kind, 0)
             for minute, counts in hour.get("minutes", {}).items():
                 told["minutes"][start, int(minute), kind] = counts.get(kind, 0)
-    for day in mongo.db["stats_days"].find():
+    for day in db["stats_days"].find():
         for kind in ("sent", "received"):
             told["days"][f"{day['_id']:%Y-%m-%d}", kind] = day.get(kind, 0)
     return told
