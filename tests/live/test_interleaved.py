@@ -148,7 +148,7 @@ def test_every_acknowledged_event_counts_once(
         for job in jobs:
             job.result()
     saboteur.active = False
-    found = recount(mongo, acknowledged)
+    found = recount(mongo.db, acknowledged)
     assert found.exact, found
     assert saboteur.faults > 5
     assert refused[True] > DELIVERIES

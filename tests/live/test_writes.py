@@ -177,20 +177,20 @@ def test_a_slow_commit_is_not_acknowledged_before_it_is_one(
 
 def holder(web: WebServer, raw: bytes, pool: ThreadPoolExecutor) -> psutil.Process:
     """The worker that got ``raw``, found by the connection it holds."""
-    pool.submit(web.send, raw)
+    found: list[psutil.Process] = []
 
-    def busy() -> list[psutil.Process]:
-        return [
-            worker
-            for worker in web.workers()
+    def looked() -> bool:
+        for worker in web.workers():
+            connections = worker.net_connections()
             if any(
-                connection.laddr.port == web.port and connection.status == "ESTABLISHED"
-                for connection in worker.net_connections()
-            )
-        ]
+                each.laddr.port == web.port and each.status == "ESTABLISHED" for each in connections
+            ):
+                found.append(worker)
+        return bool(found)
 
-    wait_until(lambda: bool(busy()), seconds=5)
-    return busy()[0]
+    pool.submit(web.send, raw)
+    wait_until(looked, seconds=5)
+    return found[0]
 
 
 @pytest.mark.parametrize("command", ["insert", "update", "commitTransaction"])
@@ -218,7 +218,7 @@ def test_a_stopped_worker_stops_the_others_for_seconds_at_most(
     pair: WebServer, database: Secantus
 ) -> None:
     assert pair.post("0").status == 200
-    slow = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 500}
+    slow = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 1000}
     with ThreadPoolExecutor() as pool:
         with failing(database, {"skip": 1, "times": 1}, **slow):
             victim = holder(pair, body("1"), pool)

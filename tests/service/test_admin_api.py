@@ -228,7 +228,7 @@ def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: Manua
     spread.add(hour_start(now), {("17", "2026-11"): (3, 2)})
     draft = Draft(site.mongo, "pass", SPANS)
     draft.keep("", now, now - HOUR_MS, spread.accounts())
-    draft.publish([])
+    assert draft.publish([], now)
     answer = activity(client, "17").json
     assert ActivityAnswer().load(answer)
     assert answer["at"] == rfc3339(now)
