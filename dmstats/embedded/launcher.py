@@ -142,27 +142,31 @@ class Launcher:
 
         One of our own that has only just started may be slow, and is asked again.
         """
-        password = generated()
-        trouble: list[StoreUnavailable] = []
+        admins, password = AdminStore(mongo), generated()
+        trouble: StoreUnavailable | None = None
 
         def prepared() -> bool:
+            nonlocal trouble
             try:
                 for name in migrations.apply(mongo, self._settings):
                     self._say(f"applied the migration {name}")
-                if AdminStore(mongo).first(FIRST_ADMIN, password):
+                # An attempt that seemed to fail may have made the admin.
+                if admins.first(FIRST_ADMIN, password) or (
+                    trouble and admins.verify(FIRST_ADMIN, password)
+                ):
                     self._say(
                         f"made the first admin, {FIRST_ADMIN}, with the password {password} "
                         "(not shown again; `flask create-admin` makes more)"
                     )
             except StoreUnavailable as error:
-                trouble[:] = [error]
+                trouble = error
                 return False
             return True
 
         patience = DATABASE_READY_SECONDS if "MONGODB_URI" in self._embedded else 0.0
         try:
-            if not self._supervisor.until(prepared, patience):
-                raise trouble[0]
+            if not self._supervisor.until(prepared, patience) and trouble:
+                raise trouble
         finally:
             mongo.close()
 

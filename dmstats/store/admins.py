@@ -71,20 +71,16 @@ class AdminStore:
         return self._insert(ObjectId(), normal_email(email), self._passwords.hash(password))
 
     def first(self, email: str, password: str) -> bool:
-        """Add the very first admin, if there is none; whether ``password`` is now theirs.
-
-        Safe to repeat with the same password after :class:`StoreUnavailable`: the attempt that
-        failed may have added it.
-        """
+        """Add the very first admin; False when there is an admin already, also when another
+        process made it meanwhile."""
         with translated():
-            found = self._collection.find_one({}, sort=[("_id", 1)])
-        if found is None:
-            try:
-                self._insert(FIRST_ID, normal_email(email), self._passwords.hash(password))
-            except EmailTaken:
+            if self._collection.find_one({}, {"_id": 1}):
                 return False
-            return True
-        return found["_id"] == FIRST_ID and self._passwords.matches(password, found["passwordHash"])
+        try:
+            self._insert(FIRST_ID, normal_email(email), self._passwords.hash(password))
+        except EmailTaken:
+            return False
+        return True
 
     def verify(self, email: str, password: str) -> Admin | None:
         """The admin whom these credentials sign in; ``None`` if they are wrong or disabled."""

@@ -17,7 +17,7 @@ OpenContext = Callable[..., BrowserContext]
 pytestmark = pytest.mark.alone
 
 BUDGET_BYTES = 120_000
-WORK_MS = 450
+FIRST_FIGURES_MS = 300
 UPDATE_MS = 50
 STILL = 0.001
 VISITS = 5
@@ -83,7 +83,7 @@ def test_the_first_figures_do_not_wait_for_the_network(
 def test_the_first_figures_are_quick(
     open_context: OpenContext, service: Service, record_property: Callable[[str, object], None]
 ) -> None:
-    """The work of the browser's main thread for the whole page, the chart included, beyond what a
+    """The work of the browser's main thread until they are drawn, beyond what a
     page with one line costs it: unlike the time that passes, it is about the same on a machine
     that is busy with something else. That time is kept with the test's result.
     """
@@ -98,14 +98,14 @@ def test_the_first_figures_are_quick(
         bare.append(worked_ms(session))
         page.add_init_script(f"({WATCH})()")
         page.goto(service.url)
-        expect_mode(page, "live")
+        expect(page.locator("html")).to_have_attribute("data-version", re.compile(r"\d"))
         whole.append(worked_ms(session) - bare[-1])
         passed.append(page.evaluate("window.firstFigures"))
         context.close()
-    record_property("the whole page, empty cache, ms of work", median(whole))
+    record_property("first figures, empty cache, ms of work", median(whole))
     record_property("a page with one line, ms of work", median(bare))
     record_property("first figures, empty cache, ms", median(passed))
-    assert 0 < median(whole) - median(bare) < WORK_MS
+    assert 0 < median(whole) - median(bare) < FIRST_FIGURES_MS
 
 
 def cpu_of(page: Page) -> CDPSession:

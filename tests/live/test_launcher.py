@@ -27,6 +27,7 @@ from dmstats.embedded.attach import attach
 from dmstats.embedded.launcher import Launcher
 from dmstats.embedded.secrets import MADE_UP
 from dmstats.errors import DmstatsError, StoreUnavailable
+from dmstats.store.admins import AdminStore
 from dmstats.store.client import Mongo, connect, server_process, translated
 from tests.servers import bare_environ, free_port, wait_until
 
@@ -342,6 +343,30 @@ def test_a_new_database_that_is_slow_is_asked_again(
     monkeypatch.setattr(migrations, "apply", slow_at_first)
     launcher._prepare(launcher._start_databases())
     assert "made the first admin" in capsys.readouterr().out
+
+
+def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[int] = []
+    first = AdminStore.first
+
+    def unconfirmed(admins: AdminStore, email: str, password: str) -> bool:
+        made = first(admins, email, password)
+        tried.append(1)
+        if len(tried) < 2:
+            raise StoreUnavailable("MongoDB: NetworkTimeout")
+        return made
+
+    monkeypatch.setattr(AdminStore, "first", unconfirmed)
+    launcher._prepare(launcher._start_databases())
+    said = capsys.readouterr().out
+    assert said.count("made the first admin") == 1
+    # Nobody is told a password at the next start.
+    mongo = connect(Settings(mongodb_uri=launcher._embedded["MONGODB_URI"]))
+    assert len(AdminStore(mongo).list()) == 1
+    launcher._prepare(mongo)
+    assert "made the first admin" not in capsys.readouterr().out
 
 
 def test_a_given_database_that_is_away(tmp_path: Path) -> None:

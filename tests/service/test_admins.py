@@ -51,12 +51,6 @@ def test_the_first_admin_is_made_once(admins: AdminStore) -> None:
     assert len(admins.list()) == 1
 
 
-def test_the_first_admin_of_an_attempt_that_seemed_to_fail(admins: AdminStore) -> None:
-    assert admins.first(EMAIL, PASSWORD)
-    assert admins.first(EMAIL, PASSWORD)
-    assert len(admins.list()) == 1
-
-
 def test_an_admin_who_was_there_is_not_the_first(admins: AdminStore) -> None:
     admins.create(EMAIL, PASSWORD)
     assert not admins.first(EMAIL, PASSWORD)
