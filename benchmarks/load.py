@@ -12,7 +12,7 @@ import select
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 import msgspec
@@ -28,6 +28,8 @@ class Plan(msgspec.Struct):
 
     ``rate`` paces the requests (per second, open loop); 0 sends the next as soon as one is
     answered. ``most`` is how many requests are made ahead; ``repeat`` sends them over and over.
+    ``settle`` is how long (s) the open connections wait before the first request: what it costs
+    the server to accept all of them at once is not what is measured.
     """
 
     port: int
@@ -40,6 +42,7 @@ class Plan(msgspec.Struct):
     most: int = 20_000
     repeat: bool = False
     rate: float = 0.0
+    settle: float = 0.0
     get: str = ""
     headers: dict[str, str] = {}
 
@@ -110,14 +113,16 @@ class Generator:
         self._next = 0
         self._poll = select.epoll()
         self._busy: dict[int, _Connection] = {}
-        self._idle: list[_Connection] = []
+        # The longest idle is the next: each stands for a client that comes back in its turn.
+        self._idle: deque[_Connection] = deque()
         self._statuses: Counter[str] = Counter()
         self._latencies: list[float] = []
         self._started = 0.0
 
     def run(self) -> Measured:
         """Send until the time is over, then wait for what is still unanswered."""
-        self._idle = [self._connect() for _ in range(self._plan.connections)]
+        self._idle.extend(self._connect() for _ in range(self._plan.connections))
+        time.sleep(self._plan.settle)
         cpu, self._started = time.process_time(), time.perf_counter()
         end = self._started + self._plan.seconds
         while (now := time.perf_counter()) < end and not self._exhausted():
@@ -160,7 +165,7 @@ class Generator:
             due = self._started + self._next / rate if rate else now
             if due > now:
                 return
-            connection = self._idle.pop()
+            connection = self._idle.popleft()
             self._busy[connection.socket.fileno()] = connection
             request = self._requests[self._next % len(self._requests)]
             self._next += 1

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.request
 
-from benchmarks.contestants import ours
+from benchmarks.contestants import gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, drive, figures, interleave, percentile, spread
 from benchmarks.load import Plan
@@ -18,6 +18,8 @@ from benchmarks.stages import BEARER
 
 STATS = "/api/admin/stats"
 POLLS = 200
+BARE = "0 (a bare application in gunicorn)"
+SETTLE_SECONDS = 0.5
 ADMINS = (1, 10, 100, 500)
 LOADS = 300
 
@@ -26,11 +28,15 @@ def reading(databases: Databases, *, quick: bool) -> Result:
     """Polls of one worker beside webhooks, from 1 to 500 admins, and first loads."""
     seconds, rounds = (2.0, 1) if quick else (6.0, 2)
     cold = _cold(databases)
-    with databases.fresh() as mongo, ours(databases, mongo.db.name) as web:
+    with (
+        databases.fresh() as mongo,
+        ours(databases, mongo.db.name) as web,
+        gunicorn_peer(databases, mongo.db.name, "benchmarks.peers.bare:app") as bare,
+    ):
         flows = (0, 100) if quick else (0, 50, 200)
-        raw = interleave(
-            {f"{n}": lambda n=n: _polls(web, POLLS, seconds, n) for n in flows}, rounds
-        )
+        runs = {f"{n}": lambda n=n: _polls(web, POLLS, seconds, n) for n in flows}
+        runs[BARE] = lambda: _polls(bare, POLLS, seconds, 0)
+        raw = interleave(runs, rounds)
         admins = interleave(
             {f"{n}": lambda n=n: _polls(web, n, seconds, 50) for n in ADMINS}, rounds
         )
@@ -62,13 +68,13 @@ def reading(databases: Databases, *, quick: bool) -> Result:
 def _polls(web: Web, rate: int, seconds: float, webhooks: int) -> Figures:
     plan = Plan(
         port=web.port, seconds=seconds, get=STATS, headers=BEARER, rate=rate,
-        connections=min(rate, 500),
+        connections=min(rate, 500), settle=SETTLE_SECONDS,
     )  # fmt: skip
     cpu = web.program.cpu()
     if webhooks:
         traffic = Plan(
-            port=web.port, seconds=seconds + 1.5, dms=1, rate=webhooks,
-            most=int((seconds + 3) * webhooks),
+            port=web.port, seconds=seconds + SETTLE_SECONDS + 1.5, dms=1, rate=webhooks,
+            most=int((seconds + SETTLE_SECONDS + 3) * webhooks),
         )  # fmt: skip
         beside = threading.Thread(target=drive, args=(traffic,))
         beside.start()

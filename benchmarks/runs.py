@@ -97,7 +97,9 @@ def post(
     def once() -> Figures:
         app, database, disk = web.program.cpu(), databases.cpu(), databases.written()
         measured = drive(plan)
-        posts = max(1, measured.answered)
+        if not measured.answered:
+            raise RuntimeError(f"nothing was measured: {measured.statuses}")
+        posts = measured.answered
         spent = 1e6 * (web.program.cpu() - app) / posts
         return figures(measured, dms) | {
             "app µs/POST": spent,

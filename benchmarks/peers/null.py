@@ -1,4 +1,4 @@
-"""dmstats itself with a committer that counts nothing: what the web server and the webhook cost."""
+"""dmstats itself with a crew that counts nothing: what the web server and the webhook cost."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from dmstats.app import create_app
 from dmstats.counting.batch import Counted
-from dmstats.counting.committer import Committer
+from dmstats.counting.crew import Crew
 from dmstats.records import LedgerRow
 
 
-def submit(self: Committer, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted:  # noqa: ARG001 - stands in for the method
+def submit(self: Crew, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted:  # noqa: ARG001 - stands in for the method
     """All rows, as if they had been counted."""
     sent = sum(row.kind == "sent" for row in rows)
     return Counted(sent=sent, received=len(rows) - sent, rejected=rejected)
 
 
-Committer.submit = submit  # type: ignore[method-assign]
+Crew.submit = submit  # type: ignore[method-assign]
 app = create_app()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -27,14 +33,25 @@ HSTS = "max-age=31536000"
 
 
 def register_headers(app: Flask) -> None:
-    """Add the headers to every answer of ``app``."""
-    app.after_request(secure)
+    """Add the headers to every answer of ``app``, errors included.
+
+    To the finished list: to set them in the answer costs a poll a tenth of its time.
+    """
+    app.wsgi_app = _secured(app.wsgi_app)  # type: ignore[assignment]
 
 
-def secure(response: Response) -> Response:
-    """Add the headers; what is not marked otherwise is kept in no cache."""
-    response.headers.update(HEADERS)
-    response.headers.setdefault("Cache-Control", "no-store")
-    if request.is_secure:
-        response.headers["Strict-Transport-Security"] = HSTS
-    return response
+def _secured(application: WSGIApplication) -> WSGIApplication:
+    """What is not marked otherwise is kept in no cache."""
+
+    def secured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            headers += HEADERS.items()
+            if not any(name == "Cache-Control" for name, _ in headers):
+                headers.append(("Cache-Control", "no-store"))
+            if environ["wsgi.url_scheme"] == "https":
+                headers.append(("Strict-Transport-Security", HSTS))
+            return start_response(line, headers, *exc_info)
+
+        return application(environ, start)
+
+    return secured

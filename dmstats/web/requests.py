@@ -28,8 +28,10 @@ logger = logging.getLogger("dmstats.request")
 ID_KEY = "dmstats.request_id"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LONGEST_PATH = 200
-QUIET = ("/healthz", "/readyz", "/metrics", "/static/")
-"""Asked for all the time by machines: told at the level ``debug`` while they succeed."""
+QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/api/admin/stats"})
+QUIET_FOLDER = "/static/"
+"""Asked for all the time by probes and open dashboards: told at the level ``debug`` while they
+succeed. What is logged does not grow with the number of admins."""
 DELIVERY_LOG_SECONDS = 1.0
 UNMATCHED = "none"
 STREAM = "text/event-stream"
@@ -122,7 +124,7 @@ def _log(fields: dict[str, Any], status: int, seconds: float, **more: int) -> No
     level = logging.INFO
     if status >= 500:
         level = logging.WARNING
-    elif status < 400 and fields["path"].startswith(QUIET):
+    elif status < 400 and (fields["path"] in QUIET or fields["path"].startswith(QUIET_FOLDER)):
         level = logging.DEBUG
     logger.log(
         level,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from flask import Flask, request, session
 from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
 
 from dmstats.parsing import is_loopback
 from dmstats.store.admins import Admin
@@ -30,8 +32,17 @@ class Ticket:
 class AdminSessions(SecureCookieSessionInterface):
     """Flask's signed cookie; secure, and bound to this host, except on this machine itself."""
 
+    def __init__(self) -> None:
+        self._serializer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        # Flask makes one anew for each request, also for those that bring no cookie.
+        if self._serializer is None:
+            self._serializer = super().get_signing_serializer(app)
+        return self._serializer
+
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 (Flask's signature)
-        return request.is_secure or not is_loopback(_host())
+        return request.is_secure or not _is_local(request.host)
 
     def get_cookie_name(self, app: Flask) -> str:
         # __Host-: browsers take it only over TLS and from this very host, so that neither a
@@ -76,8 +87,9 @@ def read_session(now_ms: int) -> Ticket | None:
     return Ticket(admin_id, epoch, at)
 
 
-def _host() -> str:
+@functools.lru_cache(maxsize=256)  # asked three times for each request, about few hosts
+def _is_local(netloc: str) -> bool:
     try:
-        return urlsplit(f"//{request.host}").hostname or ""
+        return is_loopback(urlsplit(f"//{netloc}").hostname or "")
     except ValueError:
-        return ""
+        return False

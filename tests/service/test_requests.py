@@ -33,6 +33,8 @@ class Site:
             return name
 
         @app.get("/healthz")
+        @app.get("/api/admin/stats")
+        @app.get("/api/admin/stats/refresh")
         def healthz() -> str:
             return "ok"
 
@@ -118,7 +120,8 @@ def test_a_plain_request_id_is_kept(site: Site, sent: str, kept: bool) -> None:
 @pytest.mark.parametrize(
     ("path", "level"),
     [("/healthz", "debug"), ("/broken", "warning"), ("/nowhere", "info"),
-     ("/metrics", "info")],  # there is none here: 404
+     ("/metrics", "info"),  # there is none here: 404
+     ("/api/admin/stats", "debug"), ("/api/admin/stats/refresh", "info")],
 )  # fmt: skip
 def test_levels_mean_something(site: Site, lines: Any, path: str, level: str) -> None:
     site.get(path)
