@@ -66,11 +66,15 @@ class Server:
         raise NotImplementedError
 
     def start(self) -> None:
+        self.launch()
+        wait_until(self.ready)
+
+    def launch(self) -> None:
+        """Start it and wait for nothing."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        wait_until(self.ready)
 
     def kill(self) -> None:
         """SIGKILL, as a crash does."""
@@ -90,17 +94,22 @@ class Server:
 
 
 class Secantus(Server):
-    """SecantusDB: a MongoDB wire-protocol server with transactions."""
+    """SecantusDB: a MongoDB wire-protocol server with transactions.
+
+    ``program`` is another that takes the same options: that project's compiled one.
+    """
 
     def __init__(
         self,
         folder: Path,
         *,
         port: int | None = None,
+        program: Path | None = None,
         standalone: bool = False,
         test_commands: bool = False,
     ) -> None:
         super().__init__(folder, port=port)
+        self._program = program
         self._options = ["--standalone"] if standalone else []
         self._options += ["--enable-test-commands"] if test_commands else []
 
@@ -110,9 +119,11 @@ class Secantus(Server):
 
     def command(self) -> list[str]:
         script = Path(sys.executable).with_name("secantusd-py")
-        arguments = [str(script), "--host", "127.0.0.1", "--port", str(self.port)]
-        arguments += ["--storage-path", str(self.folder / "data"), "--log-level", "WARNING"]
-        return [*arguments, "--sync-on-commit", *self._options]
+        arguments = ["--host", "127.0.0.1", "--port", str(self.port), "--sync-on-commit"]
+        arguments += ["--storage-path", str(self.folder / "data"), *self._options]
+        if self._program:
+            return [str(self._program), *arguments]
+        return [str(script), *arguments, "--log-level", "WARNING"]
 
     def ready(self) -> bool:
         with (

@@ -20,6 +20,7 @@ def main() -> int:
     options = Options(
         seed=seed, seconds=asked.seconds, dms=asked.dms, rate=asked.rate, every=asked.every,
         kinds=asked.kills, workers=asked.workers, keep=asked.keep,
+        server=asked.server,
     )  # fmt: skip
     figures = torture(options, say)
     say("\n".join(lines(figures)))
@@ -40,6 +41,10 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=float, default=6.0, help="seconds between kills")
     parser.add_argument("--workers", type=int, default=2, help="gunicorn's workers")
     parser.add_argument("--keep", type=Path, help="a folder to leave the data and logs in")
+    parser.add_argument(
+        "--server", type=Path,
+        help="run this program as the database (options as secantusd-rs), not the embedded one",
+    )  # fmt: skip
     parser.add_argument(
         "--kills", type=_kinds, default=tuple(KINDS),
         help=f"what to kill, with commas between: {', '.join(KINDS)}",

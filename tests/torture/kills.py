@@ -121,5 +121,6 @@ class Killer(threading.Thread):
             return self._random.choice(workers) if workers else None
         if kind == "launcher":
             return self._service.launcher()
-        part = {"database": "secantus", "redis": "redis-server", "web server": "gunicorn"}
-        return self._service.part(part[kind.removesuffix(" paused")])
+        if kind.startswith("database"):
+            return self._service.database()
+        return self._service.part({"redis": "redis-server", "web server": "gunicorn"}[kind])

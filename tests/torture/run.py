@@ -43,13 +43,18 @@ class Options(msgspec.Struct, frozen=True):
     duplicates: float = 0.05
     keep: Path | None = None
     """Where to leave the data and the logs; else they go."""
+    server: Path | None = None
+    """The program of a database to run beside the service; else the embedded one."""
 
 
 def torture(options: Options, say: Callable[[str], None]) -> Figures:
     """Run it; everything that was started has ended when this returns."""
     with tempfile.TemporaryDirectory(prefix="dmstats-torture-") as folder:
         service = Service(
-            options.keep or Path(folder), workers=options.workers, retention_hours=RETENTION_HOURS
+            options.keep or Path(folder),
+            workers=options.workers,
+            retention_hours=RETENTION_HOURS,
+            server=options.server,
         )
         try:
             service.start()

@@ -1,4 +1,4 @@
-"""The all-in-one service as a victim: who its processes are, and starting it again."""
+"""The service as a victim: who its processes are, and starting it again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from dmstats.embedded.attach import attach
-from tests.servers import bare_environ, free_port, wait_until
+from tests.servers import Secantus, bare_environ, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
@@ -20,10 +20,16 @@ STOP_SECONDS = 20.0
 
 
 class Service:
-    """``python -m dmstats`` with a data folder and a port of its own."""
+    """``python -m dmstats`` with a data folder and a port of its own.
 
-    def __init__(self, folder: Path, *, workers: int, retention_hours: int) -> None:
+    ``server`` is the program of a database to run beside it, instead of the embedded one.
+    """
+
+    def __init__(
+        self, folder: Path, *, workers: int, retention_hours: int, server: Path | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._database = Secantus(folder / "mongodb", program=server) if server else None
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "service.log"
@@ -35,6 +41,8 @@ class Service:
             "LEDGER_RETENTION_HOURS": str(retention_hours),
             "PYTHONUNBUFFERED": "1",
         }
+        if self._database:
+            self.environ["MONGODB_URI"] = self._database.uri
         self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
         # Starting it again and ending it must not happen at once.
@@ -42,6 +50,8 @@ class Service:
 
     def start(self) -> None:
         """Start it and wait until it can count."""
+        if self._database:
+            self._database.start()
         with self._lock:
             self._launch()
         wait_until(self._ready_at_first, seconds=READY_SECONDS)
@@ -60,8 +70,11 @@ class Service:
         wait_until(up, seconds=READY_SECONDS)
 
     def keep_running(self) -> None:
-        """Start it again if it has ended, as an init system does."""
+        """Start what has ended again, as an init system does."""
         with self._lock:
+            database = self._database
+            if database and database.process and database.process.poll() is not None:
+                database.launch()
             if self._process and self._process.poll() is not None:
                 self.starts += 1
                 self._launch()
@@ -69,15 +82,16 @@ class Service:
     def stop(self) -> None:
         """End it in order."""
         with self._lock:
-            if self._process is None:
-                return
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(STOP_SECONDS)
-            self._process = None
+            if self._process:
+                self._process.terminate()
+                try:
+                    self._process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+                    self._process.wait(STOP_SECONDS)
+                self._process = None
+            if self._database:
+                self._database.stop()
 
     def ready(self) -> bool:
         """Whether it says of itself that it can count."""
@@ -92,6 +106,13 @@ class Service:
     def launcher(self) -> psutil.Process | None:
         """The process that was started."""
         return psutil.Process(self._process.pid) if self._process else None
+
+    def database(self) -> psutil.Process | None:
+        """MongoDB's process, if it runs now."""
+        if self._database is None:
+            return self.part("secantus")
+        process = self._database.process
+        return psutil.Process(process.pid) if process and process.poll() is None else None
 
     def part(self, name: str) -> psutil.Process | None:
         """The launcher's child whose command line holds ``name``, if it runs now."""
