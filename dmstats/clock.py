@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 class Clock(Protocol):
@@ -54,9 +56,8 @@ class ManualClock:
 
 
 def to_datetime(ms: int) -> datetime:
-    """Milliseconds since the epoch as an aware UTC ``datetime``."""
-    seconds, milliseconds = divmod(ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
+    """Milliseconds since the epoch as an aware UTC ``datetime``; OverflowError after year 9999."""
+    return EPOCH + ms * MILLISECOND
 
 
 def to_ms(moment: datetime) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dmstats.clock import Clock
+from dmstats.errors import DmstatsError
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +105,11 @@ class _Runner:
                 return
             try:
                 self.job.run()
+            # One failed run must not cost the runs after it.
+            except DmstatsError as error:
+                self._metrics.job_failed(self.job.name)
+                logger.warning("job_failed", extra={"job": self.job.name, "reason": str(error)})
             except Exception as error:
-                # One failed run must not cost the runs after it.
                 self._metrics.job_failed(self.job.name)
                 logger.exception(
                     "job_failed", extra={"job": self.job.name, "reason": type(error).__name__}

@@ -1,9 +1,15 @@
 /** How uPlot draws the large chart: colours, axes, cursor. */
 
+import { lonely } from "./series.js";
+
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Range} Range */
 
 export const HEIGHT = 300;
+/** @type {uPlot.Series.Points} */
+const POINTS = { show: false, size: 6, filter: (u, series) => lonely([...(u.data[series] ?? [])]) };
+/** Half of a long time of day ("12:00 PM"), which the last name on the axis may need. */
+const RIGHT = 36;
 const STEPS = [1, 2, 5];
 const MOST = 1e9;
 const MINUTE = 60;
@@ -34,14 +40,14 @@ export function optionsFor(box, format, range, read) {
    * @param {string} [fill]
    * @returns {uPlot.Series}
    */
-  const line = (stroke, fill) => ({ stroke, fill, width: 2, spanGaps: false, points: { show: false } });
+  const line = (stroke, fill) => ({ stroke, fill, width: 2, spanGaps: false, points: POINTS });
   /** @param {string} stroke @returns {uPlot.Series} */
-  const dashed = (stroke) => ({ stroke, width: 2, dash: [4, 4], spanGaps: false, points: { show: false } });
+  const dashed = (stroke) => ({ stroke, width: 2, dash: [4, 4], spanGaps: false, points: POINTS });
   return {
     width: box.clientWidth,
     height: HEIGHT,
     legend: { show: false },
-    padding: [12, 24, 0, 0],
+    padding: [12, RIGHT, 0, 0],
     cursor: {
       y: false,
       drag: { x: false, y: false },

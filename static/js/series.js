@@ -89,3 +89,13 @@ export function columns(points, unfinished) {
     running("received"),
   ];
 }
+
+/**
+ * @param {readonly (number | null | undefined)[]} values
+ * @returns {number[]} where a value stands alone: a line cannot show it
+ */
+export function lonely(values) {
+  /** @param {number} i */
+  const absent = (i) => (values[i] ?? null) === null;
+  return [...values.keys()].filter((i) => !absent(i) && absent(i - 1) && absent(i + 1));
+}

@@ -1,5 +1,7 @@
 /** A trend as a small SVG line. */
 
+import { lonely } from "./series.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 120;
 const HEIGHT = 32;
@@ -14,6 +16,7 @@ export function linePath(values) {
   const across = values.length > 1 ? WIDTH / (values.length - 1) : 0;
   let path = "";
   let down = false;
+  const alone = new Set(lonely(values));
   values.forEach((value, i) => {
     if (value === null) {
       down = false;
@@ -21,6 +24,7 @@ export function linePath(values) {
     }
     const y = HEIGHT - INSET - (value / top) * (HEIGHT - 2 * INSET);
     path += `${down ? "L" : "M"}${round(i * across)} ${round(y)}`;
+    if (alone.has(i)) path += "h0";
     down = true;
   });
   return path;

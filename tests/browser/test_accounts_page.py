@@ -135,6 +135,24 @@ def test_an_accounts_hours_and_days(lately: Page) -> None:
     expect(lately.locator("#when")).to_have_text("Last 7 days")
 
 
+INK = r"""() => {
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.color = "var(--sent)";
+  const wanted = getComputedStyle(probe).color.match(/\d+/g).slice(0, 3).join();
+  probe.remove();
+  const canvas = document.querySelector("#chart canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let ink = 0;
+  for (let i = 0; i < data.length; i += 4) ink += data.slice(i, i + 3).join() === wanted;
+  return ink;
+}"""
+
+
+def test_an_accounts_first_hour_is_seen(lately: Page) -> None:
+    # One hour among hours that nobody counted: a line through one point has no length.
+    assert lately.evaluate(INK) > 10
+
+
 def test_an_accounts_hours_as_a_table(lately: Page) -> None:
     lately.get_by_role("button", name="Table").click()
     rows = lately.locator("#chart-rows tr")

@@ -57,7 +57,7 @@ test("growth adds up", () => {
 });
 
 test("a trend lifts the pen over a gap", () => {
-  assert.equal(linePath([0, 10, null, 10]), "M0 30.5L40 1.5M120 1.5");
+  assert.equal(linePath([0, 10, null, 10]), "M0 30.5L40 1.5M120 1.5h0");
   assert.equal(linePath([]), "");
   assert.equal(linePath([0, 0]), "M0 30.5L120 30.5");
 });

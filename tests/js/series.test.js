@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { columns, isRunning, pointsOf, sums } from "../../static/js/series.js";
+import { columns, isRunning, lonely, pointsOf, sums } from "../../static/js/series.js";
 import { snapshotOf } from "./helpers.js";
 
 test("it works", () => {
@@ -70,4 +70,11 @@ test("no buckets, no points", () => {
 test("what was before counting began is a gap", () => {
   const points = pointsOf(snapshotOf("1-1", { since: "2026-11-15T09:00:00Z" }), "day");
   assert.deepEqual(points.map((point) => point.sent).slice(-5), [null, 21, 22, 23, 24]);
+});
+
+test("a value between gaps stands alone", () => {
+  assert.deepEqual(lonely([]), []);
+  assert.deepEqual(lonely([7]), [0]);
+  assert.deepEqual(lonely([1, 2, null]), []);
+  assert.deepEqual(lonely([0, null, 3, undefined, 4, 5, null, 6]), [0, 2, 7]);
 });

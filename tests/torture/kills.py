@@ -29,15 +29,19 @@ LEAST_SECONDS = 2.0
 TOGETHER_SHARE = 0.12
 """The share of kills that a second one follows within a second."""
 PAUSE_SECONDS = (0.5, 4.0)
+LOOK_SECONDS = 0.02
+BACK_SECONDS = 60.0
 
 
 class Kill(msgspec.Struct):
     """One kill; ``at`` is monotonic. ``alone``: the service had recovered from the one before,
-    and nothing else was killed beside it."""
+    and nothing else was killed beside it. ``back``: when the database that was killed took
+    connections again."""
 
     kind: str
     at: float
     alone: bool = True
+    back: float | None = None
 
 
 class Killer(threading.Thread):
@@ -108,12 +112,21 @@ class Killer(threading.Thread):
                 if kind == "launcher":
                     victim.wait(5)
                     self._service.keep_running()
+                elif kind == "database":
+                    threading.Thread(target=self._await_database, args=(self.kills[-1],)).start()
                 return
             victim.send_signal(signal.SIGSTOP)
             try:
                 self._over.wait(self._random.uniform(*PAUSE_SECONDS))
             finally:
                 victim.send_signal(signal.SIGCONT)
+
+    def _await_database(self, kill: Kill) -> None:
+        while time.monotonic() < kill.at + BACK_SECONDS:
+            time.sleep(LOOK_SECONDS)
+            if self._service.database_answers():
+                kill.back = time.monotonic()
+                return
 
     def _victim(self, kind: str) -> psutil.Process | None:
         if kind.startswith("worker"):

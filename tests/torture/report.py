@@ -61,6 +61,17 @@ def gaps(figures: Figures) -> dict[str, list[float]]:
     return by_kind
 
 
+def returns(figures: Figures) -> list[tuple[float, float]]:
+    """For each death of the database alone: how long it was away, and from then to a 200."""
+    found = []
+    for kill in figures.kills:
+        if kill.back is not None and kill.alone:
+            next_one = bisect_right(figures.answered, kill.back)
+            if next_one < len(figures.answered):
+                found.append((kill.back - kill.at, figures.answered[next_one] - kill.back))
+    return found
+
+
 def lines(figures: Figures) -> Iterator[str]:
     """The table, in Markdown."""
     recount, answered = figures.recount, figures.answered
@@ -90,8 +101,20 @@ def lines(figures: Figures) -> Iterator[str]:
         median = sorted(found)[len(found) // 2]
         target = f"< {TARGETS[kind]:.0f} s" if kind in TARGETS else ""
         yield f"| {kind} | {len(found)} | {median:.2f} s | {max(found):.2f} s | {target} |"
+    if found := returns(figures):
+        away, then = zip(*found, strict=True)
+        yield ""
+        yield (
+            f"A database that was killed took connections again after {_spread(away)}; "
+            f"the first 200 came {_spread(then)} later."
+        )
     for drift in recount.drifts[:20]:
         yield f"- {drift}"
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    median = sorted(seconds)[len(seconds) // 2]
+    return f"{median:.2f} s (median; {max(seconds):.2f} at most)"
 
 
 def _statuses(figures: Figures) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from pymongo.uri_parser import parse_uri
 
 from dmstats.embedded.attach import attach
 from tests.servers import Secantus, bare_environ, free_port, wait_until
@@ -113,6 +115,13 @@ class Service:
             return self.part("secantus")
         process = self._database.process
         return psutil.Process(process.pid) if process and process.poll() is None else None
+
+    def database_answers(self) -> bool:
+        """Whether MongoDB takes connections."""
+        address = parse_uri(self.settings()["MONGODB_URI"])["nodelist"][0]
+        with suppress(OSError), socket.create_connection(address, timeout=0.2):
+            return True
+        return False
 
     def part(self, name: str) -> psutil.Process | None:
         """The launcher's child whose command line holds ``name``, if it runs now."""

@@ -8,6 +8,7 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dmstats.clock import ManualClock
+from dmstats.errors import StoreUnavailable
 from dmstats.ops.scheduler import Job, Schedule, thread_schedule
 from tests.recorder import Recorder
 
@@ -26,13 +27,19 @@ def test_it_works() -> None:
     assert running.stop()
 
 
-def test_a_job_that_raises_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(RuntimeError("on purpose"), "ERROR"), (StoreUnavailable("MongoDB is away"), "WARNING")],
+)
+def test_a_job_that_raises_goes_on(
+    caplog: pytest.LogCaptureFixture, error: Exception, level: str
+) -> None:
     runs = threading.Semaphore(0)
     metrics = Recorder()
 
     def fail() -> None:
         runs.release()
-        raise RuntimeError("on purpose")
+        raise error
 
     running = schedule(Job(name="fails", every_seconds=0.05, run=fail), metrics=metrics)
     running.start()
@@ -40,7 +47,9 @@ def test_a_job_that_raises_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     assert running.stop()
     assert metrics.seen["job_failed"] >= 2
     assert metrics.last["job_failed"] == ("fails",)
-    assert any(record.message == "job_failed" for record in caplog.records)
+    told = [record for record in caplog.records if record.message == "job_failed"]
+    assert {record.levelname for record in told} == {level}
+    assert bool(told[0].exc_info) is (level == "ERROR")
 
 
 def test_stopping_waits_for_the_running_job() -> None:
