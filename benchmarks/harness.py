@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -37,9 +38,10 @@ def drive(plan: Plan, during: Callable[[], None] = lambda: None) -> Measured:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value that ``share`` (0 to 1) of ``values`` do not exceed."""
+    """The smallest of ``values`` that ``share`` (0 to 1) of them do not exceed: the nearest rank."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+    rank = math.ceil(round(share * len(ordered), 6))
+    return ordered[max(0, rank - 1)] if ordered else 0.0
 
 
 def figures(measured: Measured, dms: int) -> Figures:

@@ -49,7 +49,11 @@ def test_slope() -> None:
 
 def test_percentiles_and_numbers() -> None:
     assert percentile([], 0.5) == 0.0
-    assert percentile([float(n) for n in range(1000)], 0.999) == 999.0
+    thousand = [float(n) for n in range(1, 1001)]
+    assert percentile(thousand, 0.999) == 999.0
+    assert percentile(thousand, 1.0) == 1000.0
+    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert percentile([7.0], 0.01) == 7.0
     assert [number(n) for n in (12345.6, 12.34, 1.5, 0.0)] == ["12,346", "12.3", "1.5", "0"]
     assert spread([{"a": 1.0}, {"a": 3.0}, {"a": 2.0}], "a") == "2 (1-3)"
 
