@@ -38,7 +38,7 @@ def drive(plan: Plan, during: Callable[[], None] = lambda: None) -> Measured:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest of ``values`` that ``share`` (0 to 1) of them do not exceed: the nearest rank."""
+    """The nearest rank: the least of ``values`` that ``share`` (0 to 1) of them do not exceed."""
     ordered = sorted(values)
     rank = math.ceil(round(share * len(ordered), 6))
     return ordered[max(0, rank - 1)] if ordered else 0.0
