@@ -122,11 +122,15 @@ class Killer(threading.Thread):
                 victim.send_signal(signal.SIGCONT)
 
     def _await_database(self, kill: Kill) -> None:
+        """A large process takes a while to die: it must have stopped answering first."""
+        gone = False
         while time.monotonic() < kill.at + BACK_SECONDS:
-            time.sleep(LOOK_SECONDS)
-            if self._service.database_answers():
+            answers = self._service.database_answers()
+            if gone and answers:
                 kill.back = time.monotonic()
                 return
+            gone = gone or not answers
+            time.sleep(LOOK_SECONDS)
 
     def _victim(self, kind: str) -> psutil.Process | None:
         if kind.startswith("worker"):
