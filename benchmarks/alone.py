@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from benchmarks.contestants import gunicorn_peer, ours
 from benchmarks.databases import Databases
@@ -25,7 +26,7 @@ def generator(databases: Databases, *, quick: bool) -> Result:  # noqa: ARG001 -
         return figures(drive(plan), dms)
 
     with Program(command, {"PORT": str(port)}, lambda: listens(port)):
-        raw = interleave({str(dms): lambda dms=dms: once(dms) for dms in SHAPES[:2]}, 3)
+        raw = interleave({str(dms): partial(once, dms) for dms in SHAPES[:2]}, 3)
     columns = ("POSTs/s", "DMs/s", "p99 ms", "generator CPU %")
     rows = [[shape, *(spread(runs, column) for column in columns)] for shape, runs in raw.items()]
     return Result(table(["DMs per POST", *columns], rows), raw)

@@ -24,7 +24,8 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     """By how much y grows for each x, by least squares; 0 for less than two points."""
     if len({x for x, _ in points}) < 2:
         return 0.0
-    found, _ = np.polyfit(*np.array(points).T, 1)
+    x, y = np.array(points).T
+    found, _ = np.polyfit(x, y, 1)
     return float(found)
 
 

@@ -18,7 +18,7 @@ BULK = "Node, bulk writes"
 STARTS: dict[str, Start] = {**INGEST, BULK: fastify_bulk}
 COLUMNS = ("DMs/s", "p50 ms", "p99 ms", "p99.9 ms", "app µs/DM", "database µs/DM", "bytes/DM")
 HEAD = ["DMs/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs per DM: app", "database", "bytes per DM"]
-SPREADS = {
+SPREADS: dict[str, dict[str, Any]] = {
     "50,000 accounts": {"accounts": 50_000},
     "500 accounts, one takes half": {"accounts": 500, "skew": 0.5},
 }
@@ -78,7 +78,7 @@ def spreads(databases: Databases, *, quick: bool) -> Result:
 def workers(databases: Databases, *, quick: bool) -> Result:
     """How throughput changes with the number of workers on one database."""
     seconds, rounds = (2.0, 1) if quick else (3.0, 2)
-    counts = dict.fromkeys(INGEST, (1, 2))
+    counts: dict[str, tuple[int, ...]] = dict.fromkeys(INGEST, (1, 2))
     if not quick:
         # What one has not scaled to two it will not to eight: the peers stop there.
         counts["dmstats"] = (1, 2, 4, 8)

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import urllib.request
+from functools import partial
 
 from benchmarks.contestants import gunicorn_peer, ours
 from benchmarks.databases import Databases
@@ -34,12 +35,10 @@ def reading(databases: Databases, *, quick: bool) -> Result:
         gunicorn_peer(databases, mongo.db.name, "benchmarks.peers.bare:app") as bare,
     ):
         flows = (0, 100) if quick else (0, 50, 200)
-        runs = {f"{n}": lambda n=n: _polls(web, POLLS, seconds, n) for n in flows}
-        runs[BARE] = lambda: _polls(bare, POLLS, seconds, 0)
+        runs = {f"{n}": partial(_polls, web, POLLS, seconds, n) for n in flows}
+        runs[BARE] = partial(_polls, bare, POLLS, seconds, 0)
         raw = interleave(runs, rounds)
-        admins = interleave(
-            {f"{n}": lambda n=n: _polls(web, n, seconds, 50) for n in ADMINS}, rounds
-        )
+        admins = interleave({f"{n}": partial(_polls, web, n, seconds, 50) for n in ADMINS}, rounds)
         loads = interleave({"first load": lambda: _first_load(web)}, rounds)
     columns = ("POSTs/s", "p50 ms", "p99 ms", "not 200", "CPU %")
     head = ["GET/s", "p50 ms", "p99 ms", "not 200", "CPU % of a core, webhooks included"]
@@ -91,7 +90,8 @@ def _polls(web: Web, rate: int, seconds: float, webhooks: int) -> Figures:
 
 def _first_load(web: Web) -> Figures:
     """A dashboard opened again and again, from a new connection each time."""
-    page, both = [], []
+    page: list[float] = []
+    both: list[float] = []
     for _ in range(LOADS):
         connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
         try:

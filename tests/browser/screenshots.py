@@ -16,8 +16,9 @@ import time
 import urllib.error
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 from pymongo import MongoClient
 
 from tests.browser.conftest import ARGUMENTS, expect_mode, serving, sign_in
@@ -28,8 +29,8 @@ IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
 DAYS = 30
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-WIDE = {"width": 1280, "height": 820}
-NARROW = {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1280, "height": 820}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 # What the host platform knows of an account: its name, and its monthly limit.
 ACCOUNTS = [
     ("lumen.studio", 9000), ("northbeach.coffee", 5400), ("velo_atelier", 5000),
@@ -70,7 +71,7 @@ def main() -> None:
             )
             take(browser, service, into, "empty")
             feed(service)
-            with MongoClient(database.uri) as client:
+            with MongoClient[dict[str, Any]](database.uri) as client:
                 name_accounts(client)
             service.audit()
             service.refresh()
@@ -150,7 +151,7 @@ def name_accounts(client: MongoClient[dict[str, object]]) -> None:
         if limit:
             fields["monthlyDmLimit"] = limit * 3
         accounts.update_one({"instagramId": f"1784140000000{index + 1:04d}"}, {"$set": fields})
-    users = [{"createdAt": None} for _ in range(17)]
+    users: list[dict[str, Any]] = [{"createdAt": None} for _ in range(17)]
     client["pictures"]["users"].insert_many(users)
 
 
@@ -161,8 +162,8 @@ def take(
     name: str,
     *,
     path: str = "/",
-    scheme: str = "light",
-    viewport: dict[str, int] | None = None,
+    scheme: Literal["dark", "light"] = "light",
+    viewport: ViewportSize | None = None,
     mode: str = "live",
     seconds: float = 20,
     signed_in: bool = True,

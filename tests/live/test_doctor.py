@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import migrations
 from dmstats.clock import ManualClock, SystemClock
@@ -150,7 +152,7 @@ def test_old_figures_are_told(examine: Examine, mongo: Mongo) -> None:
 
 def test_databases_that_are_not_there_are_told_one_by_one(examine: Examine) -> None:
     nowhere = connect(Settings(mongodb_uri=f"mongodb://127.0.0.1:{free_port()}/"))
-    client = redis.Redis(port=free_port(), retry=None)
+    client = redis.Redis(port=free_port(), retry=Retry(NoBackoff(), 0))
     found = examine(mongo=nowhere, client=client)
     assert found["mongodb"].verdict is Verdict.FAILURE
     assert found["redis"].verdict is Verdict.FAILURE

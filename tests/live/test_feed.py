@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -51,7 +52,7 @@ def feed(request: pytest.FixtureRequest, client: redis.Redis) -> Feed:
 
 def test_it_works(feed: Feed, server: Redis) -> None:
     with client_of(server) as other:
-        messages = feed.listen()
+        messages: Any = feed.listen()
         assert next(messages) is None
         for number in range(3):
             send(other, b"%d" % number)
@@ -72,7 +73,7 @@ def test_a_stream_catches_up_after_its_connection_was_cut(
 ) -> None:
     with client_of(server) as other:
         feed = StreamFeed(client)
-        messages = feed.listen()
+        messages: Any = feed.listen()
         next(messages)
         send(other, b"before")
         assert next(messages) == b"before"
@@ -90,7 +91,7 @@ def test_a_stream_survives_a_redis_that_came_back_empty(client: redis.Redis, ser
     with client_of(server) as other:
         feed = StreamFeed(client)
         other.xadd(CHANNEL, {"message": b"far ahead"}, id="9999999999999-1")
-        messages = feed.listen()
+        messages: Any = feed.listen()
         assert next(messages) is None
         other.flushall()
         again = feed.listen()

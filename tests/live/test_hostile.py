@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import time
@@ -51,7 +52,11 @@ def delivers(house: Started, secret: str) -> None:
     """Ten deliveries, each on a connection of its own: answered in time, and soon counted."""
     for number in range(10):
         body = delivery(mid=f"hostile-{time.monotonic()}-{number}")
-        wait_until(lambda body=body: answered(house, body, secret) == 200)
+        wait_until(functools.partial(taken, house, body, secret))
+
+
+def taken(house: Started, body: object, secret: str) -> bool:
+    return answered(house, body, secret) == 200
 
 
 def answered(house: Started, body: object, secret: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import subprocess
 import sys
@@ -126,7 +127,7 @@ def test_with_a_side_car_no_worker_refreshes(
 
         for term in (0, 1):
             with side_car(web) as process:
-                wait_until(lambda term=term: refreshed(term))
+                wait_until(functools.partial(refreshed, term))
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(10) == 0
             assert client.get(LEASE_KEY) is None, "given back, so that the next one leads at once"

@@ -126,8 +126,9 @@ def test_browsers_speak_http2(proxy: int) -> None:
 
 
 def test_metrics_are_not_for_the_world(proxy: int) -> None:
-    for token in ({}, {"Authorization": f"Bearer {TOKEN}"}):
-        with ask(proxy, "GET", "/metrics", **token) as answer:
+    tokens: list[dict[str, str]] = [{}, {"Authorization": f"Bearer {TOKEN}"}]
+    for token in tokens:
+        with ask(proxy, "GET", "/metrics", None, **token) as answer:
             assert answer.status == 404
 
 

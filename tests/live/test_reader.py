@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,7 @@ def test_published_figures_are_taken_over(
     assert accepted.order == (0, 2)
     assert other.reader.accept(first) is None
     assert other.reader.current().version == "0-2"
+    foreign: object
     for foreign in ([], {}, {"version": "1"}, {"version": "9-9", "computedAt": 5}):
         with pytest.raises(Malformed):
             other.reader.accept(foreign)
@@ -199,6 +200,11 @@ def test_rubbish_in_the_cache_is_passed_by(worker: StatsWorker, redis_client: re
     worker.refresher.refresh()
     redis_client.set(CACHE_KEY, b"\xff rubbish")
     assert worker.reader.current().source == "store"
+
+
+def _release(workers: Iterable[StatsWorker]) -> None:
+    for worker in workers:
+        worker.lease.release()
 
 
 def test_no_reader_ever_goes_back(mongo: Mongo, clock: ManualClock, tmp_path: Path) -> None:
@@ -212,7 +218,7 @@ def test_no_reader_ever_goes_back(mongo: Mongo, clock: ManualClock, tmp_path: Pa
             200: server.kill,
             320: server.start,
             400: workers[0].redis.flushall,
-            500: lambda: [worker.lease.release() for worker in workers],
+            500: lambda: _release(workers),
         }
         refreshed = 0
         for second in range(600):

@@ -62,8 +62,8 @@ def test_it_works(settings: Settings, admin: Admin, redis_client: Redis) -> None
             "/api/cron/refresh-admin-stats",
             headers={"Authorization": "Bearer cron-secret-of-the-test"},
         )
-        assert (cron.json["success"], cron.json["rateLimited"]) == (True, True)
-        assert client.get("/api/admin/accounts").json["accounts"] == []
+        assert (cron.get_json()["success"], cron.get_json()["rateLimited"]) == (True, True)
+        assert client.get("/api/admin/accounts").get_json()["accounts"] == []
     finally:
         house.mongo.close()
         house.redis.close()

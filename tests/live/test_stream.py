@@ -242,7 +242,7 @@ def test_a_cut_connection_catches_up(worker: Worker, client: redis.Redis) -> Non
     stream.next("stats")
     for _ in range(5):
         for kind in ("pubsub", "normal"):
-            client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+            client.client_kill_filter(_type=kind, skipme=True)
         allow_publish(client)
         version = worker.refresh()
         assert stream.next("stats")["id"] == version

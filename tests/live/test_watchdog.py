@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from dmstats.clock import DAY_MS, ManualClock, hour_start, to_datetime
 from dmstats.ops.deliveries import Bulletin, Deliveries
@@ -165,7 +167,7 @@ def test_lost_canaries_are_told(post: Post) -> None:
 
 
 def test_without_redis_it_waits(mongo: Mongo, clock: ManualClock) -> None:
-    with redis.Redis(port=free_port(), retry=None) as nowhere:
+    with redis.Redis(port=free_port(), retry=Retry(NoBackoff(), 0)) as nowhere:
         post = Post(mongo, nowhere, clock)
         post.deliver(0, 503)
         assert post.look(10) == []

@@ -38,12 +38,12 @@ def add(site: AdminSite, *accounts: dict[str, Any]) -> None:
 
 
 def ids(answer: Any) -> list[str]:
-    return [account["instagramId"] for account in answer.json["accounts"]]
+    return [account["instagramId"] for account in answer.get_json()["accounts"]]
 
 
 def test_it_works(client: FlaskClient) -> None:
     answer = client.get(STATS)
-    assert (answer.status_code, answer.json) == (200, {"version": "1-7"})
+    assert (answer.status_code, answer.get_json()) == (200, {"version": "1-7"})
     assert answer.headers["Cache-Control"] == "private, no-cache"
 
 
@@ -54,14 +54,14 @@ def test_whoever_has_the_snapshot_gets_304(site: AdminSite, client: FlaskClient)
     assert again.headers["ETag"] == etag
     assert again.headers["Cache-Control"] == "private, no-cache"
     site.stats.version = "1-8"
-    assert client.get(STATS, headers={"If-None-Match": etag}).json == {"version": "1-8"}
+    assert client.get(STATS, headers={"If-None-Match": etag}).get_json() == {"version": "1-8"}
 
 
 def test_a_refresh(site: AdminSite, client: FlaskClient) -> None:
     answer = client.post(REFRESH)
     assert answer.status_code == 202
-    RefreshAnswer().load(answer.json)
-    assert answer.json["version"] == "1-8"
+    RefreshAnswer().load(answer.get_json())
+    assert answer.get_json()["version"] == "1-8"
     assert site.stats.refreshes == [True]
 
 
@@ -83,11 +83,11 @@ def test_the_cron_route(site: AdminSite, method: str) -> None:
     site.stats.wait, site.stats.rate_limited = 5.0, True
     answer = site.client().open(CRON_URL, method=method, headers=bearer(CRON))
     assert answer.status_code == 200
-    assert answer.json == {
+    assert answer.get_json() == {
         "success": True, "version": "1-8", "published": False, "rateLimited": True,
         "computeMs": 4.1, "dbQueries": 5,
     }  # fmt: skip
-    CronAnswer().load(answer.json)
+    CronAnswer().load(answer.get_json())
     assert site.stats.refreshes == [True], "refreshes always"
 
 
@@ -116,8 +116,8 @@ def test_one_account(site: AdminSite, client: FlaskClient, clock: ManualClock) -
         },
     )  # fmt: skip
     answer = client.get(f"{ACCOUNTS}/17841")
-    AccountAnswer().load(answer.json)
-    assert answer.json == {
+    AccountAnswer().load(answer.get_json())
+    assert answer.get_json() == {
         "instagramId": "17841", "username": "shop", "isActive": True,
         "createdAt": "2026-11-15T12:34:56.000Z", "dmUsed": 7, "monthlyDmUsed": 3,
         "currentMonth": "2026-11", "lastDMSent": "2026-11-15T12:34:56.000Z", "dmReceived": 2,
@@ -131,21 +131,21 @@ def test_the_default_monthly_limit(clock: ManualClock) -> None:
     site = AdminSite(clock, monthly_dm_limit=50)
     add(site, {"instagramId": "1"}, {"instagramId": "2", "monthlyDmLimit": 7})
     client = site.client()
-    shown = client.get(ACCOUNTS, headers=bearer(TOKEN)).json["accounts"]
+    shown = client.get(ACCOUNTS, headers=bearer(TOKEN)).get_json()["accounts"]
     assert {row["instagramId"]: row["monthlyDmLimit"] for row in shown} == {"1": 50, "2": 7}
-    assert client.get(f"{ACCOUNTS}/1", headers=bearer(TOKEN)).json["monthlyDmLimit"] == 50
+    assert client.get(f"{ACCOUNTS}/1", headers=bearer(TOKEN)).get_json()["monthlyDmLimit"] == 50
 
 
 def test_an_account_with_nothing_but_its_id(site: AdminSite, client: FlaskClient) -> None:
     add(site, {"instagramId": "1"})
-    answer = client.get(f"{ACCOUNTS}/1").json
+    answer = client.get(f"{ACCOUNTS}/1").get_json()
     AccountAnswer().load(answer)
     assert (answer["dmUsed"], answer["isActive"], answer["createdAt"]) == (0, False, None)
 
 
 def test_last_months_use_is_not_this_months(site: AdminSite, client: FlaskClient) -> None:
     add(site, {"instagramId": "1", "dmUsed": 9, "monthlyDmUsed": 9, "currentMonth": "2026-10"})
-    answer = client.get(f"{ACCOUNTS}/1").json
+    answer = client.get(f"{ACCOUNTS}/1").get_json()
     assert (answer["monthlyDmUsed"], answer["currentMonth"]) == (0, "2026-11")
     assert answer["dmUsed"] == 9
 
@@ -153,12 +153,16 @@ def test_last_months_use_is_not_this_months(site: AdminSite, client: FlaskClient
 def test_pages(site: AdminSite, client: FlaskClient) -> None:
     add(site, *({"instagramId": str(100 + n), "dmUsed": n // 3} for n in range(10)))
     first = client.get(ACCOUNTS, query_string={"limit": 4})
-    AccountsAnswer().load(first.json)
+    AccountsAnswer().load(first.get_json())
     assert ids(first) == ["109", "106", "107", "108"]
-    second = client.get(ACCOUNTS, query_string={"limit": 4, "cursor": first.json["nextCursor"]})
-    third = client.get(ACCOUNTS, query_string={"limit": 4, "cursor": second.json["nextCursor"]})
+    second = client.get(
+        ACCOUNTS, query_string={"limit": 4, "cursor": first.get_json()["nextCursor"]}
+    )
+    third = client.get(
+        ACCOUNTS, query_string={"limit": 4, "cursor": second.get_json()["nextCursor"]}
+    )
     assert ids(second) + ids(third) == ["103", "104", "105", "100", "101", "102"]
-    assert third.json["nextCursor"] is None
+    assert third.get_json()["nextCursor"] is None
 
 
 def test_search(site: AdminSite, client: FlaskClient) -> None:
@@ -196,16 +200,16 @@ def test_search(site: AdminSite, client: FlaskClient) -> None:
 def test_bad_queries_say_what_is_bad(client: FlaskClient, asked: dict[str, Any], said: str) -> None:
     answer = client.get(ACCOUNTS, query_string=asked)
     assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
-    assert answer.json["detail"].startswith(said)
+    assert answer.get_json()["detail"].startswith(said)
 
 
 def test_a_cursor_belongs_to_its_list(site: AdminSite, client: FlaskClient) -> None:
     add(site, *({"instagramId": str(n), "dmUsed": n} for n in range(4)))
-    cursor = client.get(ACCOUNTS, query_string={"limit": 2}).json["nextCursor"]
+    cursor = client.get(ACCOUNTS, query_string={"limit": 2}).get_json()["nextCursor"]
     for other in ({"sort": "dmUsed"}, {"query": "1"}):
         answer = client.get(ACCOUNTS, query_string=other | {"cursor": cursor})
         assert answer.status_code == 400
-        assert "start again" in answer.json["detail"]
+        assert "start again" in answer.get_json()["detail"]
     tampered = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
     assert client.get(ACCOUNTS, query_string={"cursor": tampered}).status_code == 400
 
@@ -217,8 +221,8 @@ def activity(client: FlaskClient, account: str) -> Any:
 def test_an_accounts_activity_before_the_first_audit(site: AdminSite, client: FlaskClient) -> None:
     add(site, {"instagramId": "17"})
     answer = activity(client, "17")
-    assert answer.json == {"at": None, "hours": [], "days": [], "hourlyDmLimit": 200}
-    assert ActivityAnswer().load(answer.json)
+    assert answer.get_json() == {"at": None, "hours": [], "days": [], "hourlyDmLimit": 200}
+    assert ActivityAnswer().load(answer.get_json())
 
 
 def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: ManualClock) -> None:
@@ -229,7 +233,7 @@ def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: Manua
     draft = Draft(site.mongo, "pass", SPANS)
     draft.keep("", now, now - HOUR_MS, spread.accounts())
     assert draft.publish([], now)
-    answer = activity(client, "17").json
+    answer = activity(client, "17").get_json()
     assert ActivityAnswer().load(answer)
     assert answer["at"] == rfc3339(now)
     assert answer["hours"][-1] == {"at": rfc3339(hour_start(now)), "sent": 3, "received": 2}

@@ -77,17 +77,20 @@ def test_an_unknown_admin(admins: AdminStore, admin_id: str) -> None:
         admins.change_password(admin_id, PASSWORD)
 
 
+def hash_in(mongo: Mongo) -> str:
+    return str((mongo.db["dmstats_admins"].find_one() or {})["passwordHash"])
+
+
 def test_an_old_hash_is_renewed_at_sign_in(mongo: Mongo, admins: AdminStore) -> None:
     before = admins.create(EMAIL, PASSWORD)
-    collection = mongo.db["dmstats_admins"]
-    old = collection.find_one()["passwordHash"]
+    old = hash_in(mongo)
     stronger = Passwords(argon2.PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
     assert AdminStore(mongo, stronger).verify(EMAIL, PASSWORD) == before, "no session ends"
-    new = collection.find_one()["passwordHash"]
+    new = hash_in(mongo)
     assert new != old
     assert not stronger.outdated(new)
     assert AdminStore(mongo, stronger).verify(EMAIL, PASSWORD)
-    assert collection.find_one()["passwordHash"] == new
+    assert hash_in(mongo) == new
 
 
 def test_the_hash_never_leaves_the_store(admins: AdminStore) -> None:

@@ -55,9 +55,9 @@ def app() -> Flask:
 def test_it_works(app: Flask, path: str, status: int, title: str, detail: str | None) -> None:
     answer = app.test_client().get(path)
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
-    assert answer.json["type"] == "about:blank"
-    assert (answer.json["status"], answer.json["title"]) == (status, title)
-    assert answer.json["detail"] == detail or detail is None
+    assert answer.get_json()["type"] == "about:blank"
+    assert (answer.get_json()["status"], answer.get_json()["title"]) == (status, title)
+    assert answer.get_json()["detail"] == detail or detail is None
 
 
 def test_the_headers_that_go_with_a_status(app: Flask) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from dmstats.clock import ManualClock
 from dmstats.errors import StoreUnavailable
@@ -20,8 +22,8 @@ def site(clock: ManualClock) -> AdminSite:
     return site
 
 
-def sign_in(client: FlaskClient, password: str = PASSWORD, **options: object):  # type: ignore[no-untyped-def]
-    return client.post("/login", data={"email": EMAIL, "password": password}, **options)  # type: ignore[arg-type]
+def sign_in(client: FlaskClient, password: str = PASSWORD, **options: Any) -> TestResponse:
+    return client.post("/login", data={"email": EMAIL, "password": password}, **options)
 
 
 def test_it_works(site: AdminSite) -> None:
@@ -81,7 +83,7 @@ def test_a_wrong_password_and_an_unknown_email_look_alike(site: AdminSite, email
     answer = site.client().post("/login", data=body, content_type="application/json")
     assert answer.status_code == 401
     assert answer.mimetype == "application/problem+json"
-    assert answer.json["detail"] == "That email and password do not match an active admin."
+    assert answer.get_json()["detail"] == "That email and password do not match an active admin."
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert "Set-Cookie" not in answer.headers
 
@@ -293,4 +295,4 @@ def test_large_bodies_are_refused(site: AdminSite) -> None:
 def test_what_is_not_credentials_is_a_400(site: AdminSite, body: bytes) -> None:
     answer = site.client().post("/login", data=body, content_type="application/json")
     assert answer.status_code == 400
-    assert answer.json["title"] == "Bad request"
+    assert answer.get_json()["title"] == "Bad request"

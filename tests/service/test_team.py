@@ -17,10 +17,10 @@ def test_it_works(site: AdminSite) -> None:
     client = site.signed_in()
     created = client.post("/api/admin/admins", json={"email": OTHER, "password": PASSWORD})
     assert created.status_code == 201
-    listed = client.get("/api/admin/admins").json
+    listed = client.get("/api/admin/admins").get_json()
     assert [admin["email"] for admin in listed["admins"]] == [EMAIL, OTHER]
-    assert listed["admins"][1] == created.json
-    assert set(created.json) == {"id", "email", "disabled", "createdAt"}
+    assert listed["admins"][1] == created.get_json()
+    assert set(created.get_json()) == {"id", "email", "disabled", "createdAt"}
     assert listed["you"] == listed["admins"][0]["id"]
     assert site.signed_in(OTHER).get("/").text == "home"
 
@@ -31,31 +31,31 @@ def test_a_disabled_admin_is_out_at_once_and_can_come_back(
     other, client = site.signed_in(OTHER), site.signed_in()
     ids = {admin.email: admin.id for admin in site.admins.list()}
     url = f"/api/admin/admins/{ids[OTHER]}"
-    assert client.post(f"{url}/disable").json["disabled"] is True
+    assert client.post(f"{url}/disable").get_json()["disabled"] is True
     assert other.get("/api/admin/stats").status_code == 401
     credentials = {"email": OTHER, "password": PASSWORD}
     assert site.client().post("/login", json=credentials).status_code == 401
-    assert client.post(f"{url}/enable").json["disabled"] is False
+    assert client.post(f"{url}/enable").get_json()["disabled"] is False
     assert other.get("/api/admin/stats").status_code == 401, "the old session stays ended"
     assert site.signed_in(OTHER).get("/api/admin/stats").status_code == 200
 
 
 def test_nobody_disables_themself(site: AdminSite) -> None:
     client = site.signed_in()
-    me = client.get("/api/admin/admins").json["you"]
+    me = client.get("/api/admin/admins").get_json()["you"]
     answer = client.post(f"/api/admin/admins/{me}/disable")
     assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
 
 
 def test_a_changed_password_ends_the_other_sessions(site: AdminSite) -> None:
     here, elsewhere = site.signed_in(), site.signed_in()
-    me = here.get("/api/admin/admins").json["you"]
+    me = here.get("/api/admin/admins").get_json()["you"]
     url, new = f"/api/admin/admins/{me}/password", "a quite new password"
     wrong = here.post(url, json={"currentPassword": "wrong password", "password": new})
     assert wrong.status_code == 403
     weak = here.post(url, json={"currentPassword": PASSWORD, "password": "short"})
     assert weak.status_code == 400
-    assert "10 characters" in weak.json["detail"]
+    assert "10 characters" in weak.get_json()["detail"]
     assert elsewhere.get("/").status_code == 200
     assert here.post(url, json={"currentPassword": PASSWORD, "password": new}).status_code == 200
     assert here.get("/").status_code == 200
@@ -66,7 +66,7 @@ def test_a_changed_password_ends_the_other_sessions(site: AdminSite) -> None:
 
 def test_guessing_the_current_password_is_throttled(site: AdminSite) -> None:
     client = site.signed_in()
-    me = client.get("/api/admin/admins").json["you"]
+    me = client.get("/api/admin/admins").get_json()["you"]
     guess = {"currentPassword": "wrong password", "password": "a quite new password"}
     statuses = [
         client.post(f"/api/admin/admins/{me}/password", json=guess).status_code for _ in range(6)

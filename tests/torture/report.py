@@ -101,8 +101,8 @@ def lines(figures: Figures) -> Iterator[str]:
         median = sorted(found)[len(found) // 2]
         target = f"< {TARGETS[kind]:.0f} s" if kind in TARGETS else ""
         yield f"| {kind} | {len(found)} | {median:.2f} s | {max(found):.2f} s | {target} |"
-    if found := returns(figures):
-        away, then = zip(*found, strict=True)
+    if back := returns(figures):
+        away, then = zip(*back, strict=True)
         yield ""
         yield (
             f"A database that was killed took connections again after {_spread(away)}; "

@@ -247,6 +247,6 @@ def test_a_defect_costs_one_batch(house: House) -> None:
 def test_without_transactions_the_ledger_decides(house: House) -> None:
     house.store.transactional = False
     assert house.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
-    house.store.known = lambda rows, seconds: set()  # type: ignore[method-assign,misc,assignment]
+    house.store.known = lambda rows, seconds: set()  # type: ignore[method-assign,misc]
     assert house.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
     assert house.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}

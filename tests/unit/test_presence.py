@@ -82,9 +82,14 @@ def test_it_works(house: House, tmp_path: Path) -> None:
     assert house.killed == [OTHER]
 
 
+def _noted(looked: list[float], house: House) -> Iterator[bytes]:
+    looked.append(house.clock.monotonic())
+    return iter(())
+
+
 def test_a_conflict_looks_for_dead_neighbours_but_not_each_time(house: House) -> None:
     looked: list[float] = []
-    house.presence.dead = lambda: iter(looked.append(house.clock.monotonic()) or ())  # type: ignore[method-assign,func-returns-value]
+    house.presence.dead = lambda: _noted(looked, house)  # type: ignore[method-assign]
     for _ in range(10):
         house.rescue.on_conflict(1)
         house.clock.advance(0.01)
