@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 import msgspec
 from pymongo.client_session import ClientSession
@@ -13,7 +12,6 @@ from dmstats.clock import HOUR_MS, day_start, month_of, to_datetime
 from dmstats.records import CANARY, DIRECT_MESSAGES, KINDS, OTHER_PARTITION, SENT
 from dmstats.store.client import Document, Mongo, translated
 from dmstats.store.ledger import PREFIX
-from dmstats.store.slices import IDS_OF_LATE_ROWS, ids_of, in_slices
 
 FIELDS = {kind: kind if kind in DIRECT_MESSAGES else f"events.{kind}" for kind in KINDS}
 """Where a row of each kind is counted in its hour."""
@@ -24,6 +22,8 @@ COUNTED: Document = {"rejected": {"$ne": True}, "archived": {"$ne": True}}
 MS: Document = {"$toLong": "$time"}
 START_OF_HOUR: Document = {"$subtract": [MS, {"$mod": [MS, HOUR_MS]}]}
 BATCH = 1_000
+HOUR_BYTES, ID_BYTES = 4, 20
+"""A row's id is its hour (since 1970) and a digest."""
 
 Sums = dict[tuple[str, str], tuple[int, int]]
 """DMs sent and received, by account and month."""
@@ -55,16 +55,8 @@ def add(sums: Sums, more: Sums) -> None:
 class Recount:
     """Adds ledger rows up on the server; hours are their starts in ms since the epoch."""
 
-    def __init__(
-        self,
-        mongo: Mongo,
-        *,
-        timer: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, mongo: Mongo) -> None:
         self._db = mongo.db
-        self._timer = timer
-        self._sleep = sleep
 
     def size(self, partition: str) -> int:
         """About how many rows a partition has."""
@@ -74,12 +66,10 @@ class Recount:
     def hours(
         self, partition: str, hours: Collection[int], session: ClientSession | None
     ) -> dict[int, Bucket]:
-        """The rows of ``hours`` of one day's partition: a range of ids."""
-        first, last = min(hours), max(hours)
-        day = day_start(first)
-        by = _of_accounts({"$hour": "$time"})
-        rows = self._groups(partition, COUNTED, by, session, ids=ids_of(first, last))
-        found = _by_hour(rows)
+        """The rows of ``hours`` of one day's partition: a range of ``_id``."""
+        match = ids_between(min(hours), max(hours)) | COUNTED
+        day = day_start(min(hours))
+        found = self._by_hour(partition, match, {"$hour": "$time"}, session)
         starts = {day + hour * HOUR_MS: sums for hour, sums in found.items()}
         return {hour: _bucket(hour, sums) for hour, sums in starts.items() if hour in hours}
 
@@ -91,49 +81,41 @@ class Recount:
         ids: Collection[bytes] | None = None,
     ) -> dict[int, Bucket]:
         """The late rows that were counted in ``hours``, or those with ``ids``, or all."""
-        match, by = dict(COUNTED), _of_accounts(START_OF_HOUR)
+        match = dict(COUNTED)
         if hours is not None:
             end = to_datetime(max(hours) + HOUR_MS)
             match["time"] = {"$gte": to_datetime(min(hours)), "$lt": end}
-        rows: Iterable[Document]
-        if ids is None:
-            rows = self._groups(OTHER_PARTITION, match, by, session, ids=IDS_OF_LATE_ROWS)
-        else:
+        if ids is not None:
             match["_id"] = {"$in": list(ids)}
-            rows = self._group(OTHER_PARTITION, match, by, session)
-        return {hour: _bucket(hour, sums) for hour, sums in _by_hour(rows).items()}
+        found = self._by_hour(OTHER_PARTITION, match, START_OF_HOUR, session)
+        return {hour: _bucket(hour, sums) for hour, sums in found.items()}
 
     def minutes(self, partition: str | None, hour: int, session: ClientSession | None) -> Document:
         """All rows of an hour by minute, as its document names them: ``minutes.<m>.<kind>``."""
         counts: Counter[str] = Counter()
         dms = COUNTED | {"kind": {"$in": sorted(DIRECT_MESSAGES)}}
-        within = {"$gte": to_datetime(hour), "$lt": to_datetime(hour + HOUR_MS)}
-        places = [(OTHER_PARTITION, dms | {"time": within}, IDS_OF_LATE_ROWS)]
+        time = {"$gte": to_datetime(hour), "$lt": to_datetime(hour + HOUR_MS)}
+        places = [(OTHER_PARTITION, dms | {"time": time})]
         if partition:
-            places.append((partition, dms, ids_of(hour, hour)))
-        for place, match, ids in places:
+            places.append((partition, dms | ids_between(hour, hour)))
+        for place, match in places:
             by = {"minute": {"$minute": "$time"}, "kind": "$kind"}
-            for found in self._groups(place, match, by, session, ids=ids):
+            for found in self._groups(place, match, by, session):
                 counts[f"minutes.{found['_id']['minute']}.{found['_id']['kind']}"] += found["n"]
         return dict(counts)
 
+    def _by_hour(
+        self, partition: str, match: Document, hour: Document, session: ClientSession | None
+    ) -> dict[int, list[tuple[str, str, int]]]:
+        """Accounts, kinds and numbers of rows for each value of the expression ``hour``."""
+        sums: dict[int, list[tuple[str, str, int]]] = {}
+        by = {"hour": hour, "account": "$account", "kind": "$kind"}
+        for found in self._groups(partition, match, by, session):
+            of = found["_id"]
+            sums.setdefault(int(of["hour"]), []).append((of["account"], of["kind"], found["n"]))
+        return sums
+
     def _groups(
-        self,
-        partition: str,
-        match: Document,
-        by: Document,
-        session: ClientSession | None,
-        *,
-        ids: range,
-    ) -> Iterator[Document]:
-        """The groups of the rows with ``ids``, slice by slice: a group may come several times."""
-
-        def read(condition: Document) -> list[Document]:
-            return self._group(partition, {"_id": condition} | match, by, session)
-
-        return in_slices(ids, read, self._timer, self._sleep)
-
-    def _group(
         self, partition: str, match: Document, by: Document, session: ClientSession | None
     ) -> list[Document]:
         # Small batches: decoding a large one would hold up what else this process does.
@@ -141,19 +123,6 @@ class Recount:
         with translated():
             rows = self._db[PREFIX + partition]
             return list(rows.aggregate(pipeline, session=session, batchSize=BATCH))
-
-
-def _of_accounts(hour: Document) -> Document:
-    return {"hour": hour, "account": "$account", "kind": "$kind"}
-
-
-def _by_hour(rows: Iterable[Document]) -> dict[int, list[tuple[str, str, int]]]:
-    """Accounts, kinds and numbers of rows, by hour."""
-    sums: dict[int, list[tuple[str, str, int]]] = {}
-    for found in rows:
-        of = found["_id"]
-        sums.setdefault(int(of["hour"]), []).append((of["account"], of["kind"], found["n"]))
-    return sums
 
 
 def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> Bucket:
@@ -166,3 +135,15 @@ def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> Bucket:
             dms = (n, 0) if kind == SENT else (0, n)
             add(bucket.accounts, {(account, month_of(hour)): dms})
     return bucket
+
+
+def ids_between(first: int, last: int) -> Document:
+    """The ids of the rows from one hour to another (their starts in ms), both included.
+
+    MongoDB compares binary data by its length first: the bounds must be as long as the ids.
+    """
+    low, high = (
+        (at // HOUR_MS).to_bytes(HOUR_BYTES, "big").ljust(ID_BYTES, b"\0")
+        for at in (first, last + HOUR_MS)
+    )
+    return {"_id": {"$gte": low, "$lt": high}}
