@@ -95,6 +95,12 @@ OPERATIONS = (
 )  # fmt: skip
 
 
+TOO_LONG: dict[str, Any] = {
+    "description": "The request line is over 4,094 bytes; told by the web server itself.",
+    "content": {"text/html": {}},
+}
+
+
 def register_description(app: Flask) -> None:
     """Serve the description on ``app``."""
     encoded = json.dumps(description())
@@ -146,7 +152,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {
         "summary": operation.summary,
         "parameters": parameters,
-        "responses": responses,
+        "responses": {**responses, "414": TOO_LONG},
         "security": operation.security or [],
     }
     if operation.body is not None:
