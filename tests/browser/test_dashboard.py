@@ -21,6 +21,10 @@ def test_it_works(page: Page) -> None:
 
 
 def test_it_moves_by_itself(page: Page, service: Service) -> None:
+    # What other tests have sent may not be on the page yet.
+    service.publish()
+    page.reload()
+    expect(page.locator("#badge")).to_have_text("Live")
     before = figure(page, "total.sent")
     service.send(7)
     service.publish()
