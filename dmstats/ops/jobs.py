@@ -21,6 +21,8 @@ CADENCE_SECONDS = 1.0
 CENSUS_SECONDS = 10.0
 PARTITIONS_SECONDS = 3600.0
 AUDIT_SECONDS = 5.0
+AUDIT_SETTLE_SECONDS = 60.0
+"""A new leader may lead because something has died, and what it missed is being sent again."""
 BULLETIN_SECONDS = 5.0
 WATCH_SECONDS = 15.0
 CANARY_SECONDS = 60.0
@@ -76,7 +78,13 @@ def refreshing(
             run=lambda: keep_partitions(ledger, archive, clock.now_ms()),
             leader_only=True,
         ),
-        Job(name="audit", every_seconds=AUDIT_SECONDS, run=patrol.tick, leader_only=True),
+        Job(
+            name="audit",
+            every_seconds=AUDIT_SECONDS,
+            run=patrol.tick,
+            leader_only=True,
+            settle_seconds=AUDIT_SETTLE_SECONDS,
+        ),
     ]
 
 

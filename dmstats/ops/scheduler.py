@@ -13,24 +13,28 @@ from typing import Any, Protocol
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dmstats.clock import Clock
-from dmstats.errors import DmstatsError
+from dmstats.errors import Conflict, Superseded, Unavailable
 
 logger = logging.getLogger(__name__)
 
 LEADER_LOOK_SECONDS = 5.0
 STOP_SECONDS = 10.0
+PASSING = (Unavailable, Conflict, Superseded)
+"""What is no defect: the next run may do better."""
 OPTIONS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 30}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One row of the table. A ``leader_only`` job runs where the lease is held: at once when
-    this process first leads, then ``every_seconds``. ``stop`` cuts a long run short, at the end."""
+    this process begins to lead, or ``settle_seconds`` later, then ``every_seconds``. ``stop`` cuts
+    a long run short, at the end."""
 
     name: str
     every_seconds: float
     run: Callable[[], object]
     leader_only: bool = False
+    settle_seconds: float = 0.0
     stop: Callable[[], object] | None = None
 
 
@@ -97,6 +101,7 @@ class _Runner:
         self._metrics = metrics
         self._leading = leading
         self._due = float("-inf")
+        self._led_since: float | None = None
         self._running = threading.Lock()
 
     def __call__(self) -> None:
@@ -105,14 +110,16 @@ class _Runner:
                 return
             try:
                 self.job.run()
-            # One failed run must not cost the runs after it.
-            except DmstatsError as error:
-                self._metrics.job_failed(self.job.name)
-                logger.warning("job_failed", extra={"job": self.job.name, "reason": str(error)})
             except Exception as error:
+                # One failed run must not cost the runs after it.
                 self._metrics.job_failed(self.job.name)
-                logger.exception(
-                    "job_failed", extra={"job": self.job.name, "reason": type(error).__name__}
+                passing = isinstance(error, PASSING)
+                reason = str(error) if passing else type(error).__name__
+                logger.log(
+                    logging.WARNING if passing else logging.ERROR,
+                    "job_failed",
+                    exc_info=not passing,
+                    extra={"job": self.job.name, "reason": reason},
                 )
 
     def wait(self, seconds: float) -> bool:
@@ -124,7 +131,12 @@ class _Runner:
 
     def _is_due(self) -> bool:
         now = self._clock.monotonic()
-        if now < self._due or not self._leading():
+        if not self._leading():
+            self._led_since = None
+            return False
+        if self._led_since is None:
+            self._led_since = now
+        if now < max(self._due, self._led_since + self.job.settle_seconds):
             return False
         # Half a look early: the looks do not fall exactly on the beat.
         self._due = now + self.job.every_seconds - self.period / 2

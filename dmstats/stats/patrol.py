@@ -19,28 +19,19 @@ REST_SECONDS = 240.0
 """From the end of a pass, or a failure, to the next."""
 
 
-SETTLE_SECONDS = 60.0
-"""A new leader waits so long: it may lead because something has died, and the senders come back."""
-SILENCE_SECONDS = 30.0
-"""Who was not asked to audit for so long has not been leading."""
-
-
 class Patrol:
     """Call :meth:`tick` every few seconds, where the lease is held."""
 
     def __init__(self, auditor: Auditor, clock: Clock) -> None:
         self._auditor = auditor
         self._clock = clock
-        self._due = self._ticked = float("-inf")
+        self._due = float("-inf")
         self._outcome = Outcome()
         self._steps: Generator[Progress, None, None] | None = None
 
     def tick(self) -> bool:
         """Audit for a moment if it is time; whether a pass ended."""
         started = self._clock.monotonic()
-        if started - self._ticked > SILENCE_SECONDS:
-            self._due = max(self._due, started + SETTLE_SECONDS)
-        self._ticked = started
         if started < self._due:
             return False
         # Set first: what fails is not tried again at every tick.

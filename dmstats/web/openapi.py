@@ -146,13 +146,14 @@ def _described(operation: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(status): _answer(answer) for status, answer in operation.answers.items()
     }
+    responses["414"] = TOO_LONG
     for status in operation.problems:
         content = {"application/problem+json": {"schema": problem}}
         responses[str(status)] = {"description": PROBLEMS[status], "content": content}
     found: dict[str, Any] = {
         "summary": operation.summary,
         "parameters": parameters,
-        "responses": {**responses, "414": TOO_LONG},
+        "responses": responses,
         "security": operation.security or [],
     }
     if operation.body is not None:

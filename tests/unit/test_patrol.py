@@ -10,14 +10,7 @@ import pytest
 from dmstats.clock import ManualClock
 from dmstats.errors import StoreUnavailable
 from dmstats.stats.audit import Outcome, Progress
-from dmstats.stats.patrol import (
-    LARGEST_SHARE,
-    REST_SECONDS,
-    SETTLE_SECONDS,
-    SILENCE_SECONDS,
-    TICK_SECONDS,
-    Patrol,
-)
+from dmstats.stats.patrol import LARGEST_SHARE, REST_SECONDS, TICK_SECONDS, Patrol
 from dmstats.store.differences import Difference
 
 
@@ -48,20 +41,6 @@ class Slow:
         outcome.found["hour"] = self.found
 
 
-def idle(patrol: Patrol, clock: ManualClock, seconds: float) -> None:
-    """Let a leader's time pass in which nothing is audited."""
-    for _ in range(round(seconds / 5)):
-        assert not patrol.tick()
-        clock.advance(5)
-
-
-def leading(auditor: Slow, clock: ManualClock) -> Patrol:
-    """The patrol of a process that has led for a while, and audits at the next tick."""
-    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
-    idle(patrol, clock, SETTLE_SECONDS)
-    return patrol
-
-
 def ends(patrol: Patrol, clock: ManualClock, *, most: int = 10_000) -> int:
     """Seconds until a pass ends."""
     for second in range(most):
@@ -73,9 +52,9 @@ def ends(patrol: Patrol, clock: ManualClock, *, most: int = 10_000) -> int:
 
 def test_it_works(clock: ManualClock) -> None:
     auditor = Slow(clock, steps=3, seconds=0.01)
-    patrol = leading(auditor, clock)
+    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
     assert patrol.tick()
-    idle(patrol, clock, REST_SECONDS)
+    clock.advance(REST_SECONDS)
     assert not patrol.tick()
     assert auditor.began == 1
     clock.advance(10)
@@ -83,20 +62,10 @@ def test_it_works(clock: ManualClock) -> None:
     assert auditor.began == 2
 
 
-def test_a_new_leader_lets_things_settle_first(clock: ManualClock) -> None:
-    auditor = Slow(clock, steps=3, seconds=0.01)
-    patrol = leading(auditor, clock)
-    assert patrol.tick()
-    clock.advance(REST_SECONDS + SILENCE_SECONDS)  # somebody else led meanwhile
-    idle(patrol, clock, SETTLE_SECONDS)
-    assert patrol.tick()
-    assert auditor.began == 2
-
-
 @pytest.mark.parametrize("seconds", [0.1, 2.0])
 def test_a_long_pass_takes_no_more_than_its_share(clock: ManualClock, seconds: float) -> None:
     auditor = Slow(clock, steps=20, seconds=seconds)
-    patrol = leading(auditor, clock)
+    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
     started = clock.monotonic()
     ends(patrol, clock)
     took = clock.monotonic() - started
@@ -108,14 +77,14 @@ def test_a_long_pass_takes_no_more_than_its_share(clock: ManualClock, seconds: f
 def test_a_failure_is_not_repeated_at_every_tick(clock: ManualClock) -> None:
     auditor = Slow(clock, steps=2, seconds=0.01)
     auditor.error = StoreUnavailable()
-    patrol = leading(auditor, clock)
+    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
     with pytest.raises(StoreUnavailable):
         patrol.tick()
     clock.advance(5)
     assert not patrol.tick()
     assert auditor.began == 1
     auditor.error = None
-    idle(patrol, clock, REST_SECONDS - 5)
+    clock.advance(REST_SECONDS)
     assert patrol.tick()
 
 
@@ -123,7 +92,7 @@ def test_drift_is_an_error_in_the_log(clock: ManualClock, caplog: pytest.LogCapt
     auditor = Slow(clock, steps=1, seconds=0.01)
     auditor.found = [Difference("days", "0", "sent", 1, 3)]
     with caplog.at_level(logging.INFO):
-        leading(auditor, clock).tick()
+        Patrol(auditor, clock).tick()  # type: ignore[arg-type]
     (record,) = caplog.records
     assert (record.levelname, record.message) == ("ERROR", "audited")
     assert record.__dict__["drift"] == 2
@@ -132,7 +101,7 @@ def test_drift_is_an_error_in_the_log(clock: ManualClock, caplog: pytest.LogCapt
 
 def test_an_interrupted_pass_is_left_in_order(clock: ManualClock) -> None:
     auditor = Slow(clock, steps=30, seconds=2 * TICK_SECONDS)
-    patrol = leading(auditor, clock)
+    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
     patrol.leave()
     assert not patrol.tick()
     assert not auditor.closed

@@ -8,7 +8,7 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dmstats.clock import ManualClock
-from dmstats.errors import StoreUnavailable
+from dmstats.errors import PoisonError, StoreUnavailable
 from dmstats.ops.scheduler import Job, Schedule, thread_schedule
 from tests.recorder import Recorder
 
@@ -29,8 +29,9 @@ def test_it_works() -> None:
 
 @pytest.mark.parametrize(
     ("error", "level"),
-    [(RuntimeError("on purpose"), "ERROR"), (StoreUnavailable("MongoDB is away"), "WARNING")],
-)
+    [(RuntimeError("on purpose"), "ERROR"), (PoisonError("refused"), "ERROR"),
+     (StoreUnavailable("MongoDB is away"), "WARNING")],
+)  # fmt: skip
 def test_a_job_that_raises_goes_on(
     caplog: pytest.LogCaptureFixture, error: Exception, level: str
 ) -> None:
@@ -114,3 +115,22 @@ def test_leader_only_jobs_follow_the_lease() -> None:
         assert len(runs) == 3
     finally:
         running.stop()
+
+
+def test_a_job_may_let_things_settle_whenever_its_process_begins_to_lead() -> None:
+    clock, leading, runs = ManualClock(), [True], []
+    table = ByHand()
+    job = Job(
+        name="settled", every_seconds=5, run=lambda: runs.append(clock.monotonic()),
+        leader_only=True, settle_seconds=60,
+    )  # fmt: skip
+    running = Schedule([job], table, clock, Recorder(), lambda: leading[0])
+    running.start()
+    try:
+        for second in range(0, 201, 5):
+            leading[0] = second != 100  # somebody else leads for a moment
+            table.jobs["settled"]()
+            clock.advance(5)
+    finally:
+        running.stop()
+    assert runs == [*range(60, 100, 5), *range(165, 201, 5)]
