@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 from flask import Blueprint, Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
@@ -17,6 +18,7 @@ from dmstats.parsing import is_loopback
 from dmstats.web import services
 from dmstats.web.assets import Assets, find_folder
 from dmstats.web.auth import current_admin, require_admin
+from dmstats.web.glance import glance, is_empty, locale_of
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
@@ -36,7 +38,7 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
     @pages.get("/")
     @require_admin
     def dashboard() -> ResponseReturnValue:
-        """The dashboard; its figures arrive by the API."""
+        """The dashboard, with the newest figures in it; later ones arrive by the API."""
         return render_template(
             "index.html",
             email=_reader(),
@@ -44,8 +46,8 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             heartbeat=round(HEARTBEAT_SECONDS),
             callback_url=f"{request.url_root}api/webhooks/instagram",
             local=is_loopback(urlsplit(request.url_root).hostname or ""),
-            first=_first_figures(),
             simulate_command=f"{_flask()} simulate --rate 20 --seconds 60",
+            **_first_figures(),
         )
 
     @pages.get("/accounts")
@@ -90,14 +92,22 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
     app.register_blueprint(pages)
 
 
-def _first_figures() -> Markup:
-    """The newest snapshot's JSON, fit to stand inside a script element; empty without one."""
+def _first_figures() -> dict[str, object]:
+    """The newest snapshot for the page: ``first``, its JSON fit to stand inside a script element,
+    empty without one; ``snapshot``, the same read, else None; ``texts``, what is seen at once."""
     try:
-        body = services().reader.current().body.decode()
+        body = services().reader.current().body
     except StoreUnavailable:
-        return Markup("")
+        return {"first": "", "snapshot": None, "filled": "no", "texts": {}}
+    snapshot = msgspec.json.decode(body)
     # Only inside JSON's strings can these stand, and there an escape means the same.
-    return Markup(body.replace("<", "\\u003c"))  # noqa: S704  # nosec B704
+    first = Markup(body.decode().replace("<", "\\u003c"))  # noqa: S704  # nosec B704
+    return {
+        "first": first,
+        "snapshot": snapshot,
+        "filled": "empty" if is_empty(snapshot) else "yes",
+        "texts": glance(snapshot, locale_of(request.accept_languages.values())),
+    }
 
 
 def _reader() -> str:

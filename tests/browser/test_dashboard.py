@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from dmstats.web.glance import COUNTS
 from tests.browser.conftest import eventually, figure, open_dashboard, sign_in
 from tests.browser.service import Service
 
@@ -18,6 +20,42 @@ def test_it_works(page: Page) -> None:
     assert figure(page, "total.received") >= 20
     expect(page.locator("#chart canvas")).to_be_visible()
     expect(page.locator("#accounts-rows tr")).not_to_have_count(0)
+
+
+def test_the_first_figures_need_no_script(
+    open_context: Callable[..., BrowserContext], service: Service
+) -> None:
+    context = open_context(java_script_enabled=False)
+    sign_in(context, service)
+    page = context.new_page()
+    page.goto(service.url)
+    assert figure(page, "total.sent") >= 30
+    assert figure(page, "today.received") >= 20
+    expect(page.locator("#sentence")).to_have_text(
+        re.compile(r"^Figures of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$")
+    )
+    expect(page.locator(".noscript")).to_be_visible()
+
+
+@pytest.mark.parametrize("language", ["de-DE", "en-IN", "fr-CH"])
+def test_what_the_page_brings_is_what_its_script_would_write(
+    open_context: Callable[..., BrowserContext], service: Service, language: str
+) -> None:
+    """The same digits in the reader's language, or the figures would jump."""
+    context = open_context(locale=language)
+    sign_in(context, service)
+    page = context.new_page()
+    page.route("**/js/first.js", lambda route: route.abort())
+    page.goto(service.url)
+    page.unroute("**/js/first.js")
+    brought = page.locator("[data-figure]:not(:empty)").evaluate_all(
+        "(elements) => elements.map((each) => [each.dataset.figure, each.textContent])"
+    )
+    assert len(brought) == len(COUNTS) + 1
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-version", re.compile(r"\d"))
+    for name, text in brought:
+        expect(page.locator(f"[data-figure='{name}']")).to_have_text(text)
 
 
 def test_it_moves_by_itself(page: Page, service: Service) -> None:

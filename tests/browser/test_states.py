@@ -114,7 +114,11 @@ def test_the_one_stream_there_is_goes_to_the_next_page(
     expect_mode(second, "live", seconds=60)
 
 
-def test_figures_that_are_too_old_look_it(context: BrowserContext, own_service: Start) -> None:
+def test_figures_that_are_too_old_look_it(
+    context: BrowserContext,
+    open_context: Callable[..., BrowserContext],
+    own_service: Start,
+) -> None:
     service = own_service(STATS_REFRESHER="off", STATS_REFRESH_INTERVAL="4")
     service.send(5)
     service.refresh()
@@ -124,6 +128,11 @@ def test_figures_that_are_too_old_look_it(context: BrowserContext, own_service: 
     expect_mode(page, "stale")
     expect(page.locator("html")).to_have_attribute("data-figures", "stale")
     expect(page.locator("#sentence")).to_contain_text("none came")
+    asleep = open_context(java_script_enabled=False)
+    sign_in(asleep, service)
+    still = asleep.new_page()
+    still.goto(service.url)
+    expect(still.locator("html")).to_have_attribute("data-figures", "stale")
     service.refresh()
     expect_mode(page, "live")
     expect(page.locator("html")).to_have_attribute("data-figures", "fresh")
