@@ -25,6 +25,7 @@ from dmstats.stats.cadence import Cadence
 from dmstats.stats.lease import Lease
 from dmstats.stats.publisher import Publisher
 from dmstats.stats.refresher import Refresher
+from dmstats.stats.snapshot import build
 from dmstats.store.batches import Batches
 from dmstats.store.census import Census
 from dmstats.store.client import Mongo, connect
@@ -89,14 +90,20 @@ class House:
             client.publish(CHANNEL, "{}")
 
         publisher = Publisher(client, send, metrics, cache_ttl=60, min_interval=10)
+        self._readings = Watched(mongo, census, listener)
         self.refresher = Refresher(
-            Watched(mongo, census, listener), snapshots, publisher, self._lease, client, self.clock,
+            self._readings, snapshots, publisher, self._lease, client, self.clock,
             metrics,
         )  # fmt: skip
         self._cadence = Cadence(self._lease, self.refresher, snapshots, self.clock, interval=60)
         self.census = census
         self.redis_while_counting = 0
         self._serial = 0
+
+    def compute(self) -> dict[str, Any]:
+        """The part of a refresh that reads the counters and makes a snapshot of them."""
+        now = self.clock.now_ms()
+        return build(self._readings.read(now), now)
 
     def minute(self, dms: int) -> None:
         """Count ``dms`` as they come, then let a minute of scheduled work pass."""

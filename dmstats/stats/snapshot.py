@@ -19,6 +19,7 @@ from dmstats.stats.before import (
     population,
     today_before,
 )
+from dmstats.store.readings import HOURS as READ_HOURS
 from dmstats.store.readings import TOP, Readings
 
 MINUTES, HOURS, DAYS = 60, 24, 30
@@ -109,10 +110,12 @@ def floor_of(readings: Readings) -> int:
 
 
 def _minutes(hours: Mapping[int, Mapping[str, Any]], now_ms: int) -> dict[int, Counts]:
-    """Every minute that has counts, up to now: events ahead of the clock wait for their time."""
+    """Every recent minute that has counts, up to now: events ahead of the clock wait for their
+    time. Hours of last month were read for their sums."""
     return {
         start: counts_of(counts)
         for hour, bucket in hours.items()
+        if now_ms - hour < READ_HOURS * HOUR_MS
         for minute, counts in (bucket.get("minutes") or {}).items()
         if (start := hour + int(minute) * MINUTE_MS) <= now_ms
     }

@@ -9,7 +9,7 @@ import { modeOf, wants } from "./connection.js";
 import { wireCopy } from "./copy.js";
 import { createDebounce } from "./debounce.js";
 import { createFeed } from "./feed.js";
-import { first, format } from "./first.js";
+import { createFormat } from "./format.js";
 import { drawOverview } from "./overview.js";
 import { part } from "./page.js";
 import { wireRefresh } from "./refresh.js";
@@ -27,6 +27,7 @@ import { announcement, BADGES, sentence } from "./words.js";
 /** @typedef {import("./types.js").Timers} Timers */
 
 const root = document.documentElement;
+const format = createFormat();
 const settings = readSettings(document.body.dataset);
 const age = createAge(() => Date.now());
 const state = createState();
@@ -87,11 +88,9 @@ function takeIn(snapshot) {
 function draw(snapshot) {
   const again = drawn !== null;
   drawn = snapshot;
-  if (snapshot !== first) drawOverview(snapshot, format, again && !still.matches);
+  drawOverview(snapshot, format, again && !still.matches);
   tick();
-  // The chart takes as long as all the rest: the first figures do not wait for it.
-  if (again) drawView();
-  else requestAnimationFrame(drawView);
+  drawView();
 }
 
 function drawView() {
@@ -179,7 +178,8 @@ addEventListener("pageshow", (event) => {
 });
 
 drawView();
-if (first) takeIn(first);
+const brought = part("first").textContent;
+if (brought) takeIn(JSON.parse(brought));
 feed.start();
 setInterval(() => {
   if (document.hidden) return;

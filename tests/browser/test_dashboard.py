@@ -45,9 +45,9 @@ def test_what_the_page_brings_is_what_its_script_would_write(
     context = open_context(locale=language)
     sign_in(context, service)
     page = context.new_page()
-    page.route("**/js/first.js", lambda route: route.abort())
+    page.route("**/js/start.js", lambda route: route.abort())
     page.goto(service.url)
-    page.unroute("**/js/first.js")
+    page.unroute("**/js/start.js")
     brought = page.locator("[data-figure]:not(:empty)").evaluate_all(
         "(elements) => elements.map((each) => [each.dataset.figure, each.textContent])"
     )

@@ -20,7 +20,7 @@ from dmstats.web.pages import register_pages
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "js").mkdir()
     (tmp_path / "js" / "main.js").write_text('import { a } from "./a.js";\n')
-    (tmp_path / "js" / "first.js").write_text('import { b } from "./b.js";\n')
+    (tmp_path / "js" / "start.js").write_text('import { b } from "./b.js";\n')
     (tmp_path / "js" / "a.js").write_text('import {\n  b,\n} from "./b.js";\n')
     (tmp_path / "js" / "b.js").write_text("export const b = 1;\n" * 50)
     (tmp_path / "index.html").write_text("{{ secret }}")

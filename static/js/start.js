@@ -1,0 +1,49 @@
+/**
+ * Has everything else loaded once the page was painted: it can be read without scripts, and these would
+ * have to share the browser with its first frame.
+ */
+
+const LONGEST_MS = 1000;
+let begun = false;
+
+async function begin() {
+  if (begun) return;
+  begun = true;
+  const { modules = "", chart = "" } = document.body.dataset;
+  for (const address of modules.split(" ")) {
+    const link = document.createElement("link");
+    link.rel = "modulepreload";
+    link.href = address;
+    document.head.append(link);
+  }
+  try {
+    await run(chart);
+    await import("./main.js");
+  } catch {
+    const root = document.documentElement;
+    root.dataset.figures = "stale";
+    const sentence = document.getElementById("sentence");
+    if (sentence) sentence.textContent = "A part of this page is missing: reload it";
+  }
+}
+
+/**
+ * @param {string} address of a script that is no module
+ * @returns {Promise<unknown>} settled once it has run
+ */
+function run(address) {
+  const script = document.createElement("script");
+  script.src = address;
+  return new Promise((resolve, reject) => {
+    script.onload = resolve;
+    script.onerror = reject;
+    document.head.append(script);
+  });
+}
+
+// No frame is painted in a tab that is not seen.
+if (document.hidden) begin();
+else {
+  new PerformanceObserver(begin).observe({ type: "paint", buffered: true });
+  setTimeout(begin, LONGEST_MS);
+}
