@@ -120,14 +120,14 @@ function growthOf({ series, totalDMsSent, totalDMsReceived }, format) {
   const days = `${format.count(series.days.length)} days`;
   const before = { sent: totalDMsSent - grown.sent, received: totalDMsReceived - grown.received };
   const title = `${format.count(grown.sent)} sent, ${format.count(grown.received)} received in ${days}`;
-  // Of nearly nothing it would be thousands of per cent.
-  const told = before.sent >= grown.sent && before.received >= grown.received;
+  // Of nearly nothing it would be thousands of per cent, and of nothing it is none.
+  const told = before.sent > 0 && before.sent >= grown.sent && before.received >= grown.received;
   if (!told) return { "total.growth": { text: `${format.count(grown.sent)} sent in ${days}`, title }, "total.got": { text: "" } };
   /** @param {"sent" | "received"} key @returns {string} */
   const ratio = (key) => format.change(grown[key] / Math.max(1, before[key]));
   return {
     "total.growth": { text: `${ratio("sent")} in ${days}`, title, tone: grown.sent ? "good" : "quiet" },
-    "total.got": { text: ratio("received"), title, tone: grown.received ? "good" : "quiet" },
+    "total.got": { text: before.received ? ratio("received") : "", title, tone: grown.received ? "good" : "quiet" },
   };
 }
 

@@ -9,11 +9,12 @@ const INSET = 1.5;
 
 /**
  * @param {(number | null)[]} values oldest first
- * @returns {string} the path's `d` in a box of 120 by 32; a null lifts the pen
+ * @returns {string} the path's `d` in a box of 120 by 32; a null lifts the pen, and one value is no trend
  */
 export function linePath(values) {
+  if (values.length < 2) return "";
   const top = Math.max(1, ...values.map((value) => value ?? 0));
-  const across = values.length > 1 ? WIDTH / (values.length - 1) : 0;
+  const across = WIDTH / (values.length - 1);
   let path = "";
   let down = false;
   const alone = new Set(lonely(values));

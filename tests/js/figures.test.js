@@ -59,6 +59,7 @@ test("growth adds up", () => {
 test("a trend lifts the pen over a gap", () => {
   assert.equal(linePath([0, 10, null, 10]), "M0 30.5L40 1.5M120 1.5h0");
   assert.equal(linePath([]), "");
+  assert.equal(linePath([7]), "");
   assert.equal(linePath([0, 0]), "M0 30.5L120 30.5");
 });
 
@@ -81,6 +82,13 @@ test("every tile has a change to show", () => {
 test("people counted for the first time today have nothing to compare with", () => {
   const population = [{ at: "2026-11-15T00:00:00Z", activeAccounts: 30, users: 9 }];
   assert.equal(figuresOf(snapshotOf("1-1", { population }), format)["accounts.change"].text, "2 not active");
+});
+
+test("nothing has grown by no per cent", () => {
+  const nothing = { totalDMsSent: 0, totalDMsReceived: 0, series: { minutes: [], hours: [], days: [] } };
+  const figures = figuresOf(snapshotOf("1-1", nothing), format);
+  assert.equal(figures["total.growth"].text, "0 sent in 0 days");
+  assert.equal(figures["total.got"].text, "");
 });
 
 test("a total that more than doubled is told by its growth alone", () => {
