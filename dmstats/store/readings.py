@@ -30,7 +30,7 @@ DAYS = 62
 TOP = 10
 FEW = 500
 """So many accounts or users are counted anew at each refresh; more are left to the census."""
-FIRST_READ_SECONDS = 120.0
+LONG_READ_SECONDS = 120.0
 ACCOUNT_FIELDS = {
     "_id": 0,
     "instagramId": 1,
@@ -68,6 +68,7 @@ class ReadingsStore:
     def __init__(self, mongo: Mongo, census: Census) -> None:
         self._db = mongo.replica
         self._census = census
+        self._top_failed = False
 
     def read(self, now_ms: int) -> Readings:
         """All that a snapshot at ``now_ms`` needs; raises :class:`StoreUnavailable`."""
@@ -112,17 +113,22 @@ class ReadingsStore:
         MongoDB walks the index backwards and stops after ten. The embedded database sorts all
         that matches before it stops, so it needs the floor: the tenth account's figure at the
         last refresh, which can only grow, leaves it little more than the ten themselves.
-        Without one (the very first refresh) it may take its time.
+        Without one (the very first refresh) it may take its time, and also after a failure: many
+        accounts that came with high figures of their own are over a floor that rises only when
+        they have been read.
         """
         least = max(1, floor or 1)
-        seconds = None if floor else FIRST_READ_SECONDS
-        with pymongo.timeout(seconds):
-            return list(
+        usual = bool(floor) and not self._top_failed
+        self._top_failed = True
+        with pymongo.timeout(None if usual else LONG_READ_SECONDS):
+            top = list(
                 self._db["instagram_accounts"]
                 .find({"dmUsed": {"$gte": least}}, ACCOUNT_FIELDS)
                 .sort("dmUsed", -1)
                 .limit(TOP)
             )
+        self._top_failed = False
+        return top
 
     def _population(self, counted: _Counted, census: Document, now_ms: int) -> tuple[int, int, int]:
         """Accounts, inactive ones, and users.

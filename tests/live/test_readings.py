@@ -13,10 +13,11 @@ from pymongo import monitoring
 
 from dmstats.clock import ManualClock, to_datetime
 from dmstats.config import Settings
+from dmstats.errors import StoreUnavailable
 from dmstats.stats.snapshot import build, floor_of
 from dmstats.store.census import SETTLED_MS, Census
 from dmstats.store.client import Mongo, connect
-from dmstats.store.readings import FEW, Readings, ReadingsStore
+from dmstats.store.readings import FEW, LONG_READ_SECONDS, Readings, ReadingsStore
 from dmstats.store.snapshots import SnapshotStore
 
 pytestmark = pytest.mark.live
@@ -254,6 +255,27 @@ def test_the_top_follows_when_the_floor_is_too_high(
     mongo.db["instagram_accounts"].delete_many({"dmUsed": {"$gte": 25}})
     assert len(refresh().top) == 5, "what is left over the floor"
     assert [found["dmUsed"] for found in refresh().top] == list(range(24, 14, -1))
+
+
+def test_after_a_failure_the_top_may_take_its_time(
+    mongo: Mongo, store: ReadingsStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or accounts that came in by the thousand, over the floor, would fail every refresh."""
+    mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in range(30)])
+    first = store.read(clock.now_ms())
+    SnapshotStore(mongo).save({}, clock.now_ms(), term=None, floor=floor_of(first))
+    given: list[float | None] = []
+    timeout = pymongo.timeout
+
+    def short(seconds: float | None) -> Any:
+        given.append(seconds)
+        return timeout(1e-9 if seconds is None else seconds)
+
+    monkeypatch.setattr(pymongo, "timeout", short)
+    with pytest.raises(StoreUnavailable):
+        store.read(clock.now_ms())
+    assert len(store.read(clock.now_ms()).top) == 10
+    assert given == [None, LONG_READ_SECONDS]
 
 
 def test_settings_choose_where_to_read(mongodb_uri: str) -> None:
