@@ -35,20 +35,28 @@ def locale_of(languages: Iterable[str]) -> Locale:
 
 
 def glance(snapshot: Mapping[str, Any], locale: Locale) -> dict[str, str]:
-    """The plain counts of ``snapshot`` and the rate, in ``locale``'s digits, by figure."""
-    texts = {}
-    for name, path in COUNTS.items():
-        value: Any = snapshot
-        for key in path:
-            value = value[key]
-        texts[name] = format_decimal(value, locale=locale)
-    rate = snapshot["perMinute"]
-    shown = round(rate, 1) if rate < TENTHS_BELOW else round(rate)
-    texts["now.rate"] = format_decimal(shown, locale=locale)
-    return texts
+    """The plain counts of ``snapshot`` and the rate, by figure, grouped as ``locale`` does.
+
+    The digits are 0 to 9: Babel has no others. What another release's snapshot does not have is
+    left out.
+    """
+    figures = {name: _at(snapshot, path) for name, path in COUNTS.items()}
+    if isinstance(rate := snapshot.get("perMinute"), int | float):
+        figures["now.rate"] = round(rate, 1 if rate < TENTHS_BELOW else None)
+    return {
+        name: format_decimal(figure, locale=locale)
+        for name, figure in figures.items()
+        if isinstance(figure, int | float)
+    }
 
 
 def is_empty(snapshot: Mapping[str, Any]) -> bool:
     """Whether nothing was ever counted; as ``figures.js`` decides."""
-    counted = snapshot["totalDMsSent"] + snapshot["totalDMsReceived"]
-    return not snapshot["lastEventAt"] and counted == 0
+    counts = (snapshot.get("totalDMsSent"), snapshot.get("totalDMsReceived"))
+    return counts == (0, 0) and not snapshot.get("lastEventAt")
+
+
+def _at(value: Any, path: Iterable[str]) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

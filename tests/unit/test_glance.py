@@ -48,6 +48,13 @@ def test_unknown_languages_are_passed_over() -> None:
     assert locale_of([]) == Locale("en")
 
 
+def test_another_releases_snapshot_shows_what_it_has() -> None:
+    assert glance({}, Locale("en")) == {}
+    assert not is_empty({})
+    other = {"today": 7, "month": {"sent": 5}, "totalUsers": None, "perMinute": "fast"}
+    assert glance(other, Locale("en")) == {"month.sent": "5"}
+
+
 def test_only_what_never_counted_is_empty(snapshot: Snapshot) -> None:
     assert not is_empty(snapshot)
     nothing = {**snapshot, "totalDMsSent": 0, "totalDMsReceived": 0, "lastEventAt": None}
