@@ -163,6 +163,9 @@ def test_a_thousand_updates_leave_no_trace(
                 chart.draw(snapshot, "hour");
             };
             for (let n = 0; n < 50; n += 1) window.update(n);
+            // What these have moved is told once it was painted, a task later.
+            for (let n = 0; n < 3; n += 1) await new Promise(requestAnimationFrame);
+            await new Promise((done) => setTimeout(done));
         }""",
         {"body": body, "module": module, "updates": UPDATES},
     )
