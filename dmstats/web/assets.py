@@ -63,7 +63,7 @@ class Assets:
         ``css/a+b.css`` is ``css/a.css`` and ``css/b.css`` in one answer.
         """
         sheets = SHEETS.fullmatch(path)
-        if not sheets:
+        if path in self._by_path or not sheets:
             return self._by_path.get(path)
         parts = [self._by_path.get(f"css/{name}.css") for name in sheets[1].split("+")]
         if None in parts or len(parts) > len(self._by_path):
@@ -71,9 +71,15 @@ class Assets:
         return _asset(b"".join(part.body for part in parts if part), TYPES[".css"])
 
     def address(self, path: str) -> str:
-        """Where a page finds the file; raises :class:`AssetsMissing` for one that is not there."""
-        if self.find(path) is None:
+        """Where a page finds the file; raises :class:`AssetsMissing` for one that is not there.
+
+        Sheets that a page joins are packed once and kept; those that only a request joins are
+        not, or anybody could fill the memory with them.
+        """
+        asset = self.find(path)
+        if asset is None:
             raise AssetsMissing(f"{self.folder / path} is missing: run `make run` once")
+        self._by_path[path] = asset
         return f"/static/v-{self.version}/{path}"
 
     def modules(self, entry: str) -> list[str]:

@@ -94,7 +94,9 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
 def _first_figures() -> dict[str, object]:
     """The newest snapshot for the page: ``first``, its JSON fit to stand inside a script element,
-    empty without one; ``snapshot``, the same read, else None; ``texts``, what is seen at once."""
+    empty without one; ``snapshot``, the same read, else None; ``filled``, what there is to see
+    ("yes", "empty" before the first event, "no" without a snapshot); ``texts``, what is seen at
+    once."""
     try:
         body = services().reader.current().body
     except StoreUnavailable:

@@ -80,6 +80,20 @@ def test_modules_are_found_through_their_imports(folder: Path) -> None:
     assert Assets(folder).modules("js/main.js") == ["js/main.js", "js/a.js", "js/b.js"]
 
 
+def test_sheets_that_a_page_joins_are_packed_once(folder: Path) -> None:
+    (folder / "css").mkdir()
+    for name in ("a", "b"):
+        (folder / "css" / f"{name}.css").write_text(f".{name} {{}}\n")
+    assets = Assets(folder)
+    asked = assets.find("css/a+b.css")
+    assert asked is not None
+    assert assets.find("css/a+b.css") is not asked, "kept for anybody who asks"
+    assets.address("css/a+b.css")
+    named = assets.find("css/a+b.css")
+    assert named == asked
+    assert assets.find("css/a+b.css") is named
+
+
 def test_a_file_that_is_not_there_is_named(folder: Path) -> None:
     with pytest.raises(AssetsMissing, match=r"js/nowhere\.js"):
         Assets(folder).address("js/nowhere.js")
