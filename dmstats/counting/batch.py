@@ -53,7 +53,6 @@ class Batch(Generic[S]):
                     self.pending.setdefault(row.row_id, row)
         events = sum(len(submission.rows) for submission in submissions)
         self.duplicates = events - len(self.pending)
-        self.known: set[bytes] | None = None
         self._told = (0, 0)
         self.counted: dict[bytes, LedgerRow] = {}
         self.refused: set[bytes] = set()

@@ -1,7 +1,7 @@
 """Group commit: everything that many requests brought in, in one transaction.
 
-While one batch is written, arrivals gather for the next and its look-up already runs. So a lone
-request waits for nothing, and under load batches grow as large as the database needs them to be.
+While one batch is written, arrivals gather for the next. So a lone request waits for nothing, and
+under load batches grow as large as the database needs them to be.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Protocol
 
 import gevent
 from gevent.event import AsyncResult, Event
-from gevent.lock import BoundedSemaphore
-from gevent.queue import SimpleQueue
 
 from dmstats.clock import Clock
 from dmstats.counting.batch import Batch, Counted, Submission
@@ -30,6 +28,9 @@ PATIENCE_SECONDS = 1.8
 MAX_QUEUED = 20_000
 MAX_BATCH = 2_000
 """Events in the queue of one worker, and in one transaction."""
+SETTLE_EVERY_SECONDS = 1.0
+GATHER_SECONDS = 0.02
+"""A batch is taken after so long at the latest, however much there is to do beside it."""
 
 
 Rows = Sequence[LedgerRow]
@@ -77,10 +78,7 @@ class Committer:
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
         self._arrived = Event()
-        self._looked_up: SimpleQueue[Batch[_Waiting] | None] = SimpleQueue()
-        # Held from taking a batch until its write begins: no look-up is two batches ahead.
-        self._ahead = BoundedSemaphore(1)
-        self._greenlets: list[gevent.Greenlet] = []
+        self._greenlet: gevent.Greenlet | None = None
         self._closing = False
 
     def submit(self, rows: Rows, *, rejected: int = 0, seconds: float | None = None) -> Counted:
@@ -115,34 +113,49 @@ class Committer:
         return waiting.result
 
     def start(self) -> None:
-        """Start the two greenlets; does nothing when they run."""
-        if not self._greenlets:
-            self._greenlets = [gevent.spawn(self._look_ahead), gevent.spawn(self._write)]
+        """Start the greenlet that writes; does nothing when it runs."""
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._run)
 
     def stop(self, *, seconds: float) -> None:
         """Take nothing more, write what is queued, and end within ``seconds``."""
         self._closing = True
         self._arrived.set()
-        gevent.joinall(self._greenlets, timeout=seconds)
-        gevent.killall(self._greenlets)
-        self._greenlets = []
+        if self._greenlet is not None:
+            self._greenlet.join(seconds)
+            self._greenlet.kill()
+            self._greenlet = None
 
-    def _look_ahead(self) -> None:
+    def _run(self) -> None:
         while True:
-            self._ahead.acquire()
-            self._arrived.wait()
+            while not self._arrived.is_set():
+                self._arrived.wait(None if self._settled() else SETTLE_EVERY_SECONDS)
+            self._gather()
             if batch := self._take():
                 try:
-                    self._writer.look_up(batch)
-                except Exception:
-                    # The write looks up again; a defect must not cost the worker this greenlet.
-                    log.exception("look_up_defect")
-                self._looked_up.put(batch)
-            else:
-                self._ahead.release()
-                if self._closing:
-                    self._looked_up.put(None)
-                    return
+                    self._write(batch)
+                except Exception as error:
+                    # A defect may cost a batch its acknowledgement, never the worker its committer.
+                    log.exception("batch_defect")
+                    self._give_up(batch, Unavailable(type(error).__name__))
+            elif self._closing:
+                return
+
+    def _settled(self) -> bool:
+        """Whether nothing is locked by a batch that failed: others would meet it, and nothing more
+        may come here that ends it."""
+        try:
+            return self._writer.settle()
+        except Exception:
+            log.exception("settle_defect")
+            return False
+
+    @staticmethod
+    def _gather() -> None:
+        """Let everything that is ready come first: those who have just been answered and have sent
+        again share this batch, where each burst would be split over two."""
+        with gevent.Timeout(GATHER_SECONDS, exception=False):
+            gevent.idle()
 
     def _take(self) -> Batch[_Waiting] | None:
         """Everything that waits, up to one batch; requests that gave up are left out."""
@@ -163,17 +176,7 @@ class Committer:
         self._metrics.events_queued(self._queued)
         return Batch(taken, started=now) if taken else None
 
-    def _write(self) -> None:
-        while (batch := self._looked_up.get()) is not None:
-            self._ahead.release()
-            try:
-                self._write_one(batch)
-            except Exception as error:
-                # A defect may cost one batch its acknowledgement, never the worker its committer.
-                log.exception("batch_defect")
-                self._give_up(batch, Unavailable(type(error).__name__))
-
-    def _write_one(self, batch: Batch[_Waiting]) -> None:
+    def _write(self, batch: Batch[_Waiting]) -> None:
         events, started = len(batch.pending), self._clock.monotonic()
         try:
             self._writer.write(batch)

@@ -15,7 +15,7 @@ from dmstats.clock import Clock
 from dmstats.counting.batch import Batch, S
 from dmstats.counting.deltas import merge
 from dmstats.counting.portions import portions
-from dmstats.errors import Conflict, DmstatsError, PoisonError, Unavailable
+from dmstats.errors import Conflict, PoisonError, Unavailable
 from dmstats.records import Deltas, LedgerRow
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 LATE = "The database did not confirm in time"
 BACK_OFF_SECONDS = 0.002
 MAX_BACK_OFF_SECONDS = 0.1
+SETTLE_SECONDS = 0.5
 LEAST_SECONDS = 0.05
 """Less time than this is not worth a round trip."""
 
@@ -41,6 +42,7 @@ class Store(Protocol):
     def known(self, rows: Sequence[LedgerRow], *, seconds: float) -> set[bytes]: ...
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None: ...
     def reject(self, row: LedgerRow, *, seconds: float) -> None: ...
+    def settle(self, *, seconds: float) -> bool: ...
     def write_unordered(
         self,
         rows: Sequence[LedgerRow],
@@ -70,47 +72,31 @@ class BatchWriter:
         self._on_conflict = on_conflict
         self._turn = turn
         self._conflicts = 0
-        self._just_counted: set[bytes] = set()
-
-    def look_up(self, batch: Batch[S]) -> None:
-        """Ask ahead which events are known already; a failure is left to :meth:`write`."""
-        try:
-            batch.known = self._store.known([*batch.pending.values()], seconds=self._left(batch))
-        except DmstatsError:
-            batch.known = None
 
     def write(self, batch: Batch[S]) -> None:
-        """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails.
-
-        A look-up made ahead may have missed what the batch before it was about to write, and
-        only that, because look-ups are never more than one batch ahead.
-        """
-        if batch.known is not None:
-            batch.known |= self._just_counted
-        self._just_counted = set()
+        """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails."""
         for attempt in itertools.count(1):
             try:
+                # Before the turn: it may run beside a neighbour's write.
+                known = self._store.known([*batch.pending.values()], seconds=self._left(batch))
+                batch.drop_known(known)
                 with self._turn():
                     self._attempt(batch)
                 self._conflicts = 0
                 break
             except Conflict as conflict:
-                batch.known = None
                 self._conflicts += 1
                 self._on_conflict(self._conflicts)
                 pause = back_off(attempt)
                 if self._clock.monotonic() + pause >= batch.deadline:
                     raise Unavailable("The database is contended") from conflict
                 gevent.sleep(pause)
-        self._just_counted = set(batch.counted)
-        self._just_counted.update(
-            row.elsewhere[1] for row in batch.counted.values() if row.elsewhere
-        )
+
+    def settle(self) -> bool:
+        """Free what a batch that failed may have left locked; whether nothing is locked now."""
+        return self._store.settle(seconds=SETTLE_SECONDS)
 
     def _attempt(self, batch: Batch[S]) -> None:
-        if batch.known is None:
-            batch.known = self._store.known([*batch.pending.values()], seconds=self._left(batch))
-        batch.drop_known(batch.known)
         write = self._write if self._store.transactional else self._write_unordered
         for rows in portions(list(batch.pending.values())):
             write(batch, rows)

@@ -74,6 +74,10 @@ class Batches:
 
         self._transactions.run(body, seconds=seconds)
 
+    def settle(self, *, seconds: float) -> bool:
+        """End what a write that failed may have left locked; whether nothing is locked now."""
+        return self._transactions.settle(seconds=seconds)
+
     def reject(self, row: LedgerRow, *, seconds: float) -> None:
         """Keep a row that the database refuses to count, marked as such, and count the refusal."""
         refusal = Deltas(accounts={}, hours={}, days={}, totals={"rejected": 1})

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from dmstats.errors import DmstatsError
 from dmstats.store.client import Mongo, translated
 
 COMMIT_TRIES = 3
@@ -32,6 +33,7 @@ class Transactions:
         self._mongo = mongo
         self._on_retry = on_retry
         self._session: ClientSession | None = None
+        self._may_be_open = False
 
     def session_id(self) -> bytes:
         """The session's id on the server: the 16 bytes of a UUID."""
@@ -60,8 +62,21 @@ class Transactions:
                     body(session)
                     self._commit(session)
             except BaseException:
+                self._may_be_open = True
                 self._abort(session)
                 raise
+            self._may_be_open = False
+
+    def settle(self, *, seconds: float) -> bool:
+        """End what the last transaction may have left open, if it failed; whether nothing is now.
+
+        Where neither its commit nor its abort reached the server, it holds its locks there until
+        the session's next transaction, which is this, or for a minute.
+        """
+        if self._may_be_open:
+            with contextlib.suppress(DmstatsError):
+                self.run(self._read_something, seconds=seconds)
+        return not self._may_be_open
 
     def close(self) -> None:
         """End the session."""
@@ -92,6 +107,9 @@ class Transactions:
         if session.in_transaction:
             with contextlib.suppress(PyMongoError), pymongo.timeout(ABORT_SECONDS):
                 session.abort_transaction()
+
+    def _read_something(self, session: ClientSession) -> None:
+        self._mongo.db["stats_cache"].find_one({"_id": "global"}, session=session)
 
 
 def kill_session(mongo: Mongo, session_id: bytes) -> None:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pymongo.client_session import ClientSession
+from pymongo.errors import AutoReconnect
 
 import migrations
 from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, SystemClock, to_datetime
@@ -202,6 +204,28 @@ def test_two_open_transactions_conflict_and_killing_one_frees_the_other(
     store.count(event)
     assert store.tallies() == {(1, 0)}
     dead.end_session()
+
+
+def test_a_transaction_whose_end_was_lost_is_ended_without_another_event(
+    store: Store, mongo: Mongo, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No commit of it reached the server, and it holds the global document there."""
+
+    def lost(_: ClientSession, command: str) -> None:
+        raise AutoReconnect(command)
+
+    other = Store(mongo, clock)
+    now = clock.now_ms()
+    with monkeypatch.context() as patch:
+        patch.setattr(ClientSession, "_finish_transaction_with_retry", lost)
+        with pytest.raises(StoreUnavailable):
+            store.count(row("1", now))
+    with pytest.raises(Conflict):
+        other.count(row("2", now))
+    assert store.batches.settle(seconds=5)
+    other.count(row("2", now))
+    assert store.tallies() == {(1, 0)}
+    other.transactions.close()
 
 
 def test_the_session_stays_the_same(store: Store, clock: ManualClock) -> None:

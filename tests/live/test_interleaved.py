@@ -84,7 +84,6 @@ class Worker:
         """Whether it was acknowledged."""
         now = self._clock.monotonic()
         batch = Batch([Submission(rows, rejected=0, deadline=now + 5.0)], started=now)
-        self._writer.look_up(batch)
         try:
             self._writer.write(batch)
         except DmstatsError:

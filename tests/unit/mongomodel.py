@@ -174,10 +174,11 @@ class Collection:
         self, query: Document, projection: Any = None, *, session: Any = None, batch_size: int = 0
     ) -> Iterator[Document]:
         ((field, wanted),) = query.items()
+        values = wanted["$in"] if isinstance(wanted, dict) else [wanted]
 
         def action() -> list[Document]:
             found = self._visible(session).values()
-            return [copy.deepcopy(each) for each in found if each.get(field) in wanted["$in"]]
+            return [copy.deepcopy(each) for each in found if each.get(field) in values]
 
         return iter(self._run("find", session, action))
 

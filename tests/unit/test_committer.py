@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -29,10 +31,16 @@ class MemoryStore:
         self.poison: set[bytes] = set()
         self.pause = 0.0
         self.before_write: Callable[[], None] = lambda: None
+        self.unsettled = 0
 
     def known(self, rows: Sequence[LedgerRow], *, seconds: float) -> set[bytes]:
         assert seconds > 0
-        return {row.row_id for row in rows} & (self.ids | self.refused)
+        there = self.ids | self.refused
+        return {
+            row.row_id
+            for row in rows
+            if row.row_id in there or (row.elsewhere and row.elsewhere[1] in there)
+        }
 
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
         gevent.sleep(self.pause)
@@ -52,6 +60,10 @@ class MemoryStore:
     def reject(self, row: LedgerRow, *, seconds: float) -> None:
         self.refused.add(row.row_id)
         self.totals["rejected"] += 1
+
+    def settle(self, *, seconds: float) -> bool:
+        self.unsettled = max(0, self.unsettled - 1)
+        return not self.unsettled
 
     def write_unordered(
         self,
@@ -124,6 +136,38 @@ def test_arrivals_during_a_commit_share_the_next(house: House) -> None:
     assert len(house.store.batches) <= 4
 
 
+def test_what_is_ready_shares_the_batch(house: House) -> None:
+    """As requests do that were read one after the other, each when its socket was ready."""
+
+    def submit(name: str) -> Counted:
+        reader, writer = gevent.os.nb_read, gevent.os.nb_write
+        ends = os.pipe()
+        for end in ends:
+            gevent.os.make_nonblocking(end)
+        writer(ends[1], name.encode())
+        gevent.sleep(0)
+        try:
+            return house.committer.submit(rows(reader(ends[0], 9).decode()))
+        finally:
+            for end in ends:
+                os.close(end)
+
+    jobs = [gevent.spawn(submit, f"{n}") for n in range(60)]
+    gevent.joinall(jobs, raise_error=True)
+    assert house.store.batches == [60]
+
+
+def test_a_batch_waits_for_no_endless_work(house: House) -> None:
+    """However busy the worker is with something else."""
+    busy = gevent.spawn(lambda: [gevent.sleep(0) for _ in iter(int, 1)])
+    try:
+        started = time.monotonic()
+        assert house.committer.submit(rows("a")) == Counted(sent=1)
+        assert time.monotonic() - started < 1
+    finally:
+        busy.kill()
+
+
 def test_one_event_in_many_requests_counts_once(house: House) -> None:
     house.store.pause = 0.005
     jobs = [gevent.spawn(house.committer.submit, rows("same", f"own{n}")) for n in range(50)]
@@ -150,10 +194,10 @@ def test_one_event_judged_by_two_clocks_in_batches_in_a_row_counts_once(house: H
     assert second.value == Counted(duplicates=1)
 
 
-def test_a_look_up_made_ahead_knows_what_is_being_written(house: House) -> None:
+def test_what_is_being_written_is_known_to_the_next_batch(house: House) -> None:
     house.store.pause = 0.02
     first = gevent.spawn(house.committer.submit, rows("x"))
-    gevent.sleep(0.01)  # "x" is being written now, and no look-up can see it yet
+    gevent.sleep(0.01)  # "x" is being written now
     second = gevent.spawn(house.committer.submit, rows("x"))
     gevent.joinall([first, second], raise_error=True)
     assert second.value == Counted(duplicates=1)
@@ -177,6 +221,19 @@ def test_what_failed_is_not_acknowledged(house: House) -> None:
         house.committer.submit(rows("a"))
     assert house.store.totals == {}
     assert house.committer.submit(rows("a")) == Counted(sent=1)
+
+
+def test_what_failed_is_freed_although_nothing_more_comes(house: House) -> None:
+    """Its locks would keep the others out for a minute."""
+    house.store.failures = [StoreUnavailable("gone")]
+    house.store.unsettled = 2
+    with pytest.raises(Unavailable):
+        house.committer.submit(rows("a"))
+    for _ in range(30):
+        gevent.sleep(0.1)
+        if not house.store.unsettled:
+            break
+    assert not house.store.unsettled
 
 
 def test_endless_conflicts_end_with_503_within_the_patience() -> None:
