@@ -32,7 +32,6 @@ SETTLE_EVERY_SECONDS = 1.0
 GATHER_SECONDS = 0.02
 """A batch is taken after so long at the latest, however much there is to do beside it."""
 
-
 Rows = Sequence[LedgerRow]
 
 
@@ -124,7 +123,6 @@ class Committer:
         if self._greenlet is not None:
             self._greenlet.join(seconds)
             self._greenlet.kill()
-            self._greenlet = None
 
     def _run(self) -> None:
         while True:
@@ -142,8 +140,7 @@ class Committer:
                 return
 
     def _settled(self) -> bool:
-        """Whether nothing is locked by a batch that failed: others would meet it, and nothing more
-        may come here that ends it."""
+        """Whether no batch that failed holds locks, which would last if nothing more came here."""
         try:
             return self._writer.settle()
         except Exception:
