@@ -16,6 +16,7 @@ import msgspec
 
 from benchmarks import endurance, report
 from benchmarks.alone import generator, webhook
+from benchmarks.commits import commits
 from benchmarks.constant import loads
 from benchmarks.databases import EMBEDDED, Databases, kinds
 from benchmarks.growth import growth
@@ -72,6 +73,7 @@ ALL: dict[str, Part] = {
     "guarantees": Part(guarantees, Where.FASTEST),
     "service": Part(service, Where.EVERY),
     "limits": Part(limits, Where.EVERY),
+    "commits": Part(commits, Where.EVERY),
     "reading": Part(reading),
     "refresh": Part(refresh, Where.EVERY),
     "streams": Part(streams),

@@ -22,7 +22,7 @@ CONNECTIONS = 64
 MOST_DMS_PER_SECOND = 30_000
 """Requests are made ahead for so many; a run that uses them up says so."""
 MOST_POSTS_PER_SECOND = 8_000
-CHUNK = 5_000
+CHUNK = 1_000
 COUNT_SECONDS = 1800.0
 """To count millions of rows takes longer than the driver is told to wait for an answer."""
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

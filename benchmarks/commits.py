@@ -1,0 +1,93 @@
+"""Counting without a web server: what one committer and the database do by themselves."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from benchmarks import deliveries
+from benchmarks.databases import Databases
+from benchmarks.harness import Figures, interleave, spread
+from benchmarks.ingest import in_flight
+from benchmarks.report import Result, table
+from benchmarks.runs import exact, settle
+from dmstats.clock import SystemClock
+from dmstats.counting.batch import Batch, Submission
+from dmstats.counting.events import read_events
+from dmstats.counting.writer import BatchWriter
+from dmstats.records import LedgerRow
+from dmstats.store.batches import Batches
+from dmstats.store.client import Mongo
+from dmstats.store.ledger import Ledger
+from dmstats.store.transactions import Transactions
+
+SHAPES = (1, 20, 100)
+ACCOUNTS = 500
+PATIENCE_SECONDS = 60.0
+WEEK_MS = 7 * 86_400_000
+HEAD_END = b"\r\n\r\n"
+COLUMNS = ("DMs/s", "ms", "app µs/DM", "database µs/DM")
+
+
+class Counting:
+    """A committer's writer, fed with batches one after the other."""
+
+    def __init__(self, databases: Databases, mongo: Mongo) -> None:
+        self._databases = databases
+        self._clock = SystemClock()
+        self._transactions = Transactions(mongo)
+        batches = Batches(
+            mongo, Ledger(mongo, retention_hours=168), self._transactions, self._clock
+        )
+        self._writer = BatchWriter(batches, self._clock, lambda _: None)
+
+    def once(self, dms: int, commits: int) -> Figures:
+        """``commits`` commits, each of what as many POSTs of ``dms`` bring as are in flight in the
+        benchmark of the ingest. Only the writing is timed."""
+        made = [_submissions(dms, self._clock) for _ in range(commits)]
+        database, own, started = self._databases.cpu(), time.process_time(), time.perf_counter()
+        for rows in made:
+            now = self._clock.monotonic()
+            deadline = now + PATIENCE_SECONDS
+            submissions = [Submission(each, rejected=0, deadline=deadline) for each in rows]
+            self._writer.write(Batch(submissions, started=now))
+        seconds, own = time.perf_counter() - started, time.process_time() - own
+        number = sum(len(each) for rows in made for each in rows)
+        return {
+            "DMs/s": number / seconds,
+            "ms": 1000 * seconds / commits,
+            "app µs/DM": 1e6 * own / number,
+            "database µs/DM": 1e6 * (self._databases.cpu() - database) / number,
+        }
+
+    def close(self) -> None:
+        """End the session."""
+        self._transactions.close()
+
+
+def commits(databases: Databases, *, quick: bool) -> Result:
+    """Batches of 64 POSTs of 1 and of 20 DMs, and of 16 POSTs of 100."""
+    number, rounds = (4, 2) if quick else (12, 4)
+    with databases.fresh() as mongo:
+        settle(mongo.db, ACCOUNTS)
+        counting = Counting(databases, mongo)
+        counting.once(1, 2)
+        raw = interleave(
+            {f"{in_flight(dms)} of {dms}": partial(counting.once, dms, number) for dms in SHAPES},
+            rounds,
+        )
+        exactness = exact(mongo)
+        counting.close()
+    head = ["POSTs, DMs in each", "DMs/s", "ms per commit", "CPU µs per DM: committer", "database"]
+    shown = table(
+        head,
+        [[name, *(spread(runs, column) for column in COLUMNS)] for name, runs in raw.items()],
+    )
+    return Result(f"{shown}\n\n- Afterwards: {exactness}.", raw)
+
+
+def _submissions(dms: int, clock: SystemClock) -> list[list[LedgerRow]]:
+    requests = deliveries.requests(in_flight(dms), dms=dms, accounts=ACCOUNTS)
+    bodies = (request.split(HEAD_END, 1)[1] for request in requests)
+    arrived = clock.now_ms()
+    return [read_events(body, arrived_ms=arrived, max_age_ms=WEEK_MS).rows for body in bodies]
