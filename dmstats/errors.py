@@ -107,6 +107,13 @@ class Conflict(DmstatsError):
     title = "Write conflict"
 
 
+class Repeated(Conflict):
+    """Something of it is there already: the attempt may be made again without that.
+
+    It may also have met another that writes the same.
+    """
+
+
 class PoisonError(DmstatsError):
     """The database refuses this very data, however often it is sent."""
 

@@ -15,7 +15,7 @@ from dmstats.clock import Clock
 from dmstats.counting.batch import Batch, S
 from dmstats.counting.deltas import merge
 from dmstats.counting.portions import portions
-from dmstats.errors import Conflict, PoisonError, Unavailable
+from dmstats.errors import Conflict, PoisonError, Repeated, Unavailable
 from dmstats.records import Deltas, LedgerRow
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,9 @@ LATE = "The database did not confirm in time"
 BACK_OFF_SECONDS = 0.002
 MAX_BACK_OFF_SECONDS = 0.1
 SETTLE_SECONDS = 0.5
+WARY_BATCHES = 16
+"""For so many batches after a repeated event, each is looked up before it is written. Else none is:
+the insert finds what is there already, which costs that batch an attempt."""
 LEAST_SECONDS = 0.05
 """Less time than this is not worth a round trip."""
 
@@ -39,7 +42,7 @@ class Store(Protocol):
 
     @property
     def transactional(self) -> bool: ...
-    def known(self, rows: Sequence[LedgerRow], *, seconds: float) -> set[bytes]: ...
+    def known(self, rows: Sequence[LedgerRow], *, seconds: float, here: bool) -> set[bytes]: ...
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None: ...
     def reject(self, row: LedgerRow, *, seconds: float) -> None: ...
     def settle(self, *, seconds: float) -> bool: ...
@@ -72,25 +75,35 @@ class BatchWriter:
         self._on_conflict = on_conflict
         self._turn = turn
         self._conflicts = 0
+        # At first senders repeat what a predecessor did not answer.
+        self._wary = WARY_BATCHES
 
     def write(self, batch: Batch[S]) -> None:
         """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails."""
         for attempt in itertools.count(1):
             try:
                 # Before the turn: it may run beside a neighbour's write.
-                known = self._store.known([*batch.pending.values()], seconds=self._left(batch))
-                batch.drop_known(known)
+                self._look_up(batch)
                 with self._turn():
                     self._attempt(batch)
                 self._conflicts = 0
                 break
             except Conflict as conflict:
+                if isinstance(conflict, Repeated) and not self._wary:
+                    self._wary = WARY_BATCHES
+                    continue
                 self._conflicts += 1
                 self._on_conflict(self._conflicts)
                 pause = back_off(attempt)
                 if self._clock.monotonic() + pause >= batch.deadline:
                     raise Unavailable("The database is contended") from conflict
                 gevent.sleep(pause)
+
+    def _look_up(self, batch: Batch[S]) -> None:
+        rows = [*batch.pending.values()]
+        known = self._store.known(rows, seconds=self._left(batch), here=self._wary > 0)
+        self._wary = WARY_BATCHES if known else max(0, self._wary - 1)
+        batch.drop_known(known)
 
     def settle(self) -> bool:
         """Free what a batch that failed may have left locked; whether nothing is locked now."""

@@ -49,11 +49,11 @@ class Batches:
                 log.warning("no_transactions", extra={"reason": NO_TRANSACTIONS})
         return self._transactional
 
-    def known(self, rows: Sequence[LedgerRow], *, seconds: float) -> set[bytes]:
-        """The ids of ``rows`` that have been counted already."""
+    def known(self, rows: Sequence[LedgerRow], *, seconds: float, here: bool = True) -> set[bytes]:
+        """The ids of ``rows`` that have been counted already; see :meth:`Ledger.known`."""
         with translated(), pymongo.timeout(seconds):
             self._ledger.prepare(rows)
-            return self._ledger.known(rows, majority=self.transactional)
+            return self._ledger.known(rows, majority=self.transactional, here=here)
 
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
         """Write ledger rows and counters in one transaction.

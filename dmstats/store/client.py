@@ -23,7 +23,14 @@ from pymongo.read_preferences import ReadPreference, make_read_preference
 from pymongo.write_concern import WriteConcern
 
 from dmstats.config import READ_PREFERENCES, Settings
-from dmstats.errors import Conflict, DmstatsError, PoisonError, StoreUnavailable, unreadable
+from dmstats.errors import (
+    Conflict,
+    DmstatsError,
+    PoisonError,
+    Repeated,
+    StoreUnavailable,
+    unreadable,
+)
 from dmstats.store.failures import Failures
 
 Document = dict[str, Any]
@@ -153,6 +160,8 @@ def translate(error: Exception) -> DmstatsError:
     if isinstance(error, PyMongoError):
         if error.has_error_label("UnknownTransactionCommitResult"):
             return StoreUnavailable("MongoDB did not confirm the commit in time")
+        if DUPLICATE_KEY in codes:
+            return Repeated("MongoDB knows this already")
         if error.has_error_label("TransientTransactionError") or codes & CONFLICT_CODES:
             return Conflict(f"MongoDB reports a conflict: {type(error).__name__}")
     if not isinstance(error, PyMongoError) or isinstance(error, DocumentTooLarge):

@@ -44,16 +44,20 @@ class Ledger:
         self._keep_ms = self._max_age_ms + RETRY_HOURS * HOUR_MS
         self._ensured: set[str] = set()
 
-    def known(self, rows: Iterable[LedgerRow], *, majority: bool = False) -> set[bytes]:
+    def known(
+        self, rows: Iterable[LedgerRow], *, majority: bool = False, here: bool = True
+    ) -> set[bytes]:
         """The ids of those of ``rows`` that are in the ledger already, here or elsewhere.
 
         One query per partition met: usually two. With ``majority`` a row counts as known only
-        when no failover can take it back: its event is then acknowledged as a duplicate.
+        when no failover can take it back: its event is then acknowledged as a duplicate. Without
+        ``here`` only elsewhere is looked at, where no insert would meet it.
         """
         concern = ReadConcern("majority" if majority else None)
         wanted: dict[str, dict[bytes, bytes]] = defaultdict(dict)
         for row in rows:
-            wanted[row.partition][row.row_id] = row.row_id
+            if here:
+                wanted[row.partition][row.row_id] = row.row_id
             if row.elsewhere is not None:
                 partition, row_id = row.elsewhere
                 wanted[partition][row_id] = row.row_id

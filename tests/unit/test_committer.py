@@ -13,8 +13,15 @@ import pytest
 from dmstats.clock import SystemClock
 from dmstats.counting.batch import Counted
 from dmstats.counting.committer import Committer
-from dmstats.counting.writer import BatchWriter
-from dmstats.errors import Conflict, DmstatsError, PoisonError, StoreUnavailable, Unavailable
+from dmstats.counting.writer import WARY_BATCHES, BatchWriter
+from dmstats.errors import (
+    Conflict,
+    DmstatsError,
+    PoisonError,
+    Repeated,
+    StoreUnavailable,
+    Unavailable,
+)
 from dmstats.records import Deltas, LedgerRow
 
 
@@ -32,14 +39,16 @@ class MemoryStore:
         self.pause = 0.0
         self.before_write: Callable[[], None] = lambda: None
         self.unsettled = 0
+        self.looked_up: list[bool] = []
 
-    def known(self, rows: Sequence[LedgerRow], *, seconds: float) -> set[bytes]:
+    def known(self, rows: Sequence[LedgerRow], *, seconds: float, here: bool) -> set[bytes]:
         assert seconds > 0
+        self.looked_up.append(here)
         there = self.ids | self.refused
         return {
             row.row_id
             for row in rows
-            if row.row_id in there or (row.elsewhere and row.elsewhere[1] in there)
+            if (here and row.row_id in there) or (row.elsewhere and row.elsewhere[1] in there)
         }
 
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
@@ -52,7 +61,7 @@ class MemoryStore:
         if ids & self.poison:
             raise PoisonError("bad")
         if ids & self.ids:
-            raise Conflict("duplicate key")
+            raise Repeated("duplicate key")
         self.ids |= ids
         self.totals.update(deltas.totals)
         self.batches.append(len(rows))
@@ -166,6 +175,27 @@ def test_a_batch_waits_for_no_endless_work(house: House) -> None:
         assert time.monotonic() - started < 1
     finally:
         busy.kill()
+
+
+def test_the_day_is_looked_up_only_while_events_are_repeated(house: House) -> None:
+    """At first they may be: what a predecessor did not answer comes again."""
+    for n in range(WARY_BATCHES + 1):
+        house.committer.submit(rows(f"{n}"))
+    assert house.store.looked_up == [True] * WARY_BATCHES + [False]
+    house.store.looked_up.clear()
+    assert house.committer.submit(rows("new", "1")) == Counted(sent=1, duplicates=1)
+    assert house.committer.submit(rows("newer")) == Counted(sent=1)
+    assert house.store.looked_up == [False, True, True]
+    assert house.metrics.seen["conflicts"] == 0
+
+
+def test_one_event_elsewhere_is_always_looked_up(house: House) -> None:
+    for n in range(WARY_BATCHES + 1):
+        house.committer.submit(rows(f"{n}"))
+    ahead = LedgerRow(b"ahead", "other", "a", "sent", 1, 1, True, "", ("20260101", b"dated"))
+    dated = LedgerRow(b"dated", "20260101", "a", "sent", 1, 1, False, "", ("other", b"ahead"))
+    assert house.committer.submit([ahead]) == Counted(sent=1)
+    assert house.committer.submit([dated]) == Counted(duplicates=1)
 
 
 def test_one_event_in_many_requests_counts_once(house: House) -> None:
@@ -304,6 +334,6 @@ def test_a_defect_costs_one_batch(house: House) -> None:
 def test_without_transactions_the_ledger_decides(house: House) -> None:
     house.store.transactional = False
     assert house.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
-    house.store.known = lambda rows, seconds: set()  # type: ignore[method-assign,misc]
+    house.store.known = lambda rows, seconds, here: set()  # type: ignore[method-assign,misc]
     assert house.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
     assert house.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}

@@ -242,6 +242,7 @@ search = settings(
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "back_off", lambda attempt: 0.0)
+    monkeypatch.setattr(writing, "WARY_BATCHES", 1)  # both ways of finding a repetition, by turns
     # Somebody who meets a lock that is never freed is never idle then.
     monkeypatch.setattr(Committer, "_gather", staticmethod(lambda: gevent.sleep(0)))
 
