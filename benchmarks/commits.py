@@ -8,7 +8,7 @@ from functools import partial
 from benchmarks import deliveries
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, interleave, spread
-from benchmarks.ingest import in_flight
+from benchmarks.ingest import SHAPES, in_flight
 from benchmarks.report import Result, table
 from benchmarks.runs import exact, settle
 from dmstats.clock import SystemClock
@@ -18,14 +18,12 @@ from dmstats.counting.writer import BatchWriter
 from dmstats.records import LedgerRow
 from dmstats.store.batches import Batches
 from dmstats.store.client import Mongo
-from dmstats.store.ledger import Ledger
+from dmstats.store.ledger import Ledger, max_age_ms
 from dmstats.store.transactions import Transactions
 
-SHAPES = (1, 20, 100)
 ACCOUNTS = 500
 PATIENCE_SECONDS = 60.0
-WEEK_MS = 7 * 86_400_000
-HEAD_END = b"\r\n\r\n"
+RETENTION_HOURS = 168
 COLUMNS = ("DMs/s", "ms", "app µs/DM", "database µs/DM")
 
 
@@ -37,7 +35,7 @@ class Counting:
         self._clock = SystemClock()
         self._transactions = Transactions(mongo)
         batches = Batches(
-            mongo, Ledger(mongo, retention_hours=168), self._transactions, self._clock
+            mongo, Ledger(mongo, retention_hours=RETENTION_HOURS), self._transactions, self._clock
         )
         self._writer = BatchWriter(batches, self._clock, lambda _: None)
 
@@ -87,7 +85,6 @@ def commits(databases: Databases, *, quick: bool) -> Result:
 
 
 def _submissions(dms: int, clock: SystemClock) -> list[list[LedgerRow]]:
-    requests = deliveries.requests(in_flight(dms), dms=dms, accounts=ACCOUNTS)
-    bodies = (request.split(HEAD_END, 1)[1] for request in requests)
-    arrived = clock.now_ms()
-    return [read_events(body, arrived_ms=arrived, max_age_ms=WEEK_MS).rows for body in bodies]
+    bodies = deliveries.bodies(in_flight(dms), dms=dms, accounts=ACCOUNTS)
+    arrived, oldest = clock.now_ms(), max_age_ms(RETENTION_HOURS)
+    return [read_events(body, arrived_ms=arrived, max_age_ms=oldest).rows for body in bodies]

@@ -15,7 +15,15 @@ SECRET = "benchmark-app-secret"
 def requests(
     number: int, *, dms: int, accounts: int, skew: float = 0.0, entries: int | None = None
 ) -> list[bytes]:
-    """``number`` POSTs of ``dms`` direct messages each, every message unique.
+    """``number`` POSTs with such :func:`bodies`, signed."""
+    made = bodies(number, dms=dms, accounts=accounts, skew=skew, entries=entries)
+    return [_http(body) for body in made]
+
+
+def bodies(
+    number: int, *, dms: int, accounts: int, skew: float = 0.0, entries: int | None = None
+) -> list[bytes]:
+    """``number`` bodies of ``dms`` direct messages each, every message unique.
 
     Accounts are drawn evenly from ``accounts``; with ``skew``, that share goes to one of them.
     The messages of one POST belong to ``entries`` accounts (by default one for up to five DMs).
@@ -24,10 +32,10 @@ def requests(
     run = os.urandom(8).hex()
     now_ms = time.time_ns() // 1_000_000
     groups = entries or max(1, dms // 5)
-    return [_request(n, chance, run, now_ms, dms, accounts, skew, groups) for n in range(number)]
+    return [_body(n, chance, run, now_ms, dms, accounts, skew, groups) for n in range(number)]
 
 
-def _request(
+def _body(
     serial: int,
     chance: random.Random,
     run: str,
@@ -47,8 +55,7 @@ def _request(
             for n in range(size)
         )
         entries.append(f'{{"id":"{account}","time":{now_ms},"messaging":[{items}]}}')
-    body = f'{{"object":"instagram","entry":[{",".join(entries)}]}}'.encode()
-    return _http(body)
+    return f'{{"object":"instagram","entry":[{",".join(entries)}]}}'.encode()
 
 
 def _message(account: str, chance: random.Random, key: str, now_ms: int) -> str:

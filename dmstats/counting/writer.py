@@ -81,6 +81,7 @@ class BatchWriter:
     def write(self, batch: Batch[S]) -> None:
         """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails."""
         for attempt in itertools.count(1):
+            looked_up = self._wary > 0
             try:
                 # Before the turn: it may run beside a neighbour's write.
                 self._look_up(batch)
@@ -89,7 +90,7 @@ class BatchWriter:
                 self._conflicts = 0
                 break
             except Conflict as conflict:
-                if isinstance(conflict, Repeated) and not self._wary:
+                if isinstance(conflict, Repeated) and not looked_up:
                     self._wary = WARY_BATCHES
                     continue
                 self._conflicts += 1

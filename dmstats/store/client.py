@@ -46,10 +46,10 @@ PING_SECONDS = 1.5
 MAX_STALENESS_SECONDS = 90
 
 DUPLICATE_KEY = 11000
-CONFLICT_CODES = frozenset({112, 251, DUPLICATE_KEY})
-"""WriteConflict, NoSuchTransaction (another statement lost the transaction), and a duplicate
-``_id``: two committers met over the same event. Inside a transaction a duplicate key carries no
-TransientTransactionError label, yet the cure is the same: make the whole attempt again."""
+"""Inside a transaction it carries no TransientTransactionError label, yet the cure is the same:
+make the whole attempt again."""
+CONFLICT_CODES = frozenset({112, 251})
+"""WriteConflict, and NoSuchTransaction: another statement lost the transaction."""
 
 POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 121, 10334, 17280})
 """Codes by which the server refuses the data itself: BadValue, FailedToParse, TypeMismatch,

@@ -6,11 +6,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import gevent
 import pytest
 
 from dmstats.clock import SystemClock
+from dmstats.counting import committer as committing
 from dmstats.counting.batch import Counted
 from dmstats.counting.committer import Committer
 from dmstats.counting.writer import WARY_BATCHES, BatchWriter
@@ -145,25 +147,25 @@ def test_arrivals_during_a_commit_share_the_next(house: House) -> None:
     assert len(house.store.batches) <= 4
 
 
-def test_what_is_ready_shares_the_batch(house: House) -> None:
-    """As requests do that were read one after the other, each when its socket was ready."""
+def test_what_is_ready_shares_the_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests whose sockets become ready one after the other, without a pause between them."""
+    monkeypatch.setattr(committing, "GATHER_SECONDS", 5.0)
+    pipes = [os.pipe() for _ in range(11)]
+    for end in chain.from_iterable(pipes):
+        gevent.os.make_nonblocking(end)
 
-    def submit(name: str) -> Counted:
-        reader, writer = gevent.os.nb_read, gevent.os.nb_write
-        ends = os.pipe()
-        for end in ends:
-            gevent.os.make_nonblocking(end)
-        writer(ends[1], name.encode())
-        gevent.sleep(0)
-        try:
-            return house.committer.submit(rows(reader(ends[0], 9).decode()))
-        finally:
-            for end in ends:
-                os.close(end)
+    def submit(n: int) -> Counted:
+        gevent.os.nb_read(pipes[n][0], 1)
+        gevent.os.nb_write(pipes[n + 1][1], b"x")
+        return house.committer.submit(rows(f"{n}"))
 
-    jobs = [gevent.spawn(submit, f"{n}") for n in range(60)]
+    jobs = [gevent.spawn(submit, n) for n in range(10)]
+    gevent.sleep(0.01)  # all of them wait
+    gevent.os.nb_write(pipes[0][1], b"x")
     gevent.joinall(jobs, raise_error=True)
-    assert house.store.batches == [60]
+    for end in chain.from_iterable(pipes):
+        os.close(end)
+    assert house.store.batches == [10]
 
 
 def test_a_batch_waits_for_no_endless_work(house: House) -> None:
