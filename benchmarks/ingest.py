@@ -40,13 +40,13 @@ def ingest(databases: Databases, *, quick: bool) -> Result:
         exactness = exact(running["dmstats"][1])
     notes = [f"- Afterwards, dmstats' counters: {exactness}."]
     for shape, results in raw.items():
-        notes.append(f"- {shape} DMs per POST: {_compared(results)}.")
+        notes.append(f"- {_per_post(shape)}: {_compared(results)}.")
     rates = {
-        f"{shape} DMs per POST": {name: median(runs, "DMs/s") for name, runs in results.items()}
+        _per_post(shape): {name: median(runs, "DMs/s") for name, runs in results.items()}
         for shape, results in raw.items()
     }
     picture = f"{place('ingest', databases.kind)}.png"
-    bars(rates, f"DMs/s, {databases.kind} database", "DMs/s", RAW / picture)
+    bars(rates, f"DMs/s on the {databases.kind} database", RAW / picture)
     notes.insert(0, f"![DMs per second](benchmarks/{picture})\n")
     shown = table(["DMs per POST", "", *HEAD], _rows(raw))
     return Result(shown + "\n\n" + "\n".join(notes), raw)
@@ -70,7 +70,7 @@ def spreads(databases: Databases, *, quick: bool) -> Result:
                 raw[f"{shape}, {dms}"] = _turns(
                     running, databases, rounds, dms=dms, seconds=seconds, **told
                 )
-    notes = [f"- {shape} DMs per POST: {_compared(results)}." for shape, results in raw.items()]
+    notes = [f"- {_per_post(shape)}: {_compared(results)}." for shape, results in raw.items()]
     shown = table(["accounts, DMs per POST", "", *HEAD], _rows(raw))
     return Result(shown + "\n\n" + "\n".join(notes), raw)
 
@@ -115,6 +115,11 @@ def _rows(raw: Results) -> list[list[str]]:
         for shape, results in raw.items()
         for name, runs in results.items()
     ]
+
+
+def _per_post(shape: str) -> str:
+    """``shape`` ends in the number of DMs."""
+    return f"{shape} {'DM' if shape.rsplit(maxsplit=1)[-1] == '1' else 'DMs'} per POST"
 
 
 def _compared(results: Mapping[str, list[Figures]]) -> str:

@@ -11,6 +11,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 
 
 class Shown(Protocol):
@@ -47,10 +48,16 @@ def curves(found: Sequence[Shown], path: Path) -> None:
     works = list(dict.fromkeys(curve.work for curve in found))
     with _figure(path, rows=len(works)) as pictures:
         for axes, work in zip(pictures, works, strict=True):
-            for curve in found:
-                if curve.work == work:
-                    axes.loglog(*zip(*curve.points, strict=True), marker="o", label=curve.cost)
+            shown = [curve for curve in found if curve.work == work]
+            for curve in shown:
+                axes.loglog(*zip(*curve.points, strict=True), marker="o", label=curve.cost)
             axes.set(xlabel=work)
+            axes.set_xticks(sorted({at for curve in shown for at, _ in curve.points}))
+            axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter("{x:,.10g}")
+                axis.set_minor_formatter(ticker.NullFormatter())
+            axes.tick_params(labelsize=8)
             axes.grid(alpha=0.3, which="both")
             axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -76,20 +83,17 @@ def series(
         pictures[-1].set(xlabel="minutes")
 
 
-def bars(results: Mapping[str, Mapping[str, float]], title: str, unit: str, path: Path) -> None:
-    """Groups of bars on a logarithmic axis: contestants side by side for each shape."""
+def bars(results: Mapping[str, Mapping[str, float]], unit: str, path: Path) -> None:
+    """A picture per shape, each from zero: contestants one under the other, in the order told."""
     names = list(dict.fromkeys(name for told in results.values() for name in told))
-    with _figure(path) as (axes,):
-        width = 0.8 / max(1, len(names))
-        for at, name in enumerate(names):
-            places = [
-                (group + at * width, told[name])
-                for group, told in enumerate(results.values())
-                if name in told
-            ]
-            axes.bar(*zip(*places, strict=True), width=width, label=name)
-        axes.set_yscale("log")
-        axes.set(title=title, ylabel=unit)
-        axes.set_xticks([group + 0.4 - width / 2 for group in range(len(results))], list(results))
-        axes.grid(alpha=0.3, axis="y", which="both")
-        axes.legend(fontsize=7)
+    colours = {name: f"C{at}" for at, name in enumerate(names)}
+    with _figure(path, rows=len(results), height=1.5) as pictures:
+        for axes, (shape, told) in zip(pictures, results.items(), strict=True):
+            drawn = axes.barh(list(told), list(told.values()), color=[colours[n] for n in told])
+            axes.bar_label(drawn, fmt="{:,.0f}", padding=3, fontsize=8)
+            axes.invert_yaxis()
+            axes.margins(x=0.12)
+            axes.set_title(f"{shape}, {unit}", fontsize=9, loc="left")
+            axes.tick_params(labelsize=8)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.grid(alpha=0.3, axis="x")
