@@ -9,9 +9,10 @@ from benchmarks.contestants import gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, drive, figures, interleave, spread
 from benchmarks.load import Plan
-from benchmarks.programs import Program, free_port, listens
+from benchmarks.programs import Program, listens
 from benchmarks.report import Result, table
 from benchmarks.runs import post
+from dmstats.embedded.servers import free_port
 
 SHAPES = (1, 20, 100)
 

@@ -20,8 +20,9 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 import migrations
-from benchmarks.programs import Program, free_port, listens, spent, written
+from benchmarks.programs import Program, listens, spent, written
 from dmstats.config import Settings
+from dmstats.embedded.servers import free_port
 from dmstats.store.client import Document, Mongo, connect
 
 EMBEDDED, COMPILED, EXTERNAL = "embedded", "compiled", "external"

@@ -16,17 +16,11 @@ from typing import Self
 
 import psutil
 
+from dmstats.embedded.servers import free_port
+
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 30.0
 STOP_SECONDS = 12.0
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def serves(port: int) -> bool:
