@@ -21,7 +21,7 @@ from benchmarks.constant import loads
 from benchmarks.databases import EMBEDDED, Databases, kinds
 from benchmarks.growth import growth
 from benchmarks.guarantees import guarantees
-from benchmarks.ingest import ingest, spreads, workers
+from benchmarks.ingest import hosts, ingest, spreads, workers
 from benchmarks.limits import limits
 from benchmarks.memory import memory
 from benchmarks.reading import reading
@@ -70,6 +70,7 @@ ALL: dict[str, Part] = {
     "ingest": Part(ingest, Where.EVERY),
     "spreads": Part(spreads, Where.FASTEST),
     "workers": Part(workers, Where.EVERY),
+    "hosts": Part(hosts, Where.FASTEST),
     "guarantees": Part(guarantees, Where.FASTEST),
     "service": Part(service, Where.EVERY),
     "limits": Part(limits, Where.EVERY),

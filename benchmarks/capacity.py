@@ -1,10 +1,12 @@
 """A small queueing model of dmstats: how many of what for a given number of DMs a day. Pure.
 
 Group commit is a server that takes everything queued: a commit of n DMs takes ``base + each * n``
-seconds, and while it runs the next batch gathers. At r DMs/s batches settle where what arrives
-during a commit is the next commit, ``t = base / (1 - r * each)``: latency is flat until r comes
-near what full batches can do, and grows without bound there. One worker of a host commits for all;
-those of several hosts meet at the global document, one after the other.
+seconds, and while it runs the next batch gathers. Once commits follow each other without a pause,
+batches settle where what arrives during a commit is the next commit: at r DMs/s
+``t = base / (1 - r * each)``. So latency is flat until r comes near what full batches can do, and
+grows without bound there. One worker of a host commits for all. A commit has the global document
+from its first write to its end, so several hosts commit one after the other, as one would: more at
+once takes stripes.
 """
 
 from __future__ import annotations
@@ -52,16 +54,23 @@ class Commit(msgspec.Struct, frozen=True):
         return self.each + self.post / dms
 
     def closed_loop(self, posts: int, dms: int) -> float:
-        """DMs/s with ``posts`` of ``dms`` each in flight: two batches take turns, one being
-        committed while the other gathers; a single POST has nobody to take turns with."""
-        total = posts * dms
-        return total / (min(posts, 2) * self.base + self.per_dm(dms) * total)
+        """DMs/s with ``posts`` of ``dms`` each in flight: who was answered sends again before the
+        next batch is taken, so all of them are one batch, up to the largest."""
+        batch = min(posts * dms, LARGEST_BATCH)
+        return batch / (self.base + self.per_dm(dms) * batch)
+
+    def seconds(self, rate: float, dms: float) -> float:
+        """How long a commit takes at ``rate`` DMs/s: of one POST, or of all that came during the
+        one before. Infinite where it cannot keep up."""
+        busy = rate * self.per_dm(dms)
+        alone = self.base + self.per_dm(dms) * dms
+        return max(alone, self.base / (1 - busy)) if busy < 1 else math.inf
 
     def latency(self, rate: float, dms: float) -> float:
-        """Mean seconds from arrival to acknowledgement at ``rate`` DMs/s: half a commit until the
-        one that runs is over, and one's own. Infinite where it cannot keep up."""
-        busy = rate * self.per_dm(dms)
-        return 1.5 * self.base / (1 - busy) if busy < 1 else math.inf
+        """Mean seconds from arrival to acknowledgement at ``rate`` DMs/s: one's own commit, and
+        half a one for whoever meets another that runs."""
+        seconds = self.seconds(rate, dms)
+        return seconds * (1 + min(1.0, rate / dms * seconds) / 2)
 
     def most(self, dms: float, *, batch: int = LARGEST_BATCH) -> float:
         """DMs/s with full batches."""
@@ -69,18 +78,18 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 def fit_commit(points: Iterable[Point]) -> Commit:
-    """Least squares over measured closed loops: the seconds in which all in flight go round."""
+    """Least squares over measured closed loops: the seconds in which a batch goes round."""
     usable = [point for point in points if point.rate > 0]
-    rows = [[min(p.posts, 2), p.posts * p.dms, p.posts] for p in usable]
-    return Commit(*non_negative(rows, [p.posts * p.dms / p.rate for p in usable]))
+    batches = [min(p.posts * p.dms, LARGEST_BATCH) for p in usable]
+    rows = [[1, n, n / p.dms] for n, p in zip(batches, usable, strict=True)]
+    return Commit(*non_negative(rows, [n / p.rate for n, p in zip(batches, usable, strict=True)]))
 
 
 class Costs(msgspec.Struct, frozen=True):
     """Measured service times, in seconds and bytes.
 
-    ``app_*`` and ``database_*`` are CPU, for every POST and every DM in it; ``held`` is how long a
-    commit holds the global document; ``get`` and ``push`` are a poll and one snapshot to one
-    stream; ``row_bytes`` is what a DM makes the database write.
+    ``app_*`` and ``database_*`` are CPU, for every POST and every DM in it; ``get`` and ``push``
+    are a poll and one snapshot to one stream; ``row_bytes`` is what a DM makes the database write.
     """
 
     app_post: float
@@ -88,7 +97,6 @@ class Costs(msgspec.Struct, frozen=True):
     database_post: float
     database_dm: float
     commit: Commit
-    held: float
     get: float
     push: float
     row_bytes: float
@@ -131,9 +139,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 WORKER = "a worker's core"
-COMMITTER = "a host's one committer"
+COMMITTER = "one commit after the other"
 DATABASE = f"a database of {DATABASE_CORES} cores"
-GLOBAL = "the global document"
 REDIS = "Redis"
 
 
@@ -144,22 +151,18 @@ def plan(costs: Costs, demand: Demand) -> Plan:
     # Dashboards: a poll every 30 s at worst, one snapshot a minute to each stream.
     app += demand.admins * (costs.get / 30 + costs.push / 60)
     database = rate * (costs.database_post / dms + costs.database_dm)
-    full = costs.commit.most(dms)
-    workers = needed(app)
-    hosts = max(needed(rate / full), math.ceil(workers / HOST_CORES))
+    committing = rate / costs.commit.most(dms)
+    workers, stripes = needed(app), needed(committing)
+    hosts = max(stripes, math.ceil(workers / HOST_CORES))
     shards = needed(database / DATABASE_CORES)
     if shards > 1:
         database *= ACROSS_SHARDS
         shards = needed(database / DATABASE_CORES)
-    latency = costs.commit.latency(rate / hosts, dms)
-    # Every host commits all the time, and each commit holds the totals for a while.
-    held = hosts / (latency / 1.5) * costs.held
     messages = max(workers, hosts) / 60
     busy = {
         WORKER: app,
-        COMMITTER: rate / full,
+        COMMITTER: committing,
         DATABASE: database / DATABASE_CORES,
-        GLOBAL: held,
         REDIS: messages / REDIS_MESSAGES,
     }
     return Plan(
@@ -169,9 +172,9 @@ def plan(costs: Costs, demand: Demand) -> Plan:
         hosts=hosts,
         database_cores=max(LEAST_CORES, needed(database)),
         shards=shards,
-        stripes=needed(held),
+        stripes=stripes,
         redis=needed(messages / REDIS_MESSAGES),
-        latency=latency,
+        latency=costs.commit.latency(rate / stripes, dms),
         written_mb=rate * costs.row_bytes / 1e6,
         ledger_gb=demand.dms_a_day * demand.retention_days * LEDGER_ROW_BYTES / 1e9,
     )
@@ -192,9 +195,12 @@ def advice(found: Plan) -> list[str]:
     if found.hosts == 1 and found.shards == 1:
         told.append("a replica set of three for safety; one host counts all, a second for its loss")
     if found.hosts > 1:
-        told.append(f"{found.hosts} hosts behind a balancer; their committers meet at the database")
+        told.append(f"{found.hosts} hosts behind a balancer")
     if found.stripes > 1:
-        told.append(f"stripe the global document over {found.stripes} (sum them when read)")
+        told.append(
+            f"the global document and the buckets striped over {found.stripes}, so that as many "
+            "hosts commit at once"
+        )
     if found.shards > 1:
         told.append(
             f"a sharded cluster of {found.shards} shards (`python -m migrations --shard`): "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.databases import Databases
 from benchmarks.deliveries import SECRET
-from benchmarks.programs import ROOT, Web
+from benchmarks.programs import ROOT, Web, listeners, serves
 
 TOKEN = "benchmark-token-0123456789abcdef"
 NODE = ROOT / "benchmarks" / "peers" / "node"
@@ -45,6 +47,21 @@ def ours(
     application = extra.get("BENCH_APPLICATION", "wsgi:app")
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", application]
     return Web(lambda _: command, {**environ(databases, database, workers), **extra})
+
+
+def our_hosts(databases: Databases, database: str, *, hosts: int) -> Web:
+    """dmstats on so many hosts, one worker each: none shares a folder with another, so each commits
+    for itself. The system deals the connections out."""
+    server = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--reuse-port"]
+    line = shlex.join([*server, "wsgi:app"])
+    folders = [tempfile.mkdtemp(dir=databases.folder) for _ in range(hosts)]
+    started = [f"TMPDIR={shlex.quote(folder)} {line} &" for folder in folders]
+    command = ["/bin/sh", "-c", "\n".join([*started, "wait"])]
+    return Web(
+        lambda _: command,
+        environ(databases, database, 1),
+        lambda port: listeners(port) == hosts and serves(port),
+    )
 
 
 def gunicorn_peer(databases: Databases, database: str, module: str, *, workers: int = 1) -> Web:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from benchmarks.contestants import INGEST, Start, fastify_bulk
+from benchmarks.contestants import INGEST, Start, fastify_bulk, our_hosts
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, interleave, median, number, spread
 from benchmarks.plots import bars
@@ -14,6 +14,7 @@ from benchmarks.report import RAW, Result, place, table
 from benchmarks.runs import CONNECTIONS, Contender, contenders, exact, post, times
 
 SHAPES = (1, 20, 100)
+HOSTS = (1, 2, 4)
 BULK = "Node, bulk writes"
 STARTS: dict[str, Start] = {**INGEST, BULK: fastify_bulk}
 COLUMNS = ("DMs/s", "p50 ms", "p99 ms", "p99.9 ms", "app µs/DM", "database µs/DM", "bytes/DM")
@@ -100,6 +101,27 @@ def workers(databases: Databases, *, quick: bool) -> Result:
             columns = (spread(runs, column) for column in COLUMNS[1:])
             rows.append([shape, who, count, spread(runs, "DMs/s"), ratio, *columns])
     return Result(table(["DMs per POST", "", "workers", "DMs/s", "of one", *HEAD[1:]], rows), raw)
+
+
+def hosts(databases: Databases, *, quick: bool) -> Result:
+    """How throughput changes with the number of hosts on one database, each with its committer."""
+    seconds, rounds = (2.0, 1) if quick else (4.0, 3)
+    starts: dict[str, Start] = {str(n): partial(our_hosts, hosts=n) for n in HOSTS}
+    raw: Results = {}
+    with contenders(databases, starts) as running:
+        for dms in SHAPES[:2]:
+            raw[str(dms)] = _turns(running, databases, rounds, dms=dms, seconds=seconds)
+        exactness = exact(running[str(HOSTS[-1])][1])
+    rows = []
+    for shape, results in raw.items():
+        one = median(results["1"], "DMs/s")
+        for count, runs in results.items():
+            ratio = number(median(runs, "DMs/s") / max(1e-9, one))
+            columns = (spread(runs, column) for column in COLUMNS[1:])
+            rows.append([shape, count, spread(runs, "DMs/s"), ratio, *columns])
+    shown = table(["DMs per POST", "hosts", "DMs/s", "of one", *HEAD[1:]], rows)
+    note = f"- Afterwards, the counters of {HOSTS[-1]} hosts: {exactness}."
+    return Result(f"{shown}\n\n{note}", raw)
 
 
 def _turns(

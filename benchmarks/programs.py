@@ -41,6 +41,13 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def listeners(port: int) -> int:
+    """How many sockets listen at ``port``; several programs may have one each."""
+    found = psutil.net_connections("tcp4")
+    listening = [each.laddr for each in found if each.status == psutil.CONN_LISTEN]
+    return sum(address[1:2] == (port,) for address in listening)
+
+
 class Program:
     """A child process and its children; ends with the context."""
 

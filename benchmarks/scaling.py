@@ -50,7 +50,7 @@ def scaling() -> Result:
     return Result(table(head, rows), raw)
 
 
-NEEDED = ("ingest", "service", "limits", "reading", "streams")
+NEEDED = ("ingest", "service", "reading", "streams")
 ONCE = ("reading", "streams")
 """Measured on the embedded database alone: they hardly touch it."""
 
@@ -70,14 +70,12 @@ def costs_of(folder: Path, kind: str) -> Costs:
     shapes = {int(dms): told["dmstats"] for dms, told in ingest.items() if "dmstats" in told}
     app = {dms: _median(runs, "app µs/POST") for dms, runs in shapes.items()}
     database = {dms: dms * _median(runs, "database µs/DM") for dms, runs in shapes.items()}
-    limits = _kept(folder, "limits", kind)
     streams = _kept(folder, "streams", kind)
     largest = max((count for count in streams if "dmstats" in streams[count]), key=int)
     return Costs(
         *_line(app),
         *_line(database),
         commit=fit_commit(measured_points(_kept(folder, "service", kind))),
-        held=_median(limits["hour, day and totals"], "ms") / 1e3,
         get=_median(polls["polls"]["0"], "CPU µs") / 1e6,
         push=_median(streams[largest]["dmstats"], "CPU µs per client") / 1e6,
         row_bytes=_median(shapes[max(shapes)], "bytes/DM"),
@@ -116,7 +114,6 @@ def _costs_told(costs: Costs, kind: str) -> str:
             f"{_us(costs.database_post)} per POST and {_us(costs.database_dm)} per DM",
         ],
         ["a commit", in_words(costs.commit)],
-        ["of which the global document is held", f"{number(1e3 * costs.held)} ms at most"],
         ["a poll of the dashboard", _us(costs.get)],
         ["a snapshot to one stream", _us(costs.push)],
         ["written to disk", f"{number(costs.row_bytes)} bytes per DM"],

@@ -80,19 +80,25 @@ class BatchWriter:
 
     def write(self, batch: Batch[S]) -> None:
         """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails."""
+        looked_up = wary = False
         for attempt in itertools.count(1):
-            looked_up = self._wary > 0
             try:
                 # Before the turn: it may run beside a neighbour's write.
-                self._look_up(batch)
+                if not looked_up:
+                    wary = self._wary > 0
+                    self._look_up(batch)
+                    looked_up = True
                 with self._turn():
                     self._attempt(batch)
                 self._conflicts = 0
                 break
             except Conflict as conflict:
-                if isinstance(conflict, Repeated) and not looked_up:
-                    self._wary = WARY_BATCHES
-                    continue
+                # Else it still holds: what others write meanwhile is met in the transaction.
+                if isinstance(conflict, Repeated):
+                    looked_up = False
+                    if not wary:
+                        self._wary = WARY_BATCHES
+                        continue
                 self._conflicts += 1
                 self._on_conflict(self._conflicts)
                 pause = back_off(attempt)

@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from dmstats.clock import DAY_MS, HOUR_MS, to_datetime, to_ms
-from dmstats.errors import Conflict
+from dmstats.errors import Conflict, Repeated
 from dmstats.records import OTHER_PARTITION, LedgerRow
 from dmstats.store.client import DUPLICATE_KEY, Document, Mongo, translated
 
@@ -72,7 +72,7 @@ class Ledger:
         return found
 
     def check_elsewhere(self, rows: Iterable[LedgerRow], session: ClientSession) -> None:
-        """Raise :class:`Conflict` if one of ``rows`` was counted elsewhere since it was looked up.
+        """Raise :class:`Repeated` if one of ``rows`` was counted elsewhere since it was looked up.
 
         Two deliveries of one event that are judged by different clocks get different ids, so no
         duplicate key tells. Only an event whose time is near a bound can be judged differently.
@@ -87,7 +87,7 @@ class Ledger:
         with translated():
             for partition, ids in elsewhere.items():
                 if self._db[PREFIX + partition].find_one({"_id": {"$in": ids}}, session=session):
-                    raise Conflict("an event was counted elsewhere meanwhile")
+                    raise Repeated("an event was counted elsewhere meanwhile")
 
     def prepare(self, rows: Iterable[LedgerRow]) -> None:
         """Create the partitions of ``rows`` that are not there yet.

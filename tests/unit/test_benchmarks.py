@@ -124,7 +124,8 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return [figures, figures]
 
     def shape(dms: int, flying: int) -> list[Figures]:
-        rate = flying * dms / (min(flying, 2) * 0.010 + 100e-6 * flying * dms)
+        batch = min(2_000, flying * dms)
+        rate = batch / (0.010 + 100e-6 * batch)
         return runs(
             **{
                 "DMs/s": rate, "app µs/POST": 400.0 + 20 * dms, "app µs/DM": 400 / dms + 20,
@@ -137,7 +138,6 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "service": {
             str(dms): {str(n): shape(dms, n) for n in (1, 4, 16, 64, 128)} for dms in (1, 20)
         },
-        "limits": {"hour, day and totals": runs(ms=4.0)},
         "refresh": {
             "accounts": {
                 str(n): {"refresh": runs(**{"p50 ms": 5.0}), "aggregation": runs(**{"p50 ms": n})}

@@ -12,7 +12,6 @@ from benchmarks.capacity import (
     COMMITTER,
     DATABASE,
     DATABASE_CORES,
-    GLOBAL,
     MOST_BUSY,
     WORKER,
     Commit,
@@ -32,7 +31,6 @@ COSTS = Costs(
     database_post=100e-6,
     database_dm=50e-6,
     commit=COMMIT,
-    held=0.004,
     get=500e-6,
     push=20e-6,
     row_bytes=900.0,
@@ -51,22 +49,29 @@ def test_the_fit_finds_the_service_times_that_the_points_were_made_of() -> None:
     assert found.post == pytest.approx(COMMIT.post)
 
 
-def test_a_closed_loop_is_two_batches_that_take_turns() -> None:
-    # 64 POSTs of one DM: two commits of 32 each, one after the other.
-    seconds = 2 * (0.010 + 32 * 100e-6)
-    assert COMMIT.closed_loop(64, 1) == pytest.approx(64 / seconds)
-    # A single POST waits for its own commit alone.
+def test_a_closed_loop_is_one_batch_up_to_the_largest() -> None:
+    assert COMMIT.closed_loop(64, 1) == pytest.approx(64 / (0.010 + 64 * 100e-6))
     assert COMMIT.closed_loop(1, 1) == pytest.approx(1 / (0.010 + 100e-6))
+    assert COMMIT.closed_loop(500, 20) == pytest.approx(COMMIT.most(20))
 
 
 def test_latency_is_flat_until_full_batches_cannot_keep_up() -> None:
-    idle, busy = COMMIT.latency(1, 1), COMMIT.latency(5_000, 1)
-    assert idle == pytest.approx(0.015, rel=0.01)
-    assert busy == pytest.approx(2 * idle, rel=0.01)
+    alone = 0.010 + 100e-6
+    assert COMMIT.latency(1, 1) == pytest.approx(alone, rel=0.01)
+    busy = COMMIT.latency(5_000, 1)
+    assert busy == pytest.approx(3 * alone, rel=0.02)
     assert COMMIT.latency(10_000, 1) == math.inf
-    # By Little: what waits is a commit and a half of what arrives in one.
-    commit_seconds = busy / 1.5
+    # What comes during a commit is the next commit.
+    commit_seconds = COMMIT.seconds(5_000, 1)
+    assert busy == pytest.approx(1.5 * commit_seconds)
     assert COMMIT.base + 5_000 * commit_seconds * COMMIT.per_dm(1) == pytest.approx(commit_seconds)
+
+
+def test_a_commit_holds_at_least_one_whole_post() -> None:
+    assert COMMIT.seconds(1, 1000) == pytest.approx(COMMIT.base + 1000 * COMMIT.per_dm(1000))
+    rates = [10.0 * 2**n for n in range(9)]
+    latencies = [COMMIT.latency(rate, 20) for rate in rates]
+    assert latencies == sorted(latencies)
 
 
 def test_full_batches_bound_the_rate() -> None:
@@ -96,26 +101,26 @@ def test_needs_grow_with_the_dms_and_no_resource_is_overbooked(dms: int) -> None
         assert needs == sorted(needs)
     largest = plans[-1]
     assert largest.busy[WORKER] / largest.workers <= MOST_BUSY
-    assert largest.busy[COMMITTER] / largest.hosts <= MOST_BUSY
+    assert largest.busy[COMMITTER] / largest.stripes <= MOST_BUSY
+    assert largest.hosts >= largest.stripes
     assert largest.busy[DATABASE] / largest.shards <= MOST_BUSY
-    assert largest.busy[GLOBAL] / largest.stripes <= MOST_BUSY
     assert math.isfinite(largest.latency)
 
 
 def test_the_bottleneck_is_what_runs_out_first() -> None:
     slow_database = msgspec.structs.replace(COSTS, database_dm=10.0)
     assert plan(slow_database, Demand(1e7)).bottleneck == DATABASE
-    long_held = msgspec.structs.replace(COSTS, held=1e4)
-    found = plan(long_held, Demand(1e7))
-    assert found.bottleneck == GLOBAL
-    assert any("stripe" in told for told in advice(found))
+    slow_commits = msgspec.structs.replace(COSTS, commit=Commit(base=0.010, each=0.02))
+    found = plan(slow_commits, Demand(1e7))
+    assert found.bottleneck == COMMITTER
+    assert any("striped" in told for told in advice(found))
 
 
-def test_every_host_that_commits_holds_the_totals_for_a_while() -> None:
+def test_more_hosts_commit_no_faster_than_one_until_the_totals_are_striped() -> None:
     found = plan(COSTS, Demand(1e9))
-    commit_seconds = found.latency / 1.5
-    assert found.busy[GLOBAL] == pytest.approx(found.hosts * COSTS.held / commit_seconds)
-    assert found.stripes > 1
+    assert found.stripes == needed(found.demand.rate / COMMIT.most(1)) > 1
+    many_cores = plan(msgspec.structs.replace(COSTS, app_post=0.1), Demand(1e7))
+    assert many_cores.hosts > many_cores.stripes
 
 
 def test_shards_pay_for_transactions_across_them() -> None:
