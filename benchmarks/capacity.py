@@ -88,8 +88,9 @@ def fit_commit(points: Iterable[Point]) -> Commit:
 class Costs(msgspec.Struct, frozen=True):
     """Measured service times, in seconds and bytes.
 
-    ``app_*`` and ``database_*`` are CPU, for every POST and every DM in it; ``get`` and ``push``
-    are a poll and one snapshot to one stream; ``row_bytes`` is what a DM makes the database write.
+    ``app_*`` and ``database_*`` are CPU, for every POST and every DM in it; ``commit`` is a
+    committer by itself, since other workers may read and verify; ``get`` and ``push`` are a poll
+    and one snapshot to one stream; ``row_bytes`` is what a DM makes the database write.
     """
 
     app_post: float
@@ -174,7 +175,7 @@ def plan(costs: Costs, demand: Demand) -> Plan:
         shards=shards,
         stripes=stripes,
         redis=needed(messages / REDIS_MESSAGES),
-        latency=costs.commit.latency(rate / stripes, dms),
+        latency=costs.app_post + costs.commit.latency(rate / stripes, dms),
         written_mb=rate * costs.row_bytes / 1e6,
         ledger_gb=demand.dms_a_day * demand.retention_days * LEDGER_ROW_BYTES / 1e9,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from benchmarks import report
-from benchmarks.capacity import Commit, Costs, Demand, Plan, advice, fit_commit, plan
+from benchmarks.capacity import Commit, Costs, Demand, Plan, Point, advice, fit_commit, plan
 from benchmarks.databases import COMPILED, EMBEDDED, EXTERNAL
 from benchmarks.fit import non_negative
 from benchmarks.harness import number
@@ -50,7 +50,7 @@ def scaling() -> Result:
     return Result(table(head, rows), raw)
 
 
-NEEDED = ("ingest", "service", "reading", "streams")
+NEEDED = ("ingest", "service", "commits", "reading", "streams")
 ONCE = ("reading", "streams")
 """Measured on the embedded database alone: they hardly touch it."""
 
@@ -75,11 +75,20 @@ def costs_of(folder: Path, kind: str) -> Costs:
     return Costs(
         *_line(app),
         *_line(database),
-        commit=fit_commit(measured_points(_kept(folder, "service", kind))),
+        commit=fit_commit(_commits(folder, kind)),
         get=_median(polls["polls"]["0"], "CPU µs") / 1e6,
         push=_median(streams[largest]["dmstats"], "CPU µs per client") / 1e6,
         row_bytes=_median(shapes[max(shapes)], "bytes/DM"),
     )
+
+
+def _commits(folder: Path, kind: str) -> Iterator[Point]:
+    """Large commits without a web server, and those of a single POST, where it hardly counts."""
+    for case, runs in _kept(folder, "commits", kind).items():
+        posts, dms = (int(part) for part in case.split(" of "))
+        yield Point(posts, dms, _median(runs, "DMs/s"))
+    points = measured_points(_kept(folder, "service", kind))
+    yield from (point for point in points if point.posts == 1)
 
 
 def _line(micros: Mapping[int, float]) -> tuple[float, float]:
@@ -113,7 +122,7 @@ def _costs_told(costs: Costs, kind: str) -> str:
             "database, CPU",
             f"{_us(costs.database_post)} per POST and {_us(costs.database_dm)} per DM",
         ],
-        ["a commit", in_words(costs.commit)],
+        ["a commit by itself", in_words(costs.commit)],
         ["a poll of the dashboard", _us(costs.get)],
         ["a snapshot to one stream", _us(costs.push)],
         ["written to disk", f"{number(costs.row_bytes)} bytes per DM"],

@@ -30,18 +30,23 @@ def service(databases: Databases, *, quick: bool) -> Result:
                 },
                 rounds,
             )
+    return Result(told(raw), raw)
+
+
+def told(raw: Mapping[str, Mapping[str, list[Figures]]]) -> str:
+    """What was measured, beside what the model says of it."""
     points = measured_points(raw)
     # What is foretold must not have been fitted to: every second point checks the others.
     commit = fit_commit(points[::2])
     rows = []
     for point in points:
         runs = raw[str(point.dms)][str(point.posts)]
-        told = number(commit.closed_loop(point.posts, point.dms))
+        foretold = number(commit.closed_loop(point.posts, point.dms))
         columns = (spread(runs, column) for column in COLUMNS)
-        rows.append([str(point.dms), str(point.posts), *columns, told])
+        rows.append([str(point.dms), str(point.posts), *columns, foretold])
     head = ["DMs/s", "p50 ms", "p99 ms", "CPU µs per DM: app", "database", "DMs/s by the model"]
     note = f"- The model, fitted to every second row: a commit takes {in_words(commit)}."
-    return Result(table(["DMs per POST", "in flight", *head], rows) + f"\n\n{note}", raw)
+    return table(["DMs per POST", "in flight", *head], rows) + f"\n\n{note}"
 
 
 def measured_points(raw: Mapping[str, Mapping[str, list[Figures]]]) -> list[Point]:

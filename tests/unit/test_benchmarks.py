@@ -138,6 +138,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "service": {
             str(dms): {str(n): shape(dms, n) for n in (1, 4, 16, 64, 128)} for dms in (1, 20)
         },
+        "commits": {f"{n} of {dms}": shape(dms, n) for n, dms in ((64, 1), (64, 20), (16, 100))},
         "refresh": {
             "accounts": {
                 str(n): {"refresh": runs(**{"p50 ms": 5.0}), "aggregation": runs(**{"p50 ms": n})}
