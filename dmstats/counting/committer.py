@@ -147,10 +147,10 @@ class Committer:
             log.exception("settle_defect")
             return False
 
-    @staticmethod
-    def _gather() -> None:
-        """Let everything that is ready come first: those who have just been answered and have sent
-        again share this batch, where each burst would be split over two."""
+    def _gather(self) -> None:
+        """Let other hosts and all that is ready come first: those who have just been answered and
+        have sent again share this batch, where each burst would be split over two."""
+        gevent.sleep(self._writer.pause)
         with gevent.Timeout(GATHER_SECONDS, exception=False):
             gevent.idle()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -13,6 +12,7 @@ import gevent
 
 from dmstats.clock import Clock
 from dmstats.counting.batch import Batch, S
+from dmstats.counting.courtesy import Courtesy
 from dmstats.counting.deltas import merge
 from dmstats.counting.portions import portions
 from dmstats.errors import Conflict, PoisonError, Repeated, Unavailable
@@ -21,20 +21,12 @@ from dmstats.records import Deltas, LedgerRow
 log = logging.getLogger(__name__)
 
 LATE = "The database did not confirm in time"
-BACK_OFF_SECONDS = 0.002
-MAX_BACK_OFF_SECONDS = 0.1
 SETTLE_SECONDS = 0.5
 WARY_BATCHES = 16
 """For so many batches after a repeated event, each is looked up before it is written. Else none is:
 the insert finds what is there already, which costs that batch an attempt."""
 LEAST_SECONDS = 0.05
 """Less time than this is not worth a round trip."""
-
-
-def back_off(attempt: int) -> float:
-    """Seconds to wait after the ``attempt``-th conflict: doubling, capped, half of it at random."""
-    ceiling = min(MAX_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** min(attempt, 16))
-    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
 
 
 class Store(Protocol):
@@ -75,12 +67,19 @@ class BatchWriter:
         self._on_conflict = on_conflict
         self._turn = turn
         self._conflicts = 0
+        self._courtesy = Courtesy()
         # At first senders repeat what a predecessor did not answer.
         self._wary = WARY_BATCHES
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which to leave the database to other hosts before the next batch is taken."""
+        return self._courtesy.pause
 
     def write(self, batch: Batch[S]) -> None:
         """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails."""
         looked_up = wary = False
+        began = self._clock.monotonic()
         for attempt in itertools.count(1):
             try:
                 # Before the turn: it may run beside a neighbour's write.
@@ -88,8 +87,11 @@ class BatchWriter:
                     wary = self._wary > 0
                     self._look_up(batch)
                     looked_up = True
+                waited = self._clock.monotonic() - began
                 with self._turn():
+                    started = self._clock.monotonic()
                     self._attempt(batch)
+                self._courtesy.written(waited=waited, took=self._clock.monotonic() - started)
                 self._conflicts = 0
                 break
             except Conflict as conflict:
@@ -101,7 +103,7 @@ class BatchWriter:
                         continue
                 self._conflicts += 1
                 self._on_conflict(self._conflicts)
-                pause = back_off(attempt)
+                pause = self._courtesy.back_off(attempt)
                 if self._clock.monotonic() + pause >= batch.deadline:
                     raise Unavailable("The database is contended") from conflict
                 gevent.sleep(pause)

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from dmstats.clock import HOUR_MS, ManualClock, to_ms
 from dmstats.counting import writer as writing
 from dmstats.counting.committer import Committer
+from dmstats.counting.courtesy import Courtesy
 from dmstats.counting.events import NO_HOUR
 from dmstats.counting.writer import BatchWriter
 from dmstats.errors import Unavailable
@@ -241,7 +242,7 @@ search = settings(
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "back_off", lambda attempt: 0.0)
+    monkeypatch.setattr(Courtesy, "back_off", lambda self, attempt: 0.0)
     monkeypatch.setattr(writing, "WARY_BATCHES", 1)  # both ways of finding a repetition, by turns
     # Somebody who meets a lock that is never freed is never idle then.
     monkeypatch.setattr(Committer, "_gather", staticmethod(lambda: gevent.sleep(0)))
