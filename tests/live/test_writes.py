@@ -138,10 +138,11 @@ def test_a_database_that_refuses_acknowledges_nothing(
 
 @pytest.mark.parametrize("code", [189, 10107, 11602, 91, 112, 251])
 def test_one_refusal_is_not_even_noticed(web: WebServer, database: Secantus, code: int) -> None:
+    until_counted(web, "first")  # a first commit, which makes collections, has little time to spare
     data = {"failCommands": ["update", "commitTransaction"], "errorCode": code}
     with failing(database, {"times": 1}, **data):
         assert web.post("1").status == 200
-    assert web.counted() == (1, 1, 1)
+    assert web.counted() == (2, 2, 2)
 
 
 @pytest.mark.parametrize(
