@@ -56,8 +56,7 @@ class Commit(msgspec.Struct, frozen=True):
     def closed_loop(self, posts: int, dms: int) -> float:
         """DMs/s with ``posts`` of ``dms`` each in flight: who was answered sends again before the
         next batch is taken, so all of them are one batch, up to the largest."""
-        batch = min(posts * dms, LARGEST_BATCH)
-        return batch / (self.base + self.per_dm(dms) * batch)
+        return self.most(dms, batch=min(posts * dms, LARGEST_BATCH))
 
     def seconds(self, rate: float, dms: float) -> float:
         """How long a commit takes at ``rate`` DMs/s: of one POST, or of all that came during the
@@ -73,7 +72,7 @@ class Commit(msgspec.Struct, frozen=True):
         return seconds * (1 + min(1.0, rate / dms * seconds) / 2)
 
     def most(self, dms: float, *, batch: int = LARGEST_BATCH) -> float:
-        """DMs/s with full batches."""
+        """DMs/s with such batches one after the other, by default full ones."""
         return batch / (self.base + self.per_dm(dms) * batch)
 
 

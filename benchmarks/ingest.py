@@ -96,10 +96,7 @@ def workers(databases: Databases, *, quick: bool) -> Result:
     for shape, results in raw.items():
         for name, runs in results.items():
             who, count = name.rsplit(" ", 1)
-            one = median(results[f"{who} 1"], "DMs/s")
-            ratio = number(median(runs, "DMs/s") / max(1e-9, one))
-            columns = (spread(runs, column) for column in COLUMNS[1:])
-            rows.append([shape, who, count, spread(runs, "DMs/s"), ratio, *columns])
+            rows.append([shape, who, count, *_beside_one(runs, results[f"{who} 1"])])
     return Result(table(["DMs per POST", "", "workers", "DMs/s", "of one", *HEAD[1:]], rows), raw)
 
 
@@ -112,13 +109,11 @@ def hosts(databases: Databases, *, quick: bool) -> Result:
         for dms in SHAPES[:2]:
             raw[str(dms)] = _turns(running, databases, rounds, dms=dms, seconds=seconds)
         exactness = exact(running[str(HOSTS[-1])][1])
-    rows = []
-    for shape, results in raw.items():
-        one = median(results["1"], "DMs/s")
-        for count, runs in results.items():
-            ratio = number(median(runs, "DMs/s") / max(1e-9, one))
-            columns = (spread(runs, column) for column in COLUMNS[1:])
-            rows.append([shape, count, spread(runs, "DMs/s"), ratio, *columns])
+    rows = [
+        [shape, count, *_beside_one(runs, results["1"])]
+        for shape, results in raw.items()
+        for count, runs in results.items()
+    ]
     shown = table(["DMs per POST", "hosts", "DMs/s", "of one", *HEAD[1:]], rows)
     note = f"- Afterwards, the counters of {HOSTS[-1]} hosts: {exactness}."
     return Result(f"{shown}\n\n{note}", raw)
@@ -129,6 +124,13 @@ def _turns(
 ) -> dict[str, list[Figures]]:
     runs = {name: post(web, databases, **told) for name, (web, _) in running.items()}
     return interleave(runs, rounds)
+
+
+def _beside_one(runs: list[Figures], one: list[Figures]) -> list[str]:
+    """The columns of ``runs``, after the first of them how many times the DMs/s of ``one``."""
+    ratio = number(median(runs, "DMs/s") / max(1e-9, median(one, "DMs/s")))
+    first, *others = (spread(runs, column) for column in COLUMNS)
+    return [first, ratio, *others]
 
 
 def _rows(raw: Results) -> list[list[str]]:

@@ -79,7 +79,7 @@ class BatchWriter:
     def write(self, batch: Batch[S]) -> None:
         """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails."""
         looked_up = wary = False
-        began = self._clock.monotonic()
+        began = 0.0
         for attempt in itertools.count(1):
             try:
                 # Before the turn: it may run beside a neighbour's write.
@@ -87,6 +87,8 @@ class BatchWriter:
                     wary = self._wary > 0
                     self._look_up(batch)
                     looked_up = True
+                    # From here on: a look-up, and what it is made again for, is no wait for others.
+                    began = self._clock.monotonic()
                 waited = self._clock.monotonic() - began
                 with self._turn():
                     started = self._clock.monotonic()

@@ -118,8 +118,8 @@ class Recorder:
 class House:
     def __init__(self, **options: float) -> None:
         self.store, self.metrics, clock = MemoryStore(), Recorder(), SystemClock()
-        writer = BatchWriter(self.store, clock, self.metrics.conflicted)
-        self.committer = Committer(writer, clock, self.metrics, **options)  # type: ignore[arg-type]
+        self.writer = BatchWriter(self.store, clock, self.metrics.conflicted)
+        self.committer = Committer(self.writer, clock, self.metrics, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -242,6 +242,26 @@ def test_a_conflict_makes_the_whole_attempt_again(house: House) -> None:
     assert house.metrics.seen["conflicts"] == 2
     # What others write meanwhile is met in the transaction: no need to look again.
     assert house.store.looked_up == [True]
+
+
+def test_a_host_that_meets_nobody_leaves_nobody_room(house: House) -> None:
+    """However long its look-ups take: where all is repeated there is little else to do."""
+    know = house.store.known
+
+    def slowly(rows: Sequence[LedgerRow], *, seconds: float, here: bool) -> set[bytes]:
+        gevent.sleep(0.02)
+        return know(rows, seconds=seconds, here=here)
+
+    house.store.known = slowly  # type: ignore[method-assign]
+    for _ in range(3):
+        house.committer.submit(rows("a"))
+        assert house.writer.pause < 0.001
+
+
+def test_whoever_met_others_leaves_them_room(house: House) -> None:
+    house.store.failures = [Conflict("1")] * 3
+    house.committer.submit(rows("a"))
+    assert house.writer.pause > 0.001
 
 
 def test_another_worker_may_win(house: House) -> None:
