@@ -3,7 +3,7 @@
 import sys
 
 from dmstats.app import create_app
-from dmstats.errors import ConfigError
+from dmstats.core.errors import ConfigError
 
 try:
     app = create_app()

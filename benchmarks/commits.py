@@ -11,15 +11,15 @@ from benchmarks.harness import Figures, interleave, spread
 from benchmarks.ingest import SHAPES, in_flight
 from benchmarks.report import Result, table
 from benchmarks.runs import exact, settle
-from dmstats.clock import SystemClock
-from dmstats.counting.batch import Batch, Submission
-from dmstats.counting.events import read_events
-from dmstats.counting.writer import BatchWriter
-from dmstats.records import LedgerRow
-from dmstats.store.batches import Batches
-from dmstats.store.client import Mongo
-from dmstats.store.ledger import Ledger, max_age_ms
-from dmstats.store.transactions import Transactions
+from dmstats.commit.batch import Batch, Submission
+from dmstats.commit.batch_writer import BatchWriter
+from dmstats.core.clock import SystemClock
+from dmstats.core.records import LedgerRow
+from dmstats.db.client import Mongo
+from dmstats.db.counting.batches import Batches
+from dmstats.db.counting.ledger import Ledger, max_age_ms
+from dmstats.db.transactions import Transactions
+from dmstats.ingest.events import read_events
 
 ACCOUNTS = 500
 PATIENCE_SECONDS = 60.0

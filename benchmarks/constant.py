@@ -15,24 +15,24 @@ from pymongo import monitoring
 
 from benchmarks.databases import Databases
 from benchmarks.report import Result, table
-from dmstats.clock import ManualClock
-from dmstats.config import Settings
-from dmstats.counting.deltas import merge
-from dmstats.counting.events import read_events
-from dmstats.live.feed import CHANNEL
+from dmstats.commit.increments import merge
+from dmstats.core.clock import ManualClock
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
+from dmstats.db.counting.batches import Batches
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.readings import Readings, ReadingsStore
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.transactions import Transactions
+from dmstats.ingest.events import read_events
 from dmstats.ops.metrics import Metrics
-from dmstats.stats.cadence import Cadence
-from dmstats.stats.lease import Lease
-from dmstats.stats.publisher import Publisher
-from dmstats.stats.refresher import Refresher
-from dmstats.stats.snapshot import build
-from dmstats.store.batches import Batches
-from dmstats.store.census import Census
-from dmstats.store.client import Mongo, connect
-from dmstats.store.ledger import Ledger
-from dmstats.store.readings import Readings, ReadingsStore
-from dmstats.store.snapshots import SnapshotStore
-from dmstats.store.transactions import Transactions
+from dmstats.snapshot.build import build
+from dmstats.snapshot.lease import Lease
+from dmstats.snapshot.publisher import Publisher
+from dmstats.snapshot.refresher import Refresher
+from dmstats.snapshot.schedule import Cadence
+from dmstats.sse.subscription import CHANNEL
 
 START_MS = 1_794_787_200_000
 STEP_SECONDS = 5

@@ -21,9 +21,9 @@ from pymongo.uri_parser import parse_uri
 
 import migrations
 from benchmarks.programs import Program, listens, spent, written
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
+from dmstats.db.client import Document, Mongo, connect
 from dmstats.embedded.servers import free_port
-from dmstats.store.client import Document, Mongo, connect
 
 EMBEDDED, COMPILED, EXTERNAL = "embedded", "compiled", "external"
 COMPILED_NAMES = ("secantusd-rs", "secantus-mdb", "secantusd")

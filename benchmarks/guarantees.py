@@ -18,7 +18,7 @@ from benchmarks.programs import Web
 from benchmarks.report import Result, table
 from benchmarks.runs import Contender, contenders
 from benchmarks.sender import Sender
-from dmstats.store.client import Document, Mongo
+from dmstats.db.client import Document, Mongo
 
 DMS = 5
 STARTS: dict[str, Start] = {**INGEST, "Node, bulk writes": fastify_bulk}

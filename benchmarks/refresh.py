@@ -17,9 +17,9 @@ from benchmarks.databases import COMPILED, Databases
 from benchmarks.harness import Figures, interleave, percentile, spread
 from benchmarks.report import Result, table
 from benchmarks.runs import CHUNK, COUNT_SECONDS, settle
-from dmstats.clock import DAY_MS, HOUR_MS, to_datetime
-from dmstats.store.client import Mongo
-from dmstats.store.readings import DAYS
+from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
+from dmstats.db.client import Mongo
+from dmstats.db.dashboard.readings import DAYS
 
 ACCOUNTS = (1_000, 10_000, 100_000, 1_000_000)
 DMS = (10_000, 100_000, 1_000_000)

@@ -14,9 +14,9 @@ from benchmarks.databases import Databases
 from benchmarks.harness import Figures, drive, figures, median
 from benchmarks.load import Plan
 from benchmarks.programs import Web
-from dmstats.store.client import Document, Mongo
-from dmstats.store.ledger import Ledger
-from dmstats.store.tally import read_tallies
+from dmstats.db.client import Document, Mongo
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.counting.reconciliation import read_tallies
 
 CONNECTIONS = 64
 MOST_DMS_PER_SECOND = 30_000

@@ -17,8 +17,8 @@ import redis
 from benchmarks.contestants import TOKEN, gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.programs import ROOT, Program, Web, listens
-from dmstats.clock import rfc3339
-from dmstats.live.feed import CHANNEL
+from dmstats.core.clock import rfc3339
+from dmstats.sse.subscription import CHANNEL
 
 BEARER = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/event-stream, application/json"}
 NCHAN_CONFIG = ROOT / "benchmarks" / "peers" / "nchan.conf"

@@ -7,11 +7,11 @@ import signal
 import sys
 import threading
 
-from dmstats.clock import SystemClock
-from dmstats.config import Settings
+from dmstats.core.clock import SystemClock
+from dmstats.core.errors import ConfigError, DmstatsError
+from dmstats.core.settings import Settings
 from dmstats.embedded.launcher import Launcher
 from dmstats.embedded.supervisor import Ended
-from dmstats.errors import ConfigError, DmstatsError
 
 FAILED = 1
 BAD_CONFIGURATION = 2

@@ -9,23 +9,24 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dmstats import cli
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
+from dmstats.db.counting.ledger import max_age_ms
 from dmstats.embedded.attach import attach
-from dmstats.live.feed import CHANNEL
+from dmstats.ingest.webhook import MAX_BODY, Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
-from dmstats.store.ledger import max_age_ms
-from dmstats.web import api, ops, signin, team
-from dmstats.web.errors import register_errors
-from dmstats.web.headers import register_headers
-from dmstats.web.openapi import register_description
-from dmstats.web.pages import register_pages
-from dmstats.web.patience import Patience
-from dmstats.web.requests import RequestLog, request_fields
-from dmstats.web.sessions import configure_sessions
-from dmstats.web.stream import StatsEvents
-from dmstats.web.takeover import Takeover
-from dmstats.web.webhook import MAX_BODY, Webhook
+from dmstats.sse.subscription import CHANNEL
+from dmstats.web.api import admins, probes, stats
+from dmstats.web.api.stream import StatsEvents
+from dmstats.web.auth import sign_in
+from dmstats.web.auth.sessions import configure_sessions
+from dmstats.web.middleware.hijack import Takeover
+from dmstats.web.middleware.problems import register_errors
+from dmstats.web.middleware.request_log import RequestLog, request_fields
+from dmstats.web.middleware.security_headers import register_headers
+from dmstats.web.middleware.timeouts import Patience
+from dmstats.web.pages.views import register_pages
+from dmstats.web.schema.openapi import register_description
 from dmstats.wiring import wire
 
 REQUIRED = (
@@ -36,14 +37,14 @@ REQUIRED = (
     "cron_secret",
     "secret_key",
 )
-BLUEPRINTS = (api.blueprint, team.blueprint, signin.blueprint, ops.blueprint)
+BLUEPRINTS = (stats.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the application; nothing is sent anywhere before the first request or ``start()``.
 
     Without ``settings`` they come from the environment, completed by what ``python -m dmstats``
-    left in its data folder. Raises :class:`~dmstats.errors.ConfigError`.
+    left in its data folder. Raises :class:`~dmstats.core.errors.ConfigError`.
     """
     if settings is None:
         logs.configure(request_fields)

@@ -11,27 +11,27 @@ from dataclasses import dataclass, field
 import gevent
 import redis
 
-from dmstats.clock import Clock
-from dmstats.config import Settings
-from dmstats.counting.crew import Crew
-from dmstats.counting.rescue import Rescue
-from dmstats.live.hub import Hub
-from dmstats.ops.advice import advice
-from dmstats.ops.deliveries import Deliveries
-from dmstats.ops.lookout import Lookout
+from dmstats.audit.auditor import Auditor
+from dmstats.audit.background import Patrol
+from dmstats.commit.crew import Crew
+from dmstats.commit.orphan_reaper import Rescue
+from dmstats.core.clock import Clock
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.client import Mongo
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.transactions import Transactions
+from dmstats.ops.config_warnings import advice
+from dmstats.ops.delivery_log import Deliveries
+from dmstats.ops.delivery_status import Lookout
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.scheduler import Schedule
-from dmstats.stats.audit import Auditor
-from dmstats.stats.lease import Lease
-from dmstats.stats.patrol import Patrol
-from dmstats.stats.publisher import Publisher
-from dmstats.stats.reader import Reader
-from dmstats.stats.refresher import Refresher
-from dmstats.store.admins import AdminStore
-from dmstats.store.client import Mongo
-from dmstats.store.ledger import Ledger
-from dmstats.store.transactions import Transactions
-from dmstats.web.auth import Authenticator
+from dmstats.snapshot.lease import Lease
+from dmstats.snapshot.publisher import Publisher
+from dmstats.snapshot.reader import Reader
+from dmstats.snapshot.refresher import Refresher
+from dmstats.sse.hub import Hub
+from dmstats.web.auth.authenticator import Authenticator
 
 logger = logging.getLogger(__name__)
 

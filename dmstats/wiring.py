@@ -8,54 +8,54 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from dmstats.clock import SystemClock
-from dmstats.config import Settings
-from dmstats.counting.committer import Committer
-from dmstats.counting.crew import Crew
-from dmstats.counting.presence import Presence, folder_for
-from dmstats.counting.rescue import Rescue
-from dmstats.counting.turns import Turns
-from dmstats.counting.writer import BatchWriter
-from dmstats.errors import unreadable
-from dmstats.live.hub import Hub
+from dmstats.audit.auditor import Auditor
+from dmstats.audit.background import Patrol
+from dmstats.audit.verifier import Judge
+from dmstats.commit.batch_writer import BatchWriter
+from dmstats.commit.crew import Crew
+from dmstats.commit.fair_lock import Turns
+from dmstats.commit.group_commit import Committer
+from dmstats.commit.orphan_reaper import Rescue
+from dmstats.commit.session_files import Presence, folder_for
+from dmstats.core.clock import SystemClock
+from dmstats.core.errors import unreadable
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.passwords import Passwords
+from dmstats.db.audit.archive import Archive
+from dmstats.db.audit.repairs import Repairs
+from dmstats.db.audit.runs import Passes
+from dmstats.db.audit.snapshot_reader import Looks
+from dmstats.db.client import connect
+from dmstats.db.counting.batches import Batches
+from dmstats.db.counting.heartbeats import Beats
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.dashboard.baseline import Rhythm
+from dmstats.db.dashboard.canaries import Canaries
+from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.readings import ReadingsStore
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.failures import Failures
+from dmstats.db.transaction_runner import Work
+from dmstats.db.transactions import Transactions, kill_session
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
-from dmstats.ops.deliveries import Bulletin, Deliveries
-from dmstats.ops.lookout import Lookout
+from dmstats.ops.delivery_log import Bulletin, Deliveries
+from dmstats.ops.delivery_status import Lookout
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
 from dmstats.ops.watchdog import Watchdog
 from dmstats.services import Services
-from dmstats.stats.audit import Auditor
-from dmstats.stats.cadence import Cadence
-from dmstats.stats.judge import Judge
-from dmstats.stats.lease import Lease
-from dmstats.stats.patrol import Patrol
-from dmstats.stats.publisher import Publisher, Send
-from dmstats.stats.reader import Reader
-from dmstats.stats.refresher import Refresher
-from dmstats.store.admins import AdminStore
-from dmstats.store.archive import Archive
-from dmstats.store.audits import Looks
-from dmstats.store.batches import Batches
-from dmstats.store.beats import Beats
-from dmstats.store.canaries import Canaries
-from dmstats.store.census import Census
-from dmstats.store.client import connect
-from dmstats.store.failures import Failures
-from dmstats.store.ledger import Ledger
-from dmstats.store.passes import Passes
-from dmstats.store.passwords import Passwords
-from dmstats.store.readings import ReadingsStore
-from dmstats.store.repairs import Repairs
-from dmstats.store.rhythm import Rhythm
-from dmstats.store.snapshots import SnapshotStore
-from dmstats.store.transactions import Transactions, kill_session
-from dmstats.store.work import Work
-from dmstats.web.auth import Authenticator
-from dmstats.web.offload import in_thread_pool
-from dmstats.web.throttle import Throttle
+from dmstats.snapshot.lease import Lease
+from dmstats.snapshot.publisher import Publisher, Send
+from dmstats.snapshot.reader import Reader
+from dmstats.snapshot.refresher import Refresher
+from dmstats.snapshot.schedule import Cadence
+from dmstats.sse.hub import Hub
+from dmstats.web.auth.authenticator import Authenticator
+from dmstats.web.auth.rate_limit import Throttle
+from dmstats.web.auth.threadpool import in_thread_pool
 
 REDIS_SECONDS = 1.0
 HUB_SECONDS = 3.0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
 from docs import NOTICE, table
 
 GROUPS = {

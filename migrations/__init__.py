@@ -7,8 +7,8 @@ import pkgutil
 import re
 from datetime import UTC, datetime
 
-from dmstats.config import Settings
-from dmstats.store.client import Mongo, translated
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, translated
 
 RECORD = "schema_migrations"
 NUMBERED = re.compile(r"m\d{4}_\w+")

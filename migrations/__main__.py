@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dmstats.config import Settings
+from dmstats.core.errors import DmstatsError
+from dmstats.core.settings import Settings
+from dmstats.db.client import connect
 from dmstats.embedded.attach import attach
-from dmstats.errors import DmstatsError
-from dmstats.store.client import connect
 from migrations import apply
 from migrations.sharding import shard
 

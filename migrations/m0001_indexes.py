@@ -9,10 +9,10 @@ from __future__ import annotations
 from pymongo import ASCENDING
 from pymongo.database import Database
 
-from dmstats.config import Settings
-from dmstats.records import OTHER_PARTITION
-from dmstats.store.client import Document
-from dmstats.store.ledger import PREFIX
+from dmstats.core.records import OTHER_PARTITION
+from dmstats.core.settings import Settings
+from dmstats.db.client import Document
+from dmstats.db.counting.ledger import PREFIX
 
 HOUR_SECONDS = 3600
 

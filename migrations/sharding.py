@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import pymongo
 
-from dmstats.config import Settings
-from dmstats.errors import ConfigError
-from dmstats.store.client import Mongo, translated
-from dmstats.store.ledger import PREFIX, Ledger
+from dmstats.core.errors import ConfigError
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, translated
+from dmstats.db.counting.ledger import PREFIX, Ledger
 
 SECONDS = 600.0
 NO_CLUSTER = "--shard needs a sharded cluster: let MONGODB_URI name a mongos"

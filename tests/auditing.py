@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import migrations
-from dmstats.clock import DAY_MS, HOUR_MS, Clock, to_datetime
-from dmstats.config import Settings
-from dmstats.counting.deltas import merge
-from dmstats.records import OTHER_PARTITION, SENT, LedgerRow
-from dmstats.stats.audit import Auditor, Outcome
-from dmstats.stats.judge import Judge
-from dmstats.store.archive import Archive
-from dmstats.store.audits import Looks
-from dmstats.store.batches import Batches
-from dmstats.store.client import Mongo
-from dmstats.store.ledger import Ledger
-from dmstats.store.passes import Passes
-from dmstats.store.repairs import Repairs
-from dmstats.store.transactions import Transactions
-from dmstats.store.work import Work
+from dmstats.audit.auditor import Auditor, Outcome
+from dmstats.audit.verifier import Judge
+from dmstats.commit.increments import merge
+from dmstats.core.clock import DAY_MS, HOUR_MS, Clock, to_datetime
+from dmstats.core.records import OTHER_PARTITION, SENT, LedgerRow
+from dmstats.core.settings import Settings
+from dmstats.db.audit.archive import Archive
+from dmstats.db.audit.repairs import Repairs
+from dmstats.db.audit.runs import Passes
+from dmstats.db.audit.snapshot_reader import Looks
+from dmstats.db.client import Mongo
+from dmstats.db.counting.batches import Batches
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.transaction_runner import Work
+from dmstats.db.transactions import Transactions
 
 
 def event(

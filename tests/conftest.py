@@ -14,9 +14,9 @@ import fakeredis
 import pytest
 import redis
 
-from dmstats.clock import ManualClock, to_ms
-from dmstats.config import Settings
-from dmstats.store.client import Mongo, connect
+from dmstats.core.clock import ManualClock, to_ms
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
 from tests.servers import Redis, Secantus, running
 
 NOW = "2026-11-15T12:34:56+00:00"

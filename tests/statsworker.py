@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import redis
 
-from dmstats.clock import Clock
-from dmstats.stats.cadence import Cadence
-from dmstats.stats.lease import Lease
-from dmstats.stats.publisher import CHANNEL, Publisher
-from dmstats.stats.reader import Reader
-from dmstats.stats.refresher import Refresher
-from dmstats.store.census import Census
-from dmstats.store.client import Mongo
-from dmstats.store.readings import ReadingsStore
-from dmstats.store.snapshots import SnapshotStore
+from dmstats.core.clock import Clock
+from dmstats.db.client import Mongo
+from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.readings import ReadingsStore
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.snapshot.lease import Lease
+from dmstats.snapshot.publisher import CHANNEL, Publisher
+from dmstats.snapshot.reader import Reader
+from dmstats.snapshot.refresher import Refresher
+from dmstats.snapshot.schedule import Cadence
 from tests.recorder import Recorder
 
 

@@ -19,10 +19,10 @@ import urllib3
 from pymongo import MongoClient
 
 import migrations
-from dmstats.config import Settings
-from dmstats.store.client import Mongo
-from dmstats.traffic.bodies import sign
-from dmstats.web.webhook import PATH
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo
+from dmstats.ingest.webhook import PATH
+from dmstats.simulator.bodies import sign
 from tests.servers import Redis, Secantus, bare_environ, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dmstats.app import create_app
-from dmstats.counting.batch import Counted
-from dmstats.counting.crew import Crew
-from dmstats.records import LedgerRow
+from dmstats.commit.batch import Counted
+from dmstats.commit.crew import Crew
+from dmstats.core.records import LedgerRow
 
 
 def submit(self: Crew, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted:  # noqa: ARG001 - stands in for the method

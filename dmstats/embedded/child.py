@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-TETHER = Path(__file__).with_name("tether.py")
+TETHER = Path(__file__).with_name("pdeathsig.py")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmstats.errors import ConfigError
+from dmstats.core.errors import ConfigError
 
 DEFAULT = "var"
 PRIVATE_FOLDER = 0o700

@@ -13,16 +13,16 @@ from functools import partial
 from pathlib import Path
 
 import migrations
-from dmstats.clock import Clock
-from dmstats.config import Settings
+from dmstats.core.clock import Clock
+from dmstats.core.errors import ConfigError, DmstatsError, StoreUnavailable
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.passwords import generated
+from dmstats.db.client import Mongo, connect, translated
 from dmstats.embedded import secrets, servers, webserver
 from dmstats.embedded.child import Child, Program
 from dmstats.embedded.datadir import DataDir, Service
 from dmstats.embedded.supervisor import Stopping, Supervisor
-from dmstats.errors import ConfigError, DmstatsError, StoreUnavailable
-from dmstats.store.admins import AdminStore
-from dmstats.store.client import Mongo, connect, translated
-from dmstats.store.passwords import generated
 
 FIRST_ADMIN = "admin@localhost"
 DATABASE_READY_SECONDS = 60.0

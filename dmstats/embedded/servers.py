@@ -13,9 +13,9 @@ from pathlib import Path
 
 import redis
 
+from dmstats.core.errors import ConfigError, StoreUnavailable
+from dmstats.db.client import server_process
 from dmstats.embedded.child import Child, Program
-from dmstats.errors import ConfigError, StoreUnavailable
-from dmstats.store.client import server_process
 
 LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 32_000)

@@ -7,9 +7,9 @@ import signal
 import threading
 from collections.abc import Callable
 
-from dmstats.clock import Clock
+from dmstats.core.clock import Clock
+from dmstats.core.errors import DmstatsError
 from dmstats.embedded.child import Child, Program
-from dmstats.errors import DmstatsError
 
 TICK_SECONDS = 0.2
 BACK_OFF_SECONDS = 0.5

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
 from dmstats.embedded.child import Program
 from dmstats.embedded.servers import LOOPBACK
 

@@ -17,11 +17,11 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from dmstats.clock import Clock, to_ms
-from dmstats.config import Settings
-from dmstats.ops.reach import PATH, sign
-from dmstats.records import CANARY_ACCOUNT
-from dmstats.store.canaries import Canaries
+from dmstats.core.clock import Clock, to_ms
+from dmstats.core.records import CANARY_ACCOUNT
+from dmstats.core.settings import Settings
+from dmstats.db.dashboard.canaries import Canaries
+from dmstats.ops.webhook_probe import PATH, sign
 
 logger = logging.getLogger(__name__)
 

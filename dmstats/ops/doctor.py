@@ -9,15 +9,15 @@ from pathlib import Path
 import redis
 from redis.exceptions import RedisError
 
-from dmstats.clock import Clock
-from dmstats.config import Settings
-from dmstats.errors import DmstatsError
-from dmstats.ops.advice import advice
+from dmstats.core.clock import Clock
+from dmstats.core.errors import DmstatsError
+from dmstats.core.settings import Settings
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.health import Health
+from dmstats.ops.config_warnings import advice
 from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
-from dmstats.stats.lease import LEASE_KEY
-from dmstats.stats.served import STALE_AFTER_INTERVALS
-from dmstats.store.health import Health
-from dmstats.store.snapshots import SnapshotStore
+from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
+from dmstats.snapshot.lease import LEASE_KEY
 
 CLOCK_WARNING_MS, CLOCK_FAILURE_MS = 2_000, 60_000
 TRANSACTION_SECONDS = 10

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from dmstats.ops.deliveries import Record
+from dmstats.ops.delivery_log import Record
 
 MINUTE_MS = 60_000
 WINDOW_MINUTES = 30

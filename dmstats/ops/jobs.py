@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dmstats.clock import DAY_MS, Clock, to_datetime
-from dmstats.counting.rescue import Rescue
+from dmstats.audit.background import Patrol
+from dmstats.commit.orphan_reaper import Rescue
+from dmstats.core.clock import DAY_MS, Clock, to_datetime
+from dmstats.db.audit.archive import Archive
+from dmstats.db.counting.heartbeats import BEAT_SECONDS
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.dashboard.population import Census
 from dmstats.ops.canary import Canary
-from dmstats.ops.deliveries import Bulletin, Deliveries
+from dmstats.ops.delivery_log import Bulletin, Deliveries
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
-from dmstats.stats.cadence import Cadence
-from dmstats.stats.lease import Lease
-from dmstats.stats.patrol import Patrol
-from dmstats.store.archive import Archive
-from dmstats.store.beats import BEAT_SECONDS
-from dmstats.store.census import Census
-from dmstats.store.ledger import Ledger
+from dmstats.snapshot.lease import Lease
+from dmstats.snapshot.schedule import Cadence
 
 LEASE_SECONDS = 5.0
 CADENCE_SECONDS = 1.0

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from dmstats.clock import Clock
-from dmstats.errors import Conflict, Superseded, Unavailable
+from dmstats.core.clock import Clock
+from dmstats.core.errors import Conflict, Superseded, Unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,11 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from dmstats.clock import DAY_MS, Clock, rfc3339
-from dmstats.errors import DmstatsError
-from dmstats.ops.deliveries import Bulletin
+from dmstats.core.clock import DAY_MS, Clock, rfc3339
+from dmstats.core.errors import DmstatsError
+from dmstats.db.dashboard.baseline import Rhythm
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.ops.delivery_log import Bulletin
 from dmstats.ops.incidents import (
     CANARIES,
     DRIFT,
@@ -26,8 +28,6 @@ from dmstats.ops.incidents import (
     unreturned,
 )
 from dmstats.ops.notifier import Notice, Notifier
-from dmstats.store.rhythm import Rhythm
-from dmstats.store.snapshots import SnapshotStore
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from dmstats.web.glance import COUNTS
+from dmstats.web.pages.first_paint import COUNTS
 from tests.browser.conftest import eventually, figure, open_dashboard, sign_in
 from tests.browser.service import Service
 

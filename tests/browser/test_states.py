@@ -12,7 +12,7 @@ import pytest
 import redis
 from playwright.sync_api import BrowserContext, Page, expect
 
-from dmstats.ops.deliveries import KEY, Record
+from dmstats.ops.delivery_log import KEY, Record
 from tests.browser.conftest import eventually, expect_mode, figure, open_dashboard, sign_in
 from tests.browser.service import Service
 from tests.browser.test_accessible import violations

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start, to_datetime
-from dmstats.records import RECEIVED, LedgerRow
-from dmstats.stats.activity import buckets
-from dmstats.stats.audit import Outcome, Progress
-from dmstats.store import activity as activity_module
-from dmstats.store import passes as passes_module
-from dmstats.store.activity import COLLECTION, INDEX, Activities
+from dmstats.audit.account_activity import buckets
+from dmstats.audit.auditor import Outcome, Progress
+from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start, to_datetime
+from dmstats.core.records import RECEIVED, LedgerRow
+from dmstats.db.audit import activity_store as activity_module
+from dmstats.db.audit import runs as passes_module
+from dmstats.db.audit.activity_store import COLLECTION, INDEX, Activities
 from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from dmstats.clock import ManualClock
-from dmstats.config import Settings
-from dmstats.errors import StoreUnavailable, TooManyRequests
-from dmstats.store.admins import AdminStore, EmailTaken
-from dmstats.store.client import Mongo, connect
-from dmstats.store.directory import AccountDirectory, Position, Sort
-from dmstats.web.throttle import Throttle
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable, TooManyRequests
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import AdminStore, EmailTaken
+from dmstats.db.client import Mongo, connect
+from dmstats.db.dashboard.account_directory import AccountDirectory, Position, Sort
+from dmstats.web.auth.rate_limit import Throttle
 from tests.servers import Redis, free_port
 from tests.service.admin_site import EMAIL, PASSWORD, cheap_passwords
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
+from dmstats.audit.auditor import Outcome
+from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
+from dmstats.db.audit import archive as archive_module
+from dmstats.db.audit import runs as passes_module
 from dmstats.ops.jobs import keep_partitions
-from dmstats.stats.audit import Outcome
-from dmstats.store import archive as archive_module
-from dmstats.store import passes as passes_module
 from tests.auditing import Auditing, auditing, event, named
 
 pytestmark = pytest.mark.live

@@ -13,10 +13,10 @@ import pytest
 from flask import Flask
 
 from dmstats.app import create_app
-from dmstats.clock import HOUR_MS, SystemClock, to_datetime
-from dmstats.config import Settings
-from dmstats.counting.deltas import merge
-from dmstats.store.client import Mongo, connect
+from dmstats.commit.increments import merge
+from dmstats.core.clock import HOUR_MS, SystemClock, to_datetime
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
 from tests.auditing import Auditing, auditing, event, named
 from tests.servers import Secantus, running
 

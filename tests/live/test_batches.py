@@ -12,19 +12,19 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import AutoReconnect
 
 import migrations
-from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, SystemClock, to_datetime
-from dmstats.config import Settings
-from dmstats.counting.committer import Committer
-from dmstats.counting.deltas import merge
-from dmstats.counting.writer import BatchWriter
-from dmstats.errors import Conflict, PoisonError, StoreUnavailable, Unavailable
+from dmstats.commit.batch_writer import BatchWriter
+from dmstats.commit.group_commit import Committer
+from dmstats.commit.increments import merge
+from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, SystemClock, to_datetime
+from dmstats.core.errors import Conflict, PoisonError, StoreUnavailable, Unavailable
+from dmstats.core.records import RECEIVED, SENT, LedgerRow
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo
+from dmstats.db.counting.batches import Batches
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.counting.reconciliation import Tally, read_tallies
+from dmstats.db.transactions import Transactions, kill_session
 from dmstats.ops.metrics import Metrics
-from dmstats.records import RECEIVED, SENT, LedgerRow
-from dmstats.store.batches import Batches
-from dmstats.store.client import Mongo
-from dmstats.store.ledger import Ledger
-from dmstats.store.tally import Tally, read_tallies
-from dmstats.store.transactions import Transactions, kill_session
 
 pytestmark = pytest.mark.live
 

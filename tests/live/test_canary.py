@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from dmstats.clock import SystemClock
-from dmstats.counting.batch import Batch, Submission
-from dmstats.counting.deltas import merge
-from dmstats.records import CANARY, CANARY_ACCOUNT, SENT
-from dmstats.store.client import Mongo
+from dmstats.commit.batch import Batch, Submission
+from dmstats.commit.increments import merge
+from dmstats.core.clock import SystemClock
+from dmstats.core.records import CANARY, CANARY_ACCOUNT, SENT
+from dmstats.db.client import Mongo
 from tests.auditing import Auditing, event
 from tests.live.conftest import TOKEN
 from tests.live.test_launcher import Started

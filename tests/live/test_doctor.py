@@ -16,14 +16,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 import migrations
-from dmstats.clock import ManualClock, SystemClock
-from dmstats.config import Settings
+from dmstats.core.clock import ManualClock, SystemClock
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.health import Health, Server
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict, good
-from dmstats.ops.reach import reach
-from dmstats.store.client import Mongo, connect
-from dmstats.store.health import Health, Server
-from dmstats.store.snapshots import SnapshotStore
+from dmstats.ops.webhook_probe import reach
 from tests.live.test_launcher import Started
 from tests.servers import free_port
 

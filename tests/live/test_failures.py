@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 from pymongo.errors import PyMongoError
 
-from dmstats.config import Settings
-from dmstats.errors import StoreUnavailable
-from dmstats.store.client import Mongo, connect
-from dmstats.store.failures import HEARTBEAT, Failures
+from dmstats.core.errors import StoreUnavailable
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
+from dmstats.db.failures import HEARTBEAT, Failures
 from tests.servers import free_port, wait_until
 
 pytestmark = pytest.mark.live

@@ -14,8 +14,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dmstats.clock import SystemClock
-from dmstats.live.feed import CHANNEL, Feed, PubSubFeed, StreamFeed
+from dmstats.core.clock import SystemClock
+from dmstats.sse.subscription import CHANNEL, Feed, PubSubFeed, StreamFeed
 from tests.servers import Redis, running
 
 pytestmark = pytest.mark.live

@@ -18,18 +18,18 @@ import pytest
 from pymongo import MongoClient, monitoring
 
 import migrations
-from dmstats.clock import HOUR_MS, SystemClock
-from dmstats.config import Settings
-from dmstats.counting import writer
-from dmstats.counting.batch import Batch, Submission
-from dmstats.counting.events import NO_HOUR, _dated
-from dmstats.counting.writer import BatchWriter
-from dmstats.errors import DmstatsError
-from dmstats.records import OTHER_PARTITION, LedgerRow
-from dmstats.store.batches import Batches
-from dmstats.store.client import Document, Mongo
-from dmstats.store.ledger import Ledger
-from dmstats.store.transactions import Transactions, kill_session
+from dmstats.commit import batch_writer
+from dmstats.commit.batch import Batch, Submission
+from dmstats.commit.batch_writer import BatchWriter
+from dmstats.core.clock import HOUR_MS, SystemClock
+from dmstats.core.errors import DmstatsError
+from dmstats.core.records import OTHER_PARTITION, LedgerRow
+from dmstats.core.settings import Settings
+from dmstats.db.client import Document, Mongo
+from dmstats.db.counting.batches import Batches
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.transactions import Transactions, kill_session
+from dmstats.ingest.events import NO_HOUR, _dated
 from tests.torture.recount import recount
 
 pytestmark = pytest.mark.live
@@ -124,7 +124,9 @@ def test_every_acknowledged_event_counts_once(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(writer, "WARY_BATCHES", 1)  # both ways of finding a repetition, by turns
+    monkeypatch.setattr(
+        batch_writer, "WARY_BATCHES", 1
+    )  # both ways of finding a repetition, by turns
     committers, saboteur = workers
     acknowledged: dict[bytes, bool] = {
         number.to_bytes(16, "big"): False for number in range(EVENTS)

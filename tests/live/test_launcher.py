@@ -20,15 +20,15 @@ import pytest
 import redis
 
 import migrations
-from dmstats.clock import SystemClock
-from dmstats.config import Settings
+from dmstats.core.clock import SystemClock
+from dmstats.core.errors import DmstatsError, StoreUnavailable
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.client import Mongo, connect, server_process, translated
 from dmstats.embedded import servers
 from dmstats.embedded.attach import attach
 from dmstats.embedded.launcher import Launcher
 from dmstats.embedded.secrets import MADE_UP
-from dmstats.errors import DmstatsError, StoreUnavailable
-from dmstats.store.admins import AdminStore
-from dmstats.store.client import Mongo, connect, server_process, translated
 from tests.servers import bare_environ, free_port, wait_until
 
 pytestmark = pytest.mark.live

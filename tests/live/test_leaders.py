@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 import redis
 
-from dmstats.stats.lease import LEASE_KEY
+from dmstats.snapshot.lease import LEASE_KEY
 from tests.servers import Redis, Secantus, running, wait_until
 from tests.webserver import ROOT, WebServer, serving
 

@@ -17,9 +17,9 @@ from pymongo.monitoring import (
 )
 
 import migrations
-from dmstats.config import Settings
-from dmstats.store.client import Mongo
-from dmstats.store.health import Health
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo
+from dmstats.db.health import Health
 
 pytestmark = pytest.mark.live
 

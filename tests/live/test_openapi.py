@@ -16,8 +16,8 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from dmstats.app import create_app
-from dmstats.config import Settings
-from dmstats.web.openapi import PATH, description
+from dmstats.core.settings import Settings
+from dmstats.web.schema.openapi import PATH, description
 from tests.live.conftest import TOKEN
 from tests.live.test_launcher import Started
 from tests.live.test_logs import Visitor

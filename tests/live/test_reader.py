@@ -11,12 +11,12 @@ import pytest
 import redis
 from pymongo import monitoring
 
-from dmstats.clock import ManualClock
-from dmstats.errors import StoreUnavailable
-from dmstats.stats.publisher import CACHE_KEY
-from dmstats.stats.served import Malformed
-from dmstats.store.client import Mongo
-from dmstats.web.snapshot_schema import Snapshot
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable
+from dmstats.db.client import Mongo
+from dmstats.snapshot.encoded import Malformed
+from dmstats.snapshot.publisher import CACHE_KEY
+from dmstats.web.schema.snapshot_schema import Snapshot
 from tests.servers import Redis, free_port, running
 from tests.statsworker import StatsWorker
 

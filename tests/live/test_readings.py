@@ -11,14 +11,14 @@ import pymongo
 import pytest
 from pymongo import monitoring
 
-from dmstats.clock import ManualClock, to_datetime
-from dmstats.config import Settings
-from dmstats.errors import StoreUnavailable
-from dmstats.stats.snapshot import build, floor_of
-from dmstats.store.census import SETTLED_MS, Census
-from dmstats.store.client import Mongo, connect
-from dmstats.store.readings import FEW, LONG_READ_SECONDS, Readings, ReadingsStore
-from dmstats.store.snapshots import SnapshotStore
+from dmstats.core.clock import ManualClock, to_datetime
+from dmstats.core.errors import StoreUnavailable
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
+from dmstats.db.dashboard.population import SETTLED_MS, Census
+from dmstats.db.dashboard.readings import FEW, LONG_READ_SECONDS, Readings, ReadingsStore
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.snapshot.build import build, floor_of
 
 pytestmark = pytest.mark.live
 

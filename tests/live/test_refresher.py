@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from dmstats.clock import ManualClock
-from dmstats.errors import Superseded
-from dmstats.stats.publisher import CACHE_KEY
-from dmstats.store.client import Mongo
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import Superseded
+from dmstats.db.client import Mongo
+from dmstats.snapshot.publisher import CACHE_KEY
 from tests.servers import Redis
 from tests.statsworker import StatsWorker
 

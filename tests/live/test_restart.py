@@ -14,14 +14,14 @@ import psutil
 import pytest
 import urllib3
 
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.counting.reconciliation import Tally, read_tallies
 from dmstats.embedded.attach import attach
-from dmstats.store.client import Mongo, connect
-from dmstats.store.ledger import Ledger
-from dmstats.store.tally import Tally, read_tallies
-from dmstats.traffic.bodies import Delivery, Traffic, sign
-from dmstats.traffic.sender import Sender
-from dmstats.web.webhook import PATH
+from dmstats.ingest.webhook import PATH
+from dmstats.simulator.bodies import Delivery, Traffic, sign
+from dmstats.simulator.delivery_sender import Sender
 from tests.live.test_launcher import Started
 from tests.live.test_stream import Worker
 from tests.servers import running, wait_until

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import migrations
-from dmstats.clock import SystemClock
-from dmstats.store.client import Mongo
+from dmstats.core.clock import SystemClock
+from dmstats.db.client import Mongo
 from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live

@@ -8,10 +8,10 @@ import pytest
 from redis import Redis
 
 from dmstats.app import create_app
-from dmstats.config import Settings
-from dmstats.store.admins import Admin, AdminStore
-from dmstats.store.client import Mongo
-from dmstats.store.passwords import Passwords
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import Admin, AdminStore
+from dmstats.db.admins.passwords import Passwords
+from dmstats.db.client import Mongo
 from migrations import apply
 from tests.service.admin_site import EMAIL, PASSWORD
 

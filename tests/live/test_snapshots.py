@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dmstats.errors import Superseded
-from dmstats.store.client import Mongo
-from dmstats.store.snapshots import SnapshotStore
+from dmstats.core.errors import Superseded
+from dmstats.db.client import Mongo
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
 
 pytestmark = pytest.mark.live
 

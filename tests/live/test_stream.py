@@ -19,7 +19,7 @@ import psutil
 import pytest
 import redis
 
-from dmstats.store.client import Mongo
+from dmstats.db.client import Mongo
 from tests.servers import Redis, Server, running, wait_until
 from tests.sse import PATH, Stream
 

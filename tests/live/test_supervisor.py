@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dmstats.clock import SystemClock
+from dmstats.core.clock import SystemClock
 from dmstats.embedded.child import TETHER, Program
 from dmstats.embedded.supervisor import LOG_BYTES, Ended, Stopping, Supervisor
 from tests.servers import wait_until

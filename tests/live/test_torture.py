@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from dmstats.clock import SystemClock, to_datetime
-from dmstats.counting.deltas import merge
-from dmstats.records import LedgerRow
-from dmstats.store.batches import Batches
-from dmstats.store.client import Mongo
-from dmstats.store.ledger import Ledger
-from dmstats.store.transactions import Transactions
+from dmstats.commit.increments import merge
+from dmstats.core.clock import SystemClock, to_datetime
+from dmstats.core.records import LedgerRow
+from dmstats.db.client import Mongo
+from dmstats.db.counting.batches import Batches
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.transactions import Transactions
 from tests.torture.kills import Kill
 from tests.torture.recount import recount
 from tests.torture.report import lines, longest_gap

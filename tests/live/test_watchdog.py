@@ -14,13 +14,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dmstats.clock import DAY_MS, ManualClock, hour_start, to_datetime
-from dmstats.ops.deliveries import Bulletin, Deliveries
+from dmstats.core.clock import DAY_MS, ManualClock, hour_start, to_datetime
+from dmstats.db.client import Mongo
+from dmstats.db.dashboard.baseline import Rhythm
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.ops.delivery_log import Bulletin, Deliveries
 from dmstats.ops.notifier import LogOnly, Notice, Notifier, WebhookNotifier
 from dmstats.ops.watchdog import Watchdog
-from dmstats.store.client import Mongo
-from dmstats.store.rhythm import Rhythm
-from dmstats.store.snapshots import SnapshotStore
 from tests.recorder import Recorder
 from tests.servers import free_port
 

@@ -14,17 +14,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import DictLoader
 
-from dmstats.clock import ManualClock
-from dmstats.config import Settings
-from dmstats.store.admins import AdminStore
-from dmstats.store.client import Mongo
-from dmstats.store.passwords import Passwords
-from dmstats.web import api, signin, team
-from dmstats.web.auth import Authenticator, require_admin
-from dmstats.web.errors import register_errors
-from dmstats.web.headers import register_headers
-from dmstats.web.sessions import configure_sessions
-from dmstats.web.throttle import Throttle
+from dmstats.core.clock import ManualClock
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.passwords import Passwords
+from dmstats.db.client import Mongo
+from dmstats.web.api import admins, stats
+from dmstats.web.auth import sign_in
+from dmstats.web.auth.authenticator import Authenticator, require_admin
+from dmstats.web.auth.rate_limit import Throttle
+from dmstats.web.auth.sessions import configure_sessions
+from dmstats.web.middleware.problems import register_errors
+from dmstats.web.middleware.security_headers import register_headers
 
 EMAIL = "ada@example.com"
 PASSWORD = "correct horse battery"
@@ -90,7 +91,7 @@ class AdminSite:
         configure_sessions(app)
         register_errors(app)
         register_headers(app)
-        for room in (api, signin, team):
+        for room in (stats, sign_in, admins):
             app.register_blueprint(room.blueprint)
 
         @app.get("/")

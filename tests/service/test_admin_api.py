@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from dmstats.clock import HOUR_MS, ManualClock, hour_start, rfc3339, to_datetime
-from dmstats.stats.activity import SPANS, Spread
-from dmstats.store.activity import Draft
-from dmstats.web.schemas import (
+from dmstats.audit.account_activity import SPANS, Spread
+from dmstats.core.clock import HOUR_MS, ManualClock, hour_start, rfc3339, to_datetime
+from dmstats.db.audit.activity_store import Draft
+from dmstats.web.schema.api_schemas import (
     AccountAnswer,
     AccountsAnswer,
     ActivityAnswer,

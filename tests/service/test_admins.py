@@ -3,11 +3,11 @@ from __future__ import annotations
 import argon2
 import pytest
 
-from dmstats.clock import ManualClock
-from dmstats.errors import BadRequest, NotFound
-from dmstats.store.admins import AdminStore, EmailTaken
-from dmstats.store.client import Mongo
-from dmstats.store.passwords import Passwords
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import BadRequest, NotFound
+from dmstats.db.admins.admin_store import AdminStore, EmailTaken
+from dmstats.db.admins.passwords import Passwords
+from dmstats.db.client import Mongo
 from tests.service.admin_site import EMAIL, PASSWORD, cheap_passwords, mock_mongo
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from dmstats.clock import SystemClock, rfc3339
-from dmstats.counting.events import read_events
+from dmstats.core.clock import SystemClock, rfc3339
+from dmstats.core.records import CANARY
+from dmstats.ingest.events import read_events
 from dmstats.ops.canary import Canary
-from dmstats.ops.reach import sign
-from dmstats.records import CANARY
+from dmstats.ops.webhook_probe import sign
 from tests.recorder import Recorder
 from tests.servers import wait_until
 

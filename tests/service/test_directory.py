@@ -7,7 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmstats.store.directory import SEARCH_BOUND, SORTS, AccountDirectory, Page, Position, Sort
+from dmstats.db.dashboard.account_directory import (
+    SEARCH_BOUND,
+    SORTS,
+    AccountDirectory,
+    Page,
+    Position,
+    Sort,
+)
 from tests.service.admin_site import mock_mongo
 
 MOMENTS = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)]

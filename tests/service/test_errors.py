@@ -6,8 +6,8 @@ import pytest
 from flask import Flask, abort, redirect
 from flask.typing import ResponseReturnValue
 
-from dmstats.errors import NotFound, NotSignedIn, PoisonError, TooManyRequests, Unavailable
-from dmstats.web.errors import register_errors
+from dmstats.core.errors import NotFound, NotSignedIn, PoisonError, TooManyRequests, Unavailable
+from dmstats.web.middleware.problems import register_errors
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import fakeredis
 import pytest
 import redis
 
-from dmstats.clock import ManualClock
-from dmstats.errors import StoreUnavailable
-from dmstats.stats.lease import LEASE_KEY, TERM_KEY, Lease
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable
+from dmstats.snapshot.lease import LEASE_KEY, TERM_KEY, Lease
 from tests.recorder import Recorder
 
 Make = Callable[..., Lease]

@@ -6,10 +6,10 @@ import fakeredis
 import msgspec
 import redis
 
-from dmstats.clock import ManualClock, rfc3339
-from dmstats.ops.deliveries import Bulletin, Deliveries, Record
+from dmstats.core.clock import ManualClock, rfc3339
+from dmstats.ops.delivery_log import Bulletin, Deliveries, Record
+from dmstats.ops.delivery_status import KEEP_SECONDS, Lookout, Warnings
 from dmstats.ops.incidents import SILENT
-from dmstats.ops.lookout import KEEP_SECONDS, Lookout, Warnings
 from dmstats.ops.watchdog import KEY, OpenIncident
 
 MINUTE_MS = 60_000

@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from dmstats.errors import NotSignedIn
-from dmstats.web.assets import Assets, AssetsMissing, find_folder
-from dmstats.web.errors import register_errors
-from dmstats.web.pages import register_pages
+from dmstats.core.errors import NotSignedIn
+from dmstats.web.middleware.problems import register_errors
+from dmstats.web.pages.assets import Assets, AssetsMissing, find_folder
+from dmstats.web.pages.views import register_pages
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_pages_are_for_admins_only(folder: Path, monkeypatch: pytest.MonkeyPatch
     def nobody() -> None:
         raise NotSignedIn
 
-    monkeypatch.setattr("dmstats.web.auth.demand_admin", nobody)
+    monkeypatch.setattr("dmstats.web.auth.authenticator.demand_admin", nobody)
     app = Flask(__name__, static_folder=None)
     register_errors(app)
     register_pages(app, folder)

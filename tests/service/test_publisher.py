@@ -6,8 +6,8 @@ import fakeredis
 import msgspec
 import pytest
 
-from dmstats.live import feed
-from dmstats.stats.publisher import CACHE_KEY, CHANNEL, LAST_PUBLISH_KEY, Publication, Publisher
+from dmstats.snapshot.publisher import CACHE_KEY, CHANNEL, LAST_PUBLISH_KEY, Publication, Publisher
+from dmstats.sse import subscription
 from tests.recorder import Recorder
 
 Sent = list[tuple[dict[str, Any], str]]
@@ -125,4 +125,4 @@ def test_the_stream_transport_appends(client: fakeredis.FakeRedis, sent: Sent) -
 
 
 def test_both_ends_mean_the_same_channel() -> None:
-    assert feed.CHANNEL == CHANNEL
+    assert subscription.CHANNEL == CHANNEL

@@ -11,9 +11,9 @@ import pytest
 from flask import Flask, Response
 from werkzeug.test import Client, TestResponse
 
-from dmstats.clock import ManualClock
+from dmstats.core.clock import ManualClock
 from dmstats.ops.logs import JsonLines
-from dmstats.web.requests import RequestLog, request_fields
+from dmstats.web.middleware.request_log import RequestLog, request_fields
 from tests.recorder import Recorder
 
 WEBHOOK = "/api/webhooks/instagram"

@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from dmstats.app import create_app
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
 
 OPEN = {
     "/login": "how one gets in",

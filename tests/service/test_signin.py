@@ -8,10 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from dmstats.clock import ManualClock
-from dmstats.errors import StoreUnavailable
-from dmstats.web.auth import admin_still_allowed, demand_admin
-from dmstats.web.signin import own_path
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable
+from dmstats.web.auth.authenticator import admin_still_allowed, demand_admin
+from dmstats.web.auth.sign_in import own_path
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
 
 

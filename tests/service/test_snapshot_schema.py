@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from dmstats.clock import ManualClock
-from dmstats.stats.snapshot import build
-from dmstats.store.readings import Readings
-from dmstats.web.snapshot_schema import Snapshot
+from dmstats.core.clock import ManualClock
+from dmstats.db.dashboard.readings import Readings
+from dmstats.snapshot.build import build
+from dmstats.web.schema.snapshot_schema import Snapshot
 
 
 def snapshot() -> dict[str, Any]:

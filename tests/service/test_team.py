@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.clock import ManualClock
+from dmstats.core.clock import ManualClock
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
 
 OTHER = "grace@example.com"

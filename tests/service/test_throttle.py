@@ -3,8 +3,8 @@ from __future__ import annotations
 import fakeredis
 import pytest
 
-from dmstats.errors import TooManyRequests
-from dmstats.web.throttle import PREFIX, Throttle
+from dmstats.core.errors import TooManyRequests
+from dmstats.web.auth.rate_limit import PREFIX, Throttle
 
 
 def fill(throttle: Throttle, account: str, address: str | None, times: int) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from dmstats.clock import DAY_MS, HOUR_MS
-from dmstats.counting.events import read_events
-from dmstats.traffic.bodies import Traffic
+from dmstats.core.clock import DAY_MS, HOUR_MS
+from dmstats.ingest.events import read_events
+from dmstats.simulator.bodies import Traffic
 
 MOST_IN_A_RETRY = 60
 FRESH_IN_A_RETRY = 0.3

@@ -8,8 +8,8 @@ from collections import Counter
 
 import urllib3
 
-from dmstats.traffic.bodies import sign
-from dmstats.traffic.sender import ANSWER_SECONDS
+from dmstats.simulator.bodies import sign
+from dmstats.simulator.delivery_sender import ANSWER_SECONDS
 from tests.torture.events import Mixer, Post
 
 IDLE_SECONDS = 0.005

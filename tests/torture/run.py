@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from pymongo import MongoClient
 
-from dmstats.config import Settings
-from dmstats.store.client import DEFAULT_DATABASE
-from dmstats.store.ledger import max_age_ms
-from dmstats.web.webhook import PATH
+from dmstats.core.settings import Settings
+from dmstats.db.client import DEFAULT_DATABASE
+from dmstats.db.counting.ledger import max_age_ms
+from dmstats.ingest.webhook import PATH
 from tests.torture.events import Mixer
 from tests.torture.kills import KINDS, Killer
 from tests.torture.load import Load

@@ -145,7 +145,7 @@ class Client:
 
 
 class Database:
-    """``db`` of a :class:`dmstats.store.client.Mongo`; also plays that part itself."""
+    """``db`` of a :class:`dmstats.db.client.Mongo`; also plays that part itself."""
 
     def __init__(self, client: Client) -> None:
         self.client = client

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dmstats.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start
-from dmstats.stats.activity import DAYS, HOURS, SPANS, Spread, buckets, starts
-from dmstats.store.activity import Activity
+from dmstats.audit.account_activity import DAYS, HOURS, SPANS, Spread, buckets, starts
+from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start
+from dmstats.db.audit.activity_store import Activity
 
 MONTH = "2026-11"
 

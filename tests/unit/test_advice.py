@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.config import Settings
-from dmstats.ops.advice import advice
+from dmstats.core.settings import Settings
+from dmstats.ops.config_warnings import advice
 
 
 def test_it_works() -> None:

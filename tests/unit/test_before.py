@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dmstats.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_ms
-from dmstats.stats.before import history_start, population
-from dmstats.stats.snapshot import build
-from dmstats.store.readings import DAYS, HOURS, Readings, month_before
+from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_ms
+from dmstats.db.dashboard.readings import DAYS, HOURS, Readings, month_before
+from dmstats.snapshot.build import build
+from dmstats.snapshot.previous_period import history_start, population
 
 
 def ms(text: str) -> int:

@@ -11,12 +11,12 @@ from itertools import chain
 import gevent
 import pytest
 
-from dmstats.clock import SystemClock
-from dmstats.counting import committer as committing
-from dmstats.counting.batch import Counted
-from dmstats.counting.committer import Committer
-from dmstats.counting.writer import WARY_BATCHES, BatchWriter
-from dmstats.errors import (
+from dmstats.commit import group_commit as committing
+from dmstats.commit.batch import Counted
+from dmstats.commit.batch_writer import WARY_BATCHES, BatchWriter
+from dmstats.commit.group_commit import Committer
+from dmstats.core.clock import SystemClock
+from dmstats.core.errors import (
     Conflict,
     DmstatsError,
     PoisonError,
@@ -24,7 +24,7 @@ from dmstats.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from dmstats.records import Deltas, LedgerRow
+from dmstats.core.records import Deltas, LedgerRow
 
 
 class MemoryStore:

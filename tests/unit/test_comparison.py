@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmstats.clock import to_datetime
-from dmstats.counting.deltas import merge
-from dmstats.records import KINDS, LedgerRow
-from dmstats.stats.comparison import (
+from dmstats.audit.comparison import (
     GLOBAL_FIELDS,
     compare,
     compare_account,
@@ -21,8 +18,11 @@ from dmstats.stats.comparison import (
     flat,
     minutes_add_up,
 )
-from dmstats.store.differences import Difference
-from dmstats.store.recount import FIELDS
+from dmstats.commit.increments import merge
+from dmstats.core.clock import to_datetime
+from dmstats.core.records import KINDS, LedgerRow
+from dmstats.db.audit.differences import Difference
+from dmstats.db.audit.recount import FIELDS
 
 NOVEMBER = 1_794_700_800_000
 MONTH = "2026-11"

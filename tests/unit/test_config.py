@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dmstats.app import create_app
-from dmstats.config import Settings
-from dmstats.errors import ConfigError
-from dmstats.parsing import is_loopback
+from dmstats.core.errors import ConfigError
+from dmstats.core.setting_types import is_loopback
+from dmstats.core.settings import Settings
 
 
 def test_it_works() -> None:

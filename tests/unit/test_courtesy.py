@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.counting.courtesy import LONGEST_SECONDS, SHORTEST_SECONDS, Courtesy
+from dmstats.commit.backoff import LONGEST_SECONDS, SHORTEST_SECONDS, Courtesy
 
 COMMIT = 0.02
 

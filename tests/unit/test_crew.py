@@ -12,15 +12,15 @@ import gevent
 import pytest
 from gevent.socket import AF_UNIX, socket
 
-from dmstats.clock import SystemClock
-from dmstats.counting.batch import Counted
-from dmstats.counting.committer import Committer
-from dmstats.counting.crew import Crew
-from dmstats.counting.link import SILENCE_SECONDS
-from dmstats.counting.wire import MAX_MESSAGE
-from dmstats.counting.writer import BatchWriter
-from dmstats.errors import StoreUnavailable, Unavailable
-from dmstats.records import LedgerRow
+from dmstats.commit.batch import Counted
+from dmstats.commit.batch_writer import BatchWriter
+from dmstats.commit.crew import Crew
+from dmstats.commit.group_commit import Committer
+from dmstats.commit.link import SILENCE_SECONDS
+from dmstats.commit.wire import MAX_MESSAGE
+from dmstats.core.clock import SystemClock
+from dmstats.core.errors import StoreUnavailable, Unavailable
+from dmstats.core.records import LedgerRow
 from tests.unit.test_committer import MemoryStore, Recorder, rows
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmstats.clock import DAY_MS, HOUR_MS
-from dmstats.counting.deltas import merge
-from dmstats.records import KINDS, RECEIVED, SENT, LedgerRow
+from dmstats.commit.increments import merge
+from dmstats.core.clock import DAY_MS, HOUR_MS
+from dmstats.core.records import KINDS, RECEIVED, SENT, LedgerRow
 
 JULY = 1_782_864_000_000  # 2026-07-01T00:00:00Z
 

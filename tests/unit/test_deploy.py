@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from dmstats.cli import COMMANDS
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -11,7 +11,7 @@ from flask import Flask
 
 from dmstats.app import create_app
 from dmstats.cli import COMMANDS
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
 from docs.__main__ import PAGES
 from docs.metrics import series
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dmstats.core.errors import ConfigError
 from dmstats.embedded.attach import attach, running
 from dmstats.embedded.datadir import DataDir, Service, write_private
-from dmstats.errors import ConfigError
 
 NOBODY = 2**22 + 1  # over Linux' highest process id
 

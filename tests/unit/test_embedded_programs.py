@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dmstats.config import Settings
+from dmstats.core.errors import ConfigError
+from dmstats.core.settings import Settings
 from dmstats.embedded import servers, webserver
 from dmstats.embedded.supervisor import BACK_OFF_CAP_SECONDS, BACK_OFF_SECONDS, back_off
-from dmstats.errors import ConfigError
 
 
 def test_it_works(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dmstats.config import Settings
+from dmstats.core.settings import Settings
 from dmstats.embedded.secrets import MADE_UP, make_missing, point_to
 
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmstats.clock import DAY_MS, HOUR_MS
-from dmstats.counting.events import Reading, read_events
-from dmstats.counting.identity import normalise_time
-from dmstats.errors import BadRequest
-from dmstats.records import OTHER_PARTITION
+from dmstats.core.clock import DAY_MS, HOUR_MS
+from dmstats.core.errors import BadRequest
+from dmstats.core.records import OTHER_PARTITION
+from dmstats.ingest.events import Reading, read_events
+from dmstats.ingest.identity import normalise_time
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 NOW = 1_785_000_100_000

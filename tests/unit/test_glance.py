@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from babel import Locale
 
-from dmstats.stats.snapshot import Snapshot, build
-from dmstats.store.readings import Readings
-from dmstats.web.glance import glance, is_empty, locale_of
+from dmstats.db.dashboard.readings import Readings
+from dmstats.snapshot.build import Snapshot, build
+from dmstats.web.pages.first_paint import glance, is_empty, locale_of
 
 NOW_MS = 1_794_746_096_000  # 2026-11-15T12:34:56Z
 

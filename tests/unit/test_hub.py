@@ -11,11 +11,11 @@ import redis
 from flask_sse import Message
 from gevent.queue import Queue
 
-from dmstats.clock import ManualClock
-from dmstats.errors import StoreUnavailable, Unavailable
-from dmstats.live.events import Event, stats_event
-from dmstats.live.hub import Hub
-from dmstats.live.subscriber import Subscriber
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable, Unavailable
+from dmstats.sse.greenlet_stream import Subscriber
+from dmstats.sse.hub import Hub
+from dmstats.sse.messages import Event, stats_event
 from tests.recorder import Recorder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.ops.deliveries import Record, together
+from dmstats.ops.delivery_log import Record, together
 from dmstats.ops.incidents import drifted, failing, silent
 
 MINUTE = 60_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client.metrics_core import Metric
 
+from dmstats.core.records import KINDS
 from dmstats.ops.metrics import Metrics
-from dmstats.records import KINDS
 
 
 def families(metrics: Metrics) -> list[Metric]:

@@ -21,17 +21,17 @@ from gevent.event import AsyncResult
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dmstats.clock import HOUR_MS, ManualClock, to_ms
-from dmstats.counting import writer as writing
-from dmstats.counting.committer import Committer
-from dmstats.counting.courtesy import Courtesy
-from dmstats.counting.events import NO_HOUR
-from dmstats.counting.writer import BatchWriter
-from dmstats.errors import Unavailable
-from dmstats.records import OTHER_PARTITION, RECEIVED, SENT, LedgerRow
-from dmstats.store.batches import Batches
-from dmstats.store.ledger import Ledger
-from dmstats.store.transactions import Transactions
+from dmstats.commit import batch_writer as writing
+from dmstats.commit.backoff import Courtesy
+from dmstats.commit.batch_writer import BatchWriter
+from dmstats.commit.group_commit import Committer
+from dmstats.core.clock import HOUR_MS, ManualClock, to_ms
+from dmstats.core.errors import Unavailable
+from dmstats.core.records import OTHER_PARTITION, RECEIVED, SENT, LedgerRow
+from dmstats.db.counting.batches import Batches
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.transactions import Transactions
+from dmstats.ingest.events import NO_HOUR
 from tests.unit.mongomodel import Client, Database, Outcome, Server
 from tests.unit.test_committer import Recorder
 

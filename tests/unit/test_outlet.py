@@ -10,10 +10,10 @@ from contextlib import closing, suppress
 import gevent
 import pytest
 
-from dmstats.clock import ManualClock
-from dmstats.live.events import LAST_CHUNK, Event, chunk
-from dmstats.live.outlet import Outlet
-from dmstats.live.subscriber import Subscriber
+from dmstats.core.clock import ManualClock
+from dmstats.sse.greenlet_stream import Subscriber
+from dmstats.sse.messages import LAST_CHUNK, Event, chunk
+from dmstats.sse.socket_stream import Outlet
 
 FIRST = b"HTTP/1.1 200 OK\r\n\r\n" + chunk(b"retry:1\n\n")
 LARGE = "x" * 300_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmstats.counting.pace import LEAST, Pace
+from dmstats.commit.batch_limit import LEAST, Pace
 
 
 def test_it_works() -> None:

@@ -6,9 +6,9 @@ import time
 import argon2
 import pytest
 
-from dmstats.errors import BadRequest
-from dmstats.store.passwords import Passwords, generated
-from dmstats.web.offload import in_thread_pool
+from dmstats.core.errors import BadRequest
+from dmstats.db.admins.passwords import Passwords, generated
+from dmstats.web.auth.threadpool import in_thread_pool
 
 CHEAP = argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST)
 

@@ -7,11 +7,11 @@ from collections.abc import Generator
 
 import pytest
 
-from dmstats.clock import ManualClock
-from dmstats.errors import StoreUnavailable
-from dmstats.stats.audit import Outcome, Progress
-from dmstats.stats.patrol import LARGEST_SHARE, REST_SECONDS, TICK_SECONDS, Patrol
-from dmstats.store.differences import Difference
+from dmstats.audit.auditor import Outcome, Progress
+from dmstats.audit.background import LARGEST_SHARE, REST_SECONDS, TICK_SECONDS, Patrol
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable
+from dmstats.db.audit.differences import Difference
 
 
 class Slow:

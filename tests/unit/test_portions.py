@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmstats.clock import HOUR_MS, hour_start
-from dmstats.counting.portions import MOST_ACCOUNTS, MOST_HOURS, portions
-from dmstats.records import LedgerRow
+from dmstats.commit.chunking import MOST_ACCOUNTS, MOST_HOURS, portions
+from dmstats.core.clock import HOUR_MS, hour_start
+from dmstats.core.records import LedgerRow
 
 
 def row(number: int, *, hour: int = 0, account: str = "a") -> LedgerRow:

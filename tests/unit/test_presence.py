@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from dmstats.clock import ManualClock
-from dmstats.counting.presence import Presence, folder_for
-from dmstats.counting.rescue import (
+from dmstats.commit.orphan_reaper import (
     AGAIN_EVERY_SECONDS,
     AGAIN_FOR_SECONDS,
     SILENT_AFTER_CONFLICTS,
     Rescue,
 )
-from dmstats.errors import StoreUnavailable
+from dmstats.commit.session_files import Presence, folder_for
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable
 
 OWN, OTHER = b"o" * 16, b"x" * 16
 
@@ -56,7 +56,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def neighbour(folder: Path, session_id: bytes) -> subprocess.Popen[bytes]:
     """Another process that announces itself and then waits to be killed."""
     code = (
-        "import sys, pathlib; from dmstats.counting.presence import Presence;"
+        "import sys, pathlib; from dmstats.commit.session_files import Presence;"
         f"presence = Presence(pathlib.Path({str(folder)!r})); presence.announce({session_id!r});"
         "print('here', flush=True); sys.stdin.read()"
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dmstats.clock import HOUR_MS
-from dmstats.counting.events import read_events
-from dmstats.store.recount import ids_between
-from dmstats.traffic.bodies import Traffic
+from dmstats.core.clock import HOUR_MS
+from dmstats.db.audit.recount import ids_between
+from dmstats.ingest.events import read_events
+from dmstats.simulator.bodies import Traffic
 
 HOUR = 493_400 * HOUR_MS
 

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from dmstats.clock import ManualClock
-from dmstats.errors import StoreUnavailable
-from dmstats.store.admins import Admin
-from dmstats.web.roster import RETRY, TTL, Roster
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable
+from dmstats.db.admins.admin_store import Admin
+from dmstats.web.auth.admin_cache import RETRY, TTL, Roster
 
 
 class Loads:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from dmstats.clock import ManualClock
-from dmstats.errors import PoisonError, StoreUnavailable
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import PoisonError, StoreUnavailable
 from dmstats.ops.scheduler import Job, Schedule, thread_schedule
 from tests.recorder import Recorder
 

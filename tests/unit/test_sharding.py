@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from dmstats.config import Settings
-from dmstats.errors import ConfigError
-from dmstats.store.client import Mongo
+from dmstats.core.errors import ConfigError
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo
 from migrations import sharding
 
 TODAY = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)

@@ -6,9 +6,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmstats.clock import DAY_MS, HOUR_MS, day_start, hour_start, month_of, rfc3339, to_datetime
-from dmstats.stats.snapshot import build, floor_of
-from dmstats.store.readings import DAYS, HOURS, Readings
+from dmstats.core.clock import (
+    DAY_MS,
+    HOUR_MS,
+    day_start,
+    hour_start,
+    month_of,
+    rfc3339,
+    to_datetime,
+)
+from dmstats.db.dashboard.readings import DAYS, HOURS, Readings
+from dmstats.snapshot.build import build, floor_of
 
 NOW = 1_794_746_096_000  # 2026-11-15T12:34:56Z
 MINUTE = 60_000

@@ -3,8 +3,8 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from dmstats.live.events import Event
-from dmstats.live.subscriber import Subscriber
+from dmstats.sse.greenlet_stream import Subscriber
+from dmstats.sse.messages import Event
 
 
 @pytest.fixture

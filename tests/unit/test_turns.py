@@ -8,8 +8,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from dmstats.clock import ManualClock, SystemClock
-from dmstats.counting.turns import IN_VAIN_SECONDS, Turns
+from dmstats.commit.fair_lock import IN_VAIN_SECONDS, Turns
+from dmstats.core.clock import ManualClock, SystemClock
 
 
 class Table:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from dmstats.clock import ManualClock
-from dmstats.counting.batch import Counted
-from dmstats.errors import Unavailable
-from dmstats.records import LedgerRow
-from dmstats.web.webhook import MAX_BODY, PATH, Webhook
+from dmstats.commit.batch import Counted
+from dmstats.core.clock import ManualClock
+from dmstats.core.errors import Unavailable
+from dmstats.core.records import LedgerRow
+from dmstats.ingest.webhook import MAX_BODY, PATH, Webhook
 
 PAYLOAD = (Path(__file__).parents[1] / "payloads" / "01_message_text_inbound.json").read_bytes()
 SECRETS = ("first-secret", "second-secret")

@@ -20,13 +20,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dmstats.clock import ManualClock
-from dmstats.counting.batch import Counted
-from dmstats.counting.deltas import merge
-from dmstats.records import LedgerRow
-from dmstats.store.ledger import _documents
-from dmstats.traffic.bodies import sign
-from dmstats.web.webhook import PATH, Webhook
+from dmstats.commit.batch import Counted
+from dmstats.commit.increments import merge
+from dmstats.core.clock import ManualClock
+from dmstats.core.records import LedgerRow
+from dmstats.db.counting.ledger import _documents
+from dmstats.ingest.webhook import PATH, Webhook
+from dmstats.simulator.bodies import sign
 
 SECRET = "app-secret"
 NOW_MS = 1_785_000_100_000

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest, start_h
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from dmstats import __version__
-from dmstats.ops.metrics.counting import CountingMetrics
-from dmstats.ops.metrics.house import HouseMetrics
-from dmstats.ops.metrics.live import LiveMetrics
-from dmstats.ops.metrics.stats import StatsMetrics
+from dmstats.ops.metrics.commit_metrics import CountingMetrics
+from dmstats.ops.metrics.platform_metrics import HouseMetrics
+from dmstats.ops.metrics.snapshot_metrics import StatsMetrics
+from dmstats.ops.metrics.sse_metrics import LiveMetrics
 
 __all__ = ["CountingMetrics", "HouseMetrics", "LiveMetrics", "Metrics", "StatsMetrics"]
 

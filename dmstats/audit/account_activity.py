@@ -1,0 +1,61 @@
+"""An account's last hours and days, out of the hours that an audit adds up; pure."""
+
+from __future__ import annotations
+
+from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start
+from dmstats.db.audit.activity_store import Activity, Counts
+from dmstats.db.audit.recount import Sums
+
+HOURS, DAYS = 24, 7
+SPANS = HOURS + DAYS
+
+Bucket = tuple[int, int | None, int | None]
+"""The start of a span in ms since the epoch, and the DMs sent and received in it, if known."""
+
+
+def starts(at_ms: int) -> list[int]:
+    """The hours and then the days, oldest first; the last of each are those of ``at_ms``."""
+    hour, day = hour_start(at_ms), day_start(at_ms)
+    hours = range(hour - (HOURS - 1) * HOUR_MS, hour + 1, HOUR_MS)
+    return [*hours, *range(day - (DAYS - 1) * DAY_MS, day + 1, DAY_MS)]
+
+
+class Spread:
+    """Spreads the DMs of hours over the spans up to ``at_ms``, for each account."""
+
+    def __init__(self, at_ms: int) -> None:
+        self.at_ms = at_ms
+        spans = starts(at_ms)
+        self._hours = {start: place for place, start in enumerate(spans[:HOURS])}
+        self._days = {start: HOURS + place for place, start in enumerate(spans[HOURS:])}
+        self._sums: dict[str, list[tuple[int, int]]] = {}
+
+    def add(self, hour: int, sums: Sums) -> None:
+        """Add what accounts did in ``hour``; what lies before the spans is left out."""
+        found = (self._hours.get(hour), self._days.get(day_start(hour)))
+        places = [place for place in found if place is not None]
+        if not places:
+            return
+        for (account, _), (sent, received) in sums.items():
+            spans = self._sums.setdefault(account, [(0, 0)] * SPANS)
+            for place in places:
+                before = spans[place]
+                spans[place] = (before[0] + sent, before[1] + received)
+
+    def hours(self) -> list[int]:
+        """All hours that lie in the spans."""
+        return list(range(min(self._days), hour_start(self.at_ms) + 1, HOUR_MS))
+
+    def accounts(self) -> dict[str, Counts]:
+        """The accounts that did something, each with its spans."""
+        return dict(self._sums)
+
+
+def buckets(activity: Activity) -> tuple[list[Bucket], list[Bucket]]:
+    """The hours and the days of an account; what was before the counting is not known."""
+    since = [hour_start(activity.since_ms)] * HOURS + [day_start(activity.since_ms)] * DAYS
+    named: list[Bucket] = [
+        (start, *counts) if start >= known else (start, None, None)
+        for start, known, counts in zip(starts(activity.at_ms), since, activity.counts, strict=True)
+    ]
+    return named[:HOURS], named[HOURS:]

@@ -1,0 +1,162 @@
+"""The audit: recounts the ledger beside live traffic, in bounded steps.
+
+Hour by hour, the rows are read in one moment with the hour's document, and what they add up to is
+kept on a page. At the end accounts and totals are read in one moment with the hours' documents: the
+page of an hour that has not changed still tells its rows, the others are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+
+from dmstats.audit.account_activity import SPANS
+from dmstats.audit.checks import (
+    Finding,
+    at_accounts,
+    at_day,
+    at_hours,
+    at_late_rows,
+    at_old_day,
+    hours_of,
+)
+from dmstats.audit.comparison import drift
+from dmstats.audit.verifier import Judge
+from dmstats.core.clock import HOUR_MS, Clock
+from dmstats.core.errors import DmstatsError
+from dmstats.db.audit.archive import Archive, stretches
+from dmstats.db.audit.differences import Difference
+from dmstats.db.audit.runs import Passes
+from dmstats.db.audit.snapshot_reader import Outdated, Pass, View
+
+MOST_AGAIN = 6
+"""How many changed hours the look at accounts and totals reads itself."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """A piece of work is done: ``done`` of ``total``; ``what`` was looked at."""
+
+    done: int
+    total: int
+    what: str
+
+
+class Outcome(msgspec.Struct):
+    """What an audit found, by what it looked at, and what it mended."""
+
+    found: dict[str, list[Difference]] = msgspec.field(default_factory=dict)
+    repaired: list[Difference] = msgspec.field(default_factory=list)
+
+    @property
+    def differences(self) -> list[Difference]:
+        """All that differs still."""
+        return [difference for found in self.found.values() for difference in found]
+
+    @property
+    def drift(self) -> int:
+        """By how many events the counters are off."""
+        return drift(self.differences)
+
+
+class Auditor:
+    """Makes one pass after another; what is found is mended if ``judge`` mends."""
+
+    def __init__(self, judge: Judge, passes: Passes, archive: Archive, clock: Clock) -> None:
+        self._judge = judge
+        self._passes = passes
+        self._archive = archive
+        self._clock = clock
+
+    def steps(self, kind: str, outcome: Outcome) -> Generator[Progress, None, None]:
+        """Go on with the interrupted pass of this ``kind``, or make a new one.
+
+        Closing the iterator leaves the rest to the next call, in this or another process.
+        ``outcome`` fills meanwhile. Raises :class:`~dmstats.core.errors.StoreUnavailable`.
+        """
+        while True:
+            audit = self._passes.begin(kind, self._archive.settle(), self._clock.now_ms())
+            over = True
+            try:
+                yield from self._pass(audit, outcome)
+                self._passes.publish(outcome.drift, self._clock.now_ms())
+            except Outdated:
+                outcome.found.clear()
+                continue
+            except BaseException:
+                over = False
+                raise
+            finally:
+                with suppress(DmstatsError):
+                    (self._passes.end if over else self._passes.leave)(audit)
+            return
+
+    def _pass(self, audit: Pass, outcome: Outcome) -> Iterator[Progress]:
+        plan = self._passes.plan()
+        done, total = 0, 25 * len(plan.live) + len(plan.old) + len(audit.parts)
+        for day, partition in plan.live.items():
+            for last in self._read(audit, day, partition, outcome):
+                yield Progress(done + (last - day) // HOUR_MS + 1, total, f"hours of {partition}")
+            done += 24
+        self._keep(audit, self._judge.look(audit, at_late_rows), outcome)
+        for done, day in enumerate(plan.old, done + 1):  # noqa: B020 - goes on counting
+            self._look(audit, f"day {day}", partial(self._at_old_day, day=day), outcome)
+            yield Progress(done, total, "days in the archive")
+        for done, day in enumerate(plan.live, done + 1):  # noqa: B020
+            self._look(audit, f"day {day}", partial(at_day, day=day), outcome)
+            yield Progress(done, total, "days")
+        draft = self._passes.draft(audit, SPANS)
+        for done, part in enumerate(audit.parts, done + 1):  # noqa: B020
+            look = partial(self._at_accounts, part=part)
+            finding = self._look(audit, f"part {part}", look, outcome)
+            if (lately := finding.activity) is not None:
+                first, since_ms = audit.first(part), finding.since_ms
+                draft.keep(first, lately.at_ms, since_ms, lately.accounts())
+            yield Progress(done, total, "accounts and totals")
+        draft.publish(self._passes.under_way(), self._clock.now_ms())
+
+    def _read(self, audit: Pass, day: int, partition: str, outcome: Outcome) -> Iterator[int]:
+        """Read the hours of a day that have no page yet; yields the last of each stretch."""
+        pages = self._judge.look(audit, lambda view: view.pages(hours_of(day)))
+        for hour, page in pages.items():
+            outcome.found[f"hour {hour}"] = page.differences
+        left = [hour for hour in hours_of(day) if hour not in pages]
+        for hours in stretches(left, self._passes.rows(partition)):
+            read = partial(at_hours, partition=partition, hours=hours)
+            self._keep(audit, self._judge.judge(audit, read, outcome.repaired), outcome)
+            yield hours[-1]
+
+    def _keep(self, audit: Pass, finding: Finding, outcome: Outcome) -> None:
+        for page, _ in finding.pages:
+            page.differences = [d for d in finding.differences if d.key == str(page.hour)]
+            outcome.found[f"hour {page.hour}"] = page.differences
+        self._passes.keep(audit, finding.pages, self._clock.now_ms())
+
+    def _look(
+        self, audit: Pass, what: str, read: Callable[[View], Finding], outcome: Outcome
+    ) -> Finding:
+        """Judge ``what``; hours that must be read again first are."""
+        while True:
+            finding = self._judge.judge(audit, read, outcome.repaired)
+            if not finding.again:
+                break
+            self._passes.tear_out(audit, finding.again)
+            for day, partition in self._passes.live().items():
+                if any(hour in hours_of(day) for hour in finding.again):
+                    list(self._read(audit, day, partition, outcome))
+        outcome.found[what] = finding.differences
+        return finding
+
+    def _at_old_day(self, view: View, *, day: int) -> Finding:
+        finding = at_old_day(view, day)
+        # A very late event may have brought the partition back.
+        if finding.differences and day in self._passes.live():
+            raise Outdated
+        return finding
+
+    def _at_accounts(self, view: View, *, part: int) -> Finding:
+        # Listed after the view's moment: nothing was counted in it that this list lacks.
+        live = self._passes.live()
+        return at_accounts(view, part, live, self._clock.now_ms(), most=MOST_AGAIN)

@@ -1,0 +1,176 @@
+"""What an audit looks at: hours, days, late rows, accounts, totals; each look is of one moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from dmstats.audit.account_activity import Spread
+from dmstats.audit.comparison import (
+    compare,
+    compare_account,
+    compare_global,
+    expected_of_accounts,
+    flat,
+    minutes_add_up,
+)
+from dmstats.core.clock import DAY_MS, HOUR_MS, month_of
+from dmstats.core.records import DIRECT_MESSAGES
+from dmstats.db.audit.archive import HOURS as ARCHIVED_HOURS
+from dmstats.db.audit.archive import STATE as ARCHIVE
+from dmstats.db.audit.differences import Difference
+from dmstats.db.audit.recount import Bucket, Sums, add, merged
+from dmstats.db.audit.snapshot_reader import Page, View
+
+LATE = 0
+"""The hour at which the page of all late rows stands."""
+
+
+class Finding(msgspec.Struct):
+    """What differs, at which ``version`` of the repairs; pages to keep, with the DMs by account on
+    each; hours to read ``again`` first; for a part of the accounts what each did lately, and since
+    when that is known."""
+
+    version: int
+    differences: list[Difference] = msgspec.field(default_factory=list)
+    pages: list[tuple[Page, Sums]] = msgspec.field(default_factory=list)
+    again: list[int] = msgspec.field(default_factory=list)
+    activity: Spread | None = None
+    since_ms: int = 0
+
+
+def hours_of(day: int) -> range:
+    """The starts of a day's hours."""
+    return range(day, day + DAY_MS, HOUR_MS)
+
+
+def at_hours(view: View, partition: str | None, hours: Collection[int]) -> Finding:
+    """Each hour's document against its rows, the late and the archived ones included."""
+    finding = Finding(view.version)
+    documents, archive = view.at("stats_hours", hours), view.at(ARCHIVED_HOURS, hours)
+    live = view.recount.hours(partition, hours, view.session) if partition else {}
+    late = view.recount.late(view.session, hours=hours)
+    for hour in hours:
+        document = documents.get(hour, {})
+        counted, archived = flat(document), flat(archive.get(hour, {}))
+        bucket = live.get(hour, Bucket())
+        expected = archived + bucket.counts + late.get(hour, Bucket()).counts
+        found = compare("hours", hour, counted, expected)
+        # Minutes are looked at closely only where something is wrong: it takes another read.
+        if not archived and (found or not minutes_add_up(document)):
+            minutes = view.recount.minutes(partition, hour, view.session)
+            found += compare("minutes", hour, flat(document, only="minutes"), minutes)
+        finding.differences += found
+        page = Page(hour, dict(counted), dict(bucket.counts), view.version)
+        finding.pages.append((page, bucket.accounts))
+    return finding
+
+
+def at_day(view: View, day: int) -> Finding:
+    """A day's document against its hours and what each of these lacks.
+
+    What an hour lacks does not change with traffic, so it may have been read at another moment.
+    """
+    hours = hours_of(day)
+    pages = view.pages(hours)
+    if len(pages) < len(hours):
+        return Finding(view.version, again=[hour for hour in hours if hour not in pages])
+    expected = _dms(*view.at("stats_hours", hours).values(), *(p.short for p in pages.values()))
+    return Finding(view.version, _day(view, day, expected))
+
+
+def at_old_day(view: View, day: int) -> Finding:
+    """A day whose partition is gone: its hours and itself against the archive and late rows."""
+    hours = hours_of(day)
+    late = view.recount.late(view.session, hours=hours)
+    rows = [*view.at(ARCHIVED_HOURS, hours).values(), *(bucket.counts for bucket in late.values())]
+    found = at_hours(view, None, hours).differences
+    return Finding(view.version, found + _day(view, day, _dms(*rows)))
+
+
+def at_late_rows(view: View) -> Finding:
+    """A page of all late rows, for the accounts and the totals."""
+    bucket = merged(view.recount.late(view.session).values())
+    page = Page(LATE, _late(view.one("stats_cache", "global")), dict(bucket.counts), view.version)
+    return Finding(view.version, pages=[(page, bucket.accounts)])
+
+
+def at_accounts(
+    view: View, part: int, live: Mapping[int, str], now_ms: int, *, most: int
+) -> Finding:
+    """One part of the accounts, and with the first part the totals.
+
+    Hours that have changed since their page was written are read again here, in the same moment
+    as the counters. If they are more than ``most``, they are only named.
+    """
+    documents = view.at("stats_hours", [hour for day in live for hour in hours_of(day)])
+    pages = view.pages([LATE, *(hour for day in live for hour in hours_of(day))])
+    total = view.one("stats_cache", "global")
+    changed = {
+        hour
+        for day in live
+        for hour in hours_of(day)
+        if flat(documents.get(hour, {})) != Counter(pages[hour].seen if hour in pages else {})
+    }
+    if len(changed) > most:
+        return Finding(view.version, again=sorted(changed))
+    if LATE not in pages or pages[LATE].seen != _late(total):
+        changed.add(LATE)
+    activity = Spread(now_ms)
+    hours = _read(view, live, changed)
+    # Late rows have no pages of their own hours.
+    late: dict[int, Bucket] = {}
+    if LATE in changed or flat(total)["late"]:
+        wanted = None if LATE in changed else activity.hours()
+        late = view.recount.late(view.session, hours=wanted)
+    for hour, bucket in [*hours.items(), *late.items()]:
+        activity.add(hour, view.only(part, bucket.accounts))
+    fresh = merged([*hours.values(), *(late.values() if LATE in changed else ())])
+    held = [hour for hour in pages if hour not in changed]
+    for hour, sums in view.sums(held, part):
+        add(fresh.accounts, sums)
+        activity.add(hour, sums)
+    known, archived = view.accounts(part), view.archived(part)
+    expected = expected_of_accounts(view.only(part, fresh.accounts), archived)
+    found = [
+        difference
+        for account in sorted(known.keys() | expected.keys())
+        for difference in compare_account(
+            account, known.get(account), expected.get(account, {}), month_of(now_ms)
+        )
+    ]
+    if part == 0:
+        counts = fresh.counts + flat(view.one(ARCHIVE, "totals"))
+        for hour in held:
+            counts.update(pages[hour].counts)
+        found += compare_global(total, counts)
+    since_ms = min(documents, default=now_ms)
+    return Finding(view.version, found, activity=activity, since_ms=since_ms)
+
+
+def _read(view: View, live: Mapping[int, str], hours: Collection[int]) -> dict[int, Bucket]:
+    buckets: dict[int, Bucket] = {}
+    for day, partition in live.items():
+        wanted = [hour for hour in hours_of(day) if hour in hours]
+        if wanted:
+            buckets |= view.recount.hours(partition, wanted, view.session)
+    return buckets
+
+
+def _late(total: Mapping[str, Any]) -> dict[str, int]:
+    return {"late": flat(total)["late"]}
+
+
+def _dms(*counts: Mapping[str, Any]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for each in map(flat, counts):
+        total.update({kind: each[kind] for kind in DIRECT_MESSAGES})
+    return total
+
+
+def _day(view: View, day: int, expected: Mapping[str, int]) -> list[Difference]:
+    document = view.at("stats_days", [day]).get(day, {})
+    return compare("days", day, flat(document), expected)

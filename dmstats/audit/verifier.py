@@ -1,0 +1,68 @@
+"""One look of an audit, made sure of, and mended where that is wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from dmstats.audit.checks import Finding
+from dmstats.db.audit.differences import Difference
+from dmstats.db.audit.repairs import Repairs
+from dmstats.db.audit.snapshot_reader import Looks, Pass, View
+
+T = TypeVar("T")
+
+TRIES = 5
+SETTLE_SECONDS = 15.0
+"""Longer than a batch may take: without transactions, what differs still is none under way."""
+
+
+class Judge:
+    """Looks until a difference is beyond doubt. ``sleep`` takes seconds."""
+
+    def __init__(
+        self,
+        looks: Looks,
+        *,
+        repairs: Repairs | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._looks = looks
+        self._repairs = repairs
+        self._sleep = sleep
+
+    def look(self, audit: Pass, read: Callable[[View], T]) -> T:
+        """What ``read`` makes of what is there now."""
+        return self._looks.look(audit, read)
+
+    def judge(
+        self, audit: Pass, read: Callable[[View], Finding], repaired: list[Difference]
+    ) -> Finding:
+        """What ``read`` finds, twice; what was mended is added to ``repaired``."""
+        finding = self._looks.look(audit, read)
+        for _ in range(TRIES):
+            if not finding.differences:
+                break
+            if not self._looks.of_one_moment:
+                self._sleep(SETTLE_SECONDS)
+            before, finding = finding, self._looks.look(audit, read)
+            finding.differences = self._same(before.differences, finding.differences)
+            if not self._repairs:
+                break
+            mended = finding.differences
+            if mended and self._repairs.apply(mended, version=finding.version):
+                repaired += mended
+                finding = self._looks.look(audit, read)
+        return finding
+
+    def _same(self, before: Sequence[Difference], after: Sequence[Difference]) -> list[Difference]:
+        """The differences of both looks.
+
+        Beside traffic a difference stays while both of its sides grow. Where a look is not of one
+        moment, one that grew may be a batch under way: both sides must have stood still.
+        """
+        if not self._looks.of_one_moment:
+            return [difference for difference in after if difference in before]
+        known = {(d.place, d.key, d.field, d.missing) for d in before}
+        return [d for d in after if (d.place, d.key, d.field, d.missing) in known]

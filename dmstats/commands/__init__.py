@@ -1,1 +1,0 @@
-"""Commands: what ``flask`` offers, each a few lines over a wing."""

@@ -1,0 +1,181 @@
+"""The settings: declared once as data, read once from the environment, never changed after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from dmstats.core.errors import ConfigError
+from dmstats.core.setting_types import (
+    address,
+    cores,
+    host_name,
+    one_of,
+    one_secret,
+    raw_value,
+    setting,
+    several_secrets,
+    text,
+    whole,
+)
+
+READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
+PREFIXES = ("STATS_", "DMSTATS_")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All that can be set, with types and units; build it with :meth:`from_env`."""
+
+    mongodb_uri: str | None = setting(
+        "MONGODB_URI", address("mongodb", "mongodb+srv"), None, "embedded",
+        "MongoDB's address: a replica set or a sharded cluster, for transactions.", secret=True,
+    )  # fmt: skip
+    redis_url: str | None = setting(
+        "REDIS_URL", address("redis", "rediss", "unix"), None, "embedded",
+        "Redis' address.", secret=True,
+    )  # fmt: skip
+    mongodb_db: str | None = setting(
+        "MONGODB_DB", text, None, "the URI's, else `dmstats`", "The database's name."
+    )
+    data_dir: Path = setting(
+        "DMSTATS_DATA_DIR", Path, Path("var"), "`var`",
+        "Where the embedded databases and the made-up secrets live.",
+    )  # fmt: skip
+    host: str = setting("HOST", host_name, "127.0.0.1", "`127.0.0.1`", "The address to listen at.")
+    port: int = setting("PORT", whole(1, 65535), 8000, "`8000`", "The port to listen at.")
+    web_concurrency: int = setting(
+        "WEB_CONCURRENCY", whole(1, 512), 0, "the cores", "How many worker processes serve."
+    )
+    meta_app_secrets: tuple[str, ...] = setting(
+        "META_APP_SECRET", several_secrets, (), "none",
+        "The Meta app's secret that signs the webhooks; several with commas between them.",
+        secret=True,
+    )  # fmt: skip
+    meta_verify_token: str | None = setting(
+        "META_VERIFY_TOKEN", one_secret, None, "none",
+        "The token that Meta repeats in the webhook's handshake.", secret=True,
+    )  # fmt: skip
+    cron_secret: str | None = setting(
+        "CRON_SECRET", one_secret, None, "none",
+        "The bearer secret of the cron route.", secret=True,
+    )  # fmt: skip
+    secret_key: str | None = setting(
+        "SECRET_KEY", one_secret, None, "none", "Signs the sessions.", secret=True
+    )
+    admin_api_token: str | None = setting(
+        "ADMIN_API_TOKEN", one_secret, None, "none: bearer access is off",
+        "The bearer token of scripts.", secret=True,
+    )  # fmt: skip
+    refresh_interval: int = setting(
+        "STATS_REFRESH_INTERVAL", whole(1, 3600, "seconds"), 60, "60 s",
+        "Seconds between the scheduled refreshes; under 30 is allowed, with a warning.",
+    )  # fmt: skip
+    min_publish_interval: int = setting(
+        "STATS_MIN_PUBLISH_INTERVAL", whole(1, 3600, "seconds"), 10, "10 s",
+        "The least number of seconds between publishes that are not the job's own.",
+    )  # fmt: skip
+    client_debounce: int = setting(
+        "STATS_CLIENT_DEBOUNCE", whole(0, 600, "seconds"), 5, "5 s",
+        "How long the dashboard gathers updates before it draws.",
+    )  # fmt: skip
+    poll_interval: int = setting(
+        "STATS_POLL_INTERVAL", whole(1, 3600, "seconds"), 30, "30 s",
+        "How often the dashboard polls while its stream is down.",
+    )  # fmt: skip
+    cache_ttl: int = setting(
+        "STATS_CACHE_TTL", whole(1, 86400, "seconds"), 60, "60 s",
+        "How long the snapshot stays in Redis.",
+    )  # fmt: skip
+    read_preference: str = setting(
+        "STATS_READ_PREFERENCE", one_of(*READ_PREFERENCES), "primary", "`primary`",
+        "Where the refresh may read: " + ", ".join(f"`{name}`" for name in READ_PREFERENCES) + ".",
+    )  # fmt: skip
+    transport: str = setting(
+        "STATS_TRANSPORT", one_of("pubsub", "stream"), "pubsub", "`pubsub`",
+        "How a snapshot travels to the workers: Redis Pub/Sub, or a Redis `stream`.",
+    )  # fmt: skip
+    refresher: str = setting(
+        "STATS_REFRESHER", one_of("worker", "off"), "worker", "`worker`",
+        "Who refreshes: a web `worker`, or (`off`) only a side-car or cron.",
+    )  # fmt: skip
+    max_streams: int = setting(
+        "STATS_MAX_STREAMS", whole(0, 100_000), 1000, "1000",
+        "The most open dashboard streams per worker; over it, dashboards poll.",
+    )  # fmt: skip
+    ledger_retention_hours: int = setting(
+        "LEDGER_RETENTION_HOURS", whole(36, 24 * 3660, "hours"), 168, "168",
+        "How long the ledger keeps its rows; Meta retries for 36 hours.",
+    )  # fmt: skip
+    monthly_dm_limit: int = setting(
+        "DMSTATS_MONTHLY_DM_LIMIT", whole(0, 1_000_000_000), 0, "0: none",
+        "The monthly limit that is shown for accounts without a `monthlyDmLimit` of their own.",
+    )  # fmt: skip
+    hourly_dm_limit: int = setting(
+        "DMSTATS_HOURLY_DM_LIMIT", whole(0, 1_000_000_000), 200, "200; 0: none",
+        "How many automated DMs Meta lets an account send in an hour, as its page shows it.",
+    )  # fmt: skip
+    alert_url: str | None = setting(
+        "DMSTATS_ALERT_URL", address("https", "http"), None, "none: incidents are only logged",
+        "Where the watchdog posts incidents, as JSON that chats understand.", secret=True,
+    )  # fmt: skip
+    canary_url: str | None = setting(
+        "DMSTATS_CANARY_URL", address("https", "http"), None, "none: no canary",
+        "The service's own public address, where the canary goes through each minute; it needs "
+        "`ADMIN_API_TOKEN`.",
+    )  # fmt: skip
+    drain_seconds: int = setting(
+        "DMSTATS_DRAIN_SECONDS", whole(0, 600, "seconds"), 0, "0 s",
+        "How long a stopping worker still serves while `/readyz` says 503: a little longer than a "
+        "load balancer needs to notice.",
+    )  # fmt: skip
+    trusted_proxies: int = setting(
+        "TRUSTED_PROXIES", whole(0, 10), 0, "0",
+        "How many proxies to believe in `X-Forwarded-*`.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if not self.web_concurrency:
+            object.__setattr__(self, "web_concurrency", cores())
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every setting; raise one :class:`ConfigError` that names all that is wrong.
+
+        An empty variable counts as not set.
+        """
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        for declared in fields(cls):
+            meta = declared.metadata
+            try:
+                raw = raw_value(environ, meta["env"], may_be_file=meta["secret"])
+                if raw:
+                    values[declared.name] = meta["parse"](raw)
+            except ValueError as error:
+                problems.append(f"{meta['env']}: must be {error}")
+            except OSError as error:
+                problems.append(f"{meta['env']}_FILE: {error.strerror}: {error.filename}")
+        problems += [f"{name}: no such setting" for name in sorted(_unknown(environ))]
+        if problems:
+            raise ConfigError("; ".join(problems))
+        settings = cls(**values)
+        if settings.canary_url and not settings.admin_api_token:
+            raise ConfigError("DMSTATS_CANARY_URL: needs ADMIN_API_TOKEN, to read the stream")
+        return settings
+
+    def require(self, *names: str) -> None:
+        """Raise :class:`ConfigError` unless every field of ``names`` is set."""
+        by_name = {declared.name: declared for declared in fields(self)}
+        missing = [by_name[name].metadata["env"] for name in names if not getattr(self, name)]
+        if missing:
+            raise ConfigError(
+                f"{', '.join(missing)}: not set; set it, or let `python -m dmstats` make it up"
+            )
+
+
+def _unknown(environ: Mapping[str, str]) -> set[str]:
+    known = {declared.metadata["env"] for declared in fields(Settings)}
+    return {name for name in environ if name.startswith(PREFIXES) and name not in known}

@@ -1,1 +1,0 @@
-"""Counting: from a webhook body to one committed transaction."""

@@ -1,0 +1,4 @@
+"""Who may sign in.
+
+In: emails and passwords. Out: admins.
+"""

@@ -1,0 +1,169 @@
+"""The admins: who may sign in, kept in ``dmstats_admins``."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from dmstats.core.clock import Clock, SystemClock, rfc3339, to_datetime, to_ms
+from dmstats.core.errors import BadRequest, DmstatsError, NotFound, StoreUnavailable
+from dmstats.db.admins.passwords import Passwords
+from dmstats.db.client import Mongo, translated
+
+COLLECTION = "dmstats_admins"
+MOST = 1000
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+EMAIL_LENGTH = 254
+FIRST_ID = ObjectId("0" * 24)
+"""The very first admin's id, always the same: of two starts at once only one can insert it."""
+
+
+class EmailTaken(DmstatsError):
+    """There is an admin with that email already."""
+
+    status = 409
+    title = "Email taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """One admin, without the password's hash; ``created_at`` is RFC 3339.
+
+    ``session_epoch`` grows whenever the admin's open sessions must end.
+    """
+
+    id: str
+    email: str
+    disabled: bool
+    session_epoch: int
+    created_at: str | None
+
+
+def normal_email(email: str) -> str:
+    """``email`` in the one form it is stored in; raises :class:`BadRequest` if it is none."""
+    normal = unicodedata.normalize("NFKC", email).strip().casefold()
+    if len(normal) > EMAIL_LENGTH or not EMAIL.fullmatch(normal) or not normal.isprintable():
+        raise BadRequest("That is not an email address.")
+    return normal
+
+
+class AdminStore:
+    """Reads and writes admins; every method may raise :class:`StoreUnavailable`."""
+
+    def __init__(
+        self, mongo: Mongo, passwords: Passwords | None = None, clock: Clock | None = None
+    ) -> None:
+        self._collection = mongo.db[COLLECTION]
+        self._passwords = passwords or Passwords()
+        self._clock = clock or SystemClock()
+
+    def create(self, email: str, password: str) -> Admin:
+        """Add an admin; raises :class:`BadRequest` or :class:`EmailTaken`."""
+        return self._insert(ObjectId(), normal_email(email), self._passwords.hash(password))
+
+    def first(self, email: str, password: str) -> bool:
+        """Add the very first admin; False when there is an admin already, also when another
+        process made it meanwhile."""
+        with translated():
+            if self._collection.find_one({}, {"_id": 1}):
+                return False
+        try:
+            self._insert(FIRST_ID, normal_email(email), self._passwords.hash(password))
+        except EmailTaken:
+            return False
+        return True
+
+    def verify(self, email: str, password: str) -> Admin | None:
+        """The admin whom these credentials sign in; ``None`` if they are wrong or disabled."""
+        try:
+            wanted = normal_email(email)
+        except BadRequest:
+            wanted = ""
+        with translated():
+            found = self._collection.find_one({"email": wanted}) if wanted else None
+        known = str(found["passwordHash"]) if found else None
+        if not self._passwords.matches(password, known) or found is None or known is None:
+            return None
+        admin = _admin(found)
+        if admin.disabled:
+            return None
+        if self._passwords.outdated(known):
+            self._rehash(found["_id"], known, password)
+        return admin
+
+    def change_password(self, admin_id: str, password: str) -> Admin:
+        """Set a new password; all open sessions of that admin end."""
+        return self._change(admin_id, {"passwordHash": self._passwords.hash(password)})
+
+    def set_disabled(self, admin_id: str, *, disabled: bool) -> Admin:
+        """Shut an admin out, or let one in again; all open sessions of that admin end."""
+        return self._change(admin_id, {"disabled": disabled})
+
+    def list(self) -> list[Admin]:
+        """All admins by email."""
+        with translated():
+            found = self._collection.find({}, {"passwordHash": 0}).sort("email", 1).limit(MOST)
+            return [_admin(document) for document in found]
+
+    def _insert(self, key: ObjectId, email: str, password_hash: str) -> Admin:
+        document = {
+            "_id": key,
+            "email": email,
+            "passwordHash": password_hash,
+            "disabled": False,
+            "sessionEpoch": 1,
+            "createdAt": to_datetime(self._clock.now_ms()),
+        }
+        with translated():
+            try:
+                self._collection.insert_one(document)
+            except DuplicateKeyError:
+                raise EmailTaken(f"There is an admin with the email {email} already.") from None
+        return _admin(document)
+
+    def _change(self, admin_id: str, values: dict[str, object]) -> Admin:
+        with translated():
+            found = self._collection.find_one_and_update(
+                {"_id": _key(admin_id)},
+                {"$set": values, "$inc": {"sessionEpoch": 1}},
+                projection={"passwordHash": 0},
+                return_document=ReturnDocument.AFTER,
+            )
+        if found is None:
+            raise NotFound("There is no such admin.")
+        return _admin(found)
+
+    def _rehash(self, key: ObjectId, known: str, password: str) -> None:
+        # The old hash still signs in: neither an outage nor a password from before the present
+        # rules may turn a good sign-in into a failure.
+        with contextlib.suppress(BadRequest, StoreUnavailable), translated():
+            self._collection.update_one(
+                {"_id": key, "passwordHash": known},
+                {"$set": {"passwordHash": self._passwords.hash(password)}},
+            )
+
+
+def _key(admin_id: str) -> ObjectId:
+    if not ObjectId.is_valid(admin_id):
+        raise NotFound("There is no such admin.")
+    return ObjectId(admin_id)
+
+
+def _admin(document: Mapping[str, Any]) -> Admin:
+    created = document.get("createdAt")
+    return Admin(
+        id=str(document["_id"]),
+        email=str(document["email"]),
+        disabled=bool(document.get("disabled", False)),
+        session_epoch=int(document.get("sessionEpoch", 0)),
+        created_at=rfc3339(to_ms(created)) if isinstance(created, datetime) else None,
+    )

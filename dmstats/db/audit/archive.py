@@ -1,0 +1,160 @@
+"""What the dropped part of the ledger added up to, so that all-time counters stay provable."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+
+from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
+from dmstats.core.records import OTHER_PARTITION
+from dmstats.db.audit.recount import Bucket, Recount, merged
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.counting.ledger import PREFIX, Ledger, day_ms
+from dmstats.db.transaction_runner import Work
+
+logger = logging.getLogger(__name__)
+
+STATE, HOURS, ACCOUNTS = "ledger_archive", "ledger_archive_hours", "ledger_archive_accounts"
+LATE_ROWS = 1_000
+LATE_OLD_MS, LATE_DUE_MS = DAY_MS, 2 * DAY_MS
+"""Late rows are archived when they are a day old, once the oldest is two: so once a day at most."""
+
+ROWS_AT_ONCE = 20_000
+"""How many rows one transaction should read: the embedded database adds up 5,000 a second."""
+
+
+def stretches(hours: list[int], rows: int) -> Iterable[list[int]]:
+    """``hours`` of a day that holds so many ``rows``, in pieces fit for one transaction each."""
+    size = max(1, min(24, 24 * ROWS_AT_ONCE // max(rows, 1)))
+    return (hours[i : i + size] for i in range(0, len(hours), size))
+
+
+class Archive:
+    """Keeps the sums of the rows that left the ledger in three collections.
+
+    ``ledger_archive_hours`` mirrors ``stats_hours`` without minutes. ``ledger_archive_accounts``
+    has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent). ``ledger_archive`` has the
+    ``totals`` and the ``state``: the partitions that are ``closing``, and a ``generation`` that
+    changes whenever rows move from the ledger into the archive.
+    """
+
+    def __init__(self, mongo: Mongo, ledger: Ledger, work: Work) -> None:
+        self._db = mongo.db
+        self._state = mongo.db[STATE]
+        self._ledger = ledger
+        self._recount = Recount(mongo)
+        self._work = work
+
+    def close(self, partition: str) -> None:
+        """Archive a partition that no delivery can need any more, and drop it.
+
+        It is renamed first, so that nobody can add to it. Then its hours are archived, each in the
+        transaction that marks it as archived. :meth:`settle` goes on where a crash ended this.
+        """
+        generation = self._read_state()["generation"] + 1
+        closing = {"partition": partition, "closed": f"closed_{partition}_{generation}"}
+        with translated():
+            self._state.update_one(
+                {"_id": "state", "closing.partition": {"$ne": partition}},
+                {"$set": {"generation": generation}, "$push": {"closing": closing}},
+            )
+        self.settle()
+
+    def settle(self) -> int:
+        """Finish every closing that was begun; the generation that is reached then."""
+        for closing in self._read_state()["closing"]:
+            self._finish(closing["partition"], closing["closed"])
+        return int(self._read_state()["generation"])
+
+    def archive_late(self, now_ms: int) -> None:
+        """Archive the late rows that are old enough: the TTL index takes archived rows alone."""
+        waiting: Document = {"archived": {"$ne": True}}
+        due = waiting | {"arrived": {"$lt": to_datetime(now_ms - LATE_DUE_MS)}}
+        old = waiting | {"arrived": {"$lt": to_datetime(now_ms - LATE_OLD_MS)}}
+        late = self._db[PREFIX + OTHER_PARTITION]
+        with translated():
+            if late.find_one(due, {"_id": True}) is None:
+                return
+            while ids := [row["_id"] for row in late.find(old, {"_id": True}).limit(LATE_ROWS)]:
+                self._take_late(ids)
+
+    def _take_late(self, ids: list[bytes]) -> None:
+        late = self._db[PREFIX + OTHER_PARTITION]
+
+        def body(session: ClientSession | None) -> None:
+            self._add(self._recount.late(session, ids=ids), session)
+            late.update_many({"_id": {"$in": ids}}, {"$set": {"archived": True}}, session=session)
+            self._state.update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
+
+        self._read_state()
+        self._work.run(body)
+        logger.info("late_rows_archived", extra={"rows": len(ids)})
+
+    def _finish(self, partition: str, closed: str) -> None:
+        self._ledger.close(partition, closed)
+        start = day_ms(partition)
+        with translated():
+            done = (self._state.find_one({"_id": closed}) or {}).get("hours", [])
+        hours = [hour for hour in range(start, start + DAY_MS, HOUR_MS) if hour not in done]
+        rows = self._recount.size(closed)
+        for stretch in stretches(hours, rows):
+            self._take_hours(closed, stretch)
+        self._ledger.drop(closed)
+        with translated():
+            self._state.update_one(
+                {"_id": "state", "closing.closed": closed},
+                {"$inc": {"generation": 1}, "$pull": {"closing": {"closed": closed}}},
+            )
+            self._state.delete_one({"_id": closed})
+        logger.info("partition_archived", extra={"partition": partition, "rows": rows})
+
+    def _take_hours(self, closed: str, hours: list[int]) -> None:
+        def body(session: ClientSession | None) -> None:
+            marks = self._state.find_one({"_id": closed}, session=session) or {}
+            left = [hour for hour in hours if hour not in marks.get("hours", [])]
+            if not left:
+                return
+            self._add(self._recount.hours(closed, left, session), session)
+            self._state.update_one(
+                {"_id": closed},
+                {"$push": {"hours": {"$each": left}}},
+                upsert=True,
+                session=session,
+            )
+
+        self._work.run(body)
+
+    def _add(self, buckets: dict[int, Bucket], session: ClientSession | None) -> None:
+        if not buckets:
+            return
+        total = merged(buckets.values())
+        hours = [
+            UpdateOne({"_id": to_datetime(hour)}, {"$inc": dict(bucket.counts)}, upsert=True)
+            for hour, bucket in buckets.items()
+        ]
+        accounts = [
+            UpdateOne(
+                {"_id": account},
+                {"$inc": {"sent": sent, "received": received, f"months.{month}": sent}},
+                upsert=True,
+            )
+            for (account, month), (sent, received) in total.accounts.items()
+        ]
+        self._db[HOURS].bulk_write(hours, session=session)
+        if accounts:
+            self._db[ACCOUNTS].bulk_write(accounts, session=session)
+        self._state.update_one(
+            {"_id": "totals"}, {"$inc": dict(total.counts)}, upsert=True, session=session
+        )
+
+    def _read_state(self) -> Document:
+        """The state; made where there is none, outside any transaction."""
+        with translated():
+            found = self._state.find_one({"_id": "state"})
+            if found is None:
+                found = {"generation": 0, "closing": []}
+                self._state.update_one({"_id": "state"}, {"$setOnInsert": found}, upsert=True)
+        return found

@@ -1,0 +1,149 @@
+"""What the ledger's rows add up to: by hour and account, or by minute."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+import msgspec
+from pymongo.client_session import ClientSession
+
+from dmstats.core.clock import HOUR_MS, day_start, month_of, to_datetime
+from dmstats.core.records import CANARY, DIRECT_MESSAGES, KINDS, OTHER_PARTITION, SENT
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.counting.ledger import PREFIX
+
+FIELDS = {kind: kind if kind in DIRECT_MESSAGES else f"events.{kind}" for kind in KINDS}
+"""Where a row of each kind is counted in its hour."""
+
+COUNTED: Document = {"rejected": {"$ne": True}, "archived": {"$ne": True}}
+"""Rows that the counters know and the archive does not."""
+
+MS: Document = {"$toLong": "$time"}
+START_OF_HOUR: Document = {"$subtract": [MS, {"$mod": [MS, HOUR_MS]}]}
+BATCH = 1_000
+HOUR_BYTES, ID_BYTES = 4, 20
+"""A row's id is its hour (since 1970) and a digest."""
+
+Sums = dict[tuple[str, str], tuple[int, int]]
+"""DMs sent and received, by account and month."""
+
+
+class Bucket(msgspec.Struct):
+    """The rows of one hour: their number by field (see ``FIELDS``), and the DMs by account."""
+
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    accounts: Sums = msgspec.field(default_factory=dict)
+
+
+def merged(buckets: Iterable[Bucket]) -> Bucket:
+    """All of ``buckets`` as one."""
+    total = Bucket()
+    for bucket in buckets:
+        total.counts.update(bucket.counts)
+        add(total.accounts, bucket.accounts)
+    return total
+
+
+def add(sums: Sums, more: Sums) -> None:
+    """Add ``more`` to ``sums`` in place."""
+    for key, (sent, received) in more.items():
+        before = sums.get(key, (0, 0))
+        sums[key] = (before[0] + sent, before[1] + received)
+
+
+class Recount:
+    """Adds ledger rows up on the server; hours are their starts in ms since the epoch."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._db = mongo.db
+
+    def size(self, partition: str) -> int:
+        """About how many rows a partition has."""
+        with translated():
+            return self._db[PREFIX + partition].estimated_document_count()
+
+    def hours(
+        self, partition: str, hours: Collection[int], session: ClientSession | None
+    ) -> dict[int, Bucket]:
+        """The rows of ``hours`` of one day's partition: a range of ``_id``."""
+        match = ids_between(min(hours), max(hours)) | COUNTED
+        day = day_start(min(hours))
+        found = self._by_hour(partition, match, {"$hour": "$time"}, session)
+        starts = {day + hour * HOUR_MS: sums for hour, sums in found.items()}
+        return {hour: _bucket(hour, sums) for hour, sums in starts.items() if hour in hours}
+
+    def late(
+        self,
+        session: ClientSession | None,
+        *,
+        hours: Collection[int] | None = None,
+        ids: Collection[bytes] | None = None,
+    ) -> dict[int, Bucket]:
+        """The late rows that were counted in ``hours``, or those with ``ids``, or all."""
+        match = dict(COUNTED)
+        if hours is not None:
+            end = to_datetime(max(hours) + HOUR_MS)
+            match["time"] = {"$gte": to_datetime(min(hours)), "$lt": end}
+        if ids is not None:
+            match["_id"] = {"$in": list(ids)}
+        found = self._by_hour(OTHER_PARTITION, match, START_OF_HOUR, session)
+        return {hour: _bucket(hour, sums) for hour, sums in found.items()}
+
+    def minutes(self, partition: str | None, hour: int, session: ClientSession | None) -> Document:
+        """All rows of an hour by minute, as its document names them: ``minutes.<m>.<kind>``."""
+        counts: Counter[str] = Counter()
+        dms = COUNTED | {"kind": {"$in": sorted(DIRECT_MESSAGES)}}
+        time = {"$gte": to_datetime(hour), "$lt": to_datetime(hour + HOUR_MS)}
+        places = [(OTHER_PARTITION, dms | {"time": time})]
+        if partition:
+            places.append((partition, dms | ids_between(hour, hour)))
+        for place, match in places:
+            by = {"minute": {"$minute": "$time"}, "kind": "$kind"}
+            for found in self._groups(place, match, by, session):
+                counts[f"minutes.{found['_id']['minute']}.{found['_id']['kind']}"] += found["n"]
+        return dict(counts)
+
+    def _by_hour(
+        self, partition: str, match: Document, hour: Document, session: ClientSession | None
+    ) -> dict[int, list[tuple[str, str, int]]]:
+        """Accounts, kinds and numbers of rows for each value of the expression ``hour``."""
+        sums: dict[int, list[tuple[str, str, int]]] = {}
+        by = {"hour": hour, "account": "$account", "kind": "$kind"}
+        for found in self._groups(partition, match, by, session):
+            of = found["_id"]
+            sums.setdefault(int(of["hour"]), []).append((of["account"], of["kind"], found["n"]))
+        return sums
+
+    def _groups(
+        self, partition: str, match: Document, by: Document, session: ClientSession | None
+    ) -> list[Document]:
+        # Small batches: decoding a large one would hold up what else this process does.
+        pipeline = [{"$match": match}, {"$group": {"_id": by, "n": {"$sum": 1}}}]
+        with translated():
+            rows = self._db[PREFIX + partition]
+            return list(rows.aggregate(pipeline, session=session, batchSize=BATCH))
+
+
+def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> Bucket:
+    bucket = Bucket()
+    for account, kind, n in sums:
+        if kind == CANARY:
+            continue
+        bucket.counts[FIELDS[kind]] += n
+        if kind in DIRECT_MESSAGES:
+            dms = (n, 0) if kind == SENT else (0, n)
+            add(bucket.accounts, {(account, month_of(hour)): dms})
+    return bucket
+
+
+def ids_between(first: int, last: int) -> Document:
+    """The ids of the rows from one hour to another (their starts in ms), both included.
+
+    MongoDB compares binary data by its length first: the bounds must be as long as the ids.
+    """
+    low, high = (
+        (at // HOUR_MS).to_bytes(HOUR_BYTES, "big").ljust(ID_BYTES, b"\0")
+        for at in (first, last + HOUR_MS)
+    )
+    return {"_id": {"$gte": low, "$lt": high}}

@@ -1,0 +1,150 @@
+"""How far each audit has come: its pages, kept until it ends."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+
+import msgspec
+import pymongo
+from pymongo import ReplaceOne
+
+from dmstats.core.clock import DAY_MS, day_start, to_datetime, to_ms
+from dmstats.db.audit.activity_store import Draft
+from dmstats.db.audit.archive import HOURS as ARCHIVED_HOURS
+from dmstats.db.audit.recount import Recount, Sums
+from dmstats.db.audit.snapshot_reader import PAGES, PASSES, Page, Pass, page_id
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.counting.ledger import Ledger, day_ms
+
+PART = 2_000
+SILENT_MS, ABANDONED_MS = 60_000, DAY_MS
+"""How long nobody must have touched a pass for another process to continue it, or to give it up."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What there is to compare: days by the partition that holds their rows, all by their start.
+
+    ``live`` days still have theirs; ``old`` ones are in the archive, but for late rows.
+    """
+
+    live: Mapping[int, str]
+    old: tuple[int, ...]
+
+
+class Passes:
+    """Begins, continues and ends passes."""
+
+    def __init__(self, mongo: Mongo, ledger: Ledger) -> None:
+        self._mongo = mongo
+        self._db = mongo.db
+        self._ledger = ledger
+        self._recount = Recount(mongo)
+
+    def begin(self, kind: str, generation: int, now_ms: int) -> Pass:
+        """Continue the interrupted pass of this ``kind``, or begin a new one."""
+        passes, now = self._db[PASSES], {"touchedAt": to_datetime(now_ms)}
+        with translated():
+            silent = {"touchedAt": {"$lt": to_datetime(now_ms - SILENT_MS)}}
+            found = passes.find_one_and_update(
+                {"kind": kind, "generation": generation} | silent, {"$set": now}
+            )
+            if found:
+                return Pass(found["_id"], generation, tuple(found["splits"]))
+            long_ago = {"touchedAt": {"$lt": to_datetime(now_ms - ABANDONED_MS)}}
+            for abandoned in list(passes.find(long_ago, {"_id": True})):
+                self.end(Pass(abandoned["_id"], 0, ()))
+            audit = Pass(uuid.uuid4().hex, generation, self._splits())
+            document = {"kind": kind, "generation": generation, "splits": list(audit.splits)}
+            passes.insert_one({"_id": audit.key} | document | now)
+        return audit
+
+    def leave(self, audit: Pass) -> None:
+        """Let another process continue the pass at once."""
+        self._touch(audit, 0)
+
+    def end(self, audit: Pass) -> None:
+        """Forget the pass and its pages."""
+        with translated():
+            self._db[PAGES].delete_many({"pass": audit.key})
+            self._db[PASSES].delete_one({"_id": audit.key})
+
+    def plan(self) -> Plan:
+        """All days that the ledger, the archive or the counters know of."""
+        with translated():
+            days = {
+                day_start(to_ms(document["_id"]))
+                for name in ("stats_hours", "stats_days", ARCHIVED_HOURS)
+                for document in self._db[name].find({}, {"_id": True})
+            }
+            late = {day_start(hour) for hour in self._recount.late(None)}
+        # Listed last: a day's partition is there before the day's first count.
+        live = self.live()
+        return Plan(live, tuple(sorted((days | late) - live.keys())))
+
+    def live(self) -> dict[int, str]:
+        """The partitions by the start of their day, oldest first."""
+        return {day_ms(partition): partition for partition in self._ledger.partitions()}
+
+    def rows(self, partition: str) -> int:
+        """About how many rows a partition has."""
+        return self._recount.size(partition)
+
+    def keep(self, audit: Pass, pages: list[tuple[Page, Sums]], now_ms: int) -> None:
+        """Store pages and the DMs by account on them, in place of what was there."""
+        writes = []
+        for page, sums in pages:
+            parts: list[list[tuple[str, str, int, int]]] = [[] for _ in audit.parts]
+            for (account, month), (sent, received) in sums.items():
+                parts[audit.part_of(account)].append((account, month, sent, received))
+            page_document = {"page": msgspec.to_builtins(page)}
+            writes.append(_page(audit, page_id(audit, page.hour), page_document))
+            writes += [
+                _page(audit, page_id(audit, page.hour, part), {"accounts": accounts})
+                for part, accounts in enumerate(parts)
+            ]
+        with translated():
+            self._db[PAGES].bulk_write(writes, ordered=False)
+        self._touch(audit, now_ms)
+
+    def tear_out(self, audit: Pass, hours: Collection[int]) -> None:
+        """Have these hours read again."""
+        ids = [page_id(audit, hour) for hour in hours]
+        with translated():
+            self._db[PAGES].delete_many({"_id": {"$in": ids}})
+
+    def under_way(self) -> list[str]:
+        """The keys of all passes that have not ended."""
+        with translated():
+            return [found["_id"] for found in self._db[PASSES].find({"kind": {"$exists": True}})]
+
+    def draft(self, audit: Pass, spans: int) -> Draft:
+        """Where the pass writes what each account did in so many ``spans``."""
+        return Draft(self._mongo, audit.key, spans)
+
+    def publish(self, drift: int, now_ms: int) -> None:
+        """Tell the snapshot what the audit found."""
+        result = {"$set": {"at": to_datetime(now_ms), "drift": drift}}
+        with translated():
+            self._db["stats_cache"].update_one({"_id": "audit"}, result, upsert=True)
+
+    def _touch(self, audit: Pass, now_ms: int) -> None:
+        with translated():
+            self._db[PASSES].update_one(
+                {"_id": audit.key}, {"$set": {"touchedAt": to_datetime(now_ms)}}
+            )
+
+    def _splits(self) -> tuple[str, ...]:
+        """Where the accounts are cut: every ``PART``-th Instagram id."""
+        accounts, splits = self._db["instagram_accounts"], []
+        if accounts.estimated_document_count() <= PART:
+            return ()
+        found = accounts.find({}, {"_id": False, "instagramId": True})
+        for number, account in enumerate(found.sort("instagramId", pymongo.ASCENDING)):
+            if number and not number % PART:
+                splits.append(account["instagramId"])
+        return tuple(splits)
+
+
+def _page(audit: Pass, key: str, content: Document) -> ReplaceOne[Document]:
+    return ReplaceOne({"_id": key}, {"pass": audit.key} | content, upsert=True)

@@ -1,0 +1,180 @@
+"""The connection to MongoDB: one client a process, and the meaning of its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pymongo
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    DocumentTooLarge,
+    OperationFailure,
+    PyMongoError,
+)
+from pymongo.read_preferences import ReadPreference, make_read_preference
+from pymongo.write_concern import WriteConcern
+
+from dmstats.core.errors import (
+    Conflict,
+    DmstatsError,
+    PoisonError,
+    Repeated,
+    StoreUnavailable,
+    unreadable,
+)
+from dmstats.core.settings import READ_PREFERENCES, Settings
+from dmstats.db.failures import Failures
+
+Document = dict[str, Any]
+
+DEFAULT_DATABASE = "dmstats"
+SERVER_SELECTION_MS = 1_500
+CONNECT_MS = 1_000
+SOCKET_MS = 10_000
+HEARTBEAT_MS = 1_000
+"""How soon a server is looked at again that has refused to be written to; the driver's own 10 s
+would be an outage of 10 s."""
+PING_SECONDS = 1.5
+MAX_STALENESS_SECONDS = 90
+
+DUPLICATE_KEY = 11000
+"""Inside a transaction it carries no TransientTransactionError label, yet the cure is the same:
+make the whole attempt again."""
+CONFLICT_CODES = frozenset({112, 251})
+"""WriteConflict, and NoSuchTransaction: another statement lost the transaction."""
+
+POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 121, 10334, 17280})
+"""Codes by which the server refuses the data itself: BadValue, FailedToParse, TypeMismatch,
+PathNotViable, ConflictingUpdateOperators, bad field names, DocumentValidationFailure,
+BSONObjectTooLarge, KeyTooLong. Everything else may pass when tried again later, and must never
+cost an event."""
+
+
+class Mongo:
+    """A lazy client and its database; nothing is sent before the first operation.
+
+    ``db`` reads from the primary and writes with majority; ``replica`` is the same database under
+    the configured read preference, for readings that may be a little old.
+    """
+
+    def __init__(self, client: MongoClient[Document], name: str, read_preference: str) -> None:
+        options: CodecOptions[Document] = CodecOptions(tz_aware=True)
+        self.client = client
+        self.db: Database[Document] = client.get_database(
+            name,
+            codec_options=options,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern("majority"),
+        )
+        staleness = -1 if read_preference == "primary" else MAX_STALENESS_SECONDS
+        self.replica: Database[Document] = client.get_database(
+            name,
+            codec_options=options,
+            read_preference=make_read_preference(
+                READ_PREFERENCES.index(read_preference), tag_sets=None, max_staleness=staleness
+            ),
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.client.close()
+
+    def ping(self) -> None:
+        """Raise :class:`StoreUnavailable` unless a primary answers soon."""
+        with translated(), pymongo.timeout(PING_SECONDS):
+            self.client.admin.command("ping")
+
+    def server_time(self) -> datetime:
+        """The server's clock, aware, UTC."""
+        with translated():
+            local: datetime = self.client.admin.command("hello")["localTime"]
+        return local if local.tzinfo else local.replace(tzinfo=UTC)
+
+    def transactional(self) -> bool:
+        """Whether the deployment has transactions: a replica set or a sharded cluster."""
+        with translated(), pymongo.timeout(PING_SECONDS):
+            hello = self.client.admin.command("hello")
+        return "setName" in hello or hello.get("msg") == "isdbgrid"
+
+
+def connect(
+    settings: Settings, *, uri: str | None = None, failures: Failures | None = None
+) -> Mongo:
+    """Build the client for ``settings`` (or for ``uri`` in place of its address).
+
+    Raises :class:`ConfigError` for an address that cannot be read.
+    """
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri or settings.mongodb_uri,
+            connect=False,
+            appname="dmstats",
+            serverSelectionTimeoutMS=SERVER_SELECTION_MS,
+            connectTimeoutMS=CONNECT_MS,
+            socketTimeoutMS=SOCKET_MS,
+            heartbeatFrequencyMS=HEARTBEAT_MS,
+            event_listeners=[failures] if failures else [],
+        )
+    except (PyMongoError, ValueError):
+        # Not with its cause: the driver's words quote what may be a part of the password.
+        raise unreadable("MONGODB_URI") from None
+    name = settings.mongodb_db or _uri_database(client) or DEFAULT_DATABASE
+    return Mongo(client, name, settings.read_preference)
+
+
+def server_process(uri: str, *, seconds: float) -> int:
+    """The process id of the server at ``uri``; :class:`StoreUnavailable` if it does not answer
+    within ``seconds``."""
+    with translated(), MongoClient[Document](uri, timeoutMS=seconds * 1000) as client:
+        return int(client.admin.command("serverStatus")["pid"])
+
+
+def _uri_database(client: MongoClient[Document]) -> str | None:
+    try:
+        return client.get_default_database().name
+    except ConfigurationError:
+        return None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into :class:`Conflict`, :class:`PoisonError` or
+    :class:`StoreUnavailable`; the original stays the cause."""
+    try:
+        yield
+    except (PyMongoError, BSONError, OverflowError, UnicodeError) as error:
+        raise translate(error) from error
+
+
+def translate(error: Exception) -> DmstatsError:
+    """What a driver's error means for the caller; the text names no data and no address."""
+    codes = _codes(error)
+    if isinstance(error, PyMongoError):
+        if error.has_error_label("UnknownTransactionCommitResult"):
+            return StoreUnavailable("MongoDB did not confirm the commit in time")
+        if DUPLICATE_KEY in codes:
+            return Repeated("MongoDB knows this already")
+        if error.has_error_label("TransientTransactionError") or codes & CONFLICT_CODES:
+            return Conflict(f"MongoDB reports a conflict: {type(error).__name__}")
+    if not isinstance(error, PyMongoError) or isinstance(error, DocumentTooLarge):
+        return PoisonError(type(error).__name__)
+    if codes & POISON_CODES:
+        return PoisonError(f"{type(error).__name__} {sorted(codes)}")
+    return StoreUnavailable(f"MongoDB: {type(error).__name__} {sorted(codes) or ''}".strip())
+
+
+def _codes(error: Exception) -> frozenset[int]:
+    if isinstance(error, BulkWriteError):
+        failed = error.details.get("writeErrors", ()) if error.details else ()
+        return frozenset(item["code"] for item in failed)
+    if isinstance(error, OperationFailure) and error.code is not None:
+        return frozenset({error.code})
+    return frozenset()

@@ -1,0 +1,4 @@
+"""The collections that a commit writes.
+
+In: rows and increments. Out: one transaction.
+"""

@@ -1,0 +1,51 @@
+"""What each place says of the DMs counted so far; all must agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dmstats.core.records import DIRECT_MESSAGES, OTHER_PARTITION, RECEIVED, SENT
+from dmstats.db.client import Mongo, translated
+from dmstats.db.counting.ledger import PREFIX, Ledger
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """DMs sent and received according to one place."""
+
+    sent: int = 0
+    received: int = 0
+
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(self.sent - other.sent, self.received - other.received)
+
+
+def read_tallies(mongo: Mongo, ledger: Ledger) -> dict[str, Tally]:
+    """The tally of the ledger, the accounts, the hours, the days and the global document.
+
+    Reads everything: for the end of a test run, not for a schedule.
+    """
+    places = [PREFIX + partition for partition in [*ledger.partitions(), OTHER_PARTITION]]
+    rows: dict[str, int] = dict.fromkeys(DIRECT_MESSAGES, 0)
+    with translated():
+        for place in places:
+            match = {"kind": {"$in": [*DIRECT_MESSAGES]}, "rejected": {"$ne": True}}
+            count: dict[str, Any] = {"_id": "$kind", "n": {"$sum": 1}}
+            for found in mongo.db[place].aggregate([{"$match": match}, {"$group": count}]):
+                rows[found["_id"]] += found["n"]
+        total = mongo.db["stats_cache"].find_one({"_id": "global"}) or {}
+        return {
+            "ledger": Tally(rows[SENT], rows[RECEIVED]),
+            "accounts": _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived"),
+            "hours": _sum(mongo, "stats_hours", SENT, RECEIVED),
+            "days": _sum(mongo, "stats_days", SENT, RECEIVED),
+            "global": Tally(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
+        }
+
+
+def _sum(mongo: Mongo, collection: str, sent: str, received: str) -> Tally:
+    sums = {"_id": None, "sent": {"$sum": f"${sent}"}, "received": {"$sum": f"${received}"}}
+    for found in mongo.db[collection].aggregate([{"$group": sums}]):
+        return Tally(found["sent"], found["received"])
+    return Tally()

@@ -1,0 +1,44 @@
+"""How many DMs a stretch of minutes had, now and at the same time of earlier weeks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pymongo
+
+from dmstats.core.clock import HOUR_MS, hour_start, to_datetime, to_ms
+from dmstats.db.client import Document, Mongo, translated
+
+MINUTE_MS = 60_000
+READ_SECONDS = 3.0
+
+
+class Rhythm:
+    """Reads the hours' minutes under the configured read preference."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._hours = mongo.replica["stats_hours"]
+
+    def dms(self, ends_ms: Sequence[int], minutes: int) -> list[int]:
+        """The DMs of the ``minutes`` (at most 60) before each of ``ends_ms``; in one query.
+
+        Whole minutes: the one that an end falls into does not count.
+        """
+        wanted = {hour for end in ends_ms for hour in (hour_start(end), hour_start(end) - HOUR_MS)}
+        ids = [to_datetime(hour) for hour in sorted(wanted)]
+        with translated(), pymongo.timeout(READ_SECONDS):
+            found = {
+                to_ms(hour["_id"]): hour.get("minutes", {})
+                for hour in self._hours.find({"_id": {"$in": ids}}, {"minutes": True})
+            }
+        return [_sum(found, end, minutes) for end in ends_ms]
+
+
+def _sum(hours: Mapping[int, Mapping[str, Document]], end_ms: int, minutes: int) -> int:
+    total = 0
+    last = end_ms - end_ms % MINUTE_MS
+    for at in range(last - minutes * MINUTE_MS, last, MINUTE_MS):
+        hour = hour_start(at)
+        minute = hours.get(hour, {}).get(str((at - hour) // MINUTE_MS), {})
+        total += int(minute.get("sent", 0)) + int(minute.get("received", 0))
+    return total

@@ -1,0 +1,26 @@
+"""How long the last canary took that came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pymongo
+
+from dmstats.core.clock import to_datetime
+from dmstats.db.client import Mongo, translated
+
+KEY = "canary"
+SECONDS = 3.0
+
+
+class Canaries:
+    """Keeps it in ``stats_cache``, where the next snapshot finds it."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._cache = mongo.db["stats_cache"]
+
+    def save(self, at_ms: int, stages: Mapping[str, float]) -> None:
+        """Store the seconds of each stage, of the one that was sent at ``at_ms``."""
+        took = {f"{stage}Ms": round(seconds * 1000, 1) for stage, seconds in stages.items()}
+        with translated(), pymongo.timeout(SECONDS):
+            self._cache.replace_one({"_id": KEY}, {"at": to_datetime(at_ms), **took}, upsert=True)

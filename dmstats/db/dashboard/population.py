@@ -1,0 +1,119 @@
+"""Counts that may scan: accounts, users and inactive accounts, recounted now and then."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pymongo
+
+from dmstats.core.clock import Clock, to_datetime, to_ms
+from dmstats.db.client import Document, Mongo, translated
+
+logger = logging.getLogger(__name__)
+
+ACCOUNTS, USERS, INACTIVE = "accounts", "users", "inactive"
+COUNTS = (ACCOUNTS, USERS, INACTIVE)
+RECOUNT_SECONDS = 600.0
+LARGEST_SHARE = 0.01
+"""A recount that scans (the embedded database has no counters of its own) may take at most this
+share of the time: the pause after it grows with what it took."""
+
+USABLE_SECONDS = 3600.0
+COUNT_SECONDS = 120.0
+SETTLED_MS = 60_000
+"""Accounts younger than this are left to the count of new ones: at the census they may be half
+visible, and clocks differ between hosts."""
+
+
+class Census:
+    """Counts everything at its slow pace and keeps the result in ``stats_cache``.
+
+    The document: ``{_id: "census", accounts: {n, at}, users: {n, at}, inactive: {n, at}}``, where
+    ``accounts.n`` holds the accounts that were created before ``accounts.at``.
+    """
+
+    def __init__(self, mongo: Mongo, clock: Clock) -> None:
+        self._cache = mongo.db["stats_cache"]
+        self._db = mongo.replica
+        self._clock = clock
+        self._due: float | None = None
+
+    def tick(self) -> bool:
+        """Recount if it is due (600 s after the last, or longer where a recount is slow)."""
+        if self._due is None:
+            self._due = self._clock.monotonic() + self._seconds_left()
+        if self._clock.monotonic() < self._due:
+            return False
+        started = self._clock.monotonic()
+        # Set first: a recount that fails is not tried again at every tick.
+        self._due = started + RECOUNT_SECONDS
+        self.recount()
+        took = self._clock.monotonic() - started
+        self._due = started + max(RECOUNT_SECONDS, took / LARGEST_SHARE)
+        return True
+
+    def fresh(self, census: Document, now_ms: int) -> Document:
+        """``census``, or a new one where it is over an hour old: nobody leads, and cron alone
+        refreshes."""
+        if all(age_seconds(census, name, now_ms) <= USABLE_SECONDS for name in COUNTS):
+            return census
+        self.recount()
+        return self._load()
+
+    def recount(self) -> None:
+        """Count all three and store the results."""
+        since = self._clock.now_ms() - SETTLED_MS
+        with translated(), pymongo.timeout(COUNT_SECONDS):
+            counts = {
+                ACCOUNTS: (self._settled_accounts(since), since),
+                USERS: (self._db["users"].estimated_document_count(), self._clock.now_ms()),
+                INACTIVE: (self._inactive_accounts(), self._clock.now_ms()),
+            }
+            update: Document = {
+                name: {"n": number, "at": to_datetime(at_ms)}
+                for name, (number, at_ms) in counts.items()
+            }
+            self._cache.update_one({"_id": "census"}, {"$set": update}, upsert=True)
+        logger.info("census", extra={name: number for name, (number, _) in counts.items()})
+
+    def _inactive_accounts(self) -> int:
+        return self._db["instagram_accounts"].count_documents({"isActive": False})
+
+    def _settled_accounts(self, since: int) -> int:
+        """All accounts less the new ones, read in one moment in which no account came."""
+        while True:
+            before = self._new_accounts(since)
+            total = self._db["instagram_accounts"].estimated_document_count()
+            after = self._new_accounts(since)
+            if before == after or after >= NEW_ACCOUNTS_LIMIT:
+                return total - after
+
+    def _new_accounts(self, since: int) -> int:
+        return self._db["instagram_accounts"].count_documents(
+            new_accounts(since), limit=NEW_ACCOUNTS_LIMIT
+        )
+
+    def _seconds_left(self) -> float:
+        with translated():
+            stored = self._cache.find_one({"_id": "census"}) or {}
+        ages = [age_seconds(stored, name, self._clock.now_ms()) for name in (USERS, INACTIVE)]
+        return max(0.0, RECOUNT_SECONDS - max(ages))
+
+    def _load(self) -> Document:
+        with translated():
+            return self._cache.find_one({"_id": "census"}) or {}
+
+
+NEW_ACCOUNTS_LIMIT = 1000
+
+
+def new_accounts(since_ms: int) -> dict[str, Any]:
+    """The filter of the accounts that were created at or after ``since_ms``."""
+    return {"createdAt": {"$gte": to_datetime(since_ms)}}
+
+
+def age_seconds(census: Document, name: str, now_ms: int) -> float:
+    """How old that count is; infinite if there is none."""
+    counted = census.get(name)
+    return abs(now_ms - to_ms(counted["at"])) / 1000 if counted else float("inf")

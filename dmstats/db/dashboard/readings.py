@@ -1,0 +1,198 @@
+"""What a refresh reads: at most six queries, none of which grows with DMs or accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+import pymongo
+
+from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_datetime, to_ms
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.dashboard.population import (
+    ACCOUNTS,
+    INACTIVE,
+    NEW_ACCOUNTS_LIMIT,
+    USERS,
+    Census,
+    new_accounts,
+)
+
+T = TypeVar("T")
+Population = Mapping[int, tuple[int, int]]
+"""Active accounts and users by the day's start, ms since the epoch."""
+
+HOURS = 26
+DAYS = 62
+"""Today's time yesterday needs the last 26 hours, and this month's last month the last 62 days."""
+TOP = 10
+FEW = 500
+"""So many accounts or users are counted anew at each refresh; more are left to the census."""
+LONG_READ_SECONDS = 120.0
+ACCOUNT_FIELDS = {
+    "_id": 0,
+    "instagramId": 1,
+    "username": 1,
+    "dmUsed": 1,
+    "monthlyDmUsed": 1,
+    "currentMonth": 1,
+    "monthlyDmLimit": 1,
+    "lastDMSent": 1,
+}
+CACHE_FIELDS = {"body": 0, "unknown": 0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """The counters of one moment. ``hours`` and ``days`` are keyed by their start in ms since the
+    epoch; an hour holds ``minutes`` ("0" to "59"); any field of a document may be missing."""
+
+    totals: Mapping[str, object] = field(default_factory=dict)
+    hours: Mapping[int, Document] = field(default_factory=dict)
+    days: Mapping[int, Document] = field(default_factory=dict)
+    top: list[Document] = field(default_factory=list)
+    accounts: int = 0
+    inactive: int = 0
+    users: int = 0
+    audit: Document | None = None
+    population: Population = field(default_factory=dict)
+    canary: Document | None = None
+    queries: int = 0
+
+
+class ReadingsStore:
+    """Reads the counters under the configured read preference."""
+
+    def __init__(self, mongo: Mongo, census: Census) -> None:
+        self._db = mongo.replica
+        self._census = census
+        self._top_failed = False
+
+    def read(self, now_ms: int) -> Readings:
+        """All that a snapshot at ``now_ms`` needs; raises :class:`StoreUnavailable`."""
+        counted = _Counted()
+        with translated():
+            cache = counted(self._cache)
+            # Listed ids, not a range: the embedded database scans the collection for a range.
+            hour, day = hour_start(now_ms), day_start(now_ms)
+            last_hours = [hour - i * HOUR_MS for i in range(HOURS)]
+            then = month_before(now_ms)
+            hours_then = range(day_start(then), then + 1, HOUR_MS)
+            hours = counted(self._buckets, "stats_hours", [*last_hours, *hours_then])
+            days = counted(self._buckets, "stats_days", [day - i * DAY_MS for i in range(DAYS)])
+            top = counted(self._top, cache.get("snapshot", {}).get("floor"))
+        census = cache.get("census", {})
+        accounts, inactive, users = self._population(counted, census, now_ms)
+        return Readings(
+            totals=cache.get("global", {}),
+            hours=hours,
+            days=days,
+            top=top,
+            accounts=accounts,
+            inactive=inactive,
+            users=users,
+            audit=cache.get("audit"),
+            population=_population(cache.get("snapshot", {})),
+            canary=cache.get("canary"),
+            queries=counted.queries,
+        )
+
+    def _cache(self) -> dict[str, Document]:
+        wanted = {"_id": {"$in": ["global", "audit", "canary", "census", "snapshot"]}}
+        return {found["_id"]: found for found in self._db["stats_cache"].find(wanted, CACHE_FIELDS)}
+
+    def _buckets(self, name: str, starts_ms: list[int]) -> dict[int, Document]:
+        wanted = {"_id": {"$in": [to_datetime(start) for start in starts_ms]}}
+        return {to_ms(found["_id"]): found for found in self._db[name].find(wanted)}
+
+    def _top(self, floor: int | None) -> list[Document]:
+        """The accounts with the most DMs sent, from ``floor`` on.
+
+        MongoDB walks the index backwards and stops after ten. The embedded database sorts all
+        that matches before it stops, so it needs the floor: the tenth account's figure at the
+        last refresh, which can only grow, leaves it little more than the ten themselves.
+        Without one (the very first refresh) it may take its time, and also after a failure: many
+        accounts that came with high figures of their own are over a floor that rises only when
+        they have been read.
+        """
+        least = max(1, floor or 1)
+        usual = bool(floor) and not self._top_failed
+        self._top_failed = True
+        with pymongo.timeout(None if usual else LONG_READ_SECONDS):
+            top = list(
+                self._db["instagram_accounts"]
+                .find({"dmUsed": {"$gte": least}}, ACCOUNT_FIELDS)
+                .sort("dmUsed", -1)
+                .limit(TOP)
+            )
+        self._top_failed = False
+        return top
+
+    def _population(self, counted: _Counted, census: Document, now_ms: int) -> tuple[int, int, int]:
+        """Accounts, inactive ones, and users.
+
+        Few are counted as they are. Many are the census' figures and, of the accounts, the new
+        ones since; a census that is missing or too old is taken first, apart from this refresh.
+        """
+        few_accounts = self._few(counted, "instagram_accounts", census.get(ACCOUNTS))
+        many = few_accounts is None
+        # Found out by a query that is then missing for the users: six stay six.
+        just_found = many and census.get(ACCOUNTS, {}).get("n", 0) <= FEW
+        few_users = None if just_found else self._few(counted, "users", census.get(USERS))
+        if many or few_users is None:
+            census = self._census.fresh(census, now_ms)
+        users = few_users[0] if few_users else int(census[USERS]["n"])
+        if few_accounts:
+            return (*few_accounts, users)
+        known = census[ACCOUNTS]
+        with translated():
+            new = counted(
+                self._db["instagram_accounts"].count_documents,
+                new_accounts(to_ms(known["at"])),
+                limit=NEW_ACCOUNTS_LIMIT,
+            )
+        return int(known["n"]) + new, int(census[INACTIVE]["n"]), users
+
+    def _few(
+        self, counted: _Counted, collection: str, known: Document | None
+    ) -> tuple[int, int] | None:
+        """All documents and the inactive ones; None if they are known, or found, to be many."""
+        if known and known["n"] > FEW:
+            return None
+        inactive = {"$cond": [{"$eq": ["$isActive", False]}, 1, 0]}
+        sums = {"_id": None, "all": {"$sum": 1}, "inactive": {"$sum": inactive}}
+        with translated():
+            found = counted(
+                lambda: list(
+                    self._db[collection].aggregate([{"$limit": FEW + 1}, {"$group": sums}])
+                )
+            )
+        number, inactive_ones = (found[0]["all"], found[0]["inactive"]) if found else (0, 0)
+        return (number, inactive_ones) if number <= FEW else None
+
+
+def month_before(now_ms: int) -> int:
+    """The same day and time of the month before, or that month's last moment (ms)."""
+    end = to_ms(to_datetime(day_start(now_ms)).replace(day=1))
+    day, last_day = to_datetime(now_ms).day, to_datetime(end - 1).day
+    return end - (last_day - day + 1) * DAY_MS + now_ms % DAY_MS if day <= last_day else end - 1
+
+
+def _population(snapshot: Document) -> Population:
+    return {
+        to_ms(datetime.fromisoformat(day["at"])): (int(day["activeAccounts"]), int(day["users"]))
+        for day in snapshot.get("population") or []
+    }
+
+
+class _Counted:
+    """Calls a query and counts it."""
+
+    def __init__(self) -> None:
+        self.queries = 0
+
+    def __call__(self, query: Callable[..., T], *args: object, **kwargs: object) -> T:
+        self.queries += 1
+        return query(*args, **kwargs)

@@ -1,0 +1,68 @@
+"""One piece of background work in one transaction, tried again when it meets another."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pymongo
+from pymongo.client_session import ClientSession
+
+from dmstats.core.errors import Conflict
+from dmstats.db.client import Mongo, translated
+from dmstats.db.transactions import Transactions
+
+T = TypeVar("T")
+
+SECONDS = 60.0
+"""For one transaction; the server's ``transactionLifetimeLimitSeconds`` may end it earlier."""
+TRIES = 200
+LONGEST_PAUSE_SECONDS = 0.05
+
+
+class Work:
+    """Runs bodies that read one moment and write all or nothing, one at a time.
+
+    A standalone server has no transactions: there the body gets no session.
+    """
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._transactions = Transactions(mongo)
+        self._transactional: bool | None = None
+        # The scheduler's jobs run side by side, and a session takes one transaction at a time.
+        self._mutex = threading.Lock()
+
+    @property
+    def transactional(self) -> bool:
+        """Whether there are transactions; asked of the server once."""
+        if self._transactional is None:
+            self._transactional = self._mongo.transactional()
+        return self._transactional
+
+    def run(self, body: Callable[[ClientSession | None], T]) -> T:
+        """What ``body`` returns in the attempt that was committed.
+
+        Raises :class:`~dmstats.core.errors.StoreUnavailable`, or :class:`Conflict` out of tries.
+        """
+        if not self.transactional:
+            with translated(), pymongo.timeout(SECONDS):
+                return body(None)
+        results: list[T] = []
+        for left in reversed(range(TRIES)):
+            try:
+                with self._mutex:
+                    self._transactions.run(
+                        lambda session: results.append(body(session)),
+                        seconds=SECONDS,
+                        snapshot=True,
+                    )
+                break
+            except Conflict:
+                if not left:
+                    raise
+            time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
+        return results[-1]

@@ -1,0 +1,118 @@
+"""One sticky session and the transactions that run in it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import pymongo
+from bson.binary import UUID_SUBTYPE, Binary
+from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from dmstats.core.errors import DmstatsError
+from dmstats.db.client import Mongo, translated
+
+COMMIT_TRIES = 3
+ABORT_SECONDS = 0.5
+KILL_SECONDS = 0.5
+
+
+class Transactions:
+    """Runs one transaction after another in a single session.
+
+    The session is kept for life: a transaction that a broken connection left open on the server
+    is aborted there by the next one of the same session, and its id is what frees the locks of a
+    process that died (see ``counting/rescue.py``). ``on_retry`` is called when a commit is asked
+    for again.
+    """
+
+    def __init__(self, mongo: Mongo, on_retry: Callable[[], None] = lambda: None) -> None:
+        self._mongo = mongo
+        self._on_retry = on_retry
+        self._session: ClientSession | None = None
+        self._may_be_open = False
+
+    def session_id(self) -> bytes:
+        """The session's id on the server: the 16 bytes of a UUID."""
+        with translated():
+            return bytes(self._open().session_id["id"])
+
+    def run(
+        self, body: Callable[[ClientSession], None], *, seconds: float, snapshot: bool = False
+    ) -> None:
+        """Run ``body`` and commit, all within ``seconds``.
+
+        With ``snapshot`` everything read is of one moment, on a sharded cluster, too.
+
+        Raises :class:`~dmstats.core.errors.Conflict` when the whole attempt may be made again,
+        :class:`~dmstats.core.errors.PoisonError` when the data is refused, else
+        :class:`~dmstats.core.errors.StoreUnavailable`: then it may or may not have been committed.
+        """
+        with translated():
+            session = self._open()
+            try:
+                with pymongo.timeout(seconds):
+                    session.start_transaction(
+                        read_concern=ReadConcern("snapshot") if snapshot else None,
+                        write_concern=WriteConcern("majority"),
+                    )
+                    body(session)
+                    self._commit(session)
+            except BaseException:
+                self._may_be_open = True
+                self._abort(session)
+                raise
+            self._may_be_open = False
+
+    def settle(self, *, seconds: float) -> bool:
+        """End what the last transaction may have left open, if it failed; whether nothing is now.
+
+        Where neither its commit nor its abort reached the server, it holds its locks there until
+        the session's next transaction, which is this, or for a minute.
+        """
+        if self._may_be_open:
+            with contextlib.suppress(DmstatsError):
+                self.run(self._read_something, seconds=seconds)
+        return not self._may_be_open
+
+    def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            with contextlib.suppress(PyMongoError):
+                self._session.end_session()
+            self._session = None
+
+    def _open(self) -> ClientSession:
+        if self._session is None:
+            self._session = self._mongo.client.start_session(causal_consistency=False)
+        return self._session
+
+    def _commit(self, session: ClientSession) -> None:
+        for left in reversed(range(COMMIT_TRIES)):
+            try:
+                session.commit_transaction()
+            except PyMongoError as error:
+                # An unknown result is settled by asking for the same commit again.
+                if not left or not error.has_error_label("UnknownTransactionCommitResult"):
+                    raise
+                self._on_retry()
+            else:
+                return
+
+    @staticmethod
+    def _abort(session: ClientSession) -> None:
+        if session.in_transaction:
+            with contextlib.suppress(PyMongoError), pymongo.timeout(ABORT_SECONDS):
+                session.abort_transaction()
+
+    def _read_something(self, session: ClientSession) -> None:
+        self._mongo.db["stats_cache"].find_one({"_id": "global"}, session=session)
+
+
+def kill_session(mongo: Mongo, session_id: bytes) -> None:
+    """End a session on the server, and with it the transaction and locks it may hold."""
+    with translated(), pymongo.timeout(KILL_SECONDS):
+        mongo.client.admin.command("killSessions", [{"id": Binary(session_id, UUID_SUBTYPE)}])

@@ -1,0 +1,183 @@
+"""The webhook: Meta's handshake, and signed deliveries counted before they are acknowledged.
+
+A WSGI application of its own in front of Flask's: a delivery needs neither sessions nor hooks nor
+routing, and they would cost more than all the rest (docs/decisions/0002-hot-path.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs
+
+import msgspec
+
+from dmstats.core.clock import Clock
+from dmstats.core.errors import BadRequest, BadSignature, DmstatsError, Forbidden, TooLarge
+from dmstats.ingest.events import read_events
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from dmstats.commit.crew import Crew
+
+log = logging.getLogger(__name__)
+
+PATH = "/api/webhooks/instagram"
+MAX_BODY = 4 * 1024 * 1024
+MAX_DIGITS = 20
+SIGNATURE_PREFIX = "sha256="
+CANARY_KEY = "dmstats.canary"
+"""Set for the canary's delivery: measured with Meta's, it would hide that those fail."""
+
+_JSON = msgspec.json.Encoder()
+
+
+class Metrics(Protocol):
+    """What the webhook reports."""
+
+    def delivery(self, status: int, seconds: float) -> None: ...
+    def events_ignored(self, events: int) -> None: ...
+
+
+class Webhook:
+    """Answers ``GET`` and ``POST`` at :data:`PATH`."""
+
+    def __init__(
+        self,
+        crew: Crew,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        app_secrets: Sequence[str],
+        verify_token: str,
+        max_age_ms: int,
+    ) -> None:
+        if not app_secrets or not verify_token:
+            raise ValueError("a webhook without secrets would count anybody's events")
+        self._crew = crew
+        self._clock = clock
+        self._metrics = metrics
+        # One HMAC state per secret is keyed once and copied for each delivery.
+        self._hmacs = [
+            hmac.new(secret.encode(), digestmod=hashlib.sha256) for secret in app_secrets
+        ]
+        self._verify_token = verify_token.encode()
+        self._max_age_ms = max_age_ms
+
+    def in_front_of(self, application: WSGIApplication) -> WSGIApplication:
+        """``application``, with this webhook answering at its own path."""
+
+        def branch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            if environ.get("PATH_INFO") == PATH:
+                return self(environ, start_response)
+            return application(environ, start_response)
+
+        return branch
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        started = self._clock.monotonic()
+        headers: list[tuple[str, str]] = []
+        try:
+            status, content_type, body = self._answer(environ, headers)
+        except DmstatsError as error:
+            status, content_type, body = _problem(error, headers)
+        except Exception:
+            # Whatever went wrong, the sender must be told to try again, and nobody else stuck.
+            log.exception("webhook_defect")
+            status, content_type, body = _problem(DmstatsError(), headers)
+        headers += [
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        if CANARY_KEY not in environ:
+            self._metrics.delivery(status, self._clock.monotonic() - started)
+        start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+    def _answer(
+        self, environ: WSGIEnvironment, headers: list[tuple[str, str]]
+    ) -> tuple[int, str, bytes]:
+        method = environ["REQUEST_METHOD"]
+        if method == "POST":
+            body = _read(environ)
+            self._verify(body, environ.get("HTTP_X_HUB_SIGNATURE_256", ""))
+            return 200, "application/json", _JSON.encode(self._count(body, environ))
+        if method in ("GET", "HEAD"):
+            return 200, "text/plain; charset=utf-8", self._handshake(environ)
+        headers.append(("Allow", "GET, HEAD, POST"))
+        raise MethodNotAllowed
+
+    def _handshake(self, environ: WSGIEnvironment) -> bytes:
+        asked: str = environ.get("QUERY_STRING", "")
+        query = parse_qs(asked, keep_blank_values=True)
+        mode, token, challenge = (
+            query.get(f"hub.{name}", [""])[0] for name in ("mode", "verify_token", "challenge")
+        )
+        matches = hmac.compare_digest(token.encode("utf-8", "replace"), self._verify_token)
+        if not matches or mode != "subscribe" or not challenge:
+            raise Forbidden("The verify token or the mode is not right")
+        return challenge.encode("utf-8", "replace")
+
+    def _verify(self, body: bytes, signature: str) -> None:
+        """Check the signature over the raw bytes; all secrets are tried in the same time."""
+        if not signature.startswith(SIGNATURE_PREFIX):
+            raise BadSignature("X-Hub-Signature-256 is missing or not sha256")
+        told = signature[len(SIGNATURE_PREFIX) :].encode("latin-1", "replace")
+        matches = False
+        for keyed in self._hmacs:
+            expected = keyed.copy()
+            expected.update(body)
+            matches |= hmac.compare_digest(expected.hexdigest().encode(), told)
+        if not matches:
+            raise BadSignature("The signature matches no app secret")
+
+    def _count(self, body: bytes, environ: WSGIEnvironment) -> dict[str, Any]:
+        reading = read_events(body, arrived_ms=self._clock.now_ms(), max_age_ms=self._max_age_ms)
+        if reading.is_canary:
+            environ[CANARY_KEY] = True
+        if reading.ignored:
+            self._metrics.events_ignored(reading.ignored)
+        counted = self._crew.submit(reading.rows, rejected=reading.rejected)
+        return {
+            "sent": counted.sent,
+            "received": counted.received,
+            "other": counted.other,
+            "duplicates": counted.duplicates,
+            "ignored": reading.ignored,
+            "rejected": counted.rejected,
+        }
+
+
+class MethodNotAllowed(DmstatsError):
+    """Neither the handshake nor a delivery."""
+
+    status = 405
+    title = "Method not allowed"
+
+
+def _read(environ: WSGIEnvironment) -> bytes:
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length:
+        if not (length.isascii() and length.isdecimal()):
+            raise BadRequest("Content-Length is not a number")
+        if len(length) > MAX_DIGITS or int(length) > MAX_BODY:
+            raise TooLarge(f"The body is over {MAX_BODY} bytes")
+    elif not environ.get("wsgi.input_terminated"):
+        return b""
+    body: bytes = environ["wsgi.input"].read(int(length) if length else MAX_BODY + 1)
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"The body is over {MAX_BODY} bytes")
+    return body
+
+
+def _problem(error: DmstatsError, headers: list[tuple[str, str]]) -> tuple[int, str, bytes]:
+    if error.retry_after is not None:
+        headers.append(("Retry-After", str(max(1, round(error.retry_after)))))
+    return error.status, "application/problem+json", _JSON.encode(error.problem())

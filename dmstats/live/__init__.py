@@ -1,1 +1,0 @@
-"""Live: one subscription per worker, fanned out to its open streams."""

@@ -1,0 +1,40 @@
+"""Settings that are allowed and yet deserve a word; pure."""
+
+from __future__ import annotations
+
+from dmstats.core.settings import Settings
+
+SHORT_SECRET = 16
+BRISK_SECONDS = 30
+
+
+def advice(settings: Settings) -> list[str]:
+    """One sentence per doubtful setting, each with its name and what would be better."""
+    found = []
+    if settings.refresh_interval < BRISK_SECONDS:
+        found.append(
+            f"STATS_REFRESH_INTERVAL={settings.refresh_interval} refreshes more than twice a "
+            f"minute: {BRISK_SECONDS} or more spares MongoDB"
+        )
+    if settings.cache_ttl < settings.refresh_interval:
+        found.append(
+            f"STATS_CACHE_TTL={settings.cache_ttl} is shorter than "
+            f"STATS_REFRESH_INTERVAL={settings.refresh_interval}: "
+            "the cache is empty between refreshes; make it as long"
+        )
+    if settings.client_debounce > settings.refresh_interval:
+        found.append(
+            "STATS_CLIENT_DEBOUNCE is longer than STATS_REFRESH_INTERVAL: dashboards lag behind"
+        )
+    secrets = {
+        "META_VERIFY_TOKEN": settings.meta_verify_token,
+        "CRON_SECRET": settings.cron_secret,
+        "SECRET_KEY": settings.secret_key,
+        "ADMIN_API_TOKEN": settings.admin_api_token,
+    }
+    found += [
+        f"{name} has fewer than {SHORT_SECRET} characters: make a longer one"
+        for name, secret in secrets.items()
+        if secret and len(secret) < SHORT_SECRET
+    ]
+    return found

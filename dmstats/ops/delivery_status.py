@@ -1,0 +1,65 @@
+"""What the dashboard warns of: deliveries that fail, or that do not come."""
+
+from __future__ import annotations
+
+import msgspec
+import redis
+from redis.exceptions import RedisError
+
+from dmstats.core.clock import Clock, rfc3339
+from dmstats.ops.delivery_log import Bulletin, Deliveries, together
+from dmstats.ops.incidents import CUT_OFF_MS, SILENT
+from dmstats.ops.watchdog import KEY, kept_incident
+
+KEEP_SECONDS = 5.0
+LASTING_MS = 60_000
+"""A failure that the next delivery makes good is no news."""
+
+
+class Warnings(msgspec.Struct, frozen=True, rename="camel"):
+    """Times in RFC 3339, None where all is well. ``disabled_at`` is when Meta may give up."""
+
+    failing_since: str | None = None
+    disabled_at: str | None = None
+    silent_since: str | None = None
+    silence: str | None = None
+
+
+class Lookout:
+    """One look for all admins of a worker every :data:`KEEP_SECONDS`.
+
+    It asks no database: when that is what makes deliveries fail, it must still be able to say so.
+    Without Redis it knows of this worker's own deliveries, and of no silence.
+    """
+
+    def __init__(
+        self, bulletin: Bulletin, deliveries: Deliveries, client: redis.Redis, clock: Clock
+    ) -> None:
+        self._bulletin = bulletin
+        self._deliveries = deliveries
+        self._redis = client
+        self._clock = clock
+        self._kept: tuple[float, Warnings] | None = None
+
+    def look(self) -> Warnings:
+        """What there is to warn of now."""
+        now = self._clock.monotonic()
+        if self._kept is None or now - self._kept[0] >= KEEP_SECONDS:
+            self._kept = (now, self._look())
+        return self._kept[1]
+
+    def _look(self) -> Warnings:
+        record, silence = self._deliveries.record, None
+        try:
+            record = together([record, self._bulletin.read()])
+            silence = kept_incident(self._redis.hget(KEY, SILENT))
+        except RedisError:
+            pass
+        since = record.failing_since
+        failing = bool(since) and self._clock.now_ms() - since >= LASTING_MS
+        return Warnings(
+            failing_since=rfc3339(since) if failing else None,
+            disabled_at=rfc3339(since + CUT_OFF_MS) if failing else None,
+            silent_since=rfc3339(silence.since) if silence else None,
+            silence=silence.text if silence else None,
+        )

@@ -1,0 +1,103 @@
+"""What is measured about the webhook and its commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from dmstats.core.records import KINDS
+from dmstats.ops.metrics.buckets import FAST, SIZES
+
+USUAL = (200, 401, 503)
+
+
+class CountingMetrics:
+    """The hooks of ``web/webhook`` and ``counting/``."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._deliveries = Histogram(
+            "dmstats_webhook_delivery_seconds", "Time from a POST's arrival to its answer.",
+            ["status"], buckets=FAST, registry=registry,
+        )  # fmt: skip
+        self._delivery = {status: self._deliveries.labels(str(status)).observe for status in USUAL}
+        outcomes = Counter(
+            "dmstats_webhook_events_total", "Events by what became of them.",
+            ["outcome"], registry=registry,
+        )  # fmt: skip
+        self._outcome = {
+            name: outcomes.labels(name).inc
+            for name in ("counted", "duplicate", "ignored", "rejected", "refused", "failed")
+        }
+        kinds = Counter(
+            "dmstats_events_counted_total", "Events counted, by kind.", ["kind"], registry=registry
+        )
+        self._kind = {name: kinds.labels(name).inc for name in KINDS}
+        self._queue = Gauge(
+            "dmstats_commit_queue_events", "Events that wait to be committed.",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self._commits = Histogram(
+            "dmstats_commit_seconds", "Time a batch takes, look-up and retries included.",
+            buckets=FAST, registry=registry,
+        )  # fmt: skip
+        self._batches = Histogram(
+            "dmstats_commit_batch_events", "New events per committed batch.",
+            buckets=SIZES, registry=registry,
+        )  # fmt: skip
+        self._conflicts = Counter(
+            "dmstats_commit_conflicts_total",
+            "Attempts that met another transaction, and were made again.",
+            registry=registry,
+        )  # fmt: skip
+        self._retries = Counter(
+            "dmstats_commit_retries_total",
+            "Commits that were asked for again, as their outcome was not known.",
+            registry=registry,
+        )
+
+        self._foreman = Gauge(
+            "dmstats_host_foreman", "1 in the worker that commits for all of its host.",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+
+    def delivery(self, status: int, seconds: float) -> None:
+        observe = self._delivery.get(status)
+        if observe is None:
+            observe = self._delivery[status] = self._deliveries.labels(str(status)).observe
+        observe(seconds)
+
+    def events_ignored(self, events: int) -> None:
+        self._outcome["ignored"](events)
+
+    def events_refused(self, events: int) -> None:
+        self._outcome["refused"](events)
+
+    def events_queued(self, events: int) -> None:
+        self._queue.set(events)
+
+    def events_counted(self, kinds: Mapping[str, int], duplicates: int, rejected: int) -> None:
+        """A committed batch's events: the new ones by kind, and the others."""
+        for kind, events in kinds.items():
+            self._kind[kind](events)
+        if duplicates:
+            self._outcome["duplicate"](duplicates)
+        if rejected:
+            self._outcome["rejected"](rejected)
+
+    def batch_committed(self, events: int, seconds: float) -> None:
+        self._outcome["counted"](events)
+        self._batches.observe(events)
+        self._commits.observe(seconds)
+
+    def batch_failed(self, events: int) -> None:
+        self._outcome["failed"](events)
+
+    def batch_conflicted(self) -> None:
+        self._conflicts.inc()
+
+    def commit_retried(self) -> None:
+        self._retries.inc()
+
+    def leads_host(self, leads: bool) -> None:  # noqa: FBT001 - the state itself
+        self._foreman.set(leads)

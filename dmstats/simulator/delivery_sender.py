@@ -1,0 +1,106 @@
+"""Sends deliveries as Meta does: signed, in parallel, again when not answered 200."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+import msgspec
+import urllib3
+
+from dmstats.simulator.bodies import Delivery, sign
+
+ANSWER_SECONDS = 5.0
+"""Meta gives up on an answer after this."""
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+class Report(msgspec.Struct):
+    """What happened to the deliveries: ``answers`` adds up the counts of all 200 answers."""
+
+    acknowledged: int = 0
+    given_up: int = 0
+    retries: int = 0
+    answers: Counter[str] = msgspec.field(default_factory=Counter)
+    statuses: Counter[str] = msgspec.field(default_factory=Counter)
+    longest_gap: float = 0.0
+
+
+class Sender:
+    """Posts deliveries to ``url``, ``parallel`` at a time, each until 200 or ``patience`` is over.
+
+    ``patience`` is in seconds per delivery.
+    """
+
+    def __init__(self, url: str, secret: str, *, parallel: int, patience: float) -> None:
+        self._url = url
+        self._secret = secret
+        self._parallel = parallel
+        self._patience = patience
+        self._http = urllib3.PoolManager(maxsize=parallel, block=True, retries=False)
+        self._lock = threading.Lock()
+        self._last_answer = time.monotonic()
+        self.report = Report()
+
+    def send_all(self, deliveries: Iterable[Delivery]) -> Report:
+        """Send everything that ``deliveries`` yields (it may pace itself) and wait for the end."""
+        self._last_answer = time.monotonic()
+        with ThreadPoolExecutor(self._parallel) as pool:
+            running: set[Future[None]] = set()
+            for delivery in deliveries:
+                running.add(pool.submit(self._send, delivery))
+                if len(running) >= self._parallel:
+                    running = self._collect(running)
+            for future in running:
+                future.result()
+        self._http.clear()
+        return self.report
+
+    @staticmethod
+    def _collect(running: set[Future[None]]) -> set[Future[None]]:
+        done, still = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+        return still
+
+    def _send(self, delivery: Delivery) -> None:
+        headers = {
+            "Content-Type": "application/json",
+            "X-Hub-Signature-256": sign(delivery.body, self._secret),
+        }
+        deadline = time.monotonic() + self._patience
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            status = self._post(delivery.body, headers)
+            with self._lock:
+                self.report.statuses[status] += 1
+                if status == "200":
+                    self.report.acknowledged += 1
+                    return
+                if time.monotonic() + pause > deadline:
+                    self.report.given_up += 1
+                    return
+                self.report.retries += 1
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> str:
+        """The status as text, or the name of what went wrong on the way."""
+        try:
+            answer = self._http.request(
+                "POST", self._url, body=body, headers=headers, timeout=ANSWER_SECONDS
+            )
+            counts = msgspec.json.decode(answer.data) if answer.status == 200 else {}
+        except (urllib3.exceptions.HTTPError, msgspec.DecodeError) as error:
+            return type(error).__name__
+        with self._lock:
+            self.report.answers.update(counts)
+            if answer.status == 200:
+                now = time.monotonic()
+                self.report.longest_gap = max(self.report.longest_gap, now - self._last_answer)
+                self._last_answer = now
+        return str(answer.status)

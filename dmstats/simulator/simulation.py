@@ -1,0 +1,80 @@
+"""A paced run of made-up traffic against a running service, and whether it was counted exactly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from dmstats.db.client import Mongo
+from dmstats.db.counting.ledger import Ledger
+from dmstats.db.counting.reconciliation import Tally, read_tallies
+from dmstats.simulator.bodies import Delivery, Traffic
+from dmstats.simulator.delivery_sender import Report, Sender
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to send: ``rate`` in new DMs a second, ``seconds`` long."""
+
+    url: str
+    secret: str
+    rate: float
+    seconds: float
+    duplicates: float
+    batch: tuple[int, int]
+    accounts: int
+    seed: int
+    parallel: int
+    patience: float
+
+
+class Result(msgspec.Struct):
+    """What was sent, how it was answered, and what each place counted meanwhile."""
+
+    sent: Tally
+    repeated: int
+    report: Report
+    counted: dict[str, Tally]
+    seconds: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether every place agrees with what was sent, and nothing was given up."""
+        return not self.report.given_up and all(
+            tally == self.sent for tally in self.counted.values()
+        )
+
+
+def simulate(plan: Plan, mongo: Mongo, ledger: Ledger, progress: Callable[[float], None]) -> Result:
+    """Run ``plan``; ``progress`` is told the share done, 0 to 1.
+
+    The service must be otherwise idle: other traffic would be counted too.
+    """
+    traffic = Traffic(
+        seed=plan.seed, accounts=plan.accounts, duplicates=plan.duplicates, batch=plan.batch
+    )
+    before = read_tallies(mongo, ledger)
+    sender = Sender(plan.url, plan.secret, parallel=plan.parallel, patience=plan.patience)
+    started = time.monotonic()
+    report = sender.send_all(_paced(plan, traffic, progress))
+    seconds = time.monotonic() - started
+    after = read_tallies(mongo, ledger)
+    return Result(
+        sent=Tally(traffic.expected["sent"], traffic.expected["received"]),
+        repeated=traffic.repeated,
+        report=report,
+        counted={place: after[place] - before[place] for place in after},
+        seconds=seconds,
+    )
+
+
+def _paced(plan: Plan, traffic: Traffic, progress: Callable[[float], None]) -> Iterator[Delivery]:
+    """Deliveries at the plan's rate; late ones are made up for, so that the total is right."""
+    started = time.monotonic()
+    total = round(plan.rate * plan.seconds)
+    while traffic.dms < total:
+        due = started + traffic.dms / plan.rate
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield traffic.delivery(time.time_ns() // 1_000_000)
+        progress(min(1.0, traffic.dms / total))

@@ -1,0 +1,116 @@
+"""A snapshot as it is handed out: encoded once, its age and source put in front each time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from dmstats.core.clock import to_ms
+
+WORKER, REDIS, STORE, COMPUTED = "worker", "redis", "store", "computed"
+STALE_AFTER_INTERVALS = 1.5
+STALE_SUFFIX = "-stale"
+VERSION = re.compile(r"(\d{1,15})-(\d{1,15})")
+
+Order = tuple[int, int]
+
+
+class Malformed(ValueError):
+    """That is no snapshot of this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One answer. ``etag`` is the opaque tag without quotes; it changes when the snapshot does,
+    or turns stale. ``order`` is the version as a tuple that compares."""
+
+    version: str
+    order: Order
+    stale: bool
+    source: str
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One version of the snapshot, kept; ``tail`` is its JSON without the opening brace.
+
+    ``audit`` is when the last audit ended (ms since the epoch), and its drift.
+    """
+
+    version: str
+    order: Order
+    computed_ms: int
+    tail: bytes
+    audit: tuple[int, int] | None = None
+
+    def serve(self, source: str, now_ms: int, stale_after_ms: float) -> Served:
+        """The whole JSON as of ``now_ms``."""
+        age_ms = self.age_ms(now_ms)
+        stale = age_ms > stale_after_ms
+        head = (
+            f'{{"version":"{self.version}","ageSeconds":{age_ms / 1000},'
+            f'"stale":{"true" if stale else "false"},"source":"{source}",'
+        )
+        etag = self.version + STALE_SUFFIX if stale else self.version
+        return Served(self.version, self.order, stale, source, head.encode() + self.tail, etag)
+
+    def age_ms(self, now_ms: int) -> int:
+        """How long ago it was computed; how far ahead, where a clock was stepped back since."""
+        return abs(now_ms - self.computed_ms)
+
+
+def order_of(version: object) -> Order:
+    """The place of ``version`` ("term-seq") in the order; raises :class:`Malformed`."""
+    match = VERSION.fullmatch(version) if isinstance(version, str) else None
+    if match is None:
+        raise Malformed("no version")
+    return int(match[1]), int(match[2])
+
+
+def newest_of(tags: Iterable[str]) -> Order:
+    """The newest version among ``tags`` (entity tags of ours, without quotes); (0, 0) if none."""
+    orders = [(0, 0)]
+    for tag in tags:
+        with suppress(Malformed):
+            orders.append(order_of(tag.removesuffix(STALE_SUFFIX)))
+    return max(orders)
+
+
+def copy_of(snapshot: object) -> Copy:
+    """Keep ``snapshot`` (its body and its version, decoded JSON); raises :class:`Malformed`."""
+    if not isinstance(snapshot, Mapping):
+        raise Malformed("no object")
+    body: dict[str, Any] = {key: value for key, value in snapshot.items() if key != "version"}
+    version = snapshot.get("version")
+    order = order_of(version)
+    try:
+        computed = to_ms(datetime.fromisoformat(body["computedAt"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Malformed("no computedAt") from error
+    return Copy(str(version), order, computed, msgspec.json.encode(body)[1:], _audit_of(body))
+
+
+def _audit_of(body: Mapping[str, Any]) -> tuple[int, int] | None:
+    match body.get("audit"):
+        case {"at": str(at), "drift": int(drift)}:
+            try:
+                return to_ms(datetime.fromisoformat(at)), drift
+            except ValueError as error:
+                raise Malformed("no time of the audit") from error
+    return None
+
+
+def copy_from_json(encoded: bytes | str) -> Copy:
+    """Keep a snapshot that came as JSON; raises :class:`Malformed`."""
+    try:
+        return copy_of(msgspec.json.decode(encoded))
+    except msgspec.DecodeError as error:
+        raise Malformed("no JSON") from error

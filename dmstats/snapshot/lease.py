@@ -1,0 +1,133 @@
+"""Who leads: a sticky Redis lease with a fencing term."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import redis
+from redis.exceptions import LockError, RedisError
+
+from dmstats.core.clock import Clock
+from dmstats.core.errors import StoreUnavailable
+from dmstats.snapshot.snapshot_reporter import StatsMetrics
+
+logger = logging.getLogger(__name__)
+
+LEASE_KEY = "dmstats:lease"
+TERM_KEY = "dmstats:term"
+
+NEXT_TERM = """
+local known = tonumber(redis.call('get', KEYS[1]) or '0') or 0
+local next = math.max(known, tonumber(ARGV[1])) + 1
+redis.call('set', KEYS[1], string.format('%.0f', next))
+return next
+"""
+"""Past what Redis knows and past what MongoDB has seen: Redis may have come back empty."""
+
+
+class Lease:
+    """Acquired by one process, kept by renewing, lost by silence.
+
+    Call :meth:`tick` every few seconds. ``last_term`` tells the newest term that has ever
+    written; it may raise :class:`StoreUnavailable`, and then nobody becomes the leader.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        clock: Clock,
+        last_term: Callable[[], int],
+        metrics: StatsMetrics,
+        *,
+        ttl: float = 45.0,
+        renew_every: float = 15.0,
+    ) -> None:
+        self._redis = client
+        self._clock = clock
+        self._last_term = last_term
+        self._metrics = metrics
+        self._ttl = ttl
+        self._renew_every = renew_every
+        # thread_local=False: the job that renews is not always run by the greenlet that acquired.
+        self._lock = client.lock(LEASE_KEY, timeout=ttl, blocking=False, thread_local=False)
+        self._next_term = client.register_script(NEXT_TERM)
+        self._mutex = threading.Lock()
+        self._leading = False
+        self._renewed = 0.0
+        self._term = 0
+
+    @property
+    def held(self) -> bool:
+        """Whether this process leads; false by its own clock once the lease must have ended."""
+        return self._leading and self._clock.monotonic() < self._renewed + self._ttl
+
+    @property
+    def term(self) -> int:
+        """The term of the last leadership, 0 before the first."""
+        return self._term
+
+    def tick(self) -> bool:
+        """Acquire, or renew when it is time; whether this process leads now."""
+        with self._mutex:
+            if self._leading:
+                self._keep()
+            if not self._leading:
+                self._acquire()
+            return self.held
+
+    def release(self) -> None:
+        """Let another lead at once, as at shutdown."""
+        with self._mutex:
+            if self._leading:
+                self._lose("released")
+
+    def step_down(self) -> None:
+        """Stop leading: a newer term has written."""
+        with self._mutex:
+            if self._leading:
+                self._lose("superseded")
+
+    def _keep(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._renewed + self._ttl:
+            self._lose("expired")
+        elif now - self._renewed >= self._renew_every:
+            try:
+                self._lock.reacquire()
+                self._renewed = now
+            except LockError:
+                self._lose("lost")
+            except RedisError:
+                # Nobody else can take it while Redis is away, so it stays ours until it ends.
+                self._metrics.redis_failed("lease")
+
+    def _acquire(self) -> None:
+        started = self._clock.monotonic()
+        try:
+            if not self._lock.acquire(blocking=False):
+                return
+            self._term = int(self._next_term(keys=[TERM_KEY], args=[self._last_term()]))
+        except (RedisError, StoreUnavailable) as error:
+            self._metrics.redis_failed("lease")
+            logger.warning("lease_unavailable", extra={"reason": type(error).__name__})
+            self._give_back()
+            return
+        self._renewed = started
+        self._leading = True
+        self._metrics.lease_changed(True)  # noqa: FBT003 - the state itself
+        logger.info("lease_acquired", extra={"term": self._term})
+
+    def _lose(self, reason: str) -> None:
+        self._leading = False
+        self._give_back()
+        self._metrics.lease_changed(False)  # noqa: FBT003 - the state itself
+        logger.info("lease_ended", extra={"term": self._term, "reason": reason})
+
+    def _give_back(self) -> None:
+        try:
+            self._lock.release()
+        except RedisError:
+            # Not ours any more, or Redis is away: then it ends by itself.
+            self._lock.local.token = None

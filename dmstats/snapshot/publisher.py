@@ -1,0 +1,143 @@
+"""A snapshot's way out: the cache in Redis, the publish limit, the publish."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import redis
+from redis.exceptions import RedisError
+
+from dmstats.snapshot.snapshot_reporter import StatsMetrics
+
+logger = logging.getLogger(__name__)
+
+CACHE_KEY = "admin:stats"
+CHANNEL = "admin:stats:updated"
+LAST_PUBLISH_KEY = "dmstats:last-publish"
+STREAM_LENGTH = 1000
+
+CACHE_IF_NEWER = """
+local kept = redis.call('get', KEYS[1])
+if kept then
+  local term, seq = string.match(kept, '^{"version":"(%d+)%-(%d+)"')
+  if term then
+    term, seq = tonumber(term), tonumber(seq)
+    local newTerm, newSeq = tonumber(ARGV[3]), tonumber(ARGV[4])
+    if term > newTerm or (term == newTerm and seq > newSeq) then return 0 end
+  end
+end
+redis.call('setex', KEYS[1], ARGV[2], ARGV[1])
+return 1
+"""
+"""SETEX, unless a newer version is there: a slow refresher must not put its older one back."""
+
+Send = Callable[[dict[str, Any], str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What became of a publish; ``retry_after`` in seconds, 0 unless it was limited."""
+
+    published: bool
+    rate_limited: bool = False
+    retry_after: float = 0.0
+
+
+class Publisher:
+    """Caches and publishes; a failing Redis is logged and counted, never raised.
+
+    ``send(snapshot, version)`` publishes in flask-sse's wire format; with ``transport`` "stream"
+    the same message goes to a Redis stream instead. ``cache_ttl`` and ``min_interval`` are
+    seconds.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        send: Send,
+        metrics: StatsMetrics,
+        *,
+        cache_ttl: int,
+        min_interval: float,
+        transport: str = "pubsub",
+    ) -> None:
+        self._redis = client
+        self._send = self._append if transport == "stream" else send
+        self._metrics = metrics
+        self._cache_ttl = cache_ttl
+        self._limit_ms = round(min_interval * 1000)
+        self._cache_if_newer = client.register_script(CACHE_IF_NEWER)
+
+    @property
+    def cache_ttl(self) -> int:
+        """How long the cached snapshot lives, in seconds."""
+        return self._cache_ttl
+
+    def cache(self, snapshot: dict[str, Any]) -> bool:
+        """Put the snapshot where the readers of every worker look; whether it is there.
+
+        ``version`` must be its first key.
+        """
+        try:
+            self._cache_if_newer(
+                keys=[CACHE_KEY],
+                args=[
+                    msgspec.json.encode(snapshot),
+                    self._cache_ttl,
+                    *snapshot["version"].split("-"),
+                ],
+            )
+        except RedisError as error:
+            return self._failed("cache", error)
+        return True
+
+    def publish(self, snapshot: dict[str, Any], *, scheduled: bool) -> Publication:
+        """Send the snapshot to every worker's hub.
+
+        The ``scheduled`` job always does; everybody else only if nothing was published within
+        the limit.
+        """
+        try:
+            if not self._may_publish(snapshot["version"], scheduled=scheduled):
+                self._metrics.publish_limited()
+                return Publication(
+                    published=False, rate_limited=True, retry_after=self._seconds_left()
+                )
+            self._send(snapshot, snapshot["version"])
+        except RedisError as error:
+            return Publication(published=self._failed("publish", error))
+        self._metrics.published()
+        return Publication(published=True)
+
+    def retry_after(self) -> float:
+        """Seconds until the limit lets another publish through; 0 if it would now."""
+        try:
+            return self._seconds_left()
+        except RedisError as error:
+            self._failed("limit", error)
+            return 0.0
+
+    def _may_publish(self, version: str, *, scheduled: bool) -> bool:
+        key, limit = LAST_PUBLISH_KEY, self._limit_ms
+        return bool(self._redis.set(key, version, px=limit, nx=not scheduled))
+
+    def _seconds_left(self) -> float:
+        return max(0, int(self._redis.pttl(LAST_PUBLISH_KEY))) / 1000
+
+    def _append(self, snapshot: dict[str, Any], version: str) -> None:
+        message = {"data": snapshot, "type": "stats", "id": version}
+        self._redis.xadd(
+            CHANNEL,
+            {"message": msgspec.json.encode(message)},
+            maxlen=STREAM_LENGTH,
+            approximate=True,
+        )
+
+    def _failed(self, what: str, error: RedisError) -> bool:
+        self._metrics.redis_failed(what)
+        logger.warning("redis_failed", extra={"what": what, "reason": type(error).__name__})
+        return False

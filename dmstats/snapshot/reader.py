@@ -1,0 +1,200 @@
+"""Which copy of the snapshot a request gets: never an older one than before, rarely computed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from dmstats.core.clock import Clock
+from dmstats.core.errors import DmstatsError, StoreUnavailable
+from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
+from dmstats.snapshot.encoded import (
+    COMPUTED,
+    REDIS,
+    STALE_AFTER_INTERVALS,
+    STORE,
+    WORKER,
+    Copy,
+    Malformed,
+    Order,
+    Served,
+    copy_from_json,
+    copy_of,
+)
+from dmstats.snapshot.publisher import CACHE_KEY
+from dmstats.snapshot.refresher import Refresher
+from dmstats.snapshot.snapshot_reporter import StatsMetrics
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS = 2.0
+BREAK_SECONDS = 1.0
+NOTHING_SEEN: Order = (0, 0)
+
+
+class Reader:
+    """Serves this process's copy, which it compares with Redis every two seconds at most.
+
+    Where Redis has nothing it takes the stored snapshot, and where that is older than 1.5
+    ``interval`` (seconds) one computation. With ``computes`` off (somebody else refreshes) it
+    computes only when there is nothing at all to show. Whatever fails is left alone for a second.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        snapshots: SnapshotStore,
+        refresher: Refresher,
+        clock: Clock,
+        metrics: StatsMetrics,
+        *,
+        interval: float,
+        computes: bool = True,
+    ) -> None:
+        self._redis = client
+        self._snapshots = snapshots
+        self._refresher = refresher
+        self._clock = clock
+        self._metrics = metrics
+        self._stale_ms = interval * 1000 * STALE_AFTER_INTERVALS
+        self._computes = computes
+        self._mutex = threading.Lock()
+        self._copy: Copy | None = None
+        self._checked = float("-inf")
+        self._redis_rests_until = float("-inf")
+        self._store_rests_until = float("-inf")
+
+    @property
+    def term(self) -> int:
+        """The newest term this process has seen, 0 before the first snapshot."""
+        return self._copy.order[0] if self._copy else 0
+
+    def current(self, seen: Order = NOTHING_SEEN) -> Served:
+        """The snapshot, at most two seconds behind the newest while Redis works.
+
+        ``seen`` is the version that the asker has shown already, perhaps by another worker: while
+        a newer one can be found anywhere, an older one is not served. Raises
+        :class:`StoreUnavailable` only if there is nothing to show.
+        """
+        if served := self._at_hand(seen):
+            return served
+        copy = self._copy
+        # One at a time looks further; who has a copy to show does not wait for that.
+        if not self._mutex.acquire(blocking=copy is None or copy.order < seen) and copy:
+            self._metrics.cache_hit()
+            return self._serve(copy, WORKER)
+        try:
+            return self._at_hand(seen) or self._look(seen)
+        finally:
+            self._mutex.release()
+
+    def newest(self) -> Served:
+        """Like :meth:`current`, but never without looking further than the own copy."""
+        with self._mutex:
+            return self._look()
+
+    def accept(self, snapshot: object) -> Served | None:
+        """Take a published snapshot (decoded JSON) as the own copy.
+
+        None if it is older than what this process has shown; raises :class:`Malformed`.
+        """
+        copy = copy_of(snapshot)
+        if self._copy and copy.order < self._copy.order:
+            return None
+        self._keep(copy)
+        self._checked = self._clock.monotonic()
+        return self._serve(copy, REDIS)
+
+    def _at_hand(self, seen: Order) -> Served | None:
+        """The own copy, if it was compared with Redis a moment ago and is not behind ``seen``."""
+        copy = self._copy
+        if not copy or copy.order < seen:
+            return None
+        if self._clock.monotonic() - self._checked >= FRESH_SECONDS:
+            return None
+        self._metrics.cache_hit()
+        return self._serve(copy, WORKER)
+
+    def _look(self, seen: Order = NOTHING_SEEN) -> Served:
+        """Redis, the store, a computation; with the mutex held."""
+        started = self._clock.monotonic()
+        answered, cached = self._from_redis()
+        if cached and self._adopt(cached) and self._will_do(cached, seen):
+            self._checked = started
+            self._metrics.cache_hit()
+            return self._serve(cached, REDIS)
+        if answered and self._copy and self._will_do(self._copy, seen):
+            self._checked = started
+            self._metrics.cache_hit()
+            return self._serve(self._copy, WORKER)
+        self._metrics.cache_miss()
+        source = self._from_store()
+        if self._copy is None:
+            raise StoreUnavailable("There are no figures yet, and MongoDB cannot be read.")
+        self._checked = started
+        return self._serve(self._copy, source)
+
+    def _from_redis(self) -> tuple[bool, Copy | None]:
+        """Whether Redis answered, and with what."""
+        if self._clock.monotonic() < self._redis_rests_until:
+            return False, None
+        try:
+            found = self._redis.get(CACHE_KEY)
+            return True, copy_from_json(found) if isinstance(found, bytes | str) else None
+        except RedisError as error:
+            self._redis_rests_until = self._clock.monotonic() + BREAK_SECONDS
+            self._metrics.redis_failed("get")
+            logger.warning("redis_failed", extra={"what": "get", "reason": type(error).__name__})
+            return False, None
+        except Malformed:
+            logger.warning("cache_malformed")
+            return True, None
+
+    def _from_store(self) -> str:
+        """Adopt the stored snapshot, or a computed one; where the copy then came from."""
+        source = WORKER
+        if self._clock.monotonic() < self._store_rests_until:
+            return source
+        try:
+            stored = self._snapshots.load()
+            if stored and self._adopt(_kept(stored)):
+                source = STORE
+            wanted = self._copy is None or (self._computes and self._is_stale(self._copy))
+            if wanted and self._adopt(_kept(self._refresher.fill(self._stale_ms))):
+                source = COMPUTED
+        except DmstatsError as error:
+            # Whatever it is: an old figure, marked as old, is better than none.
+            self._store_rests_until = self._clock.monotonic() + BREAK_SECONDS
+            logger.warning("store_failed", extra={"reason": str(error)})
+        return source
+
+    def _adopt(self, copy: Copy) -> bool:
+        """Make it the own copy unless it is older; the same version keeps its encoding."""
+        if self._copy and copy.order < self._copy.order:
+            return False
+        if not self._copy or copy.order > self._copy.order:
+            self._keep(copy)
+        return True
+
+    def _keep(self, copy: Copy) -> None:
+        self._copy = copy
+        self._metrics.figures_adopted(copy.computed_ms, copy.audit)
+
+    def _will_do(self, copy: Copy, seen: Order) -> bool:
+        return copy.order >= seen and not self._is_stale(copy)
+
+    def _is_stale(self, copy: Copy) -> bool:
+        return copy.age_ms(self._clock.now_ms()) > self._stale_ms
+
+    def _serve(self, copy: Copy, source: str) -> Served:
+        return copy.serve(source, self._clock.now_ms(), self._stale_ms)
+
+
+def _kept(stored: StoredSnapshot) -> Copy:
+    body: Mapping[str, Any] = stored.body
+    return copy_of({"version": stored.version, **body})

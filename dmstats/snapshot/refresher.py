@@ -1,0 +1,172 @@
+"""One refresh: readings to snapshot, stored, cached and published."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from dmstats.core.clock import Clock
+from dmstats.core.errors import Superseded
+from dmstats.db.dashboard.readings import ReadingsStore
+from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
+from dmstats.snapshot.build import build, floor_of
+from dmstats.snapshot.lease import Lease
+from dmstats.snapshot.publisher import Publication, Publisher
+from dmstats.snapshot.snapshot_reporter import StatsMetrics
+
+logger = logging.getLogger(__name__)
+
+LOCK_KEY = "dmstats:refresh"
+LOCK_SECONDS = 5.0
+LOCK_PATIENCE = 2.0
+NOT_PUBLISHED = Publication(published=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A refresh that was done; ``snapshot`` is what Redis holds: version first, no age."""
+
+    snapshot: dict[str, Any]
+    version: str
+    published: bool
+    rate_limited: bool
+    retry_after: float
+    compute_ms: float
+    db_queries: int
+
+
+class Refresher:
+    """The only way figures get from MongoDB to the admins: for the job, cron, CLI and readers.
+
+    Refreshes never overlap, in this process or another: whoever reads later also gets the later
+    version, so figures do not go back while versions go forward.
+    """
+
+    def __init__(
+        self,
+        readings: ReadingsStore,
+        snapshots: SnapshotStore,
+        publisher: Publisher,
+        lease: Lease,
+        client: redis.Redis,
+        clock: Clock,
+        metrics: StatsMetrics,
+        monthly_limit: int = 0,
+    ) -> None:
+        self._readings = readings
+        self._snapshots = snapshots
+        self._publisher = publisher
+        self._lease = lease
+        self._redis = client
+        self._clock = clock
+        self._metrics = metrics
+        self._monthly_limit = monthly_limit
+        self._mutex = threading.Lock()
+
+    def refresh(self, *, scheduled: bool = False, publish: bool = True) -> Refreshed:
+        """Refresh now.
+
+        The ``scheduled`` job must hold the lease, writes under its term and always publishes;
+        everybody else publishes within the limit. Raises :class:`Superseded` if the lease is not
+        (or no longer) ours, :class:`StoreUnavailable` without MongoDB; never for Redis.
+        """
+        with self._alone():
+            return self._refresh(scheduled=scheduled, publish=publish)
+
+    def fill(self, max_age_ms: float) -> StoredSnapshot:
+        """The stored snapshot, refreshed first (unpublished) if it is older than that.
+
+        However many processes ask at once, one of them computes.
+        """
+        with self._alone():
+            stored = self._snapshots.load()
+            if stored and self._clock.now_ms() - stored.computed_ms <= max_age_ms:
+                return stored
+            done = self._refresh(scheduled=False, publish=False)
+        term, seq = (int(part) for part in done.version.split("-"))
+        body = {key: value for key, value in done.snapshot.items() if key != "version"}
+        return StoredSnapshot(term, seq, self._clock.now_ms(), body)
+
+    def _refresh(self, *, scheduled: bool, publish: bool) -> Refreshed:
+        term = self._lease.term if scheduled else None
+        if scheduled and not self._lease.held:
+            raise Superseded("The lease is not held.")
+        started = self._clock.monotonic()
+        now_ms = self._clock.now_ms()
+        readings = self._readings.read(now_ms)
+        body = build(readings, now_ms, self._monthly_limit)
+        compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
+        body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
+        saved = self._snapshots.save(body, now_ms, term=term, floor=floor_of(readings))
+        version = "{}-{}".format(*saved)
+        snapshot = {"version": version, **body}
+        self._metrics.refreshed(self._clock.monotonic() - started, readings.queries)
+        cached = self._publisher.cache(snapshot)
+        publication = (
+            self._publisher.publish(snapshot, scheduled=scheduled) if publish else NOT_PUBLISHED
+        )
+        self._log(snapshot, publication, cached=cached)
+        return Refreshed(
+            snapshot,
+            version,
+            publication.published,
+            publication.rate_limited,
+            publication.retry_after,
+            compute_ms,
+            readings.queries,
+        )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other refreshes out, elsewhere as far as Redis can: without it, or behind a slow
+        one, a refresh is still better than none."""
+        with self._mutex:
+            lock = self._redis.lock(
+                LOCK_KEY, timeout=LOCK_SECONDS, blocking_timeout=LOCK_PATIENCE, thread_local=False
+            )
+            try:
+                owned = lock.acquire()
+            except RedisError:
+                self._metrics.redis_failed("lock")
+                owned = False
+            try:
+                yield
+            finally:
+                if owned:
+                    try:
+                        lock.release()
+                    except RedisError:
+                        # It ran out, or Redis is gone: nothing of ours is left there.
+                        self._metrics.redis_failed("lock")
+
+    def _log(self, snapshot: dict[str, Any], publication: Publication, *, cached: bool) -> None:
+        logger.info(
+            "refresh",
+            extra={
+                "version": snapshot["version"],
+                "totals": {
+                    "sent": snapshot["totalDMsSent"],
+                    "received": snapshot["totalDMsReceived"],
+                    "users": snapshot["totalUsers"],
+                    "accounts": snapshot["totalAccounts"],
+                    "activeAccounts": snapshot["activeAccounts"],
+                },
+                "cache": {
+                    "hitRatio": self._metrics.hit_ratio(),
+                    "ttl": self._publisher.cache_ttl if cached else None,
+                },
+                "published": publication.published,
+                "rateLimited": publication.rate_limited,
+                "computeMs": snapshot["refresh"]["computeMs"],
+                "dbQueries": snapshot["refresh"]["dbQueries"],
+                "leader": self._lease.held,
+                "viewers": self._metrics.viewers(),
+            },
+        )

@@ -1,0 +1,66 @@
+"""When the leader refreshes: once an interval, over any change of leader."""
+
+from __future__ import annotations
+
+from dmstats.core.clock import Clock
+from dmstats.core.errors import Superseded
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.snapshot.lease import Lease
+from dmstats.snapshot.refresher import Refresher
+
+RETRY_SECONDS = 5.0
+
+
+class Cadence:
+    """Call :meth:`tick` every second; it refreshes when this process leads and it is time.
+
+    A new leader goes on in its predecessor's rhythm: it refreshes at once only if the stored
+    snapshot is ``interval`` seconds old.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        refresher: Refresher,
+        snapshots: SnapshotStore,
+        clock: Clock,
+        *,
+        interval: float,
+    ) -> None:
+        self._lease = lease
+        self._refresher = refresher
+        self._snapshots = snapshots
+        self._clock = clock
+        self._interval = interval
+        self._term = 0
+        self._due = 0.0
+
+    def tick(self) -> bool:
+        """Refresh if it is due; whether it did. Errors of MongoDB pass through, and the next
+        attempt comes 5 s later (or an interval, where that is shorter)."""
+        if not self._lease.held:
+            return False
+        now = self._clock.monotonic()
+        if self._term != self._lease.term:
+            self._due = now + self._seconds_left()
+            self._term = self._lease.term
+        if now < self._due:
+            return False
+        due, self._due = self._due, now + min(RETRY_SECONDS, self._interval)
+        try:
+            self._refresher.refresh(scheduled=True)
+        except Superseded:
+            self._lease.step_down()
+            return False
+        # On the old beat, unless that was missed altogether.
+        self._due = max(due, now - self._interval / 2) + self._interval
+        return True
+
+    def _seconds_left(self) -> float:
+        """Until the stored snapshot is an interval old; a clock that was stepped back must not
+        make that long."""
+        computed_ms = self._snapshots.last_computed_ms()
+        if computed_ms is None:
+            return 0.0
+        age = (self._clock.now_ms() - computed_ms) / 1000
+        return min(self._interval, max(0.0, self._interval - age))

@@ -1,0 +1,67 @@
+"""A stream that a greenlet of its own writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gevent import get_hub, getcurrent
+from gevent.hub import Waiter
+
+from dmstats.sse.buffer import Mailbox
+from dmstats.sse.messages import Event
+
+
+class Subscriber(Mailbox):
+    """Emptied by the greenlet that writes the stream."""
+
+    __slots__ = ("_waiter", "_writer")
+
+    def __init__(
+        self, monotonic: Callable[[], float], who: str, allowed: Callable[[], bool]
+    ) -> None:
+        super().__init__(monotonic, who, allowed)
+        # Waiter rather than Event: greenlets keep a copy of their C stack while they wait, and
+        # this is the shallowest way down.
+        self._waiter: Any = None
+        self._writer: Any = None
+
+    def take(self) -> Event | None:
+        """Wait for the next event; None once the stream is to end."""
+        self.writing_since = None
+        while not self.closed:
+            if (event := self.poll()) is not None:
+                return event
+            self._waiter = Waiter(get_hub())
+            try:
+                self._waiter.get()
+            finally:
+                self._waiter = None
+        return None
+
+    def poll(self) -> Event | None:
+        event = super().poll()
+        if event is not None:
+            self.begin_write()
+        return event
+
+    def begin_write(self) -> None:
+        """The current greenlet goes on to write to the client."""
+        self._writer = getcurrent()
+        self.writing_since = self._clock()
+
+    def close(self) -> None:
+        """End the stream: at its next :meth:`take`, which is now if it waits there."""
+        self.closed = True
+        self._wake()
+
+    def drop(self) -> None:
+        """End the stream: its blocked write is broken off."""
+        self.close()
+        if self._writer is not None:
+            self._writer.kill(block=False)
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            get_hub().loop.run_callback(waiter.switch, None)

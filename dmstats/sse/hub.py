@@ -1,0 +1,182 @@
+"""One subscription per worker, fanned out to its streams, with heartbeats in between."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from socket import socket
+
+import gevent
+import redis
+
+from dmstats.core.clock import Clock, rfc3339
+from dmstats.core.errors import DmstatsError, Unavailable
+from dmstats.sse.buffer import Mailbox
+from dmstats.sse.connections import FULL_RETRY_SECONDS, Audience
+from dmstats.sse.greenlet_stream import Subscriber
+from dmstats.sse.messages import (
+    Event,
+    Figures,
+    Order,
+    heartbeat_event,
+    published_figures,
+    stats_event,
+)
+from dmstats.sse.socket_stream import Outlet
+from dmstats.sse.sse_reporter import LiveMetrics
+from dmstats.sse.subscription import Message, feed_for
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+BLOCKED_HEARTBEATS = 2
+HEARTBEAT_SECONDS = 15.0
+
+
+class Hub:
+    """Brings every published snapshot to every stream of this worker; one per process.
+
+    ``client`` is a Redis client of its own, with a socket time-out of a few seconds.
+    ``latest`` gives the newest figures known anywhere (it may do IO, and raise a
+    :class:`DmstatsError`); ``accept`` takes published ones and returns them ready to be shown,
+    None if they are old, ``ValueError`` if they are none. ``heartbeat`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        latest: Callable[[], Figures],
+        accept: Callable[[object], Figures | None],
+        clock: Clock,
+        metrics: LiveMetrics,
+        *,
+        transport: str = "pubsub",
+        max_streams: int = 1000,
+        heartbeat: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._feed = feed_for(transport, client, clock)
+        self._latest = latest
+        self._accept = accept
+        self._clock = clock
+        self._metrics = metrics
+        self._heartbeat = heartbeat
+        self._audience = Audience(clock, metrics, max_streams)
+        self._greenlets: list[gevent.Greenlet] = []
+        self._stopped = False
+        self._order: Order = (0, 0)
+        self._version: str | None = None
+        self.connected = False
+
+    @property
+    def viewers(self) -> int:
+        """How many streams are open."""
+        return len(self._audience)
+
+    def start(self) -> None:
+        """Subscribe and begin to send heartbeats; needs a running gevent loop."""
+        self._stopped = False
+        self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._beat)]
+
+    def stop(self) -> None:
+        """End every stream cleanly and let go of Redis."""
+        self._stopped = True
+        self._audience.close()
+        gevent.killall(self._greenlets)
+        self._greenlets = []
+        self.connected = False
+
+    def subscribe(self, who: str = "", allowed: Callable[[], bool] = lambda: True) -> Subscriber:
+        """Open a stream's mailbox; raises :class:`Unavailable` over the cap, or when stopping.
+
+        ``allowed`` is asked at each heartbeat, once for all streams of ``who``.
+        """
+        if self._stopped:
+            raise Unavailable("This worker is stopping.", retry_after=FULL_RETRY_SECONDS)
+        return self._audience.admit(who, allowed)
+
+    def hand_over(
+        self, stream: Mailbox, connection: socket, first: bytes, on_end: Callable[[], None]
+    ) -> Outlet:
+        """Go on with a stream on its ``connection`` itself (see :class:`Outlet`), once started."""
+        outlet = Outlet(self._clock.monotonic, connection, stream, first, on_end)
+        self._audience.replace(stream, outlet)
+        return outlet
+
+    def unsubscribe(self, subscriber: Mailbox) -> None:
+        """Forget a stream that has ended; more than once does no harm."""
+        self._audience.forget(subscriber)
+
+    def heartbeat(self) -> Event:
+        """A heartbeat as of now."""
+        return heartbeat_event(rfc3339(self._clock.now_ms()), self._version, live=self.connected)
+
+    def _listen(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                for message in self._feed.listen():
+                    pause = FIRST_PAUSE
+                    if message is None:
+                        self._caught_up()
+                    else:
+                        self._receive(message)
+            except redis.RedisError as error:
+                logger.warning("hub_disconnected", extra={"reason": type(error).__name__})
+            except Exception:
+                # Whatever it was, a worker without its subscription would show old figures as
+                # live until it is restarted.
+                logger.exception("hub_failed")
+            self._set_connected(connected=False)
+            gevent.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _caught_up(self) -> None:
+        """Subscribed: whatever was published before is in the newest figures."""
+        try:
+            self._send(self._latest())
+        except DmstatsError as error:
+            logger.warning("no_figures", extra={"reason": str(error)})
+        self._set_connected(connected=True)
+
+    def _receive(self, message: Message) -> None:
+        try:
+            figures = self._accept(published_figures(message))
+        except ValueError:
+            self._metrics.foreign_message()
+            return
+        if figures is not None:
+            self._send(figures)
+
+    def _send(self, figures: Figures) -> None:
+        if figures.order > self._order:
+            self._order = figures.order
+            self._version = figures.version
+            self._audience.send(stats_event(figures))
+
+    def _set_connected(self, *, connected: bool) -> None:
+        if connected != self.connected:
+            self.connected = connected
+            self._metrics.hub_connected(connected)
+            # At once: the page starts or stops polling by it.
+            self._audience.send(self.heartbeat())
+
+    def _beat(self) -> None:
+        while True:
+            gevent.sleep(self._heartbeat)
+            try:
+                self._name_latest()
+                self._audience.send(self.heartbeat())
+                self._audience.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat)
+                self._audience.shut_out()
+            except Exception:
+                # Heartbeats are how dead streams are noticed: they must not end.
+                logger.exception("heartbeat_failed")
+
+    def _name_latest(self) -> None:
+        try:
+            latest = self._latest()
+        except DmstatsError:
+            return
+        if latest.order >= self._order:
+            self._version = latest.version

@@ -1,1 +1,0 @@
-"""Statistics: one leader turns the counters into one published snapshot."""

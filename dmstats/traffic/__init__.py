@@ -1,1 +1,0 @@
-"""Traffic: made-up webhook deliveries, and whether every one of them was counted once."""

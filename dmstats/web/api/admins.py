@@ -1,0 +1,74 @@
+"""The admins among themselves: list, add, shut out, let in again, change a password."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from dmstats.core.errors import Forbidden
+from dmstats.db.admins.admin_store import Admin
+from dmstats.web import services
+from dmstats.web.auth.authenticator import require_admin, require_session
+from dmstats.web.schema.api_schemas import AdminAnswer, NewAdmin, NewPassword
+from dmstats.web.schema.validation import body
+
+blueprint = Blueprint("team", __name__, url_prefix="/api/admin/admins")
+logger = logging.getLogger(__name__)
+
+
+@blueprint.get("")
+@require_admin
+def listing() -> ResponseReturnValue:
+    """All admins."""
+    me = require_session()
+    admins = AdminAnswer(many=True).dump(services().admins.list())
+    return jsonify({"admins": admins, "you": me.id})
+
+
+@blueprint.post("")
+@require_admin
+def add() -> ResponseReturnValue:
+    """A new admin, who can sign in at once."""
+    me = require_session()
+    asked = body(NewAdmin(), request)
+    return _changed("admin_added", me, services().admins.create(**asked)), 201
+
+
+@blueprint.post("/<admin_id>/disable")
+@require_admin
+def disable(admin_id: str) -> ResponseReturnValue:
+    """Shut another admin out; oneself not, so that somebody is always left."""
+    me = require_session()
+    if admin_id == me.id:
+        raise Forbidden("You cannot disable yourself; ask another admin.")
+    return _changed("admin_disabled", me, services().admins.set_disabled(admin_id, disabled=True))
+
+
+@blueprint.post("/<admin_id>/enable")
+@require_admin
+def enable(admin_id: str) -> ResponseReturnValue:
+    """Let an admin in again."""
+    me = require_session()
+    return _changed("admin_enabled", me, services().admins.set_disabled(admin_id, disabled=False))
+
+
+@blueprint.post("/<admin_id>/password")
+@require_admin
+def change_password(admin_id: str) -> ResponseReturnValue:
+    """Set an admin's password, given one's own; that admin's other sessions end."""
+    me = require_session()
+    asked = body(NewPassword(), request)
+    authenticator = services().authenticator
+    authenticator.confirm(me, asked["currentPassword"])
+    changed = services().admins.change_password(admin_id, asked["password"])
+    if changed.id == me.id:
+        authenticator.resume(changed)
+    return _changed("admin_password_changed", me, changed)
+
+
+def _changed(event: str, by: Admin, admin: Admin) -> Response:
+    services().authenticator.admins_changed()
+    logger.info(event, extra={"admin": admin.id, "by": by.id})
+    return jsonify(AdminAnswer().dump(admin))

@@ -1,0 +1,4 @@
+"""Who is asking: sessions, bearer tokens, sign-in and its limits.
+
+In: a request. Out: an identity, or 401/403/429.
+"""

@@ -1,0 +1,29 @@
+"""Whether a state-changing request comes from our own pages (CSRF)."""
+
+from __future__ import annotations
+
+from flask import Request
+
+from dmstats.core.errors import Forbidden
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SITES = frozenset({"same-origin", "none"})
+
+
+def require_own_origin(request: Request) -> None:
+    """Raise :class:`Forbidden` for a state-changing request that another site's page made.
+
+    Browsers say where a request comes from and pages cannot change that. A client that says
+    nothing is no browser, and carries nobody's cookies by accident.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        # It alone decides: it holds also where a proxy hides the address that the browser sees.
+        allowed = site in OWN_SITES
+    else:
+        origin = request.headers.get("Origin")
+        allowed = origin is None or origin.lower() == f"{request.scheme}://{request.host}".lower()
+    if not allowed:
+        raise Forbidden("This request came from another site's page.")

@@ -1,0 +1,95 @@
+"""The session cookie: what it holds, how long it lasts, and how browsers must treat it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from flask import Flask, request, session
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
+
+from dmstats.core.setting_types import is_loopback
+from dmstats.db.admins.admin_store import Admin
+
+LIFETIME_SECONDS = 12 * 3600
+RENEW_AFTER_SECONDS = 3600
+"""Renewed once an hour, not at each request: an answer that is still under way while the admin
+signs out would bring the session back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a session proves: who, since which epoch, and when it was signed (s since 1970)."""
+
+    admin_id: str
+    epoch: int
+    signed_at: int
+
+
+class AdminSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie; secure, and bound to this host, except on this machine itself."""
+
+    def __init__(self) -> None:
+        self._serializer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        # Flask makes one anew for each request, also for those that bring no cookie.
+        if self._serializer is None:
+            self._serializer = super().get_signing_serializer(app)
+        return self._serializer
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 (Flask's signature)
+        return request.is_secure or not _is_local(request.host)
+
+    def get_cookie_name(self, app: Flask) -> str:
+        # __Host-: browsers take it only over TLS and from this very host, so that neither a
+        # neighbouring subdomain nor a plain connection can plant a session.
+        return "__Host-dmstats" if self.get_cookie_secure(app) else "dmstats"
+
+
+def configure_sessions(app: Flask) -> None:
+    """Set the cookie's rules on ``app``."""
+    app.session_interface = AdminSessions()
+    app.config.update(
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=timedelta(seconds=LIFETIME_SECONDS),
+    )
+
+
+def open_session(admin: Admin, now_ms: int) -> None:
+    """Begin a new session; nothing of an earlier one stays."""
+    session.clear()
+    session.permanent = True
+    session.update(admin=admin.id, epoch=admin.session_epoch, at=now_ms // 1000)
+
+
+def close_session() -> None:
+    """End the session of this browser."""
+    session.clear()
+
+
+def read_session(now_ms: int) -> Ticket | None:
+    """The session's content, renewed if it is due; None if there is none or it is over."""
+    admin_id, epoch, at = (session.get(name) for name in ("admin", "epoch", "at"))
+    if not (isinstance(admin_id, str) and isinstance(epoch, int) and isinstance(at, int)):
+        return None
+    now = now_ms // 1000
+    if now - at >= LIFETIME_SECONDS:
+        return None
+    if now - at >= RENEW_AFTER_SECONDS:
+        session["at"] = at = now
+    return Ticket(admin_id, epoch, at)
+
+
+@functools.lru_cache(maxsize=256)  # asked three times for each request, about few hosts
+def _is_local(netloc: str) -> bool:
+    try:
+        return is_loopback(urlsplit(f"//{netloc}").hostname or "")
+    except ValueError:
+        return False

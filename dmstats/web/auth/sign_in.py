@@ -1,0 +1,83 @@
+"""Signing in and out, for people (a form) and for scripts (JSON)."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, jsonify, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from dmstats.core.errors import BadRequest, DmstatsError
+from dmstats.web import services
+from dmstats.web.auth.csrf import require_own_origin
+from dmstats.web.middleware.problems import retry_after
+from dmstats.web.schema.api_schemas import Credentials
+from dmstats.web.schema.validation import body
+
+blueprint = Blueprint("signin", __name__)
+logger = logging.getLogger(__name__)
+
+HOME = "/"
+MAX_TARGET = 2000
+
+
+@blueprint.get("/login")
+def login() -> ResponseReturnValue:
+    """The sign-in page; whoever is signed in already goes on."""
+    target = own_path(request.args.get("next"))
+    if services().authenticator.identify() is not None:
+        return redirect(target, 303)
+    return render_template("login.html", error=None, email="", next=target)
+
+
+@blueprint.post("/login")
+def sign_in() -> ResponseReturnValue:
+    """Open a session: 303 to where the admin wanted to go, or JSON."""
+    require_own_origin(request)
+    try:
+        sent = body(Credentials(), request)
+        admin = services().authenticator.sign_in(sent["email"], sent["password"])
+    except DmstatsError as error:
+        logger.info("sign_in_failed", extra={"status": error.status, "from": request.remote_addr})
+        if request.is_json:
+            raise
+        return _again(error)
+    logger.info("signed_in", extra={"admin": admin.id, "from": request.remote_addr})
+    if request.is_json:
+        return jsonify({"email": admin.email})
+    return redirect(own_path(sent["next"]), 303)
+
+
+@blueprint.post("/logout")
+def sign_out() -> ResponseReturnValue:
+    """End this browser's session."""
+    require_own_origin(request)
+    services().authenticator.sign_out()
+    if request.is_json or request.accept_mimetypes.best == "application/json":
+        return "", 204
+    return redirect("/login", 303)
+
+
+def own_path(target: str | None) -> str:
+    """``target`` if it is a path on this very site, else the home page.
+
+    Browsers drop tabs and newlines from an address and read a backslash as a slash: a target
+    with any of them, or with two slashes in front, may lead elsewhere.
+    """
+    if not target or len(target) > MAX_TARGET or not target.isprintable() or "\\" in target:
+        return HOME
+    return target if target.startswith("/") and not target.startswith("//") else HOME
+
+
+def _again(error: DmstatsError) -> ResponseReturnValue:
+    sentence = "Enter your email and password." if isinstance(error, BadRequest) else str(error)
+    if error.status >= 500:
+        sentence = "Signing in is not possible right now. Try again in a moment."
+    page = render_template(
+        "login.html",
+        error=sentence,
+        email=request.form.get("email", "")[:320],
+        next=own_path(request.form.get("next")),
+    )
+    headers = {} if error.retry_after is None else {"Retry-After": retry_after(error)}
+    return page, error.status, headers

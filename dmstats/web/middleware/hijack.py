@@ -1,0 +1,96 @@
+"""Takes the connection of an event stream over from gunicorn.
+
+Gunicorn keeps a greenlet for each connection, with the stack and everything that the request was
+made of: some 20 kB for as long as a dashboard is open, and a switch for every event. A stream needs
+no more than its socket.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterable
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+from gevent import monkey
+
+from dmstats.web.api.stream import KEY, StreamBody
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class Takeover:
+    """Wraps the whole application; must be its outermost layer.
+
+    Under another server than gunicorn, and over TLS, HTTP/2 and HTTP/1.0, the server goes on with
+    the stream, in a greenlet or thread for each.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer: tuple[str, list[tuple[str, str]]] | None = None
+
+        def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            nonlocal answer
+            answer = line, headers
+            return start_response(line, headers, *exc_info)
+
+        body = self._application(environ, start)
+        stream: StreamBody | None = environ.pop(KEY, None)
+        if stream is None or answer is None or environ["REQUEST_METHOD"] != "GET":
+            return body
+        connection = _taken_from(environ)
+        if connection is None:
+            return body
+        stream.hand_over(connection, _head(*answer), getattr(body, "close", stream.close))
+        return _already_handled()
+
+
+def _taken_from(environ: WSGIEnvironment) -> socket.socket | None:
+    """The client's connection, our own from now on; None where it cannot be had."""
+    theirs = environ.get("gunicorn.socket")
+    if (
+        theirs is None
+        or isinstance(theirs, ssl.SSLSocket)
+        or environ["SERVER_PROTOCOL"] != "HTTP/1.1"
+    ):
+        return None
+    try:
+        fileno = os.dup(theirs.fileno())
+    except OSError:
+        return None
+    # Not gevent's class: nobody ever waits for it.
+    ours: socket.socket = monkey.get_original("socket", "socket")(fileno=fileno)
+    ours.settimeout(0)
+    try:
+        # Gunicorn waits for the next request: it hears now that there is none, and lets go.
+        theirs.shutdown(socket.SHUT_RD)
+    except OSError:
+        ours.close()
+        return None
+    return ours
+
+
+def _head(line: str, headers: list[tuple[str, str]]) -> bytes:
+    fields = [
+        ("Date", formatdate(usegmt=True)),
+        ("Connection", "close"),
+        ("Transfer-Encoding", "chunked"),
+        *headers,
+    ]
+    lines = [f"HTTP/1.1 {line}", *(f"{name}: {value}" for name, value in fields), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def _already_handled() -> Iterable[bytes]:
+    """What tells gunicorn that there is nothing left to do."""
+    # Here, where gunicorn has it loaded: commands without a web server need not.
+    from gunicorn.workers.base_async import ALREADY_HANDLED  # noqa: PLC0415
+
+    handled: Iterable[bytes] = ALREADY_HANDLED
+    return handled

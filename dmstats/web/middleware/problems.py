@@ -1,0 +1,72 @@
+"""Every error as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from flask import Flask, Response, json, request
+from werkzeug.exceptions import HTTPException
+
+from dmstats.core.errors import DmstatsError
+
+logger = logging.getLogger(__name__)
+
+PROBLEM = "application/problem+json"
+LOGGED = "Something went wrong here; it was logged."
+
+
+def register_errors(app: Flask) -> None:
+    """Answer every exception of a view of ``app`` with a problem document."""
+    app.register_error_handler(DmstatsError, problem_of)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def problem_of(error: DmstatsError) -> Response:
+    """The answer to one of our own errors."""
+    if error.status >= 500 and error.retry_after is None:
+        logger.error("request_failed", exc_info=error, extra={"path": request.path})
+        # What broke inside is for the log, not for whoever asked.
+        return _answer({**error.problem(), "detail": LOGGED})
+    response = _answer(error.problem())
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = retry_after(error)
+    return response
+
+
+def retry_after(error: DmstatsError) -> str:
+    """Whole seconds, at least 1: rounded up, or the next try would come too early."""
+    return str(max(1, math.ceil(error.retry_after or 1)))
+
+
+def _of_http(error: HTTPException) -> Response | HTTPException:
+    if error.response is not None or error.code is None or error.code < 400:
+        return error
+    response = _answer(
+        {
+            "type": "about:blank",
+            "title": error.name,
+            "status": error.code,
+            "detail": error.description or error.name,
+        }
+    )
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    logger.error("request_crashed", exc_info=error, extra={"path": request.path})
+    return _answer({**DmstatsError().problem(), "detail": LOGGED})
+
+
+def _answer(problem: Mapping[str, object]) -> Response:
+    response = Response(json.dumps(problem), mimetype=PROBLEM)
+    response.status_code = int(str(problem["status"]))
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="dmstats"'
+    return response

@@ -1,0 +1,76 @@
+"""How long a client may take to send a body, and to take an answer.
+
+A slow client costs a place among the worker's connections, so none may keep it for ever. Request
+lines and headers have gunicorn's ``keepalive`` to arrive in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from dmstats.core.clock import Clock
+from dmstats.core.errors import DmstatsError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+BODY_SECONDS = 10.0
+"""For a whole body, at most 4 MiB; Meta's are a few kB and arrive at once."""
+
+WRITE_SECONDS = 30.0
+"""For one piece of an answer: a stream's event, or what else is sent at once."""
+
+WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class TooSlow(DmstatsError):
+    """The body did not arrive in time."""
+
+    status = 408
+    title = "Request timeout"
+
+
+class Patience:
+    """Wraps an application so that neither side of a request lasts for ever."""
+
+    def __init__(
+        self, application: WSGIApplication, clock: Clock, *, body_seconds: float = BODY_SECONDS
+    ) -> None:
+        self._application = application
+        self._clock = clock
+        self._body_seconds = body_seconds
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        connection = environ.get("gunicorn.socket")
+        if connection is not None:
+            connection.settimeout(WRITE_SECONDS)
+        if environ["REQUEST_METHOD"] not in WITHOUT_BODY:
+            deadline = self._clock.monotonic() + self._body_seconds
+            environ["wsgi.input"] = _Hurried(environ["wsgi.input"], self._clock, deadline)
+        return self._application(environ, start_response)
+
+
+class _Hurried:
+    """A body that must be read before ``deadline`` (monotonic); raises :class:`TooSlow`."""
+
+    def __init__(self, body: Any, clock: Clock, deadline: float) -> None:
+        self._body = body
+        self._clock = clock
+        self._deadline = deadline
+
+    def read(self, size: int = -1) -> bytes:
+        with self._limit():
+            data: bytes = self._body.read(size)
+            return data
+
+    def readline(self, size: int = -1) -> bytes:
+        with self._limit():
+            data: bytes = self._body.readline(size)
+            return data
+
+    def _limit(self) -> gevent.Timeout:
+        left = max(0.0, self._deadline - self._clock.monotonic())
+        return gevent.Timeout(left, TooSlow("The body did not arrive in time."))

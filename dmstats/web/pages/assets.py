@@ -1,0 +1,108 @@
+"""The dashboard's files: found, held in memory ready to send, and versioned by content."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmstats.core.errors import DmstatsError
+
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""What is served, by suffix; templates, types and licences are not."""
+
+IMPORT = re.compile(r'^(?:import|}).* from "\./([\w.-]+)";$', re.MULTILINE)
+SHEETS = re.compile(r"css/([\w-]+(?:\+[\w-]+)+)\.css")
+PACKAGE = Path(__file__).resolve().parents[2]
+
+
+class AssetsMissing(DmstatsError):
+    """The dashboard's files are not where they belong."""
+
+    title = "Dashboard not installed"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file: its bytes plain and compressed, its type, its content's hash."""
+
+    body: bytes
+    packed: bytes
+    mimetype: str
+    etag: str
+
+
+class Assets:
+    """All files under ``folder``, read once.
+
+    ``version`` changes with any of them: it stands in the address of each, so that a browser
+    may keep what it has for ever and modules that import one another always match.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_path = {
+            path.relative_to(folder).as_posix(): _asset(path.read_bytes(), TYPES[path.suffix])
+            for path in sorted(folder.rglob("*"))
+            if path.suffix in TYPES
+        }
+        digest = hashlib.sha256()
+        for name, asset in self._by_path.items():
+            digest.update(f"{name} {asset.etag}\n".encode())
+        self.version = digest.hexdigest()[:12]
+
+    def find(self, path: str) -> Asset | None:
+        """The file at ``path``, relative and with slashes; None if there is none.
+
+        ``css/a+b.css`` is ``css/a.css`` and ``css/b.css`` in one answer.
+        """
+        sheets = SHEETS.fullmatch(path)
+        if path in self._by_path or not sheets:
+            return self._by_path.get(path)
+        parts = [self._by_path.get(f"css/{name}.css") for name in sheets[1].split("+")]
+        if None in parts or len(parts) > len(self._by_path):
+            return None
+        return _asset(b"".join(part.body for part in parts if part), TYPES[".css"])
+
+    def address(self, path: str) -> str:
+        """Where a page finds the file; raises :class:`AssetsMissing` for one that is not there.
+
+        Sheets that a page joins are packed once and kept; those that only a request joins are
+        not, or anybody could fill the memory with them.
+        """
+        asset = self.find(path)
+        if asset is None:
+            raise AssetsMissing(f"{self.folder / path} is missing: run `make run` once")
+        self._by_path[path] = asset
+        return f"/static/v-{self.version}/{path}"
+
+    def modules(self, entry: str) -> list[str]:
+        """The script module ``entry`` and all that it imports, by path.
+
+        A page that names them spares the browser from finding them one after the other.
+        """
+        found = [entry]
+        for path in found:
+            folder = path.rpartition("/")[0]
+            names = IMPORT.findall(self._by_path[path].body.decode())
+            found += [new for name in names if (new := f"{folder}/{name}") not in found]
+        return found
+
+
+def find_folder() -> Path:
+    """The files' folder: in an installed dmstats, or at the top of a checkout."""
+    for folder in (PACKAGE / "static", PACKAGE.parent / "static"):
+        if (folder / "index.html").is_file():
+            return folder
+    raise AssetsMissing(f"no dashboard in {PACKAGE / 'static'} or {PACKAGE.parent / 'static'}")
+
+
+def _asset(body: bytes, mimetype: str) -> Asset:
+    packed = gzip.compress(body, compresslevel=9, mtime=0)
+    return Asset(body, packed, mimetype, hashlib.sha256(body).hexdigest()[:20])

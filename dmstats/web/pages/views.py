@@ -1,0 +1,124 @@
+"""The pages: the dashboard for signed-in admins, and the files it is made of."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from flask import Blueprint, Flask, Response, render_template, request
+from flask.typing import ResponseReturnValue
+from markupsafe import Markup
+
+from dmstats.core.errors import NotFound, StoreUnavailable
+from dmstats.core.setting_types import is_loopback
+from dmstats.sse.hub import HEARTBEAT_SECONDS
+from dmstats.web import services
+from dmstats.web.auth.authenticator import current_admin, require_admin
+from dmstats.web.pages.assets import Assets, find_folder
+from dmstats.web.pages.first_paint import glance, is_empty, locale_of
+
+FOR_EVER = "public, max-age=31536000, immutable"
+ASK_AGAIN = "no-cache"
+
+
+def register_pages(app: Flask, folder: Path | None = None) -> None:
+    """Serve the dashboard on ``app``; its templates and files come from ``folder``."""
+    assets = Assets(folder or find_folder())
+    pages = Blueprint("pages", __name__, template_folder=str(assets.folder))
+
+    modules = functools.cache(assets.modules)
+
+    @pages.app_context_processor
+    def tools() -> dict[str, object]:
+        return {"asset": assets.address, "modules": modules}
+
+    @pages.get("/")
+    @require_admin
+    def dashboard() -> ResponseReturnValue:
+        """The dashboard, with the newest figures in it; later ones arrive by the API."""
+        return render_template(
+            "index.html",
+            email=_reader(),
+            settings=services().settings,
+            heartbeat=round(HEARTBEAT_SECONDS),
+            callback_url=f"{request.url_root}api/webhooks/instagram",
+            local=is_loopback(urlsplit(request.url_root).hostname or ""),
+            simulate_command=f"{_flask()} simulate --rate 20 --seconds 60",
+            **_first_figures(),
+        )
+
+    @pages.get("/accounts")
+    @require_admin
+    def accounts() -> ResponseReturnValue:
+        """All accounts, to search and page through."""
+        return render_template("accounts.html", email=_reader())
+
+    @pages.get("/accounts/<instagram_id>")
+    @require_admin
+    def account(instagram_id: str) -> ResponseReturnValue:
+        """One account."""
+        return render_template("account.html", email=_reader(), instagram_id=instagram_id)
+
+    @pages.get("/admins")
+    @require_admin
+    def admins() -> ResponseReturnValue:
+        """Who may sign in."""
+        return render_template("admins.html", email=_reader())
+
+    @pages.get("/static/<path:path>")
+    def static_file(path: str) -> ResponseReturnValue:
+        """A file: kept for ever under this version's address, asked for again under others."""
+        prefix = f"v-{assets.version}/"
+        current = path.startswith(prefix)
+        if path.startswith("v-"):
+            # Another worker may run another version during a deploy: the newest file will do.
+            path = path.partition("/")[2]
+        asset = assets.find(path)
+        if asset is None:
+            raise NotFound("There is no such file.")
+        packed = request.accept_encodings.quality("gzip") > 0
+        response = Response(asset.packed if packed else asset.body)
+        response.headers["Content-Type"] = asset.mimetype
+        response.headers["Cache-Control"] = FOR_EVER if current and not app.debug else ASK_AGAIN
+        response.headers["Vary"] = "Accept-Encoding"
+        if packed:
+            response.headers["Content-Encoding"] = "gzip"
+        response.set_etag(f"{asset.etag}{'-gz' if packed else ''}")
+        return response.make_conditional(request)
+
+    app.register_blueprint(pages)
+
+
+def _first_figures() -> dict[str, object]:
+    """The newest snapshot for the page: ``first``, its JSON fit to stand inside a script element,
+    empty without one; ``snapshot``, the same read, else None; ``filled``, what there is to see
+    ("yes", "empty" before the first event, "no" without a snapshot); ``texts``, what is seen at
+    once."""
+    try:
+        body = services().reader.current().body
+    except StoreUnavailable:
+        return {"first": "", "snapshot": None, "filled": "no", "texts": {}}
+    snapshot = msgspec.json.decode(body)
+    # Only inside JSON's strings can these stand, and there an escape means the same.
+    first = Markup(body.decode().replace("<", "\\u003c"))  # noqa: S704  # nosec B704
+    return {
+        "first": first,
+        "snapshot": snapshot,
+        "filled": "empty" if is_empty(snapshot) else "yes",
+        "texts": glance(snapshot, locale_of(request.accept_languages.values())),
+    }
+
+
+def _reader() -> str:
+    admin = current_admin()
+    return admin.email if admin else "a script"
+
+
+def _flask() -> str:
+    """What to type in the project's folder to run flask: its environment may not be activated."""
+    script = Path(sys.executable).with_name("flask")
+    here = Path.cwd()
+    return str(script.relative_to(here)) if script.is_relative_to(here) else "flask"

@@ -1,0 +1,138 @@
+"""What the admin API takes and answers: marshmallow schemas, strict about everything unknown."""
+
+# ruff: noqa: N815, ARG002 (fields are named as JSON names them; marshmallow sets the signatures)
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from dmstats.core.clock import rfc3339, to_ms
+from dmstats.db.dashboard.account_directory import SORTS
+
+MONTH = r"\d{4}-\d\d\Z"
+RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z"
+
+
+class Strict(Schema):
+    """A schema that refuses every field it does not know."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class Text(fields.String):
+    """A string of printable characters: no control characters, no halves of a surrogate pair."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not text.isprintable():
+            raise ValidationError("Contains characters that cannot be printed.")
+        return text
+
+
+class Moment(fields.Field[str]):
+    """A time: RFC 3339 in UTC outside, a ``datetime`` (or such text already) inside."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        if isinstance(value, datetime):
+            return rfc3339(to_ms(value))
+        return value if isinstance(value, str) else None
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        validate.Regexp(RFC3339, error="Not a time in RFC 3339, UTC.")(str(value))
+        return str(value)
+
+
+def count() -> fields.Integer:
+    """A whole number from 0 up."""
+    return fields.Integer(strict=True, required=True, validate=validate.Range(min=0))
+
+
+class AccountsQuery(Strict):
+    query = Text(load_default="", validate=validate.Length(max=100))
+    sort = fields.String(
+        load_default=None,
+        validate=validate.OneOf([sign + name for name in SORTS for sign in ("", "-")]),
+    )
+    cursor = Text(load_default=None, validate=validate.Length(max=1000))
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+
+
+class Credentials(Strict):
+    email = fields.String(required=True, validate=validate.Length(min=1, max=320))
+    password = fields.String(required=True, validate=validate.Length(min=1, max=4096))
+    next = fields.String(load_default=None, allow_none=True)
+
+
+class NewAdmin(Strict):
+    email = Text(required=True, validate=validate.Length(max=320))
+    password = fields.String(required=True)
+
+
+class NewPassword(Strict):
+    """``currentPassword`` is that of the admin who asks, whosever password changes."""
+
+    currentPassword = fields.String(required=True)
+    password = fields.String(required=True)
+
+
+class AdminAnswer(Strict):
+    id = fields.String(required=True)
+    email = fields.String(required=True)
+    disabled = fields.Boolean(required=True)
+    createdAt = fields.String(attribute="created_at", required=True, allow_none=True)
+
+
+class ActivityBucket(Strict):
+    """DMs of the hour or day that begins ``at``; null where nothing is known."""
+
+    at = Moment(required=True)
+    sent = fields.Integer(required=True, allow_none=True)
+    received = fields.Integer(required=True, allow_none=True)
+
+
+class ActivityAnswer(Strict):
+    """``at``: the moment that the last audit counted the account; null before the first has ended.
+    The last hour and the last day are those that hold it, up to then."""
+
+    at = Moment(required=True, allow_none=True)
+    hours = fields.List(fields.Nested(ActivityBucket), required=True)
+    days = fields.List(fields.Nested(ActivityBucket), required=True)
+    hourlyDmLimit = fields.Integer(required=True, allow_none=True)
+
+
+class AccountAnswer(Strict):
+    instagramId = fields.String(required=True)
+    username = fields.String(required=True, allow_none=True)
+    isActive = fields.Boolean(required=True)
+    createdAt = Moment(required=True, allow_none=True)
+    dmUsed = count()
+    monthlyDmUsed = count()
+    currentMonth = fields.String(required=True, validate=validate.Regexp(MONTH))
+    monthlyDmLimit = fields.Integer(required=True, allow_none=True)
+    lastDMSent = Moment(required=True, allow_none=True)
+    dmReceived = count()
+    lastDMReceived = Moment(required=True, allow_none=True)
+
+
+class AccountsAnswer(Strict):
+    """``complete`` is false when a search has more matches than it looked at."""
+
+    accounts = fields.List(fields.Nested(AccountAnswer), required=True)
+    nextCursor = fields.String(required=True, allow_none=True)
+    complete = fields.Boolean(required=True)
+
+
+class RefreshAnswer(Strict):
+    version = fields.String(required=True)
+    published = fields.Boolean(required=True)
+    rateLimited = fields.Boolean(required=True)
+    computeMs = fields.Float(required=True)
+    dbQueries = fields.Integer(required=True)
+
+
+class CronAnswer(RefreshAnswer):
+    success = fields.Boolean(required=True)

@@ -1,0 +1,62 @@
+"""Schemas that only describe: what is taken or answered without going through marshmallow."""
+
+# ruff: noqa: N815 (fields are named as JSON names them)
+
+from __future__ import annotations
+
+from marshmallow import fields
+
+from dmstats.web.schema.api_schemas import AdminAnswer, Moment, Strict, count
+
+
+class Handshake(Strict):
+    hub_mode = fields.String(data_key="hub.mode", required=True)
+    hub_verify_token = fields.String(data_key="hub.verify_token", required=True)
+    hub_challenge = fields.String(data_key="hub.challenge", required=True)
+
+
+class StreamQuery(Strict):
+    last_event_id = fields.String()
+
+
+class DeliveryAnswer(Strict):
+    """What became of the events of one POST."""
+
+    sent = count()
+    received = count()
+    other = count()
+    duplicates = count()
+    ignored = count()
+    rejected = count()
+
+
+class TrafficAnswer(Strict):
+    """All null while deliveries come and are acknowledged; Meta may disable a webhook that has
+    failed until ``disabledAt``."""
+
+    failingSince = Moment(required=True, allow_none=True)
+    disabledAt = Moment(required=True, allow_none=True)
+    silentSince = Moment(required=True, allow_none=True)
+    silence = fields.String(required=True, allow_none=True)
+
+
+class AdminsAnswer(Strict):
+    admins = fields.List(fields.Nested(AdminAnswer), required=True)
+    you = fields.String(required=True)
+
+
+class Health(Strict):
+    """``failing`` names the part that is in the way."""
+
+    status = fields.String(required=True)
+    failing = fields.String()
+    detail = fields.String()
+
+
+class Problem(Strict):
+    """RFC 9457."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)

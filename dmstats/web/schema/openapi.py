@@ -1,0 +1,184 @@
+"""The API's description (OpenAPI), made from the schemas that check and answer requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint, Flask, Response, json
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, validate
+
+from dmstats import __version__
+from dmstats.ingest.webhook import PATH as WEBHOOK
+from dmstats.web.auth.authenticator import require_admin
+from dmstats.web.schema import api_schemas, documented_only, snapshot_schema
+
+PATH = "/api/openapi.json"
+Answers = dict[int, type[Schema] | str]
+"""By status: the schema of a JSON answer, or another answer's media type."""
+
+ADMIN: list[dict[str, list[str]]] = [{"session": []}, {"token": []}]
+SESSION: list[dict[str, list[str]]] = [{"session": []}]
+CRON: list[dict[str, list[str]]] = [{"cronSecret": []}]
+PROBLEMS = {
+    400: "What was sent cannot be read, or is not allowed.",
+    401: "Not signed in, or not signed.",
+    403: "Known, but not allowed.",
+    404: "There is nothing by that name.",
+    408: "The body came too slowly.",
+    409: "It is there already.",
+    413: "The body is too large.",
+    429: "Later; Retry-After says when.",
+    503: "It cannot be done now; Retry-After says when to try again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path."""
+
+    path: str
+    method: str
+    summary: str
+    answers: Answers
+    problems: tuple[int, ...] = ()
+    security: list[dict[str, list[str]]] | None = None
+    query: type[Schema] | None = None
+    body: type[Schema] | None = None
+
+
+STATS, ADMINS = "/api/admin/stats", "/api/admin/admins"
+READING, CHANGING = (401, 403, 503), (400, 401, 403, 408, 413, 503)
+
+OPERATIONS = (
+    Operation(WEBHOOK, "get", "Meta's handshake", {200: "text/plain"}, (403,),
+              query=documented_only.Handshake),
+    Operation(WEBHOOK, "post", "A signed delivery", {200: documented_only.DeliveryAnswer},
+              (400, 401, 408, 413, 503)),
+    Operation(STATS, "get", "The figures", {200: snapshot_schema.Snapshot, 304: ""},
+              READING, ADMIN),
+    Operation(f"{STATS}/stream", "get", "The figures as they change", {200: "text/event-stream"},
+              READING, ADMIN, query=documented_only.StreamQuery),
+    Operation("/api/admin/traffic", "get", "Whether deliveries fail or stay away",
+              {200: documented_only.TrafficAnswer}, READING, ADMIN),
+    Operation(f"{STATS}/refresh", "post", "Refresh now", {202: api_schemas.RefreshAnswer},
+              (401, 403, 429, 503), ADMIN),
+    Operation("/api/cron/refresh-admin-stats", "get", "Refresh, for a cron job",
+              {200: api_schemas.CronAnswer}, (401, 503), CRON),
+    Operation("/api/cron/refresh-admin-stats", "post", "Refresh, for a cron job",
+              {200: api_schemas.CronAnswer}, (401, 503), CRON),
+    Operation("/api/admin/accounts", "get", "A page of accounts", {200: api_schemas.AccountsAnswer},
+              (400, *READING), ADMIN, query=api_schemas.AccountsQuery),
+    Operation("/api/admin/accounts/{instagram_id}", "get", "One account",
+              {200: api_schemas.AccountAnswer}, (404, *READING), ADMIN),
+    Operation("/api/admin/accounts/{instagram_id}/activity", "get",
+              "What one account did in its last 24 hours and 7 days",
+              {200: api_schemas.ActivityAnswer}, (404, *READING), ADMIN),
+    Operation(ADMINS, "get", "All admins", {200: documented_only.AdminsAnswer}, READING, SESSION),
+    Operation(ADMINS, "post", "Add an admin", {201: api_schemas.AdminAnswer}, (409, *CHANGING),
+              SESSION, body=api_schemas.NewAdmin),
+    Operation(ADMINS + "/{admin_id}/disable", "post", "Shut an admin out",
+              {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
+    Operation(ADMINS + "/{admin_id}/enable", "post", "Let an admin in again",
+              {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
+    Operation(ADMINS + "/{admin_id}/password", "post", "Set an admin's password",
+              {200: api_schemas.AdminAnswer}, (404, 429, *CHANGING), SESSION,
+              body=api_schemas.NewPassword),
+    Operation(PATH, "get", "This description", {200: "application/json"}, READING, ADMIN),
+    Operation("/healthz", "get", "Whether the process answers", {200: documented_only.Health}),
+    Operation("/readyz", "get", "Whether it can count",
+              {200: documented_only.Health, 503: documented_only.Health}),
+    Operation("/metrics", "get", "Prometheus", {200: "text/plain"}, (401,)),
+)  # fmt: skip
+
+
+TOO_LONG: dict[str, Any] = {
+    "description": "The request line is over 4,094 bytes; told by the web server itself.",
+    "content": {"text/html": {}},
+}
+
+
+def register_description(app: Flask) -> None:
+    """Serve the description on ``app``."""
+    encoded = json.dumps(description())
+    blueprint = Blueprint("openapi", __name__)
+
+    @blueprint.get(PATH)
+    @require_admin
+    def openapi() -> ResponseReturnValue:
+        """This API's description (OpenAPI)."""
+        return Response(encoded, mimetype="application/json")
+
+    app.register_blueprint(blueprint)
+
+
+def description() -> dict[str, Any]:
+    """The whole document."""
+    plugin = MarshmallowPlugin()
+    spec = APISpec("dmstats", __version__, "3.1.0", plugins=[plugin])
+    if plugin.converter is not None:
+        plugin.converter.add_attribute_function(_refined)  # type: ignore[no-untyped-call]
+    schemes = {
+        "session": {"type": "apiKey", "in": "cookie", "name": "__Host-dmstats"},
+        "token": {"type": "http", "scheme": "bearer"},
+        "cronSecret": {"type": "http", "scheme": "bearer"},
+    }
+    for name, scheme in schemes.items():
+        spec.components.security_scheme(name, scheme)
+    for operation in OPERATIONS:
+        spec.path(operation.path, operations={operation.method: _described(operation)})
+    document: dict[str, Any] = spec.to_dict()
+    return document
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    text = {"type": "string", "minLength": 1}
+    problem: type[Schema] = documented_only.Problem
+    parameters: list[dict[str, Any]] = [
+        {"in": "path", "name": name, "required": True, "schema": text} for name in names
+    ]
+    if operation.query is not None:
+        parameters.append({"in": "query", "schema": operation.query})
+    responses: dict[str, Any] = {
+        str(status): _answer(answer) for status, answer in operation.answers.items()
+    }
+    responses["414"] = TOO_LONG
+    for status in operation.problems:
+        content = {"application/problem+json": {"schema": problem}}
+        responses[str(status)] = {"description": PROBLEMS[status], "content": content}
+    found: dict[str, Any] = {
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": responses,
+        "security": operation.security or [],
+    }
+    if operation.body is not None:
+        content = {"application/json": {"schema": operation.body}}
+        found["requestBody"] = {"required": True, "content": content}
+    return found
+
+
+def _answer(answer: type[Schema] | str) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": "As asked."}
+    if isinstance(answer, str):
+        if answer:
+            found["content"] = {answer: {}}
+    else:
+        found["content"] = {"application/json": {"schema": answer}}
+    return found
+
+
+def _refined(self: Any, field: Any, **_: Any) -> dict[str, Any]:  # noqa: ARG001 - apispec's
+    """What the plugin does not know: our own field, and that JSON's patterns end with ``$``."""
+    refined: dict[str, Any] = {}
+    if isinstance(field, api_schemas.Moment):
+        kinds = ["string", "null"] if field.allow_none else "string"
+        refined = {"type": kinds, "format": "date-time"}
+    for check in field.validators:
+        if isinstance(check, validate.Regexp):
+            refined["pattern"] = "^" + str(check.regex.pattern).replace(r"\Z", "$")
+    return refined

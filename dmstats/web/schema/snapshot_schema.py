@@ -1,0 +1,117 @@
+"""What the snapshot looks like from outside, as marshmallow schemas."""
+
+# ruff: noqa: N815 (fields are named as JSON names them)
+
+from __future__ import annotations
+
+from marshmallow import fields, validate
+
+from dmstats.web.schema.api_schemas import MONTH, Moment, Strict, count
+
+
+class Bucket(Strict):
+    at = Moment(required=True)
+    sent = count()
+    received = count()
+
+
+class Peak(Strict):
+    at = Moment(required=True)
+    sent = count()
+
+
+class Pair(Strict):
+    sent = count()
+    received = count()
+
+
+class Span(Pair):
+    """``before`` is the same part of the day or month before; null from before counting began."""
+
+    before = fields.Nested(Pair, required=True, allow_none=True)
+
+
+class Month(Span):
+    month = fields.String(required=True, validate=validate.Regexp(MONTH))
+
+
+class Series(Strict):
+    minutes = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=60))
+    hours = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=24))
+    days = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=30))
+
+
+class PopulationDay(Strict):
+    """As the day began, or as it was first seen on that day."""
+
+    at = Moment(required=True)
+    activeAccounts = count()
+    users = count()
+
+
+class TopAccount(Strict):
+    instagramId = fields.String(required=True)
+    username = fields.String(required=True, allow_none=True)
+    dmUsed = count()
+    monthlyDmUsed = count()
+    monthlyDmLimit = fields.Integer(required=True, allow_none=True)
+    lastDMSent = Moment(required=True, allow_none=True)
+
+
+class Audit(Strict):
+    at = Moment(required=True)
+    drift = fields.Integer(strict=True, required=True)
+
+
+class Canary(Strict):
+    """``at``: when the newest one that was counted was sent; the rest is how long the last one took
+    that came back: to its 200, from the refresh to the stream, and in all."""
+
+    at = Moment(required=True)
+    countedMs = fields.Float(required=True, allow_none=True)
+    streamedMs = fields.Float(required=True, allow_none=True)
+    shownMs = fields.Float(required=True, allow_none=True)
+
+
+class RefreshCost(Strict):
+    computeMs = fields.Float(required=True, validate=validate.Range(min=0))
+    dbQueries = count()
+
+
+class Snapshot(Strict):
+    """What admins see. Validated in tests; serving it hands out the bytes as they were cached."""
+
+    version = fields.String(required=True, validate=validate.Regexp(r"\d+-\d+\Z"))
+    computedAt = Moment(required=True)
+    ageSeconds = fields.Float(required=True, validate=validate.Range(min=0))
+    stale = fields.Boolean(required=True)
+    source = fields.String(
+        required=True, validate=validate.OneOf(["worker", "redis", "store", "computed"])
+    )
+    totalDMsSent = count()
+    totalDMsReceived = count()
+    totalUsers = count()
+    totalAccounts = count()
+    activeAccounts = count()
+    month = fields.Nested(Month, required=True)
+    today = fields.Nested(Span, required=True)
+    lastHour = fields.Nested(Span, required=True)
+    perMinute = fields.Float(required=True, validate=validate.Range(min=0))
+    perMinuteBefore = fields.Float(required=True, allow_none=True, validate=validate.Range(min=0))
+    peakMinute = fields.Nested(Peak, required=True, allow_none=True)
+    events = fields.Dict(keys=fields.String(), values=count(), required=True)
+    duplicates = count()
+    rejected = count()
+    late = count()
+    series = fields.Nested(Series, required=True)
+    topAccounts = fields.List(
+        fields.Nested(TopAccount), required=True, validate=validate.Length(max=10)
+    )
+    population = fields.List(
+        fields.Nested(PopulationDay), required=True, validate=validate.Length(min=1, max=32)
+    )
+    since = Moment(required=True, allow_none=True)
+    lastEventAt = Moment(required=True, allow_none=True)
+    audit = fields.Nested(Audit, required=True, allow_none=True)
+    canary = fields.Nested(Canary, required=True, allow_none=True)
+    refresh = fields.Nested(RefreshCost, required=True)
