@@ -20,7 +20,7 @@ from dmstats.db.health import Health
 from dmstats.embedded.attach import running
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict
-from dmstats.ops.webhook_probe import reach
+from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.web import services
 
 STYLES = {
@@ -39,19 +39,21 @@ STYLES = {
 @with_appcontext
 def doctor(*, url: str | None, as_json: bool) -> None:
     """Examine settings, databases, schema, lease, webhook and disk; exit 1 on any failure."""
-    house = services()
-    settings = house.settings
+    app_services = services()
+    settings = app_services.settings
     service = running(os.environ)
     local = (service and service.base_url) or f"http://127.0.0.1:{settings.port}"
     base = url or settings.canary_url or local
     examiner = Doctor(
         settings,
-        Health(house.mongo),
-        SnapshotStore(house.mongo),
-        house.redis,
-        house.clock,
+        Health(app_services.mongo),
+        SnapshotStore(app_services.mongo),
+        app_services.redis,
+        app_services.clock,
         migrations=migrations.names(),
-        reach=partial(reach, base, settings.meta_verify_token or "", settings.meta_app_secrets[0]),
+        probe_webhook=partial(
+            probe_webhook, base, settings.meta_verify_token or "", settings.meta_app_secrets[0]
+        ),
     )
     findings = list(examiner.examine())
     if as_json:

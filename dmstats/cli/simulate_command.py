@@ -15,7 +15,7 @@ from rich.table import Table
 from dmstats.cli.command import Command
 from dmstats.embedded.attach import running
 from dmstats.ingest.webhook import PATH
-from dmstats.simulator.simulation import Plan, Result
+from dmstats.simulator.simulation import Result, SimulationPlan
 from dmstats.simulator.simulation import simulate as run_simulation
 from dmstats.web import services
 
@@ -37,16 +37,21 @@ def simulate(*, url: str | None, seed: int | None, max_batch: int, **options: An
     POSTs carry every shape of event that Meta sends, some of them twice. Nothing else may send to
     the service meanwhile.
     """
-    house = services()
+    app_services = services()
     seed = random.getrandbits(32) if seed is None else seed
     service = running(os.environ)
-    base = url or (service and service.base_url) or f"http://127.0.0.1:{house.settings.port}"
-    secret = house.settings.meta_app_secrets[0]
-    plan = Plan(base.rstrip("/") + PATH, secret, seed=seed, batch=(1, max_batch), **options)
+    base = url or (service and service.base_url) or f"http://127.0.0.1:{app_services.settings.port}"
+    secret = app_services.settings.meta_app_secrets[0]
+    plan = SimulationPlan(
+        base.rstrip("/") + PATH, secret, seed=seed, batch=(1, max_batch), **options
+    )
     with Progress() as bar:
         task = bar.add_task(f"sending (seed {seed})", total=1.0)
         result = run_simulation(
-            plan, house.mongo, house.ledger, lambda share: bar.update(task, completed=share)
+            plan,
+            app_services.mongo,
+            app_services.ledger,
+            lambda share: bar.update(task, completed=share),
         )
     _print(result)
     if not result.exact:

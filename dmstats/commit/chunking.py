@@ -13,7 +13,7 @@ MOST_ACCOUNTS = 300
 slow database: what does not, would fail again at every retry, and everything else with it."""
 
 
-def portions(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
+def split_by_write_set(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
     """``rows`` in one portion as a rule; those of many hours or accounts in several, by time.
 
     A portion that was committed stays so, whatever becomes of the next: a retry goes on from there.

@@ -17,7 +17,7 @@ import gevent
 
 from dmstats.commit.batch import Counted
 from dmstats.commit.foreman import FLUSH_SECONDS, Foreman
-from dmstats.commit.group_commit import PATIENCE_SECONDS, Committer
+from dmstats.commit.group_commit import COMMIT_SECONDS, Committer
 from dmstats.commit.handover import PROTOCOL
 from dmstats.commit.link import SILENCE_SECONDS, Link, Lost
 from dmstats.commit.session_files import private
@@ -43,14 +43,14 @@ class Crew:
         clock: Clock,
         on_lead: Callable[[bool], None],
         *,
-        patience: float = PATIENCE_SECONDS,
+        commit_seconds: float = COMMIT_SECONDS,
         silence: float = SILENCE_SECONDS,
     ) -> None:
         self._committer = committer
         self._folder = folder
         self._clock = clock
         self._on_lead = on_lead
-        self._patience = patience
+        self._commit_seconds = commit_seconds
         self._silence = silence
         self._path = folder / f"foreman-{PROTOCOL}.socket"
         self._foreman = Foreman(committer, self._path)
@@ -70,7 +70,7 @@ class Crew:
         Raises :class:`~dmstats.core.errors.Unavailable` when it is not known to be within the
         patience; the ledger makes it safe to send the same rows again.
         """
-        seconds = self._patience
+        seconds = self._commit_seconds
         if not rows and not rejected:
             return Counted()
         if self._link is not None:

@@ -15,7 +15,7 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from dmstats.commit.batch import Batch, Counted, Submission
-from dmstats.commit.batch_limit import Pace
+from dmstats.commit.batch_limit import AdaptiveLimit
 from dmstats.commit.batch_writer import LATE, BatchWriter
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError, Unavailable
@@ -23,7 +23,7 @@ from dmstats.core.records import CANARY, LedgerRow
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 1.8
+COMMIT_SECONDS = 1.8
 """How long a request waits for its commit: the sender gives up at 5 s and must hear 503 before."""
 MAX_QUEUED = 20_000
 MAX_BATCH = 2_000
@@ -35,7 +35,7 @@ GATHER_SECONDS = 0.02
 Rows = Sequence[LedgerRow]
 
 
-class Metrics(Protocol):
+class CommitReporter(Protocol):
     """What the committer reports."""
 
     def batch_committed(self, events: int, seconds: float) -> None: ...
@@ -62,18 +62,18 @@ class Committer:
         self,
         writer: BatchWriter,
         clock: Clock,
-        metrics: Metrics,
+        metrics: CommitReporter,
         *,
-        patience: float = PATIENCE_SECONDS,
+        commit_seconds: float = COMMIT_SECONDS,
         max_queued: int = MAX_QUEUED,
         max_batch: int = MAX_BATCH,
     ) -> None:
         self._writer = writer
         self._clock = clock
         self._metrics = metrics
-        self._patience = patience
+        self._commit_seconds = commit_seconds
         self._max_queued = max_queued
-        self._pace = Pace(max_batch, seconds=patience)
+        self._batch_limit = AdaptiveLimit(max_batch, seconds=commit_seconds)
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
         self._arrived = Event()
@@ -86,7 +86,7 @@ class Committer:
         Raises :class:`~dmstats.core.errors.Unavailable` when it is not known to be within
         ``seconds``, by default the patience; the ledger makes it safe to send the same rows again.
         """
-        seconds = self._patience if seconds is None else seconds
+        seconds = self._commit_seconds if seconds is None else seconds
         result = self.enqueue(rows, rejected=rejected, seconds=seconds)
         try:
             outcome: Counted = result.get(timeout=seconds)
@@ -159,7 +159,7 @@ class Committer:
         now = self._clock.monotonic()
         taken: list[_Waiting] = []
         events = 0
-        limit = self._pace.limit
+        limit = self._batch_limit.limit
         while self._queue and (not taken or events + len(self._queue[0].rows) <= limit):
             waiting = self._queue.popleft()
             self._queued -= len(waiting.rows)
@@ -178,11 +178,11 @@ class Committer:
         try:
             self._writer.write(batch)
         except DmstatsError as error:
-            if batch.deadline - started > self._patience / 2:  # else it never had a chance
-                self._pace.out_of_time(events)
+            if batch.deadline - started > self._commit_seconds / 2:  # else it never had a chance
+                self._batch_limit.out_of_time(events)
             self._give_up(batch, error)
         else:
-            self._pace.written(events, self._clock.monotonic() - started)
+            self._batch_limit.written(events, self._clock.monotonic() - started)
             self._answer(batch)
 
     def _answer(self, batch: Batch[_Waiting]) -> None:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from dmstats.commit.session_files import Presence
+from dmstats.commit.session_files import SessionRegistry
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError
 
@@ -36,18 +36,18 @@ class Beats(Protocol):
     def forget(self, session_id: bytes) -> None: ...
 
 
-class Rescue:
+class OrphanedTransactionReaper:
     """Ends the sessions of committers that died; ``kill`` does it on the server."""
 
     def __init__(
         self,
-        presence: Presence,
+        presence: SessionRegistry,
         beats: Beats,
         kill: Callable[[bytes], None],
         own_session: Callable[[], bytes],
         clock: Clock,
     ) -> None:
-        self._presence = presence
+        self._registry = presence
         self._beats = beats
         self._kill = kill
         self._own_session = own_session
@@ -65,14 +65,14 @@ class Rescue:
         """
         session_id = self._own_session()
         if not self._announced:
-            self._presence.announce(session_id)
+            self._registry.register(session_id)
             self._announced = True
         self.free_neighbours()
         self._beats.beat(session_id)
 
     def free_neighbours(self) -> None:
         """End the sessions of this host's dead committers."""
-        for session_id in self._presence.dead():
+        for session_id in self._registry.dead():
             self._end(session_id, "neighbour")
 
     def on_conflict(self, in_a_row: int) -> None:
@@ -93,7 +93,7 @@ class Rescue:
 
     def leave(self) -> None:
         """Say goodbye at an orderly end: nothing is left that needs a rescue."""
-        self._presence.withdraw()
+        self._registry.unregister()
         try:
             self._beats.forget(self._own_session())
         except DmstatsError as error:

@@ -15,7 +15,7 @@ from typing import IO
 SUFFIX = ".session"
 
 
-def folder_for(database: str) -> Path:
+def session_folder(database: str) -> Path:
     """The folder shared by all committers of this host and user that write to ``database``."""
     digest = hashlib.sha256(database.encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"dmstats-{os.getuid()}-{digest}"
@@ -29,7 +29,7 @@ def private(folder: Path) -> None:
         raise PermissionError(errno.EPERM, "the folder must be of this user only", str(folder))
 
 
-class Presence:
+class SessionRegistry:
     """Announces this process' session to its neighbours, and finds those of the dead.
 
     The kernel gives a lock back when its holder dies, however it dies: no heartbeat, no time-out.
@@ -39,7 +39,7 @@ class Presence:
         self._folder = folder
         self._own: IO[bytes] | None = None
 
-    def announce(self, session_id: bytes) -> None:
+    def register(self, session_id: bytes) -> None:
         """Say which session is ours, for as long as this process lives."""
         private(self._folder)
         path = self._folder / f"{os.getpid()}-{session_id.hex()}{SUFFIX}"
@@ -51,7 +51,7 @@ class Presence:
         fcntl.flock(self._own, fcntl.LOCK_EX)
         draft.rename(path)
 
-    def withdraw(self) -> None:
+    def unregister(self) -> None:
         """Leave nothing behind, at an orderly end."""
         if self._own is not None:
             Path(self._own.name).with_suffix(SUFFIX).unlink(missing_ok=True)

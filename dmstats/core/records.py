@@ -40,7 +40,7 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     arrived_ms: int
     late: bool = False
     name: str = ""
-    elsewhere: tuple[str, bytes] | None = None
+    alternate_id: tuple[str, bytes] | None = None
 
 
 class AccountDelta(msgspec.Struct, gc=False):

@@ -67,7 +67,7 @@ class Transactions:
                 raise
             self._may_be_open = False
 
-    def settle(self, *, seconds: float) -> bool:
+    def abort_orphaned(self, *, seconds: float) -> bool:
         """End what the last transaction may have left open, if it failed; whether nothing is now.
 
         Where neither its commit nor its abort reached the server, it holds its locks there until

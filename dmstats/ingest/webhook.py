@@ -37,7 +37,7 @@ CANARY_KEY = "dmstats.canary"
 _JSON = msgspec.json.Encoder()
 
 
-class Metrics(Protocol):
+class WebhookReporter(Protocol):
     """What the webhook reports."""
 
     def delivery(self, status: int, seconds: float) -> None: ...
@@ -51,7 +51,7 @@ class Webhook:
         self,
         crew: Crew,
         clock: Clock,
-        metrics: Metrics,
+        metrics: WebhookReporter,
         *,
         app_secrets: Sequence[str],
         verify_token: str,

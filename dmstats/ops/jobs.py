@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dmstats.audit.background import Patrol
-from dmstats.commit.orphan_reaper import Rescue
+from dmstats.audit.background import BackgroundAudit
+from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import DAY_MS, Clock, to_datetime
 from dmstats.db.audit.archive import Archive
 from dmstats.db.counting.heartbeats import BEAT_SECONDS
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.ops.canary import Canary
-from dmstats.ops.delivery_log import Bulletin, Deliveries
+from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
 from dmstats.snapshot.lease import Lease
-from dmstats.snapshot.schedule import Cadence
+from dmstats.snapshot.schedule import RefreshSchedule
 
 LEASE_SECONDS = 5.0
 CADENCE_SECONDS = 1.0
@@ -28,17 +28,17 @@ WATCH_SECONDS = 15.0
 CANARY_SECONDS = 60.0
 
 
-def heartbeat(rescue: Rescue) -> Job:
+def heartbeat(orphan_reaper: OrphanedTransactionReaper) -> Job:
     """The committer's heartbeat, in every web worker."""
-    return Job(name="heartbeat", every_seconds=BEAT_SECONDS, run=rescue.beat)
+    return Job(name="heartbeat", every_seconds=BEAT_SECONDS, run=orphan_reaper.beat)
 
 
-def telling(bulletin: Bulletin, deliveries: Deliveries) -> Job:
+def telling(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> Job:
     """How this worker's deliveries are answered, for the watchdog of whoever leads."""
     return Job(
         name="bulletin",
         every_seconds=BULLETIN_SECONDS,
-        run=lambda: bulletin.post(deliveries.record),
+        run=lambda: shared_delivery_log.post(deliveries.record),
     )
 
 
@@ -60,18 +60,23 @@ def proving(canary: Canary) -> Job:
 
 def refreshing(
     lease: Lease,
-    cadence: Cadence,
-    census: Census,
+    refresh_schedule: RefreshSchedule,
+    population_counts: PopulationCounts,
     ledger: Ledger,
     archive: Archive,
-    patrol: Patrol,
+    background_audit: BackgroundAudit,
     clock: Clock,
 ) -> list[Job]:
     """What one process does for all: wherever the lease may be held."""
     return [
         Job(name="lease", every_seconds=LEASE_SECONDS, run=lease.tick),
-        Job(name="refresh", every_seconds=CADENCE_SECONDS, run=cadence.tick),
-        Job(name="census", every_seconds=CENSUS_SECONDS, run=census.tick, leader_only=True),
+        Job(name="refresh", every_seconds=CADENCE_SECONDS, run=refresh_schedule.tick),
+        Job(
+            name="census",
+            every_seconds=CENSUS_SECONDS,
+            run=population_counts.tick,
+            leader_only=True,
+        ),
         Job(
             name="partitions",
             every_seconds=PARTITIONS_SECONDS,
@@ -81,7 +86,7 @@ def refreshing(
         Job(
             name="audit",
             every_seconds=AUDIT_SECONDS,
-            run=patrol.tick,
+            run=background_audit.tick,
             leader_only=True,
             settle_seconds=AUDIT_SETTLE_SECONDS,
         ),

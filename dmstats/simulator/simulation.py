@@ -9,12 +9,12 @@ import msgspec
 
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.counting.reconciliation import Tally, read_tallies
+from dmstats.db.counting.reconciliation import PlaceSums, read_place_sums
 from dmstats.simulator.bodies import Delivery, Traffic
 from dmstats.simulator.delivery_sender import Report, Sender
 
 
-class Plan(msgspec.Struct, frozen=True):
+class SimulationPlan(msgspec.Struct, frozen=True):
     """What to send: ``rate`` in new DMs a second, ``seconds`` long."""
 
     url: str
@@ -32,10 +32,10 @@ class Plan(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct):
     """What was sent, how it was answered, and what each place counted meanwhile."""
 
-    sent: Tally
+    sent: PlaceSums
     repeated: int
     report: Report
-    counted: dict[str, Tally]
+    counted: dict[str, PlaceSums]
     seconds: float
 
     @property
@@ -46,7 +46,9 @@ class Result(msgspec.Struct):
         )
 
 
-def simulate(plan: Plan, mongo: Mongo, ledger: Ledger, progress: Callable[[float], None]) -> Result:
+def simulate(
+    plan: SimulationPlan, mongo: Mongo, ledger: Ledger, progress: Callable[[float], None]
+) -> Result:
     """Run ``plan``; ``progress`` is told the share done, 0 to 1.
 
     The service must be otherwise idle: other traffic would be counted too.
@@ -54,14 +56,14 @@ def simulate(plan: Plan, mongo: Mongo, ledger: Ledger, progress: Callable[[float
     traffic = Traffic(
         seed=plan.seed, accounts=plan.accounts, duplicates=plan.duplicates, batch=plan.batch
     )
-    before = read_tallies(mongo, ledger)
+    before = read_place_sums(mongo, ledger)
     sender = Sender(plan.url, plan.secret, parallel=plan.parallel, patience=plan.patience)
     started = time.monotonic()
     report = sender.send_all(_paced(plan, traffic, progress))
     seconds = time.monotonic() - started
-    after = read_tallies(mongo, ledger)
+    after = read_place_sums(mongo, ledger)
     return Result(
-        sent=Tally(traffic.expected["sent"], traffic.expected["received"]),
+        sent=PlaceSums(traffic.expected["sent"], traffic.expected["received"]),
         repeated=traffic.repeated,
         report=report,
         counted={place: after[place] - before[place] for place in after},
@@ -69,7 +71,9 @@ def simulate(plan: Plan, mongo: Mongo, ledger: Ledger, progress: Callable[[float
     )
 
 
-def _paced(plan: Plan, traffic: Traffic, progress: Callable[[float], None]) -> Iterator[Delivery]:
+def _paced(
+    plan: SimulationPlan, traffic: Traffic, progress: Callable[[float], None]
+) -> Iterator[Delivery]:
     """Deliveries at the plan's rate; late ones are made up for, so that the total is right."""
     started = time.monotonic()
     total = round(plan.rate * plan.seconds)

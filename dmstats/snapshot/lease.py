@@ -11,7 +11,7 @@ from redis.exceptions import LockError, RedisError
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import StoreUnavailable
-from dmstats.snapshot.snapshot_reporter import StatsMetrics
+from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Lease:
         client: redis.Redis,
         clock: Clock,
         last_term: Callable[[], int],
-        metrics: StatsMetrics,
+        metrics: SnapshotReporter,
         *,
         ttl: float = 45.0,
         renew_every: float = 15.0,

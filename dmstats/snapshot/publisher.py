@@ -11,7 +11,7 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from dmstats.snapshot.snapshot_reporter import StatsMetrics
+from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Publisher:
         self,
         client: redis.Redis,
         send: Send,
-        metrics: StatsMetrics,
+        metrics: SnapshotReporter,
         *,
         cache_ttl: int,
         min_interval: float,

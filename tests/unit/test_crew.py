@@ -21,7 +21,7 @@ from dmstats.commit.wire import MAX_MESSAGE
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import StoreUnavailable, Unavailable
 from dmstats.core.records import LedgerRow
-from tests.unit.test_committer import MemoryStore, Recorder, rows
+from tests.unit.test_group_commit import MemoryStore, Recorder, rows
 
 ROOT = Path(__file__).parents[2]
 SOCKET = "foreman-1.socket"
@@ -44,7 +44,7 @@ class Worker(Crew):
         store: MemoryStore,
         folder: Path,
         *,
-        patience: float = FOREVER,
+        commit_seconds: float = FOREVER,
         silence: float = FOREVER,
     ) -> None:
         clock, self.metrics = SystemClock(), Recorder()
@@ -52,7 +52,12 @@ class Worker(Crew):
         self.led: list[bool] = []
         committer = Committer(writer, clock, self.metrics)
         super().__init__(
-            committer, folder, clock, self.led.append, patience=patience, silence=silence
+            committer,
+            folder,
+            clock,
+            self.led.append,
+            commit_seconds=commit_seconds,
+            silence=silence,
         )
 
 
@@ -81,7 +86,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def alternate_id(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The foreman, in a process of its own: its store takes an hour for each batch."""
     code = (
         "import gevent, pathlib; from tests.unit.test_crew import *; store = MemoryStore();"
@@ -172,40 +177,40 @@ def test_a_worker_that_leaves_hears_what_it_asked(host: Host) -> None:
         worker.submit(rows("b"))
 
 
-def test_a_killed_foreman_is_replaced(host: Host, elsewhere: subprocess.Popen[bytes]) -> None:
+def test_a_killed_foreman_is_replaced(host: Host, alternate_id: subprocess.Popen[bytes]) -> None:
     (worker,) = host.start()
     assert worker.following
     job = count(worker, "a")
-    assert elsewhere.stdout is not None
+    assert alternate_id.stdout is not None
     gevent.sleep(0.05)
-    elsewhere.kill()
-    elsewhere.wait()
+    alternate_id.kill()
+    alternate_id.wait()
     assert job.get(timeout=5) == Counted(sent=1)
     until(lambda: worker.leading)
     assert worker.submit(rows("a", "b")) == Counted(sent=1, duplicates=1)
 
 
 def test_a_stopped_foreman_is_not_waited_for(
-    host: Host, elsewhere: subprocess.Popen[bytes]
+    host: Host, alternate_id: subprocess.Popen[bytes]
 ) -> None:
     (worker,) = host.start(silence=SILENCE_SECONDS)
-    elsewhere.send_signal(signal.SIGSTOP)
+    alternate_id.send_signal(signal.SIGSTOP)
     assert worker.submit(rows("a")) == Counted(sent=1)
     until(lambda: not worker.following)
-    elsewhere.send_signal(signal.SIGCONT)
+    alternate_id.send_signal(signal.SIGCONT)
     until(lambda: worker.following)
 
 
 def test_a_foreman_that_was_stopped_before_is_not_trusted(
-    host: Host, elsewhere: subprocess.Popen[bytes]
+    host: Host, alternate_id: subprocess.Popen[bytes]
 ) -> None:
-    elsewhere.send_signal(signal.SIGSTOP)
+    alternate_id.send_signal(signal.SIGSTOP)
     worker = Worker(host.store, host.folder, silence=SILENCE_SECONDS)
     host.workers.append(worker)
     worker.start()
     assert worker.submit(rows("a")) == Counted(sent=1)
     assert not worker.following
-    elsewhere.send_signal(signal.SIGCONT)
+    alternate_id.send_signal(signal.SIGCONT)
     until(lambda: worker.following)
 
 
@@ -258,7 +263,7 @@ def test_without_a_folder_each_counts_for_itself(tmp_path: Path) -> None:
 def test_an_errand_that_came_too_late_leaves_nothing_behind(host: Host) -> None:
     first, worker = host.start(2)
     host.store.pause = 0.2
-    impatient = Worker(host.store, host.folder, patience=0.05)
+    impatient = Worker(host.store, host.folder, commit_seconds=0.05)
     host.workers.append(impatient)
     impatient.start()
     until(lambda: impatient.following)

@@ -49,11 +49,13 @@ class Batches:
                 log.warning("no_transactions", extra={"reason": NO_TRANSACTIONS})
         return self._transactional
 
-    def known(self, rows: Sequence[LedgerRow], *, seconds: float, here: bool = True) -> set[bytes]:
+    def find_existing(
+        self, rows: Sequence[LedgerRow], *, seconds: float, here: bool = True
+    ) -> set[bytes]:
         """The ids of ``rows`` that have been counted already; see :meth:`Ledger.known`."""
         with translated(), pymongo.timeout(seconds):
             self._ledger.prepare(rows)
-            return self._ledger.known(rows, majority=self.transactional, here=here)
+            return self._ledger.find_existing(rows, majority=self.transactional, here=here)
 
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
         """Write ledger rows and counters in one transaction.
@@ -67,16 +69,16 @@ class Batches:
         def body(session: ClientSession) -> None:
             now_ms = self._clock.now_ms()
             _shared(lambda: self._counters.add_totals(deltas, now_ms, session))
-            self._ledger.check_elsewhere(rows, session)
+            self._ledger.check_alternates(rows, session)
             self._ledger.insert(rows, session)
             self._accounts.apply(deltas.accounts, now_ms, session)
             _shared(lambda: self._counters.add_buckets(deltas, session))
 
         self._transactions.run(body, seconds=seconds)
 
-    def settle(self, *, seconds: float) -> bool:
+    def abort_orphaned(self, *, seconds: float) -> bool:
         """End what a write that failed may have left locked; whether nothing is locked now."""
-        return self._transactions.settle(seconds=seconds)
+        return self._transactions.abort_orphaned(seconds=seconds)
 
     def reject(self, row: LedgerRow, *, seconds: float) -> None:
         """Keep a row that the database refuses to count, marked as such, and count the refusal."""

@@ -44,7 +44,7 @@ class Ledger:
         self._keep_ms = self._max_age_ms + RETRY_HOURS * HOUR_MS
         self._ensured: set[str] = set()
 
-    def known(
+    def find_existing(
         self, rows: Iterable[LedgerRow], *, majority: bool = False, here: bool = True
     ) -> set[bytes]:
         """The ids of those of ``rows`` that are in the ledger already, here or elsewhere.
@@ -58,8 +58,8 @@ class Ledger:
         for row in rows:
             if here:
                 wanted[row.partition][row.row_id] = row.row_id
-            if row.elsewhere is not None:
-                partition, row_id = row.elsewhere
+            if row.alternate_id is not None:
+                partition, row_id = row.alternate_id
                 wanted[partition][row_id] = row.row_id
         found: set[bytes] = set()
         with translated():
@@ -71,21 +71,21 @@ class Ledger:
                 found.update(ids[document["_id"]] for document in cursor)
         return found
 
-    def check_elsewhere(self, rows: Iterable[LedgerRow], session: ClientSession) -> None:
+    def check_alternates(self, rows: Iterable[LedgerRow], session: ClientSession) -> None:
         """Raise :class:`Repeated` if one of ``rows`` was counted elsewhere since it was looked up.
 
         Two deliveries of one event that are judged by different clocks get different ids, so no
         duplicate key tells. Only an event whose time is near a bound can be judged differently.
         Belongs into the transaction, which meets the other one at the global document.
         """
-        elsewhere: dict[str, list[bytes]] = defaultdict(list)
+        alternate_id: dict[str, list[bytes]] = defaultdict(list)
         for row in rows:
             ahead_ms = row.time_ms - row.arrived_ms
             clear = CLOCKS_DIFFER_MS - self._max_age_ms < ahead_ms < CLOCKS_DIFFER_MS
-            if row.elsewhere is not None and (row.late or not clear):
-                elsewhere[row.elsewhere[0]].append(row.elsewhere[1])
+            if row.alternate_id is not None and (row.late or not clear):
+                alternate_id[row.alternate_id[0]].append(row.alternate_id[1])
         with translated():
-            for partition, ids in elsewhere.items():
+            for partition, ids in alternate_id.items():
                 if self._db[PREFIX + partition].find_one({"_id": {"$in": ids}}, session=session):
                     raise Repeated("an event was counted elsewhere meanwhile")
 

@@ -11,17 +11,17 @@ from dmstats.db.client import Mongo, translated
 from dmstats.db.counting.ledger import PREFIX, Ledger
 
 
-class Tally(msgspec.Struct, frozen=True):
+class PlaceSums(msgspec.Struct, frozen=True):
     """DMs sent and received according to one place."""
 
     sent: int = 0
     received: int = 0
 
-    def __sub__(self, other: Tally) -> Tally:
-        return Tally(self.sent - other.sent, self.received - other.received)
+    def __sub__(self, other: PlaceSums) -> PlaceSums:
+        return PlaceSums(self.sent - other.sent, self.received - other.received)
 
 
-def read_tallies(mongo: Mongo, ledger: Ledger) -> dict[str, Tally]:
+def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
     """The tally of the ledger, the accounts, the hours, the days and the global document.
 
     Reads everything: for the end of a test run, not for a schedule.
@@ -36,16 +36,16 @@ def read_tallies(mongo: Mongo, ledger: Ledger) -> dict[str, Tally]:
                 rows[found["_id"]] += found["n"]
         total = mongo.db["stats_cache"].find_one({"_id": "global"}) or {}
         return {
-            "ledger": Tally(rows[SENT], rows[RECEIVED]),
+            "ledger": PlaceSums(rows[SENT], rows[RECEIVED]),
             "accounts": _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived"),
             "hours": _sum(mongo, "stats_hours", SENT, RECEIVED),
             "days": _sum(mongo, "stats_days", SENT, RECEIVED),
-            "global": Tally(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
+            "global": PlaceSums(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
         }
 
 
-def _sum(mongo: Mongo, collection: str, sent: str, received: str) -> Tally:
+def _sum(mongo: Mongo, collection: str, sent: str, received: str) -> PlaceSums:
     sums = {"_id": None, "sent": {"$sum": f"${sent}"}, "received": {"$sum": f"${received}"}}
     for found in mongo.db[collection].aggregate([{"$group": sums}]):
-        return Tally(found["sent"], found["received"])
-    return Tally()
+        return PlaceSums(found["sent"], found["received"])
+    return PlaceSums()

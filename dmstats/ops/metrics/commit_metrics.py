@@ -12,7 +12,7 @@ from dmstats.ops.metrics.buckets import FAST, SIZES
 USUAL = (200, 401, 503)
 
 
-class CountingMetrics:
+class CommitMetrics:
     """The hooks of ``web/webhook`` and ``counting/``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

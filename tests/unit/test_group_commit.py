@@ -13,7 +13,7 @@ import pytest
 
 from dmstats.commit import group_commit as committing
 from dmstats.commit.batch import Counted
-from dmstats.commit.batch_writer import WARY_BATCHES, BatchWriter
+from dmstats.commit.batch_writer import PREFETCH_BATCHES, BatchWriter
 from dmstats.commit.group_commit import Committer
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import (
@@ -43,14 +43,14 @@ class MemoryStore:
         self.unsettled = 0
         self.looked_up: list[bool] = []
 
-    def known(self, rows: Sequence[LedgerRow], *, seconds: float, here: bool) -> set[bytes]:
+    def find_existing(self, rows: Sequence[LedgerRow], *, seconds: float, here: bool) -> set[bytes]:
         assert seconds > 0
         self.looked_up.append(here)
         there = self.ids | self.refused
         return {
             row.row_id
             for row in rows
-            if (here and row.row_id in there) or (row.elsewhere and row.elsewhere[1] in there)
+            if (here and row.row_id in there) or (row.alternate_id and row.alternate_id[1] in there)
         }
 
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
@@ -72,7 +72,7 @@ class MemoryStore:
         self.refused.add(row.row_id)
         self.totals["rejected"] += 1
 
-    def settle(self, *, seconds: float) -> bool:
+    def abort_orphaned(self, *, seconds: float) -> bool:
         self.unsettled = max(0, self.unsettled - 1)
         return not self.unsettled
 
@@ -115,7 +115,7 @@ class Recorder:
         self.seen["conflicts"] += 1
 
 
-class House:
+class Harness:
     def __init__(self, **options: float) -> None:
         self.store, self.metrics, clock = MemoryStore(), Recorder(), SystemClock()
         self.writer = BatchWriter(self.store, clock, self.metrics.conflicted)
@@ -123,31 +123,31 @@ class House:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.committer.stop(seconds=1)
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.committer.stop(seconds=1)
 
 
 def rows(*names: str, kind: str = "sent") -> list[LedgerRow]:
     return [LedgerRow(name.encode(), "20260101", "a", kind, 1, 1) for name in names]
 
 
-def test_it_works(house: House) -> None:
-    assert house.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
-    assert house.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
-    assert house.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}
+def test_it_works(harness: Harness) -> None:
+    assert harness.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
+    assert harness.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
+    assert harness.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}
 
 
-def test_arrivals_during_a_commit_share_the_next(house: House) -> None:
-    house.store.pause = 0.02
-    jobs = [gevent.spawn(house.committer.submit, rows(f"{n}")) for n in range(100)]
+def test_arrivals_during_a_commit_share_the_next(harness: Harness) -> None:
+    harness.store.pause = 0.02
+    jobs = [gevent.spawn(harness.committer.submit, rows(f"{n}")) for n in range(100)]
     gevent.joinall(jobs, raise_error=True)
-    assert house.store.totals["dmsSent"] == 100
-    assert len(house.store.batches) <= 4
+    assert harness.store.totals["dmsSent"] == 100
+    assert len(harness.store.batches) <= 4
 
 
-def test_what_is_ready_shares_the_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_ready_shares_the_batch(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests whose sockets become ready one after the other, without a pause between them."""
     monkeypatch.setattr(committing, "GATHER_SECONDS", 5.0)
     pipes = [os.pipe() for _ in range(11)]
@@ -157,7 +157,7 @@ def test_what_is_ready_shares_the_batch(house: House, monkeypatch: pytest.Monkey
     def submit(n: int) -> Counted:
         gevent.os.nb_read(pipes[n][0], 1)
         gevent.os.nb_write(pipes[n + 1][1], b"x")
-        return house.committer.submit(rows(f"{n}"))
+        return harness.committer.submit(rows(f"{n}"))
 
     jobs = [gevent.spawn(submit, n) for n in range(10)]
     gevent.sleep(0.01)  # all of them wait
@@ -165,201 +165,201 @@ def test_what_is_ready_shares_the_batch(house: House, monkeypatch: pytest.Monkey
     gevent.joinall(jobs, raise_error=True)
     for end in chain.from_iterable(pipes):
         os.close(end)
-    assert house.store.batches == [10]
+    assert harness.store.batches == [10]
 
 
-def test_a_batch_waits_for_no_endless_work(house: House) -> None:
+def test_a_batch_waits_for_no_endless_work(harness: Harness) -> None:
     """However busy the worker is with something else."""
     busy = gevent.spawn(lambda: [gevent.sleep(0) for _ in iter(int, 1)])
     try:
         started = time.monotonic()
-        assert house.committer.submit(rows("a")) == Counted(sent=1)
+        assert harness.committer.submit(rows("a")) == Counted(sent=1)
         assert time.monotonic() - started < 1
     finally:
         busy.kill()
 
 
-def test_the_day_is_looked_up_only_while_events_are_repeated(house: House) -> None:
+def test_the_day_is_looked_up_only_while_events_are_repeated(harness: Harness) -> None:
     """At first they may be: what a predecessor did not answer comes again."""
-    for n in range(WARY_BATCHES + 1):
-        house.committer.submit(rows(f"{n}"))
-    assert house.store.looked_up == [True] * WARY_BATCHES + [False]
-    house.store.looked_up.clear()
-    assert house.committer.submit(rows("new", "1")) == Counted(sent=1, duplicates=1)
-    assert house.committer.submit(rows("newer")) == Counted(sent=1)
-    assert house.store.looked_up == [False, True, True]
-    assert house.metrics.seen["conflicts"] == 0
+    for n in range(PREFETCH_BATCHES + 1):
+        harness.committer.submit(rows(f"{n}"))
+    assert harness.store.looked_up == [True] * PREFETCH_BATCHES + [False]
+    harness.store.looked_up.clear()
+    assert harness.committer.submit(rows("new", "1")) == Counted(sent=1, duplicates=1)
+    assert harness.committer.submit(rows("newer")) == Counted(sent=1)
+    assert harness.store.looked_up == [False, True, True]
+    assert harness.metrics.seen["conflicts"] == 0
 
 
-def test_one_event_elsewhere_is_always_looked_up(house: House) -> None:
-    for n in range(WARY_BATCHES + 1):
-        house.committer.submit(rows(f"{n}"))
+def test_one_event_elsewhere_is_always_looked_up(harness: Harness) -> None:
+    for n in range(PREFETCH_BATCHES + 1):
+        harness.committer.submit(rows(f"{n}"))
     ahead = LedgerRow(b"ahead", "other", "a", "sent", 1, 1, True, "", ("20260101", b"dated"))
     dated = LedgerRow(b"dated", "20260101", "a", "sent", 1, 1, False, "", ("other", b"ahead"))
-    assert house.committer.submit([ahead]) == Counted(sent=1)
-    assert house.committer.submit([dated]) == Counted(duplicates=1)
+    assert harness.committer.submit([ahead]) == Counted(sent=1)
+    assert harness.committer.submit([dated]) == Counted(duplicates=1)
 
 
-def test_one_event_in_many_requests_counts_once(house: House) -> None:
-    house.store.pause = 0.005
-    jobs = [gevent.spawn(house.committer.submit, rows("same", f"own{n}")) for n in range(50)]
+def test_one_event_in_many_requests_counts_once(harness: Harness) -> None:
+    harness.store.pause = 0.005
+    jobs = [gevent.spawn(harness.committer.submit, rows("same", f"own{n}")) for n in range(50)]
     gevent.joinall(jobs, raise_error=True)
     assert sum(job.value.sent for job in jobs) == 51
-    assert house.store.totals == {"dmsSent": 51, "duplicates": 49}
+    assert harness.store.totals == {"dmsSent": 51, "duplicates": 49}
 
 
-def test_one_event_judged_by_two_clocks_counts_once(house: House) -> None:
+def test_one_event_judged_by_two_clocks_counts_once(harness: Harness) -> None:
     """Its time was in bounds at one delivery and out of bounds at the other."""
     dated = LedgerRow(b"dated", "20260101", "a", "sent", 1, 1, False, "", ("other", b"late"))
     late = LedgerRow(b"late", "other", "a", "sent", 1, 1, True, "", ("20260101", b"dated"))
-    assert house.committer.submit([dated, late]) == Counted(sent=1, duplicates=1)
+    assert harness.committer.submit([dated, late]) == Counted(sent=1, duplicates=1)
 
 
-def test_one_event_judged_by_two_clocks_in_batches_in_a_row_counts_once(house: House) -> None:
+def test_one_event_judged_by_two_clocks_in_batches_in_a_row_counts_once(harness: Harness) -> None:
     dated = LedgerRow(b"dated", "20260101", "a", "sent", 1, 1, False, "", ("other", b"late"))
     late = LedgerRow(b"late", "other", "a", "sent", 1, 1, True, "", ("20260101", b"dated"))
-    house.store.pause = 0.02
-    first = gevent.spawn(house.committer.submit, [dated])
+    harness.store.pause = 0.02
+    first = gevent.spawn(harness.committer.submit, [dated])
     gevent.sleep(0.01)
-    second = gevent.spawn(house.committer.submit, [late])
+    second = gevent.spawn(harness.committer.submit, [late])
     gevent.joinall([first, second], raise_error=True)
     assert second.value == Counted(duplicates=1)
 
 
-def test_what_is_being_written_is_known_to_the_next_batch(house: House) -> None:
-    house.store.pause = 0.02
-    first = gevent.spawn(house.committer.submit, rows("x"))
+def test_what_is_being_written_is_known_to_the_next_batch(harness: Harness) -> None:
+    harness.store.pause = 0.02
+    first = gevent.spawn(harness.committer.submit, rows("x"))
     gevent.sleep(0.01)  # "x" is being written now
-    second = gevent.spawn(house.committer.submit, rows("x"))
+    second = gevent.spawn(harness.committer.submit, rows("x"))
     gevent.joinall([first, second], raise_error=True)
     assert second.value == Counted(duplicates=1)
-    assert house.metrics.seen["conflicts"] == 0
+    assert harness.metrics.seen["conflicts"] == 0
 
 
-def test_a_conflict_makes_the_whole_attempt_again(house: House) -> None:
-    house.store.failures = [Conflict("1"), Conflict("2")]
-    assert house.committer.submit(rows("a")) == Counted(sent=1)
-    assert house.metrics.seen["conflicts"] == 2
+def test_a_conflict_makes_the_whole_attempt_again(harness: Harness) -> None:
+    harness.store.failures = [Conflict("1"), Conflict("2")]
+    assert harness.committer.submit(rows("a")) == Counted(sent=1)
+    assert harness.metrics.seen["conflicts"] == 2
     # What others write meanwhile is met in the transaction: no need to look again.
-    assert house.store.looked_up == [True]
+    assert harness.store.looked_up == [True]
 
 
-def test_a_host_that_meets_nobody_leaves_nobody_room(house: House) -> None:
+def test_a_host_that_meets_nobody_leaves_nobody_room(harness: Harness) -> None:
     """However long its look-ups take: where all is repeated there is little else to do."""
-    know = house.store.known
+    know = harness.store.find_existing
 
     def slowly(rows: Sequence[LedgerRow], *, seconds: float, here: bool) -> set[bytes]:
         gevent.sleep(0.02)
         return know(rows, seconds=seconds, here=here)
 
-    house.store.known = slowly  # type: ignore[method-assign]
+    harness.store.find_existing = slowly  # type: ignore[method-assign]
     for _ in range(3):
-        house.committer.submit(rows("a"))
-        assert house.writer.pause < 0.001
+        harness.committer.submit(rows("a"))
+        assert harness.writer.pause < 0.001
 
 
-def test_whoever_met_others_leaves_them_room(house: House) -> None:
-    house.store.failures = [Conflict("1")] * 3
-    house.committer.submit(rows("a"))
-    assert house.writer.pause > 0.001
+def test_whoever_met_others_leaves_them_room(harness: Harness) -> None:
+    harness.store.failures = [Conflict("1")] * 3
+    harness.committer.submit(rows("a"))
+    assert harness.writer.pause > 0.001
 
 
-def test_another_worker_may_win(house: House) -> None:
-    house.store.failures = [Conflict("1")]
-    house.store.before_write = lambda: house.store.ids.add(b"a")
-    assert house.committer.submit(rows("a", "b")) == Counted(sent=1, duplicates=1)
-    assert house.store.looked_up == [True, True]
+def test_another_worker_may_win(harness: Harness) -> None:
+    harness.store.failures = [Conflict("1")]
+    harness.store.before_write = lambda: harness.store.ids.add(b"a")
+    assert harness.committer.submit(rows("a", "b")) == Counted(sent=1, duplicates=1)
+    assert harness.store.looked_up == [True, True]
 
 
-def test_what_failed_is_not_acknowledged(house: House) -> None:
-    house.store.failures = [StoreUnavailable("gone")]
+def test_what_failed_is_not_acknowledged(harness: Harness) -> None:
+    harness.store.failures = [StoreUnavailable("gone")]
     with pytest.raises(Unavailable, match="gone"):
-        house.committer.submit(rows("a"))
-    assert house.store.totals == {}
-    assert house.committer.submit(rows("a")) == Counted(sent=1)
+        harness.committer.submit(rows("a"))
+    assert harness.store.totals == {}
+    assert harness.committer.submit(rows("a")) == Counted(sent=1)
 
 
-def test_what_failed_is_freed_although_nothing_more_comes(house: House) -> None:
+def test_what_failed_is_freed_although_nothing_more_comes(harness: Harness) -> None:
     """Its locks would keep the others out for a minute."""
-    house.store.failures = [StoreUnavailable("gone")]
-    house.store.unsettled = 2
+    harness.store.failures = [StoreUnavailable("gone")]
+    harness.store.unsettled = 2
     with pytest.raises(Unavailable):
-        house.committer.submit(rows("a"))
+        harness.committer.submit(rows("a"))
     for _ in range(30):
         gevent.sleep(0.1)
-        if not house.store.unsettled:
+        if not harness.store.unsettled:
             break
-    assert not house.store.unsettled
+    assert not harness.store.unsettled
 
 
 def test_endless_conflicts_end_with_503_within_the_patience() -> None:
-    house = House(patience=0.2)
-    house.store.failures = [Conflict("again")] * 1000
+    harness = Harness(commit_seconds=0.2)
+    harness.store.failures = [Conflict("again")] * 1000
     started = SystemClock().monotonic()
     with pytest.raises(Unavailable):
-        house.committer.submit(rows("a"))
+        harness.committer.submit(rows("a"))
     assert SystemClock().monotonic() - started < 1
-    house.committer.stop(seconds=1)
+    harness.committer.stop(seconds=1)
 
 
-def test_a_poison_event_fails_alone(house: House) -> None:
-    house.store.poison = {b"bad", b"worse"}
+def test_a_poison_event_fails_alone(harness: Harness) -> None:
+    harness.store.poison = {b"bad", b"worse"}
     names = [f"ok{n}" for n in range(9)]
-    counted = house.committer.submit(rows(*names[:4], "bad", *names[4:], "worse"), rejected=1)
+    counted = harness.committer.submit(rows(*names[:4], "bad", *names[4:], "worse"), rejected=1)
     assert counted == Counted(sent=9, rejected=3)
-    assert house.store.totals == {"dmsSent": 9, "rejected": 3}
-    assert house.committer.submit(rows("bad")) == Counted(duplicates=1)
+    assert harness.store.totals == {"dmsSent": 9, "rejected": 3}
+    assert harness.committer.submit(rows("bad")) == Counted(duplicates=1)
 
 
 def test_the_queue_is_bounded() -> None:
-    house = House(max_queued=3, patience=0.5)
-    house.store.pause = 0.05
-    waiting = [gevent.spawn(house.committer.submit, rows("a"))]
+    harness = Harness(max_queued=3, commit_seconds=0.5)
+    harness.store.pause = 0.05
+    waiting = [gevent.spawn(harness.committer.submit, rows("a"))]
     gevent.sleep(0.02)
-    waiting += [gevent.spawn(house.committer.submit, rows("b")) for _ in range(2)]
+    waiting += [gevent.spawn(harness.committer.submit, rows("b")) for _ in range(2)]
     gevent.sleep(0)
     with pytest.raises(Unavailable, match="Too many"):
-        house.committer.submit(rows("c", "d", "e", "f"))
-    assert house.metrics.seen["refused"] == 4
+        harness.committer.submit(rows("c", "d", "e", "f"))
+    assert harness.metrics.seen["refused"] == 4
     gevent.joinall(waiting, raise_error=True)
-    house.committer.stop(seconds=1)
+    harness.committer.stop(seconds=1)
 
 
 def test_a_batch_is_bounded() -> None:
-    house = House(max_batch=5)
-    house.store.pause = 0.01
-    jobs = [gevent.spawn(house.committer.submit, rows(f"{n}a", f"{n}b")) for n in range(10)]
+    harness = Harness(max_batch=5)
+    harness.store.pause = 0.01
+    jobs = [gevent.spawn(harness.committer.submit, rows(f"{n}a", f"{n}b")) for n in range(10)]
     gevent.joinall(jobs, raise_error=True)
-    assert max(house.store.batches) <= 5
-    assert house.store.totals["dmsSent"] == 20
-    house.committer.stop(seconds=1)
+    assert max(harness.store.batches) <= 5
+    assert harness.store.totals["dmsSent"] == 20
+    harness.committer.stop(seconds=1)
 
 
-def test_stopping_drains_the_queue(house: House) -> None:
-    house.store.pause = 0.02
-    jobs = [gevent.spawn(house.committer.submit, rows(f"{n}")) for n in range(20)]
+def test_stopping_drains_the_queue(harness: Harness) -> None:
+    harness.store.pause = 0.02
+    jobs = [gevent.spawn(harness.committer.submit, rows(f"{n}")) for n in range(20)]
     gevent.sleep(0.01)
-    house.committer.stop(seconds=2)
+    harness.committer.stop(seconds=2)
     gevent.joinall(jobs, raise_error=True)
-    assert house.store.totals["dmsSent"] == 20
+    assert harness.store.totals["dmsSent"] == 20
     with pytest.raises(Unavailable, match="shutting down"):
-        house.committer.submit(rows("late"))
+        harness.committer.submit(rows("late"))
 
 
-def test_a_defect_costs_one_batch(house: House) -> None:
+def test_a_defect_costs_one_batch(harness: Harness) -> None:
     def break_once() -> None:
-        house.store.before_write = lambda: None
+        harness.store.before_write = lambda: None
         raise ZeroDivisionError
 
-    house.store.before_write = break_once
+    harness.store.before_write = break_once
     with pytest.raises(Unavailable):
-        house.committer.submit(rows("a"))
-    assert house.committer.submit(rows("a")) == Counted(sent=1)
+        harness.committer.submit(rows("a"))
+    assert harness.committer.submit(rows("a")) == Counted(sent=1)
 
 
-def test_without_transactions_the_ledger_decides(house: House) -> None:
-    house.store.transactional = False
-    assert house.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
-    house.store.known = lambda rows, seconds, here: set()  # type: ignore[method-assign,misc]
-    assert house.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
-    assert house.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}
+def test_without_transactions_the_ledger_decides(harness: Harness) -> None:
+    harness.store.transactional = False
+    assert harness.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
+    harness.store.find_existing = lambda rows, seconds, here: set()  # type: ignore[method-assign,misc]
+    assert harness.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
+    assert harness.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}
