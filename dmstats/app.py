@@ -81,7 +81,7 @@ def _put_in_front(app: Flask, services: Services) -> None:
             application, x_for=proxies, x_proto=proxies, x_host=proxies, x_port=proxies
         )
     webhook = Webhook(
-        services.crew,
+        services.committer,
         services.clock,
         services.delivery_log,
         app_secrets=settings.meta_app_secrets,

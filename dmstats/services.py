@@ -13,7 +13,7 @@ import redis
 
 from dmstats.audit.auditor import Auditor
 from dmstats.audit.background import BackgroundAudit
-from dmstats.commit.crew import Crew
+from dmstats.commit.group_commit import Committer
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import Clock
 from dmstats.core.settings import Settings
@@ -57,7 +57,7 @@ class Services:
     redis: redis.Redis
     ledger: Ledger
     transactions: Transactions
-    crew: Crew
+    committer: Committer
     orphan_reaper: OrphanedTransactionReaper
     lease: Lease
     refresher: Refresher
@@ -82,7 +82,7 @@ class Services:
         """
         for sentence in config_warnings(self.settings):
             logger.warning("setting_doubtful", extra={"advice": sentence})
-        self.crew.start()
+        self.committer.start()
         self.hub.start()
         self._schedule = self.worker_schedule()
         self._schedule.start()
@@ -112,7 +112,7 @@ class Services:
         """End in the order in which nothing is lost: streams, counting, leadership, clients."""
         self.stopping = True
         self.hub.stop()
-        self.crew.stop(seconds=DRAIN_SECONDS)
+        self.committer.stop(seconds=DRAIN_SECONDS)
         if self._schedule is not None:
             self._schedule.stop()
             self.background_audit.leave()

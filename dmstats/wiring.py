@@ -12,7 +12,6 @@ from dmstats.audit.auditor import Auditor
 from dmstats.audit.background import BackgroundAudit
 from dmstats.audit.verifier import Verifier
 from dmstats.commit.batch_writer import BatchWriter
-from dmstats.commit.crew import Crew
 from dmstats.commit.fair_lock import FairFileLock
 from dmstats.commit.group_commit import Committer
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
@@ -27,8 +26,8 @@ from dmstats.db.audit.repairs import Repairs
 from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import SnapshotReader
 from dmstats.db.client import connect
+from dmstats.db.counting.account_backlog import AccountBacklog
 from dmstats.db.counting.batches import Batches
-from dmstats.db.counting.heartbeats import Beats
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.canaries import Canaries
@@ -37,7 +36,7 @@ from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.failures import Failures
 from dmstats.db.transaction_runner import TransactionRunner
-from dmstats.db.transactions import Transactions, kill_session
+from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -72,10 +71,10 @@ def wire(settings: Settings, send: Send) -> Services:
     client = _redis(settings, seconds=REDIS_SECONDS)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
     transactions = Transactions(mongo, metrics.commit_retried)
-    neighbours = session_folder(f"{settings.mongodb_uri} {mongo.db.name}")
+    host_folder = session_folder(f"{settings.mongodb_uri} {mongo.db.name}")
     orphan_reaper = OrphanedTransactionReaper(
-        SessionRegistry(neighbours),
-        Beats(mongo),
+        SessionRegistry(host_folder),
+        partial(abandoned_sessions, mongo),
         partial(kill_session, mongo),
         transactions.session_id,
         clock,
@@ -86,7 +85,8 @@ def wire(settings: Settings, send: Send) -> Services:
         orphan_reaper.on_conflict(attempt)
 
     batches = Batches(mongo, ledger, transactions, clock)
-    writer = BatchWriter(batches, clock, on_conflict, FairFileLock(neighbours, clock).hold)
+    writer = BatchWriter(batches, clock, on_conflict)
+    committer = Committer(writer, clock, metrics, FairFileLock(host_folder, clock).hold)
 
     snapshots, population_counts = SnapshotStore(mongo), PopulationCounts(mongo, clock)
 
@@ -135,6 +135,7 @@ def wire(settings: Settings, send: Send) -> Services:
         lease, refresher, snapshots, clock, interval=settings.refresh_interval
     )
     work = TransactionRunner(mongo)
+    backlog = AccountBacklog(mongo, work, clock)
     archive = Archive(mongo, ledger, work)
 
     def auditor(*, repair: bool = False) -> Auditor:
@@ -156,10 +157,10 @@ def wire(settings: Settings, send: Send) -> Services:
     refreshing = jobs.refreshing(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock
     )
-    refreshing.append(jobs.watching(watchdog))
+    refreshing += [jobs.watching(watchdog), jobs.draining(backlog)]
     if canary:
         refreshing.append(jobs.proving(canary))
-    in_worker = [jobs.heartbeat(orphan_reaper), jobs.telling(shared_delivery_log, delivery_log)]
+    in_worker = [jobs.reaping(orphan_reaper), jobs.telling(shared_delivery_log, delivery_log)]
     if settings.refresher == "worker":
         in_worker += refreshing
     admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
@@ -177,7 +178,7 @@ def wire(settings: Settings, send: Send) -> Services:
         redis=client,
         ledger=ledger,
         transactions=transactions,
-        crew=Crew(Committer(writer, clock, metrics), neighbours, clock, metrics.leads_host),
+        committer=committer,
         orphan_reaper=orphan_reaper,
         lease=lease,
         refresher=refresher,

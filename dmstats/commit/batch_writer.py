@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import gevent
@@ -14,28 +13,29 @@ from dmstats.commit.backoff import ContentionBackoff
 from dmstats.commit.batch import Batch, S
 from dmstats.commit.chunking import split_by_write_set
 from dmstats.commit.increments import merge
+from dmstats.commit.refused_accounts import RefusedAccounts
 from dmstats.core.clock import Clock
-from dmstats.core.errors import Conflict, PoisonError, Repeated, Unavailable
+from dmstats.core.errors import AccountRefused, Conflict, PoisonError, Repeated, Unavailable
 from dmstats.core.records import Deltas, LedgerRow
 
 log = logging.getLogger(__name__)
 
 LATE = "The database did not confirm in time"
-SETTLE_SECONDS = 0.5
+ABORT_SECONDS = 0.5
 PREFETCH_BATCHES = 16
-"""For so many batches after a repeated event, each is looked up before it is written. Else none is:
+"""For so many batches after a repeated event, each is looked up before it is written. Otherwise
 the insert finds what is there already, which costs that batch an attempt."""
 LEAST_SECONDS = 0.05
 """Less time than this is not worth a round trip."""
 
 
 class Store(Protocol):
-    """What counting needs of the database; see :class:`dmstats.db.counting.batches.Batches`."""
+    """What a commit needs of the database; see :class:`dmstats.db.counting.batches.Batches`."""
 
     @property
     def transactional(self) -> bool: ...
     def find_existing(
-        self, rows: Sequence[LedgerRow], *, seconds: float, here: bool
+        self, rows: Sequence[LedgerRow], *, seconds: float, primary_ids: bool
     ) -> set[bytes]: ...
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None: ...
     def reject(self, row: LedgerRow, *, seconds: float) -> None: ...
@@ -53,26 +53,18 @@ class BatchWriter:
     """Writes batches, one at a time.
 
     ``on_conflict`` is called after each attempt that met another transaction, with the number of
-    those since the last batch that was written; ``turn`` is entered
-    for each attempt, and keeps neighbours from meeting
-    (see :class:`dmstats.commit.fair_lock.FairFileLock`).
+    those since the last batch that was written.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        on_conflict: Callable[[int], None],
-        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, on_conflict: Callable[[int], None]) -> None:
         self._store = store
         self._clock = clock
         self._on_conflict = on_conflict
-        self._hold = hold
         self._conflicts = 0
         self._backoff = ContentionBackoff()
-        # At first senders repeat what a predecessor did not answer.
-        self._prefetch_duplicates = PREFETCH_BATCHES
+        self._refused = RefusedAccounts(clock)
+        # After a start senders repeat what the last process did not answer.
+        self._prefetch_batches = PREFETCH_BATCHES
 
     @property
     def pause(self) -> float:
@@ -85,26 +77,24 @@ class BatchWriter:
         began = 0.0
         for attempt in itertools.count(1):
             try:
-                # Before the turn: it may run beside a neighbour's write.
                 if not looked_up:
-                    prefetched = self._prefetch_duplicates > 0
+                    prefetched = self._prefetch_batches > 0
                     self._look_up(batch)
                     looked_up = True
-                    # From here on: a look-up, and what it is made again for, is no wait for others.
+                    # From here on: a look-up, and what it is made again for, is no contention.
                     began = self._clock.monotonic()
                 waited = self._clock.monotonic() - began
-                with self._hold():
-                    started = self._clock.monotonic()
-                    self._attempt(batch)
+                started = self._clock.monotonic()
+                self._attempt(batch)
                 self._backoff.written(waited=waited, took=self._clock.monotonic() - started)
                 self._conflicts = 0
                 break
             except Conflict as conflict:
-                # Else it still holds: what others write meanwhile is met in the transaction.
+                # The look-up still holds: what others write meanwhile is met in the transaction.
                 if isinstance(conflict, Repeated):
                     looked_up = False
                     if not prefetched:
-                        self._prefetch_duplicates = PREFETCH_BATCHES
+                        self._prefetch_batches = PREFETCH_BATCHES
                         continue
                 self._conflicts += 1
                 self._on_conflict(self._conflicts)
@@ -113,19 +103,19 @@ class BatchWriter:
                     raise Unavailable("The database is contended") from conflict
                 gevent.sleep(pause)
 
+    def abort_orphaned(self) -> bool:
+        """Abort what a failed batch may have left open; whether nothing is open now."""
+        return self._store.abort_orphaned(seconds=ABORT_SECONDS)
+
     def _look_up(self, batch: Batch[S]) -> None:
         rows = [*batch.pending.values()]
-        known = self._store.find_existing(
-            rows, seconds=self._left(batch), here=self._prefetch_duplicates > 0
+        existing = self._store.find_existing(
+            rows, seconds=self._left(batch), primary_ids=self._prefetch_batches > 0
         )
-        self._prefetch_duplicates = (
-            PREFETCH_BATCHES if known else max(0, self._prefetch_duplicates - 1)
+        self._prefetch_batches = (
+            PREFETCH_BATCHES if existing else max(0, self._prefetch_batches - 1)
         )
-        batch.drop_known(known)
-
-    def settle(self) -> bool:
-        """Free what a batch that failed may have left locked; whether nothing is locked now."""
-        return self._store.abort_orphaned(seconds=SETTLE_SECONDS)
+        batch.drop_known(existing)
 
     def _attempt(self, batch: Batch[S]) -> None:
         write = self._write if self._store.transactional else self._write_unordered
@@ -137,7 +127,9 @@ class BatchWriter:
 
         def merged(new: Sequence[LedgerRow]) -> Deltas:
             repeated = duplicates + len(rows) - len(new)
-            return merge(new, duplicates=repeated, rejected=rejected)
+            deltas = merge(new, duplicates=repeated, rejected=rejected)
+            self._refused.defer(deltas)
+            return deltas
 
         new = self._store.write_unordered(rows, merged, seconds=self._left(batch))
         batch.drop_known({row.row_id for row in rows} - new)
@@ -145,13 +137,23 @@ class BatchWriter:
         batch.mark_reported()
 
     def _write(self, batch: Batch[S], rows: Sequence[LedgerRow]) -> None:
-        """Write ``rows``; where the database refuses the data, halve until the culprit is alone."""
+        """Write ``rows``; where the database refuses an event, halve until it is alone.
+
+        Where it refuses an account, the second attempt defers all accounts of ``rows``: their
+        counters are made good in the background, and no event waits for the culprit.
+        """
         duplicates, rejected = batch.unreported()
         deltas = merge(rows, duplicates=duplicates, rejected=rejected)
         if not rows and not deltas.totals:
             return
+        self._refused.defer(deltas)
         try:
-            self._store.write(rows, deltas, seconds=self._left(batch))
+            try:
+                self._store.write(rows, deltas, seconds=self._left(batch))
+            except AccountRefused as error:
+                self._refused.add(error)
+                deltas.defer(deltas.accounts, "written with a refused account")
+                self._store.write(rows, deltas, seconds=self._left(batch))
         except PoisonError as error:
             if len(rows) > 1:
                 middle = len(rows) // 2
@@ -164,7 +166,7 @@ class BatchWriter:
             )
             self._store.reject(rows[0], seconds=self._left(batch))
             batch.mark_refused(rows[0])
-            self._write(batch, [])  # what else is to be told
+            self._write(batch, [])  # the duplicates and unreadable entries of this batch
         else:
             batch.mark_counted(rows)
             batch.mark_reported()

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -51,12 +52,30 @@ class SessionRegistry:
         fcntl.flock(self._own, fcntl.LOCK_EX)
         draft.rename(path)
 
+    def touch(self) -> None:
+        """Say that this process is running; it does so every second."""
+        if self._own is not None:
+            os.utime(self._own.fileno())
+
+    def stopped(self, seconds: float) -> list[bytes]:
+        """The sessions of living neighbours that have said nothing for ``seconds``: the process is
+        stopped, or its event loop is blocked."""
+        silent = []
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > seconds and not self._is_own(path):
+                    silent.append(path.read_bytes())
+        return silent
+
     def unregister(self) -> None:
         """Leave nothing behind, at an orderly end."""
         if self._own is not None:
             Path(self._own.name).with_suffix(SUFFIX).unlink(missing_ok=True)
             self._own.close()
             self._own = None
+
+    def _is_own(self, path: Path) -> bool:
+        return self._own is not None and os.path.samestat(path.stat(), os.fstat(self._own.fileno()))
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[bytes | None]:

@@ -6,7 +6,7 @@ from dmstats.audit.background import BackgroundAudit
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import DAY_MS, Clock, to_datetime
 from dmstats.db.audit.archive import Archive
-from dmstats.db.counting.heartbeats import BEAT_SECONDS
+from dmstats.db.counting.account_backlog import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.ops.canary import Canary
@@ -17,6 +17,8 @@ from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.schedule import RefreshSchedule
 
 LEASE_SECONDS = 5.0
+ORPHANS_SECONDS = 1.0
+BACKLOG_SECONDS = 2.0
 CADENCE_SECONDS = 1.0
 CENSUS_SECONDS = 10.0
 PARTITIONS_SECONDS = 3600.0
@@ -28,9 +30,16 @@ WATCH_SECONDS = 15.0
 CANARY_SECONDS = 60.0
 
 
-def heartbeat(orphan_reaper: OrphanedTransactionReaper) -> Job:
-    """The committer's heartbeat, in every web worker."""
-    return Job(name="heartbeat", every_seconds=BEAT_SECONDS, run=orphan_reaper.beat)
+def reaping(orphan_reaper: OrphanedTransactionReaper) -> Job:
+    """Frees what dead workers of this host left locked, in every web worker."""
+    return Job(name="orphans", every_seconds=ORPHANS_SECONDS, run=orphan_reaper.tick)
+
+
+def draining(backlog: AccountBacklog) -> Job:
+    """Counts into the accounts that could not be changed at once."""
+    return Job(
+        name="account_backlog", every_seconds=BACKLOG_SECONDS, run=backlog.drain, leader_only=True
+    )
 
 
 def telling(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from dmstats.commit.batch_writer import PREFETCH_BATCHES, BatchWriter
 from dmstats.commit.group_commit import Committer
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import (
+    AccountRefused,
     Conflict,
     DmstatsError,
     PoisonError,
@@ -38,22 +40,31 @@ class MemoryStore:
         self.batches: list[int] = []
         self.failures: list[DmstatsError | None] = []
         self.poison: set[bytes] = set()
+        self.unwritable: set[str] = set()
+        self.deferred: list[set[str]] = []
         self.pause = 0.0
+        self.slow = False
         self.before_write: Callable[[], None] = lambda: None
         self.unsettled = 0
         self.looked_up: list[bool] = []
 
-    def find_existing(self, rows: Sequence[LedgerRow], *, seconds: float, here: bool) -> set[bytes]:
+    def find_existing(
+        self, rows: Sequence[LedgerRow], *, seconds: float, primary_ids: bool
+    ) -> set[bytes]:
         assert seconds > 0
-        self.looked_up.append(here)
+        self.looked_up.append(primary_ids)
         there = self.ids | self.refused
         return {
             row.row_id
             for row in rows
-            if (here and row.row_id in there) or (row.alternate_id and row.alternate_id[1] in there)
+            if (primary_ids and row.row_id in there)
+            or (row.alternate_id and row.alternate_id[1] in there)
         }
 
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
+        if self.slow and seconds < self.pause:
+            gevent.sleep(seconds)
+            raise StoreUnavailable("out of time")
         gevent.sleep(self.pause)
         self.before_write()
         if self.failures and (failure := self.failures.pop(0)):
@@ -62,11 +73,14 @@ class MemoryStore:
         assert len(ids) == len(rows)
         if ids & self.poison:
             raise PoisonError("bad")
+        if refused := sorted((deltas.accounts.keys() & self.unwritable) - deltas.deferred.keys()):
+            raise AccountRefused(refused[0], "unique index on userId")
         if ids & self.ids:
             raise Repeated("duplicate key")
         self.ids |= ids
         self.totals.update(deltas.totals)
         self.batches.append(len(rows))
+        self.deferred.append(set(deltas.deferred))
 
     def reject(self, row: LedgerRow, *, seconds: float) -> None:
         self.refused.add(row.row_id)
@@ -244,13 +258,96 @@ def test_a_conflict_makes_the_whole_attempt_again(harness: Harness) -> None:
     assert harness.store.looked_up == [True]
 
 
+def of_account(account: str, name: str) -> list[LedgerRow]:
+    return [LedgerRow(name.encode(), "20260101", account, "sent", 1, 1)]
+
+
+def test_a_refused_account_costs_its_neighbours_one_attempt(harness: Harness) -> None:
+    harness.store.unwritable = {"b", "c"}
+    brought = [*of_account("a", "1"), *of_account("b", "2"), *of_account("c", "3")]
+    assert harness.committer.submit(brought) == Counted(sent=3)
+    # All accounts of that batch are deferred at once; a background job counts into the good ones.
+    assert harness.store.deferred == [{"a", "b", "c"}]
+    assert harness.committer.submit([*of_account("a", "4"), *of_account("b", "5")]) == Counted(
+        sent=2
+    )
+    assert harness.store.deferred[1:] == [{"b"}]
+    assert harness.store.totals["dmsSent"] == 5
+    assert harness.metrics.seen["conflicts"] == 0
+
+
+def test_a_committer_whose_greenlet_died_is_started_again(harness: Harness) -> None:
+    assert harness.committer.submit(rows("a")) == Counted(sent=1)
+    assert harness.committer._greenlet is not None
+    harness.committer._greenlet.kill()
+    assert harness.committer.submit(rows("b")) == Counted(sent=1)
+
+
+@pytest.mark.parametrize("report", ["events_queued", "batch_committed", "events_counted"])
+def test_a_defect_in_a_report_costs_no_later_batch(harness: Harness, report: str) -> None:
+    def defect(*_: object, **__: object) -> None:
+        delattr(harness.metrics, report)
+        raise RuntimeError(report)
+
+    setattr(harness.metrics, report, defect)
+    with contextlib.suppress(Unavailable):
+        harness.committer.submit(rows("a"))
+    harness.committer.submit(rows("a", "b"))
+    assert harness.store.ids == {b"a", b"b"}
+
+
+def test_while_commits_fail_others_are_refused_at_once() -> None:
+    harness = Harness(commit_seconds=0.2, probe_seconds=0.4)
+    harness.store.failures = [StoreUnavailable("down")] * 3
+    for name in "ab":
+        with pytest.raises(Unavailable):
+            harness.committer.submit(rows(name))
+    started = time.monotonic()
+    for name in "cdefg":
+        with pytest.raises(Unavailable, match="does not commit now"):
+            harness.committer.submit(rows(name))
+    assert time.monotonic() - started < 0.2
+    assert harness.metrics.seen["refused"] == 5
+    gevent.sleep(0.3)
+    with pytest.raises(Unavailable):
+        harness.committer.submit(rows("h"))  # the probe fails, too
+    gevent.sleep(0.3)
+    assert harness.committer.submit(rows("h")) == Counted(sent=1)
+    assert harness.committer.submit(rows("i")) == Counted(sent=1)
+    harness.committer.stop(seconds=1)
+
+
+def test_a_database_that_needs_longer_than_a_request_waits_still_counts() -> None:
+    """Each commit takes longer than a request waits as a rule: probes are given more time."""
+    harness = Harness(commit_seconds=0.2, probe_seconds=2.0)
+    harness.store.pause = 0.5
+    harness.store.slow = True
+    counted: list[float] = []
+    until = time.monotonic() + 6
+
+    def send(number: int) -> None:
+        while time.monotonic() < until:
+            with contextlib.suppress(Unavailable):
+                harness.committer.submit(rows(f"{number}-{time.monotonic()}"))
+                counted.append(time.monotonic())
+            gevent.sleep(0.01)
+
+    gevent.joinall([gevent.spawn(send, number) for number in range(20)], raise_error=True)
+    gaps = [
+        after - before for before, after in zip(sorted(counted), sorted(counted)[1:], strict=False)
+    ]
+    assert len(counted) >= 20
+    assert max(gaps) < 2.5
+    harness.committer.stop(seconds=1)
+
+
 def test_a_host_that_meets_nobody_leaves_nobody_room(harness: Harness) -> None:
     """However long its look-ups take: where all is repeated there is little else to do."""
     know = harness.store.find_existing
 
-    def slowly(rows: Sequence[LedgerRow], *, seconds: float, here: bool) -> set[bytes]:
+    def slowly(rows: Sequence[LedgerRow], *, seconds: float, primary_ids: bool) -> set[bytes]:
         gevent.sleep(0.02)
-        return know(rows, seconds=seconds, here=here)
+        return know(rows, seconds=seconds, primary_ids=primary_ids)
 
     harness.store.find_existing = slowly  # type: ignore[method-assign]
     for _ in range(3):
@@ -360,6 +457,6 @@ def test_a_defect_costs_one_batch(harness: Harness) -> None:
 def test_without_transactions_the_ledger_decides(harness: Harness) -> None:
     harness.store.transactional = False
     assert harness.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
-    harness.store.find_existing = lambda rows, seconds, here: set()  # type: ignore[method-assign,misc]
+    harness.store.find_existing = lambda rows, seconds, primary_ids: set()  # type: ignore[method-assign,misc]
     assert harness.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
     assert harness.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}

@@ -12,7 +12,7 @@ import pytest
 from dmstats.commit.orphan_reaper import (
     AGAIN_EVERY_SECONDS,
     AGAIN_FOR_SECONDS,
-    SILENT_AFTER_CONFLICTS,
+    ASK_AFTER_CONFLICTS,
     OrphanedTransactionReaper,
 )
 from dmstats.commit.session_files import SessionRegistry, session_folder
@@ -22,29 +22,14 @@ from dmstats.core.errors import StoreUnavailable
 OWN, OTHER = b"o" * 16, b"x" * 16
 
 
-class FakeBeats:
-    def __init__(self) -> None:
-        self.beats: list[bytes] = []
-        self.quiet: list[bytes] = []
-        self.forgotten: list[bytes] = []
-
-    def beat(self, session_id: bytes) -> None:
-        self.beats.append(session_id)
-
-    def silent(self) -> list[bytes]:
-        return self.quiet
-
-    def forget(self, session_id: bytes) -> None:
-        self.forgotten.append(session_id)
-
-
 class Harness:
     def __init__(self, folder: Path) -> None:
-        self.clock, self.beats = ManualClock(), FakeBeats()
+        self.clock = ManualClock()
+        self.open: list[bytes] = []
         self.killed: list[bytes] = []
-        self.presence = SessionRegistry(folder)
+        self.registry = SessionRegistry(folder)
         self.orphan_reaper = OrphanedTransactionReaper(
-            self.presence, self.beats, self.killed.append, lambda: OWN, self.clock
+            self.registry, lambda: self.open, self.killed.append, lambda: OWN, self.clock
         )
 
 
@@ -52,11 +37,11 @@ class Harness:
 def harness(tmp_path: Path) -> Iterator[Harness]:
     harness = Harness(tmp_path / "committers")
     yield harness
-    harness.presence.unregister()
+    harness.registry.unregister()
 
 
 def neighbour(folder: Path, session_id: bytes) -> subprocess.Popen[bytes]:
-    """Another process that announces itself and then waits to be killed."""
+    """Another process that registers its session and then waits to be killed."""
     code = (
         "import sys, pathlib; from dmstats.commit.session_files import SessionRegistry;"
         f"own = SessionRegistry(pathlib.Path({str(folder)!r})); own.register({session_id!r});"
@@ -71,7 +56,7 @@ def neighbour(folder: Path, session_id: bytes) -> subprocess.Popen[bytes]:
 
 
 def test_it_works(harness: Harness, tmp_path: Path) -> None:
-    harness.orphan_reaper.beat()
+    harness.orphan_reaper.tick()
     with neighbour(tmp_path / "committers", OTHER) as process:
         harness.orphan_reaper.free_neighbours()
         assert harness.killed == []
@@ -79,7 +64,6 @@ def test_it_works(harness: Harness, tmp_path: Path) -> None:
         process.wait()
     harness.orphan_reaper.free_neighbours()
     assert harness.killed == [OTHER]
-    assert harness.beats.forgotten == [OTHER]
     harness.orphan_reaper.free_neighbours()
     assert harness.killed == [OTHER]
 
@@ -91,24 +75,26 @@ def _noted(looked: list[float], harness: Harness) -> Iterator[bytes]:
 
 def test_a_conflict_looks_for_dead_neighbours_but_not_each_time(harness: Harness) -> None:
     looked: list[float] = []
-    harness.presence.dead = lambda: _noted(looked, harness)  # type: ignore[method-assign]
+    harness.registry.dead = lambda: _noted(looked, harness)  # type: ignore[method-assign]
     for _ in range(10):
         harness.orphan_reaper.on_conflict(1)
         harness.clock.advance(0.01)
     assert len(looked) == 2
 
 
-def test_a_host_that_fell_silent_is_ended_after_several_conflicts(harness: Harness) -> None:
-    harness.beats.quiet = [OTHER]
+def test_an_abandoned_transaction_of_another_host_is_ended_after_several_conflicts(
+    harness: Harness,
+) -> None:
+    harness.open = [OTHER]
     harness.orphan_reaper.on_conflict(1)
     assert harness.killed == []
-    harness.orphan_reaper.on_conflict(SILENT_AFTER_CONFLICTS)
+    harness.orphan_reaper.on_conflict(ASK_AFTER_CONFLICTS)
     assert harness.killed == [OTHER]
 
 
 def test_what_the_dead_had_sent_is_ended_too(harness: Harness, tmp_path: Path) -> None:
     """The server may work on it only after its session was ended."""
-    harness.orphan_reaper.beat()
+    harness.orphan_reaper.tick()
     with neighbour(tmp_path / "committers", OTHER) as process:
         process.kill()
         process.wait()
@@ -123,22 +109,30 @@ def test_what_the_dead_had_sent_is_ended_too(harness: Harness, tmp_path: Path) -
     assert len(harness.killed) == once + 1
 
 
-def test_a_rescue_that_fails_is_no_reason_to_fail(harness: Harness) -> None:
+def test_a_server_that_does_not_answer_fails_no_batch(harness: Harness) -> None:
     def unavailable() -> list[bytes]:
         raise StoreUnavailable
 
-    harness.beats.silent = unavailable  # type: ignore[method-assign]
-    harness.orphan_reaper.on_conflict(SILENT_AFTER_CONFLICTS)
+    harness.orphan_reaper._find_open = unavailable
+    harness.orphan_reaper.on_conflict(ASK_AFTER_CONFLICTS)
+
+
+def test_a_folder_that_cannot_be_written_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "committers").mkdir(mode=0o755)
+    harness = Harness(tmp_path / "committers")
+    for _ in range(3):
+        harness.orphan_reaper.tick()
+    assert [record.message for record in caplog.records] == ["session_file_not_written"]
 
 
 def test_an_orderly_end_leaves_nothing(harness: Harness, tmp_path: Path) -> None:
-    harness.orphan_reaper.beat()
-    harness.orphan_reaper.beat()
-    assert harness.beats.beats == [OWN, OWN]
+    harness.orphan_reaper.tick()
+    harness.orphan_reaper.tick()
     assert len(list((tmp_path / "committers").iterdir())) == 1
     harness.orphan_reaper.leave()
     assert list((tmp_path / "committers").iterdir()) == []
-    assert harness.beats.forgotten == [OWN]
 
 
 def test_each_database_has_its_own_folder() -> None:
