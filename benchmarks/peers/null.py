@@ -1,4 +1,4 @@
-"""dmstats itself with a crew that counts nothing: what the web server and the webhook cost."""
+"""dmstats with a committer that counts nothing: the cost of web server and webhook alone."""
 
 from __future__ import annotations
 
