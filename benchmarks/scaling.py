@@ -28,8 +28,8 @@ POSTS = (1, 20)
 
 def scaling() -> Result:
     """Plans into docs/scaling.md, the model beside what was measured into the benchmarks' page."""
-    sections, raw = computed()
-    for name, text in sections.items():
+    raw = _computed()
+    for name, text in sections(raw).items():
         report.insert(PAGE, name, text)
     return Result(shown(raw), raw)
 
@@ -40,8 +40,18 @@ def shown(raw: Mapping[str, Any], _: str = "") -> str:
     return table(head, raw["check"])
 
 
-def computed() -> tuple[dict[str, str], dict[str, Any]]:
-    """The sections of docs/scaling.md, and all figures."""
+def sections(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The sections of docs/scaling.md, from the raw data."""
+    plans = {
+        (day, dms): msgspec.convert(raw["plans"][f"{day}, {dms}"], CapacityPlan)
+        for day in DAYS
+        for dms in POSTS
+    }
+    costs = msgspec.convert(raw["costs"], Costs)
+    return {"costs": _costs_told(costs, raw["database"]), "plans": _plans_told(plans)}
+
+
+def _computed() -> dict[str, Any]:
     kinds = [kind for kind in (EXTERNAL, COMPILED, EMBEDDED) if _complete(RAW, kind)]
     if not kinds:
         raise RuntimeError(f"run these benchmarks first: {', '.join(NEEDED)}")
@@ -53,12 +63,12 @@ def computed() -> tuple[dict[str, str], dict[str, Any]]:
         for dms in POSTS
     }
     rows = [row for each in kinds for row in _checked(RAW, each)]
-    raw = {
+    return {
+        "database": kind,
         "costs": msgspec.to_builtins(costs),
         "plans": {f"{day}, {dms}": msgspec.to_builtins(p) for (day, dms), p in plans.items()},
         "check": rows,
     }
-    return {"costs": _costs_told(costs, kind), "plans": _plans_told(plans)}, raw
 
 
 NEEDED = ("ingest", "service", "commits", "reading", "streams")

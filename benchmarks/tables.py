@@ -61,7 +61,6 @@ def main() -> int:
     """Write both pages; measures nothing."""
     for place, text in sections():
         report.insert(report.PAGE, place, text)
-    plans, _ = scaling.computed()
-    for place, text in plans.items():
+    for place, text in scaling.sections(report.kept("scaling")).items():
         report.insert(scaling.PAGE, place, text)
     return 0

@@ -10,7 +10,7 @@ from dmstats.ops.metrics import CommitMetrics, Metrics, PlatformMetrics, Snapsho
 from docs import NOTICE, table
 
 Collector = Any
-WINGS = {
+GROUPS = {
     "Webhook and commits": CommitMetrics,
     "Statistics": SnapshotMetrics,
     "Streams": SseMetrics,
@@ -60,9 +60,9 @@ class Declared(CollectorRegistry):
 def page() -> str:
     """The whole page."""
     parts, known = [BEFORE], set()
-    for title, wing in WINGS.items():
+    for title, group in GROUPS.items():
         registry = Declared()
-        wing(registry)
+        group(registry)
         parts += [f"## {title}\n", table(HEAD, registry.rows()), ""]
         known |= {row[0] for row in registry.rows()}
     whole = Declared()
