@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [NAME ...]``: measure, and write it into docs/benchmarks.md."""
+"""``python -m benchmarks [--quick] [NAME ...]``: measure, and write docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from benchmarks import endurance, report
+from benchmarks import endurance, report, tables
 from benchmarks.alone import generator, webhook
 from benchmarks.commits import commits
 from benchmarks.constant import loads
@@ -33,17 +33,17 @@ from benchmarks.troubles import troubles
 
 
 class Benchmark(Protocol):
-    """Measures and tells."""
+    """Measures, and shows what it found."""
 
     def __call__(self, databases: Databases, *, quick: bool) -> report.Result: ...
 
 
 class Where(enum.Enum):
-    """On which of the databases that there are a benchmark is run."""
+    """Which of the available databases a benchmark runs on."""
 
     EVERY = enum.auto()
     EMBEDDED = enum.auto()  # it hardly touches the database, or is about the embedded one
-    FASTEST = enum.auto()  # where the database is least in the way
+    FASTEST = enum.auto()  # where the database limits the result least
 
 
 class Part(msgspec.Struct):
@@ -61,7 +61,7 @@ class Part(msgspec.Struct):
 
 
 DERIVED: dict[str, Callable[[], report.Result]] = {"growth": growth, "scaling": scaling}
-"""These measure nothing: they work on what the others have kept."""
+"""These measure nothing: they use the stored measurements of the others."""
 
 
 ALL: dict[str, Part] = {
@@ -85,17 +85,19 @@ ALL: dict[str, Part] = {
 
 
 def main() -> int:
-    """Run what is named, else all, each on databases of its own; 1 if any of it failed."""
-    # Whoever ends us ends what we have started, too: SIGTERM unwinds as Ctrl-C does.
+    """Run the named benchmarks, by default all; 1 if any failed."""
+    # SIGTERM unwinds as Ctrl-C does, so that the programs started here end as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Thousands of streams need more open files than a shell gives; what is started inherits it.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if sys.argv[1:2] == ["endurance"]:
         return endurance.main(sys.argv[2:])
+    if sys.argv[1:2] == ["tables"]:
+        return tables.main()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=", ".join([*ALL, *DERIVED, "endurance"])
+        "names", nargs="*", metavar="NAME", help=", ".join([*ALL, *DERIVED, "endurance", "tables"])
     )
     parser.add_argument("--quick", action="store_true", help="minutes instead of half an hour")
     parser.add_argument(
@@ -111,7 +113,7 @@ def main() -> int:
 
 
 def _run_all(names: Sequence[str], only: str | None, *, quick: bool) -> list[str]:
-    """Run all of ``names``; one that fails does not cost the others."""
+    """Run all of ``names``; a failure does not stop the others."""
     started, failed = time.monotonic(), []
     for at, name in enumerate(names):
         for kind in _kinds(name, only):
@@ -120,7 +122,7 @@ def _run_all(names: Sequence[str], only: str | None, *, quick: bool) -> list[str
             print(f"\n[{at + 1}/{len(names)}, {minutes:.1f} min] {place}", flush=True)
             try:
                 _run(name, kind, quick=quick)
-            except Exception:  # noqa: BLE001 - whatever it is, the others are still wanted
+            except Exception:  # noqa: BLE001 - the others still run
                 traceback.print_exc()
                 failed.append(place)
     return failed

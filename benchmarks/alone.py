@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 
 from benchmarks.contestants import gunicorn_peer, ours
@@ -28,9 +29,14 @@ def generator(databases: Databases, *, quick: bool) -> Result:  # noqa: ARG001 -
 
     with Program(command, {"PORT": str(port)}, lambda: listens(port)):
         raw = interleave({str(dms): partial(once, dms) for dms in SHAPES[:2]}, 3)
+    return Result(generator_shown(raw), raw)
+
+
+def generator_shown(raw: Mapping[str, list[Figures]], _: str = "") -> str:
+    """The table."""
     columns = ("POSTs/s", "DMs/s", "p99 ms", "generator CPU %")
     rows = [[shape, *(spread(runs, column) for column in columns)] for shape, runs in raw.items()]
-    return Result(table(["DMs per POST", *columns], rows), raw)
+    return table(["DMs per POST", *columns], rows)
 
 
 def webhook(databases: Databases, *, quick: bool) -> Result:
@@ -50,10 +56,15 @@ def webhook(databases: Databases, *, quick: bool) -> Result:
                 for name, each in (("dmstats", web), ("bare application", bare))
             }
             raw[str(dms)] = interleave(runs, rounds)
+    return Result(webhook_shown(raw), raw)
+
+
+def webhook_shown(raw: Mapping[str, Mapping[str, list[Figures]]], _: str = "") -> str:
+    """The table."""
     columns = ("POSTs/s", "DMs/s", "p99 ms", "app µs/POST")
     rows = [
         [shape, name, *(spread(runs, column) for column in columns)]
         for shape, results in raw.items()
         for name, runs in results.items()
     ]
-    return Result(table(["DMs per POST", "", *columns[:3], "CPU µs per POST"], rows), raw)
+    return table(["DMs per POST", "", *columns[:3], "CPU µs per POST"], rows)

@@ -50,7 +50,7 @@ class Connections:
             self._poll.register(client, select.EPOLLIN)
 
     def join_deaf(self, count: int) -> None:
-        """Open ``count`` streams that nobody reads, with hardly any room for what comes."""
+        """Open ``count`` streams that are never read, with minimal receive buffers."""
         for _ in range(count):
             client = socket.socket()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)

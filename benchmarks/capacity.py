@@ -4,9 +4,8 @@ Group commit is a server that takes everything queued: a commit of n DMs takes `
 seconds, and while it runs the next batch gathers. Once commits follow each other without a pause,
 batches settle where what arrives during a commit is the next commit: at r DMs/s
 ``t = base / (1 - r * each)``. So latency is flat until r comes near what full batches can do, and
-grows without bound there. One worker of a host commits for all. A commit has the global document
-from its first write to its end, so several hosts commit one after the other, as one would: more at
-once takes stripes.
+grows without bound there. A commit holds the totals document from its first write to its end, so
+all workers and hosts commit one after the other, as one would: more at once takes stripes.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Commit(msgspec.Struct, frozen=True):
         return self.each + self.post / dms
 
     def closed_loop(self, posts: int, dms: int) -> float:
-        """DMs/s with ``posts`` of ``dms`` each in flight: who was answered sends again before the
+        """DMs/s with ``posts`` of ``dms`` each in flight: an answered client sends again before the
         next batch is taken, so all of them are one batch, up to the largest."""
         return self.most(dms, batch=min(posts * dms, LARGEST_BATCH))
 
@@ -67,7 +66,7 @@ class Commit(msgspec.Struct, frozen=True):
 
     def latency(self, rate: float, dms: float) -> float:
         """Mean seconds from arrival to acknowledgement at ``rate`` DMs/s: one's own commit, and
-        half a one for whoever meets another that runs."""
+        half a commit more for a request that finds one running."""
         seconds = self.seconds(rate, dms)
         return seconds * (1 + min(1.0, rate / dms * seconds) / 2)
 
@@ -134,12 +133,12 @@ class CapacityPlan(msgspec.Struct, frozen=True):
 
     @property
     def bottleneck(self) -> str:
-        """Which of the resources runs out first as the DMs grow."""
+        """The resource that saturates first as the DMs grow."""
         return max(self.busy, key=lambda name: self.busy[name])
 
 
 WORKER = "a worker's core"
-COMMITTER = "one commit after the other"
+COMMITTER = "serial commits"
 DATABASE = f"a database of {DATABASE_CORES} cores"
 REDIS = "Redis"
 
@@ -193,19 +192,16 @@ def advice(found: CapacityPlan) -> list[str]:
     """What to change for that plan, the first need first."""
     told = []
     if found.hosts == 1 and found.shards == 1:
-        told.append("a replica set of three for safety; one host counts all, a second for its loss")
+        told.append("one web host, a second for redundancy; MongoDB as a replica set of three")
     if found.hosts > 1:
-        told.append(f"{found.hosts} hosts behind a balancer")
+        told.append(f"{found.hosts} hosts behind a load balancer")
     if found.stripes > 1:
         told.append(
-            f"the global document and the buckets striped over {found.stripes}, so that as many "
-            "hosts commit at once"
+            f"totals, hours and days striped over {found.stripes} documents, so that as many hosts "
+            "commit at once"
         )
     if found.shards > 1:
-        told.append(
-            f"a sharded cluster of {found.shards} shards (`python -m migrations --shard`): "
-            "ledger by hashed `_id`, accounts by `instagramId`"
-        )
+        told.append(f"{found.shards} shards (`python -m migrations --shard`)")
     if found.redis > 1:
         told.append(f"Redis Cluster of {found.redis} with sharded Pub/Sub")
     return told

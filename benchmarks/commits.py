@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 
 from benchmarks import deliveries
@@ -22,7 +23,7 @@ from dmstats.db.transactions import Transactions
 from dmstats.ingest.events import read_events
 
 ACCOUNTS = 500
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 RETENTION_HOURS = 168
 COLUMNS = ("DMs/s", "ms", "app µs/DM", "database µs/DM")
 
@@ -46,7 +47,7 @@ class Counting:
         database, own, started = self._databases.cpu(), time.process_time(), time.perf_counter()
         for rows in made:
             now = self._clock.monotonic()
-            deadline = now + PATIENCE_SECONDS
+            deadline = now + TIMEOUT_SECONDS
             submissions = [Submission(each, rejected=0, deadline=deadline) for each in rows]
             self._writer.write(Batch(submissions, started=now))
         seconds, own = time.perf_counter() - started, time.process_time() - own
@@ -76,12 +77,16 @@ def commits(databases: Databases, *, quick: bool) -> Result:
         )
         exactness = exact(mongo)
         counting.close()
+    return Result(shown(raw), raw, [f"Afterwards: {exactness}."])
+
+
+def shown(raw: Mapping[str, list[Figures]], _: str = "") -> str:
+    """The table."""
     head = ["POSTs, DMs in each", "DMs/s", "ms per commit", "CPU µs per DM: committer", "database"]
-    shown = table(
+    return table(
         head,
         [[name, *(spread(runs, column) for column in COLUMNS)] for name, runs in raw.items()],
     )
-    return Result(f"{shown}\n\n- Afterwards: {exactness}.", raw)
 
 
 def _submissions(dms: int, clock: SystemClock) -> list[list[LedgerRow]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
@@ -161,22 +162,30 @@ def loads(databases: Databases, *, quick: bool) -> Result:
     plans = [("100 DMs/min", 3, 100), ("1,000 DMs/min", 3, 1000), ("10,000 DMs/min", 3, 10_000)]
     if not quick:
         plans += [("30,000 DMs in 12 h", 720, 42), ("200,000 DMs in 3 days", 4320, 46)]
-    rows, raw = [], []
+    raw = []
     for name, minutes, dms in plans:
         counted = _measure(databases, minutes, dms)
-        raw.append({"load": name, "minutes": minutes, **counted})
+        raw.append({"load": name, "minutes": minutes, "DMs": minutes * dms, **counted})
         print(f"  {name}: {counted}", flush=True)
-        rows.append([
-            name, str(minutes), f"{minutes * dms:,}", f"{counted['publishes']:,}",
-            f"{counted['stats queries']:,}", f"{6 * minutes:,}",
-            f"{counted['commands while counting']:,}",
-            str(counted["Redis commands while counting"]),
-        ])  # fmt: skip
-    head = [
-        "load", "minutes", "DMs", "publishes", "stats queries", "at most",
-        "MongoDB commands of counting", "Redis commands of counting",
+    return Result(shown(raw), raw)
+
+
+def shown(raw: Sequence[Mapping[str, Any]], _: str = "") -> str:
+    """The table."""
+    rows = [
+        [
+            told["load"], str(told["minutes"]), f"{told['DMs']:,}", f"{told['publishes']:,}",
+            f"{told['stats queries']:,}", f"{6 * told['minutes']:,}",
+            f"{told['commands while counting']:,}",
+            str(told["Redis commands while counting"]),
+        ]
+        for told in raw
     ]  # fmt: skip
-    return Result(table(head, rows), raw)
+    head = [
+        "load", "minutes", "DMs", "publishes", "refresh queries", "limit",
+        "MongoDB commands for counting", "Redis commands for counting",
+    ]  # fmt: skip
+    return table(head, rows)
 
 
 def _measure(databases: Databases, minutes: int, dms: int) -> dict[str, int]:

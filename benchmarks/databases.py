@@ -117,7 +117,7 @@ class Databases:
         return sum(spent(process) for process in self._processes())
 
     def written(self) -> float:
-        """Bytes that the database has made the system write; 0 where nobody can tell."""
+        """Bytes that the database has made the system write; 0 if the kernel does not report it."""
         return sum(written(process) for process in self._processes())
 
     def memory(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -52,7 +53,7 @@ class Found(msgspec.Struct):
 def told(found: Found, kind: str) -> str:
     """The run in words, with its plot."""
     minutes = [(s.at / 60, s) for s in found.samples]
-    picture = f"{report.place('endurance', kind)}.png"
+    name = report.place("endurance", kind)
     series(
         {
             "ms": {
@@ -65,15 +66,24 @@ def told(found: Found, kind: str) -> str:
             },
             "MiB, database": {"database": [(at, s.database_mb) for at, s in minutes]},
         },
-        RAW / picture,
+        RAW / f"{name}.png",
         marks=[at / 60 for at in found.restarts],
     )
-    lines = [f"![Hours of load](benchmarks/{picture})", ""]
+    return _lines(found, name)
+
+
+def shown(raw: Any, name: str) -> str:
+    """The run in words, from its raw data."""
+    return _lines(msgspec.convert(raw, Found), name)
+
+
+def _lines(found: Found, name: str) -> str:
+    lines = [f"![Hours of load](benchmarks/{name}.png)", ""]
     lines.append(
         f"- {found.sent:,} DMs acknowledged in {number(found.hours)} h "
         f"({number(found.sent / found.hours / 3600)} a second of {number(found.rate)} asked for), "
-        f"{found.workers} workers, {len(found.restarts)} restarts in order and by SIGKILL by "
-        f"turns, {sum(found.refused.values()):,} POSTs sent again."
+        f"{found.workers} workers, {len(found.restarts)} restarts (SIGTERM and SIGKILL "
+        f"alternating), {sum(found.refused.values()):,} POSTs sent again."
     )
     verdict = "exact" if found.is_exact else "NOT EXACT"
     lines.append(f"- Counted at the end: {found.counted}: {verdict}.")

@@ -34,7 +34,7 @@ def in_words(found: float) -> str:
     if abs(found) <= FLAT:
         return "constant"
     if found < 0:
-        return "falls: more work shares what each unit costs"
+        return "falls: more work shares the fixed cost"
     if found < LINEAR[0]:
         return "less than linear"
     return "linear" if found <= LINEAR[1] else "more than linear"

@@ -1,9 +1,9 @@
-"""How each cost grows with its work, from what the other benchmarks have measured and kept."""
+"""How each cost grows with the work, from the stored measurements of the other benchmarks."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +44,23 @@ def growth() -> Result:
     found = [curve for curve in found if len(curve.points) > 1]
     if not found:
         raise RuntimeError("nothing measured yet: run the other benchmarks first")
-    rows = [
-        [
-            curve.cost, curve.work, f"{curve.points[0][0]:,.0f} to {curve.points[-1][0]:,.0f}",
-            f"{number(curve.points[0][1])} to {number(curve.points[-1][1])}",
-            f"{curve.exponent:.2f}", in_words(curve.exponent),
-        ]
-        for curve in found
-    ]  # fmt: skip
     curves(found, RAW / "growth.png")
-    head = ["cost", "work", "from, to", "cost from, to", "exponent", ""]
-    text = "![How costs grow](benchmarks/growth.png)"
     raw = [{**msgspec.structs.asdict(curve), "exponent": curve.exponent} for curve in found]
-    return Result(f"{table(head, rows)}\n\n{text}", raw)
+    return Result(shown(raw), raw)
+
+
+def shown(raw: Sequence[Mapping[str, Any]], _: str = "") -> str:
+    """The table and the picture."""
+    rows = []
+    for curve in raw:
+        (least, cost), (most, cost_then) = curve["points"][0], curve["points"][-1]
+        rows.append([
+            curve["cost"], curve["work"], f"{least:,.0f} to {most:,.0f}",
+            f"{number(cost)} to {number(cost_then)}",
+            f"{curve['exponent']:.2f}", in_words(curve["exponent"]),
+        ])  # fmt: skip
+    head = ["cost", "work", "from, to", "cost from, to", "exponent", ""]
+    return f"{table(head, rows)}\n\n![How costs grow](benchmarks/growth.png)"
 
 
 def _curves(folder: Path, kind: str) -> Iterator[Curve]:

@@ -1,4 +1,4 @@
-"""Counting: ours beside what a user would pick instead, in one interleaved run."""
+"""Counting: dmstats beside the usual alternatives, in one interleaved run."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ def ingest(databases: Databases, *, quick: bool) -> Result:
                 databases, rounds, dms=dms, seconds=seconds, connections=in_flight(dms),
             )  # fmt: skip
         exactness = exact(running["dmstats"][1])
-    notes = [f"- Afterwards, dmstats' counters: {exactness}."]
-    for shape, results in raw.items():
-        notes.append(f"- {_per_post(shape)}: {_compared(results)}.")
     rates = {
         _per_post(shape): {name: median(runs, "DMs/s") for name, runs in results.items()}
         for shape, results in raw.items()
     }
-    picture = f"{place('ingest', databases.kind)}.png"
-    bars(rates, f"DMs/s on the {databases.kind} database", RAW / picture)
-    notes.insert(0, f"![DMs per second](benchmarks/{picture})\n")
+    name = place("ingest", databases.kind)
+    bars(rates, f"DMs/s on the {databases.kind} database", RAW / f"{name}.png")
+    return Result(ingest_shown(raw, name), raw, [f"Afterwards, dmstats' counters: {exactness}."])
+
+
+def ingest_shown(raw: Results, name: str) -> str:
+    """The table, the picture, and how many times the DMs/s of each peer."""
     shown = table(["DMs per POST", "", *HEAD], _rows(raw))
-    return Result(shown + "\n\n" + "\n".join(notes), raw)
+    return f"{shown}\n\n![DMs per second](benchmarks/{name}.png)\n\n{_all_compared(raw)}"
 
 
 def in_flight(dms: int) -> int:
@@ -71,9 +72,13 @@ def spreads(databases: Databases, *, quick: bool) -> Result:
                 raw[f"{shape}, {dms}"] = _turns(
                     running, databases, rounds, dms=dms, seconds=seconds, **told
                 )
-    notes = [f"- {_per_post(shape)}: {_compared(results)}." for shape, results in raw.items()]
+    return Result(spreads_shown(raw), raw)
+
+
+def spreads_shown(raw: Results, _: str = "") -> str:
+    """The table, and how many times the DMs/s of each peer."""
     shown = table(["accounts, DMs per POST", "", *HEAD], _rows(raw))
-    return Result(shown + "\n\n" + "\n".join(notes), raw)
+    return f"{shown}\n\n{_all_compared(raw)}"
 
 
 def workers(databases: Databases, *, quick: bool) -> Result:
@@ -92,12 +97,17 @@ def workers(databases: Databases, *, quick: bool) -> Result:
     with contenders(databases, starts) as running:
         for dms in SHAPES[:2]:
             raw[str(dms)] = _turns(running, databases, rounds, dms=dms, seconds=seconds)
+    return Result(workers_shown(raw), raw)
+
+
+def workers_shown(raw: Results, _: str = "") -> str:
+    """The table."""
     rows = []
     for shape, results in raw.items():
         for name, runs in results.items():
             who, count = name.rsplit(" ", 1)
             rows.append([shape, who, count, *_beside_one(runs, results[f"{who} 1"])])
-    return Result(table(["DMs per POST", "", "workers", "DMs/s", "of one", *HEAD[1:]], rows), raw)
+    return table(["DMs per POST", "", "workers", "DMs/s", "of one", *HEAD[1:]], rows)
 
 
 def hosts(databases: Databases, *, quick: bool) -> Result:
@@ -109,14 +119,18 @@ def hosts(databases: Databases, *, quick: bool) -> Result:
         for dms in SHAPES[:2]:
             raw[str(dms)] = _turns(running, databases, rounds, dms=dms, seconds=seconds)
         exactness = exact(running[str(HOSTS[-1])][1])
+    note = f"Afterwards, the counters of {HOSTS[-1]} hosts: {exactness}."
+    return Result(hosts_shown(raw), raw, [note])
+
+
+def hosts_shown(raw: Results, _: str = "") -> str:
+    """The table."""
     rows = [
         [shape, count, *_beside_one(runs, results["1"])]
         for shape, results in raw.items()
         for count, runs in results.items()
     ]
-    shown = table(["DMs per POST", "hosts", "DMs/s", "of one", *HEAD[1:]], rows)
-    note = f"- Afterwards, the counters of {HOSTS[-1]} hosts: {exactness}."
-    return Result(f"{shown}\n\n{note}", raw)
+    return table(["DMs per POST", "hosts", "DMs/s", "of one", *HEAD[1:]], rows)
 
 
 def _turns(
@@ -146,12 +160,10 @@ def _per_post(shape: str) -> str:
     return f"{shape} {'DM' if shape.rsplit(maxsplit=1)[-1] == '1' else 'DMs'} per POST"
 
 
-def _compared(results: Mapping[str, list[Figures]]) -> str:
-    rates, tails = times(results, "DMs/s"), times(results, "p99 ms")
-    p99 = median(results["dmstats"], "p99 ms")
-    told = [
-        f"{number(rates[name])} times the DMs/s of {name} (p99 is {number(tails[name])} times its "
-        f"p99, {number(p99 / median(results[name], 'p50 ms'))} times its p50)"
-        for name in rates
-    ]
-    return "; ".join(told)
+def _all_compared(raw: Results) -> str:
+    """How many times the DMs/s of each peer, a line per shape."""
+    lines = []
+    for shape, results in raw.items():
+        beside = (f"{name} {number(n)}" for name, n in times(results, "DMs/s").items())
+        lines.append(f"- {_per_post(shape)}, times the DMs/s of: {', '.join(beside)}.")
+    return "\n".join(lines)

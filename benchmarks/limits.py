@@ -1,11 +1,11 @@
-"""Where the database's time goes: what one transaction of a usual batch pays for each part."""
+"""What each part of a typical transaction costs the database."""
 
 from __future__ import annotations
 
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from pymongo import UpdateOne
@@ -90,11 +90,16 @@ def limits(databases: Databases, *, quick: bool) -> Result:
             name: lambda body=body: _time(databases, session, body) for name, body in parts.items()
         }
         raw = interleave(contestants, 2 if quick else 5)
-    rows_shown = [
+    return Result(shown(raw), raw)
+
+
+def shown(raw: Mapping[str, list[Figures]], _: str = "") -> str:
+    """The table."""
+    rows = [
         [name, spread(runs, "ms"), spread(runs, "database CPU ms")] for name, runs in raw.items()
     ]
     head = ["part of a commit", "ms, commit included", "CPU ms of the database"]
-    return Result(table(head, rows_shown), raw)
+    return table(head, rows)
 
 
 def _time(databases: Databases, session: ClientSession, body: Body) -> Figures:

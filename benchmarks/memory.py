@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from benchmarks.contestants import ours
 from benchmarks.databases import Databases
@@ -35,14 +37,20 @@ def memory(databases: Databases, *, quick: bool) -> Result:
             counted += 20 * drive(LoadPlan(port=web.port, seconds=5, dms=20, most=5000)).answered
         over.set()
         watcher.join()
+    title = f"One worker's memory, {counted:,} DMs"
+    line(samples, title, RAW / "memory.png", ylabel="MiB")
+    raw = {"samples": samples, "dms": counted}
+    return Result(shown(raw), raw)
+
+
+def shown(raw: Mapping[str, Any], _: str = "") -> str:
+    """The picture, and the means of both halves."""
+    samples = raw["samples"]
     half = len(samples) // 2
     first = sum(mb for _, mb in samples[:half]) / max(1, half)
     second = sum(mb for _, mb in samples[half:]) / max(1, len(samples) - half)
-    title = f"One worker's memory, {counted:,} DMs"
-    line(samples, title, RAW / "memory.png", ylabel="MiB")
-    text = (
+    return (
         f"![Memory of one worker under load](benchmarks/memory.png)\n\n"
-        f"- {counted:,} DMs in {samples[-1][0]:.0f} s: {first:.1f} MiB in the first half, "
+        f"- {raw['dms']:,} DMs in {samples[-1][0]:.0f} s: {first:.1f} MiB in the first half, "
         f"{second:.1f} MiB in the second."
     )
-    return Result(text, {"samples": samples, "dms": counted})

@@ -7,7 +7,9 @@ import json
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from benchmarks.contestants import gunicorn_peer, ours
 from benchmarks.databases import Databases
@@ -37,31 +39,35 @@ def reading(databases: Databases, *, quick: bool) -> Result:
         flows = (0, 100) if quick else (0, 50, 200)
         runs = {f"{n}": partial(_polls, web, POLLS, seconds, n) for n in flows}
         runs[BARE] = partial(_polls, bare, POLLS, seconds, 0)
-        raw = interleave(runs, rounds)
+        polls = interleave(runs, rounds)
         admins = interleave({f"{n}": partial(_polls, web, n, seconds, 50) for n in ADMINS}, rounds)
         loads = interleave({"first load": lambda: _first_load(web)}, rounds)
+    raw = {"polls": polls, "admins": admins, "first load": loads, "cold": cold}
+    return Result(shown(raw), raw)
+
+
+def shown(raw: Mapping[str, Any], _: str = "") -> str:
+    """The table, and the first loads."""
     columns = ("POSTs/s", "p50 ms", "p99 ms", "not 200", "CPU %")
     head = ["GET/s", "p50 ms", "p99 ms", "not 200", "CPU % of a core, webhooks included"]
     rows = [
         [str(POLLS), name, *(spread(runs, column) for column in columns)]
-        for name, runs in raw.items()
+        for name, runs in raw["polls"].items()
     ]
     rows += [
-        [name, "50", *(spread(runs, column) for column in columns)] for name, runs in admins.items()
+        [name, "50", *(spread(runs, column) for column in columns)]
+        for name, runs in raw["admins"].items()
     ]
-    first = loads["first load"]
+    first, cold = raw["first load"]["first load"], raw["cold"]
     notes = (
-        f"- 100 admins at once, nothing cached or stored anywhere: {cold['computations']} "
+        f"- 100 admins at once with nothing cached or stored: {cold['computations']} "
         f"computation(s) for {cold['answers']:,} answers in half a second.\n"
-        f"- First load of the dashboard, a new connection and the page with its figures in it: p50 "
-        f"{spread(first, 'page p50 ms')} ms, p99 {spread(first, 'page p99 ms')} ms; the API's "
-        f"answer besides: p99 {spread(first, 'both p99 ms')} ms."
+        f"- First load of the dashboard on a new connection, figures included: p50 "
+        f"{spread(first, 'page p50 ms')} ms, p99 {spread(first, 'page p99 ms')} ms; with the API's "
+        f"answer: p99 {spread(first, 'both p99 ms')} ms."
     )
-    shown = table(["admins, one poll a second each", "DMs/s beside", *head], rows)
-    return Result(
-        f"{shown}\n\n{notes}",
-        {"polls": raw, "admins": admins, "first load": loads, "cold": cold},
-    )
+    head = ["admins, one poll a second each", "webhook DMs/s", *head]
+    return f"{table(head, rows)}\n\n{notes}"
 
 
 def _polls(web: Web, rate: int, seconds: float, webhooks: int) -> Figures:

@@ -65,13 +65,18 @@ def refresh(databases: Databases, *, quick: bool) -> Result:
                     raw[place][str(size)] = interleave(_contestants(harness, mongo, place), rounds)
         finally:
             harness.close()
+    return Result(shown(raw), raw)
+
+
+def shown(raw: Raw, _: str = "") -> str:
+    """The table."""
     rows = [
         [f"{int(size):,} {place}", *(spread(told[who], c) for who in told for c in COLUMNS)]
         for place, sizes in raw.items()
         for size, told in sizes.items()
     ]
     head = [f"{who}: {column}" for who in CONTESTANTS for column in COLUMNS]
-    return Result(table(["", *head], rows), raw)
+    return table(["", *head], rows)
 
 
 def _contestants(harness: Harness, mongo: Mongo, place: str) -> dict[str, Callable[[], Figures]]:

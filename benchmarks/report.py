@@ -1,4 +1,4 @@
-"""What a benchmark found, written where people read it: tables in docs, raw data beside them."""
+"""Writes results: tables into docs/benchmarks.md, raw data as JSON beside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,16 @@ RAW = ROOT / "docs" / "benchmarks"
 
 
 class Result(msgspec.Struct):
-    """Markdown for the page, and everything that was measured for whoever wants to look closer."""
+    """Markdown for the page, everything that was measured, and notes that the measurements do not
+    tell, such as what was left out."""
 
     markdown: str
     raw: Any
+    notes: Sequence[str] = ()
+
+
+Shown = Callable[[Any, str], str]
+"""Markdown for the raw data of a benchmark and the name of its section; pure."""
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -34,7 +41,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def machine(databases: Databases | None) -> str:
-    """One line on what the figures were taken on."""
+    """One line about the machine and the database that were measured."""
     names = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     memory = psutil.virtual_memory().total / 2**30
     database = f" {databases.info()} ·" if databases else ""
@@ -47,8 +54,8 @@ def machine(databases: Databases | None) -> str:
 
 
 def place(name: str, kind: str) -> str:
-    """What the figures of benchmark ``name`` on a database of ``kind`` are called: those of others
-    stand beside those of the embedded one, not in their place."""
+    """The section for benchmark ``name`` on a database of ``kind``: other databases never replace
+    the figures of the embedded one."""
     return name if kind == EMBEDDED else f"{name}-{kind}"
 
 
@@ -58,17 +65,34 @@ def kept(name: str, *, folder: Path = RAW) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))["measured"] if path.exists() else None
 
 
+def shown_again(name: str, shown: Shown, *, folder: Path = RAW) -> str | None:
+    """The section ``name`` made again from the stored measurements, None without any."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    markdown = shown(told["measured"], name)
+    return _section(markdown, told.get("notes", ()), told["machine"], quick=told["quick"])
+
+
 def write(
     name: str, result: Result, about: str, *, quick: bool, page: Path = PAGE, folder: Path = RAW
 ) -> None:
     """Keep the raw data and put the table between this benchmark's markers in the page."""
     folder.mkdir(parents=True, exist_ok=True)
     told = {"machine": about, "quick": quick, "measured": result.raw}
+    if result.notes:
+        told["notes"] = list(result.notes)
     text = json.dumps(told, indent=1, default=float)
     (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    note = f"*{about}{' · quick run' if quick else ''}*"
-    if not insert(page, name, f"{result.markdown}\n\n{note}"):
+    if not insert(page, name, _section(result.markdown, result.notes, about, quick=quick)):
         print(f"{page.name} has no markers for {name}: kept as raw data alone", flush=True)
+
+
+def _section(markdown: str, notes: Sequence[str], about: str, *, quick: bool) -> str:
+    parts = [markdown, "\n".join(f"- {note}" for note in notes)]
+    parts.append(f"*{about}{' · quick run' if quick else ''}*")
+    return "\n\n".join(part for part in parts if part)
 
 
 def insert(page: Path, name: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Feeds the capacity model with what was measured, holds it against measured points, and tells."""
+"""Capacity plans from the measured service times, and the model beside measured points."""
 
 from __future__ import annotations
 
@@ -28,9 +28,33 @@ POSTS = (1, 20)
 
 def scaling() -> Result:
     """Plans into docs/scaling.md, the model beside what was measured into the benchmarks' page."""
+    raw = _computed()
+    for name, text in sections(raw).items():
+        report.insert(PAGE, name, text)
+    return Result(shown(raw), raw)
+
+
+def shown(raw: Mapping[str, Any], _: str = "") -> str:
+    """The table of the model beside what was measured."""
+    head = ["database", "measured", "DMs/s", "by the model", "model / measured"]
+    return table(head, raw["check"])
+
+
+def sections(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The sections of docs/scaling.md, from the raw data."""
+    plans = {
+        (day, dms): msgspec.convert(raw["plans"][f"{day}, {dms}"], CapacityPlan)
+        for day in DAYS
+        for dms in POSTS
+    }
+    costs = msgspec.convert(raw["costs"], Costs)
+    return {"costs": _costs_told(costs, raw["database"]), "plans": _plans_told(plans)}
+
+
+def _computed() -> dict[str, Any]:
     kinds = [kind for kind in (EXTERNAL, COMPILED, EMBEDDED) if _complete(RAW, kind)]
     if not kinds:
-        raise RuntimeError(f"needs what these have measured: {', '.join(NEEDED)}")
+        raise RuntimeError(f"run these benchmarks first: {', '.join(NEEDED)}")
     kind = kinds[0]
     costs = costs_of(RAW, kind)
     plans = {
@@ -38,16 +62,13 @@ def scaling() -> Result:
         for day in DAYS
         for dms in POSTS
     }
-    report.insert(PAGE, "costs", _costs_told(costs, kind))
-    report.insert(PAGE, "plans", _plans_told(plans))
     rows = [row for each in kinds for row in _checked(RAW, each)]
-    head = ["database", "measured", "DMs/s", "by the model", "model / measured"]
-    raw = {
+    return {
+        "database": kind,
         "costs": msgspec.to_builtins(costs),
         "plans": {f"{day}, {dms}": msgspec.to_builtins(p) for (day, dms), p in plans.items()},
         "check": rows,
     }
-    return Result(table(head, rows), raw)
 
 
 NEEDED = ("ingest", "service", "commits", "reading", "streams")
@@ -143,11 +164,12 @@ def _plans_told(plans: Mapping[tuple[str, int], CapacityPlan]) -> str:
     head = [
         "DMs a day", "DMs per POST", "DMs/s at the peak", "workers", "hosts", "database cores",
         "shards", "stripes", "Redis", "mean latency", "written at the peak", "ledger, 7 days",
-        "first to run out (one of it, at the peak)",
+        "saturates first (load on one, at the peak)",
     ]  # fmt: skip
-    notes = [
-        f"- {day} a day, {dms} per POST: {'; '.join(advice(p))}." for (day, dms), p in plans.items()
-    ]
+    needs: dict[str, list[str]] = {}
+    for (day, dms), p in plans.items():
+        needs.setdefault("; ".join(advice(p)), []).append(f"{day} a day with {dms} per POST")
+    notes = [f"- {', '.join(cases)}: {need}." for need, cases in needs.items()]
     return table(head, rows) + "\n\n" + "\n".join(notes)
 
 

@@ -33,8 +33,8 @@ def service(databases: Databases, *, quick: bool) -> Result:
     return Result(told(raw), raw)
 
 
-def told(raw: Mapping[str, Mapping[str, list[Figures]]]) -> str:
-    """What was measured, beside what the model says of it."""
+def told(raw: Mapping[str, Mapping[str, list[Figures]]], _: str = "") -> str:
+    """What was measured, beside what the model predicts."""
     points = measured_points(raw)
     # What is foretold must not have been fitted to: every second point checks the others.
     commit = fit_commit(points[::2])

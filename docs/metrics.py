@@ -10,7 +10,7 @@ from dmstats.ops.metrics import CommitMetrics, Metrics, PlatformMetrics, Snapsho
 from docs import NOTICE, table
 
 Collector = Any
-WINGS = {
+GROUPS = {
     "Webhook and commits": CommitMetrics,
     "Statistics": SnapshotMetrics,
     "Streams": SseMetrics,
@@ -21,12 +21,12 @@ BEFORE = f"""{NOTICE}
 
 # Metrics
 
-`GET /metrics` answers in Prometheus' text format, all workers of this host added up: from this
-machine itself, or with `Authorization: Bearer ADMIN_API_TOKEN`. A stand-alone refresher answers for
-itself with `flask run-refresher --metrics-port PORT`. Gauges of workers that ended are forgotten.
+`GET /metrics` answers in Prometheus' text format with the sum over all workers of this host, to
+requests from this machine or with `Authorization: Bearer ADMIN_API_TOKEN`. A separate refresher has
+its own metrics: `flask run-refresher --metrics-port PORT`. Gauges of ended workers are dropped.
 
-Alert rules are in [deploy/prometheus/rules.yml](../deploy/prometheus/rules.yml), what to do about
-each in [operations](operations.md#runbooks), and a Grafana dashboard in
+Alert rules are in [deploy/prometheus/rules.yml](../deploy/prometheus/rules.yml), a runbook for each
+in [operations](operations.md#runbooks), and a Grafana dashboard in
 [deploy/grafana/dmstats.json](../deploy/grafana/dmstats.json).
 """
 
@@ -60,9 +60,9 @@ class Declared(CollectorRegistry):
 def page() -> str:
     """The whole page."""
     parts, known = [BEFORE], set()
-    for title, wing in WINGS.items():
+    for title, group in GROUPS.items():
         registry = Declared()
-        wing(registry)
+        group(registry)
         parts += [f"## {title}\n", table(HEAD, registry.rows()), ""]
         known |= {row[0] for row in registry.rows()}
     whole = Declared()

@@ -91,7 +91,7 @@ def lines(figures: Figures) -> Iterator[str]:
     yield f"| POSTs / answers | {figures.posts:,} / {_statuses(figures)} |"
     yield f"| answers that took over 3 s | {figures.slow:,} |"
     yield f"| events sent again in other POSTs | {figures.retried:,} |"
-    yield f"| duplicates that nobody asked for | {figures.repeated:,} |"
+    yield f"| duplicates not sent on purpose | {figures.repeated:,} |"
     yield f"| POSTs by a stepped clock / late rows | {figures.stepped:,} / {recount.late:,} |"
     yield f"| longest time without a 200 | {overall:.2f} s |"
     yield ""

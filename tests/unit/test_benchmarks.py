@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import deliveries, growth, report, scaling
+from benchmarks import deliveries, growth, report, scaling, tables
 from benchmarks.databases import COMPILED, EMBEDDED
 from benchmarks.endured import Found, Sample, told
 from benchmarks.fit import exponent, in_words, non_negative, slope
@@ -214,3 +214,14 @@ def test_an_endurance_run_is_told_with_its_verdict(
     assert (tmp_path / "endurance.png").exists()
     found.sent = 1201
     assert "NOT EXACT" in told(found, EMBEDDED)
+
+
+def test_the_pages_agree_with_the_stored_measurements() -> None:
+    page, plans = report.PAGE.read_text(), scaling.PAGE.read_text()
+    told = dict(tables.sections())
+    assert {"ingest", "ingest-compiled", "growth", "scaling"} <= told.keys()
+    run = "run `python -m benchmarks tables`"
+    for name, text in told.items():
+        assert f"<!-- begin {name} -->\n{text}\n<!-- end {name} -->" in page, run
+    for name, text in scaling.sections(report.kept("scaling")).items():
+        assert f"<!-- begin {name} -->\n{text}\n<!-- end {name} -->" in plans, run

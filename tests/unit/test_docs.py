@@ -90,3 +90,10 @@ def test_links_lead_somewhere(path: Path) -> None:
 def anchors(text: str) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_every_page_is_in_the_index() -> None:
+    for folder in (DOCS, DOCS / "decisions"):
+        index = (folder / "README.md").read_text()
+        pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
+        assert sorted(name for name in pages if f"({name})" not in index) == []
