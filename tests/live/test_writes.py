@@ -288,12 +288,13 @@ def test_more_than_can_wait_is_refused_at_once(web: WebServer, database: Secantu
     assert rows == accounts == total
 
 
+REFUSES_BAD = {"$or": [{"account": {"$ne": "bad"}}, {"rejected": True}]}
+
+
 def test_a_poison_event_fails_alone(web: WebServer) -> None:
     assert web.post("first").status == 200
     today = time.strftime("%Y%m%d", time.gmtime())
-    web.mongo.db.command(
-        "collMod", f"webhook_ledger_{today}", validator={"account": {"$ne": "bad"}}
-    )
+    web.mongo.db.command("collMod", f"webhook_ledger_{today}", validator=REFUSES_BAD)
     with ThreadPoolExecutor() as pool:
         bad = pool.submit(web.post, "poison", account="bad")
         good = [pool.submit(web.post, f"good{n}") for n in range(10)]
