@@ -122,16 +122,24 @@ class Uv:
     def fetch(self) -> None:
         """Fetch it with pip, at the hash of the lock file."""
         target = self._folder / "uv"
-        pip = [PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--no-cache-dir"]
+        pip: list[str | Path] = [
+            PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-cache-dir",
+        ]
         pin = write_pin(self._folder, UV)
         run([*pip, "--require-hashes", "--target", target, "-r", pin])
         self._program = target / "bin" / "uv"
 
     def install(self, *what: str, environ: Mapping[str, str] = {}) -> None:
         """``uv pip install``; of its output what tells how far it is."""
-        command = [self._program, "pip", "install", "--python", PYTHON, "--no-deps"]
-        hashes = ["--require-hashes"] if "-r" in what else []
-        run([*command, *hashes, *what], environ, shown=PROGRESS)
+        command: list[str | Path] = [self._program, "pip", "install", "--python", PYTHON]
+        command += ["--no-deps", *(["--require-hashes"] if "-r" in what else [])]
+        run([*command, *what], environ, shown=PROGRESS)
 
     def temporary_node(self) -> dict[str, str]:
         """Fetch a Node.js that is gone afterwards; the environment in which Python finds it."""
