@@ -84,13 +84,12 @@ def main(name: str) -> int:
 def plan(is_dev: bool, lock: str, folder: Path) -> list[tuple[str, Callable[[], None]]]:  # noqa: FBT001
     """The steps in their order: title, and what does it. ``folder`` is theirs, and goes."""
     uv = Uv(folder)
-    packages = len(re.findall(r"^[\w.-]+==", (ROOT / lock).read_text(), re.MULTILINE))
     steps: list[tuple[str, Callable[[], None]]] = []
     if not PYTHON.exists():
         steps.append(("Python environment", make_environment))
     if not uv.is_there():
         steps.append(("uv, which installs the rest (25 MB, not kept)", uv.fetch))
-    steps.append((f"{packages} packages of {lock}", lambda: uv.install("-r", lock)))
+    steps.append((f"The packages of {lock}", lambda: uv.install("-r", lock)))
     if is_dev:
         steps.append(("Node.js for the dashboard's tools", link_node))
     if is_dev or shutil.which("npm"):
@@ -122,17 +121,9 @@ class Uv:
     def fetch(self) -> None:
         """Fetch it with pip, at the hash of the lock file."""
         target = self._folder / "uv"
-        pip: list[str | Path] = [
-            PYTHON,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-cache-dir",
-        ]
         pin = write_pin(self._folder, UV)
-        run([*pip, "--require-hashes", "--target", target, "-r", pin])
+        how = ["--quiet", "--no-deps", "--no-cache-dir", "--require-hashes"]
+        run([PYTHON, "-m", "pip", "install", *how, "--target", target, "-r", pin])
         self._program = target / "bin" / "uv"
 
     def install(self, *what: str, environ: Mapping[str, str] = {}) -> None:

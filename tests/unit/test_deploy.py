@@ -15,6 +15,7 @@ import yaml
 
 from dmstats.cli import COMMANDS
 from dmstats.core.settings import Settings
+from tests.proxy import example, nginx
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -102,21 +103,15 @@ def test_unit_passes_systemd(unit: Path, tmp_path: Path) -> None:
     assert about_ours == []
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
+@pytest.mark.skipif(not nginx(), reason="needs nginx, of which there is no package here")
 def test_nginx_takes_its_example(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
-         "-days", "1", "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    text = (DEPLOY / "nginx.conf").read_text()
-    text = text.replace("/etc/ssl/dmstats/fullchain.pem", str(certificate))
-    text = text.replace("/etc/ssl/dmstats/privkey.pem", str(key))
+    program = nginx()
+    assert program
     whole = tmp_path / "nginx.conf"
-    whole.write_text(f"pid {tmp_path}/pid; events {{}} http {{ {text} }}")
+    text = example(tmp_path, program)
+    whole.write_text(f"pid {tmp_path}/pid; events {{}} http {{ access_log off; {text} }}")
     done = subprocess.run(
-        ["nginx", "-t", "-c", str(whole), "-e", str(tmp_path / "log")],
+        [program, "-t", "-p", str(tmp_path), "-c", str(whole), "-e", str(tmp_path / "log")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
