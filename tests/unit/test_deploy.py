@@ -78,16 +78,6 @@ def test_environment_example_names_settings_that_exist() -> None:
     assert names >= {"MONGODB_URI", "REDIS_URL", "META_APP_SECRET", "SECRET_KEY"}
 
 
-def test_runtime_lock_is_a_part_of_the_whole_lock() -> None:
-    def pins(path: Path) -> set[str]:
-        return set(re.findall(r"^([\w.-]+==\S+)", path.read_text(), re.MULTILINE))
-
-    runtime, whole = pins(DEPLOY / "requirements.lock"), pins(ROOT / "requirements.lock")
-    assert runtime <= whole
-    assert len(runtime) < len(whole)
-    assert not [pin for pin in runtime if pin.startswith(("pytest", "secantusdb", "playwright"))]
-
-
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: str(unit.name))
 def test_unit_passes_systemd(unit: Path, tmp_path: Path) -> None:
