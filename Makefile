@@ -83,8 +83,10 @@ lock: $(READY) ## Pin the newest allowed versions in all lock files
 
 .PHONY: clean
 clean: ## Remove what was installed and built; the data in var/ stays
-	rm -rf $(VENV) node_modules .cache static/vendor build dist .coverage htmlcov \
-		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules .cache static/vendor build dist *.egg-info .coverage* coverage.xml \
+		htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name '*.py[cod]' -prune -exec rm -rf {} +
 
 .PHONY: help
 help: ## Show this
