@@ -38,6 +38,7 @@ test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, br
 .PHONY: test-quick
 test-quick: $(READY) ## Pass the tests that start nothing: about a minute
 	$(PY) -m pytest -n 2 --dist loadfile tests/unit tests/service
+	npm run --silent test
 
 .PHONY: lint
 lint: $(READY) ## Check style, types and common security mistakes
