@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ HELP = (
     " Behind a mirror of PyPI, set UV_DEFAULT_INDEX as well as pip's own setting."
 )
 FAILED, INTERRUPTED = 1, 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROGRESS = ("Downloading", "Downloaded", "Prepared", "Installed")
 """How the lines of uv begin that say how far it is; others are a list of all packages."""
 
@@ -67,6 +69,15 @@ KINDS = {
 
 def main(name: str) -> int:
     """Install the kind ``name``, telling of each step; the exit status."""
+    try:
+        return install(name)
+    except KeyboardInterrupt:
+        print("\nmake: interrupted; the next start goes on from here.")
+        return INTERRUPTED
+
+
+def install(name: str) -> int:
+    """As :func:`main`; a signal ends it by KeyboardInterrupt."""
     kind, started = KINDS[name], time.monotonic()
     if not (find_spec("venv") and find_spec("ensurepip")):
         print("make: Python's venv module is missing: apt-get install python3-venv")
@@ -83,9 +94,6 @@ def main(name: str) -> int:
             except Failed as error:
                 print(f"{error}\nmake: this step failed: {title}. {HELP}")
                 return FAILED
-            except KeyboardInterrupt:
-                print("\nmake: interrupted; the next start goes on from here.")
-                return INTERRUPTED
             print(f"        {time.monotonic() - begun:.1f} s", flush=True)
     print(f"make: installed in {time.monotonic() - started:.0f} s.", flush=True)
     return 0
@@ -213,14 +221,27 @@ def run(
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
         assert process.stdout  # noqa: S101
-        for line in process.stdout:
-            if line.strip().startswith(shown):
-                print(f"        {line.strip()}", flush=True)
-            else:
-                output.append(line)
+        try:
+            for line in process.stdout:
+                if line.strip().startswith(shown):
+                    print(f"        {line.strip()}", flush=True)
+                else:
+                    output.append(line)
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
     if process.returncode:
         raise Failed("".join(output))
 
 
+def interrupt(*_: object) -> None:
+    """End at the first signal, and in order: further ones are ignored."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    for each in SIGNALS:
+        signal.signal(each, interrupt)
     sys.exit(main(sys.argv[1]))

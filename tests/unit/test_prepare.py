@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +97,34 @@ def test_ctrl_c_is_no_traceback(
     monkeypatch.setattr(prepare, "plan", lambda *_: [("The packages", interrupted)])
     assert prepare.main("run") == prepare.INTERRUPTED
     assert "interrupted; the next start goes on" in capsys.readouterr().out
+
+
+ENDLESS = """
+import signal, sys
+from tools import prepare
+for number in prepare.SIGNALS:
+    signal.signal(number, prepare.interrupt)
+command = [sys.executable, "-c", "import time; print('Downloading', flush=True); time.sleep(60)"]
+prepare.plan = lambda *_: [("Endless", lambda: prepare.run(command, shown=("Downloading",)))]
+sys.exit(prepare.main("run"))
+"""
+
+
+@pytest.mark.parametrize("number", prepare.SIGNALS)
+def test_many_signals_end_it_once_and_its_child(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS],
+        cwd=prepare.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    while "Downloading" not in process.stdout.readline():
+        pass
+    for _ in range(5):
+        os.kill(process.pid, number)
+        time.sleep(0.002)
+    output = process.communicate(timeout=10)[0]  # the child holds the pipe, so it has ended, too
+    assert process.returncode == prepare.INTERRUPTED
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("kind", [RUN, DEV])
