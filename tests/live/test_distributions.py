@@ -64,7 +64,8 @@ def test_the_wheel_has_nothing_of_the_checkout_around_it(wheel: set[str]) -> Non
 
 
 def test_the_sdist_can_be_tested_and_deployed(sdist: Path) -> None:
-    for name in ("Makefile", "README.md", "LICENSE", "requirements.lock", "package-lock.json",
+    for name in ("Makefile", "README.md", "LICENSE", "requirements.lock", "requirements-dev.lock",
+                 "package-lock.json", "tools/prepare.py",
                  "deploy/Dockerfile", "deploy/requirements.lock", ".dockerignore", "docs/faq.md",
                  "tests/live/test_distributions.py", "benchmarks/__main__.py"):  # fmt: skip
         assert (sdist / name).is_file(), name

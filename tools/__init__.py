@@ -1,0 +1,1 @@
+"""How a checkout is installed: run by `make`, with nothing but Python."""
