@@ -1,0 +1,26 @@
+"""Any number of signals to the whole process group, at any moment, end the service in order."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.signals import MAKE, PYTHON, ROOT, Endings
+
+pytestmark = pytest.mark.live
+
+RUNS = 3
+
+
+@pytest.mark.parametrize("command", [PYTHON, MAKE], ids=["python", "make"])
+def test_every_burst_of_signals_ends_it(command: tuple[str, ...], tmp_path: Path) -> None:
+    """A hundred of these: ``python -m tests.signals --runs 100``."""
+    if command is MAKE and not (shutil.which("make") and (ROOT / ".venv" / ".ready").exists()):
+        pytest.skip("needs make, and what it has installed in .venv")
+    endings = Endings(tmp_path, command, random.Random(RUNS))
+    for _ in range(RUNS):
+        endings.run()
+    endings.works()
