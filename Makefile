@@ -22,7 +22,7 @@ run: $(READY) ## Run the service, with its own databases unless MONGODB_URI and 
 .PHONY: test
 test: $(READY) $(JS_READY) ## Pass all tests: unit, service, live, browser, and the dashboard's own
 	@command -v chromium >/dev/null || { echo "make: the browser tests need Chromium: apt-get install chromium" >&2; exit 1; }
-	$(PY) -m pytest -n 3 --dist loadfile -m "not alone"
+	$(PY) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "not alone"
 	$(PY) -m pytest -m alone
 	npm run --silent --if-present check
 	npm run --silent --if-present test

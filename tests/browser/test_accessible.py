@@ -12,6 +12,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.conftest import expect_mode, open_dashboard, sign_in
 from tests.browser.service import Service
 
+pytestmark = pytest.mark.parts(2)
+
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 320, "height": 640}
 ACCOUNT = "/accounts/17841400000000001"

@@ -31,7 +31,7 @@ from dmstats.embedded.launcher import Launcher
 from dmstats.embedded.secrets import MADE_UP
 from tests.servers import bare_environ, free_port, wait_until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 SETTLE_SECONDS = 6
 STOP_SECONDS = 15.0

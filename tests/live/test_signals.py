@@ -10,7 +10,7 @@ import pytest
 
 from tests.signals import MAKE, PYTHON, ROOT, Endings
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.parts(2)]
 
 RUNS = 3
 

@@ -23,7 +23,7 @@ from dmstats.db.client import Mongo
 from tests.servers import Redis, Server, running, wait_until
 from tests.sse import PATH, Stream
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.parts(3)]
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "token-of-the-test"

@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from tests.servers import Redis, Secantus, running, wait_until
 from tests.webserver import ACCOUNT, Answer, WebServer, body, serving
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.parts(4)]
 
 TOLD_SECONDS = 2.4
 """A sender hears within 2 s, and the machine that tests may be busy."""
