@@ -74,6 +74,13 @@ def _run_folder() -> Path:
     return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    # A worker begins with the master's handlers, whose queue only the master reads: until it has
+    # its own, a signal would be lost, and the master wait until it may kill.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def post_worker_init(worker: Any) -> None:
     services = worker.wsgi.extensions["dmstats"]
     services.start(lambda: worker.alive)
