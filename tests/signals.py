@@ -32,7 +32,7 @@ END_SECONDS = 15.0
 READY_SECONDS = 60.0
 MOST_SIGNALS = 5
 BURST_SECONDS = 0.01
-STARTING_SECONDS = 6.0
+STARTING_SECONDS = 5.0
 """Half of the bursts come within this of the start; the others in the second after it is ready."""
 
 

@@ -13,9 +13,9 @@ import redis
 from playwright.sync_api import BrowserContext, Page, expect
 
 from dmstats.ops.delivery_log import KEY, Record
+from tests.browser.axe import violations
 from tests.browser.conftest import eventually, expect_mode, figure, open_dashboard, sign_in
 from tests.browser.service import Service
-from tests.browser.test_accessible import violations
 from tests.servers import Redis, Secantus, running
 
 Start = Callable[..., Service]

@@ -18,9 +18,9 @@ from schemathesis import GenerationMode
 from dmstats.app import create_app
 from dmstats.core.settings import Settings
 from dmstats.web.schema.openapi import PATH, description
+from tests.launched import Started
 from tests.live.conftest import TOKEN
-from tests.live.test_launcher import Started
-from tests.live.test_logs import Visitor
+from tests.visitor import Visitor
 
 pytestmark = pytest.mark.live
 
