@@ -74,6 +74,13 @@ def _run_folder() -> Path:
     return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    # A worker begins with the master's handlers, whose queue only the master reads: until it has
+    # its own, a signal would be lost, and the master wait until it may kill.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def post_worker_init(worker: Any) -> None:
     services = worker.wsgi.extensions["dmstats"]
     services.start(lambda: worker.alive)
@@ -105,8 +112,10 @@ def _has_to_wait(pid: int) -> bool:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    # The master repeats it each second; Python's own end would take it for a reason to die.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # They may come again: from the master, which repeats SIGTERM, or by Ctrl-C, which a terminal
+    # sends to all. None of them may cut the stop below short.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
     app = getattr(worker, "wsgi", None)  # absent where the application could not be loaded
     if app is not None:
         app.extensions["dmstats"].stop()

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 
-from dmstats.core.clock import SystemClock
-from dmstats.core.errors import ConfigError, DmstatsError
-from dmstats.core.settings import Settings
-from dmstats.embedded.launcher import Launcher
-from dmstats.embedded.supervisor import Ended
+from dmstats.core.stopping import Stop, StopSignal
 
 FAILED = 1
 BAD_CONFIGURATION = 2
@@ -19,9 +13,23 @@ BAD_CONFIGURATION = 2
 
 def main() -> int:
     """Run until SIGTERM, SIGINT or SIGHUP; the exit status."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
+    stop.listen()
+    try:
+        return run(stop)
+    finally:
+        stop.ignore()
+
+
+def run(stop: Stop) -> int:
+    """Run until ``stop``; the exit status."""
+    # Imported now, when a signal already means an orderly end: it takes about a second.
+    from dmstats.core.clock import SystemClock  # noqa: PLC0415
+    from dmstats.core.errors import ConfigError, DmstatsError  # noqa: PLC0415
+    from dmstats.core.settings import Settings  # noqa: PLC0415
+    from dmstats.embedded.launcher import Launcher  # noqa: PLC0415
+    from dmstats.embedded.supervisor import Ended  # noqa: PLC0415
+
     try:
         settings = Settings.from_env(os.environ)
         Launcher(settings, os.environ, SystemClock(), stop, say).run()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,6 +15,7 @@ from dmstats.commit.group_commit import Committer
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import Clock
 from dmstats.core.settings import Settings
+from dmstats.core.stopping import StopSignal
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
@@ -72,7 +71,9 @@ class Services:
     refresher_schedule: Callable[[], Schedule]
     stopping: bool = field(default=False, init=False)
     _schedule: Schedule | None = field(default=None, init=False)
-    _leaving: gevent.Greenlet | None = field(default=None, init=False)
+    _leaving: tuple[Callable[[], object], Callable[[], bool]] | None = field(
+        default=None, init=False
+    )
 
     def start(self, is_alive: Callable[[], bool]) -> None:
         """Begin the background work of a web worker.
@@ -92,10 +93,11 @@ class Services:
         """Call ``end`` when nobody needs this worker any more; it serves meanwhile.
 
         If others replace it that is when they are ready, as long as it ``has_to_wait``. Else it is
-        no longer ready itself, for as long as a load balancer needs to notice.
+        no longer ready itself, for as long as a load balancer needs to notice. For a signal
+        handler, which may interrupt anything, this one included: it only takes a note.
         """
         if self._leaving is None:
-            self._leaving = gevent.spawn(self._leave, end, has_to_wait)
+            self._leaving = (end, has_to_wait)
 
     def _leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
         if has_to_wait():
@@ -123,19 +125,23 @@ class Services:
         self.mongo.close()
 
     def run_refresher(self) -> None:
-        """Be the stand-alone refresher, until SIGTERM or SIGINT."""
-        over = threading.Event()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: over.set())
+        """Be the stand-alone refresher, until SIGTERM, SIGINT or SIGHUP."""
+        stop = StopSignal()
+        stop.listen()
         schedule = self.refresher_schedule()
         schedule.start()
-        over.wait()
+        stop.wait()
         schedule.stop()
         self.background_audit.leave()
         self.lease.release()
+        stop.ignore()
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:
+        told = False
         while is_alive():
+            if self._leaving is not None and not told:
+                told = True
+                gevent.spawn(self._leave, *self._leaving)
             gevent.sleep(NOTICE_SECONDS)
         self.stopping = True
         self.hub.stop()

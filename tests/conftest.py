@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -13,6 +14,8 @@ from pathlib import Path
 import fakeredis
 import pytest
 import redis
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from dmstats.core.clock import ManualClock, to_ms
 from dmstats.core.settings import Settings
@@ -20,6 +23,46 @@ from dmstats.db.client import Mongo, connect
 from tests.servers import Redis, Secantus, running
 
 NOW = "2026-11-15T12:34:56+00:00"
+
+# A slow example is the machine's fault and fails no test. The examples are the same each time, so
+# that a failure comes from a change.
+hypothesis_settings.register_profile(
+    "dmstats",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+hypothesis_settings.load_profile("dmstats")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for pytest-xdist, and put first what takes long.
+
+    The tests of a module run in one worker, in their order; those of one that is marked
+    ``parts(n)`` are dealt out to ``n`` groups. Groups with a ``slow`` test start first and the pure
+    tests last, so that no worker is left with a long one when the others have ended.
+    """
+    dealt: Counter[str] = Counter()
+    ranks: dict[str, int] = {}
+    groups: list[str] = []
+    for item in items:
+        group = module = item.nodeid.partition("::")[0]
+        if parts := item.get_closest_marker("parts"):
+            group = f"{module}#{dealt[module] % parts.args[0]}"
+            dealt[module] += 1
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups.append(group)
+        ranks[group] = min(ranks.get(group, 9), _rank(item))
+    grouped = sorted(zip(groups, items, strict=True), key=lambda pair: (ranks[pair[0]], pair[0]))
+    items[:] = [item for _, item in grouped]
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.get_closest_marker("slow"):
+        return 0
+    real = item.path.parent.name in ("live", "browser")
+    return 1 if real else 2
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -81,6 +81,9 @@ class WebServer:
             "DMSTATS_DATA_DIR": str(folder / "var"),
             **settings,
         }
+        self.account = ACCOUNT
+        self._prefix = ""
+        self._before = (0, 0, 0)
         self._process: subprocess.Popen[bytes] | None = None
         self._http = urllib3.PoolManager(maxsize=32, retries=False)
 
@@ -132,9 +135,16 @@ class WebServer:
         assert self._process
         return self._process.wait(seconds)
 
-    def post(self, *mids: str, account: str = ACCOUNT, sent: bool = True) -> Answer:
-        """Deliver one DM per mid."""
-        return self.send(body(*mids, account=account, sent=sent))
+    def begin_anew(self) -> None:
+        """Count from zero, for an account that nothing was sent for: several tests may share it."""
+        self.account = f"1784{uuid.uuid4().int % 10**13:013d}"
+        self._prefix = f"{self.account}-"
+        self._before = self._counted()
+
+    def post(self, *mids: str, account: str = "", sent: bool = True) -> Answer:
+        """Deliver one DM per mid, of this server's present account unless another is given."""
+        named = [self._prefix + mid for mid in mids]
+        return self.send(body(*named, account=account or self.account, sent=sent))
 
     def send(self, raw: bytes, *, signature: str | None = None) -> Answer:
         """POST ``raw``, signed unless ``signature`` is given; on a connection of its own."""
@@ -167,7 +177,13 @@ class WebServer:
         return None
 
     def counted(self) -> tuple[int, int, int]:
-        """DMs sent according to the ledger, the accounts and the global document."""
+        """DMs sent since :meth:`begin_anew` according to the ledger, the accounts and the global
+        document."""
+        rows, accounts, total = self._counted()
+        before = self._before
+        return rows - before[0], accounts - before[1], total - before[2]
+
+    def _counted(self) -> tuple[int, int, int]:
         database = self.mongo.db
         names = database.list_collection_names(filter={"name": {"$regex": "^webhook_ledger_"}})
         rows = [row for name in names for row in database[name].find({"rejected": {"$ne": True}})]

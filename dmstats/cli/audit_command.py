@@ -15,6 +15,7 @@ from rich.table import Table
 from dmstats.audit.auditor import Outcome
 from dmstats.cli.command import Command
 from dmstats.core.clock import rfc3339
+from dmstats.core.stopping import INTERRUPTED, StopSignal
 from dmstats.db.audit.differences import Difference
 from dmstats.web import services
 
@@ -34,10 +35,20 @@ def audit(*, repair: bool, as_json: bool) -> None:
     outcome = Outcome()
     auditor = services().auditor(repair=repair)
     bar = Progress(console=Console(stderr=True), disable=as_json)
-    with bar, closing(auditor.steps(KIND, outcome)) as steps:
+    interrupted = False
+    with (
+        StopSignal().listening() as stop,
+        bar,
+        closing(auditor.steps(KIND, outcome)) as steps,
+    ):
         task = bar.add_task("hours", total=None)
         for step in steps:
             bar.update(task, completed=step.done, total=step.total, description=step.what)
+            if interrupted := stop.wait(0):
+                break
+    if interrupted:
+        click.echo("interrupted: the next audit goes on from here", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
     if as_json:
         click.echo(msgspec.json.encode(_result(outcome)))
     else:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dmstats.cli.command import Command
+from dmstats.core.stopping import INTERRUPTED, StopSignal
 from dmstats.embedded.attach import running
 from dmstats.ingest.webhook import PATH
 from dmstats.simulator.simulation import Result, SimulationPlan
@@ -45,15 +46,19 @@ def simulate(*, url: str | None, seed: int | None, max_batch: int, **options: An
     plan = SimulationPlan(
         base.rstrip("/") + PATH, secret, seed=seed, batch=(1, max_batch), **options
     )
-    with Progress() as bar:
+    with StopSignal().listening() as stop, Progress() as bar:
         task = bar.add_task(f"sending (seed {seed})", total=1.0)
         result = run_simulation(
             plan,
             app_services.mongo,
             app_services.ledger,
             lambda share: bar.update(task, completed=share),
+            stop,
         )
     _print(result)
+    if result.interrupted:
+        click.echo("interrupted: this is what was sent until then", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
     if not result.exact:
         raise click.ClickException(f"not exact; repeat with --seed {seed}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -16,6 +15,7 @@ import migrations
 from dmstats.core.clock import Clock
 from dmstats.core.errors import ConfigError, DmstatsError, StoreUnavailable
 from dmstats.core.settings import Settings
+from dmstats.core.stopping import Stop
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import generated
 from dmstats.db.client import Mongo, connect, translated
@@ -36,14 +36,14 @@ gunicorn's graceful timeout, and a little."""
 
 
 class Launcher:
-    """One run of the service; ``stop`` ends it, from a signal handler."""
+    """One run of the service; ``stop`` ends it."""
 
     def __init__(
         self,
         settings: Settings,
         environ: Mapping[str, str],
         clock: Clock,
-        stop: threading.Event,
+        stop: Stop,
         say: Callable[[str], None],
     ) -> None:
         self._settings = settings

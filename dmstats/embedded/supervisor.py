@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
 from collections.abc import Callable
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError
+from dmstats.core.stopping import Stop
 from dmstats.embedded.child import Child, Program
 
 TICK_SECONDS = 0.2
@@ -47,7 +47,7 @@ class Supervisor:
     def __init__(
         self,
         clock: Clock,
-        stop: threading.Event,
+        stop: Stop,
         say: Callable[[str], None],
         rng: random.Random | None = None,
     ) -> None:
@@ -91,15 +91,21 @@ class Supervisor:
             child.start(now)
 
     def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Tend the children until ``condition`` holds; whether it did within ``seconds``."""
+        """Tend the children until ``condition`` holds; whether it did within ``seconds``.
+
+        Raises :class:`Stopping` once the end is asked for, before it looks at ``condition``.
+        """
         deadline = self._clock.monotonic() + seconds
-        while not condition():
+        pause = 0.0
+        while True:
+            if self._stop.wait(pause):
+                raise Stopping
+            if condition():
+                return True
             if self._clock.monotonic() > deadline:
                 return False
             self.tend()
-            if self._stop.wait(TICK_SECONDS):
-                raise Stopping
-        return True
+            pause = TICK_SECONDS
 
     def run(self) -> None:
         """Tend the children until the end is asked for."""

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import msgspec
 import urllib3
 
+from dmstats.core.stopping import Stop
 from dmstats.simulator.bodies import Delivery, sign
 
 ANSWER_SECONDS = 5.0
@@ -33,14 +34,17 @@ class Report(msgspec.Struct):
 class Sender:
     """Posts deliveries to ``url``, ``parallel`` at a time, each until 200 or ``patience`` is over.
 
-    ``patience`` is in seconds per delivery.
+    ``patience`` is in seconds per delivery; after ``stop`` nothing is sent again.
     """
 
-    def __init__(self, url: str, secret: str, *, parallel: int, patience: float) -> None:
+    def __init__(
+        self, url: str, secret: str, *, parallel: int, patience: float, stop: Stop | None = None
+    ) -> None:
         self._url = url
         self._secret = secret
         self._parallel = parallel
         self._patience = patience
+        self._stop: Stop = stop or threading.Event()
         self._http = urllib3.PoolManager(maxsize=parallel, block=True, retries=False)
         self._lock = threading.Lock()
         self._last_answer = time.monotonic()
@@ -81,11 +85,11 @@ class Sender:
                 if status == "200":
                     self.report.acknowledged += 1
                     return
-                if time.monotonic() + pause > deadline:
+                if time.monotonic() + pause > deadline or self._stop.wait(0):
                     self.report.given_up += 1
                     return
                 self.report.retries += 1
-            time.sleep(pause)
+            self._stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _post(self, body: bytes, headers: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from dmstats.core.stopping import Stop
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.counting.reconciliation import PlaceSums, read_place_sums
@@ -37,6 +38,7 @@ class Result(msgspec.Struct):
     report: Report
     counted: dict[str, PlaceSums]
     seconds: float
+    interrupted: bool
 
     @property
     def exact(self) -> bool:
@@ -47,9 +49,13 @@ class Result(msgspec.Struct):
 
 
 def simulate(
-    plan: SimulationPlan, mongo: Mongo, ledger: Ledger, progress: Callable[[float], None]
+    plan: SimulationPlan,
+    mongo: Mongo,
+    ledger: Ledger,
+    progress: Callable[[float], None],
+    stop: Stop,
 ) -> Result:
-    """Run ``plan``; ``progress`` is told the share done, 0 to 1.
+    """Run ``plan`` until it is done or ``stop``; ``progress`` is told the share done, 0 to 1.
 
     The service must be otherwise idle: other traffic would be counted too.
     """
@@ -57,9 +63,11 @@ def simulate(
         seed=plan.seed, accounts=plan.accounts, duplicates=plan.duplicates, batch=plan.batch
     )
     before = read_place_sums(mongo, ledger)
-    sender = Sender(plan.url, plan.secret, parallel=plan.parallel, patience=plan.patience)
+    sender = Sender(
+        plan.url, plan.secret, parallel=plan.parallel, patience=plan.patience, stop=stop
+    )
     started = time.monotonic()
-    report = sender.send_all(_paced(plan, traffic, progress))
+    report = sender.send_all(_paced(plan, traffic, progress, stop))
     seconds = time.monotonic() - started
     after = read_place_sums(mongo, ledger)
     return Result(
@@ -68,17 +76,19 @@ def simulate(
         report=report,
         counted={place: after[place] - before[place] for place in after},
         seconds=seconds,
+        interrupted=stop.wait(0),
     )
 
 
 def _paced(
-    plan: SimulationPlan, traffic: Traffic, progress: Callable[[float], None]
+    plan: SimulationPlan, traffic: Traffic, progress: Callable[[float], None], stop: Stop
 ) -> Iterator[Delivery]:
     """Deliveries at the plan's rate; late ones are made up for, so that the total is right."""
     started = time.monotonic()
     total = round(plan.rate * plan.seconds)
     while traffic.dms < total:
         due = started + traffic.dms / plan.rate
-        time.sleep(max(0.0, due - time.monotonic()))
+        if stop.wait(max(0.0, due - time.monotonic())):
+            return
         yield traffic.delivery(time.time_ns() // 1_000_000)
         progress(min(1.0, traffic.dms / total))

@@ -72,10 +72,19 @@ def counted(service: Service) -> Service:
 
 
 @pytest.fixture
+def contexts() -> list[BrowserContext]:
+    """The test's browser profiles."""
+    return []
+
+
+@pytest.fixture
 def own_service(
-    mongodb_uri: str, redis_server: Redis, tmp_path: Path
+    mongodb_uri: str, redis_server: Redis, tmp_path: Path, contexts: list[BrowserContext]
 ) -> Iterator[Callable[..., Service]]:
-    """Starts a service with settings, a database and ``redis_server`` of its own."""
+    """Starts a service with settings, a database and ``redis_server`` of its own.
+
+    The browser goes first at the end: a worker that stops waits for idle connections.
+    """
     with contextlib.ExitStack() as stack:
 
         def start(**settings: str) -> Service:
@@ -90,12 +99,15 @@ def own_service(
             )
 
         yield start
+        for context in contexts:
+            context.close()
 
 
 @pytest.fixture
-def open_context(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
+def open_context(
+    chromium: Browser, contexts: list[BrowserContext]
+) -> Iterator[Callable[..., BrowserContext]]:
     """Makes browser profiles; at the end no page may have logged an error or broken the CSP."""
-    contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
     def watch(page: Page) -> None:

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import expect_mode, open_dashboard, sign_in
 from tests.browser.service import Service
 
-AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+pytestmark = pytest.mark.parts(2)
+
 PHONE = {"width": 320, "height": 640}
 ACCOUNT = "/accounts/17841400000000001"
 OTHER_PAGES = ["/accounts", ACCOUNT, "/accounts/404", "/admins"]
 
 OpenContext = Callable[..., BrowserContext]
-
-
-def violations(page: Page) -> list[str]:
-    """What axe-core finds, one line each."""
-    # By the debugger, not a script element: the page's policy would rightly refuse that.
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = page.evaluate(
-        """() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa",
-                                               "wcag22aa", "best-practice"] })"""
-    )
-    return [
-        f"{rule['id']}: {node['html'][:120]} {node['failureSummary']}"
-        for rule in found["violations"]
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,6 +10,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.conftest import expect_mode, open_dashboard, sign_in
 from tests.browser.service import Service
 
+pytestmark = pytest.mark.parts(3)
+
 GUEST, PASSWORD = "guest@example.com", "a long enough password 7"
 
 

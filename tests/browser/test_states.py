@@ -13,12 +13,14 @@ import redis
 from playwright.sync_api import BrowserContext, Page, expect
 
 from dmstats.ops.delivery_log import KEY, Record
+from tests.browser.axe import violations
 from tests.browser.conftest import eventually, expect_mode, figure, open_dashboard, sign_in
 from tests.browser.service import Service
-from tests.browser.test_accessible import violations
 from tests.servers import Redis, Secantus, running
 
 Start = Callable[..., Service]
+
+pytestmark = pytest.mark.parts(8)
 
 
 def streams_of(page: Page) -> list[str]:
@@ -52,6 +54,7 @@ def test_it_works_without_polling(page: Page) -> None:
     assert polls == []
 
 
+@pytest.mark.slow
 def test_redis_gone_and_back(
     context: BrowserContext, own_service: Start, redis_server: Redis
 ) -> None:
@@ -103,6 +106,7 @@ def test_over_the_stream_cap_the_page_polls(context: BrowserContext, own_service
     eventually(page, lambda: bool(streams), seconds=30)
 
 
+@pytest.mark.slow
 def test_the_one_stream_there_is_goes_to_the_next_page(
     context: BrowserContext, own_service: Start
 ) -> None:
@@ -208,6 +212,7 @@ def own_database(tmp_path: Path) -> Iterator[Secantus]:
         yield server
 
 
+@pytest.mark.slow
 def test_failing_deliveries_are_told_with_a_countdown(
     context: BrowserContext, own_database: Secantus, own_service: Start, redis_server: Redis
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.live.test_launcher import Started
+from tests.launched import Started
 from tests.servers import free_port
 
 TOKEN = "api-token-of-the-running-service"

@@ -16,6 +16,7 @@ from dmstats.app import create_app
 from dmstats.commit.increments import merge
 from dmstats.core.clock import HOUR_MS, SystemClock, to_datetime
 from dmstats.core.settings import Settings
+from dmstats.core.stopping import INTERRUPTED, StopSignal
 from dmstats.db.client import Mongo, connect
 from tests.auditing import Auditing, auditing, event, named
 from tests.servers import Secantus, running
@@ -76,6 +77,19 @@ def test_drift_is_shown_and_fails_until_it_is_repaired(app: Flask, store: Auditi
     assert json.loads(run.invoke(args=["audit", "--json"]).stdout) == {
         "drift": 0, "differences": [], "repaired": []
     }  # fmt: skip
+
+
+def test_an_interrupted_audit_says_so_and_goes_on_at_the_next(
+    app: Flask, store: Auditing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = app.test_cli_runner()
+    with monkeypatch.context() as patch:
+        patch.setattr(StopSignal, "wait", lambda *_: True)
+        interrupted = run.invoke(args=["audit"])
+    assert interrupted.exit_code == INTERRUPTED
+    assert interrupted.stdout == ""
+    assert "interrupted: the next audit goes on from here" in interrupted.stderr
+    assert "verified: drift 0" in run.invoke(args=["audit"]).stdout
 
 
 class TestStandalone:

@@ -14,10 +14,10 @@ from dmstats.core.clock import SystemClock
 from dmstats.core.records import CANARY, CANARY_ACCOUNT, SENT
 from dmstats.db.client import Mongo
 from tests.auditing import Auditing, event
+from tests.launched import Started
 from tests.live.conftest import TOKEN
-from tests.live.test_launcher import Started
-from tests.live.test_logs import Visitor
 from tests.servers import wait_until
+from tests.visitor import Visitor
 
 pytestmark = pytest.mark.live
 

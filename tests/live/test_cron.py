@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.test_launcher import Started
+from tests.launched import Started
 
 pytestmark = pytest.mark.live
 

@@ -24,7 +24,7 @@ from dmstats.db.health import Health, Server
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict, good
 from dmstats.ops.webhook_probe import probe_webhook
-from tests.live.test_launcher import Started
+from tests.launched import Started
 from tests.servers import free_port
 
 pytestmark = pytest.mark.live

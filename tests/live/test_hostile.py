@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.launched import Started
 from tests.live.conftest import TOKEN
-from tests.live.test_launcher import Started
-from tests.live.test_logs import WEBHOOK, Visitor, delivery
 from tests.servers import wait_until
+from tests.visitor import WEBHOOK, Visitor, delivery
 
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 

@@ -20,7 +20,7 @@ from dmstats.snapshot.lease import LEASE_KEY
 from tests.servers import Redis, Secantus, running, wait_until
 from tests.webserver import ROOT, WebServer, serving
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.parts(2)]
 
 INTERVAL = 2
 AGAIN_SECONDS = 60.0

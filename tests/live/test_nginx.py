@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.launched import Started
 from tests.live.conftest import TOKEN
-from tests.live.test_launcher import Started
-from tests.live.test_logs import WEBHOOK, delivery
 from tests.proxy import example, nginx
 from tests.servers import free_port, wait_until
+from tests.visitor import WEBHOOK, delivery
 
 pytestmark = [
     pytest.mark.live,

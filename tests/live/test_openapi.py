@@ -18,9 +18,9 @@ from schemathesis import GenerationMode
 from dmstats.app import create_app
 from dmstats.core.settings import Settings
 from dmstats.web.schema.openapi import PATH, description
+from tests.launched import Started
 from tests.live.conftest import TOKEN
-from tests.live.test_launcher import Started
-from tests.live.test_logs import Visitor
+from tests.visitor import Visitor
 
 pytestmark = pytest.mark.live
 
@@ -61,8 +61,7 @@ def test_it_works(operation: Any, mode: GenerationMode, service: Started, cookie
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck),
+        max_examples=EXAMPLES, suppress_health_check=list(HealthCheck)
     )  # fmt: skip
     def ask(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(base_url=base, headers=headers, excluded_checks=LEFT_OUT)

@@ -22,9 +22,9 @@ from dmstats.embedded.attach import attach
 from dmstats.ingest.webhook import PATH
 from dmstats.simulator.bodies import Delivery, Traffic, sign
 from dmstats.simulator.delivery_sender import Sender
-from tests.live.test_launcher import Started
-from tests.live.test_stream import Worker
+from tests.launched import Started
 from tests.servers import running, wait_until
+from tests.streamworker import Worker
 from tests.webserver import body
 
 pytestmark = pytest.mark.live

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,80 +15,24 @@ import psutil
 import pytest
 import redis
 
-from dmstats.db.client import Mongo
-from tests.servers import Redis, Server, running, wait_until
-from tests.sse import PATH, Stream
+from dmstats.core.settings import Settings
+from dmstats.db.client import connect
+from tests.servers import Redis, running, wait_until
+from tests.sse import PATH
+from tests.streamworker import HEARTBEAT, Worker
 
 pytestmark = pytest.mark.live
 
-ROOT = Path(__file__).resolve().parents[2]
-TOKEN = "token-of-the-test"
-CRON = "cron-secret-of-the-test"
-HEARTBEAT = 0.5
+
+@pytest.fixture(scope="module", params=["pubsub", "stream"])
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-class Worker(Server):
-    """One gunicorn worker with the whole application; nothing refreshes but the test."""
-
-    def __init__(self, folder: Path, mongo: Mongo, redis_url: str, **settings: str) -> None:
-        super().__init__(folder)
-        host, port = mongo.client.address or ("", 0)
-        self.environ = {
-            **os.environ,
-            "MONGODB_URI": f"mongodb://{host}:{port}/?retryWrites=false",
-            "MONGODB_DB": mongo.db.name,
-            "REDIS_URL": redis_url,
-            "DMSTATS_DATA_DIR": str(folder / "data"),
-            "HOST": "127.0.0.1",
-            "PORT": str(self.port),
-            "WEB_CONCURRENCY": "1",
-            "META_APP_SECRET": "app-secret-of-the-test",
-            "META_VERIFY_TOKEN": "verify-token-of-the-test",
-            "SECRET_KEY": "secret-key-of-the-test",
-            "ADMIN_API_TOKEN": TOKEN,
-            "CRON_SECRET": CRON,
-            "STATS_REFRESHER": "off",
-            "HEARTBEAT_OF_THE_TEST": str(HEARTBEAT),
-            **settings,
-        }
-
-    def start(self) -> None:
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "tests.streamapp:app"],
-                cwd=ROOT, env=self.environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        wait_until(self.ready)
-
-    def ready(self) -> bool:
-        with contextlib.suppress(OSError):
-            return self.get("/readyz")[0] == 200
-        return False
-
-    def get(self, path: str, secret: str = TOKEN) -> tuple[int, Any, dict[str, str]]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {secret}"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status, answer.read(), dict(answer.headers)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read(), dict(error.headers)
-
-    def refresh(self) -> str:
-        """Refresh as cron does; the version."""
-        status, body, _ = self.get("/api/cron/refresh-admin-stats", CRON)
-        assert status == 200
-        return str(json.loads(body)["version"])
-
-    def stream(self, query: str = "", *, http: str = "1.1") -> Stream:
-        return Stream(self.port, TOKEN, query=query, http=http)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Redis]:
-    server = Redis(tmp_path / "redis")
+@pytest.fixture(scope="module")
+def server(transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """One for each transport: it holds the snapshot of the worker's database."""
+    server = Redis(tmp_path_factory.mktemp("redis"))
     with running(server):
         yield server
 
@@ -103,15 +43,49 @@ def client(server: Redis) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture(params=["pubsub", "stream"])
-def worker(
-    request: pytest.FixtureRequest, tmp_path: Path, mongo: Mongo, server: Redis
+@contextlib.contextmanager
+def started(transport: str, mongodb_uri: str, server: Redis, folder: Path) -> Iterator[Worker]:
+    settings = Settings(mongodb_uri=mongodb_uri, mongodb_db=f"stream_{uuid.uuid4().hex[:12]}")
+    with contextlib.closing(connect(settings)) as mongo:
+        worker = Worker(folder, mongo, server.url, STATS_TRANSPORT=transport, STATS_MAX_STREAMS="5")
+        with running(worker):
+            yield worker
+
+
+@pytest.fixture(scope="module")
+def shared(
+    transport: str, mongodb_uri: str, server: Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Worker]:
-    worker = Worker(
-        tmp_path / "worker", mongo, server.url, STATS_TRANSPORT=request.param, STATS_MAX_STREAMS="5"
-    )
-    with running(worker):
+    with started(transport, mongodb_uri, server, tmp_path_factory.mktemp("worker")) as worker:
         yield worker
+
+
+@pytest.fixture
+def worker(shared: Worker, client: redis.Redis) -> Worker:
+    """One that nobody listens to any more, and that may publish at once."""
+    wait_until(lambda: not connections(shared), seconds=10)
+    allow_publish(client)
+    return shared
+
+
+@pytest.fixture
+def own_worker(
+    transport: str, mongodb_uri: str, redis_server: Redis, tmp_path: Path
+) -> Iterator[Worker]:
+    """One that the test may end."""
+    with started(transport, mongodb_uri, redis_server, tmp_path / "worker") as worker:
+        yield worker
+
+
+def connections(worker: Worker) -> list[Any]:
+    """What clients hold open at it."""
+    assert worker.process
+    found = [
+        connection
+        for process in psutil.Process(worker.process.pid).children()
+        for connection in process.net_connections()
+    ]
+    return [each for each in found if each.laddr.port == worker.port and each.raddr]
 
 
 def allow_publish(client: redis.Redis) -> None:
@@ -263,19 +237,19 @@ def test_rubbish_on_the_channel_does_no_harm(worker: Worker, client: redis.Redis
     stream.close()
 
 
-def test_sigterm_ends_every_stream_cleanly(worker: Worker) -> None:
-    worker.refresh()
-    streams = [worker.stream() for _ in range(4)]
+def test_sigterm_ends_every_stream_cleanly(own_worker: Worker) -> None:
+    own_worker.refresh()
+    streams = [own_worker.stream() for _ in range(4)]
     for stream in streams:
         stream.next("stats")
-    assert worker.process
+    assert own_worker.process
     started = time.monotonic()
-    worker.process.terminate()
+    own_worker.process.terminate()
     for stream in streams:
         assert all(event["event"] == "heartbeat" for event in stream.rest())
         stream.close()
     assert time.monotonic() - started < 5
-    assert worker.process.wait(15) == 0
+    assert own_worker.process.wait(15) == 0
 
 
 def test_without_a_session_or_a_token_there_is_none(worker: Worker) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmstats.db.dashboard.account_directory import (
@@ -73,7 +73,7 @@ def test_it_works() -> None:
     assert accounts.one("99") is None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.lists(ACCOUNT, max_size=23), SORT, st.integers(1, 6))
 def test_pages_hold_every_account_once_in_order(
     accounts: list[dict[str, Any]], sort: Sort, limit: int
@@ -97,7 +97,7 @@ def test_a_page_may_cut_a_large_group_of_equals(field: str, limit: int) -> None:
         assert pages == in_order(stored, sort)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     st.lists(ACCOUNT, max_size=23), SORT, st.integers(1, 6), st.sampled_from(["a", "ab", "1", "0"])
 )

@@ -233,7 +233,6 @@ def play(world: World, data: st.DataObject) -> None:
 
 search = settings(
     max_examples=int(os.environ.get("MODEL_EXAMPLES", "60")),
-    deadline=None,
     derandomize="MODEL_EXAMPLES" not in os.environ,
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes and explains little
     suppress_health_check=list(HealthCheck),

@@ -121,6 +121,13 @@ def test_worker_starts_and_stops_its_services(
     assert handlers[-1] is signal.SIG_IGN
 
 
+def test_a_worker_that_is_only_just_made_dies_of_a_signal(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any]
+) -> None:
+    conf(monkeypatch).post_fork(None, worker(1))
+    assert handlers == [signal.SIG_DFL] * 3
+
+
 def test_workers_that_are_replaced_wait_for_their_successors(
     monkeypatch: pytest.MonkeyPatch, handlers: list[Any], run_folder: Path
 ) -> None:
