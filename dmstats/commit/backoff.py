@@ -1,8 +1,8 @@
-"""How the committers of several hosts share the global document, which one at a time can have.
+"""Back-off between the committers of several hosts, which contend for the global document.
 
-Nobody tells them of each other: a conflict says that another has it, and how long one waited, how
-many there are. Without this whoever has just committed is the first to come back, and the others
-wait for a second. Pure, but for chance.
+They do not know of each other. A conflict says that another committer holds the document, and the
+time waited says about how many there are. Without a pause, the committer that has just committed
+would be the first to return, and the others would wait for a second. Pure, but for the jitter.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class ContentionBackoff:
     def written(self, *, waited: float, took: float) -> None:
         """A batch took so many seconds, after those in which it ``waited`` for others.
 
-        With the pause before it that is about a commit of each other host. One of them does its
-        own in the time that this one needs for everything else; for the rest there is the pause.
+        The wait and the pause before it are about one commit of each other host. One of them
+        commits while this one does everything else; the pause leaves room for the rest.
         """
         self.pause = min(LONGEST_SECONDS, max(0.0, self.pause + waited - took))
         self._longest = min(LONGEST_SECONDS, max(SHORTEST_SECONDS, took / LOOKS_PER_COMMIT))

@@ -1,8 +1,8 @@
-"""Committers of one host take turns, so that they seldom meet in the database.
+"""A lock between the committers of one host, so that their transactions seldom conflict.
 
-Two transactions that meet cost both a round of work and one of them everything; under load they
-meet each time, at the global document. Nothing depends on these turns: whoever waits too long goes
-ahead without one, and conflicts remain what keeps the counting exact.
+Under load two committers would conflict at the global document each time, and one of them would do
+its work for nothing. Exactness does not depend on the lock: a committer that waits too long goes
+ahead without it, and the database's write conflicts remain the safety net.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from dmstats.core.clock import Clock
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
-"""Longer than a turn lasts: its holder is stopped, or the database hangs."""
-IN_VAIN_SECONDS = 10.0
-"""For so long after a wait in vain nobody is waited for: a stopped holder does not come back soon,
-and what it left locked in the database is found by trying."""
-LOOK_EVERY_SECONDS = 0.001
+"""Longer than the lock is held as a rule: its holder is stopped, or the database hangs."""
+NO_WAIT_SECONDS = 10.0
+"""For so long after a wait that timed out, the lock is tried but not waited for: a stopped holder
+does not come back soon, and what it left locked in the database shows as a conflict."""
+POLL_SECONDS = 0.001
 
 
 class FairFileLock:
-    """Two locked files in ``folder``: whose turn it is, and who is next.
+    """Two locked files in ``folder``: one is the lock, the other a queue of length one.
 
-    Who wants another turn has to become the next first, so nobody takes two while another waits.
-    The kernel gives both locks back when their holder dies. For one greenlet of the process.
+    A process has to hold the queue's place before it may take the lock, so no process takes the
+    lock twice while another waits. The kernel releases both when their holder dies. For use by one
+    greenlet of the process.
     """
 
     def __init__(self, folder: Path, clock: Clock, *, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -42,33 +43,33 @@ class FairFileLock:
         self._wait_seconds = wait_seconds
         self._files: tuple[IO[bytes], IO[bytes]] | None = None
         self._failed = False
-        self._hurried_until = float("-inf")
+        self._no_wait_until = float("-inf")
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Wait for the turn, at most the patience, and keep it while the context lasts."""
+        """Wait for the lock, at most ``wait_seconds``, and hold it while the context lasts."""
         files = self._files or self._open()
         if files is None:
             yield
             return
-        now, following = files
+        lock, queue = files
         started = self._clock.monotonic()
-        deadline = started if started < self._hurried_until else started + self._wait_seconds
+        deadline = started if started < self._no_wait_until else started + self._wait_seconds
         try:
-            came = False
-            if self._wait(following, deadline):
+            acquired = False
+            if self._wait(queue, deadline):
                 try:
-                    came = self._wait(now, deadline)
+                    acquired = self._wait(lock, deadline)
                 finally:
-                    fcntl.flock(following, fcntl.LOCK_UN)
-            if not came and deadline > started:
-                self._hurried_until = self._clock.monotonic() + IN_VAIN_SECONDS
+                    fcntl.flock(queue, fcntl.LOCK_UN)
+            if not acquired and deadline > started:
+                self._no_wait_until = self._clock.monotonic() + NO_WAIT_SECONDS
             yield
         finally:
-            fcntl.flock(now, fcntl.LOCK_UN)
+            fcntl.flock(lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Give everything back, as the end of the process does."""
+        """Release everything, as the end of the process does."""
         for file in self._files or ():
             file.close()
         self._files = None
@@ -80,19 +81,19 @@ class FairFileLock:
             except BlockingIOError:
                 if self._clock.monotonic() >= deadline:
                     return False
-                gevent.sleep(LOOK_EVERY_SECONDS)
+                gevent.sleep(POLL_SECONDS)
             else:
                 return True
 
     def _open(self) -> tuple[IO[bytes], IO[bytes]] | None:
         if self._failed:
             return None
-        now, following = (self._folder / name for name in ("now.turn", "next.turn"))
+        lock, queue = (self._folder / name for name in ("commit.lock", "commit.queue"))
         try:
             private(self._folder)
             # Kept open for life, and opened no earlier than here: a lock is shared over a fork.
-            self._files = now.open("wb"), following.open("wb")
+            self._files = lock.open("wb"), queue.open("wb")
         except OSError as error:
             self._failed = True
-            log.warning("no_turns", extra={"reason": error.strerror})
+            log.warning("fair_lock_unavailable", extra={"reason": error.strerror})
         return self._files

@@ -1,4 +1,4 @@
-"""Which committers of this host are alive: a locked file each, that death unlocks."""
+"""Which committers of this host are alive: each keeps a locked file, which its death unlocks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def session_folder(database: str) -> Path:
 
 
 def private(folder: Path) -> None:
-    """Make ``folder``; raises ``PermissionError`` where others could have put something in it."""
+    """Make ``folder``; raises ``PermissionError`` where other users could have written to it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
@@ -79,7 +79,8 @@ class SessionRegistry:
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[bytes | None]:
-        """The session id in ``path`` if nobody holds its lock; ours while the context lasts."""
+        """The session id in ``path`` if no process holds its lock; locked by this one
+        while the context lasts."""
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,7 +8,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from dmstats.commit.fair_lock import IN_VAIN_SECONDS, FairFileLock
+from dmstats.commit.fair_lock import NO_WAIT_SECONDS, FairFileLock
 from dmstats.core.clock import ManualClock, SystemClock
 
 
@@ -74,7 +74,7 @@ def test_who_has_waited_in_vain_does_not_wait_again_soon(table: Table) -> None:
         clock.advance(5)
         waiting.get(timeout=5)
         take(hurried)  # or this would wait for ever
-    clock.advance(IN_VAIN_SECONDS)
+    clock.advance(NO_WAIT_SECONDS)
     with table.seat().hold():
         waiting = gevent.spawn(take, hurried)
         gevent.sleep(0.01)
@@ -96,7 +96,7 @@ def test_the_turn_goes_on_when_its_holder_fails(table: Table) -> None:
     assert table.taken == ["a"]
 
 
-def test_without_a_folder_there_are_no_turns(tmp_path: Path) -> None:
+def test_without_a_folder_the_lock_is_not_waited_for(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     turns = FairFileLock(blocked / "committers", SystemClock())

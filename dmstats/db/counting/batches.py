@@ -69,8 +69,8 @@ class Batches:
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
         """Write ledger rows and counters in one transaction.
 
-        The global document comes first: it is what all committers share, so whoever meets another
-        there learns it before anything was done for nothing, and whoever has it gets through.
+        The global document comes first: all committers share it, so a conflict shows before any
+        other work is done, and the committer that holds it gets through.
         Raises what :meth:`Transactions.run` raises, and :class:`AccountRefused`; a
         :class:`PoisonError` blames ``rows`` alone.
         """
@@ -120,8 +120,8 @@ class Batches:
             new = self._ledger.insert_new(rows)
         deltas = merge([row for row in rows if row.row_id in new])
         now_ms = self._clock.now_ms()
-        # The rows are there, so the events will be duplicates when they are sent again: whoever
-        # waits may give up meanwhile, but the counters must get theirs.
+        # The rows are there, so the events will be duplicates when they are sent again: their
+        # counters must be written, even when the waiting requests time out meanwhile.
         with translated(), pymongo.timeout(FINISH_SECONDS):
             self._counters.add_buckets(deltas, None)
             self._counters.add_totals(deltas, now_ms, None)
