@@ -19,6 +19,7 @@ from dmstats.commit.orphan_reaper import Rescue
 from dmstats.commit.session_files import Presence, folder_for
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import unreadable
+from dmstats.core.redis_outage import RedisOutage
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
@@ -94,7 +95,8 @@ def wire(settings: Settings, send: Send) -> Services:
         # Also what this worker has shown: both databases may have come back empty.
         return max(snapshots.last_term(), reader.term)
 
-    lease = Lease(client, clock, last_term, metrics)
+    outage = RedisOutage()
+    lease = Lease(client, clock, last_term, metrics, outage=outage)
     publisher = Publisher(
         client,
         send,
@@ -102,6 +104,7 @@ def wire(settings: Settings, send: Send) -> Services:
         cache_ttl=settings.cache_ttl,
         min_interval=settings.min_publish_interval,
         transport=settings.transport,
+        outage=outage,
     )
     refresher = Refresher(
         ReadingsStore(mongo, census),
@@ -121,6 +124,7 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics,
         interval=settings.refresh_interval,
         computes=settings.refresher == "worker",
+        outage=outage,
     )
     hub = Hub(
         _redis(settings, seconds=HUB_SECONDS),
@@ -130,6 +134,7 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics,
         transport=settings.transport,
         max_streams=settings.max_streams,
+        outage=outage,
     )
     cadence = Cadence(lease, refresher, snapshots, clock, interval=settings.refresh_interval)
     work = Work(mongo)

@@ -194,7 +194,7 @@ class Committer:
         self._metrics.events_counted(kinds, batch.duplicates, batch.rejected + len(batch.refused))
 
     def _give_up(self, batch: Batch[_Waiting], error: DmstatsError) -> None:
-        log.warning("batch_failed", extra={"events": len(batch.pending), "reason": str(error)})
+        log.warning("batch_failed", extra={"events": len(batch.pending), "reason": error.reason})
         self._metrics.batch_failed(len(batch.pending))
         for waiting in (each for each in batch.submissions if not each.result.ready()):
             waiting.result.set_exception(Unavailable(str(error)))

@@ -89,7 +89,7 @@ class Rescue:
                 for session_id in self._beats.silent():
                     self._end(session_id, "silent")
         except DmstatsError as error:
-            log.warning("rescue_failed", extra={"reason": str(error)})
+            log.warning("rescue_failed", extra={"reason": error.reason})
 
     def leave(self) -> None:
         """Say goodbye at an orderly end: nothing is left that needs a rescue."""
@@ -97,7 +97,7 @@ class Rescue:
         try:
             self._beats.forget(self._own_session())
         except DmstatsError as error:
-            log.info("beat_left_behind", extra={"reason": str(error)})
+            log.info("beat_left_behind", extra={"reason": error.reason})
 
     def _end_again(self, now: float) -> None:
         if now - self._again_at < AGAIN_EVERY_SECONDS:

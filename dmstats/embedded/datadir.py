@@ -60,6 +60,8 @@ class DataDir:
             for folder in (self.path, self.secrets, self.logs):
                 folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        except FileExistsError as error:
+            raise ConfigError(f"DMSTATS_DATA_DIR: {error.filename} is not a folder") from error
         except OSError as error:
             raise ConfigError(f"DMSTATS_DATA_DIR: {error.strerror}: {error.filename}") from error
         try:

@@ -118,4 +118,6 @@ def _shared(write: Callable[[], None]) -> None:
     try:
         write()
     except PoisonError as error:
-        raise StoreUnavailable(f"MongoDB refuses a shared counter: {error}") from error
+        raise StoreUnavailable(
+            "MongoDB refuses a shared counter", reason=f"a shared counter: {error.reason}"
+        ) from error
