@@ -1,4 +1,4 @@
-"""`python -m dmstats`: the whole service with one command, in the foreground until it is ended."""
+"""`python -m dmstats`: the commands; :func:`main` runs the whole service until it is ended."""
 
 from __future__ import annotations
 
@@ -39,4 +39,6 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from dmstats import cli
+
+    sys.exit(cli.main())

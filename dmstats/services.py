@@ -118,6 +118,10 @@ class Services:
             self.patrol.leave()
             self.rescue.leave()
         self.lease.release()
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close the connections; of a process that began no background work, all there is."""
         self.transactions.close()
         self.redis.close()
         self.mongo.close()

@@ -70,7 +70,7 @@ def wire(settings: Settings, send: Send) -> Services:
     """
     clock, metrics = SystemClock(), Metrics()
     mongo = connect(settings, failures=Failures(metrics.database_failed))
-    client = _redis(settings, seconds=REDIS_SECONDS)
+    client = redis_client(settings, seconds=REDIS_SECONDS)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
     transactions = Transactions(mongo, metrics.commit_retried)
     neighbours = folder_for(f"{settings.mongodb_uri} {mongo.db.name}")
@@ -127,7 +127,7 @@ def wire(settings: Settings, send: Send) -> Services:
         outage=outage,
     )
     hub = Hub(
-        _redis(settings, seconds=HUB_SECONDS),
+        redis_client(settings, seconds=HUB_SECONDS),
         reader.newest,
         reader.accept,
         clock,
@@ -191,7 +191,7 @@ def wire(settings: Settings, send: Send) -> Services:
     )
 
 
-def _redis(settings: Settings, *, seconds: float) -> redis.Redis:
+def redis_client(settings: Settings, *, seconds: float = REDIS_SECONDS) -> redis.Redis:
     """A client that gives a dead server up after ``seconds``, with one retry."""
     try:
         return redis.Redis.from_url(

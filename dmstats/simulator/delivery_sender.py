@@ -11,6 +11,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import msgspec
 import urllib3
 
+from dmstats.core.errors import plain_reason
+from dmstats.core.stopping import Stop
 from dmstats.simulator.bodies import Delivery, sign
 
 ANSWER_SECONDS = 5.0
@@ -33,14 +35,17 @@ class Report(msgspec.Struct):
 class Sender:
     """Posts deliveries to ``url``, ``parallel`` at a time, each until 200 or ``patience`` is over.
 
-    ``patience`` is in seconds per delivery.
+    ``patience`` is in seconds per delivery; after ``stop`` nothing is sent again.
     """
 
-    def __init__(self, url: str, secret: str, *, parallel: int, patience: float) -> None:
+    def __init__(
+        self, url: str, secret: str, *, parallel: int, patience: float, stop: Stop | None = None
+    ) -> None:
         self._url = url
         self._secret = secret
         self._parallel = parallel
         self._patience = patience
+        self._stop: Stop = stop or threading.Event()
         self._http = urllib3.PoolManager(maxsize=parallel, block=True, retries=False)
         self._lock = threading.Lock()
         self._last_answer = time.monotonic()
@@ -81,22 +86,24 @@ class Sender:
                 if status == "200":
                     self.report.acknowledged += 1
                     return
-                if time.monotonic() + pause > deadline:
+                if time.monotonic() + pause > deadline or self._stop.wait(0):
                     self.report.given_up += 1
                     return
                 self.report.retries += 1
-            time.sleep(pause)
+            self._stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _post(self, body: bytes, headers: dict[str, str]) -> str:
-        """The status as text, or the name of what went wrong on the way."""
+        """The status as text, or what went wrong on the way, in words."""
         try:
             answer = self._http.request(
                 "POST", self._url, body=body, headers=headers, timeout=ANSWER_SECONDS
             )
             counts = msgspec.json.decode(answer.data) if answer.status == 200 else {}
-        except (urllib3.exceptions.HTTPError, msgspec.DecodeError) as error:
-            return type(error).__name__
+        except urllib3.exceptions.HTTPError as error:
+            return plain_reason(error)
+        except msgspec.DecodeError:
+            return "200 without JSON"
         with self._lock:
             self.report.answers.update(counts)
             if answer.status == 200:
