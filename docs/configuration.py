@@ -29,12 +29,11 @@ value instead; set one of the two.
 """
 
 AFTER = """
-## What is made up
+## What is generated
 
-`python -m dmstats` starts the databases whose address is not set, and makes up the secrets that
-are not set, all but `ADMIN_API_TOKEN`: a file of mode 600 each in `DMSTATS_DATA_DIR/secrets`.
-`flask` commands and `python -m migrations` on the same machine and folder find both, so they need
-no settings there.
+`dmstats run` (`make run`) starts the databases whose address is not set, and generates the secrets
+that are not set: a file of mode 600 each in `DMSTATS_DATA_DIR/secrets`. [Commands](cli.md) on the
+same machine and folder find both, so they need no settings there.
 
 ## Changing a secret
 

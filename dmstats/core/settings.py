@@ -46,7 +46,7 @@ class Settings:
     )
     data_dir: Path = setting(
         "DMSTATS_DATA_DIR", Path, Path("var"), "`var`",
-        "Where the embedded databases and the made-up secrets live.",
+        "Where the embedded databases and the generated secrets live.",
     )  # fmt: skip
     host: str = setting("HOST", host_name, "127.0.0.1", "`127.0.0.1`", "The address to listen at.")
     port: int = setting("PORT", whole(1, 65535), 8000, "`8000`", "The port to listen at.")
@@ -70,7 +70,7 @@ class Settings:
         "SECRET_KEY", one_secret, None, "none", "Signs the sessions.", secret=True
     )
     admin_api_token: str | None = setting(
-        "ADMIN_API_TOKEN", one_secret, None, "none: bearer access is off",
+        "ADMIN_API_TOKEN", one_secret, None, "none: bearer access is off; `dmstats run` generates one",
         "The bearer token of scripts.", secret=True,
     )  # fmt: skip
     refresh_interval: int = setting(

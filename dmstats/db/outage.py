@@ -40,7 +40,8 @@ def unreachable(mongo: Mongo) -> str | None:
     failed = [(at, one.error) for at, one in sorted(servers.items()) if one.error]
     if len(failed) == len(servers) and failed:
         return f"cannot reach {names} ({SETTING}): {_cause(failed[0][1])}"
-    if servers and not any(one.is_writable for one in servers.values()):
+    known = any(one.is_server_type_known for one in servers.values())
+    if known and not any(one.is_writable for one in servers.values()):
         return f"none of {names} ({SETTING}) is a primary: see that the replica set has one"
     return None
 

@@ -98,10 +98,6 @@ class DataDir:
         )
         return service if service.is_alive() else None
 
-    def is_default(self) -> bool:
-        """Whether commands started from this folder find it without being told."""
-        return self.path == Path(DEFAULT).absolute()
-
     def was_left_behind(self) -> bool:
         """Whether the last service died without saying so; ask only while holding the folder."""
         return self._note.exists()
