@@ -7,21 +7,20 @@ import signal
 import sys
 import threading
 
-from dmstats.core.clock import SystemClock
-from dmstats.core.errors import ConfigError, DmstatsError
-from dmstats.core.settings import Settings
-from dmstats.embedded.launcher import Launcher
-from dmstats.embedded.supervisor import Ended
-
-FAILED = 1
-BAD_CONFIGURATION = 2
-
 
 def main() -> int:
     """Run until SIGTERM, SIGINT or SIGHUP; the exit status."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    # Imported now, when a signal already means an orderly end: it takes about a second.
+    from dmstats.core.clock import SystemClock  # noqa: PLC0415
+    from dmstats.core.errors import ConfigError, DmstatsError  # noqa: PLC0415
+    from dmstats.core.exit_codes import FAILED, OK, USAGE  # noqa: PLC0415
+    from dmstats.core.settings import Settings  # noqa: PLC0415
+    from dmstats.embedded.launcher import Launcher  # noqa: PLC0415
+    from dmstats.embedded.supervisor import Ended  # noqa: PLC0415
+
     try:
         settings = Settings.from_env(os.environ)
         Launcher(settings, os.environ, SystemClock(), stop, say).run()
@@ -29,8 +28,8 @@ def main() -> int:
         say(str(error))
         if isinstance(error, Ended):
             return error.code
-        return BAD_CONFIGURATION if isinstance(error, ConfigError) else FAILED
-    return 0
+        return USAGE if isinstance(error, ConfigError) else FAILED
+    return OK
 
 
 def say(line: str) -> None:

@@ -70,7 +70,8 @@ class Settings:
         "SECRET_KEY", one_secret, None, "none", "Signs the sessions.", secret=True
     )
     admin_api_token: str | None = setting(
-        "ADMIN_API_TOKEN", one_secret, None, "none: bearer access is off; `dmstats run` generates one",
+        "ADMIN_API_TOKEN", one_secret, None,
+        "none: bearer access is off; `dmstats run` generates one",
         "The bearer token of scripts.", secret=True,
     )  # fmt: skip
     refresh_interval: int = setting(
