@@ -75,8 +75,8 @@ def _run_folder() -> Path:
 
 
 def post_worker_init(worker: Any) -> None:
-    house = worker.wsgi.extensions["dmstats"]
-    house.start(lambda: worker.alive)
+    services = worker.wsgi.extensions["dmstats"]
+    services.start(lambda: worker.alive)
     # What is there now stays: no collection needs to walk through it again, with requests waiting.
     gc.collect()
     gc.freeze()
@@ -85,7 +85,7 @@ def post_worker_init(worker: Any) -> None:
     # balancer know.
     signal.signal(
         signal.SIGTERM,
-        lambda number, frame: house.leave(
+        lambda number, frame: services.leave(
             lambda: worker.handle_exit(number, frame), lambda: _has_to_wait(worker.pid)
         ),
     )

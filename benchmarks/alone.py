@@ -8,7 +8,7 @@ from functools import partial
 from benchmarks.contestants import gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, drive, figures, interleave, spread
-from benchmarks.load import Plan
+from benchmarks.load import LoadPlan
 from benchmarks.programs import Program, listens
 from benchmarks.report import Result, table
 from benchmarks.runs import post
@@ -23,7 +23,7 @@ def generator(databases: Databases, *, quick: bool) -> Result:  # noqa: ARG001 -
     command = [sys.executable, "-m", "benchmarks.peers.responder"]
 
     def once(dms: int) -> Figures:
-        plan = Plan(port=port, seconds=1 if quick else 3, dms=dms, most=2000, repeat=True)
+        plan = LoadPlan(port=port, seconds=1 if quick else 3, dms=dms, most=2000, repeat=True)
         return figures(drive(plan), dms)
 
     with Program(command, {"PORT": str(port)}, lambda: listens(port)):

@@ -17,7 +17,7 @@ GONE = struct.pack("ii", 1, 0)
 """SO_LINGER that makes ``close`` send a reset: no word of good-bye."""
 
 
-class Audience:
+class Connections:
     """``count`` clients of the stream at ``path``."""
 
     def __init__(

@@ -117,7 +117,7 @@ class Demand(msgspec.Struct, frozen=True):
         return self.dms_a_day / DAY_SECONDS * self.peak
 
 
-class Plan(msgspec.Struct, frozen=True):
+class CapacityPlan(msgspec.Struct, frozen=True):
     """What that takes. ``busy`` says how much of one of each would be used at the peak."""
 
     demand: Demand
@@ -144,7 +144,7 @@ DATABASE = f"a database of {DATABASE_CORES} cores"
 REDIS = "Redis"
 
 
-def plan(costs: Costs, demand: Demand) -> Plan:
+def plan(costs: Costs, demand: Demand) -> CapacityPlan:
     """Size everything so that nothing is busier than ``MOST_BUSY`` at the peak."""
     rate, dms = demand.rate, demand.dms_a_post
     app = rate * (costs.app_post / dms + costs.app_dm)
@@ -165,7 +165,7 @@ def plan(costs: Costs, demand: Demand) -> Plan:
         DATABASE: database / DATABASE_CORES,
         REDIS: messages / REDIS_MESSAGES,
     }
-    return Plan(
+    return CapacityPlan(
         demand=demand,
         busy=busy,
         workers=max(workers, hosts),
@@ -189,7 +189,7 @@ def needed(busy: float) -> int:
     return max(1, math.ceil(busy / MOST_BUSY - 1e-9))
 
 
-def advice(found: Plan) -> list[str]:
+def advice(found: CapacityPlan) -> list[str]:
     """What to change for that plan, the first need first."""
     told = []
     if found.hosts == 1 and found.shards == 1:

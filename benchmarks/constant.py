@@ -21,7 +21,7 @@ from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
 from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import Readings, ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.transactions import Transactions
@@ -31,7 +31,7 @@ from dmstats.snapshot.build import build
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publisher
 from dmstats.snapshot.refresher import Refresher
-from dmstats.snapshot.schedule import Cadence
+from dmstats.snapshot.schedule import RefreshSchedule
 from dmstats.sse.subscription import CHANNEL
 
 START_MS = 1_794_787_200_000
@@ -62,8 +62,10 @@ class Listener(monitoring.CommandListener):
 class Watched(ReadingsStore):
     """Tells a refresh' own queries from those that go with leading."""
 
-    def __init__(self, mongo: Mongo, census: Census, listener: Listener) -> None:
-        super().__init__(mongo, census)
+    def __init__(
+        self, mongo: Mongo, population_counts: PopulationCounts, listener: Listener
+    ) -> None:
+        super().__init__(mongo, population_counts)
         self._listener = listener
 
     def read(self, now_ms: int) -> Readings:
@@ -74,7 +76,7 @@ class Watched(ReadingsStore):
             self._listener.purpose = "leading"
 
 
-class House:
+class Harness:
     """One leader and one committer on a clock that is moved by hand."""
 
     def __init__(self, mongo: Mongo, client: redis.Redis, listener: Listener) -> None:
@@ -83,20 +85,22 @@ class House:
         ledger = Ledger(mongo, retention_hours=168)
         self._transactions = Transactions(mongo)
         self._batches = Batches(mongo, ledger, self._transactions, self.clock)
-        snapshots, census = SnapshotStore(mongo), Census(mongo, self.clock)
+        snapshots, population_counts = SnapshotStore(mongo), PopulationCounts(mongo, self.clock)
         self._lease = Lease(client, self.clock, snapshots.last_term, metrics)
 
         def send(snapshot: dict[str, Any], version: str) -> None:  # noqa: ARG001 - flask-sse's place
             client.publish(CHANNEL, "{}")
 
         publisher = Publisher(client, send, metrics, cache_ttl=60, min_interval=10)
-        self._readings = Watched(mongo, census, listener)
+        self._readings = Watched(mongo, population_counts, listener)
         self.refresher = Refresher(
             self._readings, snapshots, publisher, self._lease, client, self.clock,
             metrics,
         )  # fmt: skip
-        self._cadence = Cadence(self._lease, self.refresher, snapshots, self.clock, interval=60)
-        self.census = census
+        self._refresh_schedule = RefreshSchedule(
+            self._lease, self.refresher, snapshots, self.clock, interval=60
+        )
+        self.population_counts = population_counts
         self.redis_while_counting = 0
         self._serial = 0
 
@@ -118,9 +122,9 @@ class House:
                 self.listener.purpose = "lease"
                 self._lease.tick()
                 self.listener.purpose = "census"
-                self.census.tick()
+                self.population_counts.tick()
             self.listener.purpose = "leading"
-            self._cadence.tick()
+            self._refresh_schedule.tick()
 
     def _count(self, dms: int) -> None:
         now = self.clock.now_ms()
@@ -132,7 +136,7 @@ class House:
         accounts = [{"id": f"a{n}", "time": now, "messaging": items[n::3]} for n in range(3)]
         body = json.dumps({"object": "instagram", "entry": accounts}).encode()
         rows = read_events(body, arrived_ms=now, max_age_ms=10**9).rows
-        known = self._batches.known(rows, seconds=30)
+        known = self._batches.find_existing(rows, seconds=30)
         new = [row for row in rows if row.row_id not in known]
         self._batches.write(new, merge(new), seconds=30)
 
@@ -185,13 +189,13 @@ def _measure(databases: Databases, minutes: int, dms: int) -> dict[str, int]:
         finally:
             # The driver has no way to take a listener back; other clients are made with none.
             monitoring._LISTENERS.command_listeners.remove(listener)  # noqa: SLF001
-        house = House(mongo, client, listener)
+        harness = Harness(mongo, client, listener)
         before = calls(client)
         try:
             for _ in range(minutes):
-                house.minute(dms)
+                harness.minute(dms)
         finally:
-            house.close()
+            harness.close()
             mongo.close()
         published = (calls(client) - before)["publish"]
     counting = {name: n for (why, name), n in listener.sent.items() if why == "counting"}
@@ -200,5 +204,5 @@ def _measure(databases: Databases, minutes: int, dms: int) -> dict[str, int]:
         "stats queries": listener.reads("stats"),
         "census queries": listener.reads("census"),
         "commands while counting": sum(counting.values()),
-        "Redis commands while counting": house.redis_while_counting,
+        "Redis commands while counting": harness.redis_while_counting,
     }

@@ -42,7 +42,7 @@ def guarantees(databases: Databases, *, quick: bool) -> Result:
     raw: dict[str, Any] = {}
     with contenders(databases, STARTS) as running:
         for name, contender in running.items():
-            raw[name] = _judge(contender, kills)
+            raw[name] = _verifier(contender, kills)
             print(f"  {name}: {raw[name]}", flush=True)
     rows = [
         [
@@ -57,7 +57,7 @@ def guarantees(databases: Databases, *, quick: bool) -> Result:
     return Result(table([*head, "all acknowledged at the end"], rows), raw)
 
 
-def _judge(contender: Contender, kills: int) -> dict[str, Any]:
+def _verifier(contender: Contender, kills: int) -> dict[str, Any]:
     web, mongo = contender
     before = {name: read(mongo) for name, read in COUNTERS.items()}
     # As many as the slowest counts on the slowest database, so that every kill meets work.

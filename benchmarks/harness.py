@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.load import Measured, Plan
+from benchmarks.load import LoadPlan, Measured
 
 Figures = dict[str, float]
 
 
-def drive(plan: Plan, during: Callable[[], None] = lambda: None) -> Measured:
+def drive(plan: LoadPlan, during: Callable[[], None] = lambda: None) -> Measured:
     """Run the load generator by ``plan`` in its own process; ``during`` runs meanwhile."""
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.load"],

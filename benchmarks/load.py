@@ -23,7 +23,7 @@ READ = 65536
 DRAIN_SECONDS = 30.0
 
 
-class Plan(msgspec.Struct):
+class LoadPlan(msgspec.Struct):
     """What to send to ``port``; ``get`` is a path to GET instead of posting deliveries.
 
     ``rate`` paces the requests (per second, open loop); 0 sends the next as soon as one is
@@ -107,7 +107,7 @@ class _Connection:
 class Generator:
     """Sends ``requests`` as the plan says."""
 
-    def __init__(self, plan: Plan, requests: list[bytes]) -> None:
+    def __init__(self, plan: LoadPlan, requests: list[bytes]) -> None:
         self._plan = plan
         self._requests = requests
         self._next = 0
@@ -204,7 +204,7 @@ class Generator:
                 return
 
 
-def _requests(plan: Plan) -> list[bytes]:
+def _requests(plan: LoadPlan) -> list[bytes]:
     if not plan.get:
         return deliveries.requests(
             plan.most, dms=plan.dms, accounts=plan.accounts, skew=plan.skew, entries=plan.entries
@@ -216,7 +216,7 @@ def _requests(plan: Plan) -> list[bytes]:
 def main() -> None:
     """One run as told on standard input."""
     told: dict[str, Any] = json.loads(sys.stdin.readline())
-    plan = msgspec.convert(told, Plan)
+    plan = msgspec.convert(told, LoadPlan)
     generator = Generator(plan, _requests(plan))
     print("ready", flush=True)
     sys.stdin.readline()

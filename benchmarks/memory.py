@@ -8,7 +8,7 @@ import time
 from benchmarks.contestants import ours
 from benchmarks.databases import Databases
 from benchmarks.harness import drive
-from benchmarks.load import Plan
+from benchmarks.load import LoadPlan
 from benchmarks.plots import line
 from benchmarks.report import RAW, Result
 
@@ -21,7 +21,7 @@ def memory(databases: Databases, *, quick: bool) -> Result:
     samples: list[tuple[float, float]] = []
     over = threading.Event()
     with databases.fresh() as mongo, ours(databases, mongo.db.name) as web:
-        drive(Plan(port=web.port, seconds=2, dms=20, most=2000))
+        drive(LoadPlan(port=web.port, seconds=2, dms=20, most=2000))
         started = time.monotonic()
 
         def watch() -> None:
@@ -32,7 +32,7 @@ def memory(databases: Databases, *, quick: bool) -> Result:
         watcher.start()
         counted = 0
         while time.monotonic() - started < seconds:
-            counted += 20 * drive(Plan(port=web.port, seconds=5, dms=20, most=5000)).answered
+            counted += 20 * drive(LoadPlan(port=web.port, seconds=5, dms=20, most=5000)).answered
         over.set()
         watcher.join()
     half = len(samples) // 2

@@ -12,7 +12,7 @@ from functools import partial
 from benchmarks.contestants import gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, drive, figures, interleave, percentile, spread
-from benchmarks.load import Plan
+from benchmarks.load import LoadPlan
 from benchmarks.programs import Web
 from benchmarks.report import Result, table
 from benchmarks.stages import BEARER
@@ -65,13 +65,13 @@ def reading(databases: Databases, *, quick: bool) -> Result:
 
 
 def _polls(web: Web, rate: int, seconds: float, webhooks: int) -> Figures:
-    plan = Plan(
+    plan = LoadPlan(
         port=web.port, seconds=seconds, get=STATS, headers=BEARER, rate=rate,
         connections=min(rate, 500), settle=SETTLE_SECONDS,
     )  # fmt: skip
     cpu = web.program.cpu()
     if webhooks:
-        traffic = Plan(
+        traffic = LoadPlan(
             port=web.port, seconds=seconds + SETTLE_SECONDS + 1.5, dms=1, rate=webhooks,
             most=int((seconds + SETTLE_SECONDS + 3) * webhooks),
         )  # fmt: skip
@@ -117,7 +117,7 @@ def _cold(databases: Databases) -> dict[str, int]:
     databases.flush_redis()
     off = {"STATS_REFRESHER": "off"}
     with databases.fresh() as mongo, ours(databases, mongo.db.name, extra=off) as web:
-        plan = Plan(port=web.port, seconds=0.5, get=STATS, headers=BEARER, connections=100)
+        plan = LoadPlan(port=web.port, seconds=0.5, get=STATS, headers=BEARER, connections=100)
         measured = drive(plan)
         request = urllib.request.Request(f"http://127.0.0.1:{web.port}{STATS}", headers=BEARER)
         with urllib.request.urlopen(request, timeout=10) as answer:

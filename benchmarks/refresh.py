@@ -12,7 +12,7 @@ from typing import Any
 import pymongo
 import redis
 
-from benchmarks.constant import START_MS, House, Listener
+from benchmarks.constant import START_MS, Harness, Listener
 from benchmarks.databases import COMPILED, Databases
 from benchmarks.harness import Figures, interleave, percentile, spread
 from benchmarks.report import Result, table
@@ -48,23 +48,23 @@ def refresh(databases: Databases, *, quick: bool) -> Result:
     raw: Raw = {"accounts": {}, "DMs": {}}
     with databases.fresh() as mongo, redis.Redis.from_url(databases.redis_url) as client:
         databases.flush_redis()
-        house = House(mongo, client, Listener())
+        harness = Harness(mongo, client, Listener())
         _fill_buckets(mongo)
-        house.clock.advance(LATE_SECONDS)
+        harness.clock.advance(LATE_SECONDS)
         try:
             for place, sizes in (("accounts", ACCOUNTS), ("DMs", DMS)):
                 for size in (size for size in sizes if size <= most):
                     print(f"  {size:,} {place}", flush=True)
                     _grow(mongo, place, size)
-                    house.census.recount()
+                    harness.population_counts.recount()
                     # So many at once are as after an installation: the first takes its time.
                     mongo.db["stats_cache"].update_one(
                         {"_id": "snapshot"}, {"$unset": {"floor": True}}
                     )
-                    house.refresher.refresh()
-                    raw[place][str(size)] = interleave(_contestants(house, mongo, place), rounds)
+                    harness.refresher.refresh()
+                    raw[place][str(size)] = interleave(_contestants(harness, mongo, place), rounds)
         finally:
-            house.close()
+            harness.close()
     rows = [
         [f"{int(size):,} {place}", *(spread(told[who], c) for who in told for c in COLUMNS)]
         for place, sizes in raw.items()
@@ -74,11 +74,11 @@ def refresh(databases: Databases, *, quick: bool) -> Result:
     return Result(table(["", *head], rows), raw)
 
 
-def _contestants(house: House, mongo: Mongo, place: str) -> dict[str, Callable[[], Figures]]:
+def _contestants(harness: Harness, mongo: Mongo, place: str) -> dict[str, Callable[[], Figures]]:
     few = FEW if mongo.db[SOURCES[place]].estimated_document_count() <= MANY_ROWS else 1
     return {
-        "refresh": partial(_timed, house.refresher.refresh, REFRESHES),
-        "computing": partial(_timed, house.compute, REFRESHES),
+        "refresh": partial(_timed, harness.refresher.refresh, REFRESHES),
+        "computing": partial(_timed, harness.compute, REFRESHES),
         "aggregation": partial(_timed, lambda: _recomputed(mongo, place), few),
     }
 

@@ -12,11 +12,11 @@ from pymongo.database import Database
 from benchmarks.contestants import Start
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, drive, figures, median
-from benchmarks.load import Plan
+from benchmarks.load import LoadPlan
 from benchmarks.programs import Web
 from dmstats.db.client import Document, Mongo
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.counting.reconciliation import read_tallies
+from dmstats.db.counting.reconciliation import read_place_sums
 
 CONNECTIONS = 64
 MOST_DMS_PER_SECOND = 30_000
@@ -71,8 +71,8 @@ def settle(db: Database[Document], number: int, *, first: int = 0, counted: bool
 
 def warm(web: Web) -> None:
     """A moment of traffic, so that collections, compiled code and connections are there."""
-    drive(Plan(port=web.port, seconds=0.3, dms=1, most=500, connections=1))
-    drive(Plan(port=web.port, seconds=0.8, dms=5, most=2000))
+    drive(LoadPlan(port=web.port, seconds=0.3, dms=1, most=500, connections=1))
+    drive(LoadPlan(port=web.port, seconds=0.8, dms=5, most=2000))
 
 
 def post(
@@ -89,7 +89,7 @@ def post(
     """A run against ``web``: rates, latencies, and what one DM cost the application's CPU, the
     database's CPU and the disk."""
     rate = min(MOST_POSTS_PER_SECOND, MOST_DMS_PER_SECOND // dms)
-    plan = Plan(
+    plan = LoadPlan(
         port=web.port, seconds=seconds, connections=connections, dms=dms, accounts=accounts,
         skew=skew, most=2000 if repeat else int(seconds * rate), repeat=repeat,
     )  # fmt: skip
@@ -115,7 +115,7 @@ def post(
 def exact(mongo: Mongo) -> str:
     """Whether ledger, accounts, hours, days and totals agree."""
     with pymongo.timeout(COUNT_SECONDS):
-        tallies = read_tallies(mongo, Ledger(mongo, retention_hours=168))
+        tallies = read_place_sums(mongo, Ledger(mongo, retention_hours=168))
     (one, *others) = tallies.values()
     if all(other == one for other in others):
         return f"{one.sent + one.received:,} DMs, the same in {', '.join(tallies)}"

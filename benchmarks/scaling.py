@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from benchmarks import report
-from benchmarks.capacity import Commit, Costs, Demand, Plan, Point, advice, fit_commit, plan
+from benchmarks.capacity import CapacityPlan, Commit, Costs, Demand, Point, advice, fit_commit, plan
 from benchmarks.databases import COMPILED, EMBEDDED, EXTERNAL
 from benchmarks.fit import non_negative
 from benchmarks.harness import number
@@ -130,7 +130,7 @@ def _costs_told(costs: Costs, kind: str) -> str:
     return table([f"measured on the {kind} database", ""], rows)
 
 
-def _plans_told(plans: Mapping[tuple[str, int], Plan]) -> str:
+def _plans_told(plans: Mapping[tuple[str, int], CapacityPlan]) -> str:
     rows = [
         [
             day, str(dms), number(p.demand.rate), str(p.workers), str(p.hosts),

@@ -10,7 +10,7 @@ from functools import partial
 
 import redis
 
-from benchmarks.audience import Audience
+from benchmarks.audience import Connections
 from benchmarks.databases import Databases
 from benchmarks.harness import Figures, interleave, median, number, percentile, spread
 from benchmarks.report import Result, table
@@ -92,7 +92,7 @@ def _fan_out(
     with redis.Redis.from_url(databases.redis_url) as client, stage() as on:
         databases.flush_redis()
         before = on.program.memory()
-        with Audience(on.port, on.path, BEARER, count) as audience:
+        with Connections(on.port, on.path, BEARER, count) as audience:
             settled(on, audience)
             connections = len(client.client_list(_type="pubsub"))
             cpu, times, lost = on.program.cpu(), [], 0
@@ -115,7 +115,7 @@ def _fan_out(
     }
 
 
-def settled(stage: Stage, audience: Audience, *, seconds: float = 90.0) -> float:
+def settled(stage: Stage, audience: Connections, *, seconds: float = 90.0) -> float:
     """Wait until all hear what is published; how long that took, in seconds."""
     started = time.perf_counter()
     patience = max(2.0, len(audience) / 500)

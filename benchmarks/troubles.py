@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from benchmarks.audience import Audience
+from benchmarks.audience import Connections
 from benchmarks.databases import Databases
 from benchmarks.harness import number, percentile
 from benchmarks.report import Result, table
@@ -46,7 +46,7 @@ def troubles(databases: Databases, *, quick: bool) -> Result:
 def _dead(on: Stage, crowd: int) -> dict[str, float]:
     """All vanish, and nothing is published: how long they hold on to their connections."""
     before = on.program.files()
-    with Audience(on.port, on.path, BEARER, crowd) as audience:
+    with Connections(on.port, on.path, BEARER, crowd) as audience:
         settled(on, audience)
         audience.vanish()
         started = time.perf_counter()
@@ -60,7 +60,7 @@ def _dead(on: Stage, crowd: int) -> dict[str, float]:
 def _slow(on: Stage, crowd: int) -> dict[str, float]:  # noqa: ARG001 - as the others
     """Some never read: what they cost the worker, and those who do read."""
     times: list[float] = []
-    with Audience(on.port, on.path, BEARER, HEARERS) as audience:
+    with Connections(on.port, on.path, BEARER, HEARERS) as audience:
         settled(on, audience)
         before = on.program.memory()
         audience.join_deaf(DEAF)
@@ -78,7 +78,7 @@ def _slow(on: Stage, crowd: int) -> dict[str, float]:  # noqa: ARG001 - as the o
 
 def _stampede(on: Stage, crowd: int) -> dict[str, float]:
     """All are cut off and come back in the same moment."""
-    with Audience(on.port, on.path, BEARER, crowd) as audience:
+    with Connections(on.port, on.path, BEARER, crowd) as audience:
         settled(on, audience)
         audience.vanish()
         started = time.perf_counter()

@@ -22,11 +22,11 @@ from dmstats.web.api import admins, probes, stats
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.sessions import configure_sessions
-from dmstats.web.middleware.hijack import Takeover
+from dmstats.web.middleware.hijack import ConnectionHijack
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.request_log import RequestLog, request_fields
 from dmstats.web.middleware.security_headers import register_headers
-from dmstats.web.middleware.timeouts import Patience
+from dmstats.web.middleware.timeouts import RequestTimeouts
 from dmstats.web.pages.views import register_pages
 from dmstats.web.schema.openapi import register_description
 from dmstats.wiring import wire
@@ -82,28 +82,28 @@ def create_app(settings: Settings | None = None) -> Flask:
         with app.app_context():
             events.publish(snapshot, type="stats", id=version, channel=CHANNEL)
 
-    house = app.extensions["dmstats"] = wire(settings, send)
-    _put_in_front(app, house)
+    services = app.extensions["dmstats"] = wire(settings, send)
+    _put_in_front(app, services)
     cli.register(app)
     return app
 
 
-def _put_in_front(app: Flask, house: Services) -> None:
+def _put_in_front(app: Flask, services: Services) -> None:
     """Let trusted proxies tell who asks, the webhook answer before Flask's own dispatch, log
     requests, and let streams have their connections."""
-    settings, application = house.settings, app.wsgi_app
+    settings, application = services.settings, app.wsgi_app
     if proxies := settings.trusted_proxies:
         application = ProxyFix(
             application, x_for=proxies, x_proto=proxies, x_host=proxies, x_port=proxies
         )
     webhook = Webhook(
-        house.crew,
-        house.clock,
-        house.deliveries,
+        services.committer,
+        services.clock,
+        services.delivery_log,
         app_secrets=settings.meta_app_secrets,
         verify_token=settings.meta_verify_token or "",
         max_age_ms=max_age_ms(settings.ledger_retention_hours),
     )
-    patient = Patience(webhook.in_front_of(application), house.clock)
-    logged = RequestLog(patient, house.clock, house.metrics)
-    app.wsgi_app = Takeover(logged)  # type: ignore[method-assign]
+    patient = RequestTimeouts(webhook.in_front_of(application), services.clock)
+    logged = RequestLog(patient, services.clock, services.metrics)
+    app.wsgi_app = ConnectionHijack(logged)  # type: ignore[method-assign]

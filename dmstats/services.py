@@ -12,18 +12,18 @@ import gevent
 import redis
 
 from dmstats.audit.auditor import Auditor
-from dmstats.audit.background import Patrol
-from dmstats.commit.crew import Crew
-from dmstats.commit.orphan_reaper import Rescue
+from dmstats.audit.background import BackgroundAudit
+from dmstats.commit.group_commit import Committer
+from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import Clock
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transactions import Transactions
-from dmstats.ops.config_warnings import advice
-from dmstats.ops.delivery_log import Deliveries
-from dmstats.ops.delivery_status import Lookout
+from dmstats.ops.config_warnings import config_warnings
+from dmstats.ops.delivery_log import DeliveryLog
+from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.scheduler import Schedule
 from dmstats.snapshot.lease import Lease
@@ -51,20 +51,20 @@ class Services:
     settings: Settings
     clock: Clock
     metrics: Metrics
-    deliveries: Deliveries
-    lookout: Lookout
+    delivery_log: DeliveryLog
+    delivery_status: DeliveryStatus
     mongo: Mongo
     redis: redis.Redis
     ledger: Ledger
     transactions: Transactions
-    crew: Crew
-    rescue: Rescue
+    committer: Committer
+    orphan_reaper: OrphanedTransactionReaper
     lease: Lease
     refresher: Refresher
     publisher: Publisher
     reader: Reader
     hub: Hub
-    patrol: Patrol
+    background_audit: BackgroundAudit
     admins: AdminStore
     authenticator: Authenticator
     auditor: Callable[..., Auditor]
@@ -80,9 +80,9 @@ class Services:
         When ``is_alive`` turns false Gunicorn waits for the requests that are under way, so it is
         watched: open streams would hold the worker up until the graceful time-out is over.
         """
-        for sentence in advice(self.settings):
+        for sentence in config_warnings(self.settings):
             logger.warning("setting_doubtful", extra={"advice": sentence})
-        self.crew.start()
+        self.committer.start()
         self.hub.start()
         self._schedule = self.worker_schedule()
         self._schedule.start()
@@ -112,11 +112,11 @@ class Services:
         """End in the order in which nothing is lost: streams, counting, leadership, clients."""
         self.stopping = True
         self.hub.stop()
-        self.crew.stop(seconds=DRAIN_SECONDS)
+        self.committer.stop(seconds=DRAIN_SECONDS)
         if self._schedule is not None:
             self._schedule.stop()
-            self.patrol.leave()
-            self.rescue.leave()
+            self.background_audit.leave()
+            self.orphan_reaper.leave()
         self.lease.release()
         self.disconnect()
 
@@ -135,7 +135,7 @@ class Services:
         schedule.start()
         over.wait()
         schedule.stop()
-        self.patrol.leave()
+        self.background_audit.leave()
         self.lease.release()
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:

@@ -9,14 +9,13 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from dmstats.audit.auditor import Auditor
-from dmstats.audit.background import Patrol
-from dmstats.audit.verifier import Judge
+from dmstats.audit.background import BackgroundAudit
+from dmstats.audit.verifier import Verifier
 from dmstats.commit.batch_writer import BatchWriter
-from dmstats.commit.crew import Crew
-from dmstats.commit.fair_lock import Turns
+from dmstats.commit.fair_lock import FairFileLock
 from dmstats.commit.group_commit import Committer
-from dmstats.commit.orphan_reaper import Rescue
-from dmstats.commit.session_files import Presence, folder_for
+from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
+from dmstats.commit.session_files import SessionRegistry, session_folder
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import unreadable
 from dmstats.core.redis_outage import RedisOutage
@@ -25,24 +24,24 @@ from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.repairs import Repairs
-from dmstats.db.audit.runs import Passes
-from dmstats.db.audit.snapshot_reader import Looks
+from dmstats.db.audit.runs import AuditRuns
+from dmstats.db.audit.snapshot_reader import SnapshotReader
 from dmstats.db.client import connect
+from dmstats.db.counting.account_backlog import AccountBacklog
 from dmstats.db.counting.batches import Batches
-from dmstats.db.counting.heartbeats import Beats
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.dashboard.baseline import Rhythm
+from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.canaries import Canaries
-from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.failures import Failures
-from dmstats.db.transaction_runner import Work
-from dmstats.db.transactions import Transactions, kill_session
+from dmstats.db.transaction_runner import TransactionRunner
+from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
-from dmstats.ops.delivery_log import Bulletin, Deliveries
-from dmstats.ops.delivery_status import Lookout
+from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
+from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
@@ -52,10 +51,10 @@ from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publisher, Send
 from dmstats.snapshot.reader import Reader
 from dmstats.snapshot.refresher import Refresher
-from dmstats.snapshot.schedule import Cadence
+from dmstats.snapshot.schedule import RefreshSchedule
 from dmstats.sse.hub import Hub
 from dmstats.web.auth.authenticator import Authenticator
-from dmstats.web.auth.rate_limit import Throttle
+from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.threadpool import in_thread_pool
 
 REDIS_SECONDS = 1.0
@@ -73,10 +72,10 @@ def wire(settings: Settings, send: Send) -> Services:
     client = redis_client(settings, seconds=REDIS_SECONDS)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
     transactions = Transactions(mongo, metrics.commit_retried)
-    neighbours = folder_for(f"{settings.mongodb_uri} {mongo.db.name}")
-    rescue = Rescue(
-        Presence(neighbours),
-        Beats(mongo),
+    host_folder = session_folder(f"{settings.mongodb_uri} {mongo.db.name}")
+    orphan_reaper = OrphanedTransactionReaper(
+        SessionRegistry(host_folder),
+        partial(abandoned_sessions, mongo),
         partial(kill_session, mongo),
         transactions.session_id,
         clock,
@@ -84,12 +83,13 @@ def wire(settings: Settings, send: Send) -> Services:
 
     def on_conflict(attempt: int) -> None:
         metrics.batch_conflicted()
-        rescue.on_conflict(attempt)
+        orphan_reaper.on_conflict(attempt)
 
     batches = Batches(mongo, ledger, transactions, clock)
-    writer = BatchWriter(batches, clock, on_conflict, Turns(neighbours, clock).turn)
+    writer = BatchWriter(batches, clock, on_conflict)
+    committer = Committer(writer, clock, metrics, FairFileLock(host_folder, clock).hold)
 
-    snapshots, census = SnapshotStore(mongo), Census(mongo, clock)
+    snapshots, population_counts = SnapshotStore(mongo), PopulationCounts(mongo, clock)
 
     def last_term() -> int:
         # Also what this worker has shown: both databases may have come back empty.
@@ -107,7 +107,7 @@ def wire(settings: Settings, send: Send) -> Services:
         outage=outage,
     )
     refresher = Refresher(
-        ReadingsStore(mongo, census),
+        ReadingsStore(mongo, population_counts),
         snapshots,
         publisher,
         lease,
@@ -136,28 +136,36 @@ def wire(settings: Settings, send: Send) -> Services:
         max_streams=settings.max_streams,
         outage=outage,
     )
-    cadence = Cadence(lease, refresher, snapshots, clock, interval=settings.refresh_interval)
-    work = Work(mongo)
+    refresh_schedule = RefreshSchedule(
+        lease, refresher, snapshots, clock, interval=settings.refresh_interval
+    )
+    work = TransactionRunner(mongo)
+    backlog = AccountBacklog(mongo, work, clock)
     archive = Archive(mongo, ledger, work)
 
     def auditor(*, repair: bool = False) -> Auditor:
         repairs = Repairs(mongo, work, clock) if repair else None
-        judge = Judge(Looks(mongo, work), repairs=repairs)
-        return Auditor(judge, Passes(mongo, ledger), archive, clock)
+        verifier = Verifier(SnapshotReader(mongo, work), repairs=repairs)
+        return Auditor(verifier, AuditRuns(mongo, ledger), archive, clock)
 
-    patrol = Patrol(auditor(), clock)
-    bulletin, deliveries = Bulletin(client, clock, metrics.redis_failed), Deliveries(metrics, clock)
+    background_audit = BackgroundAudit(auditor(), clock)
+    shared_delivery_log, delivery_log = (
+        SharedDeliveryLog(client, clock, metrics.redis_failed),
+        DeliveryLog(metrics, clock),
+    )
     notifier = WebhookNotifier(settings.alert_url) if settings.alert_url else LogOnly()
     canary = canary_for(settings, Canaries(mongo), clock, metrics)
     watchdog = Watchdog(
-        bulletin, Rhythm(mongo), snapshots, notifier, client, clock, metrics,
+        shared_delivery_log, Baseline(mongo), snapshots, notifier, client, clock, metrics,
         lambda: canary.lost_in_a_row if canary else 0,
     )  # fmt: skip
-    refreshing = jobs.refreshing(lease, cadence, census, ledger, archive, patrol, clock)
-    refreshing.append(jobs.watching(watchdog))
+    refreshing = jobs.refreshing(
+        lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock
+    )
+    refreshing += [jobs.watching(watchdog), jobs.draining(backlog)]
     if canary:
         refreshing.append(jobs.proving(canary))
-    in_worker = [jobs.heartbeat(rescue), jobs.telling(bulletin, deliveries)]
+    in_worker = [jobs.reaping(orphan_reaper), jobs.telling(shared_delivery_log, delivery_log)]
     if settings.refresher == "worker":
         in_worker += refreshing
     admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
@@ -169,23 +177,23 @@ def wire(settings: Settings, send: Send) -> Services:
         settings=settings,
         clock=clock,
         metrics=metrics,
-        deliveries=deliveries,
-        lookout=Lookout(bulletin, deliveries, client, clock),
+        delivery_log=delivery_log,
+        delivery_status=DeliveryStatus(shared_delivery_log, delivery_log, client, clock),
         mongo=mongo,
         redis=client,
         ledger=ledger,
         transactions=transactions,
-        crew=Crew(Committer(writer, clock, metrics), neighbours, clock, metrics.leads_host),
-        rescue=rescue,
+        committer=committer,
+        orphan_reaper=orphan_reaper,
         lease=lease,
         refresher=refresher,
         publisher=publisher,
         reader=reader,
         hub=hub,
-        patrol=patrol,
+        background_audit=background_audit,
         admins=admins,
         auditor=auditor,
-        authenticator=Authenticator(settings, admins, Throttle(client), clock),
+        authenticator=Authenticator(settings, admins, SignInRateLimit(client), clock),
         worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading),
         refresher_schedule=partial(thread_schedule, refreshing, clock, metrics, leading),
     )

@@ -6,15 +6,15 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from dmstats.ops.metrics import CountingMetrics, HouseMetrics, LiveMetrics, Metrics, StatsMetrics
+from dmstats.ops.metrics import CommitMetrics, Metrics, PlatformMetrics, SnapshotMetrics, SseMetrics
 from docs import NOTICE, table
 
 Collector = Any
 WINGS = {
-    "Webhook and commits": CountingMetrics,
-    "Statistics": StatsMetrics,
-    "Streams": LiveMetrics,
-    "The rest": HouseMetrics,
+    "Webhook and commits": CommitMetrics,
+    "Statistics": SnapshotMetrics,
+    "Streams": SseMetrics,
+    "The rest": PlatformMetrics,
 }
 
 BEFORE = f"""{NOTICE}

@@ -24,7 +24,7 @@ SECONDS = 600.0
 NO_CLUSTER = "--shard needs a sharded cluster: let MONGODB_URI name a mongos"
 
 
-class Spread(NamedTuple):
+class ShardPlan(NamedTuple):
     """How one collection is spread."""
 
     collection: str
@@ -32,13 +32,13 @@ class Spread(NamedTuple):
     unique: bool
 
 
-def plan(partitions: list[str], today: datetime, days: int) -> list[Spread]:
+def plan(partitions: list[str], today: datetime, days: int) -> list[ShardPlan]:
     """The accounts, the ledger's days that there are, today, and the ``days`` to come. Pure."""
     coming = [f"{today + timedelta(days=n):%Y%m%d}" for n in range(days + 1)]
     ledger = [PREFIX + day for day in sorted({*partitions, *coming})]
     return [
-        Spread("instagram_accounts", {"instagramId": 1}, unique=True),
-        *(Spread(name, {"_id": "hashed"}, unique=False) for name in ledger),
+        ShardPlan("instagram_accounts", {"instagramId": 1}, unique=True),
+        *(ShardPlan(name, {"_id": "hashed"}, unique=False) for name in ledger),
     ]
 
 
@@ -56,7 +56,7 @@ def shard(mongo: Mongo, settings: Settings, *, days: int) -> list[str]:
         return [each.collection for each in spreads if _shard(mongo, each)]
 
 
-def _shard(mongo: Mongo, spread: Spread) -> bool:
+def _shard(mongo: Mongo, spread: ShardPlan) -> bool:
     name = f"{mongo.db.name}.{spread.collection}"
     known = mongo.client["config"]["collections"].find_one({"_id": name, "key": {"$exists": True}})
     if known is None:

@@ -9,19 +9,19 @@ from typing import Any
 
 import migrations
 from dmstats.audit.auditor import Auditor, Outcome
-from dmstats.audit.verifier import Judge
+from dmstats.audit.verifier import Verifier
 from dmstats.commit.increments import merge
 from dmstats.core.clock import DAY_MS, HOUR_MS, Clock, to_datetime
 from dmstats.core.records import OTHER_PARTITION, SENT, LedgerRow
 from dmstats.core.settings import Settings
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.repairs import Repairs
-from dmstats.db.audit.runs import Passes
-from dmstats.db.audit.snapshot_reader import Looks
+from dmstats.db.audit.runs import AuditRuns
+from dmstats.db.audit.snapshot_reader import SnapshotReader
 from dmstats.db.client import Mongo
 from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.transaction_runner import Work
+from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions
 
 
@@ -48,21 +48,23 @@ class Auditing:
         self.ledger = Ledger(mongo, retention_hours=168)
         self.transactions = Transactions(mongo)
         self.batches = Batches(mongo, self.ledger, self.transactions, clock)
-        self.work = Work(mongo)
+        self.work = TransactionRunner(mongo)
         self.archive = Archive(mongo, self.ledger, self.work)
-        self.passes = Passes(mongo, self.ledger)
+        self.runs = AuditRuns(mongo, self.ledger)
 
     def migrate(self) -> None:
         migrations.apply(self.mongo, Settings())
 
     def count(self, *rows: LedgerRow) -> None:
-        self.batches.known(rows, seconds=5)
+        self.batches.find_existing(rows, seconds=5)
         self.batches.write(rows, merge(rows), seconds=5)
 
     def auditor(self, *, repair: bool = False) -> Auditor:
         repairs = Repairs(self.mongo, self.work, self.clock) if repair else None
-        judge = Judge(Looks(self.mongo, self.work), repairs=repairs, sleep=self.sleep)
-        return Auditor(judge, self.passes, self.archive, self.clock)
+        verifier = Verifier(
+            SnapshotReader(self.mongo, self.work), repairs=repairs, sleep=self.sleep
+        )
+        return Auditor(verifier, self.runs, self.archive, self.clock)
 
     def audit(self, *, repair: bool = False, kind: str = "test") -> Outcome:
         outcome = Outcome()

@@ -9,14 +9,14 @@ import redis
 
 from dmstats.core.clock import Clock
 from dmstats.db.client import Mongo
-from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import CHANNEL, Publisher
 from dmstats.snapshot.reader import Reader
 from dmstats.snapshot.refresher import Refresher
-from dmstats.snapshot.schedule import Cadence
+from dmstats.snapshot.schedule import RefreshSchedule
 from tests.recorder import Recorder
 
 
@@ -34,8 +34,8 @@ class StatsWorker:
         self.mongo = mongo
         self.redis = client
         self.metrics = Recorder()
-        self.census = Census(mongo, clock)
-        self.readings = ReadingsStore(mongo, self.census)
+        self.population_counts = PopulationCounts(mongo, clock)
+        self.readings = ReadingsStore(mongo, self.population_counts)
         self.snapshots = SnapshotStore(mongo)
         self.lease = Lease(client, clock, self.last_term, self.metrics)
         self.publisher = Publisher(
@@ -44,7 +44,9 @@ class StatsWorker:
         self.refresher = Refresher(
             self.readings, self.snapshots, self.publisher, self.lease, client, clock, self.metrics
         )
-        self.cadence = Cadence(self.lease, self.refresher, self.snapshots, clock, interval=interval)
+        self.refresh_schedule = RefreshSchedule(
+            self.lease, self.refresher, self.snapshots, clock, interval=interval
+        )
         self.reader = Reader(
             client, self.snapshots, self.refresher, clock, self.metrics,
             interval=interval, computes=computes,

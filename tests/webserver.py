@@ -19,6 +19,7 @@ import urllib3
 from pymongo import MongoClient
 
 import migrations
+from dmstats.commit.session_files import session_folder
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo
 from dmstats.ingest.webhook import PATH
@@ -117,8 +118,9 @@ class WebServer:
         return psutil.Process(self._process.pid).children()
 
     def wait_complete(self) -> None:
-        """Until every worker has its heartbeat in the database."""
-        wait_until(lambda: self.mongo.db["committers"].count_documents({}) == self._workers)
+        """Until every worker has registered its session, which its first job does."""
+        folder = session_folder(f"{self.environ['MONGODB_URI']} {self.name}")
+        wait_until(lambda: len(list(folder.glob("*.session"))) == self._workers)
 
     def terminate(self) -> None:
         """SIGTERM to the master."""

@@ -9,7 +9,7 @@ from dmstats.db.audit.recount import Sums
 HOURS, DAYS = 24, 7
 SPANS = HOURS + DAYS
 
-Bucket = tuple[int, int | None, int | None]
+HourCounts = tuple[int, int | None, int | None]
 """The start of a span in ms since the epoch, and the DMs sent and received in it, if known."""
 
 
@@ -20,7 +20,7 @@ def starts(at_ms: int) -> list[int]:
     return [*hours, *range(day - (DAYS - 1) * DAY_MS, day + 1, DAY_MS)]
 
 
-class Spread:
+class ActivityBuckets:
     """Spreads the DMs of hours over the spans up to ``at_ms``, for each account."""
 
     def __init__(self, at_ms: int) -> None:
@@ -51,10 +51,10 @@ class Spread:
         return dict(self._sums)
 
 
-def buckets(activity: Activity) -> tuple[list[Bucket], list[Bucket]]:
+def buckets(activity: Activity) -> tuple[list[HourCounts], list[HourCounts]]:
     """The hours and the days of an account; what was before the counting is not known."""
     since = [hour_start(activity.since_ms)] * HOURS + [day_start(activity.since_ms)] * DAYS
-    named: list[Bucket] = [
+    named: list[HourCounts] = [
         (start, *counts) if start >= known else (start, None, None)
         for start, known, counts in zip(starts(activity.at_ms), since, activity.counts, strict=True)
     ]

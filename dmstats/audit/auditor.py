@@ -15,22 +15,22 @@ import msgspec
 
 from dmstats.audit.account_activity import SPANS
 from dmstats.audit.checks import (
-    Finding,
-    at_accounts,
-    at_day,
-    at_hours,
-    at_late_rows,
-    at_old_day,
+    CheckResult,
+    check_accounts,
+    check_day,
+    check_hours,
+    check_late_rows,
+    check_old_day,
     hours_of,
 )
 from dmstats.audit.comparison import drift
-from dmstats.audit.verifier import Judge
+from dmstats.audit.verifier import Verifier
 from dmstats.core.clock import HOUR_MS, Clock
 from dmstats.core.errors import DmstatsError
 from dmstats.db.audit.archive import Archive, stretches
 from dmstats.db.audit.differences import Difference
-from dmstats.db.audit.runs import Passes
-from dmstats.db.audit.snapshot_reader import Outdated, Pass, View
+from dmstats.db.audit.runs import AuditRuns
+from dmstats.db.audit.snapshot_reader import AuditRun, Outdated, View
 
 MOST_AGAIN = 6
 """How many changed hours the look at accounts and totals reads itself."""
@@ -64,9 +64,9 @@ class Outcome(msgspec.Struct):
 class Auditor:
     """Makes one pass after another; what is found is mended if ``judge`` mends."""
 
-    def __init__(self, judge: Judge, passes: Passes, archive: Archive, clock: Clock) -> None:
-        self._judge = judge
-        self._passes = passes
+    def __init__(self, verifier: Verifier, runs: AuditRuns, archive: Archive, clock: Clock) -> None:
+        self._verifier = verifier
+        self._runs = runs
         self._archive = archive
         self._clock = clock
 
@@ -77,11 +77,11 @@ class Auditor:
         ``outcome`` fills meanwhile. Raises :class:`~dmstats.core.errors.StoreUnavailable`.
         """
         while True:
-            audit = self._passes.begin(kind, self._archive.settle(), self._clock.now_ms())
+            audit = self._runs.begin(kind, self._archive.settle(), self._clock.now_ms())
             over = True
             try:
                 yield from self._pass(audit, outcome)
-                self._passes.publish(outcome.drift, self._clock.now_ms())
+                self._runs.publish(outcome.drift, self._clock.now_ms())
             except Outdated:
                 outcome.found.clear()
                 continue
@@ -90,73 +90,73 @@ class Auditor:
                 raise
             finally:
                 with suppress(DmstatsError):
-                    (self._passes.end if over else self._passes.leave)(audit)
+                    (self._runs.end if over else self._runs.leave)(audit)
             return
 
-    def _pass(self, audit: Pass, outcome: Outcome) -> Iterator[Progress]:
-        plan = self._passes.plan()
+    def _pass(self, audit: AuditRun, outcome: Outcome) -> Iterator[Progress]:
+        plan = self._runs.plan()
         done, total = 0, 25 * len(plan.live) + len(plan.old) + len(audit.parts)
         for day, partition in plan.live.items():
             for last in self._read(audit, day, partition, outcome):
                 yield Progress(done + (last - day) // HOUR_MS + 1, total, f"hours of {partition}")
             done += 24
-        self._keep(audit, self._judge.look(audit, at_late_rows), outcome)
+        self._keep(audit, self._verifier.read(audit, check_late_rows), outcome)
         for done, day in enumerate(plan.old, done + 1):  # noqa: B020 - goes on counting
-            self._look(audit, f"day {day}", partial(self._at_old_day, day=day), outcome)
+            self._look(audit, f"day {day}", partial(self._check_old_day, day=day), outcome)
             yield Progress(done, total, "days in the archive")
         for done, day in enumerate(plan.live, done + 1):  # noqa: B020
-            self._look(audit, f"day {day}", partial(at_day, day=day), outcome)
+            self._look(audit, f"day {day}", partial(check_day, day=day), outcome)
             yield Progress(done, total, "days")
-        draft = self._passes.draft(audit, SPANS)
+        draft = self._runs.draft(audit, SPANS)
         for done, part in enumerate(audit.parts, done + 1):  # noqa: B020
-            look = partial(self._at_accounts, part=part)
+            look = partial(self._check_accounts, part=part)
             finding = self._look(audit, f"part {part}", look, outcome)
             if (lately := finding.activity) is not None:
                 first, since_ms = audit.first(part), finding.since_ms
                 draft.keep(first, lately.at_ms, since_ms, lately.accounts())
             yield Progress(done, total, "accounts and totals")
-        draft.publish(self._passes.under_way(), self._clock.now_ms())
+        draft.publish(self._runs.under_way(), self._clock.now_ms())
 
-    def _read(self, audit: Pass, day: int, partition: str, outcome: Outcome) -> Iterator[int]:
+    def _read(self, audit: AuditRun, day: int, partition: str, outcome: Outcome) -> Iterator[int]:
         """Read the hours of a day that have no page yet; yields the last of each stretch."""
-        pages = self._judge.look(audit, lambda view: view.pages(hours_of(day)))
+        pages = self._verifier.read(audit, lambda view: view.pages(hours_of(day)))
         for hour, page in pages.items():
             outcome.found[f"hour {hour}"] = page.differences
         left = [hour for hour in hours_of(day) if hour not in pages]
-        for hours in stretches(left, self._passes.rows(partition)):
-            read = partial(at_hours, partition=partition, hours=hours)
-            self._keep(audit, self._judge.judge(audit, read, outcome.repaired), outcome)
+        for hours in stretches(left, self._runs.rows(partition)):
+            read = partial(check_hours, partition=partition, hours=hours)
+            self._keep(audit, self._verifier.verifier(audit, read, outcome.repaired), outcome)
             yield hours[-1]
 
-    def _keep(self, audit: Pass, finding: Finding, outcome: Outcome) -> None:
+    def _keep(self, audit: AuditRun, finding: CheckResult, outcome: Outcome) -> None:
         for page, _ in finding.pages:
             page.differences = [d for d in finding.differences if d.key == str(page.hour)]
             outcome.found[f"hour {page.hour}"] = page.differences
-        self._passes.keep(audit, finding.pages, self._clock.now_ms())
+        self._runs.keep(audit, finding.pages, self._clock.now_ms())
 
     def _look(
-        self, audit: Pass, what: str, read: Callable[[View], Finding], outcome: Outcome
-    ) -> Finding:
+        self, audit: AuditRun, what: str, read: Callable[[View], CheckResult], outcome: Outcome
+    ) -> CheckResult:
         """Judge ``what``; hours that must be read again first are."""
         while True:
-            finding = self._judge.judge(audit, read, outcome.repaired)
+            finding = self._verifier.verifier(audit, read, outcome.repaired)
             if not finding.again:
                 break
-            self._passes.tear_out(audit, finding.again)
-            for day, partition in self._passes.live().items():
+            self._runs.invalidate(audit, finding.again)
+            for day, partition in self._runs.live().items():
                 if any(hour in hours_of(day) for hour in finding.again):
                     list(self._read(audit, day, partition, outcome))
         outcome.found[what] = finding.differences
         return finding
 
-    def _at_old_day(self, view: View, *, day: int) -> Finding:
-        finding = at_old_day(view, day)
+    def _check_old_day(self, view: View, *, day: int) -> CheckResult:
+        finding = check_old_day(view, day)
         # A very late event may have brought the partition back.
-        if finding.differences and day in self._passes.live():
+        if finding.differences and day in self._runs.live():
             raise Outdated
         return finding
 
-    def _at_accounts(self, view: View, *, part: int) -> Finding:
+    def _check_accounts(self, view: View, *, part: int) -> CheckResult:
         # Listed after the view's moment: nothing was counted in it that this list lacks.
-        live = self._passes.live()
-        return at_accounts(view, part, live, self._clock.now_ms(), most=MOST_AGAIN)
+        live = self._runs.live()
+        return check_accounts(view, part, live, self._clock.now_ms(), most=MOST_AGAIN)

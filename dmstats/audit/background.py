@@ -19,7 +19,7 @@ REST_SECONDS = 240.0
 """From the end of a pass, or a failure, to the next."""
 
 
-class Patrol:
+class BackgroundAudit:
     """Call :meth:`tick` every few seconds, where the lease is held."""
 
     def __init__(self, auditor: Auditor, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dmstats.audit.account_activity import Spread
+from dmstats.audit.account_activity import ActivityBuckets
 from dmstats.audit.comparison import (
     compare,
     compare_account,
@@ -22,23 +22,23 @@ from dmstats.core.records import DIRECT_MESSAGES
 from dmstats.db.audit.archive import HOURS as ARCHIVED_HOURS
 from dmstats.db.audit.archive import STATE as ARCHIVE
 from dmstats.db.audit.differences import Difference
-from dmstats.db.audit.recount import Bucket, Sums, add, merged
-from dmstats.db.audit.snapshot_reader import Page, View
+from dmstats.db.audit.recount import HourCounts, Sums, add, merged
+from dmstats.db.audit.snapshot_reader import HourSummary, View
 
 LATE = 0
 """The hour at which the page of all late rows stands."""
 
 
-class Finding(msgspec.Struct):
+class CheckResult(msgspec.Struct):
     """What differs, at which ``version`` of the repairs; pages to keep, with the DMs by account on
     each; hours to read ``again`` first; for a part of the accounts what each did lately, and since
     when that is known."""
 
     version: int
     differences: list[Difference] = msgspec.field(default_factory=list)
-    pages: list[tuple[Page, Sums]] = msgspec.field(default_factory=list)
+    pages: list[tuple[HourSummary, Sums]] = msgspec.field(default_factory=list)
     again: list[int] = msgspec.field(default_factory=list)
-    activity: Spread | None = None
+    activity: ActivityBuckets | None = None
     since_ms: int = 0
 
 
@@ -47,29 +47,29 @@ def hours_of(day: int) -> range:
     return range(day, day + DAY_MS, HOUR_MS)
 
 
-def at_hours(view: View, partition: str | None, hours: Collection[int]) -> Finding:
+def check_hours(view: View, partition: str | None, hours: Collection[int]) -> CheckResult:
     """Each hour's document against its rows, the late and the archived ones included."""
-    finding = Finding(view.version)
+    finding = CheckResult(view.version)
     documents, archive = view.at("stats_hours", hours), view.at(ARCHIVED_HOURS, hours)
     live = view.recount.hours(partition, hours, view.session) if partition else {}
     late = view.recount.late(view.session, hours=hours)
     for hour in hours:
         document = documents.get(hour, {})
         counted, archived = flat(document), flat(archive.get(hour, {}))
-        bucket = live.get(hour, Bucket())
-        expected = archived + bucket.counts + late.get(hour, Bucket()).counts
+        bucket = live.get(hour, HourCounts())
+        expected = archived + bucket.counts + late.get(hour, HourCounts()).counts
         found = compare("hours", hour, counted, expected)
         # Minutes are looked at closely only where something is wrong: it takes another read.
         if not archived and (found or not minutes_add_up(document)):
             minutes = view.recount.minutes(partition, hour, view.session)
             found += compare("minutes", hour, flat(document, only="minutes"), minutes)
         finding.differences += found
-        page = Page(hour, dict(counted), dict(bucket.counts), view.version)
+        page = HourSummary(hour, dict(counted), dict(bucket.counts), view.version)
         finding.pages.append((page, bucket.accounts))
     return finding
 
 
-def at_day(view: View, day: int) -> Finding:
+def check_day(view: View, day: int) -> CheckResult:
     """A day's document against its hours and what each of these lacks.
 
     What an hour lacks does not change with traffic, so it may have been read at another moment.
@@ -77,30 +77,32 @@ def at_day(view: View, day: int) -> Finding:
     hours = hours_of(day)
     pages = view.pages(hours)
     if len(pages) < len(hours):
-        return Finding(view.version, again=[hour for hour in hours if hour not in pages])
+        return CheckResult(view.version, again=[hour for hour in hours if hour not in pages])
     expected = _dms(*view.at("stats_hours", hours).values(), *(p.short for p in pages.values()))
-    return Finding(view.version, _day(view, day, expected))
+    return CheckResult(view.version, _day(view, day, expected))
 
 
-def at_old_day(view: View, day: int) -> Finding:
+def check_old_day(view: View, day: int) -> CheckResult:
     """A day whose partition is gone: its hours and itself against the archive and late rows."""
     hours = hours_of(day)
     late = view.recount.late(view.session, hours=hours)
     rows = [*view.at(ARCHIVED_HOURS, hours).values(), *(bucket.counts for bucket in late.values())]
-    found = at_hours(view, None, hours).differences
-    return Finding(view.version, found + _day(view, day, _dms(*rows)))
+    found = check_hours(view, None, hours).differences
+    return CheckResult(view.version, found + _day(view, day, _dms(*rows)))
 
 
-def at_late_rows(view: View) -> Finding:
+def check_late_rows(view: View) -> CheckResult:
     """A page of all late rows, for the accounts and the totals."""
     bucket = merged(view.recount.late(view.session).values())
-    page = Page(LATE, _late(view.one("stats_cache", "global")), dict(bucket.counts), view.version)
-    return Finding(view.version, pages=[(page, bucket.accounts)])
+    page = HourSummary(
+        LATE, _late(view.one("stats_cache", "global")), dict(bucket.counts), view.version
+    )
+    return CheckResult(view.version, pages=[(page, bucket.accounts)])
 
 
-def at_accounts(
+def check_accounts(
     view: View, part: int, live: Mapping[int, str], now_ms: int, *, most: int
-) -> Finding:
+) -> CheckResult:
     """One part of the accounts, and with the first part the totals.
 
     Hours that have changed since their page was written are read again here, in the same moment
@@ -116,13 +118,13 @@ def at_accounts(
         if flat(documents.get(hour, {})) != Counter(pages[hour].seen if hour in pages else {})
     }
     if len(changed) > most:
-        return Finding(view.version, again=sorted(changed))
+        return CheckResult(view.version, again=sorted(changed))
     if LATE not in pages or pages[LATE].seen != _late(total):
         changed.add(LATE)
-    activity = Spread(now_ms)
+    activity = ActivityBuckets(now_ms)
     hours = _read(view, live, changed)
     # Late rows have no pages of their own hours.
-    late: dict[int, Bucket] = {}
+    late: dict[int, HourCounts] = {}
     if LATE in changed or flat(total)["late"]:
         wanted = None if LATE in changed else activity.hours()
         late = view.recount.late(view.session, hours=wanted)
@@ -148,11 +150,11 @@ def at_accounts(
             counts.update(pages[hour].counts)
         found += compare_global(total, counts)
     since_ms = min(documents, default=now_ms)
-    return Finding(view.version, found, activity=activity, since_ms=since_ms)
+    return CheckResult(view.version, found, activity=activity, since_ms=since_ms)
 
 
-def _read(view: View, live: Mapping[int, str], hours: Collection[int]) -> dict[int, Bucket]:
-    buckets: dict[int, Bucket] = {}
+def _read(view: View, live: Mapping[int, str], hours: Collection[int]) -> dict[int, HourCounts]:
+    buckets: dict[int, HourCounts] = {}
     for day, partition in live.items():
         wanted = [hour for hour in hours_of(day) if hour in hours]
         if wanted:

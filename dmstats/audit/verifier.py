@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dmstats.audit.checks import Finding
+from dmstats.audit.checks import CheckResult
 from dmstats.db.audit.differences import Difference
 from dmstats.db.audit.repairs import Repairs
-from dmstats.db.audit.snapshot_reader import Looks, Pass, View
+from dmstats.db.audit.snapshot_reader import AuditRun, SnapshotReader, View
 
 T = TypeVar("T")
 
@@ -18,12 +18,12 @@ SETTLE_SECONDS = 15.0
 """Longer than a batch may take: without transactions, what differs still is none under way."""
 
 
-class Judge:
+class Verifier:
     """Looks until a difference is beyond doubt. ``sleep`` takes seconds."""
 
     def __init__(
         self,
-        looks: Looks,
+        looks: SnapshotReader,
         *,
         repairs: Repairs | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -32,28 +32,28 @@ class Judge:
         self._repairs = repairs
         self._sleep = sleep
 
-    def look(self, audit: Pass, read: Callable[[View], T]) -> T:
+    def read(self, audit: AuditRun, read: Callable[[View], T]) -> T:
         """What ``read`` makes of what is there now."""
-        return self._looks.look(audit, read)
+        return self._looks.read(audit, read)
 
-    def judge(
-        self, audit: Pass, read: Callable[[View], Finding], repaired: list[Difference]
-    ) -> Finding:
+    def verifier(
+        self, audit: AuditRun, read: Callable[[View], CheckResult], repaired: list[Difference]
+    ) -> CheckResult:
         """What ``read`` finds, twice; what was mended is added to ``repaired``."""
-        finding = self._looks.look(audit, read)
+        finding = self._looks.read(audit, read)
         for _ in range(TRIES):
             if not finding.differences:
                 break
             if not self._looks.of_one_moment:
                 self._sleep(SETTLE_SECONDS)
-            before, finding = finding, self._looks.look(audit, read)
+            before, finding = finding, self._looks.read(audit, read)
             finding.differences = self._same(before.differences, finding.differences)
             if not self._repairs:
                 break
             mended = finding.differences
             if mended and self._repairs.apply(mended, version=finding.version):
                 repaired += mended
-                finding = self._looks.look(audit, read)
+                finding = self._looks.read(audit, read)
         return finding
 
     def _same(self, before: Sequence[Difference], after: Sequence[Difference]) -> list[Difference]:

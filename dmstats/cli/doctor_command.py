@@ -28,7 +28,7 @@ from dmstats.db.outage import explain
 from dmstats.embedded.attach import data_dir, running
 from dmstats.ops.doctor import Doctor, check_disk
 from dmstats.ops.findings import Finding, Verdict, bad, good, skipped
-from dmstats.ops.webhook_probe import reach
+from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.wiring import redis_client
 
 STYLES = {
@@ -80,8 +80,8 @@ def _examine(url: str | None) -> Iterator[Finding]:
             client,
             SystemClock(),
             migrations=migrations.names(),
-            reach=partial(
-                reach,
+            probe_webhook=partial(
+                probe_webhook,
                 url or settings.canary_url or _local(settings),
                 settings.meta_verify_token or "",
                 settings.meta_app_secrets[0],

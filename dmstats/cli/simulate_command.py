@@ -19,14 +19,14 @@ from dmstats.core.exit_codes import INTERRUPTED, USAGE
 from dmstats.core.stopping import StopSignal
 from dmstats.db.counting.purge import Purge
 from dmstats.db.counting.simulations import Simulations
-from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.datadir import Service
 from dmstats.ingest.webhook import PATH
 from dmstats.ops.findings import Verdict
-from dmstats.ops.webhook_probe import reach
+from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.services import Services
-from dmstats.simulator.simulation import Plan, Result
+from dmstats.simulator.simulation import Result, SimulationPlan
 from dmstats.simulator.simulation import simulate as run_simulation
 
 
@@ -119,12 +119,12 @@ def _send(
 ) -> None:
     settings = services.settings
     secret = settings.meta_app_secrets[0]
-    answer = reach(base, settings.meta_verify_token or "", secret)
+    answer = probe_webhook(base, settings.meta_verify_token or "", secret)
     if answer.verdict is Verdict.FAILURE:
         raise Failure(f"{answer.found}. {answer.remedy}")
     seed = random.getrandbits(32) if seed is None else seed
     click.echo(f"Sending to {where} (data folder {data_dir(os.environ).path}).", err=True)
-    plan = Plan(base + PATH, secret, seed=seed, batch=(1, max_batch), **options)
+    plan = SimulationPlan(base + PATH, secret, seed=seed, batch=(1, max_batch), **options)
     with StopSignal().listening() as stop, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(f"sending (seed {seed})", total=1.0)
         result = run_simulation(
@@ -184,7 +184,7 @@ def _purge(services: Services) -> None:
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("removing", total=None)
         removed = purge.run(lambda rows: bar.update(task, completed=rows))
-    Census(services.mongo, services.clock).recount()
+    PopulationCounts(services.mongo, services.clock).recount()
     services.refresher.refresh(publish=True)
     click.echo(
         f"Removed {removed.sent:,} DMs sent, {removed.received:,} received, "

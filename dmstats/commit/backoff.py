@@ -15,7 +15,7 @@ FIRST_SECONDS = 0.002
 LOOKS_PER_COMMIT = 2
 
 
-class Courtesy:
+class ContentionBackoff:
     """``pause`` is for how many seconds to leave the document to others before the next batch."""
 
     def __init__(self) -> None:

@@ -49,11 +49,11 @@ class Batch(Generic[S]):
         self.pending: dict[bytes, LedgerRow] = {}
         for submission in submissions:
             for row in submission.rows:
-                if row.elsewhere is None or row.elsewhere[1] not in self.pending:
+                if row.alternate_id is None or row.alternate_id[1] not in self.pending:
                     self.pending.setdefault(row.row_id, row)
         events = sum(len(submission.rows) for submission in submissions)
         self.duplicates = events - len(self.pending)
-        self._told = (0, 0)
+        self._reported = (0, 0)
         self.counted: dict[bytes, LedgerRow] = {}
         self.refused: set[bytes] = set()
 
@@ -72,13 +72,13 @@ class Batch(Generic[S]):
         del self.pending[row.row_id]
         self.refused.add(row.row_id)
 
-    def untold(self) -> tuple[int, int]:
+    def unreported(self) -> tuple[int, int]:
         """The duplicates and unreadable entries that no transaction has added yet."""
-        return self.duplicates - self._told[0], self.rejected - self._told[1]
+        return self.duplicates - self._reported[0], self.rejected - self._reported[1]
 
-    def mark_told(self) -> None:
+    def mark_reported(self) -> None:
         """The duplicates and unreadable entries up to now are durable."""
-        self._told = (self.duplicates, self.rejected)
+        self._reported = (self.duplicates, self.rejected)
 
     def outcomes(self) -> list[Counted]:
         """One answer per submission; the first to bring an event is told that it counted."""

@@ -13,7 +13,7 @@ SLOW = 0.5
 """One that took more than this share should be followed by a smaller one."""
 
 
-class Pace:
+class AdaptiveLimit:
     """The limit: lowered by a batch that was slow or ran out of time, raised by a quick one.
 
     After an outage it begins low: much has gathered, and the database may be slow at first.

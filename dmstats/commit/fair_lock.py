@@ -21,7 +21,7 @@ from dmstats.core.clock import Clock
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 1.0
+WAIT_SECONDS = 1.0
 """Longer than a turn lasts: its holder is stopped, or the database hangs."""
 IN_VAIN_SECONDS = 10.0
 """For so long after a wait in vain nobody is waited for: a stopped holder does not come back soon,
@@ -29,23 +29,23 @@ and what it left locked in the database is found by trying."""
 LOOK_EVERY_SECONDS = 0.001
 
 
-class Turns:
+class FairFileLock:
     """Two locked files in ``folder``: whose turn it is, and who is next.
 
     Who wants another turn has to become the next first, so nobody takes two while another waits.
     The kernel gives both locks back when their holder dies. For one greenlet of the process.
     """
 
-    def __init__(self, folder: Path, clock: Clock, *, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, folder: Path, clock: Clock, *, wait_seconds: float = WAIT_SECONDS) -> None:
         self._folder = folder
         self._clock = clock
-        self._patience = patience
+        self._wait_seconds = wait_seconds
         self._files: tuple[IO[bytes], IO[bytes]] | None = None
         self._failed = False
         self._hurried_until = float("-inf")
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Wait for the turn, at most the patience, and keep it while the context lasts."""
         files = self._files or self._open()
         if files is None:
@@ -53,7 +53,7 @@ class Turns:
             return
         now, following = files
         started = self._clock.monotonic()
-        deadline = started if started < self._hurried_until else started + self._patience
+        deadline = started if started < self._hurried_until else started + self._wait_seconds
         try:
             came = False
             if self._wait(following, deadline):

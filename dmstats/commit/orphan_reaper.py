@@ -1,103 +1,106 @@
-"""Frees what a dead committer left locked, so that the others do not wait for the server to.
+"""Aborts transactions whose process is dead, so that other committers need not wait for the server.
 
-A worker that is killed inside its transaction leaves it open, holding the global document. Two
-nets catch that: a neighbour's death is seen at once by its file's lock (``presence``), a whole
-host's by its silence in MongoDB (``store/beats``). The server's own transactionLifetimeLimitSeconds
-is the third.
+A worker that is killed inside its transaction leaves it open, holding the global document. On the
+same host its locked file says at once that it died (:mod:`dmstats.commit.session_files`), and the
+file's age that it is stopped. For other hosts, a committer that keeps meeting conflicts asks the
+server which transactions of ours are open for longer than any commit may take. The server's own
+transactionLifetimeLimitSeconds is the last net.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
-from dmstats.commit.session_files import Presence
+from dmstats.commit.session_files import SessionRegistry
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError
 
 log = logging.getLogger(__name__)
 
 LOCAL_EVERY_SECONDS = 0.05
-SILENT_EVERY_SECONDS = 1.0
-SILENT_AFTER_CONFLICTS = 4
+ASK_EVERY_SECONDS = 1.0
+ASK_AFTER_CONFLICTS = 4
+STOPPED_SECONDS = 5.0
+"""A neighbour that has not touched its file for so long is stopped. If it does go on, it has lost
+one transaction, which it makes again."""
 
 AGAIN_EVERY_SECONDS = 0.25
 AGAIN_FOR_SECONDS = 15.0
-"""What the dead had sent may be worked on only after its session was ended: the transaction that
-this opens has no owner any more, so the session is ended again."""
+"""The server may work on what a dead process sent only after its session was ended: the
+transaction that this opens has no owner any more, so the session is ended again."""
 
 
-class Beats(Protocol):
-    """The committers' heartbeats; see :class:`dmstats.db.counting.heartbeats.Beats`."""
+class OrphanedTransactionReaper:
+    """Ends the sessions of committers that died.
 
-    def beat(self, session_id: bytes) -> None: ...
-    def silent(self) -> list[bytes]: ...
-    def forget(self, session_id: bytes) -> None: ...
-
-
-class Rescue:
-    """Ends the sessions of committers that died; ``kill`` does it on the server."""
+    ``find_open`` returns the sessions with an abandoned transaction, as the server sees it;
+    ``kill`` ends a session on the server.
+    """
 
     def __init__(
         self,
-        presence: Presence,
-        beats: Beats,
+        registry: SessionRegistry,
+        find_open: Callable[[], list[bytes]],
         kill: Callable[[bytes], None],
         own_session: Callable[[], bytes],
         clock: Clock,
     ) -> None:
-        self._presence = presence
-        self._beats = beats
+        self._registry = registry
+        self._find_open = find_open
         self._kill = kill
         self._own_session = own_session
         self._clock = clock
-        self._announced = False
+        self._registered = False
         self._local_at = float("-inf")
-        self._silent_at = float("-inf")
+        self._asked_at = float("-inf")
         self._again_at = float("-inf")
         self._ended: dict[bytes, float] = {}
 
-    def beat(self) -> None:
-        """Tell the others that this committer lives, and look after them; every few seconds.
+    def tick(self) -> None:
+        """Register this committer once, and free what dead neighbours hold; every second or so.
 
-        The first beat of a worker frees what its predecessor held.
+        The first tick of a worker frees what its predecessor held.
         """
-        session_id = self._own_session()
-        if not self._announced:
-            self._presence.announce(session_id)
-            self._announced = True
+        if not self._registered:
+            session_id = self._own_session()
+            self._registered = True
+            try:
+                self._registry.register(session_id)
+            except OSError as error:
+                # Then its death is found by the server's list of open transactions only.
+                log.warning("session_file_not_written", extra={"reason": error.strerror})
+        with contextlib.suppress(OSError):
+            self._registry.touch()
         self.free_neighbours()
-        self._beats.beat(session_id)
 
     def free_neighbours(self) -> None:
         """End the sessions of this host's dead committers."""
-        for session_id in self._presence.dead():
-            self._end(session_id, "neighbour")
+        for session_id in self._registry.dead():
+            self._kill(session_id)
+            self._ended[session_id] = self._clock.monotonic()
+            log.warning("orphaned_transaction_ended", extra={"session": session_id.hex()})
 
     def on_conflict(self, in_a_row: int) -> None:
-        """Look for the dead behind a conflict, the ``in_a_row``-th, not too often."""
+        """Look for a dead owner behind a conflict, the ``in_a_row``-th, not too often."""
         now = self._clock.monotonic()
         try:
             if now - self._local_at >= LOCAL_EVERY_SECONDS:
                 self._local_at = now
                 self.free_neighbours()
             self._end_again(now)
-            persistent = in_a_row >= SILENT_AFTER_CONFLICTS
-            if persistent and now - self._silent_at >= SILENT_EVERY_SECONDS:
-                self._silent_at = now
-                for session_id in self._beats.silent():
-                    self._end(session_id, "silent")
+            if in_a_row >= ASK_AFTER_CONFLICTS and now - self._asked_at >= ASK_EVERY_SECONDS:
+                self._asked_at = now
+                for session_id in [*self._registry.stopped(STOPPED_SECONDS), *self._find_open()]:
+                    self._kill(session_id)
+                    log.warning("orphaned_transaction_ended", extra={"session": session_id.hex()})
         except DmstatsError as error:
-            log.warning("rescue_failed", extra={"reason": error.reason})
+            log.warning("orphan_reaper_failed", extra={"reason": error.reason})
 
     def leave(self) -> None:
-        """Say goodbye at an orderly end: nothing is left that needs a rescue."""
-        self._presence.withdraw()
-        try:
-            self._beats.forget(self._own_session())
-        except DmstatsError as error:
-            log.info("beat_left_behind", extra={"reason": error.reason})
+        """Remove this committer's file, at an orderly end."""
+        self._registry.unregister()
 
     def _end_again(self, now: float) -> None:
         if now - self._again_at < AGAIN_EVERY_SECONDS:
@@ -108,9 +111,3 @@ class Rescue:
                 del self._ended[session_id]
             else:
                 self._kill(session_id)
-
-    def _end(self, session_id: bytes, why: str) -> None:
-        self._kill(session_id)
-        self._beats.forget(session_id)
-        self._ended[session_id] = self._clock.monotonic()
-        log.warning("session_freed", extra={"session": session_id.hex(), "owner": why})

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -15,7 +16,7 @@ from typing import IO
 SUFFIX = ".session"
 
 
-def folder_for(database: str) -> Path:
+def session_folder(database: str) -> Path:
     """The folder shared by all committers of this host and user that write to ``database``."""
     digest = hashlib.sha256(database.encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"dmstats-{os.getuid()}-{digest}"
@@ -29,7 +30,7 @@ def private(folder: Path) -> None:
         raise PermissionError(errno.EPERM, "the folder must be of this user only", str(folder))
 
 
-class Presence:
+class SessionRegistry:
     """Announces this process' session to its neighbours, and finds those of the dead.
 
     The kernel gives a lock back when its holder dies, however it dies: no heartbeat, no time-out.
@@ -39,7 +40,7 @@ class Presence:
         self._folder = folder
         self._own: IO[bytes] | None = None
 
-    def announce(self, session_id: bytes) -> None:
+    def register(self, session_id: bytes) -> None:
         """Say which session is ours, for as long as this process lives."""
         private(self._folder)
         path = self._folder / f"{os.getpid()}-{session_id.hex()}{SUFFIX}"
@@ -51,12 +52,30 @@ class Presence:
         fcntl.flock(self._own, fcntl.LOCK_EX)
         draft.rename(path)
 
-    def withdraw(self) -> None:
+    def touch(self) -> None:
+        """Say that this process is running; it does so every second."""
+        if self._own is not None:
+            os.utime(self._own.fileno())
+
+    def stopped(self, seconds: float) -> list[bytes]:
+        """The sessions of living neighbours that have said nothing for ``seconds``: the process is
+        stopped, or its event loop is blocked."""
+        silent = []
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > seconds and not self._is_own(path):
+                    silent.append(path.read_bytes())
+        return silent
+
+    def unregister(self) -> None:
         """Leave nothing behind, at an orderly end."""
         if self._own is not None:
             Path(self._own.name).with_suffix(SUFFIX).unlink(missing_ok=True)
             self._own.close()
             self._own = None
+
+    def _is_own(self, path: Path) -> bool:
+        return self._own is not None and os.path.samestat(path.stat(), os.fstat(self._own.fileno()))
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[bytes | None]:

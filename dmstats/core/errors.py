@@ -132,6 +132,16 @@ class PoisonError(DmstatsError):
     title = "Data refused by the database"
 
 
+class AccountRefused(DmstatsError):
+    """The database refuses to change this ``account``'s document; its events can be counted."""
+
+    title = "Account document refused by the database"
+
+    def __init__(self, account: str, detail: str) -> None:
+        super().__init__(detail)
+        self.account = account
+
+
 class Superseded(DmstatsError):
     """A newer leadership term has written already: this one must step down."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -45,7 +45,7 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     arrived_ms: int
     late: bool = False
     name: str = ""
-    elsewhere: tuple[str, bytes] | None = None
+    alternate_id: tuple[str, bytes] | None = None
 
 
 class AccountDelta(msgspec.Struct, gc=False):
@@ -68,7 +68,8 @@ class Deltas(msgspec.Struct):
 
     ``hours`` and ``days`` map the start of the hour or day (ms since the epoch) to the increments
     of its fields; ``totals`` holds the increments of the global document, dotted where nested.
-    ``canary_ms`` is the time of the newest canary, 0 for none.
+    ``canary_ms`` is the time of the newest canary, 0 for none. ``deferred`` names the accounts
+    whose documents are not to be changed now, with the reason: their increments go to the backlog.
     """
 
     accounts: Mapping[str, AccountDelta]
@@ -77,10 +78,9 @@ class Deltas(msgspec.Struct):
     totals: Mapping[str, int]
     last_event_ms: int = 0
     canary_ms: int = 0
+    deferred: dict[str, str] = msgspec.field(default_factory=dict)
 
-
-class Batch(msgspec.Struct):
-    """One transaction's whole content."""
-
-    rows: Sequence[LedgerRow]
-    deltas: Deltas
+    def defer(self, accounts: Iterable[str], reason: str) -> None:
+        """Have the increments of ``accounts`` kept in the backlog, for ``reason``."""
+        for account in accounts:
+            self.deferred.setdefault(account, reason)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +37,7 @@ from dmstats.db.failures import Failures
 
 Document = dict[str, Any]
 
+APP_NAME = "dmstats"
 DEFAULT_DATABASE = "dmstats"
 SERVER_SELECTION_MS = 1_500
 CONNECT_MS = 1_000
@@ -49,8 +51,10 @@ MAX_STALENESS_SECONDS = 90
 DUPLICATE_KEY = 11000
 """Inside a transaction it carries no TransientTransactionError label, yet the cure is the same:
 make the whole attempt again."""
-CONFLICT_CODES = frozenset({112, 251})
-"""WriteConflict, and NoSuchTransaction: another statement lost the transaction."""
+CONFLICT_CODES = frozenset({50, 112, 251, 290, 11601})
+"""MaxTimeMSExpired, WriteConflict, NoSuchTransaction, TransactionExceededLifetimeLimitSeconds and
+Interrupted: the transaction is gone, and the whole attempt may be made again. mongod labels neither
+290 nor 11601 as transient (seen on 5.0.7)."""
 
 POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 121, 10334, 17280})
 """Codes by which the server refuses the data itself: BadValue, FailedToParse, TypeMismatch,
@@ -117,7 +121,7 @@ def connect(
         client: MongoClient[Document] = MongoClient(
             uri or settings.mongodb_uri,
             connect=False,
-            appname="dmstats",
+            appname=APP_NAME,
             serverSelectionTimeoutMS=SERVER_SELECTION_MS,
             connectTimeoutMS=CONNECT_MS,
             socketTimeoutMS=SOCKET_MS,
@@ -178,6 +182,24 @@ def translate(error: Exception) -> DmstatsError:
 
 def _technical(error: Exception, codes: frozenset[int]) -> str:
     return f"MongoDB: {type(error).__name__} {sorted(codes) or ''}".strip()
+
+
+def duplicated_fields(failure: Mapping[str, Any]) -> frozenset[str]:
+    """The fields of the unique index that a duplicate-key error is about; empty if it says none.
+
+    ``failure`` is a write error as the server sends it: ``keyPattern`` since MongoDB 4.4, before
+    that only the index' name in the message.
+    """
+    pattern = failure.get("keyPattern")
+    if isinstance(pattern, Mapping):
+        return frozenset(pattern)
+    named = _INDEX.search(str(failure.get("errmsg", "")))
+    return (
+        frozenset(re.split(r"_-?1(?:_|$)", named[1])[:-1] or [named[1]]) if named else frozenset()
+    )
+
+
+_INDEX = re.compile(r"index: (?:[\w.]+\.\$)?(\S+?)_? dup key")
 
 
 def _codes(error: Exception) -> frozenset[int]:

@@ -23,7 +23,7 @@ TRIES = 200
 LONGEST_PAUSE_SECONDS = 0.05
 
 
-class Work:
+class TransactionRunner:
     """Runs bodies that read one moment and write all or nothing, one at a time.
 
     A standalone server has no transactions: there the body gets no session.
@@ -43,7 +43,7 @@ class Work:
             self._transactional = self._mongo.transactional()
         return self._transactional
 
-    def run(self, body: Callable[[ClientSession | None], T]) -> T:
+    def run_transaction(self, body: Callable[[ClientSession | None], T]) -> T:
         """What ``body`` returns in the attempt that was committed.
 
         Raises :class:`~dmstats.core.errors.StoreUnavailable`, or :class:`Conflict` out of tries.

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 
 import pymongo
 from bson.binary import UUID_SUBTYPE, Binary
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from dmstats.core.errors import DmstatsError
-from dmstats.db.client import Mongo, translated
+from dmstats.db.client import APP_NAME, Document, Mongo, translate, translated
+
+log = logging.getLogger(__name__)
 
 COMMIT_TRIES = 3
 ABORT_SECONDS = 0.5
 KILL_SECONDS = 0.5
+ABANDONED_SECONDS = 5.0
+"""Longer than a commit may take, a probe of a slow database (4 s) included."""
 
 
 class Transactions:
@@ -25,8 +31,8 @@ class Transactions:
 
     The session is kept for life: a transaction that a broken connection left open on the server
     is aborted there by the next one of the same session, and its id is what frees the locks of a
-    process that died (see ``counting/rescue.py``). ``on_retry`` is called when a commit is asked
-    for again.
+    process that died (see :mod:`dmstats.commit.orphan_reaper`). ``on_retry`` is called when a
+    commit is sent again.
     """
 
     def __init__(self, mongo: Mongo, on_retry: Callable[[], None] = lambda: None) -> None:
@@ -55,8 +61,10 @@ class Transactions:
             session = self._open()
             try:
                 with pymongo.timeout(seconds):
+                    # Said here, so that nothing in MONGODB_URI reaches a transaction.
                     session.start_transaction(
-                        read_concern=ReadConcern("snapshot") if snapshot else None,
+                        read_concern=ReadConcern("snapshot" if snapshot else "local"),
+                        read_preference=ReadPreference.PRIMARY,
                         write_concern=WriteConcern("majority"),
                     )
                     body(session)
@@ -67,7 +75,7 @@ class Transactions:
                 raise
             self._may_be_open = False
 
-    def settle(self, *, seconds: float) -> bool:
+    def abort_orphaned(self, *, seconds: float) -> bool:
         """End what the last transaction may have left open, if it failed; whether nothing is now.
 
         Where neither its commit nor its abort reached the server, it holds its locks there until
@@ -110,6 +118,36 @@ class Transactions:
 
     def _read_something(self, session: ClientSession) -> None:
         self._mongo.db["stats_cache"].find_one({"_id": "global"}, session=session)
+
+
+def abandoned_sessions(mongo: Mongo) -> list[bytes]:
+    """The sessions of dmstats processes whose transaction is open and idle for longer than any
+    commit may take; empty where the server does not tell.
+
+    ``$currentOp`` with ``idleSessions`` lists them since MongoDB 4.2, for this user's own sessions
+    without any privilege.
+    """
+    long_ago = {"$gt": round(ABANDONED_SECONDS * 1_000_000)}
+    pipeline: list[Document] = [
+        {"$currentOp": {"allUsers": False, "idleSessions": True}},
+        {
+            "$match": {
+                "type": "idleSession",
+                "appName": APP_NAME,
+                "transaction.timeOpenMicros": long_ago,
+                "transaction.timeInactiveMicros": long_ago,
+            }
+        },
+    ]
+    try:
+        with pymongo.timeout(KILL_SECONDS):
+            found = list(mongo.client.admin.aggregate(pipeline))
+    except OperationFailure as error:
+        log.info("open_transactions_not_listed", extra={"code": error.code})
+        return []
+    except PyMongoError as error:
+        raise translate(error) from error
+    return [bytes(session["lsid"]["id"]) for session in found if "lsid" in session]
 
 
 def kill_session(mongo: Mongo, session_id: bytes) -> None:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-TETHER = Path(__file__).with_name("pdeathsig.py")
+PDEATHSIG = Path(__file__).with_name("pdeathsig.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +51,20 @@ class Child:
         """Start the process, in a session of its own: Ctrl-C in the terminal is not for it."""
         how = "kernel" if sys.platform == "linux" else "watch"
         death_signal = str(int(self.program.death_signal))
-        tether = (sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), death_signal, how)
+        with_pdeathsig = (
+            sys.executable,
+            "-I",
+            "-S",
+            str(PDEATHSIG),
+            str(os.getpid()),
+            death_signal,
+            how,
+        )
         with ExitStack() as stack:
             path = self.program.log
             log = stack.enter_context(path.open("ab")) if path else None
             self.process = subprocess.Popen(  # noqa: S603  a fixed program, no shell
-                [*tether, *self.program.command],
+                [*with_pdeathsig, *self.program.command],
                 env=dict(self.program.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

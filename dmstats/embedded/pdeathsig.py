@@ -17,7 +17,7 @@ PR_SET_PDEATHSIG = 1
 WATCH_SECONDS = 1.0
 
 
-def tether(parent: int, signal_number: int, how: str) -> None:
+def with_pdeathsig(parent: int, signal_number: int, how: str) -> None:
     """Bind this process, and what it becomes, to ``parent``; ends it if ``parent`` is gone."""
     if how == "kernel":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number)
@@ -45,5 +45,5 @@ def _is_alive(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    tether(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    with_pdeathsig(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
     os.execv(sys.argv[4], sys.argv[4:])  # noqa: S606  the launcher's own command, no shell wanted

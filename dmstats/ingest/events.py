@@ -146,9 +146,9 @@ class _Reader:
             believed = told_ms >= self._arrived_ms - OLDEST_BELIEVED_MS
             time_ms, late = (told_ms if believed else self._arrived_ms), told_ms < self._oldest_ms
         dated = None if told_ms is None else _dated(told_ms, digest)
-        here, elsewhere = (other, dated) if late or dated is None else (dated, other)
+        here, alternate_id = (other, dated) if late or dated is None else (dated, other)
         return LedgerRow(
-            here[1], here[0], account, kind, time_ms, self._arrived_ms, late, name, elsewhere
+            here[1], here[0], account, kind, time_ms, self._arrived_ms, late, name, alternate_id
         )
 
 

@@ -23,7 +23,7 @@ from dmstats.ingest.events import read_events
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from dmstats.commit.crew import Crew
+    from dmstats.commit.group_commit import Committer
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ CANARY_KEY = "dmstats.canary"
 _JSON = msgspec.json.Encoder()
 
 
-class Metrics(Protocol):
+class WebhookReporter(Protocol):
     """What the webhook reports."""
 
     def delivery(self, status: int, seconds: float) -> None: ...
@@ -49,9 +49,9 @@ class Webhook:
 
     def __init__(
         self,
-        crew: Crew,
+        committer: Committer,
         clock: Clock,
-        metrics: Metrics,
+        metrics: WebhookReporter,
         *,
         app_secrets: Sequence[str],
         verify_token: str,
@@ -59,7 +59,7 @@ class Webhook:
     ) -> None:
         if not app_secrets or not verify_token:
             raise ValueError("a webhook without secrets would count anybody's events")
-        self._crew = crew
+        self._committer = committer
         self._clock = clock
         self._metrics = metrics
         # One HMAC state per secret is keyed once and copied for each delivery.
@@ -144,7 +144,7 @@ class Webhook:
             environ[CANARY_KEY] = True
         if reading.ignored:
             self._metrics.events_ignored(reading.ignored)
-        counted = self._crew.submit(reading.rows, rejected=reading.rejected)
+        counted = self._committer.submit(reading.rows, rejected=reading.rejected)
         return {
             "sent": counted.sent,
             "received": counted.received,

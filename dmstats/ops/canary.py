@@ -45,7 +45,7 @@ class CanaryMetrics(Protocol):
     def canary_lost(self) -> None: ...
 
 
-class Lost(Exception):
+class CanaryLost(Exception):
     """It did not come back; the text says how far it came."""
 
 
@@ -95,7 +95,7 @@ class Canary:
         at_ms = self._clock.now_ms()
         try:
             stages = self._fly(at_ms)
-        except Lost as lost:
+        except CanaryLost as lost:
             if not self._over.is_set():
                 self.lost_in_a_row += 1
                 self._metrics.canary_lost()
@@ -132,9 +132,9 @@ class Canary:
                 "POST", self._url + PATH, body=body, headers=headers, timeout=ANSWER_SECONDS
             )
         except HTTPError as error:
-            raise Lost(f"the webhook: {type(error).__name__}") from error
+            raise CanaryLost(f"the webhook: {type(error).__name__}") from error
         if answer.status != 200:
-            raise Lost(f"the webhook answers {answer.status}")
+            raise CanaryLost(f"the webhook answers {answer.status}")
 
     def _wait(self, at_ms: int, deadline: float) -> int:
         """When the figures were computed that tell of it. A stream that ends is opened again, as
@@ -150,7 +150,7 @@ class Canary:
             except (HTTPError, ValueError) as error:
                 seen = f"the stream: {type(error).__name__}"
             self._over.wait(AGAIN_SECONDS)
-        raise Lost(seen)
+        raise CanaryLost(seen)
 
     def _figures(self) -> Iterator[_Figures]:
         """The data of every event, from the newest figures on."""
@@ -161,7 +161,7 @@ class Canary:
         )
         try:
             if stream.status != 200:
-                raise Lost(f"the stream answers {stream.status}")
+                raise CanaryLost(f"the stream answers {stream.status}")
             rest = b""
             while (some := stream.read1(CHUNK)) and not self._over.is_set():
                 *lines, rest = (rest + some).split(b"\n")

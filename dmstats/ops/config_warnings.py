@@ -9,7 +9,7 @@ SHORT_SECRET = 16
 BRISK_SECONDS = 30
 
 
-def advice(settings: Settings) -> list[str]:
+def config_warnings(settings: Settings) -> list[str]:
     """One sentence per doubtful setting, each with its name and what would be better."""
     found = []
     if settings.refresh_interval < BRISK_SECONDS:

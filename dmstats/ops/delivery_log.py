@@ -37,7 +37,7 @@ class DeliveryMetrics(Protocol):
     def events_ignored(self, events: int) -> None: ...
 
 
-class Deliveries:
+class DeliveryLog:
     """Stands between the webhook and its metrics, and remembers; touches nothing but memory."""
 
     def __init__(self, metrics: DeliveryMetrics, clock: Clock) -> None:
@@ -59,7 +59,7 @@ class Deliveries:
         self._metrics.events_ignored(events)
 
 
-class Bulletin:
+class SharedDeliveryLog:
     """The workers' records, shared through Redis a few times a minute."""
 
     def __init__(

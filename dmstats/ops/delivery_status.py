@@ -7,7 +7,7 @@ import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock, rfc3339
-from dmstats.ops.delivery_log import Bulletin, Deliveries, together
+from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog, together
 from dmstats.ops.incidents import CUT_OFF_MS, SILENT
 from dmstats.ops.watchdog import KEY, kept_incident
 
@@ -25,7 +25,7 @@ class Warnings(msgspec.Struct, frozen=True, rename="camel"):
     silence: str | None = None
 
 
-class Lookout:
+class DeliveryStatus:
     """One look for all admins of a worker every :data:`KEEP_SECONDS`.
 
     It asks no database: when that is what makes deliveries fail, it must still be able to say so.
@@ -33,9 +33,13 @@ class Lookout:
     """
 
     def __init__(
-        self, bulletin: Bulletin, deliveries: Deliveries, client: redis.Redis, clock: Clock
+        self,
+        shared_delivery_log: SharedDeliveryLog,
+        deliveries: DeliveryLog,
+        client: redis.Redis,
+        clock: Clock,
     ) -> None:
-        self._bulletin = bulletin
+        self._shared_delivery_log = shared_delivery_log
         self._deliveries = deliveries
         self._redis = client
         self._clock = clock
@@ -51,7 +55,7 @@ class Lookout:
     def _look(self) -> Warnings:
         record, silence = self._deliveries.record, None
         try:
-            record = together([record, self._bulletin.read()])
+            record = together([record, self._shared_delivery_log.read()])
             silence = kept_incident(self._redis.hget(KEY, SILENT))
         except RedisError:
             pass

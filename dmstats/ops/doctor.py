@@ -14,7 +14,7 @@ from dmstats.core.errors import DmstatsError, plain_reason
 from dmstats.core.settings import Settings
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
-from dmstats.ops.config_warnings import advice
+from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
 from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
 from dmstats.snapshot.lease import LEASE_KEY
@@ -39,7 +39,7 @@ class Doctor:
         clock: Clock,
         *,
         migrations: Sequence[str],
-        reach: Callable[[], Finding],
+        probe_webhook: Callable[[], Finding],
         explain: Callable[[DmstatsError], str] = str,
     ) -> None:
         self._settings = settings
@@ -48,7 +48,7 @@ class Doctor:
         self._redis = client
         self._clock = clock
         self._migrations = migrations
-        self._reach = reach
+        self._reach = probe_webhook
         self._explain = explain
 
     def examine(self) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ class Doctor:
         yield check_disk(self._settings.data_dir)
 
     def _check_settings(self) -> Iterator[Finding]:
-        sentences = advice(self._settings)
+        sentences = config_warnings(self._settings)
         for sentence in sentences:
             doubt, _, remedy = sentence.partition(": ")
             yield doubtful("settings", doubt, f"See docs/configuration.md: {remedy}")

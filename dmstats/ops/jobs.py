@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dmstats.audit.background import Patrol
-from dmstats.commit.orphan_reaper import Rescue
+from dmstats.audit.background import BackgroundAudit
+from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import DAY_MS, Clock, to_datetime
 from dmstats.db.audit.archive import Archive
-from dmstats.db.counting.heartbeats import BEAT_SECONDS
+from dmstats.db.counting.account_backlog import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.dashboard.population import Census
+from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.ops.canary import Canary
-from dmstats.ops.delivery_log import Bulletin, Deliveries
+from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
 from dmstats.snapshot.lease import Lease
-from dmstats.snapshot.schedule import Cadence
+from dmstats.snapshot.schedule import RefreshSchedule
 
 LEASE_SECONDS = 5.0
+ORPHANS_SECONDS = 1.0
+BACKLOG_SECONDS = 2.0
 CADENCE_SECONDS = 1.0
 CENSUS_SECONDS = 10.0
 PARTITIONS_SECONDS = 3600.0
@@ -28,17 +30,24 @@ WATCH_SECONDS = 15.0
 CANARY_SECONDS = 60.0
 
 
-def heartbeat(rescue: Rescue) -> Job:
-    """The committer's heartbeat, in every web worker."""
-    return Job(name="heartbeat", every_seconds=BEAT_SECONDS, run=rescue.beat)
+def reaping(orphan_reaper: OrphanedTransactionReaper) -> Job:
+    """Frees what dead workers of this host left locked, in every web worker."""
+    return Job(name="orphans", every_seconds=ORPHANS_SECONDS, run=orphan_reaper.tick)
 
 
-def telling(bulletin: Bulletin, deliveries: Deliveries) -> Job:
+def draining(backlog: AccountBacklog) -> Job:
+    """Counts into the accounts that could not be changed at once."""
+    return Job(
+        name="account_backlog", every_seconds=BACKLOG_SECONDS, run=backlog.drain, leader_only=True
+    )
+
+
+def telling(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> Job:
     """How this worker's deliveries are answered, for the watchdog of whoever leads."""
     return Job(
         name="bulletin",
         every_seconds=BULLETIN_SECONDS,
-        run=lambda: bulletin.post(deliveries.record),
+        run=lambda: shared_delivery_log.post(deliveries.record),
     )
 
 
@@ -60,18 +69,23 @@ def proving(canary: Canary) -> Job:
 
 def refreshing(
     lease: Lease,
-    cadence: Cadence,
-    census: Census,
+    refresh_schedule: RefreshSchedule,
+    population_counts: PopulationCounts,
     ledger: Ledger,
     archive: Archive,
-    patrol: Patrol,
+    background_audit: BackgroundAudit,
     clock: Clock,
 ) -> list[Job]:
     """What one process does for all: wherever the lease may be held."""
     return [
         Job(name="lease", every_seconds=LEASE_SECONDS, run=lease.tick),
-        Job(name="refresh", every_seconds=CADENCE_SECONDS, run=cadence.tick),
-        Job(name="census", every_seconds=CENSUS_SECONDS, run=census.tick, leader_only=True),
+        Job(name="refresh", every_seconds=CADENCE_SECONDS, run=refresh_schedule.tick),
+        Job(
+            name="census",
+            every_seconds=CENSUS_SECONDS,
+            run=population_counts.tick,
+            leader_only=True,
+        ),
         Job(
             name="partitions",
             every_seconds=PARTITIONS_SECONDS,
@@ -81,7 +95,7 @@ def refreshing(
         Job(
             name="audit",
             every_seconds=AUDIT_SECONDS,
-            run=patrol.tick,
+            run=background_audit.tick,
             leader_only=True,
             settle_seconds=AUDIT_SETTLE_SECONDS,
         ),

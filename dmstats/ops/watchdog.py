@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 
 from dmstats.core.clock import DAY_MS, Clock, rfc3339
 from dmstats.core.errors import DmstatsError
-from dmstats.db.dashboard.baseline import Rhythm
+from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
-from dmstats.ops.delivery_log import Bulletin
+from dmstats.ops.delivery_log import SharedDeliveryLog
 from dmstats.ops.incidents import (
     CANARIES,
     DRIFT,
@@ -59,8 +59,8 @@ class Watchdog:
 
     def __init__(
         self,
-        bulletin: Bulletin,
-        rhythm: Rhythm,
+        shared_delivery_log: SharedDeliveryLog,
+        rhythm: Baseline,
         snapshots: SnapshotStore,
         notifier: Notifier,
         client: redis.Redis,
@@ -68,7 +68,7 @@ class Watchdog:
         metrics: IncidentMetrics,
         canaries_lost: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._bulletin = bulletin
+        self._shared_delivery_log = shared_delivery_log
         self._rhythm = rhythm
         self._snapshots = snapshots
         self._notifier = notifier
@@ -104,7 +104,7 @@ class Watchdog:
 
     def failure(self, now: int) -> Incident | None:
         """Whether deliveries fail."""
-        return failing(self._bulletin.read(), now)
+        return failing(self._shared_delivery_log.read(), now)
 
     def silence(self, now: int) -> Incident | None:
         """Whether deliveries should come, and do not."""

@@ -18,7 +18,7 @@ EMPTY = b'{"object":"instagram","entry":[]}'
 SECONDS = 5.0
 
 
-def reach(base_url: str, verify_token: str, app_secret: str) -> Finding:
+def probe_webhook(base_url: str, verify_token: str, app_secret: str) -> Finding:
     """Make Meta's handshake and a signed delivery without events; nothing is counted."""
     url = base_url.rstrip("/") + PATH
     challenge = secrets.token_hex(8)

@@ -11,7 +11,7 @@ import msgspec
 from dmstats.core.stopping import Stop
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.counting.reconciliation import Tally, read_own, read_tallies
+from dmstats.db.counting.reconciliation import PlaceSums, read_own, read_place_sums
 from dmstats.simulator.bodies import Delivery, Traffic
 from dmstats.simulator.delivery_sender import Report, Sender
 
@@ -19,7 +19,7 @@ OWN = ("ledger", "accounts")
 """Places that tell the accounts of this run from others."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class SimulationPlan(msgspec.Struct, frozen=True):
     """What to send: ``rate`` in new DMs a second, ``seconds`` long."""
 
     url: str
@@ -42,10 +42,10 @@ class Result(msgspec.Struct):
     """
 
     run: str
-    sent: Tally
+    sent: PlaceSums
     repeated: int
     report: Report
-    counted: dict[str, Tally]
+    counted: dict[str, PlaceSums]
     elsewhere: tuple[int, int]
     seconds: float
     interrupted: bool
@@ -68,7 +68,11 @@ class Result(msgspec.Struct):
 
 
 def simulate(
-    plan: Plan, mongo: Mongo, ledger: Ledger, progress: Callable[[float], None], stop: Stop
+    plan: SimulationPlan,
+    mongo: Mongo,
+    ledger: Ledger,
+    progress: Callable[[float], None],
+    stop: Stop,
 ) -> Result:
     """Run ``plan``, or what of it is sent until ``stop``; ``progress`` is told the share done, 0 to
     1."""
@@ -79,19 +83,19 @@ def simulate(
         batch=plan.batch,
         run=(run := secrets.token_hex(8)),
     )
-    before = read_tallies(mongo, ledger)
+    before = read_place_sums(mongo, ledger)
     sender = Sender(
         plan.url, plan.secret, parallel=plan.parallel, patience=plan.patience, stop=stop
     )
     started = time.monotonic()
     report = sender.send_all(_paced(plan, traffic, progress, stop))
     seconds = time.monotonic() - started
-    own, after = read_own(mongo, ledger, traffic.prefix), read_tallies(mongo, ledger)
+    own, after = read_own(mongo, ledger, traffic.prefix), read_place_sums(mongo, ledger)
     grown = {place: after[place] - before[place] for place in after}
     others = grown["ledger"] - own["ledger"]
     return Result(
         run=run,
-        sent=Tally(traffic.expected["sent"], traffic.expected["received"]),
+        sent=PlaceSums(traffic.expected["sent"], traffic.expected["received"]),
         repeated=traffic.repeated,
         report=report,
         counted=grown | own,
@@ -102,7 +106,7 @@ def simulate(
 
 
 def _paced(
-    plan: Plan, traffic: Traffic, progress: Callable[[float], None], stop: Stop
+    plan: SimulationPlan, traffic: Traffic, progress: Callable[[float], None], stop: Stop
 ) -> Iterator[Delivery]:
     """Deliveries at the plan's rate; late ones are made up for, so that the total is right."""
     started = time.monotonic()

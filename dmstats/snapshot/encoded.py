@@ -26,7 +26,7 @@ class Malformed(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class SnapshotResponse:
     """One answer. ``etag`` is the opaque tag without quotes; it changes when the snapshot does,
     or turns stale. ``order`` is the version as a tuple that compares."""
 
@@ -39,7 +39,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CachedSnapshot:
     """One version of the snapshot, kept; ``tail`` is its JSON without the opening brace.
 
     ``audit`` is when the last audit ended (ms since the epoch), and its drift.
@@ -51,7 +51,7 @@ class Copy:
     tail: bytes
     audit: tuple[int, int] | None = None
 
-    def serve(self, source: str, now_ms: int, stale_after_ms: float) -> Served:
+    def serve(self, source: str, now_ms: int, stale_after_ms: float) -> SnapshotResponse:
         """The whole JSON as of ``now_ms``."""
         age_ms = self.age_ms(now_ms)
         stale = age_ms > stale_after_ms
@@ -60,7 +60,9 @@ class Copy:
             f'"stale":{"true" if stale else "false"},"source":"{source}",'
         )
         etag = self.version + STALE_SUFFIX if stale else self.version
-        return Served(self.version, self.order, stale, source, head.encode() + self.tail, etag)
+        return SnapshotResponse(
+            self.version, self.order, stale, source, head.encode() + self.tail, etag
+        )
 
     def age_ms(self, now_ms: int) -> int:
         """How long ago it was computed; how far ahead, where a clock was stepped back since."""
@@ -84,7 +86,7 @@ def newest_of(tags: Iterable[str]) -> Order:
     return max(orders)
 
 
-def copy_of(snapshot: object) -> Copy:
+def cached_snapshot(snapshot: object) -> CachedSnapshot:
     """Keep ``snapshot`` (its body and its version, decoded JSON); raises :class:`Malformed`."""
     if not isinstance(snapshot, Mapping):
         raise Malformed("no object")
@@ -95,7 +97,9 @@ def copy_of(snapshot: object) -> Copy:
         computed = to_ms(datetime.fromisoformat(body["computedAt"]))
     except (KeyError, TypeError, ValueError) as error:
         raise Malformed("no computedAt") from error
-    return Copy(str(version), order, computed, msgspec.json.encode(body)[1:], _audit_of(body))
+    return CachedSnapshot(
+        str(version), order, computed, msgspec.json.encode(body)[1:], _audit_of(body)
+    )
 
 
 def _audit_of(body: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -108,9 +112,9 @@ def _audit_of(body: Mapping[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def copy_from_json(encoded: bytes | str) -> Copy:
+def cached_from_json(encoded: bytes | str) -> CachedSnapshot:
     """Keep a snapshot that came as JSON; raises :class:`Malformed`."""
     try:
-        return copy_of(msgspec.json.decode(encoded))
+        return cached_snapshot(msgspec.json.decode(encoded))
     except msgspec.DecodeError as error:
         raise Malformed("no JSON") from error

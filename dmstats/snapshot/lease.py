@@ -12,7 +12,7 @@ from redis.exceptions import LockError, RedisError
 from dmstats.core.clock import Clock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.core.redis_outage import RedisOutage
-from dmstats.snapshot.snapshot_reporter import StatsMetrics
+from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Lease:
         client: redis.Redis,
         clock: Clock,
         last_term: Callable[[], int],
-        metrics: StatsMetrics,
+        metrics: SnapshotReporter,
         *,
         ttl: float = 45.0,
         renew_every: float = 15.0,

@@ -11,7 +11,7 @@ import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.redis_outage import RedisOutage
-from dmstats.snapshot.snapshot_reporter import StatsMetrics
+from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 CACHE_KEY = "admin:stats"
 CHANNEL = "admin:stats:updated"
@@ -57,7 +57,7 @@ class Publisher:
         self,
         client: redis.Redis,
         send: Send,
-        metrics: StatsMetrics,
+        metrics: SnapshotReporter,
         *,
         cache_ttl: int,
         min_interval: float,

@@ -20,16 +20,16 @@ from dmstats.snapshot.encoded import (
     STALE_AFTER_INTERVALS,
     STORE,
     WORKER,
-    Copy,
+    CachedSnapshot,
     Malformed,
     Order,
-    Served,
-    copy_from_json,
-    copy_of,
+    SnapshotResponse,
+    cached_from_json,
+    cached_snapshot,
 )
 from dmstats.snapshot.publisher import CACHE_KEY
 from dmstats.snapshot.refresher import Refresher
-from dmstats.snapshot.snapshot_reporter import StatsMetrics
+from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Reader:
         snapshots: SnapshotStore,
         refresher: Refresher,
         clock: Clock,
-        metrics: StatsMetrics,
+        metrics: SnapshotReporter,
         *,
         interval: float,
         computes: bool = True,
@@ -67,7 +67,7 @@ class Reader:
         self._computes = computes
         self._outage = outage or RedisOutage()
         self._mutex = threading.Lock()
-        self._copy: Copy | None = None
+        self._copy: CachedSnapshot | None = None
         self._checked = float("-inf")
         self._redis_rests_until = float("-inf")
         self._store_rests_until = float("-inf")
@@ -77,7 +77,7 @@ class Reader:
         """The newest term this process has seen, 0 before the first snapshot."""
         return self._copy.order[0] if self._copy else 0
 
-    def current(self, seen: Order = NOTHING_SEEN) -> Served:
+    def current(self, seen: Order = NOTHING_SEEN) -> SnapshotResponse:
         """The snapshot, at most two seconds behind the newest while Redis works.
 
         ``seen`` is the version that the asker has shown already, perhaps by another worker: while
@@ -96,24 +96,24 @@ class Reader:
         finally:
             self._mutex.release()
 
-    def newest(self) -> Served:
+    def newest(self) -> SnapshotResponse:
         """Like :meth:`current`, but never without looking further than the own copy."""
         with self._mutex:
             return self._look()
 
-    def accept(self, snapshot: object) -> Served | None:
+    def accept(self, snapshot: object) -> SnapshotResponse | None:
         """Take a published snapshot (decoded JSON) as the own copy.
 
         None if it is older than what this process has shown; raises :class:`Malformed`.
         """
-        copy = copy_of(snapshot)
+        copy = cached_snapshot(snapshot)
         if self._copy and copy.order < self._copy.order:
             return None
         self._keep(copy)
         self._checked = self._clock.monotonic()
         return self._serve(copy, REDIS)
 
-    def _at_hand(self, seen: Order) -> Served | None:
+    def _at_hand(self, seen: Order) -> SnapshotResponse | None:
         """The own copy, if it was compared with Redis a moment ago and is not behind ``seen``."""
         copy = self._copy
         if not copy or copy.order < seen:
@@ -123,7 +123,7 @@ class Reader:
         self._metrics.cache_hit()
         return self._serve(copy, WORKER)
 
-    def _look(self, seen: Order = NOTHING_SEEN) -> Served:
+    def _look(self, seen: Order = NOTHING_SEEN) -> SnapshotResponse:
         """Redis, the store, a computation; with the mutex held."""
         started = self._clock.monotonic()
         answered, cached = self._from_redis()
@@ -142,13 +142,13 @@ class Reader:
         self._checked = started
         return self._serve(self._copy, source)
 
-    def _from_redis(self) -> tuple[bool, Copy | None]:
+    def _from_redis(self) -> tuple[bool, CachedSnapshot | None]:
         """Whether Redis answered, and with what."""
         if self._clock.monotonic() < self._redis_rests_until:
             return False, None
         try:
             found = self._redis.get(CACHE_KEY)
-            return True, copy_from_json(found) if isinstance(found, bytes | str) else None
+            return True, cached_from_json(found) if isinstance(found, bytes | str) else None
         except RedisError as error:
             self._redis_rests_until = self._clock.monotonic() + BREAK_SECONDS
             self._metrics.redis_failed("get")
@@ -176,7 +176,7 @@ class Reader:
             logger.warning("store_failed", extra={"reason": error.reason})
         return source
 
-    def _adopt(self, copy: Copy) -> bool:
+    def _adopt(self, copy: CachedSnapshot) -> bool:
         """Make it the own copy unless it is older; the same version keeps its encoding."""
         if self._copy and copy.order < self._copy.order:
             return False
@@ -184,20 +184,20 @@ class Reader:
             self._keep(copy)
         return True
 
-    def _keep(self, copy: Copy) -> None:
+    def _keep(self, copy: CachedSnapshot) -> None:
         self._copy = copy
         self._metrics.figures_adopted(copy.computed_ms, copy.audit)
 
-    def _will_do(self, copy: Copy, seen: Order) -> bool:
+    def _will_do(self, copy: CachedSnapshot, seen: Order) -> bool:
         return copy.order >= seen and not self._is_stale(copy)
 
-    def _is_stale(self, copy: Copy) -> bool:
+    def _is_stale(self, copy: CachedSnapshot) -> bool:
         return copy.age_ms(self._clock.now_ms()) > self._stale_ms
 
-    def _serve(self, copy: Copy, source: str) -> Served:
+    def _serve(self, copy: CachedSnapshot, source: str) -> SnapshotResponse:
         return copy.serve(source, self._clock.now_ms(), self._stale_ms)
 
 
-def _kept(stored: StoredSnapshot) -> Copy:
+def _kept(stored: StoredSnapshot) -> CachedSnapshot:
     body: Mapping[str, Any] = stored.body
-    return copy_of({"version": stored.version, **body})
+    return cached_snapshot({"version": stored.version, **body})

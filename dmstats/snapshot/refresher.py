@@ -19,7 +19,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
 from dmstats.snapshot.build import build, floor_of
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publication, Publisher
-from dmstats.snapshot.snapshot_reporter import StatsMetrics
+from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Refresher:
         lease: Lease,
         client: redis.Redis,
         clock: Clock,
-        metrics: StatsMetrics,
+        metrics: SnapshotReporter,
         monthly_limit: int = 0,
     ) -> None:
         self._readings = readings

@@ -11,7 +11,7 @@ from dmstats.snapshot.refresher import Refresher
 RETRY_SECONDS = 5.0
 
 
-class Cadence:
+class RefreshSchedule:
     """Call :meth:`tick` every second; it refreshes when this process leads and it is time.
 
     A new leader goes on in its predecessor's rhythm: it refreshes at once only if the stored

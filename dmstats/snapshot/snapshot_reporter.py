@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class StatsMetrics(Protocol):
+class SnapshotReporter(Protocol):
     """The hooks that this wing calls; each returns at once and never raises."""
 
     def cache_hit(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dmstats.sse.messages import Event, Order
 
 
-class Mailbox(ABC):
+class EventBuffer(ABC):
     """One stream; filled by the hub.
 
     ``who`` and ``allowed`` tell whose stream it is and whether it may go on. A slow stream gets

@@ -8,84 +8,84 @@ import gevent
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError, Unavailable
-from dmstats.sse.buffer import Mailbox
-from dmstats.sse.greenlet_stream import Subscriber
+from dmstats.sse.buffer import EventBuffer
+from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.messages import Event
-from dmstats.sse.sse_reporter import LiveMetrics
+from dmstats.sse.sse_reporter import SseReporter
 
 FULL_RETRY_SECONDS = 30.0
 AT_ONCE = 50
 """So many streams are written before somebody else gets a turn: a millisecond's worth."""
 
 
-class Audience:
+class Connections:
     """All subscribers; ``max_streams`` is the cap that keeps room for the webhooks."""
 
-    def __init__(self, clock: Clock, metrics: LiveMetrics, max_streams: int) -> None:
+    def __init__(self, clock: Clock, metrics: SseReporter, max_streams: int) -> None:
         self._monotonic = clock.monotonic
         self._metrics = metrics
         self._max_streams = max_streams
-        self._subscribers: set[Mailbox] = set()
+        self._subscribers: set[EventBuffer] = set()
 
     def __len__(self) -> int:
         return len(self._subscribers)
 
-    def admit(self, who: str, allowed: Callable[[], bool]) -> Subscriber:
+    def admit(self, who: str, allowed: Callable[[], bool]) -> GreenletStream:
         """A new subscriber; raises :class:`Unavailable` over the cap."""
         if len(self._subscribers) >= self._max_streams:
             self._metrics.stream_refused()
             raise Unavailable(
                 "This worker has all the streams it takes.", retry_after=FULL_RETRY_SECONDS
             )
-        subscriber = Subscriber(self._monotonic, who, allowed)
-        self._subscribers.add(subscriber)
+        stream = GreenletStream(self._monotonic, who, allowed)
+        self._subscribers.add(stream)
         self._metrics.viewers_changed(len(self._subscribers))
-        return subscriber
+        return stream
 
-    def replace(self, subscriber: Mailbox, successor: Mailbox) -> None:
+    def replace(self, stream: EventBuffer, successor: EventBuffer) -> None:
         """Let ``successor`` have the place of ``subscriber``."""
-        self._subscribers.discard(subscriber)
+        self._subscribers.discard(stream)
         self._subscribers.add(successor)
 
-    def forget(self, subscriber: Mailbox) -> None:
+    def forget(self, stream: EventBuffer) -> None:
         """Take out a stream that has ended; more than once does no harm."""
-        self._subscribers.discard(subscriber)
+        self._subscribers.discard(stream)
         self._metrics.viewers_changed(len(self._subscribers))
 
     def send(self, event: Event) -> None:
         """Leave ``event`` for everybody."""
-        for number, subscriber in enumerate(tuple(self._subscribers), 1):
-            subscriber.offer(event)
+        for number, stream in enumerate(tuple(self._subscribers), 1):
+            stream.offer(event)
             if number % AT_ONCE == 0:
                 gevent.sleep(0)
 
     def close(self) -> None:
         """End every stream cleanly."""
-        for subscriber in tuple(self._subscribers):
-            subscriber.close()
+        for stream in tuple(self._subscribers):
+            stream.close()
 
     def drop_blocked(self, seconds: float) -> None:
         """Break off the streams whose last write has been going on for longer than that."""
         latest = self._monotonic() - seconds
-        for subscriber in tuple(self._subscribers):
-            if subscriber.writing_since is not None and subscriber.writing_since < latest:
-                self.forget(subscriber)
-                subscriber.drop()
+        for stream in tuple(self._subscribers):
+            if stream.writing_since is not None and stream.writing_since < latest:
+                self.forget(stream)
+                stream.drop()
                 self._metrics.stream_dropped()
 
     def shut_out(self) -> None:
         """End the streams of who is not allowed any more; each is asked about once."""
         verdicts: dict[str, bool] = {}
-        for subscriber in tuple(self._subscribers):
-            if subscriber.who not in verdicts:
-                verdicts[subscriber.who] = _may_go_on(subscriber)
-            if not verdicts[subscriber.who]:
-                subscriber.close()
+        for stream in tuple(self._subscribers):
+            if stream.who not in verdicts:
+                verdicts[stream.who] = _may_go_on(stream)
+            if not verdicts[stream.who]:
+                stream.close()
 
 
-def _may_go_on(subscriber: Mailbox) -> bool:
+def _may_go_on(stream: EventBuffer) -> bool:
     try:
-        return subscriber.allowed()
+        return stream.allowed()
     except DmstatsError:
         # Nobody can say now; an outage is no reason to shut everybody out.
         return True

@@ -8,11 +8,11 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.hub import Waiter
 
-from dmstats.sse.buffer import Mailbox
+from dmstats.sse.buffer import EventBuffer
 from dmstats.sse.messages import Event
 
 
-class Subscriber(Mailbox):
+class GreenletStream(EventBuffer):
     """Emptied by the greenlet that writes the stream."""
 
     __slots__ = ("_waiter", "_writer")

@@ -13,9 +13,9 @@ import redis
 from dmstats.core.clock import Clock, rfc3339
 from dmstats.core.errors import DmstatsError, Unavailable
 from dmstats.core.redis_outage import RedisOutage
-from dmstats.sse.buffer import Mailbox
-from dmstats.sse.connections import FULL_RETRY_SECONDS, Audience
-from dmstats.sse.greenlet_stream import Subscriber
+from dmstats.sse.buffer import EventBuffer
+from dmstats.sse.connections import FULL_RETRY_SECONDS, Connections
+from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.messages import (
     Event,
     Figures,
@@ -24,8 +24,8 @@ from dmstats.sse.messages import (
     published_figures,
     stats_event,
 )
-from dmstats.sse.socket_stream import Outlet
-from dmstats.sse.sse_reporter import LiveMetrics
+from dmstats.sse.socket_stream import SocketStream
+from dmstats.sse.sse_reporter import SseReporter
 from dmstats.sse.subscription import Message, feed_for
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Hub:
         latest: Callable[[], Figures],
         accept: Callable[[object], Figures | None],
         clock: Clock,
-        metrics: LiveMetrics,
+        metrics: SseReporter,
         *,
         transport: str = "pubsub",
         max_streams: int = 1000,
@@ -63,7 +63,7 @@ class Hub:
         self._clock = clock
         self._metrics = metrics
         self._heartbeat = heartbeat
-        self._audience = Audience(clock, metrics, max_streams)
+        self._connections = Connections(clock, metrics, max_streams)
         self._greenlets: list[gevent.Greenlet] = []
         self._outage = outage or RedisOutage()
         self._stopped = False
@@ -74,7 +74,7 @@ class Hub:
     @property
     def viewers(self) -> int:
         """How many streams are open."""
-        return len(self._audience)
+        return len(self._connections)
 
     def start(self) -> None:
         """Subscribe and begin to send heartbeats; needs a running gevent loop."""
@@ -84,31 +84,33 @@ class Hub:
     def stop(self) -> None:
         """End every stream cleanly and let go of Redis."""
         self._stopped = True
-        self._audience.close()
+        self._connections.close()
         gevent.killall(self._greenlets)
         self._greenlets = []
         self.connected = False
 
-    def subscribe(self, who: str = "", allowed: Callable[[], bool] = lambda: True) -> Subscriber:
+    def subscribe(
+        self, who: str = "", allowed: Callable[[], bool] = lambda: True
+    ) -> GreenletStream:
         """Open a stream's mailbox; raises :class:`Unavailable` over the cap, or when stopping.
 
         ``allowed`` is asked at each heartbeat, once for all streams of ``who``.
         """
         if self._stopped:
             raise Unavailable("This worker is stopping.", retry_after=FULL_RETRY_SECONDS)
-        return self._audience.admit(who, allowed)
+        return self._connections.admit(who, allowed)
 
     def hand_over(
-        self, stream: Mailbox, connection: socket, first: bytes, on_end: Callable[[], None]
-    ) -> Outlet:
-        """Go on with a stream on its ``connection`` itself (see :class:`Outlet`), once started."""
-        outlet = Outlet(self._clock.monotonic, connection, stream, first, on_end)
-        self._audience.replace(stream, outlet)
-        return outlet
+        self, stream: EventBuffer, connection: socket, first: bytes, on_end: Callable[[], None]
+    ) -> SocketStream:
+        """Go on with a stream on its ``connection`` itself; see :class:`SocketStream`."""
+        socket_stream = SocketStream(self._clock.monotonic, connection, stream, first, on_end)
+        self._connections.replace(stream, socket_stream)
+        return socket_stream
 
-    def unsubscribe(self, subscriber: Mailbox) -> None:
+    def unsubscribe(self, stream: EventBuffer) -> None:
         """Forget a stream that has ended; more than once does no harm."""
-        self._audience.forget(subscriber)
+        self._connections.forget(stream)
 
     def heartbeat(self) -> Event:
         """A heartbeat as of now."""
@@ -156,23 +158,23 @@ class Hub:
         if figures.order > self._order:
             self._order = figures.order
             self._version = figures.version
-            self._audience.send(stats_event(figures))
+            self._connections.send(stats_event(figures))
 
     def _set_connected(self, *, connected: bool) -> None:
         if connected != self.connected:
             self.connected = connected
             self._metrics.hub_connected(connected)
             # At once: the page starts or stops polling by it.
-            self._audience.send(self.heartbeat())
+            self._connections.send(self.heartbeat())
 
     def _beat(self) -> None:
         while True:
             gevent.sleep(self._heartbeat)
             try:
                 self._name_latest()
-                self._audience.send(self.heartbeat())
-                self._audience.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat)
-                self._audience.shut_out()
+                self._connections.send(self.heartbeat())
+                self._connections.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat)
+                self._connections.shut_out()
             except Exception:
                 # Heartbeats are how dead streams are noticed: they must not end.
                 logger.exception("heartbeat_failed")

@@ -9,13 +9,13 @@ from typing import Any
 
 from gevent import get_hub
 
-from dmstats.sse.buffer import Mailbox
+from dmstats.sse.buffer import EventBuffer
 from dmstats.sse.messages import LAST_CHUNK
 
 WRITABLE = 2
 
 
-class Outlet(Mailbox):
+class SocketStream(EventBuffer):
     """Writes what the kernel takes at once, and the rest of an event when it takes more.
 
     ``connection`` must not block, and be in the middle of a chunked body. ``on_end`` is called
@@ -28,7 +28,7 @@ class Outlet(Mailbox):
         self,
         monotonic: Callable[[], float],
         connection: socket.socket,
-        before: Mailbox,
+        before: EventBuffer,
         first: bytes,
         on_end: Callable[[], None],
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class LiveMetrics(Protocol):
+class SseReporter(Protocol):
     """The hooks that this wing calls; each returns at once and never raises."""
 
     def viewers_changed(self, viewers: int) -> None:

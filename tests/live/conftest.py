@@ -13,7 +13,7 @@ TOKEN = "api-token-of-the-running-service"
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """`python -m dmstats` with two workers, an API token and a canary."""
     port = str(free_port())
     started = Started(

@@ -15,7 +15,7 @@ from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore, EmailTaken
 from dmstats.db.client import Mongo, connect
 from dmstats.db.dashboard.account_directory import AccountDirectory, Position, Sort
-from dmstats.web.auth.rate_limit import Throttle
+from dmstats.web.auth.rate_limit import SignInRateLimit
 from tests.servers import Redis, free_port
 from tests.service.admin_site import EMAIL, PASSWORD, cheap_passwords
 
@@ -119,30 +119,30 @@ def test_the_throttle_goes_on_when_redis_dies(tmp_path: Path) -> None:
     server.start()
     try:
         with redis.Redis.from_url(server.url, socket_timeout=1.0) as client:
-            throttle = Throttle(client)
+            rate_limit = SignInRateLimit(client)
             for _ in range(5):
-                throttle.attempt("a@b.c", "192.0.2.1")
+                rate_limit.attempt("a@b.c", "192.0.2.1")
             with pytest.raises(TooManyRequests):
-                throttle.attempt("a@b.c", "192.0.2.1")
+                rate_limit.attempt("a@b.c", "192.0.2.1")
             server.kill()
             for _ in range(5):
-                throttle.attempt("a@b.c", "192.0.2.1")
+                rate_limit.attempt("a@b.c", "192.0.2.1")
             with pytest.raises(TooManyRequests):
-                throttle.attempt("a@b.c", "192.0.2.1")
+                rate_limit.attempt("a@b.c", "192.0.2.1")
             server.start()
-            throttle.succeeded("a@b.c")
-            throttle.attempt("a@b.c", "192.0.2.1")
+            rate_limit.succeeded("a@b.c")
+            rate_limit.attempt("a@b.c", "192.0.2.1")
     finally:
         server.stop()
 
 
 def test_attempts_at_once_do_not_slip_through(redis_client: redis.Redis) -> None:
-    throttle = Throttle(redis_client)
+    rate_limit = SignInRateLimit(redis_client)
     passed: list[int] = []
 
     def attempt(number: int) -> None:
         try:
-            throttle.attempt("a@b.c", "192.0.2.1")
+            rate_limit.attempt("a@b.c", "192.0.2.1")
             passed.append(number)
         except TooManyRequests:
             pass

@@ -145,7 +145,7 @@ def test_rows_of_an_account_that_nothing_was_counted_for(store: Auditing, now: i
     store.db["instagram_accounts"].insert_one({"instagramId": "old", "dmUsed": 9})
     for account in ("old", "new"):
         rows = [event(now, account=account), event(now, account=account, kind="received")]
-        store.batches.known(rows, seconds=5)
+        store.batches.find_existing(rows, seconds=5)
         store.ledger.insert_new(rows)
     assert store.audit().drift == 4
     assert store.audit(repair=True).differences == []

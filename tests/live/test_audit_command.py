@@ -91,7 +91,7 @@ class TestStandalone:
 
     @staticmethod
     def count(store: Auditing, *rows: Any) -> None:
-        store.batches.known(rows, seconds=5)
+        store.batches.find_existing(rows, seconds=5)
         store.batches.write_unordered(rows, merge, seconds=5)
 
     def test_what_a_crash_left_is_found_and_added(self, alone: Auditing) -> None:

@@ -22,9 +22,9 @@ from tests.servers import wait_until
 pytestmark = pytest.mark.live
 
 
-def get(house: Started, path: str) -> Any:
+def get(service: Started, path: str) -> Any:
     request = urllib.request.Request(
-        f"http://127.0.0.1:{house.environ['PORT']}{path}",
+        f"http://127.0.0.1:{service.environ['PORT']}{path}",
         headers={"Authorization": f"Bearer {TOKEN}"},
     )
     with urllib.request.urlopen(request, timeout=20) as answer:
@@ -32,21 +32,21 @@ def get(house: Started, path: str) -> Any:
     return text if path == "/metrics" else json.loads(text)
 
 
-def test_it_works(house: Started) -> None:
+def test_it_works(service: Started) -> None:
     """Within the scheduled refresh, or the one asked for here."""
-    visitor = Visitor(house)
+    visitor = Visitor(service)
 
     def shown() -> bool:
         visitor.ask("POST", "/api/admin/stats/refresh", Authorization=f"Bearer {TOKEN}")
-        canary = get(house, "/api/admin/stats")["canary"]
+        canary = get(service, "/api/admin/stats")["canary"]
         return canary is not None and canary["shownMs"] is not None
 
     wait_until(shown, seconds=150)
-    told = get(house, "/metrics")
+    told = get(service, "/metrics")
     for stage in ("counted", "streamed", "shown"):
         assert f'dmstats_canary_seconds_count{{stage="{stage}"}}' in told
     assert 'kind="canary"' not in told
-    assert "canary" not in get(house, "/api/admin/stats")["events"]
+    assert "canary" not in get(service, "/api/admin/stats")["events"]
     path = f"/api/admin/accounts/{CANARY_ACCOUNT}"
     assert visitor.ask("GET", path, Authorization=f"Bearer {TOKEN}").status == 404
 
@@ -62,7 +62,7 @@ def test_it_is_in_the_ledger_and_in_no_total(mongo: Mongo) -> None:
     assert auditing.total()["dmsSent"] == 1
     assert [found["instagramId"] for found in mongo.db["instagram_accounts"].find()] == ["a"]
     assert [hour["sent"] for hour in mongo.db["stats_hours"].find()] == [1]
-    assert auditing.ledger.known([canary]) == {canary.row_id}
+    assert auditing.ledger.find_existing([canary]) == {canary.row_id}
     assert auditing.found() == set()
     auditing.transactions.close()
 

@@ -24,26 +24,26 @@ def line() -> tuple[str, str]:
     return match[1], match[2]
 
 
-def run(house: Started, header: Path) -> subprocess.CompletedProcess[str]:
-    command = line()[1].replace(ADDRESS, f"http://127.0.0.1:{house.environ['PORT']}")
+def run(service: Started, header: Path) -> subprocess.CompletedProcess[str]:
+    command = line()[1].replace(ADDRESS, f"http://127.0.0.1:{service.environ['PORT']}")
     return subprocess.run(
         ["/bin/sh", "-c", command.replace(HEADER, str(header))],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
-def test_it_works(house: Started, tmp_path: Path) -> None:
-    secret = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets" / "CRON_SECRET"
+def test_it_works(service: Started, tmp_path: Path) -> None:
+    secret = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets" / "CRON_SECRET"
     header = tmp_path / "header"
     header.write_text(f"Authorization: Bearer {secret.read_text().strip()}\n")
-    done = run(house, header)
+    done = run(service, header)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # cron mails what is said
 
 
-def test_a_wrong_secret_is_a_failure_that_cron_mails(house: Started, tmp_path: Path) -> None:
+def test_a_wrong_secret_is_a_failure_that_cron_mails(service: Started, tmp_path: Path) -> None:
     header = tmp_path / "header"
     header.write_text("Authorization: Bearer not-the-secret\n")
-    done = run(house, header)
+    done = run(service, header)
     assert done.returncode != 0
     assert "401" in done.stderr
 

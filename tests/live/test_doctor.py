@@ -23,7 +23,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health, Server
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict, good
-from dmstats.ops.webhook_probe import reach
+from dmstats.ops.webhook_probe import probe_webhook
 from tests.live.test_launcher import Started
 from tests.servers import free_port
 
@@ -51,7 +51,7 @@ def examine(mongo: Mongo, redis_client: redis.Redis, tmp_path: Path) -> Examine:
             client,
             clock or SystemClock(),
             migrations=migrations.names(),
-            reach=lambda: good("webhook", "fine"),
+            probe_webhook=lambda: good("webhook", "fine"),
         )
         findings = list(doctor.examine())
         for finding in findings:
@@ -161,32 +161,32 @@ def test_databases_that_are_not_there_are_told_one_by_one(examine: Examine) -> N
     client.close()
 
 
-def flask(house: Started, *arguments: str) -> subprocess.CompletedProcess[str]:
+def flask(service: Started, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(Path(sys.executable).with_name("flask")), "doctor", *arguments],
-        cwd=ROOT, env=house.environ, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env=service.environ, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
-def test_a_running_service_is_in_good_health(house: Started) -> None:
-    done = flask(house, "--json")
+def test_a_running_service_is_in_good_health(service: Started) -> None:
+    done = flask(service, "--json")
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 0, done.stdout
     assert findings["webhook"]["verdict"] == "ok"
     assert set(findings["webhook"]) == {"check", "verdict", "found", "remedy"}
 
 
-def test_a_wrong_address_is_a_failure_in_words(house: Started) -> None:
-    done = flask(house, "--url", f"http://127.0.0.1:{free_port()}")
+def test_a_wrong_address_is_a_failure_in_words(service: Started) -> None:
+    done = flask(service, "--url", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
     assert "does not answer: connection refused" in " ".join(done.stdout.split())
     assert "→ See that the service runs" in done.stdout
 
 
-def test_a_wrong_secret_shows_at_the_webhook(house: Started) -> None:
-    base = f"http://127.0.0.1:{house.environ['PORT']}"
-    secrets = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+def test_a_wrong_secret_shows_at_the_webhook(service: Started) -> None:
+    base = f"http://127.0.0.1:{service.environ['PORT']}"
+    secrets = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     token = (secrets / "META_VERIFY_TOKEN").read_text().strip()
-    assert "the handshake with 403" in reach(base, "not-the-token", "x").found
-    assert "a signed delivery with 401" in reach(base, token, "not-the-secret").found
-    assert token not in reach(base, token, "not-the-secret").found
+    assert "the handshake with 403" in probe_webhook(base, "not-the-token", "x").found
+    assert "a signed delivery with 401" in probe_webhook(base, token, "not-the-secret").found
+    assert token not in probe_webhook(base, token, "not-the-secret").found

@@ -25,43 +25,43 @@ IDLE = 10_000
 
 
 @pytest.fixture
-def secret(house: Started) -> str:
-    folder = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+def secret(service: Started) -> str:
+    folder = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     return (folder / "META_APP_SECRET").read_text().strip()
 
 
-def connect(house: Started, first: bytes = b"") -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", int(house.environ["PORT"])), timeout=30)
+def connect(service: Started, first: bytes = b"") -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", int(service.environ["PORT"])), timeout=30)
     if first:
         client.sendall(first)
     return client
 
 
 @contextlib.contextmanager
-def crowd(house: Started, size: int, first: bytes = b"") -> Iterator[list[socket.socket]]:
+def crowd(service: Started, size: int, first: bytes = b"") -> Iterator[list[socket.socket]]:
     clients: list[socket.socket] = []
     try:
-        clients.extend(connect(house, first) for _ in range(size))
+        clients.extend(connect(service, first) for _ in range(size))
         yield clients
     finally:
         for client in clients:
             client.close()
 
 
-def delivers(house: Started, secret: str) -> None:
+def delivers(service: Started, secret: str) -> None:
     """Ten deliveries, each on a connection of its own: answered in time, and soon counted."""
     for number in range(10):
         body = delivery(mid=f"hostile-{time.monotonic()}-{number}")
-        wait_until(functools.partial(taken, house, body, secret))
+        wait_until(functools.partial(taken, service, body, secret))
 
 
-def taken(house: Started, body: object, secret: str) -> bool:
-    return answered(house, body, secret) == 200
+def taken(service: Started, body: object, secret: str) -> bool:
+    return answered(service, body, secret) == 200
 
 
-def answered(house: Started, body: object, secret: str) -> int:
+def answered(service: Started, body: object, secret: str) -> int:
     started = time.monotonic()
-    status = Visitor(house).deliver(body, secret)
+    status = Visitor(service).deliver(body, secret)
     assert time.monotonic() - started < ANSWER_SECONDS
     return status
 
@@ -79,21 +79,21 @@ def ended(client: socket.socket) -> bool:
     return True
 
 
-def test_it_works(house: Started, secret: str) -> None:
-    delivers(house, secret)
+def test_it_works(service: Started, secret: str) -> None:
+    delivers(service, secret)
 
 
-def test_headers_and_bodies_that_never_end(house: Started, secret: str) -> None:
+def test_headers_and_bodies_that_never_end(service: Started, secret: str) -> None:
     """At the same time, as each of them takes its time-out."""
     request = f"POST {WEBHOOK} HTTP/1.1\r\nHost: x\r\n"
     login = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     login += b"Content-Length: 100\r\n\r\n{"
     with (
-        crowd(house, 300, f"{request}X-Slow: ".encode()) as headers,
-        crowd(house, 100, f"{request}Content-Length: 1000\r\n\r\n{{".encode()) as bodies,
-        crowd(house, 1, login) as others,
+        crowd(service, 300, f"{request}X-Slow: ".encode()) as headers,
+        crowd(service, 100, f"{request}Content-Length: 1000\r\n\r\n{{".encode()) as bodies,
+        crowd(service, 1, login) as others,
     ):
-        delivers(house, secret)
+        delivers(service, secret)
         for client in headers[:5]:
             with contextlib.suppress(ConnectionError):  # a slow test meets one that has ended
                 client.sendall(b"a")  # dripping does not help
@@ -103,24 +103,26 @@ def test_headers_and_bodies_that_never_end(house: Started, secret: str) -> None:
         wait_until(lambda: all(ended(client) for client in (*headers, *bodies)))
 
 
-def test_ten_thousand_that_say_nothing(house: Started, secret: str) -> None:
-    with crowd(house, IDLE):
-        delivers(house, secret)
+def test_ten_thousand_that_say_nothing(service: Started, secret: str) -> None:
+    with crowd(service, IDLE):
+        delivers(service, secret)
 
 
-def test_streams_that_never_read(house: Started, secret: str) -> None:
+def test_streams_that_never_read(service: Started, secret: str) -> None:
     ask = "GET /api/admin/stats/stream HTTP/1.1\r\nHost: x\r\n"
     ask += f"Authorization: Bearer {TOKEN}\r\n\r\n"
-    with crowd(house, 100, ask.encode()):
+    with crowd(service, 100, ask.encode()):
         for _ in range(3):
-            Visitor(house).ask("POST", "/api/admin/stats/refresh", Authorization=f"Bearer {TOKEN}")
-            delivers(house, secret)
+            Visitor(service).ask(
+                "POST", "/api/admin/stats/refresh", Authorization=f"Bearer {TOKEN}"
+            )
+            delivers(service, secret)
 
 
 @pytest.mark.parametrize("value", [{"$gt": ""}, {"$ne": None}, ["a"], 1, None, True])
-def test_operators_never_reach_a_filter(house: Started, value: object) -> None:
+def test_operators_never_reach_a_filter(service: Started, value: object) -> None:
     body = json.dumps({"email": value, "password": value}).encode()
-    answer = Visitor(house).ask("POST", "/login", body, Content_Type="application/json")
+    answer = Visitor(service).ask("POST", "/login", body, Content_Type="application/json")
     assert answer.status == 400
 
 
@@ -128,19 +130,19 @@ def test_operators_never_reach_a_filter(house: Started, value: object) -> None:
     "query", ["query[$gt]=", "sort[$where]=1", "query=%24where", "cursor=%7B%22%24gt%22%3A1%7D",
               "sort=$natural", "limit=0", "limit=1e9", "query=a&query=b", "query=%00"]
 )  # fmt: skip
-def test_queries_are_data(house: Started, query: str) -> None:
+def test_queries_are_data(service: Started, query: str) -> None:
     path = f"/api/admin/accounts?{query}"
-    answer = Visitor(house).ask("GET", path, Authorization=f"Bearer {TOKEN}")
+    answer = Visitor(service).ask("GET", path, Authorization=f"Bearer {TOKEN}")
     assert answer.status == (200 if query == "query=%24where" else 400)
 
 
 @pytest.mark.parametrize("name", ["$where", "a.b", "a\0b", "", "$", "x" * 500, "\ud800"])
-def test_names_from_outside_are_data(house: Started, secret: str, name: str) -> None:
+def test_names_from_outside_are_data(service: Started, secret: str, name: str) -> None:
     """An unknown event's name becomes a field of a document, an account's id a filter's value."""
     entry = {"id": name, "time": 1, name or "x": [{"value": name}]}
     item = {"sender": {"id": name}, "recipient": {"id": name}, "timestamp": 1, name or "y": {}}
     body = {"object": "instagram", "entry": [entry, {"id": "1", "time": 1, "messaging": [item]}]}
-    assert Visitor(house).deliver(body, secret) == 200
+    assert Visitor(service).deliver(body, secret) == 200
 
 
 @pytest.mark.parametrize(
@@ -149,9 +151,9 @@ def test_names_from_outside_are_data(house: Started, secret: str, name: str) -> 
      ("/login", b"{" * 20_000), (WEBHOOK, b"[" * 100_000)],
 )  # fmt: skip
 def test_strange_bodies_are_the_senders_fault(
-    house: Started, secret: str, path: str, body: bytes
+    service: Started, secret: str, path: str, body: bytes
 ) -> None:
-    visitor = Visitor(house)
+    visitor = Visitor(service)
     if path == WEBHOOK:
         assert visitor.deliver(body, secret) == 400
     else:
@@ -167,16 +169,16 @@ def test_strange_bodies_are_the_senders_fault(
      b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\x0b{\"event\":\"forged\"}\r\n\r\n",
      b"GET / HTTP/9.9\x1b[0m\r\n\r\n", b"GET / HTTP/1.1\r\nNo \x1b colon\r\n\r\n"],
 )  # fmt: skip
-def test_no_request_forges_a_line_of_the_log(house: Started, request_bytes: bytes) -> None:
+def test_no_request_forges_a_line_of_the_log(service: Started, request_bytes: bytes) -> None:
     """Nor one that gunicorn refuses itself, before the application sees it."""
-    client = connect(house, request_bytes)
+    client = connect(service, request_bytes)
     wait_until(lambda: ended(client))
     client.close()
-    lines = house.output.splitlines()
+    lines = service.output.splitlines()
     assert not [line for line in lines if line.startswith('{"event": "forged"')]
     assert not [line for line in lines if any(character < " " for character in line)]
 
 
-def test_nothing_of_this_is_a_defect(house: Started) -> None:
-    events = {json.loads(line)["event"] for line in house.output.splitlines() if line[:1] == "{"}
+def test_nothing_of_this_is_a_defect(service: Started) -> None:
+    events = {json.loads(line)["event"] for line in service.output.splitlines() if line[:1] == "{"}
     assert not events & {"request_crashed", "request_failed", "webhook_defect", "batch_defect"}

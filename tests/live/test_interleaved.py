@@ -100,9 +100,11 @@ def event(number: int, now_ms: int, *, late: bool) -> LedgerRow:
     """An event near the bound, as one of two hosts with different clocks judges it."""
     digest, time_ms = number.to_bytes(16, "big"), now_ms + HOUR_MS
     dated, other = _dated(time_ms, digest), (OTHER_PARTITION, NO_HOUR + digest)
-    here, elsewhere = (other, dated) if late else (dated, other)
+    here, alternate_id = (other, dated) if late else (dated, other)
     kind = "sent" if number % 3 else "received"
-    return LedgerRow(here[1], here[0], f"a{number % 5}", kind, time_ms, now_ms, late, "", elsewhere)
+    return LedgerRow(
+        here[1], here[0], f"a{number % 5}", kind, time_ms, now_ms, late, "", alternate_id
+    )
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_every_acknowledged_event_counts_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        batch_writer, "WARY_BATCHES", 1
+        batch_writer, "PREFETCH_BATCHES", 1
     )  # both ways of finding a repetition, by turns
     committers, saboteur = workers
     acknowledged: dict[bytes, bool] = {

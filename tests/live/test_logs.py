@@ -32,8 +32,8 @@ CHALLENGE = "challenge-of-the-test"
 class Visitor:
     """Asks the running service, one connection per request."""
 
-    def __init__(self, house: Started) -> None:
-        self.port = int(house.environ["PORT"])
+    def __init__(self, service: Started) -> None:
+        self.port = int(service.environ["PORT"])
         self.cookie = ""
         self.bodies: list[str] = []
 
@@ -78,16 +78,16 @@ class Run(NamedTuple):
 
     hidden: list[str]
     bodies: list[str]
-    house: Started
+    service: Started
 
 
-def everything(house: Started) -> Run:
+def everything(service: Started) -> Run:
     """Visit every kind of route, rightly and wrongly."""
-    folder = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+    folder = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     secrets = {name: (folder / name).read_text().strip() for name in MADE_UP}
-    password = re.search(r"with the password (\S+)", house.output)
+    password = re.search(r"with the password (\S+)", service.output)
     assert password
-    visitor = Visitor(house)
+    visitor = Visitor(service)
     app_secret = secrets["META_APP_SECRET"]
     assert visitor.deliver(delivery(), app_secret) == 200
     assert visitor.deliver(delivery(mid={"text": TEXT}), app_secret) == 200  # unreadable
@@ -109,7 +109,7 @@ def everything(house: Started) -> Run:
     assert visitor.ask("GET", "/api/admin/accounts?sort=$where").status == 400
     simulated = subprocess.run(
         [str(Path(sys.executable).with_name("flask")), "simulate", "--seconds", "2"],
-        cwd=ROOT, env=house.environ, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env=service.environ, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "sent to the service" in simulated.stdout, simulated.stderr
     signature = "sha256="
@@ -117,24 +117,24 @@ def everything(house: Started) -> Run:
         *secrets.values(), TOKEN, password[1], WRONG_PASSWORD, session, TEXT, PERSON, signature,
         CHALLENGE, "hub.verify_token",
     ]  # fmt: skip
-    return Run(hidden, visitor.bodies, house)
+    return Run(hidden, visitor.bodies, service)
 
 
 @pytest.fixture(scope="module")
-def run(house: Started) -> Run:
-    done = everything(house)
-    last = Visitor(house).ask("GET", "/nowhere", X_Request_ID="the-last-one").headers
+def run(service: Started) -> Run:
+    done = everything(service)
+    last = Visitor(service).ask("GET", "/nowhere", X_Request_ID="the-last-one").headers
     assert last["X-Request-ID"] == "the-last-one"
-    wait_until(lambda: "the-last-one" in house.output)
+    wait_until(lambda: "the-last-one" in service.output)
     return done
 
 
-def json_lines(house: Started) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in house.output.splitlines() if line.startswith("{")]
+def json_lines(service: Started) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in service.output.splitlines() if line.startswith("{")]
 
 
 def test_it_works(run: Run) -> None:
-    requests = [line for line in json_lines(run.house) if line["event"] == "request"]
+    requests = [line for line in json_lines(run.service) if line["event"] == "request"]
     seen = {(line["method"], line["path"], line["status"]) for line in requests}
     assert {
         ("POST", WEBHOOK, 400),
@@ -152,9 +152,9 @@ def test_it_works(run: Run) -> None:
 
 def test_no_secret_no_text_and_no_person_is_logged(run: Run) -> None:
     output = "\n".join(
-        line for line in run.house.output.splitlines() if "made the first admin" not in line
+        line for line in run.service.output.splitlines() if "made the first admin" not in line
     )
-    logs = [file.read_text() for file in run.house.folder.glob("var/log/*.log")]
+    logs = [file.read_text() for file in run.service.folder.glob("var/log/*.log")]
     assert logs
     for value in run.hidden:
         assert value not in output, value
@@ -163,7 +163,7 @@ def test_no_secret_no_text_and_no_person_is_logged(run: Run) -> None:
 
 def test_every_line_is_json_or_from_the_start(run: Run) -> None:
     other = [
-        line for line in run.house.output.splitlines() if not line.startswith(("{", "dmstats: "))
+        line for line in run.service.output.splitlines() if not line.startswith(("{", "dmstats: "))
     ]
     # gunicorn's own announcements
     assert [
@@ -172,13 +172,13 @@ def test_every_line_is_json_or_from_the_start(run: Run) -> None:
 
 
 def test_nothing_crashed_on_the_way(run: Run) -> None:
-    events = {line["event"] for line in json_lines(run.house)}
+    events = {line["event"] for line in json_lines(run.service)}
     assert {"refresh", "sign_in_failed", "signed_in"} <= events
     assert not {"request_crashed", "webhook_defect", "batch_defect", "job_failed"} & events
 
 
 def test_lines_inside_a_request_name_it(run: Run) -> None:
-    lines = json_lines(run.house)
+    lines = json_lines(run.service)
     requests = {line["requestId"] for line in lines if line["event"] == "request"}
     signed_in = {line["requestId"] for line in lines if line["event"] == "signed_in"}
     assert signed_in
@@ -186,7 +186,9 @@ def test_lines_inside_a_request_name_it(run: Run) -> None:
 
 
 def test_metrics_tell_no_secret_either(run: Run) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", int(run.house.environ["PORT"]), timeout=20)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", int(run.service.environ["PORT"]), timeout=20
+    )
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()

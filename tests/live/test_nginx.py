@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def proxy(house: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def proxy(service: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of an nginx with the example's configuration; only ports and paths are others."""
     folder = tmp_path_factory.mktemp("nginx")
     port, plain = free_port(), free_port()
@@ -45,7 +45,7 @@ def proxy(house: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "    listen [::]:80;\n": "",
         "listen 443": f"listen 127.0.0.1:{port}",
         "listen 80": f"listen 127.0.0.1:{plain}",
-        "127.0.0.1:8000": f"127.0.0.1:{house.environ['PORT']}",
+        "127.0.0.1:8000": f"127.0.0.1:{service.environ['PORT']}",
         "/etc/ssl/dmstats/fullchain.pem": str(folder / "certificate"),
         "/etc/ssl/dmstats/privkey.pem": str(folder / "key"),
     }.items():
@@ -93,8 +93,8 @@ def ask(
         connection.close()
 
 
-def test_it_works(proxy: int, house: Started) -> None:
-    folder = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+def test_it_works(proxy: int, service: Started) -> None:
+    folder = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     secret = (folder / "META_APP_SECRET").read_text().strip().encode()
     body = json.dumps(delivery(mid="through-nginx"), indent=3).encode()
     signature = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()

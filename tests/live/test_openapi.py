@@ -37,10 +37,10 @@ LEFT_OUT = [
 
 
 @pytest.fixture(scope="module")
-def cookie(house: Started) -> str:
-    password = re.search(r"with the password (\S+)", house.output)
+def cookie(service: Started) -> str:
+    password = re.search(r"with the password (\S+)", service.output)
     assert password
-    visitor = Visitor(house)
+    visitor = Visitor(service)
     assert visitor.sign_in("admin@localhost", password[1]) == 200
     return visitor.cookie
 
@@ -51,13 +51,13 @@ OPERATIONS = [found.ok() for found in FOUND.get_all_operations()]
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
-def test_it_works(operation: Any, mode: GenerationMode, house: Started, cookie: str) -> None:
+def test_it_works(operation: Any, mode: GenerationMode, service: Started, cookie: str) -> None:
     """What the description allows, and what it does not: both are answered as it says."""
-    cron = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets" / "CRON_SECRET"
+    cron = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets" / "CRON_SECRET"
     headers = {"Cookie": cookie}
     if "/cron/" in operation.path:
         headers = {"Authorization": f"Bearer {cron.read_text().strip()}"}
-    base = f"http://127.0.0.1:{house.environ['PORT']}"
+    base = f"http://127.0.0.1:{service.environ['PORT']}"
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
@@ -73,8 +73,8 @@ def test_it_works(operation: Any, mode: GenerationMode, house: Started, cookie: 
         assert mode == GenerationMode.NEGATIVE  # nothing can be wrong with it
 
 
-def test_it_is_served(house: Started) -> None:
-    url = f"http://127.0.0.1:{house.environ['PORT']}{PATH}"
+def test_it_is_served(service: Started) -> None:
+    url = f"http://127.0.0.1:{service.environ['PORT']}{PATH}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert json.load(answer) == description()

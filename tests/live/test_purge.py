@@ -17,7 +17,7 @@ from dmstats.core.records import SIMULATED, LedgerRow
 from dmstats.db.audit.activity_store import Activities
 from dmstats.db.counting.purge import Purge, Removed
 from dmstats.db.counting.simulations import Simulations
-from dmstats.db.transaction_runner import Work
+from dmstats.db.transaction_runner import TransactionRunner
 from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live
@@ -199,6 +199,6 @@ def test_an_audit_under_way_copes(store: Auditing) -> None:
 
 
 def test_without_transactions_it_refuses(store: Auditing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Work, "transactional", property(lambda self: False))
+    monkeypatch.setattr(TransactionRunner, "transactional", property(lambda self: False))
     with pytest.raises(DmstatsError, match="needs transactions"):
         purge(store)

@@ -226,7 +226,7 @@ def test_no_reader_ever_goes_back(mongo: Mongo, clock: ManualClock, tmp_path: Pa
             for number, worker in enumerate(workers):
                 if second % 5 == number:
                     worker.lease.tick()
-                refreshed += worker.cadence.tick()
+                refreshed += worker.refresh_schedule.tick()
                 if second % 7 == 0:
                     seen[number].append(worker.reader.current().order)
             if second % 50 == 49:

@@ -15,7 +15,7 @@ from dmstats.core.clock import ManualClock, to_datetime
 from dmstats.core.errors import StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
-from dmstats.db.dashboard.population import SETTLED_MS, Census
+from dmstats.db.dashboard.population import SETTLED_MS, PopulationCounts
 from dmstats.db.dashboard.readings import FEW, LONG_READ_SECONDS, Readings, ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.snapshot.build import build, floor_of
@@ -55,7 +55,7 @@ def account(number: int, clock: ManualClock, **fields: Any) -> dict[str, Any]:
 def store(mongo: Mongo, clock: ManualClock) -> ReadingsStore:
     for field in ("dmUsed", "isActive", "createdAt"):
         mongo.db["instagram_accounts"].create_index(field)
-    return ReadingsStore(mongo, Census(mongo, clock))
+    return ReadingsStore(mongo, PopulationCounts(mongo, clock))
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def test_no_reading_takes_more_than_six_queries(
     store: ReadingsStore, watched: tuple[Mongo, Commands], clock: ManualClock
 ) -> None:
     mongo, commands = watched
-    census = Census(mongo, clock)
-    watched_store = ReadingsStore(mongo, census)
+    population_counts = PopulationCounts(mongo, clock)
+    watched_store = ReadingsStore(mongo, population_counts)
 
     def queries() -> int:
         commands.started_commands.clear()
@@ -115,7 +115,7 @@ def test_no_reading_takes_more_than_six_queries(
     assert queries() == 6, "many accounts, and no census yet: it is taken beside this refresh"
     assert all_queries() == 6
     mongo.db["users"].insert_many([{} for _ in range(FEW + 1)])
-    census.recount()
+    population_counts.recount()
     assert all_queries() == 5
     clock.advance(7200)
     assert queries() == 5, "nobody keeps the census: it is taken beside this refresh"
@@ -126,7 +126,7 @@ def test_few_accounts_and_users_are_counted_as_they_are(
     mongo: Mongo, store: ReadingsStore, clock: ManualClock
 ) -> None:
     """Without waiting for a census: whoever changes one sees it at the next refresh."""
-    Census(mongo, clock).recount()
+    PopulationCounts(mongo, clock).recount()
     mongo.db["instagram_accounts"].insert_many(
         [account(i, clock, isActive=i > 1) for i in range(5)]
     )
@@ -139,9 +139,9 @@ def test_reads_carry_the_preference_and_writes_do_not(
     store: ReadingsStore, watched: tuple[Mongo, Commands], clock: ManualClock
 ) -> None:
     mongo, commands = watched
-    census = Census(mongo, clock)
-    census.recount()
-    body = build(ReadingsStore(mongo, census).read(clock.now_ms()), clock.now_ms())
+    population_counts = PopulationCounts(mongo, clock)
+    population_counts.recount()
+    body = build(ReadingsStore(mongo, population_counts).read(clock.now_ms()), clock.now_ms())
     SnapshotStore(mongo).save(body, clock.now_ms(), term=None)
     for name, command in commands.started_commands:
         mode = command.get("$readPreference", {}).get("mode", "primary")
@@ -158,7 +158,7 @@ def test_accounts_are_counted_to_the_one_between_censuses(
     accounts.insert_many([account(i, clock) for i in range(FEW)])
     accounts.insert_many([account(i, clock, createdAt=fresh) for i in range(FEW, FEW + 5)])
     accounts.update_many({"dmUsed": {"$lt": 3}}, {"$set": {"isActive": False}})
-    Census(mongo, clock).recount()
+    PopulationCounts(mongo, clock).recount()
     readings = store.read(clock.now_ms())
     assert (readings.accounts, readings.inactive) == (FEW + 5, 3)
     clock.advance(60)
@@ -169,20 +169,20 @@ def test_accounts_are_counted_to_the_one_between_censuses(
 def test_a_census_is_taken_when_it_is_due(
     mongo: Mongo, store: ReadingsStore, clock: ManualClock
 ) -> None:
-    census = Census(mongo, clock)
-    assert census.tick()
-    assert not census.tick()
+    population_counts = PopulationCounts(mongo, clock)
+    assert population_counts.tick()
+    assert not population_counts.tick()
     clock.advance(599)
-    assert not census.tick()
-    assert not Census(mongo, clock).tick(), "a new leader keeps the pace"
+    assert not population_counts.tick()
+    assert not PopulationCounts(mongo, clock).tick(), "a new leader keeps the pace"
     clock.advance(2)
-    assert census.tick()
+    assert population_counts.tick()
 
 
 def test_without_a_leader_every_count_comes_round(
     mongo: Mongo, store: ReadingsStore, clock: ManualClock
 ) -> None:
-    Census(mongo, clock).recount()
+    PopulationCounts(mongo, clock).recount()
     accounts = [account(i, clock, isActive=i > 1) for i in range(FEW + 5)]
     mongo.db["instagram_accounts"].insert_many(accounts)
     mongo.db["users"].insert_many([{} for _ in range(FEW + 3)])
@@ -217,12 +217,12 @@ def test_no_query_scans_more_than_its_limit(
     mongo.db["stats_days"].insert_many(
         [{"_id": start.replace(hour=0) - timedelta(days=i), "sent": 1} for i in range(300)]
     )
-    census = Census(mongo, clock)
-    census.recount()
+    population_counts = PopulationCounts(mongo, clock)
+    population_counts.recount()
     first = store.read(now)
     SnapshotStore(mongo).save(build(first, now), now, term=None, floor=floor_of(first))
     _, commands = watched
-    steady = ReadingsStore(watched[0], Census(watched[0], clock)).read(now)
+    steady = ReadingsStore(watched[0], PopulationCounts(watched[0], clock)).read(now)
     assert [found["dmUsed"] for found in steady.top] == list(range(ACCOUNTS - 1, ACCOUNTS - 11, -1))
     limits = {"stats_cache": 4, "stats_hours": 50, "stats_days": 62, "instagram_accounts": 10}
     finds = [command for name, command in commands.started_commands if name == "find"]

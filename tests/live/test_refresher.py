@@ -68,7 +68,7 @@ def test_a_former_leader_steps_down(
     other.lease.tick()
     other.snapshots.save({"computedAt": "2026-11-15T12:00:00Z"}, 0, term=other.lease.term + 1)
     assert worker.lease.held
-    assert not worker.cadence.tick()
+    assert not worker.refresh_schedule.tick()
     assert not worker.lease.held
 
 
@@ -130,7 +130,7 @@ class TestCadence:
         worker.lease.tick()
         refreshes = []
         for second in range(301):
-            if worker.cadence.tick():
+            if worker.refresh_schedule.tick():
                 refreshes.append(second)
             clock.advance(1)
             if second % 5 == 0:
@@ -138,29 +138,29 @@ class TestCadence:
         assert refreshes == [0, 60, 120, 180, 240, 300]
 
     def test_a_follower_does_nothing(self, worker: StatsWorker) -> None:
-        assert not worker.cadence.tick()
+        assert not worker.refresh_schedule.tick()
         assert worker.snapshots.load() is None
 
     def test_a_new_leader_keeps_the_rhythm(
         self, worker: StatsWorker, mongo: Mongo, redis_client: redis.Redis, clock: ManualClock
     ) -> None:
         worker.lease.tick()
-        assert worker.cadence.tick()
+        assert worker.refresh_schedule.tick()
         worker.lease.release()
         clock.advance(20)
         heir = StatsWorker(mongo, redis_client, clock)
         heir.lease.tick()
-        assert not heir.cadence.tick()
+        assert not heir.refresh_schedule.tick()
         clock.advance(39)
-        assert not heir.cadence.tick()
+        assert not heir.refresh_schedule.tick()
         clock.advance(1)
-        assert heir.cadence.tick()
+        assert heir.refresh_schedule.tick()
 
     def test_a_late_leader_refreshes_at_once(self, worker: StatsWorker, clock: ManualClock) -> None:
         worker.refresher.refresh()
         clock.advance(61)
         worker.lease.tick()
-        assert worker.cadence.tick()
+        assert worker.refresh_schedule.tick()
 
     def test_a_stepped_clock_does_not_stop_it(
         self, worker: StatsWorker, clock: ManualClock
@@ -168,8 +168,8 @@ class TestCadence:
         worker.refresher.refresh()
         clock.step(-86_400)
         worker.lease.tick()
-        worker.cadence.tick()
+        worker.refresh_schedule.tick()
         for _ in range(3):
             clock.advance(20)
             worker.lease.tick()
-        assert worker.cadence.tick()
+        assert worker.refresh_schedule.tick()

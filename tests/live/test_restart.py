@@ -17,7 +17,7 @@ import urllib3
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.counting.reconciliation import Tally, read_tallies
+from dmstats.db.counting.reconciliation import PlaceSums, read_place_sums
 from dmstats.embedded.attach import attach
 from dmstats.ingest.webhook import PATH
 from dmstats.simulator.bodies import Delivery, Traffic, sign
@@ -94,9 +94,9 @@ def test_it_works(service: Started) -> None:
     assert report.given_up == 0
     # None waited for workers that had not even started: a time-out is the 5 s that Meta waits.
     assert "ReadTimeoutError" not in report.statuses, service.output
-    sent = Tally(load.traffic.expected["sent"], load.traffic.expected["received"])
+    sent = PlaceSums(load.traffic.expected["sent"], load.traffic.expected["received"])
     with closing(connect(settings)) as mongo:
-        tallies = read_tallies(mongo, Ledger(mongo, retention_hours=168))
+        tallies = read_place_sums(mongo, Ledger(mongo, retention_hours=168))
     assert set(tallies.values()) == {sent}, tallies
 
 

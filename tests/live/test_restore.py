@@ -46,7 +46,7 @@ def test_it_works(store: Auditing) -> None:
     store.count(event(now))  # after the backup, so lost with the disk
     restore(store, kept)
     assert store.found() == set()
-    assert store.ledger.known(before) == {row.row_id for row in before}
+    assert store.ledger.find_existing(before) == {row.row_id for row in before}
     store.count(event(now))
     assert store.found() == set()
 

@@ -40,7 +40,7 @@ def admin(mongo: Mongo, settings: Settings) -> Admin:
 
 def test_it_works(settings: Settings, admin: Admin, redis_client: Redis) -> None:
     app = create_app(settings)
-    house = app.extensions["dmstats"]
+    service = app.extensions["dmstats"]
     client = app.test_client()
     try:
         page = client.get(client.get("/").headers["Location"])
@@ -65,5 +65,5 @@ def test_it_works(settings: Settings, admin: Admin, redis_client: Redis) -> None
         assert (cron.get_json()["success"], cron.get_json()["rateLimited"]) == (True, True)
         assert client.get("/api/admin/accounts").get_json()["accounts"] == []
     finally:
-        house.mongo.close()
-        house.redis.close()
+        service.mongo.close()
+        service.redis.close()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from dmstats.core.clock import SystemClock
-from dmstats.embedded.child import TETHER, Program
+from dmstats.embedded.child import PDEATHSIG, Program
 from dmstats.embedded.supervisor import LOG_BYTES, Ended, Stopping, Supervisor
 from tests.servers import wait_until
 
@@ -130,7 +130,7 @@ def test_tether_ends_the_program_with_its_parent(how: str, tmp_path: Path) -> No
         "subprocess.run([sys.executable, sys.argv[1], str(os.getpid()), number, sys.argv[2],"
         f" sys.executable, '-c', {SLEEP!r}])"
     )
-    arguments = [sys.executable, "-c", code, str(TETHER), how, str(int(signal.SIGTERM))]
+    arguments = [sys.executable, "-c", code, str(PDEATHSIG), how, str(int(signal.SIGTERM))]
     with subprocess.Popen(arguments) as parent:
         launcher = psutil.Process(parent.pid)
 

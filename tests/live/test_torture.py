@@ -50,7 +50,7 @@ def counted(mongo: Mongo) -> Iterator[dict[bytes, bool]]:
     ]
     transactions = Transactions(mongo)
     batches = Batches(mongo, Ledger(mongo, retention_hours=168), transactions, SystemClock())
-    batches.known(rows, seconds=5)
+    batches.find_existing(rows, seconds=5)
     batches.write(rows, merge(rows), seconds=5)
     yield {row.row_id[4:]: True for row in rows}
     transactions.close()

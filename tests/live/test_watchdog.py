@@ -16,9 +16,9 @@ from redis.retry import Retry
 
 from dmstats.core.clock import DAY_MS, ManualClock, hour_start, to_datetime
 from dmstats.db.client import Mongo
-from dmstats.db.dashboard.baseline import Rhythm
+from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
-from dmstats.ops.delivery_log import Bulletin, Deliveries
+from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.notifier import LogOnly, Notice, Notifier, WebhookNotifier
 from dmstats.ops.watchdog import Watchdog
 from tests.recorder import Recorder
@@ -48,15 +48,17 @@ class Post:
     def __init__(self, mongo: Mongo, client: redis.Redis, clock: ManualClock) -> None:
         self.mongo, self.client, self.clock = mongo, client, clock
         self.metrics, self.listener = Recorder(), Listener()
-        self.workers = [Deliveries(self.metrics, clock) for _ in range(2)]
-        self.bulletins = [Bulletin(client, clock, self.metrics.redis_failed) for _ in range(2)]
+        self.workers = [DeliveryLog(self.metrics, clock) for _ in range(2)]
+        self.bulletins = [
+            SharedDeliveryLog(client, clock, self.metrics.redis_failed) for _ in range(2)
+        ]
         self.canaries_lost = 0
         self.watchdog = self.leader()
 
     def leader(self, notifier: Notifier | None = None) -> Watchdog:
         return Watchdog(
             self.bulletins[0],
-            Rhythm(self.mongo),
+            Baseline(self.mongo),
             SnapshotStore(self.mongo),
             notifier or self.listener,
             self.client,
@@ -71,8 +73,8 @@ class Post:
     def look(self, minutes: float = 0) -> list[tuple[str, str]]:
         """Let time pass, look twice, and say what was told."""
         self.clock.advance(minutes * 60)
-        for bulletin, worker in zip(self.bulletins, self.workers, strict=True):
-            bulletin.post(worker.record)
+        for shared_delivery_log, worker in zip(self.bulletins, self.workers, strict=True):
+            shared_delivery_log.post(worker.record)
         self.listener.heard.clear()
         self.watchdog.tick()
         self.watchdog.tick()

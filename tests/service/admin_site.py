@@ -22,7 +22,7 @@ from dmstats.db.client import Mongo
 from dmstats.web.api import admins, stats
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.authenticator import Authenticator, require_admin
-from dmstats.web.auth.rate_limit import Throttle
+from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.security_headers import register_headers
@@ -110,7 +110,7 @@ class AdminSite:
             mongo=self.mongo,
             admins=self.admins,
             authenticator=Authenticator(
-                self.settings, self.admins, Throttle(self.redis), self.clock
+                self.settings, self.admins, SignInRateLimit(self.redis), self.clock
             ),
             reader=self.stats,
             publisher=self.stats,

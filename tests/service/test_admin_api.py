@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from dmstats.audit.account_activity import SPANS, Spread
+from dmstats.audit.account_activity import SPANS, ActivityBuckets
 from dmstats.core.clock import HOUR_MS, ManualClock, hour_start, rfc3339, to_datetime
 from dmstats.db.audit.activity_store import Draft
 from dmstats.web.schema.api_schemas import (
@@ -228,7 +228,7 @@ def test_an_accounts_activity_before_the_first_audit(site: AdminSite, client: Fl
 def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: ManualClock) -> None:
     add(site, {"instagramId": "17"})
     now = clock.now_ms()
-    spread = Spread(now)
+    spread = ActivityBuckets(now)
     spread.add(hour_start(now), {("17", "2026-11"): (3, 2)})
     draft = Draft(site.mongo, "pass", SPANS)
     draft.keep("", now, now - HOUR_MS, spread.accounts())

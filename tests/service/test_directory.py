@@ -11,7 +11,7 @@ from dmstats.db.dashboard.account_directory import (
     SEARCH_BOUND,
     SORTS,
     AccountDirectory,
-    Page,
+    AccountPage,
     Position,
     Sort,
 )
@@ -54,7 +54,7 @@ def walk(page_after: Any, limit: int) -> list[str]:
     seen: list[str] = []
     after: Position | None = None
     while True:
-        page: Page = page_after(after)
+        page: AccountPage = page_after(after)
         assert len(page.accounts) <= limit
         assert len(seen) < 100, "the pages go round in circles"
         seen += [account["instagramId"] for account in page.accounts]

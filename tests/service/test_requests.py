@@ -172,7 +172,7 @@ def test_counted_deliveries_are_not_logged_and_failing_ones_once_a_second(
     for _ in range(5):
         site.post(WEBHOOK, headers={"X-Status": "503"})
     site.post(WEBHOOK, headers={"X-Status": "401"})
-    assert [(line["status"], line["untold"]) for line in lines()] == [(503, 0), (401, 0)]
+    assert [(line["status"], line["unlogged"]) for line in lines()] == [(503, 0), (401, 0)]
     site.clock.advance(1)
     site.post(WEBHOOK, headers={"X-Status": "503"})
-    assert [(line["status"], line["untold"]) for line in lines()][2:] == [(503, 4)]
+    assert [(line["status"], line["unlogged"]) for line in lines()][2:] == [(503, 4)]

@@ -139,8 +139,8 @@ def test_one_address_cannot_try_many_accounts(site: AdminSite) -> None:
         for n in range(31)
     ]
     assert statuses == [401] * 30 + [429]
-    elsewhere = {"REMOTE_ADDR": "203.0.113.9"}
-    assert sign_in(client, environ_overrides=elsewhere).status_code == 303
+    alternate_id = {"REMOTE_ADDR": "203.0.113.9"}
+    assert sign_in(client, environ_overrides=alternate_id).status_code == 303
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmstats.audit.account_activity import DAYS, HOURS, SPANS, Spread, buckets, starts
+from dmstats.audit.account_activity import DAYS, HOURS, SPANS, ActivityBuckets, buckets, starts
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start
 from dmstats.db.audit.activity_store import Activity
 
@@ -11,7 +11,7 @@ MONTH = "2026-11"
 
 def test_it_works(clock: ManualClock) -> None:
     now = clock.now_ms()
-    spread = Spread(now)
+    spread = ActivityBuckets(now)
     spread.add(hour_start(now), {("a", MONTH): (2, 1)})
     spread.add(hour_start(now) - 23 * HOUR_MS, {("a", MONTH): (3, 0), ("b", MONTH): (0, 1)})
     hours, days = buckets(Activity(now, 0, spread.accounts()["a"]))
@@ -23,7 +23,7 @@ def test_it_works(clock: ManualClock) -> None:
 
 def test_what_lies_outside_is_left_out(clock: ManualClock) -> None:
     now = clock.now_ms()
-    spread = Spread(now)
+    spread = ActivityBuckets(now)
     for hour in (0, day_start(now) - 7 * DAY_MS, hour_start(now) + HOUR_MS + DAY_MS):
         spread.add(hour, {("a", MONTH): (1, 1)})
     assert spread.accounts() == {}
@@ -32,14 +32,14 @@ def test_what_lies_outside_is_left_out(clock: ManualClock) -> None:
 
 
 def test_months_of_one_hour_are_one_sum(clock: ManualClock) -> None:
-    spread = Spread(clock.now_ms())
+    spread = ActivityBuckets(clock.now_ms())
     sums = {("a", "2026-11"): (1, 0), ("a", "2026-10"): (2, 0)}
     spread.add(hour_start(clock.now_ms()), sums)
     assert spread.accounts()["a"][HOURS - 1] == (3, 0)
 
 
 def test_its_hours_are_all_those_of_the_days(clock: ManualClock) -> None:
-    hours = Spread(clock.now_ms()).hours()
+    hours = ActivityBuckets(clock.now_ms()).hours()
     assert hours[0] == starts(clock.now_ms())[HOURS]
     assert hours[-1] == hour_start(clock.now_ms())
     assert len(set(hours)) == (hours[-1] - hours[0]) // HOUR_MS + 1

@@ -13,7 +13,7 @@ from gevent.queue import Queue
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable, Unavailable
-from dmstats.sse.greenlet_stream import Subscriber
+from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.hub import Hub
 from dmstats.sse.messages import Event, stats_event
 from tests.recorder import Recorder
@@ -46,7 +46,7 @@ class ScriptedFeed:
             yield said
 
 
-class House:
+class Harness:
     """A hub with everything around it played by the test."""
 
     def __init__(
@@ -88,34 +88,34 @@ def settle() -> None:
         gevent.sleep(0)
 
 
-def taken(subscriber: Subscriber) -> list[Event]:
+def taken(stream: GreenletStream) -> list[Event]:
     events = []
-    while event := subscriber.poll():
+    while event := stream.poll():
         events.append(event)
     return events
 
 
-def versions(subscriber: Subscriber) -> list[str | None]:
-    return [event.id for event in taken(subscriber) if event.type == "stats"]
+def versions(stream: GreenletStream) -> list[str | None]:
+    return [event.id for event in taken(stream) if event.type == "stats"]
 
 
 @pytest.fixture
-def house(clock: ManualClock) -> Iterator[House]:
-    house = House(clock)
-    house.hub.start()
-    yield house
-    house.hub.stop()
+def harness(clock: ManualClock) -> Iterator[Harness]:
+    harness = Harness(clock)
+    harness.hub.start()
+    yield harness
+    harness.hub.stop()
 
 
-def test_it_works(house: House) -> None:
-    house.connect()
-    one, other = house.hub.subscribe(), house.hub.subscribe()
-    house.publish("1-2")
+def test_it_works(harness: Harness) -> None:
+    harness.connect()
+    one, other = harness.hub.subscribe(), harness.hub.subscribe()
+    harness.publish("1-2")
     settle()
     [event] = taken(one)
     assert taken(other) == [event]
     assert (event.type, event.id) == ("stats", "1-2")
-    assert house.hub.viewers == 2
+    assert harness.hub.viewers == 2
 
 
 def test_the_wire_format_is_flask_sses() -> None:
@@ -124,26 +124,26 @@ def test_the_wire_format_is_flask_sses() -> None:
     assert event.encoded == str(event).encode()
 
 
-def test_what_was_missed_comes_with_the_connection(house: House) -> None:
-    subscriber = house.hub.subscribe()
-    house.newest = Figures((2, 5))
-    house.connect()
-    assert versions(subscriber) == ["2-5"]
-    house.newest = Figures((2, 9))
-    house.feed.script.put(redis.ConnectionError("gone"))
-    house.feed.script.put(None)
+def test_what_was_missed_comes_with_the_connection(harness: Harness) -> None:
+    stream = harness.hub.subscribe()
+    harness.newest = Figures((2, 5))
+    harness.connect()
+    assert versions(stream) == ["2-5"]
+    harness.newest = Figures((2, 9))
+    harness.feed.script.put(redis.ConnectionError("gone"))
+    harness.feed.script.put(None)
     gevent.sleep(0.3)
-    assert versions(subscriber) == ["2-9"]
+    assert versions(stream) == ["2-9"]
 
 
-def test_versions_do_not_go_back(house: House) -> None:
-    house.connect()
-    subscriber = house.hub.subscribe()
+def test_versions_do_not_go_back(harness: Harness) -> None:
+    harness.connect()
+    stream = harness.hub.subscribe()
     seen = []
     for version in ("1-5", "1-4", "1-5", "0-9", "2-1", "1-99"):
-        house.publish(version)
+        harness.publish(version)
         settle()
-        seen += versions(subscriber)
+        seen += versions(stream)
     assert seen == ["1-5", "2-1"]
 
 
@@ -158,104 +158,104 @@ def test_versions_do_not_go_back(house: House) -> None:
         b'{"data":{}}',
     ],
 )
-def test_foreign_messages_are_counted_and_ignored(house: House, message: bytes) -> None:
-    house.connect()
-    subscriber = house.hub.subscribe()
-    house.feed.script.put(message)
-    house.publish("1-2")
+def test_foreign_messages_are_counted_and_ignored(harness: Harness, message: bytes) -> None:
+    harness.connect()
+    stream = harness.hub.subscribe()
+    harness.feed.script.put(message)
+    harness.publish("1-2")
     settle()
-    assert versions(subscriber) == ["1-2"]
-    assert house.metrics.seen["foreign_message"] == 1
+    assert versions(stream) == ["1-2"]
+    assert harness.metrics.seen["foreign_message"] == 1
 
 
-def test_losing_and_regaining_redis_is_told_at_once(house: House) -> None:
-    house.connect()
-    subscriber = house.hub.subscribe()
-    house.feed.script.put(redis.ConnectionError("gone"))
+def test_losing_and_regaining_redis_is_told_at_once(harness: Harness) -> None:
+    harness.connect()
+    stream = harness.hub.subscribe()
+    harness.feed.script.put(redis.ConnectionError("gone"))
     settle()
-    [lost] = taken(subscriber)
+    [lost] = taken(stream)
     assert lost.type == "heartbeat"
     beat = msgspec.json.decode(lost.data)
     assert beat == {"at": "2026-11-15T12:34:56.000Z", "live": False, "version": "1-1"}
-    house.feed.script.put(None)
+    harness.feed.script.put(None)
     gevent.sleep(0.3)
-    [regained] = taken(subscriber)
+    [regained] = taken(stream)
     assert msgspec.json.decode(regained.data)["live"] is True
 
 
-def test_an_unexpected_error_does_not_end_the_subscription(house: House) -> None:
-    house.connect()
-    subscriber = house.hub.subscribe()
-    house.feed.script.put(RuntimeError("on purpose"))
-    house.feed.script.put(None)
-    house.publish("1-2")
+def test_an_unexpected_error_does_not_end_the_subscription(harness: Harness) -> None:
+    harness.connect()
+    stream = harness.hub.subscribe()
+    harness.feed.script.put(RuntimeError("on purpose"))
+    harness.feed.script.put(None)
+    harness.publish("1-2")
     gevent.sleep(0.3)
-    assert versions(subscriber) == ["1-2"]
+    assert versions(stream) == ["1-2"]
 
 
-def test_over_the_cap_it_is_unavailable(house: House) -> None:
-    subscribers = [house.hub.subscribe() for _ in range(9)]
+def test_over_the_cap_it_is_unavailable(harness: Harness) -> None:
+    subscribers = [harness.hub.subscribe() for _ in range(9)]
     with pytest.raises(Unavailable) as refused:
-        house.hub.subscribe()
+        harness.hub.subscribe()
     assert refused.value.retry_after
-    house.hub.unsubscribe(subscribers[0])
-    house.hub.unsubscribe(subscribers[0])
-    house.hub.subscribe()
-    assert house.metrics.seen["stream_refused"] == 1
+    harness.hub.unsubscribe(subscribers[0])
+    harness.hub.unsubscribe(subscribers[0])
+    harness.hub.subscribe()
+    assert harness.metrics.seen["stream_refused"] == 1
 
 
-def test_stopping_ends_every_stream(house: House) -> None:
-    waiting = [gevent.spawn(house.hub.subscribe().take) for _ in range(3)]
+def test_stopping_ends_every_stream(harness: Harness) -> None:
+    waiting = [gevent.spawn(harness.hub.subscribe().take) for _ in range(3)]
     settle()
-    house.hub.stop()
+    harness.hub.stop()
     assert [stream.get(timeout=5) for stream in waiting] == [None] * 3
     with pytest.raises(Unavailable):
-        house.hub.subscribe()
+        harness.hub.subscribe()
 
 
 class TestHeartbeat:
     @pytest.fixture
-    def house(self, clock: ManualClock) -> Iterator[House]:
-        house = House(clock, heartbeat=0.05)
-        house.hub.start()
-        house.connect()
-        yield house
-        house.hub.stop()
+    def harness(self, clock: ManualClock) -> Iterator[Harness]:
+        harness = Harness(clock, heartbeat=0.05)
+        harness.hub.start()
+        harness.connect()
+        yield harness
+        harness.hub.stop()
 
-    def test_it_comes_regularly_and_names_the_newest(self, house: House) -> None:
-        subscriber = house.hub.subscribe()
-        house.newest = Figures((1, 7))
+    def test_it_comes_regularly_and_names_the_newest(self, harness: Harness) -> None:
+        stream = harness.hub.subscribe()
+        harness.newest = Figures((1, 7))
         gevent.sleep(0.12)
-        [beat] = taken(subscriber)
+        [beat] = taken(stream)
         assert (beat.type, beat.id) == ("heartbeat", None)
         assert msgspec.json.decode(beat.data)["version"] == "1-7"
 
-    def test_it_comes_without_any_figures(self, house: House) -> None:
-        subscriber = house.hub.subscribe()
-        house.newest = None
-        assert subscriber.take()
+    def test_it_comes_without_any_figures(self, harness: Harness) -> None:
+        stream = harness.hub.subscribe()
+        harness.newest = None
+        assert stream.take()
 
-    def test_a_client_that_does_not_read_is_dropped(self, house: House) -> None:
-        subscriber = house.hub.subscribe()
+    def test_a_client_that_does_not_read_is_dropped(self, harness: Harness) -> None:
+        stream = harness.hub.subscribe()
 
         def write() -> None:
-            subscriber.take()
+            stream.take()
             gevent.sleep(60)
 
         writer = gevent.spawn(write)
         settle()
-        house.publish("1-2")
+        harness.publish("1-2")
         settle()
-        house.clock.advance(0.09)
+        harness.clock.advance(0.09)
         gevent.sleep(0.1)
         assert not writer.dead
-        house.clock.advance(0.02)
+        harness.clock.advance(0.02)
         writer.join(5)
         assert writer.dead
-        assert house.hub.viewers == 0
-        assert house.metrics.seen["stream_dropped"] == 1
+        assert harness.hub.viewers == 0
+        assert harness.metrics.seen["stream_dropped"] == 1
 
-    def test_who_is_not_allowed_any_more_loses_the_stream(self, house: House) -> None:
+    def test_who_is_not_allowed_any_more_loses_the_stream(self, harness: Harness) -> None:
         asked: list[str] = []
 
         def question(who: str, *, answer: bool) -> bool:
@@ -263,18 +263,18 @@ class TestHeartbeat:
             return answer
 
         theirs = [
-            house.hub.subscribe("eve", lambda: question("eve", answer=False)) for _ in range(3)
+            harness.hub.subscribe("eve", lambda: question("eve", answer=False)) for _ in range(3)
         ]
-        mine = house.hub.subscribe("ada", lambda: question("ada", answer=True))
+        mine = harness.hub.subscribe("ada", lambda: question("ada", answer=True))
         gevent.sleep(0.08)
-        assert all(subscriber.closed for subscriber in theirs)
+        assert all(stream.closed for stream in theirs)
         assert not mine.closed
         assert asked.count("eve") == asked.count("ada") == 1
 
-    def test_an_outage_shuts_nobody_out(self, house: House) -> None:
+    def test_an_outage_shuts_nobody_out(self, harness: Harness) -> None:
         def unknown() -> bool:
             raise StoreUnavailable
 
-        subscriber = house.hub.subscribe("ada", unknown)
+        stream = harness.hub.subscribe("ada", unknown)
         gevent.sleep(0.12)
-        assert not subscriber.closed
+        assert not stream.closed

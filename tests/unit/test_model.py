@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dmstats.commit import batch_writer as writing
-from dmstats.commit.backoff import Courtesy
+from dmstats.commit.backoff import ContentionBackoff
 from dmstats.commit.batch_writer import BatchWriter
 from dmstats.commit.group_commit import Committer
 from dmstats.core.clock import HOUR_MS, ManualClock, to_ms
@@ -33,7 +33,7 @@ from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transactions import Transactions
 from dmstats.ingest.events import NO_HOUR
 from tests.unit.mongomodel import Client, Database, Outcome, Server
-from tests.unit.test_committer import Recorder
+from tests.unit.test_group_commit import Recorder
 
 NOW_MS = to_ms(datetime(2026, 11, 30, 23, 59, 50, tzinfo=UTC))
 FOREVER = 10_000.0
@@ -56,9 +56,9 @@ class Event:
     def row(self, *, late: bool) -> LedgerRow:
         hour = (self.time_ms // HOUR_MS).to_bytes(4, "big")
         dated, other = ("20261201", hour + self.digest), (OTHER_PARTITION, NO_HOUR + self.digest)
-        here, elsewhere = (other, dated) if late else (dated, other)
+        here, alternate_id = (other, dated) if late else (dated, other)
         return LedgerRow(
-            here[1], here[0], self.account, self.kind, self.time_ms, NOW_MS, late, "", elsewhere
+            here[1], here[0], self.account, self.kind, self.time_ms, NOW_MS, late, "", alternate_id
         )
 
 
@@ -72,7 +72,7 @@ class Process:
         ledger = Ledger(database, retention_hours=168)
         batches = Batches(database, ledger, Transactions(database), clock)
         writer = BatchWriter(batches, clock, on_conflict)
-        self.committer = Committer(writer, clock, Recorder(), patience=FOREVER, max_batch=4)
+        self.committer = Committer(writer, clock, Recorder(), commit_seconds=FOREVER, max_batch=4)
 
     def die(self) -> None:
         """As SIGKILL does it: nothing is said to anybody."""
@@ -151,9 +151,9 @@ class World:
                 self.acknowledged |= {event.digest for event in events}
                 self.claimed.update(sent=outcome.sent, received=outcome.received)
         self.requests = [each for each in self.requests if not each[0].ready()]
-        self.judge()
+        self.verifier()
 
-    def judge(self) -> None:
+    def verifier(self) -> None:
         """At any moment: what was acknowledged is there once, and the counters are its sum."""
         rows = self.server.rows("webhook_ledger_")
         digests = Counter(key[1][4:] for key in rows)
@@ -167,11 +167,11 @@ class World:
             wanted[row["account"], row["kind"]] += 1
             if row["kind"] == SENT:
                 wanted[row["account"], f"{row['time']:%Y-%m}"] += 1
-        assert +self._told() == wanted
+        assert +self._reported() == wanted
         assert self.claimed["sent"] <= wanted["global", SENT]
         assert self.claimed["received"] <= wanted["global", RECEIVED]
 
-    def _told(self) -> Counter[Any]:
+    def _reported(self) -> Counter[Any]:
         told: Counter[Any] = Counter()
         data = self.server.data
         total = data.get(("stats_cache", "global"), {})
@@ -242,8 +242,10 @@ search = settings(
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Courtesy, "back_off", lambda self, attempt: 0.0)
-    monkeypatch.setattr(writing, "WARY_BATCHES", 1)  # both ways of finding a repetition, by turns
+    monkeypatch.setattr(ContentionBackoff, "back_off", lambda self, attempt: 0.0)
+    monkeypatch.setattr(
+        writing, "PREFETCH_BATCHES", 1
+    )  # both ways of finding a repetition, by turns
     # Somebody who meets a lock that is never freed is never idle then.
     monkeypatch.setattr(Committer, "_gather", staticmethod(lambda: gevent.sleep(0)))
 

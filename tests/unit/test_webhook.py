@@ -48,7 +48,7 @@ class FakeMetrics:
         pass
 
 
-class House:
+class Harness:
     def __init__(self) -> None:
         self.committer, self.metrics = FakeCommitter(), FakeMetrics()
         self.webhook = Webhook(
@@ -76,21 +76,21 @@ def sign(body: bytes, secret: str) -> str:
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def harness() -> Harness:
+    return Harness()
 
 
-def test_it_works(house: House) -> None:
-    answer = house.post(PAYLOAD)
+def test_it_works(harness: Harness) -> None:
+    answer = harness.post(PAYLOAD)
     assert answer.status_code == 200
     assert answer.json == {
         "sent": 0, "received": 1, "other": 0, "duplicates": 0, "ignored": 0, "rejected": 0
     }  # fmt: skip
-    assert [row.kind for row in house.committer.rows] == ["received"]
+    assert [row.kind for row in harness.committer.rows] == ["received"]
 
 
-def test_the_handshake_echoes_the_challenge(house: House) -> None:
-    answer = house.handshake()
+def test_the_handshake_echoes_the_challenge(harness: Harness) -> None:
+    answer = harness.handshake()
     assert (answer.status_code, answer.data) == (200, b"1158")
     assert answer.mimetype == "text/plain"
 
@@ -98,14 +98,14 @@ def test_the_handshake_echoes_the_challenge(house: House) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"verify_token": "x"}, {"verify_token": "é"}, {"mode": "x"}, {"challenge": ""}]
 )
-def test_any_other_handshake_is_forbidden(house: House, wrong: dict[str, str]) -> None:
-    answer = house.handshake(**wrong)
+def test_any_other_handshake_is_forbidden(harness: Harness, wrong: dict[str, str]) -> None:
+    answer = harness.handshake(**wrong)
     assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_any_of_the_secrets_may_sign(house: House, secret: str) -> None:
-    assert house.post(PAYLOAD, secret=secret).status_code == 200
+def test_any_of_the_secrets_may_sign(harness: Harness, secret: str) -> None:
+    assert harness.post(PAYLOAD, secret=secret).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -113,79 +113,79 @@ def test_any_of_the_secrets_may_sign(house: House, secret: str) -> None:
     ["", "sha256=", "sha256=" + "0" * 64, "sha1=" + "0" * 40, "é", sign(PAYLOAD, "third-secret"),
      sign(PAYLOAD, SECRETS[0]).upper(), sign(PAYLOAD + b" ", SECRETS[0])],
 )  # fmt: skip
-def test_nothing_unsigned_is_counted(house: House, signature: str) -> None:
-    answer = house.post(PAYLOAD, **{"X-Hub-Signature-256": signature})
+def test_nothing_unsigned_is_counted(harness: Harness, signature: str) -> None:
+    answer = harness.post(PAYLOAD, **{"X-Hub-Signature-256": signature})
     assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
-    assert house.committer.rows == []
+    assert harness.committer.rows == []
 
 
-def test_the_signature_is_over_the_raw_bytes(house: House) -> None:
+def test_the_signature_is_over_the_raw_bytes(harness: Harness) -> None:
     """Meta escapes what is not ASCII; parsed and written again the body has other bytes."""
     again = json.dumps(json.loads(PAYLOAD), ensure_ascii=False).encode()
     assert (
-        house.post(PAYLOAD, **{"X-Hub-Signature-256": sign(again, SECRETS[0])}).status_code == 401
+        harness.post(PAYLOAD, **{"X-Hub-Signature-256": sign(again, SECRETS[0])}).status_code == 401
     )
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"7", b'{"object": "page", "entry": []}'])
-def test_what_is_not_ours_is_a_bad_request(house: House, body: bytes) -> None:
-    answer = house.post(body)
+def test_what_is_not_ours_is_a_bad_request(harness: Harness, body: bytes) -> None:
+    answer = harness.post(body)
     assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
 
 
-def test_a_body_may_be_4_mib_and_not_more(house: House) -> None:
+def test_a_body_may_be_4_mib_and_not_more(harness: Harness) -> None:
     start = b'{"object": "instagram", "entry": [], "x": "'
     body = start + b"x" * (MAX_BODY - len(start) - 2) + b'"}'
-    assert house.post(body).status_code == 200
-    assert house.post(body + b" ").status_code == 413
+    assert harness.post(body).status_code == 200
+    assert harness.post(body + b" ").status_code == 413
 
 
-def test_a_body_without_a_length_is_bounded_too(house: House) -> None:
+def test_a_body_without_a_length_is_bounded_too(harness: Harness) -> None:
     body = b"x" * (MAX_BODY + 1)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True
     }  # fmt: skip
     statuses: list[str] = []
-    house.webhook(environ, lambda status, headers, exc=None: statuses.append(status))  # type: ignore[arg-type]
+    harness.webhook(environ, lambda status, headers, exc=None: statuses.append(status))  # type: ignore[arg-type]
     assert statuses[0].startswith("413")
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3"])
-def test_a_length_that_is_none_is_a_bad_request(house: House, length: str) -> None:
-    answer = house.client.post(PATH, environ_overrides={"CONTENT_LENGTH": length})
+def test_a_length_that_is_none_is_a_bad_request(harness: Harness, length: str) -> None:
+    answer = harness.client.post(PATH, environ_overrides={"CONTENT_LENGTH": length})
     assert answer.status_code == 400
 
 
-def test_what_cannot_be_counted_now_is_to_be_sent_again(house: House) -> None:
-    house.committer.failure = Unavailable("busy", retry_after=3)
-    answer = house.post(PAYLOAD)
+def test_what_cannot_be_counted_now_is_to_be_sent_again(harness: Harness) -> None:
+    harness.committer.failure = Unavailable("busy", retry_after=3)
+    answer = harness.post(PAYLOAD)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "3")
 
 
-def test_a_defect_is_a_500_without_details(house: House) -> None:
-    house.committer.failure = ZeroDivisionError("the secret sauce")
-    answer = house.post(PAYLOAD)
+def test_a_defect_is_a_500_without_details(harness: Harness) -> None:
+    harness.committer.failure = ZeroDivisionError("the secret sauce")
+    answer = harness.post(PAYLOAD)
     assert answer.status_code == 500
     assert b"sauce" not in answer.data
 
 
-def test_other_methods_are_not_allowed(house: House) -> None:
-    answer = house.client.delete(PATH)
+def test_other_methods_are_not_allowed(harness: Harness) -> None:
+    answer = harness.client.delete(PATH)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, POST")
 
 
-def test_every_delivery_is_measured(house: House) -> None:
-    house.post(PAYLOAD)
-    house.post(PAYLOAD, secret="another-secret")
-    assert house.metrics.statuses == [200, 401]
+def test_every_delivery_is_measured(harness: Harness) -> None:
+    harness.post(PAYLOAD)
+    harness.post(PAYLOAD, secret="another-secret")
+    assert harness.metrics.statuses == [200, 401]
 
 
-def test_other_paths_go_on_to_the_application(house: House) -> None:
+def test_other_paths_go_on_to_the_application(harness: Harness) -> None:
     def application(environ: Any, start_response: Any) -> list[bytes]:
         start_response("204 No Content", [])
         return []
 
-    client = Client(house.webhook.in_front_of(application))
+    client = Client(harness.webhook.in_front_of(application))
     assert client.get("/elsewhere").status_code == 204
     assert client.get(PATH).status_code == 403
 

@@ -44,7 +44,7 @@ fuzz = settings(
 )
 
 
-class House:
+class Harness:
     """A webhook whose committer takes everything and checks that it could be stored."""
 
     def __init__(self) -> None:
@@ -161,14 +161,14 @@ BODIES = st.fixed_dictionaries(
 @example(b'{"object": "instagram", "entry": [{"id": "1", "messaging": [{"x": ' + b"[" * 900)
 @example(b'{"object":"instagram","entry":[{"id":' + b"9" * 5000 + b"}]}")
 def test_any_bytes(body: bytes) -> None:
-    House().post(body)
+    Harness().post(body)
 
 
 @fuzz
 @given(BODIES, st.booleans())
 def test_any_json_of_ours(body: Any, escaped: bool) -> None:
     text = json.dumps(body, ensure_ascii=escaped)
-    House().post(text.encode("utf-8", "surrogatepass"))
+    Harness().post(text.encode("utf-8", "surrogatepass"))
 
 
 @pytest.mark.parametrize("where", ["messaging", "changes", "standby", "other"])
@@ -179,7 +179,7 @@ def test_any_depth(where: str) -> None:
         if where != "other":
             inner = b'[{"field": "x", "optin": ' + inner + b"}]"
         body = b'{"object": "instagram", "entry": [{"id": "1", "' + where.encode() + b'": '
-        House().post(body + inner + b"}]}")
+        Harness().post(body + inner + b"}]}")
 
 
 @fuzz
@@ -190,17 +190,17 @@ def test_any_change_to_a_real_delivery(data: st.DataObject) -> None:
         at = data.draw(st.integers(0, len(body)))
         until = min(len(body), at + data.draw(st.integers(0, 30)))
         body[at:until] = data.draw(st.binary(max_size=20) | st.sampled_from(PAYLOADS))
-    House().post(bytes(body))
+    Harness().post(bytes(body))
 
 
 @fuzz
 @given(st.lists(ITEMS, min_size=1, max_size=6))
 def test_events_are_the_same_in_any_company(items: list[Any]) -> None:
     """An odd item beside it changes nothing about an event: a retry may bring it alone."""
-    together, apart = House(), House()
+    together, apart = Harness(), Harness()
     together.post(_delivery(items))
     for item in items:
-        alone = House()
+        alone = Harness()
         alone.post(_delivery([item]))
         apart.rows += alone.rows
     assert [row.row_id for row in together.rows] == [row.row_id for row in apart.rows]
@@ -217,11 +217,11 @@ def _delivery(items: list[Any]) -> bytes:
 @example(PAYLOADS[0], sign(PAYLOADS[0] + b" ", SECRET))
 @example(PAYLOADS[0], "sha256=")
 def test_nothing_is_counted_without_a_signature(body: bytes, signature: str) -> None:
-    house = House()
+    harness = Harness()
     for told in (signature, "sha256=" + signature, "sha1=" + signature):
-        assert house.ask(body=body, HTTP_X_HUB_SIGNATURE_256=told)[0] == 401
-    assert house.ask(body=body)[0] == 401
-    assert house.rows == []
+        assert harness.ask(body=body, HTTP_X_HUB_SIGNATURE_256=told)[0] == 401
+    assert harness.ask(body=body)[0] == 401
+    assert harness.rows == []
 
 
 @fuzz
@@ -237,8 +237,8 @@ def test_nothing_is_counted_without_a_signature(body: bytes, signature: str) -> 
 @example("POST", "", "9" * 5000, False)
 @example("POST", "", "٣", True)
 def test_any_request_line(method: str, query: str, length: str, chunked: bool) -> None:
-    house = House()
-    status, _ = house.ask(
+    harness = Harness()
+    status, _ = harness.ask(
         method,
         b"{}",
         QUERY_STRING=query,
@@ -247,4 +247,4 @@ def test_any_request_line(method: str, query: str, length: str, chunked: bool) -
     )
     assert status in (200, 400, 401, 403, 405, 413)
     assert status != 200 or method in ("GET", "HEAD")
-    assert house.rows == []
+    assert harness.rows == []

@@ -10,10 +10,10 @@ from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
 from dmstats.core.records import OTHER_PARTITION, SIMULATED_RANGE
-from dmstats.db.audit.recount import COUNTED, MS, Bucket, Recount, ids_between, merged
+from dmstats.db.audit.recount import COUNTED, MS, HourCounts, Recount, ids_between, merged
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.counting.ledger import PREFIX, Ledger, day_ms
-from dmstats.db.transaction_runner import Work
+from dmstats.db.transaction_runner import TransactionRunner
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Archive:
     changes whenever rows move from the ledger into the archive.
     """
 
-    def __init__(self, mongo: Mongo, ledger: Ledger, work: Work) -> None:
+    def __init__(self, mongo: Mongo, ledger: Ledger, work: TransactionRunner) -> None:
         self._db = mongo.db
         self._state = mongo.db[STATE]
         self._ledger = ledger
@@ -96,7 +96,7 @@ class Archive:
             self._state.update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
 
         self._read_state()
-        self._work.run(body)
+        self._work.run_transaction(body)
         logger.info("late_rows_archived", extra={"rows": len(ids)})
 
     def _finish(self, partition: str, closed: str) -> None:
@@ -132,9 +132,9 @@ class Archive:
                 session=session,
             )
 
-        self._work.run(body)
+        self._work.run_transaction(body)
 
-    def _add(self, buckets: dict[int, Bucket], session: ClientSession | None) -> None:
+    def _add(self, buckets: dict[int, HourCounts], session: ClientSession | None) -> None:
         if not buckets:
             return
         total = merged(buckets.values())

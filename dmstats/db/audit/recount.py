@@ -29,16 +29,16 @@ Sums = dict[tuple[str, str], tuple[int, int]]
 """DMs sent and received, by account and month."""
 
 
-class Bucket(msgspec.Struct):
+class HourCounts(msgspec.Struct):
     """The rows of one hour: their number by field (see ``FIELDS``), and the DMs by account."""
 
     counts: Counter[str] = msgspec.field(default_factory=Counter)
     accounts: Sums = msgspec.field(default_factory=dict)
 
 
-def merged(buckets: Iterable[Bucket]) -> Bucket:
+def merged(buckets: Iterable[HourCounts]) -> HourCounts:
     """All of ``buckets`` as one."""
-    total = Bucket()
+    total = HourCounts()
     for bucket in buckets:
         total.counts.update(bucket.counts)
         add(total.accounts, bucket.accounts)
@@ -65,7 +65,7 @@ class Recount:
 
     def hours(
         self, partition: str, hours: Collection[int], session: ClientSession | None
-    ) -> dict[int, Bucket]:
+    ) -> dict[int, HourCounts]:
         """The rows of ``hours`` of one day's partition: a range of ``_id``."""
         match = ids_between(min(hours), max(hours)) | COUNTED
         day = day_start(min(hours))
@@ -79,7 +79,7 @@ class Recount:
         *,
         hours: Collection[int] | None = None,
         ids: Collection[bytes] | None = None,
-    ) -> dict[int, Bucket]:
+    ) -> dict[int, HourCounts]:
         """The late rows that were counted in ``hours``, or those with ``ids``, or all."""
         match = dict(COUNTED)
         if hours is not None:
@@ -125,8 +125,8 @@ class Recount:
             return list(rows.aggregate(pipeline, session=session, batchSize=BATCH))
 
 
-def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> Bucket:
-    bucket = Bucket()
+def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> HourCounts:
+    bucket = HourCounts()
     for account, kind, n in sums:
         if kind == CANARY:
             continue

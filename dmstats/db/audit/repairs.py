@@ -15,7 +15,7 @@ from dmstats.db.audit.differences import Difference, Place
 from dmstats.db.audit.snapshot_reader import PASSES, REPAIRS
 from dmstats.db.client import Mongo, translated
 from dmstats.db.counting.accounts import Accounts
-from dmstats.db.transaction_runner import Work
+from dmstats.db.transaction_runner import TransactionRunner
 
 LOG = "audit_repairs"
 
@@ -32,7 +32,7 @@ class Repairs:
     seen, in its transaction: of two that saw the same difference, one is refused.
     """
 
-    def __init__(self, mongo: Mongo, work: Work, clock: Clock) -> None:
+    def __init__(self, mongo: Mongo, work: TransactionRunner, clock: Clock) -> None:
         self._db = mongo.db
         self._accounts = Accounts(mongo)
         self._work = work
@@ -45,7 +45,7 @@ class Repairs:
                 {"_id": REPAIRS}, {"$setOnInsert": {"version": 0}}, upsert=True
             )
         try:
-            self._work.run(lambda session: self._apply(differences, version, session))
+            self._work.run_transaction(lambda session: self._apply(differences, version, session))
         except _Stale:
             return False
         return True

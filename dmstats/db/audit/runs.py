@@ -13,7 +13,7 @@ from dmstats.core.clock import DAY_MS, day_start, to_datetime, to_ms
 from dmstats.db.audit.activity_store import Draft
 from dmstats.db.audit.archive import HOURS as ARCHIVED_HOURS
 from dmstats.db.audit.recount import Recount, Sums
-from dmstats.db.audit.snapshot_reader import PAGES, PASSES, Page, Pass, page_id
+from dmstats.db.audit.snapshot_reader import PAGES, PASSES, AuditRun, HourSummary, summary_id
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.counting.ledger import Ledger, day_ms
 
@@ -22,7 +22,7 @@ SILENT_MS, ABANDONED_MS = 60_000, DAY_MS
 """How long nobody must have touched a pass for another process to continue it, or to give it up."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class RunPlan(msgspec.Struct, frozen=True):
     """What there is to compare: days by the partition that holds their rows, all by their start.
 
     ``live`` days still have theirs; ``old`` ones are in the archive, but for late rows.
@@ -32,7 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     old: tuple[int, ...]
 
 
-class Passes:
+class AuditRuns:
     """Begins, continues and ends passes."""
 
     def __init__(self, mongo: Mongo, ledger: Ledger) -> None:
@@ -41,35 +41,39 @@ class Passes:
         self._ledger = ledger
         self._recount = Recount(mongo)
 
-    def begin(self, kind: str, generation: int, now_ms: int) -> Pass:
+    def begin(self, kind: str, generation: int, now_ms: int) -> AuditRun:
         """Continue the interrupted pass of this ``kind``, or begin a new one."""
-        passes, now = self._db[PASSES], {"touchedAt": to_datetime(now_ms)}
+        runs, now = self._db[PASSES], {"touchedAt": to_datetime(now_ms)}
         with translated():
             silent = {"touchedAt": {"$lt": to_datetime(now_ms - SILENT_MS)}}
-            found = passes.find_one_and_update(
+            found = runs.find_one_and_update(
                 {"kind": kind, "generation": generation} | silent, {"$set": now}
             )
             if found:
-                return Pass(found["_id"], generation, tuple(found["splits"]))
+                return AuditRun(found["_id"], generation, tuple(found["splits"]))
             long_ago = {"touchedAt": {"$lt": to_datetime(now_ms - ABANDONED_MS)}}
-            for abandoned in list(passes.find(long_ago, {"_id": True})):
-                self.end(Pass(abandoned["_id"], 0, ()))
-            audit = Pass(uuid.uuid4().hex, generation, self._splits())
-            document = {"kind": kind, "generation": generation, "splits": list(audit.splits)}
-            passes.insert_one({"_id": audit.key} | document | now)
+            for abandoned in list(runs.find(long_ago, {"_id": True})):
+                self.end(AuditRun(abandoned["_id"], 0, ()))
+            audit = AuditRun(uuid.uuid4().hex, generation, self._account_ranges())
+            document = {
+                "kind": kind,
+                "generation": generation,
+                "splits": list(audit.account_ranges),
+            }
+            runs.insert_one({"_id": audit.key} | document | now)
         return audit
 
-    def leave(self, audit: Pass) -> None:
+    def leave(self, audit: AuditRun) -> None:
         """Let another process continue the pass at once."""
         self._touch(audit, 0)
 
-    def end(self, audit: Pass) -> None:
+    def end(self, audit: AuditRun) -> None:
         """Forget the pass and its pages."""
         with translated():
             self._db[PAGES].delete_many({"pass": audit.key})
             self._db[PASSES].delete_one({"_id": audit.key})
 
-    def plan(self) -> Plan:
+    def plan(self) -> RunPlan:
         """All days that the ledger, the archive or the counters know of."""
         with translated():
             days = {
@@ -80,7 +84,7 @@ class Passes:
             late = {day_start(hour) for hour in self._recount.late(None)}
         # Listed last: a day's partition is there before the day's first count.
         live = self.live()
-        return Plan(live, tuple(sorted((days | late) - live.keys())))
+        return RunPlan(live, tuple(sorted((days | late) - live.keys())))
 
     def live(self) -> dict[int, str]:
         """The partitions by the start of their day, oldest first."""
@@ -90,7 +94,7 @@ class Passes:
         """About how many rows a partition has."""
         return self._recount.size(partition)
 
-    def keep(self, audit: Pass, pages: list[tuple[Page, Sums]], now_ms: int) -> None:
+    def keep(self, audit: AuditRun, pages: list[tuple[HourSummary, Sums]], now_ms: int) -> None:
         """Store pages and the DMs by account on them, in place of what was there."""
         writes = []
         for page, sums in pages:
@@ -98,18 +102,18 @@ class Passes:
             for (account, month), (sent, received) in sums.items():
                 parts[audit.part_of(account)].append((account, month, sent, received))
             page_document = {"page": msgspec.to_builtins(page)}
-            writes.append(_page(audit, page_id(audit, page.hour), page_document))
+            writes.append(_page(audit, summary_id(audit, page.hour), page_document))
             writes += [
-                _page(audit, page_id(audit, page.hour, part), {"accounts": accounts})
+                _page(audit, summary_id(audit, page.hour, part), {"accounts": accounts})
                 for part, accounts in enumerate(parts)
             ]
         with translated():
             self._db[PAGES].bulk_write(writes, ordered=False)
         self._touch(audit, now_ms)
 
-    def tear_out(self, audit: Pass, hours: Collection[int]) -> None:
+    def invalidate(self, audit: AuditRun, hours: Collection[int]) -> None:
         """Have these hours read again."""
-        ids = [page_id(audit, hour) for hour in hours]
+        ids = [summary_id(audit, hour) for hour in hours]
         with translated():
             self._db[PAGES].delete_many({"_id": {"$in": ids}})
 
@@ -118,7 +122,7 @@ class Passes:
         with translated():
             return [found["_id"] for found in self._db[PASSES].find({"kind": {"$exists": True}})]
 
-    def draft(self, audit: Pass, spans: int) -> Draft:
+    def draft(self, audit: AuditRun, spans: int) -> Draft:
         """Where the pass writes what each account did in so many ``spans``."""
         return Draft(self._mongo, audit.key, spans)
 
@@ -128,23 +132,23 @@ class Passes:
         with translated():
             self._db["stats_cache"].update_one({"_id": "audit"}, result, upsert=True)
 
-    def _touch(self, audit: Pass, now_ms: int) -> None:
+    def _touch(self, audit: AuditRun, now_ms: int) -> None:
         with translated():
             self._db[PASSES].update_one(
                 {"_id": audit.key}, {"$set": {"touchedAt": to_datetime(now_ms)}}
             )
 
-    def _splits(self) -> tuple[str, ...]:
+    def _account_ranges(self) -> tuple[str, ...]:
         """Where the accounts are cut: every ``PART``-th Instagram id."""
-        accounts, splits = self._db["instagram_accounts"], []
+        accounts, account_ranges = self._db["instagram_accounts"], []
         if accounts.estimated_document_count() <= PART:
             return ()
         found = accounts.find({}, {"_id": False, "instagramId": True})
         for number, account in enumerate(found.sort("instagramId", pymongo.ASCENDING)):
             if number and not number % PART:
-                splits.append(account["instagramId"])
-        return tuple(splits)
+                account_ranges.append(account["instagramId"])
+        return tuple(account_ranges)
 
 
-def _page(audit: Pass, key: str, content: Document) -> ReplaceOne[Document]:
+def _page(audit: AuditRun, key: str, content: Document) -> ReplaceOne[Document]:
     return ReplaceOne({"_id": key}, {"pass": audit.key} | content, upsert=True)

@@ -16,7 +16,7 @@ from dmstats.db.audit.archive import STATE
 from dmstats.db.audit.differences import Difference
 from dmstats.db.audit.recount import Recount, Sums
 from dmstats.db.client import Document, Mongo
-from dmstats.db.transaction_runner import Work
+from dmstats.db.transaction_runner import TransactionRunner
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Outdated(DmstatsError):
     title = "The ledger was archived meanwhile"
 
 
-class Pass(msgspec.Struct, frozen=True):
+class AuditRun(msgspec.Struct, frozen=True):
     """One audit from its start to its end, over interruptions.
 
     ``splits`` cut the accounts, ordered by Instagram id, into parts that fit into memory.
@@ -40,29 +40,29 @@ class Pass(msgspec.Struct, frozen=True):
 
     key: str
     generation: int
-    splits: tuple[str, ...]
+    account_ranges: tuple[str, ...]
 
     @property
     def parts(self) -> range:
         """The numbers of the parts."""
-        return range(len(self.splits) + 1)
+        return range(len(self.account_ranges) + 1)
 
     def part_of(self, account: str) -> int:
         """The part that an account belongs to."""
-        return bisect_right(self.splits, account)
+        return bisect_right(self.account_ranges, account)
 
     def first(self, part: int) -> str:
         """Where one part's accounts begin."""
-        return ("", *self.splits)[part]
+        return ("", *self.account_ranges)[part]
 
     def ids(self, part: int) -> Document:
         """The condition on the ids of one part's accounts; empty for all."""
-        bounds = ("", *self.splits, "")
+        bounds = ("", *self.account_ranges, "")
         low, high = bounds[part], bounds[part + 1]
         return ({"$gte": low} if low else {}) | ({"$lt": high} if high else {})
 
 
-class Page(msgspec.Struct):
+class HourSummary(msgspec.Struct):
     """What the ledger's own partitions held for an hour when it was read.
 
     ``seen`` is the hour's document of the same moment: as long as that has not changed, neither
@@ -82,7 +82,7 @@ class Page(msgspec.Struct):
         return {d.field: d.missing for d in self.differences if d.place == "hours"}
 
 
-def page_id(audit: Pass, hour: int, part: int | None = None) -> str:
+def summary_id(audit: AuditRun, hour: int, part: int | None = None) -> str:
     """The id of a page, or of the accounts on it that belong to one part."""
     return f"{audit.key}:{hour}" + ("" if part is None else f":{part}")
 
@@ -93,7 +93,7 @@ class View:
     Raises :class:`Outdated` at once where rows have been archived since the pass began.
     """
 
-    def __init__(self, mongo: Mongo, audit: Pass, session: ClientSession | None) -> None:
+    def __init__(self, mongo: Mongo, audit: AuditRun, session: ClientSession | None) -> None:
         self._db = mongo.db
         self._pass = audit
         self._recount = Recount(mongo)
@@ -120,15 +120,17 @@ class View:
         found = self._find(collection, "_id", {"$in": [to_datetime(start) for start in starts]})
         return {to_ms(document["_id"]): document for document in found}
 
-    def pages(self, hours: Collection[int]) -> dict[int, Page]:
+    def pages(self, hours: Collection[int]) -> dict[int, HourSummary]:
         """The pages that still hold: a repaired hour must be read again."""
-        ids = [page_id(self._pass, hour) for hour in hours]
-        pages = [msgspec.convert(found["page"], Page) for found in self._find_ids(PAGES, ids)]
+        ids = [summary_id(self._pass, hour) for hour in hours]
+        pages = [
+            msgspec.convert(found["page"], HourSummary) for found in self._find_ids(PAGES, ids)
+        ]
         return {p.hour: p for p in pages if self._repaired.get(str(p.hour), 0) <= p.version}
 
     def sums(self, hours: Iterable[int], part: int) -> Iterator[tuple[int, Sums]]:
         """The hours' pages, and on each the DMs of one part's accounts."""
-        ids = {page_id(self._pass, hour, part): hour for hour in hours}
+        ids = {summary_id(self._pass, hour, part): hour for hour in hours}
         for found in self._find_ids(PAGES, list(ids)):
             sums = {(a, month): (sent, received) for a, month, sent, received in found["accounts"]}
             yield ids[found["_id"]], sums
@@ -158,10 +160,10 @@ class View:
         return self._db[collection].find(match, fields, session=self.session)
 
 
-class Looks:
+class SnapshotReader:
     """Takes one look after another."""
 
-    def __init__(self, mongo: Mongo, work: Work) -> None:
+    def __init__(self, mongo: Mongo, work: TransactionRunner) -> None:
         self._mongo = mongo
         self._work = work
 
@@ -170,6 +172,6 @@ class Looks:
         """Whether a look reads everything as of one moment."""
         return self._work.transactional
 
-    def look(self, audit: Pass, read: Callable[[View], T]) -> T:
+    def read(self, audit: AuditRun, read: Callable[[View], T]) -> T:
         """What ``read`` makes of what is there now."""
-        return self._work.run(lambda session: read(View(self._mongo, audit, session)))
+        return self._work.run_transaction(lambda session: read(View(self._mongo, audit, session)))

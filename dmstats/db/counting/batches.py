@@ -9,9 +9,11 @@ import pymongo
 from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import PoisonError, StoreUnavailable
+from dmstats.core.errors import AccountRefused, Conflict, PoisonError, StoreUnavailable
 from dmstats.core.records import Deltas, LedgerRow
 from dmstats.db.client import Mongo, translated
+from dmstats.db.counting.account_backlog import COLLECTION as BACKLOG
+from dmstats.db.counting.account_backlog import backlog_writes
 from dmstats.db.counting.accounts import Accounts
 from dmstats.db.counting.counters import Counters
 from dmstats.db.counting.ledger import Ledger
@@ -26,6 +28,10 @@ NO_TRANSACTIONS = (
 )
 
 
+class SharedCounterRefused(StoreUnavailable):
+    """A document that many events share cannot be changed."""
+
+
 class Batches:
     """The committer's view of the database: what is known, and write this."""
 
@@ -35,6 +41,7 @@ class Batches:
         self._mongo = mongo
         self._ledger = ledger
         self._accounts = Accounts(mongo)
+        self._backlog = mongo.db[BACKLOG]
         self._counters = Counters(mongo)
         self._transactions = transactions
         self._clock = clock
@@ -49,34 +56,43 @@ class Batches:
                 log.warning("no_transactions", extra={"reason": NO_TRANSACTIONS})
         return self._transactional
 
-    def known(self, rows: Sequence[LedgerRow], *, seconds: float, here: bool = True) -> set[bytes]:
+    def find_existing(
+        self, rows: Sequence[LedgerRow], *, seconds: float, primary_ids: bool = True
+    ) -> set[bytes]:
         """The ids of ``rows`` that have been counted already; see :meth:`Ledger.known`."""
         with translated(), pymongo.timeout(seconds):
             self._ledger.prepare(rows)
-            return self._ledger.known(rows, majority=self.transactional, here=here)
+            return self._ledger.find_existing(
+                rows, majority=self.transactional, primary_ids=primary_ids
+            )
 
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
         """Write ledger rows and counters in one transaction.
 
         The global document comes first: it is what all committers share, so whoever meets another
         there learns it before anything was done for nothing, and whoever has it gets through.
-        Raises what :meth:`Transactions.run` raises; a :class:`PoisonError` blames ``rows`` or
-        their accounts alone.
+        Raises what :meth:`Transactions.run` raises, and :class:`AccountRefused`; a
+        :class:`PoisonError` blames ``rows`` alone.
         """
 
         def body(session: ClientSession) -> None:
             now_ms = self._clock.now_ms()
             _shared(lambda: self._counters.add_totals(deltas, now_ms, session))
-            self._ledger.check_elsewhere(rows, session)
+            self._ledger.check_alternates(rows, session)
             self._ledger.insert(rows, session)
-            self._accounts.apply(deltas.accounts, now_ms, session)
+            self._add_to_accounts(deltas, now_ms, session)
             _shared(lambda: self._counters.add_buckets(deltas, session))
 
-        self._transactions.run(body, seconds=seconds)
+        try:
+            self._transactions.run(body, seconds=seconds)
+        except SharedCounterRefused as error:
+            with translated(), pymongo.timeout(seconds):
+                self._counters.reset_odd(deltas)
+            raise Conflict("a counter that held no number was reset") from error
 
-    def settle(self, *, seconds: float) -> bool:
-        """End what a write that failed may have left locked; whether nothing is locked now."""
-        return self._transactions.settle(seconds=seconds)
+    def abort_orphaned(self, *, seconds: float) -> bool:
+        """Abort what a failed write may have left open; whether nothing is open now."""
+        return self._transactions.abort_orphaned(seconds=seconds)
 
     def reject(self, row: LedgerRow, *, seconds: float) -> None:
         """Keep a row that the database refuses to count, marked as such, and count the refusal."""
@@ -109,15 +125,26 @@ class Batches:
         with translated(), pymongo.timeout(FINISH_SECONDS):
             self._counters.add_buckets(deltas, None)
             self._counters.add_totals(deltas, now_ms, None)
-            self._accounts.apply(deltas.accounts, now_ms, None)
+            try:
+                self._add_to_accounts(deltas, now_ms, None)
+            except AccountRefused as error:
+                log.warning("account_deferred", extra={"account": error.account})
         return new
 
+    def _add_to_accounts(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
+        """Count into the accounts; what cannot be counted there is kept in the backlog."""
+        accounts = {a: d for a, d in deltas.accounts.items() if a not in deltas.deferred}
+        deferred = {**deltas.deferred, **self._accounts.apply(accounts, now_ms, session)}
+        if writes := backlog_writes(deltas.accounts, deferred, now_ms):
+            with translated():
+                _shared(lambda: self._backlog.bulk_write(writes, ordered=False, session=session))
 
-def _shared(write: Callable[[], None]) -> None:
+
+def _shared(write: Callable[[], object]) -> None:
     """Run a write to documents that many events share: its refusal is no event's fault."""
     try:
         write()
     except PoisonError as error:
-        raise StoreUnavailable(
+        raise SharedCounterRefused(
             "MongoDB refuses a shared counter", reason=f"a shared counter: {error.reason}"
         ) from error

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 
 from dmstats.core.clock import to_datetime
 from dmstats.core.records import Deltas
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.counting.accounts import is_whole
+
+log = logging.getLogger(__name__)
 
 
 class Counters:
@@ -40,6 +46,46 @@ class Counters:
             update["$inc"] = dict(deltas.totals)
         with translated():
             self._cache.update_one({"_id": "global"}, update, upsert=True, session=session)
+
+    def reset_odd(self, deltas: Deltas) -> None:
+        """Set those counters to 0 that ``deltas`` cannot be added to, as they hold no number.
+
+        The value is lost already (a bad restore, a manual change); the audit finds what is missing
+        and ``flask audit --repair`` adds it from the ledger.
+        """
+        targets: list[tuple[Collection[Document], Any, Mapping[str, int]]]
+        targets = [(self._cache, "global", deltas.totals)]
+        targets += [(self._hours, to_datetime(at), fields) for at, fields in deltas.hours.items()]
+        targets += [(self._days, to_datetime(at), fields) for at, fields in deltas.days.items()]
+        with translated():
+            for collection, key, fields in targets:
+                found = collection.find_one({"_id": key})
+                odd = odd_counters(found, fields) if found else ()
+                if odd:
+                    log.warning("counter_reset", extra={"document": str(key), "fields": odd})
+                    fresh: Document = {path: 0 if path in fields else {} for path in odd}
+                    collection.update_one({"_id": key}, {"$set": fresh})
+
+
+def odd_counters(document: Mapping[str, Any], fields: Iterable[str]) -> list[str]:
+    """The paths in ``document`` that stop an increment of one of the dotted ``fields``: the
+    counter itself, or what is no document where the path leads through."""
+    odd = []
+    for field in fields:
+        value: Any = document
+        names = field.split(".")
+        for depth, name in enumerate(names, start=1):
+            if name not in value:
+                break
+            value = value[name]
+            leaf = depth == len(names)
+            fits = is_whole(value) if leaf else isinstance(value, dict)
+            if not fits:
+                odd.append(".".join(names[:depth]))
+                break
+            if leaf:
+                break
+    return sorted(set(odd))
 
 
 def _upserts(buckets: Mapping[int, Mapping[str, int]]) -> list[UpdateOne]:

@@ -34,9 +34,10 @@ from dmstats.db.audit.archive import SIMULATED as ARCHIVED_ROWS
 from dmstats.db.audit.archive import STATE, Archive
 from dmstats.db.audit.recount import FIELDS, ids_between
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.counting.account_backlog import COLLECTION as BACKLOG
 from dmstats.db.counting.ledger import PREFIX, Ledger
 from dmstats.db.counting.simulations import COLLECTION as SIMULATIONS
-from dmstats.db.transaction_runner import Work
+from dmstats.db.transaction_runner import TransactionRunner
 
 ROWS_AT_ONCE = 500
 NOTHING = {"$in": [0, None]}
@@ -68,7 +69,7 @@ class Purge:
         self._db = mongo.db
         self._ledger = ledger
         self._merge = merge
-        self._work = Work(mongo)
+        self._work = TransactionRunner(mongo)
         self._archive = Archive(mongo, ledger, self._work)
         self._kinds: Counter[str] = Counter()
         self._hours: set[int] = set()
@@ -92,9 +93,9 @@ class Purge:
                     progress(self._kinds.total())
             self._archive.settle()  # of a day that was closed meanwhile
             for sums in list(self._db[ARCHIVED_ROWS].find()):
-                self._note(self._work.run(partial(self._take_archived, sums)))
+                self._note(self._work.run_transaction(partial(self._take_archived, sums)))
                 progress(self._kinds.total())
-            accounts = self._work.run(self._drop_accounts)
+            accounts = self._work.run_transaction(self._drop_accounts)
             self._tidy()
         other = self._kinds.total() - self._kinds[SENT] - self._kinds[RECEIVED]
         return Removed(self._kinds[SENT], self._kinds[RECEIVED], other, accounts)
@@ -110,7 +111,7 @@ class Purge:
     def _remove(self, partition: str, documents: Sequence[Document]) -> None:
         while documents:
             try:
-                self._work.run(partial(self._take, partition, documents))
+                self._work.run_transaction(partial(self._take, partition, documents))
             except _Changed:
                 ids = [document["_id"] for document in documents]
                 documents = list(self._rows(partition).find({"_id": {"$in": ids}}))
@@ -184,23 +185,28 @@ class Purge:
 
     def _drop_accounts(self, session: ClientSession | None) -> int:
         """Accounts without a DM; one that is being sent to now stays for the next purge."""
+        accounts, backlog = self._db["instagram_accounts"], self._db[BACKLOG]
+        for waiting in list(backlog.find({"_id": dict(SIMULATED_RANGE)}, session=session)):
+            counts = {"dmUsed": waiting.get("sent", 0), "dmReceived": waiting.get("received", 0)}
+            accounts.update_one({"instagramId": waiting["_id"]}, {"$inc": counts}, session=session)
+            backlog.delete_one({"_id": waiting["_id"]}, session=session)
         empty = {"instagramId": dict(SIMULATED_RANGE), "dmUsed": NOTHING, "dmReceived": NOTHING}
-        gone = self._db["instagram_accounts"].delete_many(empty, session=session)
+        gone = accounts.delete_many(empty, session=session)
         self._db[ARCHIVED_ACCOUNTS].delete_many({"_id": dict(SIMULATED_RANGE)}, session=session)
         return gone.deleted_count
 
     def _tidy(self) -> None:
         """Whatever remembers the traffic without counting it."""
         for run in list(self._db[SIMULATIONS].find()):
-            self._work.run(partial(self._forget, run))
+            self._work.run_transaction(partial(self._forget, run))
         cache = self._db["stats_cache"]
         for name in self._names:
             field = f"unknown.{name}"
             cache.update_one({"_id": "global", field: 0}, {"$unset": {field: ""}})
         for hour in sorted(self._hours):
-            self._work.run(partial(self._prune, hour))
+            self._work.run_transaction(partial(self._prune, hour))
         if self._hours:
-            self._work.run(self._set_last_event)
+            self._work.run_transaction(self._set_last_event)
         # The next snapshot's top accounts start from it, and it is a simulated account's figure.
         cache.update_one({"_id": "snapshot"}, {"$set": {"floor": 0}})
         self._forget_activity()

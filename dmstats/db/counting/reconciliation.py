@@ -11,17 +11,17 @@ from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.counting.ledger import PREFIX, Ledger
 
 
-class Tally(msgspec.Struct, frozen=True):
+class PlaceSums(msgspec.Struct, frozen=True):
     """DMs sent and received according to one place."""
 
     sent: int = 0
     received: int = 0
 
-    def __sub__(self, other: Tally) -> Tally:
-        return Tally(self.sent - other.sent, self.received - other.received)
+    def __sub__(self, other: PlaceSums) -> PlaceSums:
+        return PlaceSums(self.sent - other.sent, self.received - other.received)
 
 
-def read_tallies(mongo: Mongo, ledger: Ledger) -> dict[str, Tally]:
+def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
     """The tally of the ledger, the accounts, the hours, the days and the global document.
 
     Reads everything: for the end of a test run, not for a schedule.
@@ -33,11 +33,11 @@ def read_tallies(mongo: Mongo, ledger: Ledger) -> dict[str, Tally]:
             "accounts": _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived"),
             "hours": _sum(mongo, "stats_hours", SENT, RECEIVED),
             "days": _sum(mongo, "stats_days", SENT, RECEIVED),
-            "global": Tally(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
+            "global": PlaceSums(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
         }
 
 
-def read_own(mongo: Mongo, ledger: Ledger, prefix: str) -> dict[str, Tally]:
+def read_own(mongo: Mongo, ledger: Ledger, prefix: str) -> dict[str, PlaceSums]:
     """The tally of the ledger and the accounts for those accounts whose ids begin with ``prefix``.
 
     The prefix ends with a character of ASCII.
@@ -48,7 +48,7 @@ def read_own(mongo: Mongo, ledger: Ledger, prefix: str) -> dict[str, Tally]:
     return {"ledger": rows, "accounts": sums}
 
 
-def _rows(mongo: Mongo, ledger: Ledger, only: Document | None = None) -> Tally:
+def _rows(mongo: Mongo, ledger: Ledger, only: Document | None = None) -> PlaceSums:
     rows: dict[str, int] = dict.fromkeys(DIRECT_MESSAGES, 0)
     match = {"kind": {"$in": [*DIRECT_MESSAGES]}, "rejected": {"$ne": True}} | (only or {})
     count: dict[str, Any] = {"_id": "$kind", "n": {"$sum": 1}}
@@ -57,14 +57,14 @@ def _rows(mongo: Mongo, ledger: Ledger, only: Document | None = None) -> Tally:
             pipeline = [{"$match": match}, {"$group": count}]
             for found in mongo.db[PREFIX + partition].aggregate(pipeline):
                 rows[found["_id"]] += found["n"]
-    return Tally(rows[SENT], rows[RECEIVED])
+    return PlaceSums(rows[SENT], rows[RECEIVED])
 
 
 def _sum(
     mongo: Mongo, collection: str, sent: str, received: str, only: Document | None = None
-) -> Tally:
+) -> PlaceSums:
     sums = {"_id": None, "sent": {"$sum": f"${sent}"}, "received": {"$sum": f"${received}"}}
     with translated():
         for found in mongo.db[collection].aggregate([{"$match": only or {}}, {"$group": sums}]):
-            return Tally(found["sent"], found["received"])
-    return Tally()
+            return PlaceSums(found["sent"], found["received"])
+    return PlaceSums()

@@ -45,7 +45,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class AccountPage:
     """Some accounts in order; ``after`` is None on the last page.
 
     ``complete`` is False when a search had more matches than it looked at.
@@ -72,7 +72,7 @@ class AccountDirectory:
         found = self._find({"instagramId": instagram_id}, "instagramId", 1, 1)
         return found[0] if found else None
 
-    def page(self, sort: Sort, after: Position | None, limit: int) -> Page:
+    def page(self, sort: Sort, after: Position | None, limit: int) -> AccountPage:
         """``limit`` accounts (at most) of all, from ``after`` on."""
         rows = self._ties(sort.field, after.value, after.instagram_id, limit + 1) if after else []
         if after is None or after.value is not None:
@@ -80,7 +80,7 @@ class AccountDirectory:
             rows += self._ties(sort.field, None, "", limit + 1 - len(rows))
         return _cut(rows, sort, limit)
 
-    def search(self, prefix: str, sort: Sort, after: Position | None, limit: int) -> Page:
+    def search(self, prefix: str, sort: Sort, after: Position | None, limit: int) -> AccountPage:
         """``limit`` accounts (at most) whose username or id starts with ``prefix``.
 
         Instagram's usernames are lower-case; a leading ``@`` and the case do not matter.
@@ -94,7 +94,7 @@ class AccountDirectory:
             found = list({row["instagramId"]: row for row in by_id + found}.values())
         rows = _in_order(found, sort) if after is None else _following(found, sort, after)
         page = _cut(rows, sort, limit)
-        return Page(page.accounts, page.after, complete)
+        return AccountPage(page.accounts, page.after, complete)
 
     def _starting(self, field: str, text: str) -> list[Document]:
         span = {"$gte": text, "$lt": text + "\U0010ffff"}
@@ -160,12 +160,12 @@ def _following(rows: list[Document], sort: Sort, after: Position) -> list[Docume
     return ordered[ordered.index(marker) + 1 :]
 
 
-def _cut(rows: list[Document], sort: Sort, limit: int) -> Page:
+def _cut(rows: list[Document], sort: Sort, limit: int) -> AccountPage:
     # Counters move between the queries of one page: an account may have been read twice.
     unique = list({row["instagramId"]: row for row in rows}.values())
     shown = unique[:limit]
     more = len(unique) > limit
-    return Page(shown, _position(shown[-1], sort) if more else None)
+    return AccountPage(shown, _position(shown[-1], sort) if more else None)
 
 
 def _position(row: Document, sort: Sort) -> Position:

@@ -13,7 +13,7 @@ MINUTE_MS = 60_000
 READ_SECONDS = 3.0
 
 
-class Rhythm:
+class Baseline:
     """Reads the hours' minutes under the configured read preference."""
 
     def __init__(self, mongo: Mongo) -> None:

@@ -26,7 +26,7 @@ SETTLED_MS = 60_000
 visible, and clocks differ between hosts."""
 
 
-class Census:
+class PopulationCounts:
     """Counts everything at its slow pace and keeps the result in ``stats_cache``.
 
     The document: ``{_id: "census", accounts: {n, at}, users: {n, at}, inactive: {n, at}}``, where
@@ -53,11 +53,11 @@ class Census:
         self._due = started + max(RECOUNT_SECONDS, took / LARGEST_SHARE)
         return True
 
-    def fresh(self, census: Document, now_ms: int) -> Document:
+    def fresh(self, population_counts: Document, now_ms: int) -> Document:
         """``census``, or a new one where it is over an hour old: nobody leads, and cron alone
         refreshes."""
-        if all(age_seconds(census, name, now_ms) <= USABLE_SECONDS for name in COUNTS):
-            return census
+        if all(age_seconds(population_counts, name, now_ms) <= USABLE_SECONDS for name in COUNTS):
+            return population_counts
         self.recount()
         return self._load()
 
@@ -113,7 +113,7 @@ def new_accounts(since_ms: int) -> dict[str, Any]:
     return {"createdAt": {"$gte": to_datetime(since_ms)}}
 
 
-def age_seconds(census: Document, name: str, now_ms: int) -> float:
+def age_seconds(population_counts: Document, name: str, now_ms: int) -> float:
     """How old that count is; infinite if there is none."""
-    counted = census.get(name)
+    counted = population_counts.get(name)
     return abs(now_ms - to_ms(counted["at"])) / 1000 if counted else float("inf")

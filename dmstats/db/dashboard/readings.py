@@ -16,7 +16,7 @@ from dmstats.db.dashboard.population import (
     INACTIVE,
     NEW_ACCOUNTS_LIMIT,
     USERS,
-    Census,
+    PopulationCounts,
     new_accounts,
 )
 
@@ -65,9 +65,9 @@ class Readings:
 class ReadingsStore:
     """Reads the counters under the configured read preference."""
 
-    def __init__(self, mongo: Mongo, census: Census) -> None:
+    def __init__(self, mongo: Mongo, population_counts: PopulationCounts) -> None:
         self._db = mongo.replica
-        self._census = census
+        self._population_counts = population_counts
         self._top_failed = False
 
     def read(self, now_ms: int) -> Readings:
@@ -83,8 +83,8 @@ class ReadingsStore:
             hours = counted(self._buckets, "stats_hours", [*last_hours, *hours_then])
             days = counted(self._buckets, "stats_days", [day - i * DAY_MS for i in range(DAYS)])
             top = counted(self._top, cache.get("snapshot", {}).get("floor"))
-        census = cache.get("census", {})
-        accounts, inactive, users = self._population(counted, census, now_ms)
+        population_counts = cache.get("census", {})
+        accounts, inactive, users = self._population(counted, population_counts, now_ms)
         return Readings(
             totals=cache.get("global", {}),
             hours=hours,
@@ -130,30 +130,34 @@ class ReadingsStore:
         self._top_failed = False
         return top
 
-    def _population(self, counted: _Counted, census: Document, now_ms: int) -> tuple[int, int, int]:
+    def _population(
+        self, counted: _Counted, population_counts: Document, now_ms: int
+    ) -> tuple[int, int, int]:
         """Accounts, inactive ones, and users.
 
         Few are counted as they are. Many are the census' figures and, of the accounts, the new
         ones since; a census that is missing or too old is taken first, apart from this refresh.
         """
-        few_accounts = self._few(counted, "instagram_accounts", census.get(ACCOUNTS))
+        few_accounts = self._few(counted, "instagram_accounts", population_counts.get(ACCOUNTS))
         many = few_accounts is None
         # Found out by a query that is then missing for the users: six stay six.
-        just_found = many and census.get(ACCOUNTS, {}).get("n", 0) <= FEW
-        few_users = None if just_found else self._few(counted, "users", census.get(USERS))
+        just_found = many and population_counts.get(ACCOUNTS, {}).get("n", 0) <= FEW
+        few_users = (
+            None if just_found else self._few(counted, "users", population_counts.get(USERS))
+        )
         if many or few_users is None:
-            census = self._census.fresh(census, now_ms)
-        users = few_users[0] if few_users else int(census[USERS]["n"])
+            population_counts = self._population_counts.fresh(population_counts, now_ms)
+        users = few_users[0] if few_users else int(population_counts[USERS]["n"])
         if few_accounts:
             return (*few_accounts, users)
-        known = census[ACCOUNTS]
+        known = population_counts[ACCOUNTS]
         with translated():
             new = counted(
                 self._db["instagram_accounts"].count_documents,
                 new_accounts(to_ms(known["at"])),
                 limit=NEW_ACCOUNTS_LIMIT,
             )
-        return int(known["n"]) + new, int(census[INACTIVE]["n"]), users
+        return int(known["n"]) + new, int(population_counts[INACTIVE]["n"]), users
 
     def _few(
         self, counted: _Counted, collection: str, known: Document | None

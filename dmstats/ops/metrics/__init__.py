@@ -11,15 +11,15 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest, start_h
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from dmstats import __version__
-from dmstats.ops.metrics.commit_metrics import CountingMetrics
-from dmstats.ops.metrics.platform_metrics import HouseMetrics
-from dmstats.ops.metrics.snapshot_metrics import StatsMetrics
-from dmstats.ops.metrics.sse_metrics import LiveMetrics
+from dmstats.ops.metrics.commit_metrics import CommitMetrics
+from dmstats.ops.metrics.platform_metrics import PlatformMetrics
+from dmstats.ops.metrics.snapshot_metrics import SnapshotMetrics
+from dmstats.ops.metrics.sse_metrics import SseMetrics
 
-__all__ = ["CountingMetrics", "HouseMetrics", "LiveMetrics", "Metrics", "StatsMetrics"]
+__all__ = ["CommitMetrics", "Metrics", "PlatformMetrics", "SnapshotMetrics", "SseMetrics"]
 
 
-class Metrics(CountingMetrics, StatsMetrics, LiveMetrics, HouseMetrics):
+class Metrics(CommitMetrics, SnapshotMetrics, SseMetrics, PlatformMetrics):
     """Every metric, in a registry of its own; one object per process.
 
     Under Gunicorn (``PROMETHEUS_MULTIPROC_DIR``) the exposition adds all workers up.
@@ -27,7 +27,7 @@ class Metrics(CountingMetrics, StatsMetrics, LiveMetrics, HouseMetrics):
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry = registry or CollectorRegistry()
-        for part in (CountingMetrics, StatsMetrics, LiveMetrics, HouseMetrics):
+        for part in (CommitMetrics, SnapshotMetrics, SseMetrics, PlatformMetrics):
             part.__init__(self, registry)
         build = Gauge(
             "dmstats_build_info", "1, for each version that runs.",

@@ -12,7 +12,7 @@ from dmstats.ops.metrics.buckets import FAST, SIZES
 USUAL = (200, 401, 503)
 
 
-class CountingMetrics:
+class CommitMetrics:
     """The hooks of ``web/webhook`` and ``counting/``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -56,11 +56,6 @@ class CountingMetrics:
             registry=registry,
         )
 
-        self._foreman = Gauge(
-            "dmstats_host_foreman", "1 in the worker that commits for all of its host.",
-            registry=registry, multiprocess_mode="livesum",
-        )  # fmt: skip
-
     def delivery(self, status: int, seconds: float) -> None:
         observe = self._delivery.get(status)
         if observe is None:
@@ -98,6 +93,3 @@ class CountingMetrics:
 
     def commit_retried(self) -> None:
         self._retries.inc()
-
-    def leads_host(self, leads: bool) -> None:  # noqa: FBT001 - the state itself
-        self._foreman.set(leads)

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from dmstats.ops.metrics.buckets import FAST, PATIENT
 
 
-class HouseMetrics:
+class PlatformMetrics:
     """The hooks of the request log, the scheduler, the database client, watchdog and canary."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

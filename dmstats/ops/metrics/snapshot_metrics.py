@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from dmstats.ops.metrics.buckets import FAST
 
 
-class StatsMetrics:
+class SnapshotMetrics:
     """The hooks of ``stats/``, but ``viewers``, which the streams know."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

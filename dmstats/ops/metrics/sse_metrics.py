@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
-class LiveMetrics:
+class SseMetrics:
     """The hooks of ``live/``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

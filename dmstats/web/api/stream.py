@@ -12,10 +12,10 @@ from flask_sse import ServerSentEventsBlueprint
 
 from dmstats.core.errors import NotFound, StoreUnavailable
 from dmstats.snapshot.encoded import newest_of
-from dmstats.sse.greenlet_stream import Subscriber
+from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.hub import Hub
 from dmstats.sse.messages import Event, Figures, chunk, stats_event
-from dmstats.sse.socket_stream import Outlet
+from dmstats.sse.socket_stream import SocketStream
 from dmstats.sse.subscription import CHANNEL
 from dmstats.web import services
 from dmstats.web.auth.authenticator import admin_still_allowed, current_admin, require_admin
@@ -52,19 +52,19 @@ class StatsEvents(ServerSentEventsBlueprint):  # type: ignore[misc]
         hub, reader = services().hub, services().reader
         admin = current_admin()
         # The mailbox first: what comes while the figures are read must not be missed.
-        subscriber = hub.subscribe(admin.id if admin else SCRIPT, admin_still_allowed())
+        stream = hub.subscribe(admin.id if admin else SCRIPT, admin_still_allowed())
         seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
         try:
             figures: Figures | None = reader.current(newest_of([seen] if seen else []))
         except StoreUnavailable:
             figures = None
         except BaseException:
-            hub.unsubscribe(subscriber)
+            hub.unsubscribe(stream)
             raise
         if figures is not None:
-            subscriber.order = figures.order
+            stream.order = figures.order
         first = [_opening(figures, seen), hub.heartbeat().encoded]
-        body = request.environ[KEY] = StreamBody(hub, subscriber, first)
+        body = request.environ[KEY] = StreamBody(hub, stream, first)
         # Passed through: Werkzeug's own layers would be kept as long as the stream is.
         return Response(
             body,
@@ -90,9 +90,9 @@ class StreamBody:
 
     __slots__ = ("_first", "_hub", "_on_close", "_stream")
 
-    def __init__(self, hub: Hub, subscriber: Subscriber, first: list[bytes]) -> None:
+    def __init__(self, hub: Hub, stream: GreenletStream, first: list[bytes]) -> None:
         self._hub = hub
-        self._stream: Subscriber | Outlet = subscriber
+        self._stream: GreenletStream | SocketStream = stream
         self._first = first
         self._on_close: Callable[[], None] | None = None
 
@@ -107,14 +107,14 @@ class StreamBody:
         """
         first = head + chunk(b"".join(self._first))
         self._first = []
-        outlet = self._stream = self._hub.hand_over(self._stream, connection, first, on_end)
-        outlet.start()
+        socket_stream = self._stream = self._hub.hand_over(self._stream, connection, first, on_end)
+        socket_stream.start()
 
     def __iter__(self) -> StreamBody:
         return self
 
     def __next__(self) -> bytes:
-        if isinstance(self._stream, Subscriber):
+        if isinstance(self._stream, GreenletStream):
             if self._first:
                 self._stream.begin_write()
                 return self._first.pop(0)
@@ -131,9 +131,9 @@ class StreamBody:
             function()
 
 
-def _events(hub: Hub, subscriber: Subscriber) -> Iterator[Event]:
+def _events(hub: Hub, stream: GreenletStream) -> Iterator[Event]:
     try:
-        while (event := subscriber.take()) is not None:
+        while (event := stream.take()) is not None:
             yield event
     finally:
-        hub.unsubscribe(subscriber)
+        hub.unsubscribe(stream)

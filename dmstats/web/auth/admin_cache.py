@@ -21,7 +21,7 @@ RETRY = 1.0
 is no list at all."""
 
 
-class Roster:
+class AdminCache:
     """All admins from one query every :data:`TTL` seconds, however many requests ask.
 
     While the store is away the last known list stays in force: nobody can be disabled meanwhile.

@@ -16,9 +16,9 @@ from dmstats.core.errors import Forbidden, NotSignedIn
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import Admin, AdminStore
 from dmstats.web import services
-from dmstats.web.auth.admin_cache import Roster
+from dmstats.web.auth.admin_cache import AdminCache
 from dmstats.web.auth.csrf import require_own_origin
-from dmstats.web.auth.rate_limit import Throttle
+from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import LIFETIME_SECONDS, close_session, open_session, read_session
 
 P = ParamSpec("P")
@@ -40,13 +40,13 @@ class Authenticator:
     """Signs admins in and says who a request is from."""
 
     def __init__(
-        self, settings: Settings, admins: AdminStore, throttle: Throttle, clock: Clock
+        self, settings: Settings, admins: AdminStore, rate_limit: SignInRateLimit, clock: Clock
     ) -> None:
         self._token = settings.admin_api_token
         self._admins = admins
-        self._throttle = throttle
+        self._rate_limit = rate_limit
         self._clock = clock
-        self._roster = Roster(admins.list, clock)
+        self._admin_cache = AdminCache(admins.list, clock)
 
     def sign_in(self, email: str, password: str) -> Admin:
         """Open a session; raises :class:`NotSignedIn` or :class:`TooManyRequests`."""
@@ -67,11 +67,11 @@ class Authenticator:
 
     def _check(self, email: str, password: str) -> Admin:
         account = email.strip().casefold()
-        self._throttle.attempt(account, request.remote_addr)
+        self._rate_limit.attempt(account, request.remote_addr)
         admin = self._admins.verify(email, password)
         if admin is None:
             raise NotSignedIn("That email and password do not match an active admin.")
-        self._throttle.succeeded(account)
+        self._rate_limit.succeeded(account)
         return admin
 
     def sign_out(self) -> None:
@@ -88,7 +88,7 @@ class Authenticator:
         if _bearer() is not None:
             return Identity(None) if bearer_is(self._token) else None
         ticket = read_session(self._clock.now_ms())
-        admin = self._roster.find(ticket.admin_id, ticket.epoch) if ticket else None
+        admin = self._admin_cache.find(ticket.admin_id, ticket.epoch) if ticket else None
         if ticket is None or admin is None:
             return None
         require_own_origin(request)
@@ -100,11 +100,11 @@ class Authenticator:
             return True
         if self._clock.now_ms() // 1000 - identity.signed_at >= LIFETIME_SECONDS:
             return False
-        return self._roster.find(identity.admin.id, identity.admin.session_epoch) is not None
+        return self._admin_cache.find(identity.admin.id, identity.admin.session_epoch) is not None
 
     def admins_changed(self) -> None:
         """Let this worker see at once what it has changed; the others follow within 10 s."""
-        self._roster.forget()
+        self._admin_cache.forget()
 
 
 def bearer_is(secret: str | None) -> bool:

@@ -22,7 +22,7 @@ PER_ACCOUNT: tuple[RateLimitItem, ...] = (RateLimitItemPerMinute(5), RateLimitIt
 PER_ADDRESS: RateLimitItem = RateLimitItemPerMinute(30)
 
 
-class Throttle:
+class SignInRateLimit:
     """Moving windows shared through Redis; without Redis each worker keeps its own."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class Takeover:
+class ConnectionHijack:
     """Wraps the whole application; must be its outermost layer.
 
     Under another server than gunicorn, and over TLS, HTTP/2 and HTTP/1.0, the server goes on with
@@ -44,14 +44,14 @@ class Takeover:
         stream: StreamBody | None = environ.pop(KEY, None)
         if stream is None or answer is None or environ["REQUEST_METHOD"] != "GET":
             return body
-        connection = _taken_from(environ)
+        connection = _hijacked_from(environ)
         if connection is None:
             return body
         stream.hand_over(connection, _head(*answer), getattr(body, "close", stream.close))
         return _already_handled()
 
 
-def _taken_from(environ: WSGIEnvironment) -> socket.socket | None:
+def _hijacked_from(environ: WSGIEnvironment) -> socket.socket | None:
     """The client's connection, our own from now on; None where it cannot be had."""
     theirs = environ.get("gunicorn.socket")
     if (

@@ -51,7 +51,7 @@ class RequestLog:
         self._clock = clock
         self._metrics = metrics
         self._delivery_due: dict[int, float] = {}
-        self._untold: Counter[int] = Counter()
+        self._unlogged: Counter[int] = Counter()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = self._clock.monotonic()
@@ -87,10 +87,10 @@ class RequestLog:
         """One line a second for each status; it tells how many before it were left out."""
         now = self._clock.monotonic()
         if now < self._delivery_due.get(status, now):
-            self._untold[status] += 1
+            self._unlogged[status] += 1
             return
         self._delivery_due[status] = now + DELIVERY_LOG_SECONDS
-        _log(_fields(environ), status, now - started, untold=self._untold.pop(status, 0))
+        _log(_fields(environ), status, now - started, unlogged=self._unlogged.pop(status, 0))
 
 
 def request_fields() -> dict[str, str]:

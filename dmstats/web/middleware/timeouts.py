@@ -33,7 +33,7 @@ class TooSlow(DmstatsError):
     title = "Request timeout"
 
 
-class Patience:
+class RequestTimeouts:
     """Wraps an application so that neither side of a request lasts for ever."""
 
     def __init__(
@@ -49,11 +49,11 @@ class Patience:
             connection.settimeout(WRITE_SECONDS)
         if environ["REQUEST_METHOD"] not in WITHOUT_BODY:
             deadline = self._clock.monotonic() + self._body_seconds
-            environ["wsgi.input"] = _Hurried(environ["wsgi.input"], self._clock, deadline)
+            environ["wsgi.input"] = _BodyWithDeadline(environ["wsgi.input"], self._clock, deadline)
         return self._application(environ, start_response)
 
 
-class _Hurried:
+class _BodyWithDeadline:
     """A body that must be read before ``deadline`` (monotonic); raises :class:`TooSlow`."""
 
     def __init__(self, body: Any, clock: Clock, deadline: float) -> None:

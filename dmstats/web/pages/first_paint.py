@@ -34,7 +34,7 @@ def locale_of(languages: Iterable[str]) -> Locale:
     return Locale("en")
 
 
-def glance(snapshot: Mapping[str, Any], locale: Locale) -> dict[str, str]:
+def first_figures(snapshot: Mapping[str, Any], locale: Locale) -> dict[str, str]:
     """The plain counts of ``snapshot`` and the rate, by figure, grouped as ``locale`` does.
 
     The digits are 0 to 9: Babel has no others. What another release's snapshot does not have is

@@ -20,7 +20,7 @@ from dmstats.web import services
 from dmstats.web.auth.authenticator import current_admin, require_admin
 from dmstats.web.middleware.problems import PROBLEM, http_problem
 from dmstats.web.pages.assets import Assets, find_folder
-from dmstats.web.pages.first_paint import glance, is_empty, locale_of
+from dmstats.web.pages.first_paint import first_figures, is_empty, locale_of
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
@@ -124,7 +124,7 @@ def _first_figures() -> dict[str, object]:
         "first": first,
         "snapshot": snapshot,
         "filled": "empty" if is_empty(snapshot) else "yes",
-        "texts": glance(snapshot, locale_of(request.accept_languages.values())),
+        "texts": first_figures(snapshot, locale_of(request.accept_languages.values())),
     }
 
 

@@ -45,7 +45,7 @@ class AdminsAnswer(Strict):
     you = fields.String(required=True)
 
 
-class Health(Strict):
+class HealthSchema(Strict):
     """``failing`` names the part that is in the way."""
 
     status = fields.String(required=True)

@@ -88,9 +88,10 @@ OPERATIONS = (
               {200: api_schemas.AdminAnswer}, (404, 429, *CHANGING), SESSION,
               body=api_schemas.NewPassword),
     Operation(PATH, "get", "This description", {200: "application/json"}, READING, ADMIN),
-    Operation("/healthz", "get", "Whether the process answers", {200: documented_only.Health}),
+    Operation("/healthz", "get", "Whether the process answers",
+              {200: documented_only.HealthSchema}),
     Operation("/readyz", "get", "Whether it can count",
-              {200: documented_only.Health, 503: documented_only.Health}),
+              {200: documented_only.HealthSchema, 503: documented_only.HealthSchema}),
     Operation("/metrics", "get", "Prometheus", {200: "text/plain"}, (401,)),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from marshmallow import fields, validate
 from dmstats.web.schema.api_schemas import MONTH, Moment, Strict, count
 
 
-class Bucket(Strict):
+class BucketSchema(Strict):
     at = Moment(required=True)
     sent = count()
     received = count()
@@ -36,9 +36,15 @@ class Month(Span):
 
 
 class Series(Strict):
-    minutes = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=60))
-    hours = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=24))
-    days = fields.List(fields.Nested(Bucket), required=True, validate=validate.Length(equal=30))
+    minutes = fields.List(
+        fields.Nested(BucketSchema), required=True, validate=validate.Length(equal=60)
+    )
+    hours = fields.List(
+        fields.Nested(BucketSchema), required=True, validate=validate.Length(equal=24)
+    )
+    days = fields.List(
+        fields.Nested(BucketSchema), required=True, validate=validate.Length(equal=30)
+    )
 
 
 class PopulationDay(Strict):
@@ -63,7 +69,7 @@ class Audit(Strict):
     drift = fields.Integer(strict=True, required=True)
 
 
-class Canary(Strict):
+class CanarySchema(Strict):
     """``at``: when the newest one that was counted was sent; the rest is how long the last one took
     that came back: to its 200, from the refresh to the stream, and in all."""
 
@@ -113,5 +119,5 @@ class Snapshot(Strict):
     since = Moment(required=True, allow_none=True)
     lastEventAt = Moment(required=True, allow_none=True)
     audit = fields.Nested(Audit, required=True, allow_none=True)
-    canary = fields.Nested(Canary, required=True, allow_none=True)
+    canary = fields.Nested(CanarySchema, required=True, allow_none=True)
     refresh = fields.Nested(RefreshCost, required=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.commit.backoff import LONGEST_SECONDS, SHORTEST_SECONDS, Courtesy
+from dmstats.commit.backoff import LONGEST_SECONDS, SHORTEST_SECONDS, ContentionBackoff
 
 COMMIT = 0.02
 
 
-def settled(hosts: int, rounds: int = 60) -> list[Courtesy]:
+def settled(hosts: int, rounds: int = 60) -> list[ContentionBackoff]:
     """So many hosts that always have something to commit, after some rounds; whoever may go and
     has waited longest is the next."""
-    courtesies = [Courtesy() for _ in range(hosts)]
+    courtesies = [ContentionBackoff() for _ in range(hosts)]
     ready = [0.0] * hosts
     now = 0.0
     for _ in range(rounds):
@@ -49,7 +49,7 @@ def test_it_forgets_when_the_others_are_gone() -> None:
 
 
 def test_no_wait_makes_a_pause_longer_than_the_longest() -> None:
-    courtesy = Courtesy()
+    courtesy = ContentionBackoff()
     courtesy.written(waited=30.0, took=COMMIT)
     assert courtesy.pause == LONGEST_SECONDS
 
@@ -59,7 +59,7 @@ def test_no_wait_makes_a_pause_longer_than_the_longest() -> None:
     [(0.0, SHORTEST_SECONDS), (COMMIT, COMMIT / 2), (5.0, LONGEST_SECONDS)],
 )
 def test_the_longest_back_off_is_half_a_commit(took: float, longest: float) -> None:
-    courtesy = Courtesy()
+    courtesy = ContentionBackoff()
     courtesy.written(waited=0.0, took=took)
     waits = [courtesy.back_off(attempt) for attempt in range(1, 100) for _ in range(20)]
     assert longest / 2 <= max(waits) <= longest
@@ -67,7 +67,7 @@ def test_the_longest_back_off_is_half_a_commit(took: float, longest: float) -> N
 
 
 def test_back_off_doubles_at_first() -> None:
-    courtesy = Courtesy()
+    courtesy = ContentionBackoff()
     for attempt, ceiling in ((1, 0.004), (2, 0.008), (3, 0.016), (10, LONGEST_SECONDS)):
         waits = [courtesy.back_off(attempt) for _ in range(50)]
         assert ceiling / 2 <= min(waits) <= max(waits) <= ceiling

@@ -7,7 +7,7 @@ from babel import Locale
 
 from dmstats.db.dashboard.readings import Readings
 from dmstats.snapshot.build import Snapshot, build
-from dmstats.web.pages.first_paint import glance, is_empty, locale_of
+from dmstats.web.pages.first_paint import first_figures, is_empty, locale_of
 
 NOW_MS = 1_794_746_096_000  # 2026-11-15T12:34:56Z
 
@@ -18,7 +18,7 @@ def snapshot() -> Snapshot:
 
 
 def test_it_works(snapshot: Snapshot) -> None:
-    texts = glance(snapshot, Locale("en"))
+    texts = first_figures(snapshot, Locale("en"))
     assert texts["total.sent"] == "1,234,567"
     assert texts["total.received"] == "89"
 
@@ -35,12 +35,12 @@ def test_it_works(snapshot: Snapshot) -> None:
 def test_digits_are_grouped_as_the_reader_groups_them(
     snapshot: Snapshot, tag: str, text: str
 ) -> None:
-    assert glance(snapshot, locale_of([tag]))["total.sent"] == text
+    assert first_figures(snapshot, locale_of([tag]))["total.sent"] == text
 
 
 @pytest.mark.parametrize(("rate", "text"), [(0, "0"), (0.2, "0.2"), (9.8, "9.8"), (12.6, "13")])
 def test_a_slow_rate_is_told_to_a_tenth(snapshot: Snapshot, rate: float, text: str) -> None:
-    assert glance({**snapshot, "perMinute": rate}, Locale("en"))["now.rate"] == text
+    assert first_figures({**snapshot, "perMinute": rate}, Locale("en"))["now.rate"] == text
 
 
 def test_unknown_languages_are_passed_over() -> None:
@@ -49,10 +49,10 @@ def test_unknown_languages_are_passed_over() -> None:
 
 
 def test_another_releases_snapshot_shows_what_it_has() -> None:
-    assert glance({}, Locale("en")) == {}
+    assert first_figures({}, Locale("en")) == {}
     assert not is_empty({})
     other = {"today": 7, "month": {"sent": 5}, "totalUsers": None, "perMinute": "fast"}
-    assert glance(other, Locale("en")) == {"month.sent": "5"}
+    assert first_figures(other, Locale("en")) == {"month.sent": "5"}
 
 
 def test_only_what_never_counted_is_empty(snapshot: Snapshot) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from dmstats.commit.fair_lock import IN_VAIN_SECONDS, Turns
+from dmstats.commit.fair_lock import IN_VAIN_SECONDS, FairFileLock
 from dmstats.core.clock import ManualClock, SystemClock
 
 
@@ -17,17 +17,17 @@ class Table:
         self.folder = folder
         self.taken: list[str] = []
         self.most = 0
-        self.seats: list[Turns] = []
+        self.seats: list[FairFileLock] = []
         self._now = 0
 
-    def seat(self, *, patience: float = 5.0) -> Turns:
-        self.seats.append(Turns(self.folder, SystemClock(), patience=patience))
+    def seat(self, *, wait_seconds: float = 5.0) -> FairFileLock:
+        self.seats.append(FairFileLock(self.folder, SystemClock(), wait_seconds=wait_seconds))
         return self.seats[-1]
 
     def play(self, name: str, rounds: int) -> None:
         turns = self.seat()
         for _ in range(rounds):
-            with turns.turn():
+            with turns.hold():
                 self._now += 1
                 self.most = max(self.most, self._now)
                 self.taken.append(name)
@@ -58,24 +58,24 @@ def test_nobody_takes_two_turns_while_another_waits(table: Table) -> None:
 
 
 def test_a_stopped_holder_is_not_waited_for_for_long(table: Table) -> None:
-    with table.seat().turn():
+    with table.seat().hold():
         started = SystemClock().monotonic()
-        with table.seat(patience=0.05).turn():
+        with table.seat(wait_seconds=0.05).hold():
             assert 0.04 < SystemClock().monotonic() - started < 1
 
 
 def test_who_has_waited_in_vain_does_not_wait_again_soon(table: Table) -> None:
     clock = ManualClock()
-    hurried = Turns(table.folder, clock, patience=5.0)
+    hurried = FairFileLock(table.folder, clock, wait_seconds=5.0)
     table.seats.append(hurried)
-    with table.seat().turn():
+    with table.seat().hold():
         waiting = gevent.spawn(take, hurried)
         gevent.sleep(0.01)
         clock.advance(5)
         waiting.get(timeout=5)
         take(hurried)  # or this would wait for ever
     clock.advance(IN_VAIN_SECONDS)
-    with table.seat().turn():
+    with table.seat().hold():
         waiting = gevent.spawn(take, hurried)
         gevent.sleep(0.01)
         assert not waiting.ready()
@@ -83,14 +83,14 @@ def test_who_has_waited_in_vain_does_not_wait_again_soon(table: Table) -> None:
         waiting.get(timeout=5)
 
 
-def take(turns: Turns) -> None:
-    with turns.turn():
+def take(turns: FairFileLock) -> None:
+    with turns.hold():
         pass
 
 
 def test_the_turn_goes_on_when_its_holder_fails(table: Table) -> None:
     turns = table.seat()
-    with pytest.raises(ZeroDivisionError), turns.turn():
+    with pytest.raises(ZeroDivisionError), turns.hold():
         raise ZeroDivisionError
     table.play("a", 1)
     assert table.taken == ["a"]
@@ -99,7 +99,7 @@ def test_the_turn_goes_on_when_its_holder_fails(table: Table) -> None:
 def test_without_a_folder_there_are_no_turns(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    turns = Turns(blocked / "committers", SystemClock())
+    turns = FairFileLock(blocked / "committers", SystemClock())
     for _ in range(2):
-        with turns.turn():
+        with turns.hold():
             pass

@@ -7,7 +7,7 @@ import pytest
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.admins.admin_store import Admin
-from dmstats.web.auth.admin_cache import RETRY, TTL, Roster
+from dmstats.web.auth.admin_cache import RETRY, TTL, AdminCache
 
 
 class Loads:
@@ -32,79 +32,83 @@ def load() -> Loads:
 
 
 @pytest.fixture
-def roster(load: Loads, clock: ManualClock) -> Roster:
-    return Roster(load, clock)
+def admin_cache(load: Loads, clock: ManualClock) -> AdminCache:
+    return AdminCache(load, clock)
 
 
-def test_it_works(roster: Roster) -> None:
-    admin = roster.find("a", 1)
+def test_it_works(admin_cache: AdminCache) -> None:
+    admin = admin_cache.find("a", 1)
     assert admin is not None
     assert admin.email == "a@b.c"
-    assert roster.find("a", 0) is None
-    assert roster.find("b", 1) is None
+    assert admin_cache.find("a", 0) is None
+    assert admin_cache.find("b", 1) is None
 
 
-def test_one_query_serves_ten_seconds(roster: Roster, load: Loads, clock: ManualClock) -> None:
+def test_one_query_serves_ten_seconds(
+    admin_cache: AdminCache, load: Loads, clock: ManualClock
+) -> None:
     for _ in range(100):
-        assert roster.find("a", 1)
+        assert admin_cache.find("a", 1)
         clock.advance(TTL / 101)
     assert load.count == 1
     clock.advance(1)
-    assert roster.find("a", 1)
+    assert admin_cache.find("a", 1)
     assert load.count == 2
 
 
-def test_a_disabled_admin_is_noticed(roster: Roster, load: Loads, clock: ManualClock) -> None:
-    assert roster.find("a", 1)
+def test_a_disabled_admin_is_noticed(
+    admin_cache: AdminCache, load: Loads, clock: ManualClock
+) -> None:
+    assert admin_cache.find("a", 1)
     load.disabled = True
-    assert roster.find("a", 1)
+    assert admin_cache.find("a", 1)
     clock.advance(TTL)
-    assert roster.find("a", 1) is None
+    assert admin_cache.find("a", 1) is None
 
 
-def test_what_this_worker_changed_is_seen_at_once(roster: Roster, load: Loads) -> None:
-    assert roster.find("a", 1)
+def test_what_this_worker_changed_is_seen_at_once(admin_cache: AdminCache, load: Loads) -> None:
+    assert admin_cache.find("a", 1)
     load.disabled = True
-    roster.forget()
-    assert roster.find("a", 1) is None
+    admin_cache.forget()
+    assert admin_cache.find("a", 1) is None
 
 
 def test_a_session_newer_than_the_list_is_looked_up(
-    roster: Roster, load: Loads, clock: ManualClock
+    admin_cache: AdminCache, load: Loads, clock: ManualClock
 ) -> None:
-    assert roster.find("a", 1)
+    assert admin_cache.find("a", 1)
     load.epoch = 2
-    assert roster.find("a", 2) is None, "not more than once a second"
+    assert admin_cache.find("a", 2) is None, "not more than once a second"
     clock.advance(RETRY)
-    assert roster.find("a", 2)
+    assert admin_cache.find("a", 2)
     assert load.count == 2
     clock.advance(RETRY)
-    assert roster.find("a", 1) is None
+    assert admin_cache.find("a", 1) is None
     assert load.count == 2, "an old session is no reason to ask"
 
 
 def test_while_the_store_is_away_the_last_list_holds(
-    roster: Roster, load: Loads, clock: ManualClock
+    admin_cache: AdminCache, load: Loads, clock: ManualClock
 ) -> None:
-    assert roster.find("a", 1)
+    assert admin_cache.find("a", 1)
     load.away = True
     clock.advance(TTL)
     for _ in range(10):
-        assert roster.find("a", 1)
+        assert admin_cache.find("a", 1)
     assert load.count == 2
 
 
 def test_without_any_list_it_fails_fast_and_recovers(
-    roster: Roster, load: Loads, clock: ManualClock
+    admin_cache: AdminCache, load: Loads, clock: ManualClock
 ) -> None:
     load.away = True
     for _ in range(10):
         with pytest.raises(StoreUnavailable):
-            roster.find("a", 1)
+            admin_cache.find("a", 1)
     assert load.count == 1
     load.away = False
     clock.advance(RETRY)
-    assert roster.find("a", 1)
+    assert admin_cache.find("a", 1)
 
 
 def test_many_at_once_make_one_query(clock: ManualClock) -> None:
@@ -116,9 +120,11 @@ def test_many_at_once_make_one_query(clock: ManualClock) -> None:
         assert release.wait(10)
         return [Admin("a", "a@b.c", False, 1, None)]
 
-    roster = Roster(slow, clock)
+    admin_cache = AdminCache(slow, clock)
     found: list[Admin | None] = []
-    threads = [threading.Thread(target=lambda: found.append(roster.find("a", 1))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: found.append(admin_cache.find("a", 1))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     assert entered.wait(10)
@@ -138,15 +144,15 @@ def test_nobody_waits_for_a_query_while_there_is_a_list(clock: ManualClock) -> N
         assert release.wait(10)
         return [Admin("a", "a@b.c", False, 1, None)]
 
-    roster = Roster(slow, clock)
-    assert roster.find("a", 1)
+    admin_cache = AdminCache(slow, clock)
+    assert admin_cache.find("a", 1)
     clock.advance(TTL)
     entered.clear()
     release.clear()
-    asker = threading.Thread(target=lambda: roster.find("a", 1))
+    asker = threading.Thread(target=lambda: admin_cache.find("a", 1))
     asker.start()
     assert entered.wait(10)
-    assert roster.find("a", 1), "answered from the old list, while the query still runs"
+    assert admin_cache.find("a", 1), "answered from the old list, while the query still runs"
     assert asker.is_alive()
     release.set()
     asker.join(10)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from dmstats.core.settings import Settings
-from dmstats.ops.config_warnings import advice
+from dmstats.ops.config_warnings import config_warnings
 
 
 def test_it_works() -> None:
-    assert advice(Settings()) == []
+    assert config_warnings(Settings()) == []
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ def test_it_works() -> None:
     ],
 )
 def test_each_doubt_names_its_setting(settings: Settings, named: str) -> None:
-    (sentence,) = advice(settings)
+    (sentence,) = config_warnings(settings)
     assert named in sentence
 
 
 def test_a_trusted_proxy_may_do_https() -> None:
-    assert advice(Settings(host="0.0.0.0", trusted_proxies=1)) == []
-    assert advice(Settings(host="::1")) == []
+    assert config_warnings(Settings(host="0.0.0.0", trusted_proxies=1)) == []
+    assert config_warnings(Settings(host="::1")) == []
 
 
 def test_no_secret_is_told() -> None:
-    assert "short-one" not in " ".join(advice(Settings(secret_key="short-one")))
+    assert "short-one" not in " ".join(config_warnings(Settings(secret_key="short-one")))

@@ -7,8 +7,8 @@ import msgspec
 import redis
 
 from dmstats.core.clock import ManualClock, rfc3339
-from dmstats.ops.delivery_log import Bulletin, Deliveries, Record
-from dmstats.ops.delivery_status import KEEP_SECONDS, Lookout, Warnings
+from dmstats.ops.delivery_log import DeliveryLog, Record, SharedDeliveryLog
+from dmstats.ops.delivery_status import KEEP_SECONDS, DeliveryStatus, Warnings
 from dmstats.ops.incidents import SILENT
 from dmstats.ops.watchdog import KEY, OpenIncident
 
@@ -20,40 +20,46 @@ class Unheard:
     def events_ignored(self, events: int) -> None: ...
 
 
-def lookout_with(clock: ManualClock, client: redis.Redis) -> tuple[Lookout, Deliveries, Bulletin]:
-    deliveries = Deliveries(Unheard(), clock)
-    own = Bulletin(client, clock, lambda _: None)
-    return Lookout(own, deliveries, client, clock), deliveries, Bulletin(client, clock, print)
+def lookout_with(
+    clock: ManualClock, client: redis.Redis
+) -> tuple[DeliveryStatus, DeliveryLog, SharedDeliveryLog]:
+    deliveries = DeliveryLog(Unheard(), clock)
+    own = SharedDeliveryLog(client, clock, lambda _: None)
+    return (
+        DeliveryStatus(own, deliveries, client, clock),
+        deliveries,
+        SharedDeliveryLog(client, clock, print),
+    )
 
 
 def test_it_works(clock: ManualClock) -> None:
-    lookout, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
     deliveries.delivery(200, 0.1)
-    assert lookout.look() == Warnings()
+    assert delivery_status.look() == Warnings()
 
 
 def test_a_lasting_failure_is_told_with_the_time_at_which_meta_gives_up(
     clock: ManualClock,
 ) -> None:
-    lookout, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
     since = clock.now_ms()
     deliveries.delivery(503, 0.1)
-    assert lookout.look() == Warnings()
+    assert delivery_status.look() == Warnings()
     clock.advance(61)
-    warned = lookout.look()
+    warned = delivery_status.look()
     assert warned.failing_since == rfc3339(since)
     assert warned.disabled_at == rfc3339(since + 60 * MINUTE_MS)
     deliveries.delivery(200, 0.1)
     clock.advance(KEEP_SECONDS)
-    assert lookout.look() == Warnings()
+    assert delivery_status.look() == Warnings()
 
 
 def test_another_workers_success_counts_as_well(clock: ManualClock) -> None:
-    lookout, deliveries, other = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, other = lookout_with(clock, fakeredis.FakeRedis())
     deliveries.delivery(503, 0.1)
     clock.advance(120)
     other.post(Record(acknowledged=clock.now_ms()))
-    assert lookout.look() == Warnings()
+    assert delivery_status.look() == Warnings()
 
 
 def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
@@ -66,7 +72,7 @@ def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
 def test_without_redis_it_knows_of_its_own_deliveries(clock: ManualClock) -> None:
     server = fakeredis.FakeServer()
     server.connected = False
-    lookout, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis(server=server))
+    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis(server=server))
     deliveries.delivery(503, 0.1)
     clock.advance(61)
-    assert lookout.look().failing_since
+    assert delivery_status.look().failing_since

@@ -48,7 +48,7 @@ def test_nobody_disables_themself(site: AdminSite) -> None:
 
 
 def test_a_changed_password_ends_the_other_sessions(site: AdminSite) -> None:
-    here, elsewhere = site.signed_in(), site.signed_in()
+    here, alternate_id = site.signed_in(), site.signed_in()
     me = here.get("/api/admin/admins").get_json()["you"]
     url, new = f"/api/admin/admins/{me}/password", "a quite new password"
     wrong = here.post(url, json={"currentPassword": "wrong password", "password": new})
@@ -56,10 +56,10 @@ def test_a_changed_password_ends_the_other_sessions(site: AdminSite) -> None:
     weak = here.post(url, json={"currentPassword": PASSWORD, "password": "short"})
     assert weak.status_code == 400
     assert "10 characters" in weak.get_json()["detail"]
-    assert elsewhere.get("/").status_code == 200
+    assert alternate_id.get("/").status_code == 200
     assert here.post(url, json={"currentPassword": PASSWORD, "password": new}).status_code == 200
     assert here.get("/").status_code == 200
-    assert elsewhere.get("/").status_code == 302
+    assert alternate_id.get("/").status_code == 302
     assert site.admins.verify(EMAIL, new)
     assert not site.admins.verify(EMAIL, PASSWORD)
 

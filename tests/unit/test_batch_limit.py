@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dmstats.commit.batch_limit import LEAST, Pace
+from dmstats.commit.batch_limit import LEAST, AdaptiveLimit
 
 
 def test_it_works() -> None:
-    pace = Pace(2000, seconds=1.8)
+    pace = AdaptiveLimit(2000, seconds=1.8)
     assert pace.limit == 2000
     pace.out_of_time(1600)
     assert pace.limit == 400
@@ -17,14 +17,14 @@ def test_it_works() -> None:
 
 
 def test_a_small_batch_says_nothing_about_a_large_one() -> None:
-    pace = Pace(2000, seconds=1.8)
+    pace = AdaptiveLimit(2000, seconds=1.8)
     pace.out_of_time(400)
     pace.written(3, 0.01)
     assert pace.limit == 100
 
 
 def test_a_slow_batch_is_not_followed_by_a_larger_one() -> None:
-    pace = Pace(2000, seconds=1.8)
+    pace = AdaptiveLimit(2000, seconds=1.8)
     pace.out_of_time(400)
     pace.written(100, 0.6)
     assert pace.limit == 100
@@ -33,13 +33,13 @@ def test_a_slow_batch_is_not_followed_by_a_larger_one() -> None:
 
 
 def test_the_limit_has_limits() -> None:
-    pace = Pace(2000, seconds=1.8)
+    pace = AdaptiveLimit(2000, seconds=1.8)
     for _ in range(20):
         pace.out_of_time(10)
     assert pace.limit == LEAST
     for _ in range(20):
         pace.written(pace.limit, 0.01)
     assert pace.limit == 2000
-    small = Pace(3, seconds=1.8)
+    small = AdaptiveLimit(3, seconds=1.8)
     small.out_of_time(3)
     assert small.limit == 3

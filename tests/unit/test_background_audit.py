@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from dmstats.audit.auditor import Outcome, Progress
-from dmstats.audit.background import LARGEST_SHARE, REST_SECONDS, TICK_SECONDS, Patrol
+from dmstats.audit.background import LARGEST_SHARE, REST_SECONDS, TICK_SECONDS, BackgroundAudit
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.audit.differences import Difference
@@ -41,10 +41,10 @@ class Slow:
         outcome.found["hour"] = self.found
 
 
-def ends(patrol: Patrol, clock: ManualClock, *, most: int = 10_000) -> int:
+def ends(background_audit: BackgroundAudit, clock: ManualClock, *, most: int = 10_000) -> int:
     """Seconds until a pass ends."""
     for second in range(most):
-        if patrol.tick():
+        if background_audit.tick():
             return second
         clock.advance(1)
     raise AssertionError("no pass ended")
@@ -52,22 +52,22 @@ def ends(patrol: Patrol, clock: ManualClock, *, most: int = 10_000) -> int:
 
 def test_it_works(clock: ManualClock) -> None:
     auditor = Slow(clock, steps=3, seconds=0.01)
-    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
-    assert patrol.tick()
+    background_audit = BackgroundAudit(auditor, clock)  # type: ignore[arg-type]
+    assert background_audit.tick()
     clock.advance(REST_SECONDS)
-    assert not patrol.tick()
+    assert not background_audit.tick()
     assert auditor.began == 1
     clock.advance(10)
-    assert patrol.tick()
+    assert background_audit.tick()
     assert auditor.began == 2
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0])
 def test_a_long_pass_takes_no_more_than_its_share(clock: ManualClock, seconds: float) -> None:
     auditor = Slow(clock, steps=20, seconds=seconds)
-    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
+    background_audit = BackgroundAudit(auditor, clock)  # type: ignore[arg-type]
     started = clock.monotonic()
-    ends(patrol, clock)
+    ends(background_audit, clock)
     took = clock.monotonic() - started
     slack = max(TICK_SECONDS, seconds) / LARGEST_SHARE
     assert 20 * seconds <= LARGEST_SHARE * (took + slack) * 1.1
@@ -77,22 +77,22 @@ def test_a_long_pass_takes_no_more_than_its_share(clock: ManualClock, seconds: f
 def test_a_failure_is_not_repeated_at_every_tick(clock: ManualClock) -> None:
     auditor = Slow(clock, steps=2, seconds=0.01)
     auditor.error = StoreUnavailable()
-    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
+    background_audit = BackgroundAudit(auditor, clock)  # type: ignore[arg-type]
     with pytest.raises(StoreUnavailable):
-        patrol.tick()
+        background_audit.tick()
     clock.advance(5)
-    assert not patrol.tick()
+    assert not background_audit.tick()
     assert auditor.began == 1
     auditor.error = None
     clock.advance(REST_SECONDS)
-    assert patrol.tick()
+    assert background_audit.tick()
 
 
 def test_drift_is_an_error_in_the_log(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     auditor = Slow(clock, steps=1, seconds=0.01)
     auditor.found = [Difference("days", "0", "sent", 1, 3)]
     with caplog.at_level(logging.INFO):
-        Patrol(auditor, clock).tick()  # type: ignore[arg-type]
+        BackgroundAudit(auditor, clock).tick()  # type: ignore[arg-type]
     (record,) = caplog.records
     assert (record.levelname, record.message) == ("ERROR", "audited")
     assert record.__dict__["drift"] == 2
@@ -101,9 +101,9 @@ def test_drift_is_an_error_in_the_log(clock: ManualClock, caplog: pytest.LogCapt
 
 def test_an_interrupted_pass_is_left_in_order(clock: ManualClock) -> None:
     auditor = Slow(clock, steps=30, seconds=2 * TICK_SECONDS)
-    patrol = Patrol(auditor, clock)  # type: ignore[arg-type]
-    patrol.leave()
-    assert not patrol.tick()
+    background_audit = BackgroundAudit(auditor, clock)  # type: ignore[arg-type]
+    background_audit.leave()
+    assert not background_audit.tick()
     assert not auditor.closed
-    patrol.leave()
+    background_audit.leave()
     assert auditor.closed
