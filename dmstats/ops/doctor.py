@@ -89,7 +89,7 @@ class Doctor:
             yield doubtful(
                 "transactions",
                 "a standalone server has none: a crash may leave events uncounted",
-                "Make it a replica set (one member will do), or run `flask audit --repair` after "
+                "Make it a replica set (one member will do), or run `dmstats audit --repair` after "
                 "every crash.",
             )
         seconds = server.transaction_seconds
@@ -145,8 +145,8 @@ class Doctor:
     def _check_figures(self) -> Iterator[Finding]:
         stored = self._snapshots.load()
         remedy = (
-            "See that the service (or, with STATS_REFRESHER=off, `flask run-refresher`) runs; its "
-            "log says why a refresh failed. `flask refresh-stats` makes one now."
+            "See that the service (with STATS_REFRESHER=off, `dmstats run-refresher`) runs; its "
+            "log says why a refresh failed. `dmstats refresh-stats` makes one now."
         )
         if stored is None:
             yield doubtful("refresh", "there are no figures yet", remedy)
@@ -175,7 +175,7 @@ class Doctor:
             yield doubtful(
                 "lease",
                 "no process holds the lease, so nothing is refreshed on schedule",
-                "See that the service runs; with STATS_REFRESHER=off, `flask run-refresher` too.",
+                "See that the service runs; with STATS_REFRESHER=off, `dmstats run-refresher` too.",
             )
         else:
             yield good("lease", f"held, for {left / 1000:.0f} s or until it is renewed")

@@ -1,4 +1,4 @@
-"""A wrong path: a page for a browser, a problem document for everything else."""
+"""What a browser and a script are told: of a wrong path, of HTTPS, of a database that is away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from dmstats.app import create_app
+from dmstats.core.errors import DATABASE_AWAY
 from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.core.settings import Settings
 
@@ -21,7 +22,7 @@ def client() -> Iterator[FlaskClient]:
         Settings(
             mongodb_uri="mongodb://127.0.0.1:1/", redis_url="redis://127.0.0.1:1/0",
             meta_app_secrets=(SECRET,), meta_verify_token=SECRET, cron_secret=SECRET,
-            secret_key=SECRET,
+            secret_key=SECRET, admin_api_token=SECRET,
         )
     )  # fmt: skip
     yield app.test_client()
@@ -59,7 +60,9 @@ def test_the_real_form_says_that_it_needs_https(client: FlaskClient) -> None:
     assert NEEDS_HTTPS in answer.text
 
 
-def test_a_database_that_is_away_is_told_without_names(client: FlaskClient) -> None:
-    answer = client.get("/readyz")
+@pytest.mark.parametrize("path", ["/api/admin/accounts", "/api/admin/stats", "/readyz"])
+def test_a_database_that_is_away_is_told_without_names(client: FlaskClient, path: str) -> None:
+    answer = client.get(path, headers={"Authorization": f"Bearer {SECRET}"})
     assert answer.status_code == 503
-    assert "Error" not in answer.text
+    detail = answer.get_json()["detail"]
+    assert detail == DATABASE_AWAY or "MongoDB cannot be read" in detail
