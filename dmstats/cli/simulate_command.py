@@ -6,6 +6,7 @@ import math
 import os
 import random
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
@@ -16,6 +17,7 @@ from dmstats.cli.command import Command, Failure, connected
 from dmstats.cli.urls import BaseUrl
 from dmstats.commit.increments import merge
 from dmstats.core.exit_codes import INTERRUPTED, USAGE
+from dmstats.core.setting_types import is_loopback
 from dmstats.core.stopping import StopSignal
 from dmstats.db.counting.purge import Purge
 from dmstats.db.counting.simulations import Simulations
@@ -105,8 +107,17 @@ def _is_embedded(services: Services, service: Service | None, base: str) -> bool
     settings = services.settings
     return (
         service is not None
-        and base == service.base_url
+        and _same(base, service.base_url)
         and (settings.mongodb_uri, settings.redis_url) == (service.mongodb_uri, service.redis_url)
+    )
+
+
+def _same(base: str, other: str) -> bool:
+    """Whether both are one address; this machine has several names."""
+    one, two = urlsplit(base), urlsplit(other)
+    local = is_loopback(one.hostname or "") and is_loopback(two.hostname or "")
+    return base == other or (
+        local and (one.scheme, one.port, one.path) == (two.scheme, two.port, two.path)
     )
 
 

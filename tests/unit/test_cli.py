@@ -21,6 +21,7 @@ import migrations.__main__ as migrate
 from dmstats import __version__, cli
 from dmstats.app import create_app
 from dmstats.cli.command import Command, plain_errors
+from dmstats.cli.simulate_command import _same as same_address
 from dmstats.core.errors import ConfigError, StoreUnavailable
 from dmstats.core.exit_codes import FAILED, INTERRUPTED, USAGE
 from dmstats.core.settings import Settings
@@ -191,6 +192,19 @@ class TestSimulateElsewhere:
 
     def test_nor_purged(self, dmstats: Any) -> None:
         assert dmstats("simulate", "--purge", **AWAY).code == USAGE
+
+    @pytest.mark.parametrize(
+        ("one", "two", "same"),
+        [
+            ("http://localhost:8000", "http://127.0.0.1:8000", True),
+            ("http://[::1]:8000", "http://127.0.0.1:8000", True),
+            ("http://127.0.0.1:8001", "http://127.0.0.1:8000", False),
+            ("https://localhost:8000", "http://127.0.0.1:8000", False),
+            ("http://db1:8000", "http://127.0.0.1:8000", False),
+        ],
+    )
+    def test_this_machine_has_several_names(self, one: str, two: str, same: bool) -> None:
+        assert same_address(one, two) is same
 
     def test_an_address_that_does_not_answer(self, dmstats: Any) -> None:
         done = dmstats("simulate", "--yes", "--url", "http://127.0.0.1:9", **AWAY)
