@@ -1,4 +1,4 @@
-"""`python -m dmstats`: the whole service with one command, in the foreground until it is ended."""
+"""`python -m dmstats`: the commands; :func:`main` runs the whole service until it is ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import os
 import sys
 
 from dmstats.core.stopping import Stop, StopSignal
-
-FAILED = 1
-BAD_CONFIGURATION = 2
 
 
 def main() -> int:
@@ -26,6 +23,7 @@ def run(stop: Stop) -> int:
     # Imported now, when a signal already means an orderly end: it takes about a second.
     from dmstats.core.clock import SystemClock  # noqa: PLC0415
     from dmstats.core.errors import ConfigError, DmstatsError  # noqa: PLC0415
+    from dmstats.core.exit_codes import FAILED, OK, USAGE  # noqa: PLC0415
     from dmstats.core.settings import Settings  # noqa: PLC0415
     from dmstats.embedded.launcher import Launcher  # noqa: PLC0415
     from dmstats.embedded.supervisor import Ended  # noqa: PLC0415
@@ -37,8 +35,8 @@ def run(stop: Stop) -> int:
         say(str(error))
         if isinstance(error, Ended):
             return error.code
-        return BAD_CONFIGURATION if isinstance(error, ConfigError) else FAILED
-    return 0
+        return USAGE if isinstance(error, ConfigError) else FAILED
+    return OK
 
 
 def say(line: str) -> None:
@@ -47,4 +45,6 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from dmstats import cli
+
+    sys.exit(cli.main())

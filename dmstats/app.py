@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dmstats import cli
+from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
 from dmstats.db.counting.ledger import max_age_ms
-from dmstats.embedded.attach import attach
+from dmstats.embedded.attach import attach, require
 from dmstats.ingest.webhook import MAX_BODY, Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
@@ -40,15 +42,29 @@ REQUIRED = (
 BLUEPRINTS = (stats.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint)
 
 
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """The settings of ``environ``, completed by the service that runs on its data folder.
+
+    Raises :class:`~dmstats.core.errors.ConfigError`.
+    """
+    settings = Settings.from_env(attach(environ))
+    require(settings, environ, *REQUIRED)
+    return settings
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the application; nothing is sent anywhere before the first request or ``start()``.
 
     Without ``settings`` they come from the environment, completed by what ``python -m dmstats``
-    left in its data folder. Raises :class:`~dmstats.core.errors.ConfigError`.
+    left in its data folder; inside the ``flask`` command bad ones give an application that has
+    the commands alone. Raises :class:`~dmstats.core.errors.ConfigError`.
     """
     if settings is None:
         logs.configure(request_fields)
-        settings = Settings.from_env(attach(os.environ))
+        try:
+            settings = settings_from(os.environ)
+        except ConfigError as error:
+            return cast("Flask", cli.without_settings(error))
     settings.require(*REQUIRED)
     app = Flask("dmstats", static_folder=None)
     app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=MAX_BODY)

@@ -120,6 +120,10 @@ class Services:
             self.background_audit.leave()
             self.orphan_reaper.leave()
         self.lease.release()
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close the connections; of a process that began no background work, all there is."""
         self.transactions.close()
         self.redis.close()
         self.mongo.close()

@@ -18,6 +18,7 @@ from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.commit.session_files import SessionRegistry, session_folder
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import unreadable
+from dmstats.core.redis_outage import RedisOutage
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
@@ -68,7 +69,7 @@ def wire(settings: Settings, send: Send) -> Services:
     """
     clock, metrics = SystemClock(), Metrics()
     mongo = connect(settings, failures=Failures(metrics.database_failed))
-    client = _redis(settings, seconds=REDIS_SECONDS)
+    client = redis_client(settings, seconds=REDIS_SECONDS)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
     transactions = Transactions(mongo, metrics.commit_retried)
     host_folder = session_folder(f"{settings.mongodb_uri} {mongo.db.name}")
@@ -94,7 +95,8 @@ def wire(settings: Settings, send: Send) -> Services:
         # Also what this worker has shown: both databases may have come back empty.
         return max(snapshots.last_term(), reader.term)
 
-    lease = Lease(client, clock, last_term, metrics)
+    outage = RedisOutage()
+    lease = Lease(client, clock, last_term, metrics, outage=outage)
     publisher = Publisher(
         client,
         send,
@@ -102,6 +104,7 @@ def wire(settings: Settings, send: Send) -> Services:
         cache_ttl=settings.cache_ttl,
         min_interval=settings.min_publish_interval,
         transport=settings.transport,
+        outage=outage,
     )
     refresher = Refresher(
         ReadingsStore(mongo, population_counts),
@@ -121,15 +124,17 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics,
         interval=settings.refresh_interval,
         computes=settings.refresher == "worker",
+        outage=outage,
     )
     hub = Hub(
-        _redis(settings, seconds=HUB_SECONDS),
+        redis_client(settings, seconds=HUB_SECONDS),
         reader.newest,
         reader.accept,
         clock,
         metrics,
         transport=settings.transport,
         max_streams=settings.max_streams,
+        outage=outage,
     )
     refresh_schedule = RefreshSchedule(
         lease, refresher, snapshots, clock, interval=settings.refresh_interval
@@ -194,7 +199,7 @@ def wire(settings: Settings, send: Send) -> Services:
     )
 
 
-def _redis(settings: Settings, *, seconds: float) -> redis.Redis:
+def redis_client(settings: Settings, *, seconds: float = REDIS_SECONDS) -> redis.Redis:
     """A client that gives a dead server up after ``seconds``, with one retry."""
     try:
         return redis.Redis.from_url(

@@ -22,30 +22,29 @@ BEFORE = f"""{NOTICE}
 
 # Configuration
 
-Settings are environment variables, read once at the start. With a bad value or an unknown `STATS_*`
-or `DMSTATS_*` name the service does not start, and says which name it is and what is allowed. An
-empty value counts as not set. For settings marked **file**, `NAME_FILE` may name a file that holds
-the value instead; set one of the two.
+Settings come from the environment, are read once at the start and never change after. A bad value
+or an unknown `STATS_*` or `DMSTATS_*` name stops the start, with the name and what is allowed. An
+empty value counts as not set. Where **file** is marked, `NAME_FILE` may name a file that holds the
+value instead; set one of the two.
 """
 
 AFTER = """
 ## Generated secrets
 
-`python -m dmstats` starts each database whose address is not set, and generates any secret that is
-not set except `ADMIN_API_TOKEN`: one file of mode 600 each in `DMSTATS_DATA_DIR/secrets`. `flask`
-commands and `python -m migrations` on the same machine and folder find both, so they need no
-settings there.
+`dmstats run` (`make run`) starts the databases whose address is not set, and generates the secrets
+that are not set: a file of mode 600 each in `DMSTATS_DATA_DIR/secrets`. [Commands](cli.md) on the
+same machine and folder find both, so they need no settings there.
 
 ## Changing a secret
 
 | secret | how |
 |---|---|
 | `META_APP_SECRET` | set `new,old`, restart, change it at Meta, set `new`, restart |
-| `META_VERIFY_TOKEN` | only used when the webhook is subscribed; change it here and at Meta |
+| `META_VERIFY_TOKEN` | only used when the webhook is subscribed; change it at both ends |
 | `CRON_SECRET`, `ADMIN_API_TOKEN` | restart with the new one, then tell the scripts |
 | `SECRET_KEY` | restart; every admin signs in again |
 
-For a generated secret, delete its file and restart: a new one is generated.
+For the embedded start, delete the file and restart: a new one is made.
 """
 
 

@@ -7,14 +7,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dmstats.core.errors import DmstatsError
+from dmstats.core.errors import ConfigError, DmstatsError, StoreUnavailable
+from dmstats.core.exit_codes import FAILED, OK, USAGE
 from dmstats.core.settings import Settings
 from dmstats.db.client import connect
-from dmstats.embedded.attach import attach
+from dmstats.db.outage import explain
+from dmstats.embedded.attach import attach, require
 from migrations import apply
-from migrations.sharding import shard
+from migrations.sharding import shard as spread
 
 DAYS = 7
+MOST_DAYS = 366
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,21 +29,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--days", type=int, default=DAYS, help="how many days to come (default: %(default)s)"
     )
     told = parser.parse_args(arguments)
+    if not 1 <= told.days <= MOST_DAYS:
+        parser.error(f"--days must be from 1 to {MOST_DAYS}")
     try:
-        settings = Settings.from_env(attach(os.environ))
-        settings.require("mongodb_uri")
-        mongo = connect(settings)
-        try:
-            done = [f"applied {name}" for name in apply(mongo, settings)]
-            if told.shard:
-                done += [f"sharded {name}" for name in shard(mongo, settings, days=told.days)]
-        finally:
-            mongo.close()
+        done = run(shard=told.shard, days=told.days)
     except DmstatsError as error:
         print(f"migrations: {error}", file=sys.stderr)
-        return 1
+        return USAGE if isinstance(error, ConfigError) else FAILED
     print("\n".join(done) or "nothing to apply")
-    return 0
+    return OK
+
+
+def run(*, shard: bool, days: int) -> list[str]:
+    """Apply what is missing to the database of the environment; a line for each thing done."""
+    settings = Settings.from_env(attach(os.environ))
+    require(settings, os.environ, "mongodb_uri")
+    mongo = connect(settings)
+    try:
+        done = [f"applied {name}" for name in apply(mongo, settings)]
+        if shard:
+            done += [f"sharded {name}" for name in spread(mongo, settings, days=days)]
+    except StoreUnavailable as error:
+        raise StoreUnavailable(explain(error, mongo)) from error
+    finally:
+        mongo.close()
+    return done
 
 
 if __name__ == "__main__":

@@ -1,24 +1,40 @@
-"""``flask create-admin``."""
+"""``create-admin`` and ``reset-password``."""
 
 from __future__ import annotations
 
 import sys
 
 import click
-from flask.cli import with_appcontext
 
-from dmstats.cli.command import Command
-from dmstats.web import services
+from dmstats.cli.command import Command, connected
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Add an admin who may sign in.")
 @click.argument("email")
-@with_appcontext
 def create_admin(email: str) -> None:
     """Create an admin; the password is asked for, or read from standard input."""
-    if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    services().admins.create(email, password)
+    with connected() as services:
+        services.admins.create(email, _password())
     click.echo(f"{email} can sign in now.")
+
+
+@click.command(cls=Command, short_help="Set an admin's password, as when it was lost.")
+@click.argument("email")
+def reset_password(email: str) -> None:
+    """Set an admin's password; it is asked for, or read from standard input.
+
+    That admin's open sessions end.
+    """
+    with connected() as services:
+        admin = services.admins.find(email)
+        services.admins.change_password(admin.id, _password())
+    click.echo(f"{admin.email} has a new password.")
+    if admin.disabled:
+        click.echo("This admin is disabled: another one has to enable the account first.", err=True)
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return typed
+    return sys.stdin.readline().rstrip("\r\n")

@@ -1,4 +1,4 @@
-"""``flask audit``."""
+"""``audit``."""
 
 from __future__ import annotations
 
@@ -7,39 +7,37 @@ from contextlib import closing
 
 import click
 import msgspec
-from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from dmstats.audit.auditor import Outcome
-from dmstats.cli.command import Command
+from dmstats.cli.command import Command, connected
 from dmstats.core.clock import rfc3339
-from dmstats.core.stopping import INTERRUPTED, StopSignal
+from dmstats.core.exit_codes import FAILED, INTERRUPTED
+from dmstats.core.stopping import StopSignal
 from dmstats.db.audit.differences import Difference
-from dmstats.web import services
 
 KIND = "command"
 MOST_ROWS = 100
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Check every counter against the ledger.")
 @click.option("--repair", is_flag=True, help="Add what the counters lack, and write that down.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@with_appcontext
 def audit(*, repair: bool, as_json: bool) -> None:
     """Recount the ledger against hours, days, accounts and totals; exit 1 if they differ.
 
     Traffic may go on meanwhile. An audit that was interrupted goes on where it was.
     """
     outcome = Outcome()
-    auditor = services().auditor(repair=repair)
     bar = Progress(console=Console(stderr=True), disable=as_json)
     interrupted = False
     with (
+        connected() as services,
         StopSignal().listening() as stop,
         bar,
-        closing(auditor.steps(KIND, outcome)) as steps,
+        closing(services.auditor(repair=repair).steps(KIND, outcome)) as steps,
     ):
         task = bar.add_task("hours", total=None)
         for step in steps:
@@ -47,14 +45,14 @@ def audit(*, repair: bool, as_json: bool) -> None:
             if interrupted := stop.wait(0):
                 break
     if interrupted:
-        click.echo("interrupted: the next audit goes on from here", err=True)
+        click.echo("Interrupted. The next audit goes on from here.", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
     if as_json:
         click.echo(msgspec.json.encode(_result(outcome)))
     else:
         _print(outcome)
     if outcome.differences:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(FAILED)
 
 
 def _result(outcome: Outcome) -> dict[str, object]:
@@ -86,7 +84,7 @@ def _print(outcome: Outcome) -> None:
         console.print(_table("repaired", outcome.repaired, "green"))
     if outcome.differences:
         console.print(_table("counters that differ from the ledger", outcome.differences, "red"))
-        console.print(f"off by {outcome.drift:,}; `flask audit --repair` adds what is missing")
+        console.print(f"off by {outcome.drift:,}; `dmstats audit --repair` adds what is missing")
     else:
         console.print("verified: drift 0")
 

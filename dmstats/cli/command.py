@@ -1,19 +1,100 @@
-"""What all commands share."""
+"""What all commands share: the services they work with, and errors as one plain line."""
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from dmstats.core.errors import DmstatsError
+from dmstats.core.errors import ConfigError, DmstatsError, StoreUnavailable
+from dmstats.core.exit_codes import FAILED, INTERRUPTED, USAGE
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from dmstats.services import Services
+
+
+class Failure(click.ClickException):
+    """Ends the command with one line and an exit code."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc]  # click reads it from the instance, too
 
 
 class Command(click.Command):
-    """A command whose expected errors are one clear line and exit code 1."""
+    """A command whose expected errors are one clear line and a documented exit code.
+
+    Where a person watches, its log has warnings alone.
+    """
+
+    least_level = logging.WARNING
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        if sys.stderr.isatty():
+            logging.getLogger().setLevel(self.least_level)
+        with plain_errors():
             return super().invoke(ctx)
-        except DmstatsError as error:
-            raise click.ClickException(str(error)) from error
+
+
+class ServiceCommand(Command):
+    """A command that runs until it is ended; its log is what it is watched by."""
+
+    least_level = logging.INFO
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn expected errors, and Ctrl-C, into what click shows as one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except click.Abort:  # click's own prompts turn Ctrl-C into this
+        click.echo("Interrupted.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except ConfigError as error:
+        raise Failure(str(error), USAGE) from error
+    except DmstatsError as error:
+        raise Failure(str(error)) from error
+
+
+@contextmanager
+def connected() -> Iterator[Services]:
+    """The services of this process: those of the application that ``flask`` loaded, else new ones.
+
+    Raises :class:`ConfigError`; an outage of MongoDB inside says which server, and why.
+    """
+    from dmstats.db.outage import explain  # noqa: PLC0415  not before it is needed
+
+    app, ours = _application()
+    services = cast("Services", app.extensions["dmstats"])
+    try:
+        with app.app_context():
+            yield services
+    except StoreUnavailable as error:
+        raise StoreUnavailable(explain(error, services.mongo)) from error
+    finally:
+        if ours:
+            services.disconnect()
+
+
+def _application() -> tuple[Flask, bool]:
+    """The application, and whether it was made for this command."""
+    from flask.cli import ScriptInfo  # noqa: PLC0415
+
+    from dmstats.app import create_app, settings_from  # noqa: PLC0415
+
+    info = click.get_current_context().find_object(ScriptInfo)
+    if info is not None:
+        app = info.load_app()
+        if "dmstats" in app.extensions:
+            return app, False
+    return create_app(settings_from(os.environ)), True

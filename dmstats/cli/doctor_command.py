@@ -1,27 +1,35 @@
-"""``flask doctor``."""
+"""``doctor``."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from functools import partial
 
 import click
 import msgspec
-from flask.cli import with_appcontext
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import migrations
+from dmstats.app import settings_from
 from dmstats.cli.command import Command
+from dmstats.cli.urls import BaseUrl
+from dmstats.core.clock import SystemClock
+from dmstats.core.errors import ConfigError
+from dmstats.core.exit_codes import FAILED
+from dmstats.core.settings import Settings
+from dmstats.db.client import connect
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
-from dmstats.embedded.attach import running
-from dmstats.ops.doctor import Doctor
-from dmstats.ops.findings import Finding, Verdict
+from dmstats.db.outage import explain
+from dmstats.embedded.attach import data_dir, running
+from dmstats.ops.doctor import Doctor, check_disk
+from dmstats.ops.findings import Finding, Verdict, bad, good, skipped
 from dmstats.ops.webhook_probe import probe_webhook
-from dmstats.web import services
+from dmstats.wiring import redis_client
 
 STYLES = {
     Verdict.OK: "green",
@@ -31,37 +39,71 @@ STYLES = {
 }
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Examine everything; says what to do about each fault.")
 @click.option(
-    "--url", help="The public base address to try.  [default: DMSTATS_CANARY_URL, or the local one]"
+    "--url",
+    type=BaseUrl(),
+    help="The public base address to try.  [default: DMSTATS_CANARY_URL, or the local one]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@with_appcontext
 def doctor(*, url: str | None, as_json: bool) -> None:
     """Examine settings, databases, schema, lease, webhook and disk; exit 1 on any failure."""
-    app_services = services()
-    settings = app_services.settings
-    service = running(os.environ)
-    local = (service and service.base_url) or f"http://127.0.0.1:{settings.port}"
-    base = url or settings.canary_url or local
-    examiner = Doctor(
-        settings,
-        Health(app_services.mongo),
-        SnapshotStore(app_services.mongo),
-        app_services.redis,
-        app_services.clock,
-        migrations=migrations.names(),
-        probe_webhook=partial(
-            probe_webhook, base, settings.meta_verify_token or "", settings.meta_app_secrets[0]
-        ),
-    )
-    findings = list(examiner.examine())
+    findings = list(_examine(url))
     if as_json:
         click.echo(msgspec.json.encode([dataclasses.asdict(finding) for finding in findings]))
     else:
         _print(findings)
     if any(finding.verdict is Verdict.FAILURE for finding in findings):
-        click.get_current_context().exit(1)
+        click.get_current_context().exit(FAILED)
+
+
+def _examine(url: str | None) -> Iterator[Finding]:
+    """Without usable settings that is the first finding, and the rest cannot be looked at."""
+    try:
+        settings = settings_from(os.environ)
+        mongo, client = connect(settings), redis_client(settings)
+    except ConfigError as error:
+        yield bad(
+            "settings", str(error), "docs/configuration.md has every setting and what it may be."
+        )
+        yield _service()
+        for check in ("mongodb", "redis", "webhook"):
+            yield skipped(check, "needs the settings")
+        yield check_disk(data_dir(os.environ).path)
+        return
+    yield _service()
+    try:
+        examiner = Doctor(
+            settings,
+            Health(mongo),
+            SnapshotStore(mongo),
+            client,
+            SystemClock(),
+            migrations=migrations.names(),
+            probe_webhook=partial(
+                probe_webhook,
+                url or settings.canary_url or _local(settings),
+                settings.meta_verify_token or "",
+                settings.meta_app_secrets[0],
+            ),
+            explain=partial(explain, mongo=mongo),
+        )
+        yield from examiner.examine()
+    finally:
+        client.close()
+        mongo.close()
+
+
+def _service() -> Finding:
+    service, folder = running(os.environ), data_dir(os.environ).path
+    if service:
+        return good("service", f"runs on {folder} (process {service.pid}, {service.base_url})")
+    return skipped("service", f"no dmstats was started on {folder}")
+
+
+def _local(settings: Settings) -> str:
+    service = running(os.environ)
+    return (service and service.base_url) or f"http://127.0.0.1:{settings.port}"
 
 
 def _print(findings: list[Finding]) -> None:

@@ -1,79 +1,205 @@
-"""``flask simulate``."""
+"""``simulate``."""
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
-from flask.cli import with_appcontext
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dmstats.cli.command import Command
-from dmstats.core.stopping import INTERRUPTED, StopSignal
-from dmstats.embedded.attach import running
+from dmstats.cli.command import Command, Failure, connected
+from dmstats.cli.urls import BaseUrl
+from dmstats.commit.increments import merge
+from dmstats.core.exit_codes import INTERRUPTED, USAGE
+from dmstats.core.setting_types import is_loopback
+from dmstats.core.stopping import StopSignal
+from dmstats.db.counting.purge import Purge
+from dmstats.db.counting.simulations import Simulations
+from dmstats.db.dashboard.population import PopulationCounts
+from dmstats.embedded.attach import data_dir, running
+from dmstats.embedded.datadir import Service
 from dmstats.ingest.webhook import PATH
+from dmstats.ops.findings import Verdict
+from dmstats.ops.webhook_probe import probe_webhook
+from dmstats.services import Services
 from dmstats.simulator.simulation import Result, SimulationPlan
 from dmstats.simulator.simulation import simulate as run_simulation
-from dmstats.web import services
 
 
-@click.command(cls=Command)
-@click.option("--url", help="The service's base address.  [default: the running one's]")
-@click.option("--rate", default=200.0, show_default=True, help="New DMs a second.")
-@click.option("--seconds", default=60.0, show_default=True, help="For how long.")
-@click.option("--duplicates", default=0.05, show_default=True, help="Share of events sent again.")
-@click.option("--max-batch", default=50, show_default=True, help="Most events a POST; least 1.")
-@click.option("--accounts", default=40, show_default=True, help="Over how many accounts.")
-@click.option("--parallel", default=8, show_default=True, help="POSTs under way at once.")
-@click.option("--patience", default=90.0, show_default=True, help="Seconds to retry a POST for.")
+class Number(click.FloatRange):
+    """A number within bounds; "nan" is none."""
+
+    name = "NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+@click.command(cls=Command, short_help="Send made-up webhooks and check that all are counted.")
+@click.option(
+    "--url", type=BaseUrl(), help="The service's base address.  [default: the running one's]"
+)
+@click.option(
+    "--rate", type=Number(0, 100_000, min_open=True), default=200.0, show_default=True,
+    help="New DMs a second.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=Number(0, 604_800, min_open=True), default=60.0, show_default=True,
+    help="For how long.",
+)  # fmt: skip
+@click.option(
+    "--duplicates", type=Number(0, 1, max_open=True), default=0.05, show_default=True,
+    help="Share of events sent again.",
+)  # fmt: skip
+@click.option(
+    "--max-batch", type=click.IntRange(1, 1_000), default=50, show_default=True,
+    help="Maximum events per POST.",
+)  # fmt: skip
+@click.option(
+    "--accounts", type=click.IntRange(1, 100_000), default=40, show_default=True,
+    help="Over how many accounts.",
+)  # fmt: skip
+@click.option(
+    "--parallel", type=click.IntRange(1, 256), default=8, show_default=True,
+    help="POSTs in flight at once.",
+)  # fmt: skip
+@click.option(
+    "--patience", type=Number(0, 3_600), default=90.0, show_default=True,
+    help="Seconds to retry a POST for.",
+)  # fmt: skip
 @click.option("--seed", type=int, help="Repeat an earlier run's choices.")
-@with_appcontext
-def simulate(*, url: str | None, seed: int | None, max_batch: int, **options: Any) -> None:
+@click.option("--purge", is_flag=True, help="Remove all that simulate ever counted, and send none.")
+@click.option("--yes", is_flag=True, help="Also to a service other than the embedded one.")
+def simulate(*, url: str | None, purge: bool, yes: bool, **options: Any) -> None:
     """Send signed webhooks to a running service, and compare what it counted; exit 1 if not exact.
 
-    POSTs carry every shape of event that Meta sends, some of them twice. Nothing else may send to
-    the service meanwhile.
+    POSTs carry every type of event that Meta sends, some of them twice. The accounts are made up
+    (simulated-...). What is counted stays until `dmstats simulate --purge`, which removes exactly
+    that.
     """
-    app_services = services()
-    seed = random.getrandbits(32) if seed is None else seed
-    service = running(os.environ)
-    base = url or (service and service.base_url) or f"http://127.0.0.1:{app_services.settings.port}"
-    secret = app_services.settings.meta_app_secrets[0]
-    plan = SimulationPlan(
-        base.rstrip("/") + PATH, secret, seed=seed, batch=(1, max_batch), **options
+    with connected() as services:
+        service = running(os.environ)
+        base = url or (service and service.base_url) or _local(services)
+        where = f"{base}, database {services.mongo.db.name}"
+        if not (yes or _is_embedded(services, service, base)):
+            raise Failure(
+                f"This is not the embedded service ({where}): made-up DMs would be counted among "
+                "its real ones. If that is meant, add --yes.",
+                USAGE,
+            )
+        if purge:
+            _purge(services)
+        else:
+            _send(services, base, where, **options)
+
+
+def _is_embedded(services: Services, service: Service | None, base: str) -> bool:
+    """Whether both the address and the databases are those of `dmstats run` on the data folder."""
+    settings = services.settings
+    return (
+        service is not None
+        and _same(base, service.base_url)
+        and (settings.mongodb_uri, settings.redis_url) == (service.mongodb_uri, service.redis_url)
     )
-    with StopSignal().listening() as stop, Progress() as bar:
+
+
+def _same(base: str, other: str) -> bool:
+    """Whether both are one address; this machine has several names."""
+    one, two = urlsplit(base), urlsplit(other)
+    local = is_loopback(one.hostname or "") and is_loopback(two.hostname or "")
+    return base == other or (
+        local and (one.scheme, one.port, one.path) == (two.scheme, two.port, two.path)
+    )
+
+
+def _local(services: Services) -> str:
+    return f"http://127.0.0.1:{services.settings.port}"
+
+
+def _send(
+    services: Services, base: str, where: str, *, seed: int | None, max_batch: int, **options: Any
+) -> None:
+    settings = services.settings
+    secret = settings.meta_app_secrets[0]
+    answer = probe_webhook(base, settings.meta_verify_token or "", secret)
+    if answer.verdict is Verdict.FAILURE:
+        raise Failure(f"{answer.found}. {answer.remedy}")
+    seed = random.getrandbits(32) if seed is None else seed
+    click.echo(f"Sending to {where} (data folder {data_dir(os.environ).path}).", err=True)
+    plan = SimulationPlan(base + PATH, secret, seed=seed, batch=(1, max_batch), **options)
+    with StopSignal().listening() as stop, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(f"sending (seed {seed})", total=1.0)
         result = run_simulation(
             plan,
-            app_services.mongo,
-            app_services.ledger,
+            services.mongo,
+            services.ledger,
             lambda share: bar.update(task, completed=share),
             stop,
         )
+    now_ms = services.clock.now_ms()
+    Simulations(services.mongo).record(result.run, result.report.answers["duplicates"], now_ms)
     _print(result)
     if result.interrupted:
-        click.echo("interrupted: this is what was sent until then", err=True)
+        click.echo("Interrupted: the table shows what was sent until then.", err=True)
+    click.echo("It stays counted until `dmstats simulate --purge`.", err=True)
+    if result.interrupted:
         raise click.exceptions.Exit(INTERRUPTED)
     if not result.exact:
-        raise click.ClickException(f"not exact; repeat with --seed {seed}")
+        raise Failure(_shortfall(result, seed))
+
+
+def _shortfall(result: Result, seed: int) -> str:
+    report = result.report
+    if not report.acknowledged:
+        return f"No POST was acknowledged; answers: {_answers(result)}."
+    if report.given_up:
+        return f"{report.given_up:,} POSTs were given up; answers: {_answers(result)}."
+    return f"Not exact. Run `dmstats audit`, and repeat with --seed {seed}."
+
+
+def _answers(result: Result) -> str:
+    return ", ".join(f"{what}: {n:,}" for what, n in sorted(result.report.statuses.items()))
 
 
 def _print(result: Result) -> None:
     table = Table("where", "sent", "received", title="DMs")
     table.add_row("sent to the service", f"{result.sent.sent:,}", f"{result.sent.received:,}")
     for place, tally in result.counted.items():
-        style = "green" if tally == result.sent else "bold red"
+        style = "green" if result.agrees(place) else "bold red"
         table.add_row(place, f"{tally.sent:,}", f"{tally.received:,}", style=style)
-    console = Console()
+    console, report = Console(), result.report
     console.print(table)
-    report = result.report
+    if any(result.elsewhere):
+        console.print(
+            f"{sum(result.elsewhere):,} DMs came from elsewhere meanwhile; hours, days and totals "
+            "hold them, too."
+        )
     console.print(
         f"{report.acknowledged:,} POSTs acknowledged in {result.seconds:.1f} s, "
         f"{report.retries:,} retried, {report.given_up:,} given up; "
-        f"{result.repeated:,} events sent twice; answers {dict(report.statuses)}"
+        f"{result.repeated:,} events sent twice; answers: {_answers(result)}"
+    )
+
+
+def _purge(services: Services) -> None:
+    purge = Purge(services.mongo, services.ledger, merge)
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("removing", total=None)
+        removed = purge.run(lambda rows: bar.update(task, completed=rows))
+    PopulationCounts(services.mongo, services.clock).recount()
+    services.refresher.refresh(publish=True)
+    click.echo(
+        f"Removed {removed.sent:,} DMs sent, {removed.received:,} received, "
+        f"{removed.other:,} other events and {removed.accounts:,} accounts."
+        if any(removed)
+        else "There was nothing to remove."
     )

@@ -162,7 +162,7 @@ class BatchWriter:
                 return
             log.warning(
                 "event_rejected",
-                extra={"kind": rows[0].kind, "account": rows[0].account, "reason": str(error)},
+                extra={"kind": rows[0].kind, "account": rows[0].account, "reason": error.reason},
             )
             self._store.reject(rows[0], seconds=self._left(batch))
             batch.mark_refused(rows[0])

@@ -216,7 +216,9 @@ class Committer:
             self._breaker.failed()
             if batch.deadline - started > self._commit_seconds / 2:  # else it never had a chance
                 self._batch_limit.out_of_time(events)
-            log.warning("batch_failed", extra={"events": len(batch.pending), "reason": str(error)})
+            log.warning(
+                "batch_failed", extra={"events": len(batch.pending), "reason": error.reason}
+            )
             self._metrics.batch_failed(len(batch.pending))
             self._fail(batch.submissions, str(error))
         except BaseException:

@@ -96,7 +96,7 @@ class OrphanedTransactionReaper:
                     self._kill(session_id)
                     log.warning("orphaned_transaction_ended", extra={"session": session_id.hex()})
         except DmstatsError as error:
-            log.warning("orphan_reaper_failed", extra={"reason": str(error)})
+            log.warning("orphan_reaper_failed", extra={"reason": error.reason})
 
     def leave(self) -> None:
         """Remove this committer's file, at an orderly end."""

@@ -24,7 +24,7 @@ class RefusedAccounts:
 
     def add(self, error: AccountRefused) -> None:
         """The database refused to change that account's document."""
-        log.warning("account_deferred", extra={"account": error.account, "reason": str(error)})
+        log.warning("account_deferred", extra={"account": error.account, "reason": error.reason})
         if len(self._accounts) >= MOST:
             self._accounts.clear()
         until = self._clock.monotonic() + AGAIN_SECONDS

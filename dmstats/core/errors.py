@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import ssl
+
+DATABASE_AWAY = "The database does not answer. Counting continues when it is back."
+ERRNO = re.compile(r"\[Errno -?\d+\] ([^:()\[\]]+)")
+
 
 class DmstatsError(Exception):
-    """Anything that dmstats itself reports; ``str(error)`` is fit for a client to read."""
+    """Anything that dmstats itself reports; ``str(error)`` is fit for a client to read.
+
+    ``reason`` is for the log: the technical cause, where there is more of it than the text says.
+    """
 
     status = 500
     title = "Internal error"
     retry_after: float | None = None
 
-    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, detail: str = "", *, retry_after: float | None = None, reason: str = ""
+    ) -> None:
         super().__init__(detail or self.title)
+        self.reason = reason or str(self)
         if retry_after is not None:
             self.retry_after = retry_after
 
@@ -135,3 +147,29 @@ class Superseded(DmstatsError):
 
     status = 409
     title = "Superseded by a newer leader"
+
+
+def plain_reason(error: BaseException) -> str:
+    """Why a connection failed, in words a person knows: "connection refused", "timed out".
+
+    Looks through the errors that led to ``error``; names no exception, address or password.
+    """
+    cause: BaseException | None = error
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:
+        seen.append(cause)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its TLS certificate is not accepted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return "the TLS handshake failed"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror[0].lower() + cause.strerror[1:]
+        nested = getattr(cause, "reason", None)  # urllib3 keeps the cause there
+        cause = cause.__cause__ or (nested if isinstance(nested, BaseException) else None)
+        cause = cause or seen[-1].__context__
+    text = " ".join(str(one) for one in seen)
+    if found := ERRNO.search(text):
+        return found[1][0].lower() + found[1][1:].strip()
+    if any(isinstance(one, TimeoutError) for one in seen) or "timed out" in text.lower():
+        return "timed out"
+    return "it does not answer"

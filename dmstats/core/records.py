@@ -17,6 +17,11 @@ CANARY = "canary"
 CANARY_ACCOUNT = "dmstats-canary"
 """Whose events those are; Meta's ids are numbers."""
 
+SIMULATED = "simulated-"
+"""Begins the ids of the accounts that `dmstats simulate` makes up; Meta's ids are numbers."""
+SIMULATED_RANGE: Mapping[str, str] = {"$gte": SIMULATED, "$lt": "simulated."}
+"""The condition on an account's id that holds for these alone; "." comes right after "-"."""
+
 OTHER_PARTITION = "other"
 """Holds the late events: their own day's partition may be gone, or not be believed."""
 

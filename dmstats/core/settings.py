@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,6 +24,9 @@ from dmstats.core.setting_types import (
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 PREFIXES = ("STATS_", "DMSTATS_")
+LONGEST_GIVEN = 60
+NEAR = 0.8
+"""How alike (0 to 1) an unknown name must be to a known one to be taken for a slip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +46,7 @@ class Settings:
     )
     data_dir: Path = setting(
         "DMSTATS_DATA_DIR", Path, Path("var"), "`var`",
-        "Where the embedded databases and the made-up secrets live.",
+        "Where the embedded databases and the generated secrets live.",
     )  # fmt: skip
     host: str = setting("HOST", host_name, "127.0.0.1", "`127.0.0.1`", "The address to listen at.")
     port: int = setting("PORT", whole(1, 65535), 8000, "`8000`", "The port to listen at.")
@@ -66,7 +70,8 @@ class Settings:
         "SECRET_KEY", one_secret, None, "none", "Signs the sessions.", secret=True
     )
     admin_api_token: str | None = setting(
-        "ADMIN_API_TOKEN", one_secret, None, "none: bearer access is off",
+        "ADMIN_API_TOKEN", one_secret, None,
+        "none: bearer access is off; `dmstats run` generates one",
         "The bearer token of scripts.", secret=True,
     )  # fmt: skip
     refresh_interval: int = setting(
@@ -150,15 +155,16 @@ class Settings:
         values: dict[str, Any] = {}
         for declared in fields(cls):
             meta = declared.metadata
+            raw = ""
             try:
                 raw = raw_value(environ, meta["env"], may_be_file=meta["secret"])
                 if raw:
                     values[declared.name] = meta["parse"](raw)
             except ValueError as error:
-                problems.append(f"{meta['env']}: must be {error}")
+                problems.append(f"{meta['env']}: must be {error}{_given(raw, meta)}")
             except OSError as error:
                 problems.append(f"{meta['env']}_FILE: {error.strerror}: {error.filename}")
-        problems += [f"{name}: no such setting" for name in sorted(_unknown(environ))]
+        problems += [_no_such(name) for name in sorted(_unknown(environ))]
         if problems:
             raise ConfigError("; ".join(problems))
         settings = cls(**values)
@@ -166,16 +172,36 @@ class Settings:
             raise ConfigError("DMSTATS_CANARY_URL: needs ADMIN_API_TOKEN, to read the stream")
         return settings
 
+    def missing(self, *names: str) -> list[str]:
+        """The environment variables of those fields of ``names`` that are not set."""
+        by_name = {declared.name: declared for declared in fields(self)}
+        return [by_name[name].metadata["env"] for name in names if not getattr(self, name)]
+
     def require(self, *names: str) -> None:
         """Raise :class:`ConfigError` unless every field of ``names`` is set."""
-        by_name = {declared.name: declared for declared in fields(self)}
-        missing = [by_name[name].metadata["env"] for name in names if not getattr(self, name)]
-        if missing:
+        if missing := self.missing(*names):
             raise ConfigError(
-                f"{', '.join(missing)}: not set; set it, or let `python -m dmstats` make it up"
+                f"{', '.join(missing)}: not set. Set {'them' if len(missing) > 1 else 'it'}, or "
+                "start the service with `dmstats run`, which generates secrets"
             )
 
 
+def _given(raw: str, meta: Mapping[str, Any]) -> str:
+    """What was given instead, for the message; never of a secret or of what may hold a password."""
+    if not raw or meta["secret"] or "@" in raw:
+        return ""
+    return f", not {raw if len(raw) <= LONGEST_GIVEN else raw[:LONGEST_GIVEN] + '...'!r}"
+
+
+def _known() -> set[str]:
+    every = [declared.metadata for declared in fields(Settings)]
+    return {meta["env"] for meta in every} | {f"{m['env']}_FILE" for m in every if m["secret"]}
+
+
 def _unknown(environ: Mapping[str, str]) -> set[str]:
-    known = {declared.metadata["env"] for declared in fields(Settings)}
-    return {name for name in environ if name.startswith(PREFIXES) and name not in known}
+    return {name for name in environ if name.startswith(PREFIXES)} - _known()
+
+
+def _no_such(name: str) -> str:
+    near = difflib.get_close_matches(name, sorted(_known()), n=1, cutoff=NEAR)
+    return f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else "")

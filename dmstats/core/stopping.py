@@ -15,9 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, Self
 
-INTERRUPTED = 130
-"""The exit status of a command that was ended before it was done, as shells have it for Ctrl-C."""
-
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 

@@ -24,6 +24,7 @@ from pymongo.read_preferences import ReadPreference, make_read_preference
 from pymongo.write_concern import WriteConcern
 
 from dmstats.core.errors import (
+    DATABASE_AWAY,
     Conflict,
     DmstatsError,
     PoisonError,
@@ -159,7 +160,11 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: Exception) -> DmstatsError:
-    """What a driver's error means for the caller; the text names no data and no address."""
+    """What a driver's error means for the caller.
+
+    The text is for people and names no data and no address; the ``reason`` names the driver's
+    error, for the log.
+    """
     codes = _codes(error)
     if isinstance(error, PyMongoError):
         if error.has_error_label("UnknownTransactionCommitResult"):
@@ -167,12 +172,16 @@ def translate(error: Exception) -> DmstatsError:
         if DUPLICATE_KEY in codes:
             return Repeated("MongoDB knows this already")
         if error.has_error_label("TransientTransactionError") or codes & CONFLICT_CODES:
-            return Conflict(f"MongoDB reports a conflict: {type(error).__name__}")
+            return Conflict("MongoDB reports a conflict", reason=_technical(error, codes))
     if not isinstance(error, PyMongoError) or isinstance(error, DocumentTooLarge):
-        return PoisonError(type(error).__name__)
+        return PoisonError("MongoDB refuses this data", reason=type(error).__name__)
     if codes & POISON_CODES:
-        return PoisonError(f"{type(error).__name__} {sorted(codes)}")
-    return StoreUnavailable(f"MongoDB: {type(error).__name__} {sorted(codes) or ''}".strip())
+        return PoisonError("MongoDB refuses this data", reason=_technical(error, codes))
+    return StoreUnavailable(DATABASE_AWAY, reason=_technical(error, codes))
+
+
+def _technical(error: Exception, codes: frozenset[int]) -> str:
+    return f"MongoDB: {type(error).__name__} {sorted(codes) or ''}".strip()
 
 
 def duplicated_fields(failure: Mapping[str, Any]) -> frozenset[str]:

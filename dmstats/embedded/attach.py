@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from dmstats.core.errors import ConfigError
+from dmstats.core.settings import Settings
 from dmstats.embedded import secrets
 from dmstats.embedded.datadir import DEFAULT, DataDir, Service
+
+ADDRESSES = frozenset({"MONGODB_URI", "REDIS_URL"})
 
 
 def attach(environ: Mapping[str, str]) -> dict[str, str]:
@@ -26,6 +30,29 @@ def attach(environ: Mapping[str, str]) -> dict[str, str]:
             if address and not (completed.get(name) or completed.get(f"{name}_FILE")):
                 completed[name] = address
     return completed | secrets.point_to(environ, data.secrets)
+
+
+def require(settings: Settings, environ: Mapping[str, str], *names: str) -> None:
+    """Raise :class:`ConfigError` unless every field of ``names`` is set; it says what to do.
+
+    ``settings`` are those of the completed ``environ``.
+    """
+    missing = settings.missing(*names)
+    addresses = [name for name in missing if name in ADDRESSES]
+    others = [name for name in missing if name not in ADDRESSES]
+    if addresses and running(environ) is None:
+        # The rest, too, comes from a running service.
+        raise ConfigError(
+            f"No dmstats is running on {data_dir(environ).path}. Start it (make run), or set "
+            f"{' and '.join(addresses)}."
+        )
+    if addresses:
+        raise ConfigError(
+            f"The dmstats that runs on {data_dir(environ).path} is still starting, or was given "
+            f"its databases: set {' and '.join(addresses)} as it has them."
+        )
+    if others:
+        raise ConfigError(f"Not set: {', '.join(others)}.")
 
 
 def running(environ: Mapping[str, str]) -> Service | None:

@@ -60,6 +60,8 @@ class DataDir:
             for folder in (self.path, self.secrets, self.logs):
                 folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        except FileExistsError as error:
+            raise ConfigError(f"DMSTATS_DATA_DIR: {error.filename} is not a folder") from error
         except OSError as error:
             raise ConfigError(f"DMSTATS_DATA_DIR: {error.strerror}: {error.filename}") from error
         try:
@@ -95,10 +97,6 @@ class DataDir:
             base_url=note["baseUrl"],
         )
         return service if service.is_alive() else None
-
-    def is_default(self) -> bool:
-        """Whether commands started from this folder find it without being told."""
-        return self.path == Path(DEFAULT).absolute()
 
     def was_left_behind(self) -> bool:
         """Whether the last service died without saying so; ask only while holding the folder."""

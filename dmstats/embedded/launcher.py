@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
-from pathlib import Path
 
 import migrations
+from dmstats.core import plain_http
 from dmstats.core.clock import Clock
-from dmstats.core.errors import ConfigError, DmstatsError, StoreUnavailable
+from dmstats.core.command_line import SIMULATE, command_line
+from dmstats.core.errors import ConfigError, DmstatsError, StoreUnavailable, plain_reason
 from dmstats.core.settings import Settings
 from dmstats.core.stopping import Stop
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import generated
 from dmstats.db.client import Mongo, connect, translated
+from dmstats.db.outage import explain
 from dmstats.embedded import secrets, servers, webserver
 from dmstats.embedded.child import Child, Program
 from dmstats.embedded.datadir import DataDir, Service
@@ -54,6 +55,7 @@ class Launcher:
         self._supervisor = Supervisor(clock, stop, say)
         self._embedded: dict[str, str] = {}
         self._base_url = webserver.base_url(settings)
+        self._password = ""
 
     def run(self) -> None:
         """Serve until the end is asked for; raises :class:`DmstatsError` with one line to show."""
@@ -62,8 +64,14 @@ class Launcher:
             secrets.make_missing(self._environ, self._data.secrets)
             self._announce()
             try:
+                self._check_redis()
                 self._prepare(self._start_databases())
-                self._serve()
+                try:
+                    self._serve()
+                finally:
+                    # Whatever happens: the next start makes no other.
+                    self._tell_password()
+                self._say(f"running at {self._base_url} (Ctrl-C ends it)")
                 self._supervisor.run()
             finally:
                 self._supervisor.stop_all()
@@ -154,10 +162,7 @@ class Launcher:
                 if admins.first(FIRST_ADMIN, password) or (
                     trouble and admins.verify(FIRST_ADMIN, password)
                 ):
-                    self._say(
-                        f"made the first admin, {FIRST_ADMIN}, with the password {password} "
-                        "(not shown again; `flask create-admin` makes more)"
-                    )
+                    self._password = password
             except StoreUnavailable as error:
                 trouble = error
                 return False
@@ -166,7 +171,7 @@ class Launcher:
         patience = DATABASE_READY_SECONDS if "MONGODB_URI" in self._embedded else 0.0
         try:
             if not self._supervisor.until(prepared, patience) and trouble:
-                raise trouble
+                raise StoreUnavailable(explain(trouble, mongo)) from trouble
         finally:
             mongo.close()
 
@@ -177,11 +182,31 @@ class Launcher:
         self._supervisor.start(webserver.program(settings, self._web_environ()))
         if not self._supervisor.until(lambda: webserver.answers(settings), WEB_READY_SECONDS):
             raise DmstatsError(f"the web server did not answer in {WEB_READY_SECONDS:.0f} s")
-        self._say(f"running at {self._base_url} (Ctrl-C ends it)")
-        self._say(f"made-up secrets are in {self._data.secrets}")
-        flask = Path(sys.executable).with_name("flask")
-        folder = "" if self._data.is_default() else f"DMSTATS_DATA_DIR={self._data.path} "
-        self._say(f"try it: {folder}{flask} --app dmstats.app simulate")
+        self._say(f"generated secrets are in {self._data.secrets}")
+        if {"MONGODB_URI", "REDIS_URL"} <= self._embedded.keys():
+            self._say(f"try it: {command_line(*SIMULATE, data_dir=self._data.path)}")
+        if sentence := plain_http.warning(settings):
+            self._say(f"warning: {sentence}")
+
+    def _tell_password(self) -> None:
+        """Show the first admin's password, once."""
+        if self._password:
+            self._say(
+                f"made the first admin, {FIRST_ADMIN}, with the password {self._password} "
+                "(not shown again; `dmstats reset-password` sets another)"
+            )
+            self._password = ""
+
+    def _check_redis(self) -> None:
+        """Say so if a given Redis is away: the service starts, and counts, without it."""
+        if not self._settings.redis_url:
+            return
+        error = servers.redis_error(self._settings.redis_url)
+        if error is not None:
+            self._say(
+                f"warning: cannot reach Redis (REDIS_URL): {plain_reason(error)}. Counting works; "
+                "dashboards poll until Redis is back."
+            )
 
     def _web_environ(self) -> dict[str, str]:
         data = self._data

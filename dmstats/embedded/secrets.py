@@ -8,8 +8,13 @@ from pathlib import Path
 
 from dmstats.embedded.datadir import PRIVATE_FILE, PRIVATE_FOLDER, write_private
 
-MADE_UP = ("META_APP_SECRET", "META_VERIFY_TOKEN", "CRON_SECRET", "SECRET_KEY")
-"""Not ``ADMIN_API_TOKEN``: without it bearer access is off, and that is the safe default."""
+MADE_UP = (
+    "META_APP_SECRET",
+    "META_VERIFY_TOKEN",
+    "CRON_SECRET",
+    "SECRET_KEY",
+    "ADMIN_API_TOKEN",
+)
 
 BYTES = 32
 

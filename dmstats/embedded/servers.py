@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from dmstats.core.errors import ConfigError, StoreUnavailable
+from dmstats.core.errors import ConfigError, StoreUnavailable, unreadable
 from dmstats.db.client import server_process
 from dmstats.embedded.child import Child, Program
 
@@ -78,6 +78,25 @@ def redis_ready(url: str, child: Child) -> bool:
             return bool(client.info("server")["process_id"] == child.pid)
     except redis.RedisError:
         return False
+
+
+def redis_error(url: str) -> Exception | None:
+    """Why the Redis at ``url`` cannot be used; None if it answers.
+
+    Raises :class:`ConfigError` for an address that cannot be read.
+    """
+    try:
+        client = redis.Redis.from_url(
+            url, socket_timeout=PROBE_SECONDS, socket_connect_timeout=PROBE_SECONDS
+        )
+    except ValueError:
+        raise unreadable("REDIS_URL") from None
+    with client:
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            return error
+    return None
 
 
 def free_port(*, but: int | None = None) -> int:

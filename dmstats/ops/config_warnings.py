@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dmstats.core import plain_http
 from dmstats.core.settings import Settings
 
 SHORT_SECRET = 16
@@ -26,6 +27,8 @@ def config_warnings(settings: Settings) -> list[str]:
         found.append(
             "STATS_CLIENT_DEBOUNCE is longer than STATS_REFRESH_INTERVAL: dashboards lag behind"
         )
+    if sentence := plain_http.warning(settings):
+        found.append(sentence)
     secrets = {
         "META_VERIFY_TOKEN": settings.meta_verify_token,
         "CRON_SECRET": settings.cron_secret,

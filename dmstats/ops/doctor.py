@@ -10,7 +10,7 @@ import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import DmstatsError
+from dmstats.core.errors import DmstatsError, plain_reason
 from dmstats.core.settings import Settings
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
@@ -27,8 +27,8 @@ HOUR_SECONDS = 3600
 
 
 class Doctor:
-    """``migrations`` are the names of those that this version brings; ``reach`` tries the
-    webhook."""
+    """``migrations`` are the names of those that this version brings; ``reach`` tries the webhook;
+    ``explain`` says what an outage of MongoDB means."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Doctor:
         *,
         migrations: Sequence[str],
         probe_webhook: Callable[[], Finding],
+        explain: Callable[[DmstatsError], str] = str,
     ) -> None:
         self._settings = settings
         self._health = health
@@ -48,6 +49,7 @@ class Doctor:
         self._clock = clock
         self._migrations = migrations
         self._reach = probe_webhook
+        self._explain = explain
 
     def examine(self) -> Iterator[Finding]:
         """Every finding, as it is made."""
@@ -55,7 +57,7 @@ class Doctor:
         yield from self._check_mongodb()
         yield from self._check_redis()
         yield self._reach()
-        yield self._check_disk(self._settings.data_dir)
+        yield check_disk(self._settings.data_dir)
 
     def _check_settings(self) -> Iterator[Finding]:
         sentences = config_warnings(self._settings)
@@ -63,7 +65,7 @@ class Doctor:
             doubt, _, remedy = sentence.partition(": ")
             yield doubtful("settings", doubt, f"See docs/configuration.md: {remedy}")
         if not sentences:
-            yield good("settings", "complete, nothing doubtful")
+            yield good("settings", "all settings valid")
 
     def _check_mongodb(self) -> Iterator[Finding]:
         checks = (self._check_server, self._check_clock, self._check_schema, self._check_figures)
@@ -73,7 +75,7 @@ class Doctor:
         except DmstatsError as error:
             yield bad(
                 "mongodb",
-                str(error),
+                self._explain(error),
                 "See that MongoDB runs, that MONGODB_URI leads to it from this machine, and that "
                 "its user may read and write the database; webhooks are answered 503 until then.",
             )
@@ -87,12 +89,12 @@ class Doctor:
             yield doubtful(
                 "transactions",
                 "a standalone server has none: a crash may leave events uncounted",
-                "Make it a replica set (one member will do), or run `flask audit --repair` after "
+                "Make it a replica set (one member will do), or run `dmstats audit --repair` after "
                 "every crash.",
             )
         seconds = server.transaction_seconds
         if seconds is None:
-            yield skipped("transaction lifetime", "the server does not tell")
+            yield skipped("transaction lifetime", "not reported by this server")
         elif seconds > TRANSACTION_SECONDS:
             yield doubtful(
                 "transaction lifetime",
@@ -143,8 +145,8 @@ class Doctor:
     def _check_figures(self) -> Iterator[Finding]:
         stored = self._snapshots.load()
         remedy = (
-            "See that the service (or, with STATS_REFRESHER=off, `flask run-refresher`) runs; its "
-            "log says why a refresh failed. `flask refresh-stats` makes one now."
+            "See that the service (with STATS_REFRESHER=off, `dmstats run-refresher`) runs; its "
+            "log says why a refresh failed. `dmstats refresh-stats` makes one now."
         )
         if stored is None:
             yield doubtful("refresh", "there are no figures yet", remedy)
@@ -164,7 +166,7 @@ class Doctor:
         except RedisError as error:
             yield bad(
                 "redis",
-                type(error).__name__,
+                f"cannot reach Redis (REDIS_URL): {plain_reason(error)}",
                 "See that Redis runs and that REDIS_URL leads to it from this machine; counting "
                 "goes on without, dashboards poll.",
             )
@@ -172,20 +174,22 @@ class Doctor:
         if left < 0:
             yield doubtful(
                 "lease",
-                "nobody leads, so nobody refreshes on schedule",
-                "See that the service runs; with STATS_REFRESHER=off, `flask run-refresher` too.",
+                "no process holds the lease, so nothing is refreshed on schedule",
+                "See that the service runs; with STATS_REFRESHER=off, `dmstats run-refresher` too.",
             )
         else:
             yield good("lease", f"held, for {left / 1000:.0f} s or until it is renewed")
 
-    def _check_disk(self, folder: Path) -> Finding:
-        place = next((path for path in (folder, *folder.parents) if path.exists()), Path())
-        usage = shutil.disk_usage(place.absolute())
-        found = f"{usage.free / 1e9:.1f} GB free at {place.absolute()}"
-        if usage.free < max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * usage.total):
-            return bad(
-                "disk",
-                found,
-                "Make room, or move DMSTATS_DATA_DIR: the embedded databases stop when it is full.",
-            )
-        return good("disk", found)
+
+def check_disk(folder: Path) -> Finding:
+    """How much is free where the data folder is, or will be."""
+    place = next((path for path in (folder, *folder.parents) if path.exists()), Path())
+    usage = shutil.disk_usage(place.absolute())
+    found = f"{usage.free / 1e9:.1f} GB free at {place.absolute()}"
+    if usage.free < max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * usage.total):
+        return bad(
+            "disk",
+            found,
+            "Make room, or move DMSTATS_DATA_DIR: the embedded databases stop when it is full.",
+        )
+    return good("disk", found)

@@ -114,7 +114,7 @@ class _Runner:
                 # One failed run must not cost the runs after it.
                 self._metrics.job_failed(self.job.name)
                 passing = isinstance(error, PASSING)
-                reason = str(error) if passing else type(error).__name__
+                reason = error.reason if isinstance(error, PASSING) else type(error).__name__
                 logger.log(
                     logging.WARNING if passing else logging.ERROR,
                     "job_failed",

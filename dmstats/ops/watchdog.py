@@ -100,7 +100,7 @@ class Watchdog:
             try:
                 yield name, look(self, now)
             except DmstatsError as error:
-                logger.info("not_looked_at", extra={"incident": name, "reason": str(error)})
+                logger.info("not_looked_at", extra={"incident": name, "reason": error.reason})
 
     def failure(self, now: int) -> Incident | None:
         """Whether deliveries fail."""

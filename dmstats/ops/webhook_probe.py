@@ -9,6 +9,7 @@ import secrets
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from dmstats.core.errors import plain_reason
 from dmstats.ops.findings import Finding, bad, good
 
 CHECK = "webhook"
@@ -41,7 +42,7 @@ def probe_webhook(base_url: str, verify_token: str, app_secret: str) -> Finding:
     except HTTPError as error:
         return bad(
             CHECK,
-            f"{url} cannot be reached: {type(error).__name__}",
+            f"{base_url} does not answer: {plain_reason(error)}",
             "See that the service runs and listens there, and that name, firewall and TLS "
             "certificate are right; give another address with --url.",
         )

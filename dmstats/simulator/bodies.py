@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from dmstats.core.records import SIMULATED
+
 DM_SHARE = 0.9
 """The share of direct messages among the events; the rest is reactions, receipts and the like."""
 NOT_COUNTED_SHARE = 0.01
@@ -30,15 +32,25 @@ class Traffic:
     """An endless, repeatable stream of deliveries.
 
     ``expected`` counts each event once by its kind (``sent``, ``received``, ``reaction``, ...),
-    as soon as a delivery with it was made; repetitions are in ``repeated``.
+    as soon as a delivery with it was made; repetitions are in ``repeated``. ``run`` (16 hexadecimal
+    digits) tells these events and accounts from those of other runs with the same seed; the
+    accounts' ids begin with ``prefix``.
     """
 
     def __init__(
-        self, *, seed: int, accounts: int, duplicates: float, batch: tuple[int, int]
+        self,
+        *,
+        seed: int,
+        accounts: int,
+        duplicates: float,
+        batch: tuple[int, int],
+        run: str | None = None,
     ) -> None:
         self._random = random.Random(seed)  # noqa: S311 - has to be repeatable, not secret
-        self._run = f"{self._random.getrandbits(64):016x}"
-        self._accounts = [f"1784140{number:010d}" for number in range(1, accounts + 1)]
+        made = f"{self._random.getrandbits(64):016x}"
+        self._run = run or made
+        self.prefix = f"{SIMULATED}{self._run[:8]}-"
+        self._accounts = [f"{self.prefix}{number:05d}" for number in range(1, accounts + 1)]
         self._duplicates = duplicates
         self._batch = batch
         self._serial = 0

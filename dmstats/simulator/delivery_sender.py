@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import msgspec
 import urllib3
 
+from dmstats.core.errors import plain_reason
 from dmstats.core.stopping import Stop
 from dmstats.simulator.bodies import Delivery, sign
 
@@ -93,14 +94,16 @@ class Sender:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _post(self, body: bytes, headers: dict[str, str]) -> str:
-        """The status as text, or the name of what went wrong on the way."""
+        """The status as text, or what went wrong on the way, in words."""
         try:
             answer = self._http.request(
                 "POST", self._url, body=body, headers=headers, timeout=ANSWER_SECONDS
             )
             counts = msgspec.json.decode(answer.data) if answer.status == 200 else {}
-        except (urllib3.exceptions.HTTPError, msgspec.DecodeError) as error:
-            return type(error).__name__
+        except urllib3.exceptions.HTTPError as error:
+            return plain_reason(error)
+        except msgspec.DecodeError:
+            return "200 without JSON"
         with self._lock:
             self.report.answers.update(counts)
             if answer.status == 200:

@@ -11,6 +11,7 @@ from redis.exceptions import LockError, RedisError
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import StoreUnavailable
+from dmstats.core.redis_outage import RedisOutage
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Lease:
         *,
         ttl: float = 45.0,
         renew_every: float = 15.0,
+        outage: RedisOutage | None = None,
     ) -> None:
         self._redis = client
         self._clock = clock
@@ -54,6 +56,7 @@ class Lease:
         self._lock = client.lock(LEASE_KEY, timeout=ttl, blocking=False, thread_local=False)
         self._next_term = client.register_script(NEXT_TERM)
         self._mutex = threading.Lock()
+        self._outage = outage or RedisOutage()
         self._leading = False
         self._renewed = 0.0
         self._term = 0
@@ -111,9 +114,13 @@ class Lease:
             self._term = int(self._next_term(keys=[TERM_KEY], args=[self._last_term()]))
         except (RedisError, StoreUnavailable) as error:
             self._metrics.redis_failed("lease")
-            logger.warning("lease_unavailable", extra={"reason": type(error).__name__})
+            if isinstance(error, RedisError):
+                self._outage.failed("lease", error)
+            else:
+                logger.warning("lease_unavailable", extra={"reason": error.reason})
             self._give_back()
             return
+        self._outage.answered()
         self._renewed = started
         self._leading = True
         self._metrics.lease_changed(True)  # noqa: FBT003 - the state itself

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,8 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
+from dmstats.core.redis_outage import RedisOutage
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
-
-logger = logging.getLogger(__name__)
 
 CACHE_KEY = "admin:stats"
 CHANNEL = "admin:stats:updated"
@@ -64,10 +62,12 @@ class Publisher:
         cache_ttl: int,
         min_interval: float,
         transport: str = "pubsub",
+        outage: RedisOutage | None = None,
     ) -> None:
         self._redis = client
         self._send = self._append if transport == "stream" else send
         self._metrics = metrics
+        self._outage = outage or RedisOutage()
         self._cache_ttl = cache_ttl
         self._limit_ms = round(min_interval * 1000)
         self._cache_if_newer = client.register_script(CACHE_IF_NEWER)
@@ -93,6 +93,7 @@ class Publisher:
             )
         except RedisError as error:
             return self._failed("cache", error)
+        self._outage.answered()
         return True
 
     def publish(self, snapshot: dict[str, Any], *, scheduled: bool) -> Publication:
@@ -139,5 +140,5 @@ class Publisher:
 
     def _failed(self, what: str, error: RedisError) -> bool:
         self._metrics.redis_failed(what)
-        logger.warning("redis_failed", extra={"what": what, "reason": type(error).__name__})
+        self._outage.failed(what, error)
         return False

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError, StoreUnavailable
+from dmstats.core.redis_outage import RedisOutage
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
 from dmstats.snapshot.encoded import (
     COMPUTED,
@@ -55,6 +56,7 @@ class Reader:
         *,
         interval: float,
         computes: bool = True,
+        outage: RedisOutage | None = None,
     ) -> None:
         self._redis = client
         self._snapshots = snapshots
@@ -63,6 +65,7 @@ class Reader:
         self._metrics = metrics
         self._stale_ms = interval * 1000 * STALE_AFTER_INTERVALS
         self._computes = computes
+        self._outage = outage or RedisOutage()
         self._mutex = threading.Lock()
         self._copy: CachedSnapshot | None = None
         self._checked = float("-inf")
@@ -149,7 +152,7 @@ class Reader:
         except RedisError as error:
             self._redis_rests_until = self._clock.monotonic() + BREAK_SECONDS
             self._metrics.redis_failed("get")
-            logger.warning("redis_failed", extra={"what": "get", "reason": type(error).__name__})
+            self._outage.failed("get", error)
             return False, None
         except Malformed:
             logger.warning("cache_malformed")
@@ -170,7 +173,7 @@ class Reader:
         except DmstatsError as error:
             # Whatever it is: an old figure, marked as old, is better than none.
             self._store_rests_until = self._clock.monotonic() + BREAK_SECONDS
-            logger.warning("store_failed", extra={"reason": str(error)})
+            logger.warning("store_failed", extra={"reason": error.reason})
         return source
 
     def _adopt(self, copy: CachedSnapshot) -> bool:

@@ -12,6 +12,7 @@ import redis
 
 from dmstats.core.clock import Clock, rfc3339
 from dmstats.core.errors import DmstatsError, Unavailable
+from dmstats.core.redis_outage import RedisOutage
 from dmstats.sse.buffer import EventBuffer
 from dmstats.sse.connections import FULL_RETRY_SECONDS, Connections
 from dmstats.sse.greenlet_stream import GreenletStream
@@ -54,6 +55,7 @@ class Hub:
         transport: str = "pubsub",
         max_streams: int = 1000,
         heartbeat: float = HEARTBEAT_SECONDS,
+        outage: RedisOutage | None = None,
     ) -> None:
         self._feed = feed_for(transport, client, clock)
         self._latest = latest
@@ -63,6 +65,7 @@ class Hub:
         self._heartbeat = heartbeat
         self._connections = Connections(clock, metrics, max_streams)
         self._greenlets: list[gevent.Greenlet] = []
+        self._outage = outage or RedisOutage()
         self._stopped = False
         self._order: Order = (0, 0)
         self._version: str | None = None
@@ -124,7 +127,7 @@ class Hub:
                     else:
                         self._receive(message)
             except redis.RedisError as error:
-                logger.warning("hub_disconnected", extra={"reason": type(error).__name__})
+                self._outage.failed("subscription", error)
             except Exception:
                 # Whatever it was, a worker without its subscription would show old figures as
                 # live until it is restarted.
@@ -135,10 +138,11 @@ class Hub:
 
     def _caught_up(self) -> None:
         """Subscribed: whatever was published before is in the newest figures."""
+        self._outage.answered()
         try:
             self._send(self._latest())
         except DmstatsError as error:
-            logger.warning("no_figures", extra={"reason": str(error)})
+            logger.warning("no_figures", extra={"reason": error.reason})
         self._set_connected(connected=True)
 
     def _receive(self, message: Message) -> None:

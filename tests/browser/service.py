@@ -54,7 +54,7 @@ class Service:
                 [sys.executable, "-m", "dmstats"],
                 cwd=ROOT, env=self._environ(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
-        wait_until(self._answers, seconds=READY_SECONDS)
+        wait_until(lambda: self._answers() and "running at" in self.log, seconds=READY_SECONDS)
         found = PASSWORD.search(self.log)
         if found:
             self.email, self.password = found.groups()

@@ -207,7 +207,7 @@ def test_an_empty_service_says_what_to_do(
     welcome = page.locator("#welcome")
     expect(welcome).to_be_visible()
     expect(page.locator("#callback")).to_have_text(f"{empty_service.url}/api/webhooks/instagram")
-    expect(page.locator("#simulate")).to_contain_text("flask simulate")
+    expect(page.locator("#simulate")).to_contain_text("dmstats simulate")
     expect(page.locator("#chart")).to_be_hidden()
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     welcome.get_by_role("button", name="Copy").last.click()

@@ -179,7 +179,7 @@ def test_a_running_service_is_in_good_health(service: Started) -> None:
 def test_a_wrong_address_is_a_failure_in_words(service: Started) -> None:
     done = flask(service, "--url", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
-    assert "cannot be reached" in " ".join(done.stdout.split())
+    assert "does not answer: connection refused" in " ".join(done.stdout.split())
     assert "→ See that the service runs" in done.stdout
 
 

@@ -47,7 +47,18 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 
 def test_it_works(service: Started) -> None:
     assert service.answers()
-    assert "made the first admin, admin@localhost, with the password" in service.output
+    *_, password, address = [
+        line for line in service.output.splitlines() if line.startswith("dmstats: ")
+    ]
+    assert "made the first admin, admin@localhost, with the password" in password
+    assert address.startswith(f"dmstats: running at http://127.0.0.1:{service.environ['PORT']}")
+
+
+def test_what_to_try_is_for_this_folder(service: Started) -> None:
+    (line,) = [line for line in service.output.splitlines() if "try it: " in line]
+    folder = service.environ["DMSTATS_DATA_DIR"]
+    assert f"try it: DMSTATS_DATA_DIR={folder} " in line
+    assert line.endswith(" simulate --rate 20 --seconds 60")
 
 
 def test_note_and_secrets_are_private(service: Started) -> None:
@@ -244,6 +255,7 @@ def test_a_new_database_that_is_slow_is_asked_again(
 
     monkeypatch.setattr(migrations, "apply", slow_at_first)
     launcher._prepare(launcher._start_databases())
+    launcher._tell_password()
     assert "made the first admin" in capsys.readouterr().out
 
 
@@ -262,12 +274,14 @@ def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
 
     monkeypatch.setattr(AdminStore, "first", unconfirmed)
     launcher._prepare(launcher._start_databases())
+    launcher._tell_password()
     said = capsys.readouterr().out
     assert said.count("made the first admin") == 1
     # Nobody is told a password at the next start.
     mongo = connect(Settings(mongodb_uri=launcher._embedded["MONGODB_URI"]))
     assert len(AdminStore(mongo).list()) == 1
     launcher._prepare(mongo)
+    launcher._tell_password()
     assert "made the first admin" not in capsys.readouterr().out
 
 
@@ -275,7 +289,27 @@ def test_a_given_database_that_is_away(tmp_path: Path) -> None:
     nowhere = f"mongodb://127.0.0.1:{free_port()}"
     code, said = attempt({"DMSTATS_DATA_DIR": str(tmp_path), "MONGODB_URI": nowhere})
     assert code == 1
-    assert said == "dmstats: MongoDB: ServerSelectionTimeoutError\n"
+    assert said == (
+        f"dmstats: cannot reach {nowhere.removeprefix('mongodb://')} (MONGODB_URI): "
+        "connection refused\n"
+    )
+
+
+def test_a_given_redis_that_is_away(tmp_path: Path) -> None:
+    """It starts and counts; one plain warning by the start, one line a worker in the log."""
+    away = f"redis://:hidden@127.0.0.1:{free_port()}/0"
+    started = Started(tmp_path, REDIS_URL=away)
+    started.start()
+    try:
+        started.wait_ready()
+        time.sleep(5)
+    finally:
+        started.end()
+    warnings = [line for line in started.output.splitlines() if "warning" in line]
+    assert warnings[0].startswith("dmstats: warning: cannot reach Redis (REDIS_URL): connection")
+    assert [json.loads(line)["event"] for line in warnings[1:]] == ["redis_unavailable"]
+    assert '"setting": "REDIS_URL"' in warnings[1]
+    assert "hidden" not in started.output
 
 
 def test_interrupt_while_starting(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from werkzeug.test import TestResponse
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
+from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.web.auth.authenticator import admin_still_allowed, demand_admin
 from dmstats.web.auth.sign_in import own_path
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
+
+CREDENTIALS = {"email": EMAIL, "password": PASSWORD}
 
 
 @pytest.fixture
@@ -179,7 +182,6 @@ def test_other_sites_cannot_use_the_cookie(site: AdminSite) -> None:
         ("http://127.0.0.1:8000", "dmstats", False),
         ("http://[::1]:8000", "dmstats", False),
         ("https://127.0.0.1:8000", "__Host-dmstats", True),
-        ("http://stats.example.com", "__Host-dmstats", True),
         ("https://stats.example.com", "__Host-dmstats", True),
     ],
 )
@@ -190,6 +192,40 @@ def test_the_cookie(site: AdminSite, url: str, name: str, secure: bool) -> None:
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(parts)
     assert ("Secure" in parts) is secure
     assert "Domain" not in cookie
+
+
+@pytest.mark.parametrize("url", ["http://192.168.1.5:8000", "http://stats.example.com"])
+def test_plain_http_from_another_machine_is_refused_in_words(site: AdminSite, url: str) -> None:
+    """The browser would drop the cookie, and the right password lead back to an empty form."""
+    client = site.client()
+    assert client.get("/login", base_url=url).text.startswith(NEEDS_HTTPS)
+    for body in ({"data": CREDENTIALS}, {"json": CREDENTIALS}):
+        answer = client.post("/login", base_url=url, **body)
+        assert answer.status_code == 403
+        assert NEEDS_HTTPS in answer.text
+        assert "Set-Cookie" not in answer.headers
+    assert "TRUSTED_PROXIES" in NEEDS_HTTPS
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin"},
+        {"X-Forwarded-Proto": "https"},
+        {"Origin": "https://stats.example.com", "Sec-Fetch-Site": "same-origin"},
+    ],
+)
+def test_https_by_a_proxy_that_is_not_trusted(site: AdminSite, headers: dict[str, str]) -> None:
+    url = "http://stats.example.com"
+    assert NEEDS_HTTPS not in site.client().get("/login", base_url=url, headers=headers).text
+    cookie = sign_in(site.client(), base_url=url, headers=headers).headers["Set-Cookie"]
+    assert cookie.startswith("__Host-dmstats=")
+    assert "Secure" in cookie
+
+
+def test_on_this_machine_and_over_https_nothing_is_said(site: AdminSite) -> None:
+    for url in ("http://localhost:8000", "http://[::1]:8000", "https://stats.example.com"):
+        assert site.client().get("/login", base_url=url).text.startswith("|")
 
 
 def test_signing_in_starts_a_new_session(site: AdminSite) -> None:

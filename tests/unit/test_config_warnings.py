@@ -19,11 +19,17 @@ def test_it_works() -> None:
         (Settings(refresh_interval=120), "STATS_CACHE_TTL=60"),
         (Settings(client_debounce=61), "STATS_CLIENT_DEBOUNCE"),
         (Settings(cron_secret="short-one"), "CRON_SECRET"),
+        (Settings(host="0.0.0.0"), "TRUSTED_PROXIES"),
     ],
 )
 def test_each_doubt_names_its_setting(settings: Settings, named: str) -> None:
     (sentence,) = config_warnings(settings)
     assert named in sentence
+
+
+def test_a_trusted_proxy_may_do_https() -> None:
+    assert config_warnings(Settings(host="0.0.0.0", trusted_proxies=1)) == []
+    assert config_warnings(Settings(host="::1")) == []
 
 
 def test_no_secret_is_told() -> None:

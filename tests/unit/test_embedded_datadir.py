@@ -97,7 +97,10 @@ def test_attach_after_the_service_has_ended(tmp_path: Path) -> None:
     }
 
 
-def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert DataDir(Path("var")).is_default()
-    assert not DataDir(tmp_path / "other").is_default()
+def test_a_file_in_its_place_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    with (
+        pytest.raises(ConfigError, match=r"DMSTATS_DATA_DIR: .*/var is not a folder"),
+        DataDir(tmp_path / "var").locked(),
+    ):
+        pass

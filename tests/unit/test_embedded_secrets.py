@@ -12,7 +12,7 @@ def test_it_works(tmp_path: Path) -> None:
     make_missing({}, tmp_path)
     settings = Settings.from_env(point_to({}, tmp_path))
     settings.require("meta_app_secrets", "meta_verify_token", "cron_secret", "secret_key")
-    assert settings.admin_api_token is None
+    assert settings.admin_api_token
 
 
 def test_only_the_owner_reads_them(tmp_path: Path) -> None:
@@ -39,8 +39,9 @@ def test_given_ones_are_left_alone(tmp_path: Path) -> None:
         "META_APP_SECRET": "",
     }
     make_missing(environ, tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {"META_APP_SECRET", "META_VERIFY_TOKEN"}
-    assert set(point_to(environ, tmp_path)) == {"META_APP_SECRET_FILE", "META_VERIFY_TOKEN_FILE"}
+    left = {"META_APP_SECRET", "META_VERIFY_TOKEN", "ADMIN_API_TOKEN"}
+    assert {file.name for file in tmp_path.iterdir()} == left
+    assert set(point_to(environ, tmp_path)) == {f"{name}_FILE" for name in left}
 
 
 def test_one_that_is_given_later_wins(tmp_path: Path) -> None:

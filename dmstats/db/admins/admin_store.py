@@ -108,6 +108,15 @@ class AdminStore:
         """Shut an admin out, or let one in again; all open sessions of that admin end."""
         return self._change(admin_id, {"disabled": disabled})
 
+    def find(self, email: str) -> Admin:
+        """The admin with that email; raises :class:`BadRequest` or :class:`NotFound`."""
+        wanted = normal_email(email)
+        with translated():
+            found = self._collection.find_one({"email": wanted}, {"passwordHash": 0})
+        if found is None:
+            raise NotFound(f"There is no admin with the email {wanted}.")
+        return _admin(found)
+
     def list(self) -> list[Admin]:
         """All admins by email."""
         with translated():

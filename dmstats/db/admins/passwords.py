@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 MIN_LENGTH = 10
 MAX_LENGTH = 1024
+MIN_DIFFERENT = 4
+"""Fewer different characters than this are guessed at once, however long the password is."""
+
 AT_ONCE = 2
 """Each hash holds 64 MiB while it runs: this bounds what a burst of sign-ins can take."""
 
@@ -72,6 +75,8 @@ def acceptable(password: str) -> str:
         raise BadRequest(f"A password needs at least {MIN_LENGTH} characters.")
     if len(normal) > MAX_LENGTH:
         raise BadRequest(f"A password may have at most {MAX_LENGTH} characters.")
+    if len(set(normal)) < MIN_DIFFERENT:
+        raise BadRequest(f"A password needs at least {MIN_DIFFERENT} different characters.")
     try:
         normal.encode()
     except UnicodeEncodeError:

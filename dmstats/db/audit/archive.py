@@ -9,8 +9,8 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
-from dmstats.core.records import OTHER_PARTITION
-from dmstats.db.audit.recount import HourCounts, Recount, merged
+from dmstats.core.records import OTHER_PARTITION, SIMULATED_RANGE
+from dmstats.db.audit.recount import COUNTED, MS, HourCounts, Recount, ids_between, merged
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.counting.ledger import PREFIX, Ledger, day_ms
 from dmstats.db.transaction_runner import TransactionRunner
@@ -18,7 +18,11 @@ from dmstats.db.transaction_runner import TransactionRunner
 logger = logging.getLogger(__name__)
 
 STATE, HOURS, ACCOUNTS = "ledger_archive", "ledger_archive_hours", "ledger_archive_accounts"
+SIMULATED = "ledger_archive_simulated"
+"""What the archived rows of simulated accounts were, so that a purge can take them back."""
+
 LATE_ROWS = 1_000
+MINUTE_MS = 60_000
 LATE_OLD_MS, LATE_DUE_MS = DAY_MS, 2 * DAY_MS
 """Late rows are archived when they are a day old, once the oldest is two: so once a day at most."""
 
@@ -33,7 +37,8 @@ def stretches(hours: list[int], rows: int) -> Iterable[list[int]]:
 
 
 class Archive:
-    """Keeps the sums of the rows that left the ledger in three collections.
+    """Keeps the sums of the rows that left the ledger in three collections, and those of simulated
+    accounts also in a fourth.
 
     ``ledger_archive_hours`` mirrors ``stats_hours`` without minutes. ``ledger_archive_accounts``
     has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent). ``ledger_archive`` has the
@@ -86,6 +91,7 @@ class Archive:
 
         def body(session: ClientSession | None) -> None:
             self._add(self._recount.late(session, ids=ids), session)
+            self._keep_simulated(OTHER_PARTITION, {"_id": {"$in": ids}}, session)
             late.update_many({"_id": {"$in": ids}}, {"$set": {"archived": True}}, session=session)
             self._state.update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
 
@@ -118,6 +124,7 @@ class Archive:
             if not left:
                 return
             self._add(self._recount.hours(closed, left, session), session)
+            self._keep_simulated(closed, ids_between(min(left), max(left)), session)
             self._state.update_one(
                 {"_id": closed},
                 {"$push": {"hours": {"$each": left}}},
@@ -149,6 +156,34 @@ class Archive:
         self._state.update_one(
             {"_id": "totals"}, {"$inc": dict(total.counts)}, upsert=True, session=session
         )
+
+    def _keep_simulated(
+        self, partition: str, rows: Document, session: ClientSession | None
+    ) -> None:
+        """Keep the rows of simulated accounts among ``rows`` as numbers by minute, account, kind.
+
+        Costs one look-up by an index where there are no such accounts.
+        """
+        own: Document = dict(SIMULATED_RANGE)
+        if self._db["instagram_accounts"].find_one({"instagramId": own}, session=session) is None:
+            return
+        minute = {"$subtract": [MS, {"$mod": [MS, MINUTE_MS]}]}
+        by = {"at": minute, "account": "$account", "kind": "$kind", "name": "$name"}
+        sums = self._db[PREFIX + partition].aggregate(
+            [
+                {"$match": rows | COUNTED | {"account": own}},
+                {"$group": {"_id": by, "n": {"$sum": 1}}},
+            ],
+            session=session,
+        )
+        late = partition == OTHER_PARTITION
+        kept = [
+            {**found["_id"], "at": to_datetime(int(found["_id"]["at"])), "late": late}
+            | {"n": found["n"]}
+            for found in sums
+        ]
+        if kept:
+            self._db[SIMULATED].insert_many(kept, session=session)
 
     def _read_state(self) -> Document:
         """The state; made where there is none, outside any transaction."""

@@ -145,4 +145,6 @@ def _shared(write: Callable[[], object]) -> None:
     try:
         write()
     except PoisonError as error:
-        raise SharedCounterRefused(f"MongoDB refuses a shared counter: {error}") from error
+        raise SharedCounterRefused(
+            "MongoDB refuses a shared counter", reason=f"a shared counter: {error.reason}"
+        ) from error

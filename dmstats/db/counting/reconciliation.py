@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dmstats.core.records import DIRECT_MESSAGES, OTHER_PARTITION, RECEIVED, SENT
-from dmstats.db.client import Mongo, translated
+from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.counting.ledger import PREFIX, Ledger
 
 
@@ -26,17 +26,10 @@ def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
 
     Reads everything: for the end of a test run, not for a schedule.
     """
-    places = [PREFIX + partition for partition in [*ledger.partitions(), OTHER_PARTITION]]
-    rows: dict[str, int] = dict.fromkeys(DIRECT_MESSAGES, 0)
     with translated():
-        for place in places:
-            match = {"kind": {"$in": [*DIRECT_MESSAGES]}, "rejected": {"$ne": True}}
-            count: dict[str, Any] = {"_id": "$kind", "n": {"$sum": 1}}
-            for found in mongo.db[place].aggregate([{"$match": match}, {"$group": count}]):
-                rows[found["_id"]] += found["n"]
         total = mongo.db["stats_cache"].find_one({"_id": "global"}) or {}
         return {
-            "ledger": PlaceSums(rows[SENT], rows[RECEIVED]),
+            "ledger": _rows(mongo, ledger),
             "accounts": _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived"),
             "hours": _sum(mongo, "stats_hours", SENT, RECEIVED),
             "days": _sum(mongo, "stats_days", SENT, RECEIVED),
@@ -44,8 +37,34 @@ def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
         }
 
 
-def _sum(mongo: Mongo, collection: str, sent: str, received: str) -> PlaceSums:
+def read_own(mongo: Mongo, ledger: Ledger, prefix: str) -> dict[str, PlaceSums]:
+    """The tally of the ledger and the accounts for those accounts whose ids begin with ``prefix``.
+
+    The prefix ends with a character of ASCII.
+    """
+    own = {"$gte": prefix, "$lt": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
+    rows = _rows(mongo, ledger, {"account": own})
+    sums = _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived", {"instagramId": own})
+    return {"ledger": rows, "accounts": sums}
+
+
+def _rows(mongo: Mongo, ledger: Ledger, only: Document | None = None) -> PlaceSums:
+    rows: dict[str, int] = dict.fromkeys(DIRECT_MESSAGES, 0)
+    match = {"kind": {"$in": [*DIRECT_MESSAGES]}, "rejected": {"$ne": True}} | (only or {})
+    count: dict[str, Any] = {"_id": "$kind", "n": {"$sum": 1}}
+    with translated():
+        for partition in [*ledger.partitions(), OTHER_PARTITION]:
+            pipeline = [{"$match": match}, {"$group": count}]
+            for found in mongo.db[PREFIX + partition].aggregate(pipeline):
+                rows[found["_id"]] += found["n"]
+    return PlaceSums(rows[SENT], rows[RECEIVED])
+
+
+def _sum(
+    mongo: Mongo, collection: str, sent: str, received: str, only: Document | None = None
+) -> PlaceSums:
     sums = {"_id": None, "sent": {"$sum": f"${sent}"}, "received": {"$sum": f"${received}"}}
-    for found in mongo.db[collection].aggregate([{"$group": sums}]):
-        return PlaceSums(found["sent"], found["received"])
+    with translated():
+        for found in mongo.db[collection].aggregate([{"$match": only or {}}, {"$group": sums}]):
+            return PlaceSums(found["sent"], found["received"])
     return PlaceSums()

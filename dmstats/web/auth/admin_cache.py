@@ -77,7 +77,7 @@ class AdminCache:
         try:
             self._admins = {admin.id: admin for admin in self._load()}
         except StoreUnavailable as error:
-            logger.warning("admins_not_read", extra={"error": str(error)})
+            logger.warning("admins_not_read", extra={"error": error.reason})
             self._failure = str(error)
             asked_at = self._clock.monotonic()
         self._asked_at = asked_at

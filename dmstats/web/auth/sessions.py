@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from flask import Flask, request, session
+from flask import Flask, Request, request, session
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 
@@ -48,6 +48,23 @@ class AdminSessions(SecureCookieSessionInterface):
         # __Host-: browsers take it only over TLS and from this very host, so that neither a
         # neighbouring subdomain nor a plain connection can plant a session.
         return "__Host-dmstats" if self.get_cookie_secure(app) else "dmstats"
+
+
+def is_plain_http(request: Request) -> bool:
+    """Whether the browser would drop the session cookie: no HTTPS, and not this machine itself.
+
+    A proxy may do HTTPS without being trusted. Then the browser's own headers tell: it sends
+    Fetch Metadata, and an origin of https, to secure addresses alone. Believing them is safe, as
+    the cookie stays ``Secure`` whatever they say.
+    """
+    if request.is_secure or _is_local(request.host):
+        return False
+    told = request.headers
+    return not (
+        "Sec-Fetch-Site" in told
+        or told.get("Origin", "").lower().startswith("https://")
+        or told.get("X-Forwarded-Proto", "").split(",")[0].strip().lower() == "https"
+    )
 
 
 def configure_sessions(app: Flask) -> None:

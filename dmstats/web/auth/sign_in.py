@@ -7,9 +7,11 @@ import logging
 from flask import Blueprint, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dmstats.core.errors import BadRequest, DmstatsError
+from dmstats.core.errors import BadRequest, DmstatsError, Forbidden
+from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.web import services
 from dmstats.web.auth.csrf import require_own_origin
+from dmstats.web.auth.sessions import is_plain_http
 from dmstats.web.middleware.problems import retry_after
 from dmstats.web.schema.api_schemas import Credentials
 from dmstats.web.schema.validation import body
@@ -27,7 +29,8 @@ def login() -> ResponseReturnValue:
     target = own_path(request.args.get("next"))
     if services().authenticator.identify() is not None:
         return redirect(target, 303)
-    return render_template("login.html", error=None, email="", next=target)
+    insecure = NEEDS_HTTPS if is_plain_http(request) else None
+    return render_template("login.html", error=insecure, email="", next=target)
 
 
 @blueprint.post("/login")
@@ -35,6 +38,8 @@ def sign_in() -> ResponseReturnValue:
     """Open a session: 303 to where the admin wanted to go, or JSON."""
     require_own_origin(request)
     try:
+        if is_plain_http(request):
+            raise Forbidden(NEEDS_HTTPS)
         sent = body(Credentials(), request)
         admin = services().authenticator.sign_in(sent["email"], sent["password"])
     except DmstatsError as error:

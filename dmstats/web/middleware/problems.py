@@ -21,7 +21,7 @@ LOGGED = "Something went wrong here; it was logged."
 def register_errors(app: Flask) -> None:
     """Answer every exception of a view of ``app`` with a problem document."""
     app.register_error_handler(DmstatsError, problem_of)
-    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(HTTPException, http_problem)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -42,7 +42,8 @@ def retry_after(error: DmstatsError) -> str:
     return str(max(1, math.ceil(error.retry_after or 1)))
 
 
-def _of_http(error: HTTPException) -> Response | HTTPException:
+def http_problem(error: HTTPException) -> Response | HTTPException:
+    """The answer to an error of HTTP itself; a redirect stays what it is."""
     if error.response is not None or error.code is None or error.code < 400:
         return error
     response = _answer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,12 +10,15 @@ import msgspec
 from flask import Blueprint, Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
+from werkzeug.exceptions import NotFound as NotFoundPage
 
+from dmstats.core.command_line import SIMULATE, command_line
 from dmstats.core.errors import NotFound, StoreUnavailable
 from dmstats.core.setting_types import is_loopback
 from dmstats.sse.hub import HEARTBEAT_SECONDS
 from dmstats.web import services
 from dmstats.web.auth.authenticator import current_admin, require_admin
+from dmstats.web.middleware.problems import PROBLEM, http_problem
 from dmstats.web.pages.assets import Assets, find_folder
 from dmstats.web.pages.first_paint import first_figures, is_empty, locale_of
 
@@ -46,7 +48,7 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             heartbeat=round(HEARTBEAT_SECONDS),
             callback_url=f"{request.url_root}api/webhooks/instagram",
             local=is_loopback(urlsplit(request.url_root).hostname or ""),
-            simulate_command=f"{_flask()} simulate --rate 20 --seconds 60",
+            simulate_command=command_line(*SIMULATE, data_dir=services().settings.data_dir),
             **_first_figures(),
         )
 
@@ -90,6 +92,20 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
         return response.make_conditional(request)
 
     app.register_blueprint(pages)
+    app.register_error_handler(404, _missing)
+
+
+def _missing(error: NotFoundPage) -> ResponseReturnValue:
+    """A page for a browser on a wrong path; a problem document for everything else."""
+    if request.path.startswith("/api/") or not _wants_page():
+        return http_problem(error)
+    return render_template("missing.html"), 404
+
+
+def _wants_page() -> bool:
+    """Whether the client prefers HTML to JSON: a browser's address bar does, a script does not."""
+    offered = (PROBLEM, "text/html")
+    return request.accept_mimetypes.best_match(offered, default=PROBLEM) == "text/html"
 
 
 def _first_figures() -> dict[str, object]:
@@ -115,10 +131,3 @@ def _first_figures() -> dict[str, object]:
 def _reader() -> str:
     admin = current_admin()
     return admin.email if admin else "a script"
-
-
-def _flask() -> str:
-    """What to type in the project's folder to run flask: its environment may not be activated."""
-    script = Path(sys.executable).with_name("flask")
-    here = Path.cwd()
-    return str(script.relative_to(here)) if script.is_relative_to(here) else "flask"

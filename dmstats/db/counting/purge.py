@@ -1,0 +1,337 @@
+"""Takes back what `dmstats simulate` counted: exactly that, beside live traffic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple
+
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+
+from dmstats.core.clock import HOUR_MS, day_start, hour_start, month_of, to_datetime, to_ms
+from dmstats.core.errors import DmstatsError
+from dmstats.core.records import (
+    CANARY,
+    DIRECT_MESSAGES,
+    OTHER_PARTITION,
+    RECEIVED,
+    SENT,
+    SIMULATED_RANGE,
+    Deltas,
+    LedgerRow,
+)
+from dmstats.db.audit.activity_store import COLLECTION as ACTIVITY
+from dmstats.db.audit.activity_store import INDEX
+from dmstats.db.audit.archive import (
+    ACCOUNTS as ARCHIVED_ACCOUNTS,
+)
+from dmstats.db.audit.archive import HOURS as ARCHIVED_HOURS
+from dmstats.db.audit.archive import SIMULATED as ARCHIVED_ROWS
+from dmstats.db.audit.archive import STATE, Archive
+from dmstats.db.audit.recount import FIELDS, ids_between
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.counting.account_backlog import COLLECTION as BACKLOG
+from dmstats.db.counting.ledger import PREFIX, Ledger
+from dmstats.db.counting.simulations import COLLECTION as SIMULATIONS
+from dmstats.db.transaction_runner import TransactionRunner
+
+ROWS_AT_ONCE = 500
+NOTHING = {"$in": [0, None]}
+
+Merge = Callable[[Iterable[LedgerRow]], Deltas]
+
+
+class Removed(NamedTuple):
+    """What a purge took back."""
+
+    sent: int = 0
+    received: int = 0
+    other: int = 0
+    accounts: int = 0
+
+
+class _Changed(DmstatsError):
+    """Some of the rows were removed or archived meanwhile."""
+
+
+class Purge:
+    """Removes the rows of simulated accounts, and what they added everywhere else.
+
+    ``merge`` is what counting adds rows up with. Each transaction takes some rows and all that they
+    counted, so every moment in between is consistent, and an interrupted purge can be run again.
+    """
+
+    def __init__(self, mongo: Mongo, ledger: Ledger, merge: Merge) -> None:
+        self._db = mongo.db
+        self._ledger = ledger
+        self._merge = merge
+        self._work = TransactionRunner(mongo)
+        self._archive = Archive(mongo, ledger, self._work)
+        self._kinds: Counter[str] = Counter()
+        self._hours: set[int] = set()
+        self._names: set[str] = set()
+
+    def run(self, progress: Callable[[int], object]) -> Removed:
+        """Remove everything; ``progress`` is told how many events are gone.
+
+        Raises :class:`DmstatsError` on a standalone server, which has no transactions.
+        """
+        if not self._work.transactional:
+            raise DmstatsError(
+                "A purge needs transactions, and this MongoDB runs standalone: make it a replica "
+                "set (one member will do)."
+            )
+        with translated():
+            self._archive.settle()
+            for partition in [*self._ledger.partitions(), OTHER_PARTITION]:
+                for rows in self._found(partition):
+                    self._remove(partition, rows)
+                    progress(self._kinds.total())
+            self._archive.settle()  # of a day that was closed meanwhile
+            for sums in list(self._db[ARCHIVED_ROWS].find()):
+                self._note(self._work.run_transaction(partial(self._take_archived, sums)))
+                progress(self._kinds.total())
+            accounts = self._work.run_transaction(self._drop_accounts)
+            self._tidy()
+        other = self._kinds.total() - self._kinds[SENT] - self._kinds[RECEIVED]
+        return Removed(self._kinds[SENT], self._kinds[RECEIVED], other, accounts)
+
+    def _found(self, partition: str) -> Iterator[list[Document]]:
+        rows = iter(self._rows(partition).find({"account": dict(SIMULATED_RANGE)}))
+        while chunk := list(islice(rows, ROWS_AT_ONCE)):
+            yield chunk
+
+    def _rows(self, partition: str) -> Collection[Document]:
+        return self._db[PREFIX + partition]
+
+    def _remove(self, partition: str, documents: Sequence[Document]) -> None:
+        while documents:
+            try:
+                self._work.run_transaction(partial(self._take, partition, documents))
+            except _Changed:
+                ids = [document["_id"] for document in documents]
+                documents = list(self._rows(partition).find({"_id": {"$in": ids}}))
+            else:
+                self._note(row for row, counted in _rows_of(partition, documents) if counted)
+                return
+
+    def _take(
+        self, partition: str, documents: Sequence[Document], session: ClientSession | None
+    ) -> None:
+        rows = [row for row, counted in _rows_of(partition, documents) if counted]
+        refused = sum(bool(document.get("rejected")) for document in documents)
+        # What all committers share comes first, as with them: a conflict then costs little.
+        self._subtract(rows, session, rejected=refused)
+        # A row that was archived since it was read is the archive's to tell of.
+        gone = 0
+        for archived in (True, False):
+            ids = [row["_id"] for row in documents if bool(row.get("archived")) is archived]
+            match = {"_id": {"$in": ids}, "archived": True if archived else {"$ne": True}}
+            gone += self._rows(partition).delete_many(match, session=session).deleted_count
+        if gone != len(documents):
+            raise _Changed
+
+    def _subtract(
+        self, rows: Sequence[LedgerRow], session: ClientSession | None, *, rejected: int = 0
+    ) -> None:
+        deltas = self._merge(rows)
+        totals = dict(deltas.totals) | ({"rejected": rejected} if rejected else {})
+        if totals:
+            self._db["stats_cache"].update_one(
+                {"_id": "global"}, {"$inc": _negative(totals)}, session=session
+            )
+        for name, buckets in (("stats_hours", deltas.hours), ("stats_days", deltas.days)):
+            writes = [
+                UpdateOne({"_id": to_datetime(start)}, {"$inc": _negative(fields)})
+                for start, fields in buckets.items()
+            ]
+            if writes:
+                self._db[name].bulk_write(writes, session=session)
+        if accounts := [*_from_accounts(rows)]:
+            self._db["instagram_accounts"].bulk_write(accounts, session=session)
+
+    def _take_archived(self, sums: Document, session: ClientSession | None) -> list[LedgerRow]:
+        """Rows that have left the ledger: the archive kept what they were, and holds their sums."""
+        gone = self._db[ARCHIVED_ROWS].delete_one({"_id": sums["_id"]}, session=session)
+        if not gone.deleted_count:
+            return []
+        rows = [_archived_row(sums)] * int(sums["n"])
+        self._subtract(rows, session)
+        row, counts = rows[0], _negative(Counter(FIELDS[row.kind] for row in rows))
+        state = self._db[STATE]
+        state.update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
+        state.update_one({"_id": "totals"}, {"$inc": counts}, session=session)
+        hour = {"_id": to_datetime(hour_start(row.time_ms))}
+        self._db[ARCHIVED_HOURS].update_one(hour, {"$inc": counts}, session=session)
+        if row.kind in DIRECT_MESSAGES:
+            fewer = {row.kind: -len(rows)}
+            if row.kind == SENT:
+                fewer[f"months.{month_of(row.time_ms)}"] = -len(rows)
+            self._db[ARCHIVED_ACCOUNTS].update_one(
+                {"_id": row.account}, {"$inc": fewer}, session=session
+            )
+        return rows
+
+    def _note(self, rows: Iterable[LedgerRow]) -> None:
+        for row in rows:
+            self._kinds[row.kind] += 1
+            self._hours.add(hour_start(row.time_ms))
+            if row.name:
+                self._names.add(row.name)
+
+    def _drop_accounts(self, session: ClientSession | None) -> int:
+        """Accounts without a DM; one that is being sent to now stays for the next purge."""
+        accounts, backlog = self._db["instagram_accounts"], self._db[BACKLOG]
+        for waiting in list(backlog.find({"_id": dict(SIMULATED_RANGE)}, session=session)):
+            counts = {"dmUsed": waiting.get("sent", 0), "dmReceived": waiting.get("received", 0)}
+            accounts.update_one({"instagramId": waiting["_id"]}, {"$inc": counts}, session=session)
+            backlog.delete_one({"_id": waiting["_id"]}, session=session)
+        empty = {"instagramId": dict(SIMULATED_RANGE), "dmUsed": NOTHING, "dmReceived": NOTHING}
+        gone = accounts.delete_many(empty, session=session)
+        self._db[ARCHIVED_ACCOUNTS].delete_many({"_id": dict(SIMULATED_RANGE)}, session=session)
+        return gone.deleted_count
+
+    def _tidy(self) -> None:
+        """Whatever remembers the traffic without counting it."""
+        for run in list(self._db[SIMULATIONS].find()):
+            self._work.run_transaction(partial(self._forget, run))
+        cache = self._db["stats_cache"]
+        for name in self._names:
+            field = f"unknown.{name}"
+            cache.update_one({"_id": "global", field: 0}, {"$unset": {field: ""}})
+        for hour in sorted(self._hours):
+            self._work.run_transaction(partial(self._prune, hour))
+        if self._hours:
+            self._work.run_transaction(self._set_last_event)
+        # The next snapshot's top accounts start from it, and it is a simulated account's figure.
+        cache.update_one({"_id": "snapshot"}, {"$set": {"floor": 0}})
+        self._forget_activity()
+
+    def _forget(self, run: Document, session: ClientSession | None) -> None:
+        if self._db[SIMULATIONS].delete_one({"_id": run["_id"]}, session=session).deleted_count:
+            fewer = {"$inc": {"duplicates": -int(run.get("duplicates", 0))}}
+            self._db["stats_cache"].update_one({"_id": "global"}, fewer, session=session)
+
+    def _prune(self, hour: int, session: ClientSession | None) -> None:
+        """Leave no zeros where there was nothing before; an hour or day without anything goes."""
+        places = {
+            "stats_hours": hour,
+            "stats_days": day_start(hour),
+            ARCHIVED_HOURS: hour,
+        }
+        for name, start in places.items():
+            key = {"_id": to_datetime(start)}
+            found = self._db[name].find_one(key, session=session)
+            if found is None:
+                continue
+            kept = _without_zeros(found)
+            if len(kept) <= 1:
+                self._db[name].delete_one(key, session=session)
+            elif kept != found:
+                self._db[name].replace_one(key, kept, session=session)
+
+    def _set_last_event(self, session: ClientSession | None) -> None:
+        """The newest event that is left, by the newest hour that has any."""
+        newest = self._db["stats_hours"].find_one({}, {"_id": True}, sort=[("_id", -1)],
+                                                  session=session)  # fmt: skip
+        if newest is None:
+            gone: Document = {"$unset": {"lastEventAt": ""}}
+            self._db["stats_cache"].update_one({"_id": "global"}, gone, session=session)
+            return
+        hour = to_ms(newest["_id"])
+        events: Document = {"kind": {"$ne": CANARY}, "rejected": {"$ne": True}}
+        span = {"time": {"$gte": newest["_id"], "$lt": to_datetime(hour + HOUR_MS)}}
+        day = f"{newest['_id']:%Y%m%d}"
+        latest = [
+            found["at"]
+            for place, match in ((day, ids_between(hour, hour)), (OTHER_PARTITION, span))
+            for found in self._rows(place).aggregate(
+                [{"$match": events | match}, {"$group": {"_id": None, "at": {"$max": "$time"}}}],
+                session=session,
+            )
+        ]
+        if latest:
+            last = {"$set": {"lastEventAt": max(latest)}}
+            self._db["stats_cache"].update_one({"_id": "global"}, last, session=session)
+
+    def _forget_activity(self) -> None:
+        """What the last audit has written of these accounts."""
+        chunks, (low, high) = self._db[ACTIVITY], SIMULATED_RANGE.values()
+        index = (chunks.find_one({"_id": INDEX}) or {}).get("chunks", [])
+        for place, (first, key) in enumerate(index, 1):
+            ended = place < len(index) and index[place][0] <= low
+            if first >= high or ended:
+                continue
+            chunk = chunks.find_one({"_id": key})
+            if chunk is not None:
+                kept = [each for each in chunk["accounts"] if not low <= each[0] < high]
+                chunks.update_one({"_id": key}, {"$set": {"accounts": kept}})
+
+
+def _rows_of(partition: str, documents: Iterable[Document]) -> Iterator[tuple[LedgerRow, bool]]:
+    """The rows as counting made them, and whether the counters know them as rows of the ledger.
+
+    Refused ones were never counted; of archived ones the archive tells.
+    """
+    for document in documents:
+        late = partition == OTHER_PARTITION
+        row = LedgerRow(
+            row_id=document["_id"],
+            partition=partition,
+            account=document["account"],
+            kind=document["kind"],
+            time_ms=to_ms(document["time"]),
+            arrived_ms=to_ms(document["arrived"]),
+            late=late,
+            name=document.get("name", ""),
+        )
+        yield row, not (document.get("rejected") or document.get("archived"))
+
+
+def _archived_row(sums: Document) -> LedgerRow:
+    time_ms = to_ms(sums["at"])
+    return LedgerRow(
+        row_id=b"",
+        partition="",
+        account=sums["account"],
+        kind=sums["kind"],
+        time_ms=time_ms,
+        arrived_ms=time_ms,
+        late=bool(sums["late"]),
+        name=sums.get("name") or "",
+    )
+
+
+def _from_accounts(rows: Iterable[LedgerRow]) -> Iterator[UpdateOne]:
+    sums: Counter[tuple[str, str]] = Counter()
+    months: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        if row.kind in (SENT, RECEIVED):
+            sums[row.account, "dmUsed" if row.kind == SENT else "dmReceived"] += 1
+        if row.kind == SENT:
+            months[row.account, month_of(row.time_ms)] += 1
+    for (account, field), n in sums.items():
+        yield UpdateOne({"instagramId": account}, {"$inc": {field: -n}})
+    for (account, month), n in months.items():
+        # One that has moved on to a newer month has forgotten this one.
+        standing = {"instagramId": account, "currentMonth": month}
+        yield UpdateOne(standing, {"$inc": {"monthlyDmUsed": -n}})
+
+
+def _negative(counts: Mapping[str, int]) -> dict[str, int]:
+    return {field: -n for field, n in counts.items() if n}
+
+
+def _without_zeros(document: Mapping[str, Any]) -> Document:
+    kept: Document = {}
+    for field, value in document.items():
+        if isinstance(value, Mapping):
+            if inner := _without_zeros(value):
+                kept[field] = inner
+        elif isinstance(value, bool) or value != 0:
+            kept[field] = value
+    return kept

@@ -1,0 +1,169 @@
+"""`dmstats simulate` against a running service: exact, told apart from others, taken back."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from dmstats.core.exit_codes import INTERRUPTED
+from dmstats.ingest.webhook import PATH
+from dmstats.simulator.bodies import sign
+from tests.launched import Started
+from tests.servers import wait_until
+from tests.webserver import body
+
+pytestmark = pytest.mark.live
+
+COMMAND = (sys.executable, "-m", "dmstats")
+SECONDS = 90
+
+
+def dmstats(house: Started, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=house.environ, capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+
+
+def figures(house: Started) -> dict[str, Any]:
+    """What is counted now, of the DMs and the accounts."""
+    done = dmstats(house, "refresh-stats", "--json", "--no-publish")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    names = ("totalDMsSent", "totalDMsReceived", "totalAccounts", "events", "duplicates",
+             "lastEventAt")  # fmt: skip
+    return {name: shown[name] for name in names}
+
+
+def test_it_works(house: Started) -> None:
+    """Exact, said where to, and taken back to the last figure."""
+    assert dmstats(house, "simulate", "--purge").returncode == 0
+    deliver(house, "before-the-simulation")
+    before = figures(house)
+    done = dmstats(house, "simulate", "--rate", "100", "--seconds", "2", "--accounts", "7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Sending to http://127.0.0.1:{house.environ['PORT']}, database dmstats" in done.stderr
+    assert "It stays counted until `dmstats simulate --purge`" in done.stderr
+    during = figures(house)
+    counted = during["totalDMsSent"] + during["totalDMsReceived"]
+    assert counted - before["totalDMsSent"] - before["totalDMsReceived"] >= 200
+    assert during["totalAccounts"] == before["totalAccounts"] + 7
+    purged = dmstats(house, "simulate", "--purge")
+    assert purged.returncode == 0, purged.stderr
+    assert "7 accounts" in purged.stdout
+    assert figures(house) == before
+    audited = dmstats(house, "audit", "--json")
+    assert (audited.returncode, json.loads(audited.stdout)["drift"]) == (0, 0)
+    assert "nothing to remove" in dmstats(house, "simulate", "--purge").stdout
+
+
+def test_the_same_seed_twice_is_counted_twice(house: Started) -> None:
+    for _ in range(2):
+        done = dmstats(house, "simulate", "--rate", "50", "--seconds", "1", "--seed", "5")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_other_traffic_is_no_error(house: Started) -> None:
+    over = threading.Event()
+
+    def others() -> None:
+        number = 0
+        while not over.is_set():
+            deliver(house, f"other-{time.time_ns()}-{number}")
+            number += 1
+
+    sender = threading.Thread(target=others)
+    sender.start()
+    try:
+        done = dmstats(house, "simulate", "--rate", "50", "--seconds", "2")
+    finally:
+        over.set()
+        sender.join()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "came from elsewhere" in done.stdout
+
+
+def test_ctrl_c_says_what_was_sent(house: Started) -> None:
+    before = figures(house)["totalDMsSent"]
+    process = subprocess.Popen(
+        [*COMMAND, "simulate", "--rate", "50", "--seconds", "60"],
+        env=house.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: figures(house)["totalDMsSent"] > before)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == INTERRUPTED
+    assert "sent to the service" in out
+    assert "Interrupted" in err
+    assert "simulate --purge" in err
+    assert "Traceback" not in err
+
+
+def test_to_a_wrong_address_it_wants_to_be_told_that_it_is_meant(house: Started) -> None:
+    done = dmstats(house, "simulate", "--url", "http://127.0.0.1:1")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_log_does_not_clutter_a_terminal(house: Started) -> None:
+    primary, terminal = pty.openpty()
+    done = subprocess.run(
+        [*COMMAND, "refresh-stats"], env=house.environ, stdout=subprocess.PIPE, stderr=terminal,
+        timeout=SECONDS, check=False,
+    )  # fmt: skip
+    os.close(terminal)
+    seen = b""
+    with suppress(OSError):  # how a terminal ends
+        while part := os.read(primary, 4096):
+            seen += part
+    os.close(primary)
+    assert done.returncode == 0
+    assert b"totalDMsSent" in done.stdout
+    assert seen == b""
+
+
+def test_a_lost_password_is_set_anew(house: Started) -> None:
+    def asked(command: str, email: str, password: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, command, email], input=password + "\n", env=house.environ,
+            capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+
+    assert asked("create-admin", "lost@example.com", "the first password").returncode == 0
+    assert asked("reset-password", "LOST@example.com", "the second password").returncode == 0
+    unknown = asked("reset-password", "nobody@example.com", "the second password")
+    assert unknown.returncode == 1
+    assert unknown.stderr == "Error: There is no admin with the email nobody@example.com.\n"
+    assert asked("reset-password", "lost@example.com", "short").returncode == 1
+    url = f"http://127.0.0.1:{house.environ['PORT']}/login"
+    with urllib3.PoolManager(retries=False) as http:
+        for password, status in (("the first password", 401), ("the second password", 200)):
+            sent = {"email": "lost@example.com", "password": password}
+            assert http.request("POST", url, json=sent).status == status
+
+
+def deliver(house: Started, mid: str) -> None:
+    """One DM of a real account's."""
+    folder = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+    raw = body(mid)
+    headers = {"X-Hub-Signature-256": sign(raw, (folder / "META_APP_SECRET").read_text().strip())}
+    url = f"http://127.0.0.1:{house.environ['PORT']}{PATH}"
+    with urllib3.PoolManager(retries=False) as http:
+        assert http.request("POST", url, body=raw, headers=headers).status == 200
