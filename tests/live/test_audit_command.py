@@ -15,8 +15,9 @@ from flask import Flask
 from dmstats.app import create_app
 from dmstats.commit.increments import merge
 from dmstats.core.clock import HOUR_MS, SystemClock, to_datetime
-from dmstats.core.exit_codes import INTERRUPTED, StopSignal
+from dmstats.core.exit_codes import INTERRUPTED
 from dmstats.core.settings import Settings
+from dmstats.core.stopping import StopSignal
 from dmstats.db.client import Mongo, connect
 from tests.auditing import Auditing, auditing, event, named
 from tests.servers import Secantus, running
