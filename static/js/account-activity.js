@@ -18,7 +18,7 @@ export function createActivity(format) {
   const table = part("chart-table");
   const buttons = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-range]"));
   const chart = createChart(
-    { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received") },
+    { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received"), pace: part("read-pace") },
     format,
     SPANS,
   );
@@ -34,7 +34,7 @@ export function createActivity(format) {
     if (!drawn?.at) return;
     const series = { minutes: [], hours: drawn.hours, days: drawn.days };
     chart.draw({ series, computedAt: drawn.at }, range);
-    if (!table.hidden) drawTable(part("chart-rows", HTMLTableSectionElement), chart.points, range, format);
+    if (!table.hidden) drawTable(part("chart-rows", HTMLTableSectionElement), chart.points, range, chart.unfinished, format);
     tick();
   }
 
@@ -44,7 +44,7 @@ export function createActivity(format) {
     const overdue = seconds > OVERDUE_SECONDS;
     const place = part("as-of");
     const next = overdue ? "; the next one is overdue" : "";
-    place.textContent = `From the last check of the ledger, ${format.duration(seconds)} ago${next}`;
+    place.textContent = `As of the last check of the ledger, ${format.duration(seconds)} ago${next}`;
     place.title = format.utc(drawn.at);
     for (const id of ["lately", "hour"]) part(id).dataset.figures = overdue ? "stale" : "fresh";
   }

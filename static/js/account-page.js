@@ -1,16 +1,19 @@
 /** The page of one account. */
 
 import { createActivity } from "./account-activity.js";
-import { limitOf, nameOf } from "./accounts.js";
+import { limitOf, nameOf, shareText } from "./accounts.js";
 import { ask } from "./ask.js";
 import { drawFigures } from "./cards.js";
+import { counted } from "./figures.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { hourPaceOf, paceOf } from "./pace.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
+import { wireTheme } from "./theme.js";
+import { accountFrom, activityFrom, shown } from "./wire.js";
 
-/** @typedef {import("./types.js").Account & {currentMonth: string, createdAt: string | null, dmReceived: number, lastDMReceived: string | null}} Details */
+/** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./figures.js").Figure} Figure */
 /** @typedef {import("./types.js").Activity} Activity */
 
@@ -24,24 +27,27 @@ async function load() {
   const [answer, lately] = await Promise.all([ask(url), ask(`${url}/activity`)]);
   const failed = [answer, lately].find((each) => !each.ok);
   showProblem(part("problem"), failed ?? null);
-  part("counters").hidden = !answer.ok && !part("name").dataset.known;
-  if (answer.ok) draw(answer.data);
+  // Counters that were shown stay; their age marks them as stale.
+  part("counters").hidden = !answer.ok && !("known" in part("name").dataset);
+  if (answer.ok) draw(accountFrom(answer.data));
   if (lately.ok) {
-    activity.show(lately.data);
-    drawHour(lately.data);
+    const found = activityFrom(lately.data);
+    activity.show(found);
+    drawHour(found);
   }
   if (!failed) freshness.touch();
 }
 
-/** @param {Details} account */
+/** @param {Account} account */
 function draw(account) {
   const name = part("name");
   name.textContent = nameOf(account);
   name.dataset.known = "";
   document.title = `${nameOf(account)} · dmstats`;
   const since = account.createdAt ? `, since ${format.date(account.createdAt)}` : "";
-  const about = `${account.isActive ? "active" : "not active"}${since}`;
-  part("about").textContent = account.username ? `${account.instagramId}, ${about}` : about;
+  const state = account.isActive === null ? "state unknown" : account.isActive ? "active" : "not active";
+  const id = shown(account.instagramId) || "id unknown";
+  part("about").textContent = account.username ? `${id}, ${state}${since}` : `${state}${since}`;
   drawGauge(part("gauge"), limitOf(account));
   drawFigures(document, figuresOf(account), false);
 }
@@ -54,7 +60,7 @@ function drawGauge(gauge, limit) {
   gauge.hidden = limit === null;
   if (!limit) return;
   gauge.dataset.level = limit.level;
-  gauge.style.setProperty("--share", String(Math.min(1, limit.share)));
+  gauge.style.setProperty("--share", String(Math.min(1, Math.max(0, limit.share))));
 }
 
 /** @param {Activity} lately */
@@ -73,13 +79,13 @@ function drawHour(lately) {
  */
 function hourFigures(lately, pace, limit) {
   if (!pace) {
-    const why = lately.at ? "No full hour was counted yet" : "Known after the first check of the ledger";
+    const why = lately.at ? "No full hour has been counted yet" : "Available after the first check of the ledger";
     return { hour: { text: "" }, hourly: { text: "–" }, "hour-limit": { text: why }, "hour-pace": { text: "" } };
   }
   return {
     hour: { text: `from ${format.time(pace.last.at)}`, title: `The last full hour, ${format.utc(pace.last.at)}` },
-    hourly: { text: format.count(pace.sent) },
-    "hour-limit": limit ? limitFigure(limit, lately.hourlyDmLimit) : { text: "No hourly limit" },
+    hourly: counted(pace.sent, format),
+    "hour-limit": limitFigure(limit, { monthlyDmUsed: pace.sent, monthlyDmLimit: lately.hourlyDmLimit }, "hourly"),
     "hour-pace": runningHour(pace, lately.at ?? ""),
   };
 }
@@ -90,56 +96,62 @@ function hourFigures(lately, pace, limit) {
  * @returns {Figure}
  */
 function runningHour({ soFar, expected, reachedAt }, at) {
-  const so = `${format.count(soFar)} this hour by ${format.time(at)}`;
-  if (reachedAt) return { text: `${so}; the limit is reached at ${format.time(reachedAt)}`, tone: "warn" };
-  return { text: expected === null ? so : `${so}, ${format.count(expected)} at this pace` };
+  const so = `${format.brief(soFar)} so far this hour (as of ${format.time(at)}).`;
+  if (reachedAt) return { text: `${so} At this pace the limit is reached at ${format.time(reachedAt)}.`, tone: "warn" };
+  return { text: expected === null ? so : `${so} Projected: ${format.brief(Math.round(expected))}.` };
 }
 
 /**
- * @param {NonNullable<ReturnType<typeof limitOf>>} limit
- * @param {number | null | undefined} most
+ * @param {ReturnType<typeof limitOf>} limit
+ * @param {Pick<Account, "monthlyDmUsed" | "monthlyDmLimit">} use
+ * @param {string} which "monthly" or "hourly"
  * @returns {Figure}
  */
-function limitFigure({ share, level }, most) {
-  return { text: `${format.share(share)} of ${format.count(most ?? 0)}`, tone: level === "fine" ? undefined : "warn" };
+function limitFigure(limit, use, which) {
+  const most = use.monthlyDmLimit;
+  if (most === null) return { text: `No ${which} limit` };
+  if (!limit || most === undefined) return { text: `The ${which} limit is unknown` };
+  const tone = limit.level === "fine" ? undefined : /** @type {const} */ ("warn");
+  if (most === 0) return { text: `The ${which} limit is 0`, tone };
+  return { text: `${shareText(use, format)} of ${format.brief(most)}`, title: `${format.count(most)} a ${which === "monthly" ? "month" : "hour"}`, tone };
 }
 
 /**
- * @param {Details} account
+ * @param {Account} account
  * @returns {Record<string, Figure>}
  */
 function figuresOf(account) {
   const limit = limitOf(account);
   return {
     month: { text: format.month(account.currentMonth), title: "Months begin at 00:00 UTC on the 1st" },
-    monthly: { text: format.count(account.monthlyDmUsed) },
-    limit: limit ? limitFigure(limit, account.monthlyDmLimit) : { text: "No monthly limit" },
+    monthly: counted(account.monthlyDmUsed, format),
+    limit: limitFigure(limit, account, "monthly"),
     pace: monthPace(account),
-    sent: { text: format.count(account.dmUsed) },
-    received: { text: format.count(account.dmReceived) },
+    sent: counted(account.dmUsed, format),
+    received: counted(account.dmReceived, format),
     "last-sent": moment(account.lastDMSent),
     "last-received": moment(account.lastDMReceived),
   };
 }
 
 /**
- * @param {Details} account
+ * @param {Account} account
  * @returns {Figure}
  */
 function monthPace(account) {
   const found = paceOf(account, Date.now());
-  if (!found) return { text: "Too early to tell this month's pace" };
-  const perDay = `${format.count(found.perDay)} a day`;
-  if (limitOf(account)?.level === "over") return { text: `${perDay}; the limit is used up`, tone: "warn" };
+  if (limitOf(account)?.level === "over") return { text: "The limit is used up.", tone: "warn" };
+  if (!found) return { text: "Too early to project this month." };
+  const perDay = `${format.brief(Math.round(found.perDay))} a day on average.`;
   if (found.reachedAt) {
     return {
-      text: `${perDay}; the limit is reached on ${format.moment(found.reachedAt)}`,
+      text: `${perDay} At this pace the limit is reached on ${format.moment(found.reachedAt)}.`,
       title: format.utc(found.reachedAt),
       tone: "warn",
     };
   }
-  const lasts = account.monthlyDmLimit ? "; the limit lasts" : "";
-  return { text: `${perDay}, ${format.count(found.expected)} by the month's end${lasts}` };
+  const within = account.monthlyDmLimit ? ", within the limit" : "";
+  return { text: `${perDay} Projected for the month: ${format.brief(Math.round(found.expected))}${within}.` };
 }
 
 /**
@@ -147,9 +159,11 @@ function monthPace(account) {
  * @returns {Figure}
  */
 function moment(at) {
-  return at ? { text: `Last ${format.moment(at)}`, title: format.utc(at) } : { text: "None yet" };
+  if (at === undefined) return { text: "Time of the last one unknown" };
+  return at ? { text: `Last on ${format.moment(at)}`, title: format.utc(at) } : { text: "None yet" };
 }
 
+wireTheme();
 void load();
 setInterval(() => {
   freshness.tick();

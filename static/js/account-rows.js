@@ -1,6 +1,9 @@
 /** The rows of the accounts table. */
 
-import { limitOf, nameOf } from "./accounts.js";
+import { limitOf, linkOf, nameOf, shareText } from "./accounts.js";
+import { write } from "./cards.js";
+import { counted } from "./figures.js";
+import { shown } from "./wire.js";
 
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./format.js").Format} Format */
@@ -13,6 +16,10 @@ import { limitOf, nameOf } from "./accounts.js";
  */
 export function drawAccounts(body, accounts, format, ageOf) {
   body.replaceChildren(...accounts.map((account) => rowOf(account, format, ageOf)));
+  // A column without any value is hidden, which leaves its width to the others.
+  const limits = accounts.some((account) => account.monthlyDmLimit !== null);
+  const table = body.closest("table");
+  if (table) table.dataset.limits = limits ? "some" : "none";
 }
 
 /**
@@ -22,23 +29,58 @@ export function drawAccounts(body, accounts, format, ageOf) {
  */
 function rowOf(account, format, ageOf) {
   const row = document.createElement("tr");
-  const name = element("th", "account");
-  name.scope = "row";
-  const link = element("a", "account-name", nameOf(account));
-  link.href = `/accounts/${encodeURIComponent(account.instagramId)}`;
-  name.append(link);
-  if (account.username) name.append(element("span", "account-id", account.instagramId));
-  const last = element("td", "wide");
-  if (account.lastDMSent) {
-    const time = element("time", "", `${format.duration(ageOf(account.lastDMSent))} ago`);
-    time.dateTime = account.lastDMSent;
-    time.title = `${format.moment(account.lastDMSent)} (${format.utc(account.lastDMSent)})`;
-    time.dataset.ago = account.lastDMSent;
-    last.append(time);
-  } else last.textContent = "never";
-  row.append(name, element("td", "figure", format.count(account.monthlyDmUsed)), limitCell(account, format));
-  row.append(element("td", "figure roomy", format.count(account.dmUsed)), last);
+  row.append(
+    nameCell(account),
+    countCell("figure month", account.monthlyDmUsed, format),
+    limitCell(account, format),
+    countCell("figure roomy", account.dmUsed, format),
+    lastCell(account, format, ageOf),
+  );
   return row;
+}
+
+/** @param {Account} account */
+function nameCell(account) {
+  const cell = element("th", "account");
+  cell.scope = "row";
+  const address = linkOf(account);
+  const name = address === null ? element("span", "account-name") : element("a", "account-name");
+  if (address !== null) name.setAttribute("href", address);
+  name.append(element("bdi", "", nameOf(account)));
+  cell.append(name);
+  if (account.username) {
+    const id = element("span", "account-id");
+    id.append(element("bdi", "", shown(account.instagramId) || "id unknown"));
+    cell.append(id);
+  }
+  return cell;
+}
+
+/**
+ * @param {string} className
+ * @param {number | null} n
+ * @param {Format} format
+ */
+function countCell(className, n, format) {
+  const cell = element("td", className);
+  write(cell, counted(n, format));
+  return cell;
+}
+
+/**
+ * @param {Account} account
+ * @param {Format} format
+ * @param {(at: string) => number} ageOf
+ */
+function lastCell({ lastDMSent: at }, format, ageOf) {
+  if (!at) return element("td", "wide", at === null ? "never" : "unknown");
+  const cell = element("td", "wide");
+  const time = element("time", "", `${format.duration(ageOf(at))} ago`);
+  time.dateTime = at;
+  time.title = `${format.moment(at)} (${format.utc(at)})`;
+  time.dataset.ago = at;
+  cell.append(time);
+  return cell;
 }
 
 /**
@@ -47,20 +89,24 @@ function rowOf(account, format, ageOf) {
  */
 function limitCell(account, format) {
   const cell = element("td", "limit");
+  const most = account.monthlyDmLimit;
   const limit = limitOf(account);
-  if (!limit) {
-    cell.append(element("span", "nothing", "no limit"));
+  if (!limit || most === null || most === undefined) {
+    const dash = element("span", "nothing", "–");
+    dash.setAttribute("aria-hidden", "true");
+    dash.title = most === null ? "No limit" : "Unknown";
+    cell.append(dash, element("span", "visually-hidden", most === null ? "no limit" : "unknown"));
     return cell;
   }
   const bar = element("span", "bar");
   bar.dataset.level = limit.level;
-  bar.style.setProperty("--share", String(Math.min(1, limit.share)));
+  bar.style.setProperty("--share", String(Math.min(1, Math.max(0, limit.share))));
   bar.setAttribute("aria-hidden", "true");
   const words = { fine: "", near: ", nearly used up", over: ", used up" }[limit.level];
-  const text = element("span", "limit-text", format.share(limit.share));
-  text.title = `${format.count(account.monthlyDmUsed)} of ${format.count(account.monthlyDmLimit ?? 0)}${words}`;
+  const text = element("span", "limit-text", shareText(account, format));
+  text.title = `${format.count(account.monthlyDmUsed)} of ${format.count(most)}${words}`;
   text.dataset.level = limit.level;
-  const hidden = element("span", "visually-hidden", ` of ${format.count(account.monthlyDmLimit ?? 0)}${words}`);
+  const hidden = element("span", "visually-hidden", ` of ${format.count(most)}${words}`);
   cell.append(bar, text, hidden);
   return cell;
 }

@@ -2,17 +2,24 @@
 
 import { drawAccounts } from "./account-rows.js";
 import { ask } from "./ask.js";
-import { download, toCsv } from "./csv.js";
+import { download, idCell, toCsv } from "./csv.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
+import { wireTheme } from "./theme.js";
+import { accountsFrom } from "./wire.js";
 
 /** @typedef {import("./types.js").Account} Account */
+/** @typedef {Extract<import("./ask.js").Answer, {ok: false}>} Failure */
+/** @typedef {{accounts: Account[], nextCursor: string | null, complete: boolean}} Page */
 
 const PAUSE_MS = 250;
 const POLL_MS = 30_000;
-const ORDERS = ["-dmUsed", "username"];
+const PAGE = 50;
+/** The most that one answer has. */
+const LARGEST = 200;
+const ORDERS = ["-dmUsed", "dmUsed", "username", "-username"];
 const COLUMNS = /** @type {const} */ ([
   "instagramId",
   "username",
@@ -33,97 +40,163 @@ const more = part("more", HTMLButtonElement);
 const address = new URLSearchParams(location.search);
 
 let order = ORDERS.find((name) => name === address.get("sort")) ?? "";
-/** @type {Account[]} */
-let accounts = [];
-/** @type {string | null} */
-let cursor = null;
-let complete = true;
-/** Whether further pages are shown. */
-let paged = false;
+/** @type {Page} */
+let shown = { accounts: [], nextCursor: null, complete: true };
 /** @type {AbortController | null} */
 let asking = null;
 /** @type {number | undefined} */
 let timer;
 
-/** @param {boolean} further whether to go on from the last account shown */
-async function load(further) {
-  asking?.abort();
-  asking = new AbortController();
-  const { signal } = asking;
+/** @returns {URLSearchParams} what is searched for, in which order */
+function wanted() {
   const query = new URLSearchParams();
   if (input.value.trim()) query.set("query", input.value.trim());
   if (order) query.set("sort", order);
-  const shown = query.toString();
-  history.replaceState(null, "", location.pathname + (shown && `?${shown}`));
-  if (further && cursor) query.set("cursor", cursor);
-  const answer = await ask(`/api/admin/accounts?${query}`, { signal });
+  return query;
+}
+
+/**
+ * @param {URLSearchParams} query
+ * @param {Page} start goes on from there
+ * @param {number} most how many there may be in all
+ * @param {AbortSignal} signal
+ * @param {(n: number) => void} [onProgress]
+ * @returns {Promise<Page | Failure>} `start` and what follows; the first failure ends it
+ */
+async function fetchUpTo(query, start, most, signal, onProgress = () => {}) {
+  let page = start;
+  do {
+    const next = new URLSearchParams(query);
+    next.set("limit", String(Math.min(LARGEST, most - page.accounts.length)));
+    if (page.nextCursor) next.set("cursor", page.nextCursor);
+    const answer = await ask(`/api/admin/accounts?${next}`, { signal });
+    if (!answer.ok) return answer;
+    const found = accountsFrom(answer.data);
+    page = { ...found, accounts: [...page.accounts, ...found.accounts], complete: page.complete && found.complete };
+    onProgress(page.accounts.length);
+    // Guards against a server that answers empty pages for ever.
+    if (!found.accounts.length) break;
+  } while (page.nextCursor && page.accounts.length < most);
+  return page;
+}
+
+/**
+ * Load the rows anew, or those that follow.
+ * @param {Page} start
+ * @param {number} most
+ */
+async function load(start, most) {
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  const query = wanted();
+  const search = query.toString();
+  history.replaceState(null, "", location.pathname + (search && `?${search}`));
+  const answer = await fetchUpTo(query, start, most, signal);
   // Something newer was asked meanwhile.
   if (signal.aborted) return;
-  showProblem(part("problem"), answer.ok ? null : answer);
-  if (!answer.ok) return;
-  accounts = further ? [...accounts, ...answer.data.accounts] : answer.data.accounts;
-  cursor = answer.data.nextCursor;
-  complete = answer.data.complete;
-  paged = further;
+  asking = null;
+  showProblem(part("problem"), "ok" in answer ? answer : null);
+  if ("ok" in answer) return;
+  shown = answer;
   draw();
   freshness.touch();
 }
 
-/** One page is kept fresh; who has asked for more, or is at a row, is left alone. */
+/** From the beginning. */
+function restart() {
+  void load({ accounts: [], nextCursor: null, complete: true }, PAGE);
+}
+
+/** Reload as many rows as are shown, unless the reader has the focus in one of them. */
 function reload() {
-  if (document.hidden || paged || rows.contains(document.activeElement)) return;
-  void load(false);
+  if (document.hidden || asking || rows.contains(document.activeElement)) return;
+  void load({ accounts: [], nextCursor: null, complete: true }, Math.max(PAGE, shown.accounts.length));
 }
 
 function draw() {
   const searching = input.value.trim() !== "";
+  const { accounts, nextCursor } = shown;
   drawAccounts(rows, accounts, format, (at) => (Date.now() - Date.parse(at)) / 1000);
-  more.hidden = cursor === null;
+  more.hidden = nextCursor === null;
   part("count").textContent = words(searching);
   const nothing = part("nothing");
   nothing.hidden = accounts.length > 0;
   nothing.textContent = searching
-    ? "No account's name or id begins like this."
-    : "No accounts yet: each appears with its first message.";
+    ? "No account has a name or id that begins with this."
+    : "No accounts yet. Each account appears with its first message.";
+  const current = order || (searching ? "username" : "-dmUsed");
   for (const button of document.querySelectorAll("button[data-order]")) {
-    const name = /** @type {HTMLElement} */ (button).dataset.order ?? "";
-    const current = name === (order || (searching ? "username" : "-dmUsed"));
-    const direction = name.startsWith("-") ? "descending" : "ascending";
-    button.closest("th")?.setAttribute("aria-sort", current ? direction : "none");
+    const field = fieldOf(button);
+    const up = field === current ? "ascending" : "none";
+    button.closest("th")?.setAttribute("aria-sort", `-${field}` === current ? "descending" : up);
   }
+}
+
+/** @param {Element} button */
+function fieldOf(button) {
+  return (/** @type {HTMLElement} */ (button).dataset.order ?? "").replace("-", "");
 }
 
 /** @param {boolean} searching */
 function words(searching) {
-  const n = format.count(accounts.length);
-  if (searching && !complete) return `${n} shown of very many; type more to narrow it down`;
-  return cursor === null ? `${n} ${searching ? "found" : "in all"}` : `The first ${n}`;
+  const n = format.count(shown.accounts.length);
+  if (!shown.complete) return `${n} of too many to search; type more to narrow it down`;
+  return shown.nextCursor === null ? `${n} ${searching ? "found" : "in all"}` : `Showing the first ${n}`;
+}
+
+/** Save all accounts that match the search, loaded page by page. */
+async function exportAll() {
+  const button = part("export", HTMLButtonElement);
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  const label = part("export-label");
+  const usual = label.textContent;
+  const none = { accounts: [], nextCursor: null, complete: true };
+  const answer = await fetchUpTo(wanted(), none, Infinity, new AbortController().signal, (n) => {
+    label.textContent = `${format.count(n)} loaded`;
+  });
+  label.textContent = usual;
+  button.setAttribute("aria-disabled", "false");
+  showProblem(part("problem"), "ok" in answer ? answer : null);
+  if ("ok" in answer) return;
+  download(`dmstats-accounts-${new Date().toISOString().slice(0, 10)}.csv`, csvOf(answer.accounts));
+  part("exported").textContent = answer.complete
+    ? `${format.count(answer.accounts.length)} accounts saved.`
+    : `${format.count(answer.accounts.length)} accounts saved; there are more than a search finds.`;
+}
+
+/** @param {Account[]} accounts */
+function csvOf(accounts) {
+  /** @param {Account} account */
+  const line = (account) => COLUMNS.map((name) => (name === "instagramId" ? idCell(account[name]) : account[name]));
+  return toCsv([[...COLUMNS], ...accounts.map(line)]);
 }
 
 input.value = address.get("query") ?? "";
 input.addEventListener("input", () => {
   clearTimeout(timer);
-  timer = window.setTimeout(load, PAUSE_MS, false);
+  timer = window.setTimeout(restart, PAUSE_MS);
 });
 part("search").addEventListener("submit", (event) => {
   event.preventDefault();
   clearTimeout(timer);
-  void load(false);
+  restart();
 });
-more.addEventListener("click", () => void load(true));
+more.addEventListener("click", () => void load(shown, shown.accounts.length + PAGE));
 for (const button of document.querySelectorAll("button[data-order]")) {
   button.addEventListener("click", () => {
-    order = /** @type {HTMLElement} */ (button).dataset.order ?? "";
-    void load(false);
+    const usual = /** @type {HTMLElement} */ (button).dataset.order ?? "";
+    const field = fieldOf(button);
+    const sorted = button.closest("th")?.getAttribute("aria-sort") ?? "none";
+    if (sorted === "none") order = usual;
+    else order = sorted === "descending" ? field : `-${field}`;
+    restart();
   });
 }
-part("export").addEventListener("click", () => {
-  /** @param {Account} account */
-  const line = (account) =>
-    COLUMNS.map((name) => /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (account))[name]);
-  download("accounts.csv", toCsv([[...COLUMNS], ...accounts.map(line)]));
-});
-void load(false);
+part("export").addEventListener("click", () => void exportAll());
+wireTheme();
+restart();
 setInterval(freshness.tick, 1000);
 setInterval(reload, POLL_MS);
 document.addEventListener("visibilitychange", reload);

@@ -1,39 +1,50 @@
-/** The accounts' order and limits; pure. */
+/** Names, links and limits of accounts; pure. */
+
+import { shown } from "./wire.js";
 
 /** @typedef {import("./types.js").Account} Account */
-/** @typedef {import("./types.js").Sort} Sort */
-
-/** @type {Record<Sort, (a: Account, b: Account) => number>} */
-const ORDERS = {
-  month: (a, b) => b.monthlyDmUsed - a.monthlyDmUsed,
-  total: (a, b) => b.dmUsed - a.dmUsed,
-  recent: (a, b) => Date.parse(b.lastDMSent ?? "1970-01-01") - Date.parse(a.lastDMSent ?? "1970-01-01"),
-  name: (a, b) => nameOf(a).localeCompare(nameOf(b)),
-};
 
 /**
- * @param {Account} account
+ * @param {Pick<Account, "username" | "instagramId">} account
  * @returns {string} what people call it
  */
-export function nameOf(account) {
-  return account.username ? `@${account.username}` : account.instagramId;
+export function nameOf({ username, instagramId }) {
+  return username ? `@${username}` : shown(instagramId) || "unknown";
 }
 
 /**
- * @param {Account[]} accounts
- * @param {Sort} sort
- * @returns {Account[]} a sorted copy
+ * @param {Pick<Account, "instagramId">} account
+ * @returns {string | null} the address of its page; null for an id that no path can carry
  */
-export function sortAccounts(accounts, sort) {
-  return accounts.toSorted((a, b) => ORDERS[sort](a, b) || a.instagramId.localeCompare(b.instagramId));
+export function linkOf({ instagramId }) {
+  if (!instagramId || instagramId === "." || instagramId === "..") return null;
+  if (/[/\\\0]/.test(instagramId)) return null;
+  try {
+    return `/accounts/${encodeURIComponent(instagramId)}`;
+  } catch {
+    // Half of a surrogate pair.
+    return null;
+  }
 }
 
 /**
  * @param {Pick<Account, "monthlyDmUsed" | "monthlyDmLimit">} account
- * @returns {{share: number, level: "fine" | "near" | "over"} | null} null without a limit
+ * @returns {{share: number, level: "fine" | "near" | "over"} | null} null without a limit, or where it or
+ * the use is unknown; a limit of 0 is one, and used up from the start
  */
-export function limitOf({ monthlyDmUsed, monthlyDmLimit }) {
-  if (!monthlyDmLimit || monthlyDmLimit <= 0) return null;
-  const share = monthlyDmUsed / monthlyDmLimit;
+export function limitOf({ monthlyDmUsed: used, monthlyDmLimit: most }) {
+  if (most === null || most === undefined || used === null || most < 0) return null;
+  const share = most === 0 ? 1 + used : used / most;
   return { share, level: share >= 1 ? "over" : share >= 0.8 ? "near" : "fine" };
+}
+
+/**
+ * @param {Pick<Account, "monthlyDmUsed" | "monthlyDmLimit">} account
+ * @param {import("./format.js").Format} format
+ * @returns {string} how much of its limit is used, for a place that is narrow
+ */
+export function shareText(account, format) {
+  const limit = limitOf(account);
+  if (!limit) return format.count(null);
+  return account.monthlyDmLimit === 0 ? "limit 0" : format.share(limit.share);
 }

@@ -1,11 +1,13 @@
-/** The page of the admins: add, shut out, let in again, change a password. */
+/** The page of the admins: add, disable, enable, change a password. */
 
 import { ask } from "./ask.js";
 import { createFormat } from "./format.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
+import { wireTheme } from "./theme.js";
+import { adminsFrom } from "./wire.js";
 
-/** @typedef {{id: string, email: string, disabled: boolean, createdAt: string | null}} Admin */
+/** @typedef {import("./types.js").Admin} Admin */
 
 const URL_OF_ALL = "/api/admin/admins";
 const format = createFormat();
@@ -16,8 +18,7 @@ async function load() {
     showProblem(part("problem"), answer);
     return;
   }
-  /** @type {{admins: Admin[], you: string}} */
-  const { admins, you } = answer.data;
+  const { admins, you } = adminsFrom(answer.data);
   part("rows").replaceChildren(...admins.map((admin) => rowOf(admin, admin.id === you)));
   const whose = part("whose", HTMLSelectElement);
   const chosen = whose.value || you;
@@ -34,12 +35,15 @@ function rowOf(admin, isMe) {
   const row = document.createElement("tr");
   const email = document.createElement("th");
   email.scope = "row";
-  email.textContent = admin.email;
+  const address = document.createElement("bdi");
+  address.textContent = admin.email;
+  email.className = "email";
+  email.append(address);
   email.dataset.disabled = String(admin.disabled);
   if (admin.disabled || isMe) {
     const mark = document.createElement("span");
     mark.className = "mark";
-    mark.textContent = isMe ? "you" : "shut out";
+    mark.textContent = isMe ? "you" : "disabled";
     email.append(" ", mark);
   }
   const since = document.createElement("td");
@@ -47,7 +51,7 @@ function rowOf(admin, isMe) {
   since.textContent = admin.createdAt ? format.date(admin.createdAt) : "";
   since.title = admin.createdAt ? format.utc(admin.createdAt) : "";
   const actions = document.createElement("td");
-  actions.className = "figure";
+  actions.className = "actions";
   if (!isMe) actions.append(switchFor(admin));
   row.append(email, since, actions);
   return row;
@@ -58,12 +62,12 @@ function switchFor(admin) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button small";
-  button.textContent = admin.disabled ? "Let in" : "Shut out";
+  button.textContent = admin.disabled ? "Enable" : "Disable";
   button.setAttribute("aria-label", `${button.textContent} ${admin.email}`);
   button.addEventListener("click", async () => {
     const verb = admin.disabled ? "enable" : "disable";
-    const words = admin.disabled ? "can sign in again." : "is shut out; open pages end within seconds.";
-    await change(`${URL_OF_ALL}/${admin.id}/${verb}`, {}, `${admin.email} ${words}`);
+    const words = admin.disabled ? "can sign in again." : "is disabled; open pages stop within seconds.";
+    await change(`${URL_OF_ALL}/${encodeURIComponent(admin.id)}/${verb}`, {}, `${admin.email} ${words}`);
   });
   return button;
 }
@@ -75,10 +79,14 @@ function switchFor(admin) {
  * @returns {Promise<boolean>}
  */
 async function change(url, body, done) {
+  const line = part("done");
+  // Clear the messages of the change before.
+  line.className = "visually-hidden";
+  line.textContent = "";
+  showProblem(part("problem"), null);
   const answer = await ask(url, { method: "POST", body });
   showProblem(part("problem"), answer.ok ? null : answer);
   if (!answer.ok) return false;
-  const line = part("done");
   line.className = "success";
   line.textContent = done;
   await load();
@@ -95,10 +103,11 @@ const changing = part("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { whose, current, new: password } = Object.fromEntries(new FormData(changing));
-  const url = `${URL_OF_ALL}/${String(whose)}/password`;
+  const url = `${URL_OF_ALL}/${encodeURIComponent(String(whose))}/password`;
   if (await change(url, { currentPassword: current, password }, "The password was changed.")) {
     part("current", HTMLInputElement).value = "";
     part("new", HTMLInputElement).value = "";
   }
 });
+wireTheme();
 void load();

@@ -1,41 +1,51 @@
 /** One question to the API, answered with data or with a sentence about what went wrong. */
 
+import { deadline } from "./deadline.js";
+
 /** @typedef {{ok: true, data: any} | {ok: false, status: number, sentence: string}} Answer */
 
 const TIMEOUT_MS = 15_000;
+const NO_ANSWER = "The service does not answer. Try again in a moment.";
 
 /**
  * @param {string} url
- * @param {{method?: string, body?: unknown, signal?: AbortSignal}} [options] `body` is sent as JSON
+ * @param {{method?: string, body?: unknown, signal?: AbortSignal, timeout?: number}} [options] `body` is
+ * sent as JSON; `signal` gives up before the `timeout` (milliseconds) does
  * @param {typeof fetch} [fetcher]
  * @returns {Promise<Answer>}
  */
-export async function ask(url, { method = "GET", body, signal } = {}, fetcher = fetch) {
+export async function ask(url, { method = "GET", body, signal, timeout = TIMEOUT_MS } = {}, fetcher = fetch) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  const limit = deadline(timeout, signal);
   try {
     const response = await fetcher(url, {
       method,
       headers,
       body: body === undefined ? null : JSON.stringify(body),
       credentials: "same-origin",
-      signal: signal ?? AbortSignal.timeout(TIMEOUT_MS),
+      signal: limit.signal,
     });
     const data = response.status === 204 ? null : await response.json();
     if (response.ok) return { ok: true, data };
     return { ok: false, status: response.status, sentence: sentenceFor(response.status, data?.detail) };
   } catch {
     // Refused, reset, timed out, or no JSON: to the reader it is all the same.
-    return { ok: false, status: 0, sentence: "The service does not answer. Try again in a moment." };
+    return { ok: false, status: 0, sentence: NO_ANSWER };
+  } finally {
+    limit.end();
   }
 }
 
 /**
  * @param {number} status
- * @param {string | undefined} detail
+ * @param {unknown} detail the server's text. It explains a 4xx well, but names drivers and exceptions in a
+ * 5xx
  */
 function sentenceFor(status, detail) {
   if (status === 401) return "Your session has ended.";
-  return detail || "That did not work. Try again in a moment.";
+  if (status === 503) return "The database does not answer. Counting continues when it is back.";
+  if (status >= 500) return "The service reports an error. Try again in a moment.";
+  return typeof detail === "string" && detail ? detail : "That did not work. Try again in a moment.";
 }

@@ -4,7 +4,8 @@ import { isRunning, pointsOf } from "./series.js";
 import { drawSparkline } from "./sparkline.js";
 
 /** @typedef {import("./figures.js").Figure} Figure */
-/** @typedef {import("./series.js").Point} Point */
+/** @typedef {import("./terms.js").Fact} Fact */
+/** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./types.js").Range} Range */
 /** @typedef {import("./types.js").Snapshot} Snapshot */
 
@@ -23,37 +24,68 @@ export function drawFigures(page, figures, moving) {
 /**
  * @param {HTMLElement} element
  * @param {Figure} figure
- * @param {boolean} moving
+ * @param {boolean} [moving]
  */
-function write(element, { text, title = "", tone }, moving) {
+export function write(element, { text, exact = "", title = "", tone }, moving = false) {
   if (element.title !== title) element.title = title;
   if (element.dataset.tone !== tone) {
     if (tone) element.dataset.tone = tone;
     else delete element.dataset.tone;
   }
-  if (element.textContent === text) return;
+  if (element.textContent === text + exact) return;
   const first = !element.textContent;
-  element.textContent = text;
+  if (exact) element.replaceChildren(part("", text), part("visually-hidden", exact));
+  else element.textContent = text;
   if (moving && !first && element.matches(".number")) {
     element.animate([{ color: "var(--glow)" }, {}], { duration: 1200, easing: "ease-out" });
   }
 }
 
 /**
- * @param {HTMLElement} list a definition list
- * @param {{name: string, text: string}[]} facts
+ * @param {string} className of what only a screen reader gets; empty for what only the eye does
+ * @param {string} text
+ */
+function part(className, text) {
+  const span = document.createElement("span");
+  if (className) span.className = className;
+  else span.setAttribute("aria-hidden", "true");
+  span.textContent = text;
+  return span;
+}
+
+/**
+ * @param {HTMLElement} list a definition list; an explanation that is open stays so
+ * @param {Fact[]} facts
  */
 export function drawFacts(list, facts) {
-  const rows = facts.map(({ name, text }) => {
-    const row = document.createElement("div");
-    const term = document.createElement("dt");
-    const value = document.createElement("dd");
-    term.textContent = name;
-    value.textContent = text;
-    row.append(term, value);
+  const before = new Map([...list.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.name, row]));
+  const rows = facts.map((fact) => {
+    const row = before.get(fact.name) ?? rowFor(fact);
+    const value = row.querySelector("dd");
+    if (value && value.textContent !== fact.text) value.textContent = fact.text;
+    if (value) value.title = fact.title ?? "";
     return row;
   });
-  list.replaceChildren(...rows);
+  const same = rows.length === list.children.length && rows.every((row, i) => row === list.children[i]);
+  if (!same) list.replaceChildren(...rows);
+}
+
+/** @param {Fact} fact */
+function rowFor({ name, about }) {
+  const row = document.createElement("div");
+  row.dataset.name = name;
+  const term = document.createElement("dt");
+  if (about) {
+    const details = document.createElement("details");
+    const summary = document.createElement("summary");
+    summary.textContent = name;
+    const words = document.createElement("p");
+    words.textContent = about;
+    details.append(summary, words);
+    term.append(details);
+  } else term.textContent = name;
+  row.append(term, document.createElement("dd"));
+  return row;
 }
 
 /**
@@ -68,7 +100,7 @@ export function drawTrends(page, snapshot) {
     hours: finished(snapshot, "day").map((point) => point.sent),
     days,
     growth: growth(days),
-    population: (snapshot.population ?? []).map((day) => day.activeAccounts),
+    population: snapshot.population.map((day) => day.activeAccounts),
   };
   for (const box of page.querySelectorAll("[data-trend]")) {
     drawSparkline(box, trends[/** @type {HTMLElement} */ (box).dataset.trend ?? ""] ?? []);
@@ -78,7 +110,7 @@ export function drawTrends(page, snapshot) {
 /**
  * @param {Snapshot} snapshot
  * @param {Range} range
- * @returns {Point[]} without a last bucket that is still filling: a trend has no room to say so
+ * @returns {Point[]} without a last bucket that is still filling, which a trend cannot mark as such
  */
 function finished(snapshot, range) {
   const points = pointsOf(snapshot, range);

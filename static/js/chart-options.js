@@ -1,17 +1,22 @@
 /** How uPlot draws the large chart: colours, axes, cursor. */
 
-import { lonely } from "./series.js";
+import { lonely, STEP_MS } from "./series.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Range} Range */
 
 export const HEIGHT = 300;
 /** @type {uPlot.Series.Points} */
-const POINTS = { show: false, size: 6, filter: (u, series) => lonely([...(u.data[series] ?? [])]) };
+const POINTS = { show: false, size: 6, filter: (u, series) => (isSmall(u) ? [] : lonely([...(u.data[series] ?? [])])) };
+/** Up to this many per bucket bars are drawn: lines would zigzag, and equal ones hide each other. */
+const FEW = 20;
+/** The width of one of the two bars, as a share of its bucket. */
+const BAR_SHARE = 0.38;
+const WIDEST_BAR = 18;
 /** Half of a long time of day ("12:00 PM"), which the last name on the axis may need. */
 const RIGHT = 36;
 const STEPS = [1, 2, 5];
-const MOST = 1e9;
+const MOST = 1e15;
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
@@ -35,14 +40,33 @@ export function optionsFor(box, format, range, read) {
   const colour = (token) => style.getPropertyValue(token).trim();
   const font = `12px ${style.fontFamily}`;
   const grid = { stroke: colour("--line"), width: 1 };
+  const shapes = { sent: shapesOf(-1), received: shapesOf(1) };
   /**
-   * @param {string} stroke
-   * @param {string} [fill]
+   * @param {"sent" | "received"} which
+   * @param {string} [area] below a line
    * @returns {uPlot.Series}
    */
-  const line = (stroke, fill) => ({ stroke, fill, width: 2, spanGaps: false, points: POINTS });
-  /** @param {string} stroke @returns {uPlot.Series} */
-  const dashed = (stroke) => ({ stroke, width: 2, dash: [4, 4], spanGaps: false, points: POINTS });
+  const full = (which, area) => ({
+    stroke: colour(`--${which}`),
+    fill: (u) => (isSmall(u) ? colour(`--${which}`) : area) ?? "transparent",
+    width: 2,
+    spanGaps: false,
+    paths: (u, ...rest) => (isSmall(u) ? shapes[which].bars : shapes[which].line)(u, ...rest),
+    points: POINTS,
+  });
+  /**
+   * The bucket that is still filling: a ring beside the line, or a hollow bar.
+   * @param {"sent" | "received"} which
+   * @returns {uPlot.Series}
+   */
+  const soFar = (which) => ({
+    stroke: colour(`--${which}`),
+    fill: colour("--panel"),
+    width: 2,
+    spanGaps: false,
+    paths: (u, ...rest) => (isSmall(u) ? shapes[which].bars(u, ...rest) : null),
+    points: { show: (u) => !isSmall(u), size: 9, width: 2, fill: colour("--panel"), stroke: colour(`--${which}`) },
+  });
   return {
     width: box.clientWidth,
     height: HEIGHT,
@@ -51,6 +75,7 @@ export function optionsFor(box, format, range, read) {
     cursor: {
       y: false,
       drag: { x: false, y: false },
+      move: snapped,
       points: {
         size: 9,
         width: 2,
@@ -63,7 +88,11 @@ export function optionsFor(box, format, range, read) {
       const date = new Date(second * 1000);
       return range() === "month" ? uPlot.tzDate(date, "UTC") : date;
     },
-    scales: { x: { time: true }, y: { range: (_u, _low, high) => [0, niceTop(high)] } },
+    scales: {
+      // Half a bucket more at both ends, so that bars and rings there are not cut.
+      x: { time: true, range: (_u, low, high) => [low - STEP_MS[range()] / 2000, high + STEP_MS[range()] / 2000] },
+      y: { range: (_u, _low, high) => [0, niceTop(high)] },
+    },
     axes: [
       {
         stroke: colour("--quiet"),
@@ -87,13 +116,42 @@ export function optionsFor(box, format, range, read) {
     ],
     series: [
       {},
-      line(colour("--sent"), colour("--sent-area")),
-      line(colour("--received")),
-      dashed(colour("--sent")),
-      dashed(colour("--received")),
+      full("sent", colour("--sent-area")),
+      full("received"),
+      soFar("sent"),
+      soFar("received"),
     ],
     hooks: { setCursor: [(u) => read(u.cursor.idx ?? null)] },
   };
+}
+
+/**
+ * @param {-1 | 1} side of the bucket's middle
+ * @returns {{line: uPlot.Series.PathBuilder, bars: uPlot.Series.PathBuilder}}
+ */
+function shapesOf(side) {
+  const { linear, bars } = uPlot.paths;
+  if (!linear || !bars) throw new Error("This uPlot draws no lines or no bars");
+  return { line: linear(), bars: bars({ size: [BAR_SHARE, WIDEST_BAR], align: side }) };
+}
+
+/**
+ * @param {uPlot} u
+ * @returns {boolean} whether no bucket has more than a few
+ */
+function isSmall(u) {
+  return u.data.slice(1).every((values) => [...values].every((value) => (value ?? 0) <= FEW));
+}
+
+/**
+ * @param {uPlot} u
+ * @param {number} left
+ * @param {number} top
+ * @returns {[number, number]} the cursor on the bucket that is read, not between two
+ */
+function snapped(u, left, top) {
+  if (left < 0 || !u.data[0].length) return [left, top];
+  return [u.valToPos(u.data[0][u.posToIdx(left)] ?? 0, "x"), top];
 }
 
 /**

@@ -1,7 +1,8 @@
 /** The large chart: uPlot with a readout, a keyboard and the reader's colours. */
 
 import { HEIGHT, optionsFor } from "./chart-options.js";
-import { columns, isRunning, pointsOf, sums } from "./series.js";
+import { columns, isRunning, paceOfLast, pointsOf, sums } from "./series.js";
+import { CHANGED } from "./theme.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./series.js").Point} Point */
@@ -18,10 +19,11 @@ const SPANS = { hour: "Last hour", day: "Last 24 hours", month: "Last 30 days" }
  * @param {HTMLElement} parts.when names the point, or the whole span
  * @param {HTMLElement} parts.sent
  * @param {HTMLElement} parts.received
+ * @param {HTMLElement} parts.pace what the bucket that is still filling comes to at this pace
  * @param {Format} format
  * @param {Record<Range, string>} spans what each range is called
  */
-export function createChart({ box, when, sent, received }, format, spans = SPANS) {
+export function createChart({ box, when, sent, received, pace }, format, spans = SPANS) {
   /** @type {Point[]} */
   let points = [];
   /** @type {Range} */
@@ -29,8 +31,11 @@ export function createChart({ box, when, sent, received }, format, spans = SPANS
   let unfinished = false;
   /** @type {number | null} */
   let at = null;
+  /** @type {ReturnType<typeof paceOfLast>} */
+  let projected = null;
   /** @type {uPlot | null} */
   let plot = null;
+  const hidden = { sent: false, received: false };
 
   /** @param {number | null} index */
   function read(index) {
@@ -41,8 +46,9 @@ export function createChart({ box, when, sent, received }, format, spans = SPANS
       show(spans[range], total.sent, total.received, "");
       return;
     }
-    const running = unfinished && index === points.length - 1 ? ", so far" : "";
-    show(format.bucket(range, point.at) + running, point.sent, point.received, format.utc(point.at));
+    const running = unfinished && index === points.length - 1;
+    const name = format.bucket(range, point.at) + (running ? ", so far" : "");
+    show(name, point.sent, point.received, format.utc(point.at), running ? projected : null);
   }
 
   /**
@@ -50,14 +56,17 @@ export function createChart({ box, when, sent, received }, format, spans = SPANS
    * @param {number | null} out
    * @param {number | null} into
    * @param {string} utc
+   * @param {typeof projected} whole
    */
-  function show(name, out, into, utc) {
+  function show(name, out, into, utc, whole = null) {
     when.textContent = name;
     when.title = utc;
     sent.textContent = out === null ? "no data" : format.count(out);
     received.textContent = into === null ? "no data" : format.count(into);
+    pace.textContent = whole ? `At this pace: ${format.count(whole.sent)} sent, ${format.count(whole.received)} received` : "";
     box.setAttribute("aria-valuenow", String(at ?? points.length - 1));
-    box.setAttribute("aria-valuetext", `${name}: ${sent.textContent} sent, ${received.textContent} received`);
+    const values = `${name}: ${sent.textContent} sent, ${received.textContent} received`;
+    box.setAttribute("aria-valuetext", whole ? `${values}. ${pace.textContent}` : values);
   }
 
   /** @param {number} index */
@@ -103,15 +112,31 @@ export function createChart({ box, when, sent, received }, format, spans = SPANS
       columns(points, unfinished),
       box,
     );
+    for (const which of /** @type {const} */ (["sent", "received"])) hide(which);
+  }
+
+  /** @param {"sent" | "received"} which */
+  function hide(which) {
+    const first = which === "sent" ? 1 : 2;
+    for (const series of [first, first + 2]) plot?.setSeries(series, { show: !hidden[which] });
+  }
+
+  for (const [which, value] of /** @type {const} */ ([["sent", sent], ["received", received]])) {
+    const key = value.closest("button");
+    key?.addEventListener("click", () => {
+      hidden[which] = !hidden[which];
+      key.setAttribute("aria-pressed", String(!hidden[which]));
+      hide(which);
+    });
   }
 
   new ResizeObserver(() => {
     if (plot && box.clientWidth && box.clientWidth !== plot.width)
       plot.setSize({ width: box.clientWidth, height: HEIGHT });
   }).observe(box);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    if (plot) build();
-  });
+  const recolour = () => plot && build();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  document.addEventListener(CHANGED, recolour);
 
   return {
     /**
@@ -123,6 +148,7 @@ export function createChart({ box, when, sent, received }, format, spans = SPANS
       range = wanted;
       points = pointsOf(snapshot, range);
       unfinished = isRunning(points, range, snapshot.computedAt);
+      projected = paceOfLast(points, range, snapshot.computedAt);
       box.setAttribute("aria-valuemin", "0");
       box.setAttribute("aria-valuemax", String(Math.max(0, points.length - 1)));
       if (plot) plot.setData(columns(points, unfinished));
@@ -134,6 +160,11 @@ export function createChart({ box, when, sent, received }, format, spans = SPANS
     /** @returns {Point[]} what is drawn, for the table */
     get points() {
       return points;
+    },
+
+    /** @returns {boolean} whether the last of them is still filling */
+    get unfinished() {
+      return unfinished;
     },
   };
 }

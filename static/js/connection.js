@@ -46,6 +46,7 @@ export function step(facts, event) {
     case "stream-opening":
       return { ...facts, stream: "opening" };
     case "stream-open":
+      // Told with the first event: some proxies pass on a stream's head and hold back its body.
       return { ...facts, stream: "open", refused: false, everOpen: true, poll: "none" };
     case "stream-closed":
       return { ...facts, stream: "closed" };
@@ -67,9 +68,18 @@ export function step(facts, event) {
  * @returns {{stream: boolean, poll: boolean}}
  */
 export function wants(facts) {
-  const awake = facts.online && facts.visible && !facts.paused && !facts.expired;
-  const streaming = facts.stream === "open" && facts.serverLive;
+  // `online` is not considered: navigator.onLine is wrong with some VPNs and proxies.
+  const awake = facts.visible && !facts.paused && !facts.expired;
+  const streaming = facts.stream === "open" && facts.serverLive && !unplugged(facts);
   return { stream: awake, poll: awake && !streaming };
+}
+
+/**
+ * @param {Facts} facts
+ * @returns {boolean} whether the device seems to have no network: the browser says so, and a request failed
+ */
+function unplugged(facts) {
+  return !facts.online && facts.poll === "unreachable";
 }
 
 /**
@@ -81,7 +91,7 @@ export function modeOf(facts, stale) {
   if (facts.expired) return "expired";
   if (facts.paused) return "paused";
   const open = facts.stream === "open";
-  if (!facts.online || (!open && facts.poll === "unreachable")) return "offline";
+  if (unplugged(facts) || (!open && facts.poll === "unreachable")) return "offline";
   if (stale) return "stale";
   if (open && facts.serverLive) return "live";
   if (facts.poll === "ok") return "polling";

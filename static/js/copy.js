@@ -26,7 +26,7 @@ async function copy(source) {
     await navigator.clipboard.writeText(source.textContent?.trim() ?? "");
     return true;
   } catch {
-    // Absent, or refused: both leave the reader's own hands.
+    // Absent, or refused: the reader can copy the selection.
     getSelection()?.selectAllChildren(source);
     return false;
   }

@@ -9,7 +9,6 @@ import { compareVersions } from "./version.js";
 /** @typedef {import("./types.js").Facts} Facts */
 /** @typedef {import("./types.js").ConnectionEvent} ConnectionEvent */
 /** @typedef {import("./types.js").PageSettings} PageSettings */
-/** @typedef {import("./types.js").Snapshot} Snapshot */
 /** @typedef {import("./types.js").Timers} Timers */
 
 const FIRST_POLL_SECONDS = 1;
@@ -24,7 +23,7 @@ const REOPEN_SECONDS = 0.5;
  * @param {typeof fetch} options.ask
  * @param {Timers} options.timers
  * @param {() => number} options.random
- * @param {(snapshot: Snapshot) => void} options.onSnapshot
+ * @param {(snapshot: unknown) => boolean} options.onSnapshot takes JSON of any shape; false if it is none
  * @param {(at: string) => void} options.onServerTime
  * @param {(facts: Facts) => void} options.onFacts
  */
@@ -97,9 +96,12 @@ export function createFeed({
           attempt = 0;
           tell({ type: "stream-open" });
         },
-        snapshot: onSnapshot,
+        snapshot(json) {
+          if (!onSnapshot(json)) void pollNow();
+        },
+        garbled: () => void pollNow(),
         heartbeat(beat) {
-          onServerTime(beat.at);
+          if (beat.at) onServerTime(beat.at);
           tell({ type: "heartbeat", live: beat.live });
           // A refresh inside the publish limit is not sent out, but the heartbeat names it.
           if (beat.version && compareVersions(beat.version, version()) > 0) void pollNow();
@@ -138,9 +140,10 @@ export function createFeed({
     // The page was hidden or paused meanwhile: the answer is no longer wanted.
     if (mine !== generation) return;
     const back = facts.poll === "unreachable" && answer.kind !== "unreachable";
-    if (answer.kind === "snapshot") onSnapshot(answer.snapshot);
+    const usable = answer.kind !== "snapshot" || onSnapshot(answer.snapshot);
     if (wants(facts).poll) schedulePoll(settings.poll);
     if (answer.kind === "expired") tell({ type: "expired" });
+    else if (!usable) tell({ type: "poll", result: "error" });
     else if (answer.kind === "snapshot" || answer.kind === "same") tell({ type: "poll", result: "ok" });
     else tell({ type: "poll", result: answer.kind });
     if (back && !stream && wants(facts).stream) {
@@ -158,7 +161,10 @@ export function createFeed({
     /** @param {ConnectionEvent} event what the page itself noticed */
     tell(event) {
       if (event.type === "hidden" || event.type === "pause") generation += 1;
+      // A connection over the previous network may be dead without an error: open a new one.
+      if (event.type === "online") closeStream();
       tell(event);
+      if (event.type === "offline" && wants(facts).stream) void pollNow();
     },
 
     /** Ask for the newest figures now, whatever the stream does. */

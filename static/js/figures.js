@@ -1,24 +1,35 @@
 /** A snapshot as the texts of the page's tiles; pure. */
 
-import { sums } from "./series.js";
+import { isRunning, pointsOf, sums } from "./series.js";
 
 /** @typedef {import("./types.js").Snapshot} Snapshot */
 /** @typedef {import("./types.js").Span} Span */
+/** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./format.js").Format} Format */
-/** @typedef {{text: string, title?: string, tone?: "good" | "warn" | "quiet"}} Figure */
+/**
+ * @typedef {{text: string, exact?: string, title?: string, tone?: "good" | "warn" | "quiet"}} Figure
+ * `exact` is what a shortened `text` stands for: on hover, and for screen readers
+ */
 
 const DAY_MS = 86_400_000;
+/** With a base below this no percentage is shown: one more message would change it by much. */
+const SMALL = 20;
+/** The same as a rate over five minutes. */
+const SMALL_RATE = SMALL / 5;
+/** From ten times as many on no percentage is shown either. */
+const MANY_TIMES = 10;
 
-/** @type {Record<string, string>} */
-const EVENT_NAMES = {
-  unsent: "Unsent",
-  reaction: "Reactions",
-  seen: "Seen",
-  postback: "Postbacks",
-  referral: "Referrals",
-  edit: "Edits",
-  unknown: "Unknown",
-};
+/**
+ * @param {number | null} n
+ * @param {Format} format
+ * @returns {Figure} short where it would be long
+ */
+export function counted(n, format) {
+  if (n === null) return { text: format.count(n), title: "Unknown" };
+  const text = format.brief(n);
+  const exact = format.count(n);
+  return text === exact ? { text } : { text, exact, title: exact };
+}
 
 /**
  * @param {Snapshot} snapshot
@@ -26,43 +37,42 @@ const EVENT_NAMES = {
  * @returns {Record<string, Figure>} by the name in the page's `data-figure`
  */
 export function figuresOf(snapshot, format) {
-  const { today, month, lastHour, peakMinute } = snapshot;
-  const midnight = `${snapshot.computedAt.slice(0, 10)}T00:00:00Z`;
-  const others = Object.values(snapshot.events).reduce((sum, n) => sum + n, 0);
+  const { today, month, lastHour } = snapshot;
+  const others = snapshot.events.reduce((sum, { n }) => sum + (n ?? 0), 0);
+  const rate = counted(snapshot.perMinute, format);
   return {
     "now.rate": {
-      text: format.rate(snapshot.perMinute),
-      title: "Sent and received, the mean of the last five full minutes",
+      ...rate,
+      text: rate.exact ? rate.text : format.rate(snapshot.perMinute),
+      title: rate.title ?? "Sent and received: the average of the last five full minutes",
     },
-    "now.peak": peakMinute
-      ? {
-          text: `Peak ${format.count(peakMinute.sent)} sent at ${format.time(peakMinute.at)}`,
-          title: `The busiest minute of the last 24 hours, ${format.utc(peakMinute.at)}`,
-        }
-      : { text: "No peak yet" },
-    "now.hour": { text: `${format.count(lastHour.sent)} sent, ${format.count(lastHour.received)} received` },
+    "now.peak": peak(snapshot, format),
+    "now.hour": {
+      text: `${format.brief(lastHour.sent)} sent, ${format.brief(lastHour.received)} received`,
+      title: `${format.count(lastHour.sent)} sent, ${format.count(lastHour.received)} received`,
+    },
     "now.change": rateChange(snapshot, format),
-    "today.sent": { text: format.count(today.sent) },
-    "today.received": { text: format.count(today.received) },
-    "today.since": { text: `since ${format.time(midnight)}`, title: "The day begins at 00:00 UTC" },
-    "today.change": today.before ? change(today, "this time yesterday", format) : yesterday(snapshot, format),
-    "today.got": got(today, "this time yesterday", format),
-    "month.sent": { text: format.count(month.sent) },
-    "month.received": { text: format.count(month.received) },
+    "today.sent": counted(today.sent, format),
+    "today.received": counted(today.received, format),
+    "today.since": since(snapshot.computedAt, format),
+    "today.change": today.before ? change(today, "by this time yesterday", format) : yesterday(snapshot, format),
+    "today.got": got(today, "by this time yesterday", format),
+    "month.sent": counted(month.sent, format),
+    "month.received": counted(month.received, format),
     "month.name": { text: format.month(month.month), title: "Months begin at 00:00 UTC on the 1st" },
-    "month.change": month.before ? change(month, "this time last month", format) : daily(snapshot, format),
-    "month.got": got(month, "this time last month", format),
-    "total.sent": { text: format.count(snapshot.totalDMsSent) },
-    "total.received": { text: format.count(snapshot.totalDMsReceived) },
+    "month.change": month.before ? change(month, "by this time last month", format) : daily(snapshot, format),
+    "month.got": got(month, "by this time last month", format),
+    "total.sent": counted(snapshot.totalDMsSent, format),
+    "total.received": counted(snapshot.totalDMsReceived, format),
     ...growthOf(snapshot, format),
     ...peopleOf(snapshot, format),
-    "accounts.active": { text: format.count(snapshot.activeAccounts) },
-    "accounts.total": { text: format.count(snapshot.totalAccounts) },
-    users: { text: format.count(snapshot.totalUsers) },
-    duplicates: { text: format.count(snapshot.duplicates) },
-    rejected: { text: format.count(snapshot.rejected), tone: snapshot.rejected ? "warn" : undefined },
-    late: { text: format.count(snapshot.late ?? 0) },
-    others: { text: format.count(others) },
+    "accounts.active": counted(snapshot.activeAccounts, format),
+    "accounts.total": counted(snapshot.totalAccounts, format),
+    users: counted(snapshot.totalUsers, format),
+    duplicates: counted(snapshot.duplicates, format),
+    rejected: { ...counted(snapshot.rejected, format), tone: snapshot.rejected ? "warn" : undefined },
+    late: counted(snapshot.late, format),
+    others: counted(others, format),
     cost: {
       text: `Computed in ${format.rate(snapshot.refresh.computeMs)} ms with ${format.count(snapshot.refresh.dbQueries)} queries`,
       title: `Version ${snapshot.version}, from ${snapshot.source}`,
@@ -71,31 +81,78 @@ export function figuresOf(snapshot, format) {
 }
 
 /**
- * @param {Span} span
- * @param {string} against
+ * @param {string} computedAt
  * @param {Format} format
- * @returns {Figure} the change of `sent` against the same part of the span before
+ * @returns {Figure} when the day began: it is UTC's, and that may be another day of the reader's
  */
-function change(span, against, format) {
-  const before = span.before?.sent ?? 0;
-  const title = `${format.count(before)} sent by ${against}`;
-  if (!before) return { text: span.sent ? `None by ${against}` : "", title, tone: "quiet" };
-  const ratio = span.sent / before - 1;
-  return { text: `${format.change(ratio)} on ${against}`, title, tone: ratio < 0 ? "quiet" : "good" };
+function since(computedAt, format) {
+  const midnight = `${new Date(computedAt).toISOString().slice(0, 10)}T00:00:00Z`;
+  const when = format.sameDay(midnight, computedAt) ? "" : "yesterday ";
+  return { text: `since ${when}${format.time(midnight)}`, title: "Days begin at 00:00 UTC" };
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {Format} format
+ * @returns {Figure} the busiest minute of the last hour, in the unit of the rate above it
+ */
+function peak(snapshot, format) {
+  const minutes = pointsOf(snapshot, "hour");
+  const full = isRunning(minutes, "hour", snapshot.computedAt) ? minutes.slice(0, -1) : minutes;
+  let best = 0;
+  let at = "";
+  for (const point of full) {
+    const n = (point.sent ?? 0) + (point.received ?? 0);
+    if (n > best) [best, at] = [n, point.at];
+  }
+  if (!best) return { text: "None in the last hour" };
+  return {
+    text: `Peak ${format.brief(best)} at ${format.time(at)}`,
+    title: `${format.count(best)} sent and received in the busiest minute of the last hour, ${format.utc(at)}`,
+  };
+}
+
+/**
+ * @param {number} now
+ * @param {number} before
+ * @param {number} small the smallest base of which a percentage is shown
+ * @param {Format} format
+ * @returns {string} the change as a percentage; empty where that would mislead
+ */
+function percent(now, before, small, format) {
+  if (before < small || now === 0 || now / before >= MANY_TIMES) return "";
+  return format.change(now / before - 1);
 }
 
 /**
  * @param {Span} span
- * @param {string} against
+ * @param {string} by
+ * @param {Format} format
+ * @returns {Figure} the change of `sent` against the same part of the span before
+ */
+function change({ sent, before }, by, format) {
+  const earlier = before?.sent ?? null;
+  if (sent === null || earlier === null) return { text: "" };
+  const title = `${format.count(earlier)} sent ${by}`;
+  if (!earlier) return { text: sent ? `None ${by}` : "", title, tone: "quiet" };
+  if (sent === earlier) return { text: `Same as ${by.replace("by this time ", "")} by this time`, title, tone: "quiet" };
+  const text = percent(sent, earlier, SMALL, format);
+  if (!text) return { text: `${format.brief(earlier)} ${by}`, title, tone: "quiet" };
+  if (text === "0%") return { text: `About the same as ${by.replace("by this time ", "")}`, title, tone: "quiet" };
+  return { text: `${text} vs ${by.replace("by ", "")}`, title, tone: sent < earlier ? "quiet" : "good" };
+}
+
+/**
+ * @param {Span} span
+ * @param {string} by
  * @param {Format} format
  * @returns {Figure} the change of `received`, short: it stands beside the figure
  */
-function got(span, against, format) {
-  const before = span.before?.received ?? 0;
-  if (!before) return { text: "" };
-  const ratio = span.received / before - 1;
-  const title = `${format.count(before)} received by ${against}`;
-  return { text: format.change(ratio), title, tone: ratio < 0 ? "quiet" : "good" };
+function got({ received, before }, by, format) {
+  const earlier = before?.received ?? null;
+  if (received === null || !earlier) return { text: "" };
+  const title = `${format.count(earlier)} received ${by}`;
+  return { text: percent(received, earlier, SMALL, format), title, tone: received <= earlier ? "quiet" : "good" };
 }
 
 /**
@@ -104,10 +161,21 @@ function got(span, against, format) {
  * @returns {Figure} the rate's change against the same minutes yesterday
  */
 function rateChange({ perMinute, perMinuteBefore: before }, format) {
-  if (!before) return { text: "" };
-  const ratio = perMinute / before - 1;
+  // Below, it would be shown as 0.
+  if (!before || before < 0.05 || perMinute === null) return { text: "" };
   const title = `${format.rate(before)} per minute at this time yesterday`;
-  return { text: `${format.change(ratio)} on yesterday`, title, tone: ratio < 0 ? "quiet" : "good" };
+  const text = percent(perMinute, before, SMALL_RATE, format);
+  if (!text) return { text: `${format.rate(before)} at this time yesterday`, title, tone: "quiet" };
+  if (text === "0%") return { text: "Same as yesterday at this time", title, tone: "quiet" };
+  return { text: `${text} vs this time yesterday`, title, tone: perMinute < before ? "quiet" : "good" };
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @returns {number} when counting began, milliseconds since the epoch; 0 if that is unknown or long ago
+ */
+function beganAt(snapshot) {
+  return snapshot.since ? Date.parse(snapshot.since) : 0;
 }
 
 /**
@@ -115,19 +183,24 @@ function rateChange({ perMinute, perMinuteBefore: before }, format) {
  * @param {Format} format
  * @returns {Record<string, Figure>} how the totals grew in the days that are shown
  */
-function growthOf({ series, totalDMsSent, totalDMsReceived }, format) {
+function growthOf(snapshot, format) {
+  const { series, totalDMsSent: sent, totalDMsReceived: received } = snapshot;
   const grown = sums(series.days);
-  const days = `${format.count(series.days.length)} days`;
-  const before = { sent: totalDMsSent - grown.sent, received: totalDMsReceived - grown.received };
-  const title = `${format.count(grown.sent)} sent, ${format.count(grown.received)} received in ${days}`;
-  // Of nearly nothing it would be thousands of per cent, and of nothing it is none.
-  const told = before.sent > 0 && before.sent >= grown.sent && before.received >= grown.received;
-  if (!told) return { "total.growth": { text: `${format.count(grown.sent)} sent in ${days}`, title }, "total.got": { text: "" } };
-  /** @param {"sent" | "received"} key @returns {string} */
-  const ratio = (key) => format.change(grown[key] / Math.max(1, before[key]));
+  const first = series.days[0];
+  const began = beganAt(snapshot);
+  const young = first !== undefined && began > Date.parse(first.at);
+  const days = young ? `since ${format.date(new Date(began).toISOString())}` : `in ${format.count(series.days.length)} days`;
+  const title = `${format.count(grown.sent)} sent, ${format.count(grown.received)} received ${days}`;
+  if (sent === null || received === null) return { "total.growth": { text: "" }, "total.got": { text: "" } };
+  if (young && grown.sent >= sent) return { "total.growth": { text: `Counting ${days}`, title }, "total.got": { text: "" } };
+  const before = { sent: sent - grown.sent, received: received - grown.received };
+  /** @param {"sent" | "received"} key */
+  const ratio = (key) => (before[key] >= grown[key] ? percent(before[key] + grown[key], before[key], SMALL, format) : "");
+  const text = ratio("sent");
+  if (!text) return { "total.growth": { text: `${format.brief(grown.sent)} sent ${days}`, title }, "total.got": { text: "" } };
   return {
-    "total.growth": { text: `${ratio("sent")} in ${days}`, title, tone: grown.sent ? "good" : "quiet" },
-    "total.got": { text: before.received ? ratio("received") : "", title, tone: grown.received ? "good" : "quiet" },
+    "total.growth": { text: `${text} ${days}`, title, tone: grown.sent ? "good" : "quiet" },
+    "total.got": { text: ratio("received"), title, tone: grown.received ? "good" : "quiet" },
   };
 }
 
@@ -136,51 +209,58 @@ function growthOf({ series, totalDMsSent, totalDMsReceived }, format) {
  * @param {Format} format
  * @returns {Record<string, Figure>} how many more there are than a month ago, or since it is known
  */
-function peopleOf({ population = [], activeAccounts, totalAccounts, totalUsers, computedAt }, format) {
+function peopleOf({ population, activeAccounts, totalAccounts, totalUsers, computedAt }, format) {
   const first = population[0];
   const known = first && first.at.slice(0, 10) < computedAt.slice(0, 10) ? first : null;
-  const since = known ? `since ${format.day(known.at)}` : "";
-  /** @param {number} more */
-  const tone = (more) => (more > 0 ? /** @type {const} */ ("good") : /** @type {const} */ ("quiet"));
-  const accounts = known ? activeAccounts - known.activeAccounts : 0;
-  const idle = totalAccounts - activeAccounts;
-  const users = known ? totalUsers - known.users : 0;
+  const from = known ? `since ${format.day(known.at)}` : "";
+  /**
+   * @param {number | null} now
+   * @param {number | null | undefined} before
+   * @param {string} unit
+   * @returns {Figure}
+   */
+  function more(now, before, unit) {
+    if (now === null || before === null || before === undefined) return { text: "" };
+    if (now === before) return { text: unit && `Unchanged ${from}`, title: from, tone: "quiet" };
+    return { text: `${format.difference(now - before)}${unit}`, title: from, tone: now > before ? "good" : "quiet" };
+  }
+  const idle = activeAccounts === null || totalAccounts === null ? 0 : totalAccounts - activeAccounts;
   return {
-    "accounts.change": { text: known ? `${format.difference(accounts)} active ${since}` : idle ? `${format.count(idle)} not active` : "", tone: tone(accounts) },
-    "users.change": { text: known ? format.difference(users) : "", title: since, tone: tone(users) },
+    "accounts.change": known
+      ? more(activeAccounts, known.activeAccounts, ` active ${from}`)
+      : { text: idle > 0 ? `${format.brief(idle)} not active` : "All active", tone: "quiet" },
+    "users.change": known ? more(totalUsers, known.users, "") : { text: "" },
   };
 }
 
 /**
  * @param {Snapshot} snapshot
  * @param {Format} format
- * @returns {Figure}
+ * @returns {Figure} all of yesterday, as far as it was counted
  */
-function yesterday({ series }, format) {
-  const day = series.days.at(-2);
-  return { text: day ? `${format.count(day.sent)} sent yesterday in all` : "" };
+function yesterday(snapshot, format) {
+  const { days } = snapshot.series;
+  const [day, today] = days.slice(-2);
+  const began = beganAt(snapshot);
+  if (!day || !today || began >= Date.parse(today.at)) {
+    return began ? { text: `Counting since ${format.time(new Date(began).toISOString())}` } : { text: "" };
+  }
+  if (day.sent === null) return { text: "" };
+  const part = began > Date.parse(day.at) ? ` from ${format.time(new Date(began).toISOString())}` : "";
+  return { text: `${format.brief(day.sent)} sent yesterday${part}`, title: `${format.count(day.sent)} sent` };
 }
 
 /**
  * @param {Snapshot} snapshot
  * @param {Format} format
- * @returns {Figure} the mean of the month so far; nothing on its first day
+ * @returns {Figure} the mean of the days that were counted this month; nothing before one has passed
  */
-function daily({ month, computedAt }, format) {
-  const days = (Date.parse(computedAt) - Date.parse(`${month.month}-01T00:00:00Z`)) / DAY_MS;
-  return { text: days < 1 ? "" : `${format.count(month.sent / days)} sent a day` };
-}
-
-/**
- * @param {Record<string, number>} events
- * @param {Format} format
- * @returns {{name: string, text: string}[]} what else was counted, most first
- */
-export function otherEvents(events, format) {
-  return Object.entries(events)
-    .filter(([, n]) => n > 0)
-    .sort(([, a], [, b]) => b - a)
-    .map(([kind, n]) => ({ name: EVENT_NAMES[kind] ?? kind, text: format.count(n) }));
+function daily(snapshot, format) {
+  const { month, computedAt } = snapshot;
+  const start = Math.max(Date.parse(`${month.month}-01T00:00:00Z`), beganAt(snapshot));
+  const days = (Date.parse(computedAt) - start) / DAY_MS;
+  if (month.sent === null || !(days >= 1)) return { text: "" };
+  return { text: `${format.brief(Math.round(month.sent / days))} sent a day on average` };
 }
 
 /**
@@ -188,5 +268,5 @@ export function otherEvents(events, format) {
  * @returns {boolean} whether nothing was ever counted
  */
 export function isEmpty(snapshot) {
-  return !snapshot.lastEventAt && snapshot.totalDMsSent + snapshot.totalDMsReceived === 0;
+  return snapshot.lastEventAt === null && snapshot.totalDMsSent === 0 && snapshot.totalDMsReceived === 0;
 }

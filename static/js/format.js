@@ -1,54 +1,68 @@
-/** Numbers and times in the reader's language and time zone. */
+/**
+ * Numbers and times in the page's language, English, with the reader's time zone and 12 or 24 hours.
+ * The reader's own locale would mix two languages, digits and calendars in one page.
+ */
 
 /** @typedef {import("./types.js").Range} Range */
 
+const LANGUAGE = "en-u-ca-gregory-nu-latn";
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
+/** Numbers from here up are shortened. */
+const LONG = 10_000_000;
+const UNITS = [
+  { size: 1e12, name: "T" },
+  { size: 1e9, name: "B" },
+  { size: 1e6, name: "M" },
+];
+const UNKNOWN = "–";
+
+/** @returns {"h12" | "h23"} whether the reader counts twelve or twenty-four hours */
+function readersHours() {
+  const { hour12 } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
+  return hour12 ? "h12" : "h23";
+}
 
 /**
- * @param {string | undefined} locale undefined: the reader's own
+ * @param {"h12" | "h23"} hourCycle
  * @param {string | undefined} timeZone undefined: the reader's own
  */
-export function createFormat(locale = undefined, timeZone = undefined) {
-  const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
-  const tenth = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
-  const short = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
-  const share = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 });
-  const change = new Intl.NumberFormat(locale, {
+export function createFormat(hourCycle = readersHours(), timeZone = undefined) {
+  const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0 });
+  const tenth = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
+  const short = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
+  const share = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 0 });
+  const change = new Intl.NumberFormat(LANGUAGE, {
     style: "percent",
     maximumFractionDigits: 0,
     signDisplay: "exceptZero",
   });
-  const difference = new Intl.NumberFormat(locale, { maximumFractionDigits: 0, signDisplay: "always" });
-  const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", timeZone });
-  const dayClock = new Intl.DateTimeFormat(locale, {
-    weekday: "short",
-    hour: "2-digit",
-    minute: "2-digit",
-    timeZone,
-  });
-  const date = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone });
-  const full = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", timeZone });
-  // The server's days and months are UTC's; shown in another zone they would carry the wrong name.
-  const day = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: "UTC" });
-  const weekday = new Intl.DateTimeFormat(locale, {
-    weekday: "short",
+  const difference = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0, signDisplay: "exceptZero" });
+  const clock = dateFormat({ hour: "2-digit", minute: "2-digit" });
+  const dayClock = dateFormat({ weekday: "short", hour: "2-digit", minute: "2-digit" });
+  const date = dateFormat({ day: "numeric", month: "short", year: "numeric" });
+  const full = dateFormat({
     day: "numeric",
     month: "short",
-    timeZone: "UTC",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
   });
-  const month = new Intl.DateTimeFormat(locale, { month: "long", year: "numeric", timeZone: "UTC" });
-  const units = {
-    day: unit("day"),
-    hour: unit("hour"),
-    minute: unit("minute"),
-    second: unit("second"),
-  };
+  // The server's days and months are UTC's; shown in another zone they would carry the wrong name.
+  const day = dateFormat({ day: "numeric", month: "short" }, "UTC");
+  const weekday = dateFormat({ weekday: "short", day: "numeric", month: "short" }, "UTC");
+  const month = dateFormat({ month: "short", year: "numeric" }, "UTC");
+  const calendarDay = dateFormat({ day: "2-digit", month: "2-digit", year: "numeric" });
 
-  /** @param {string} name */
-  function unit(name) {
-    return new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "narrow" });
+  /**
+   * @param {Intl.DateTimeFormatOptions} options
+   * @param {string | undefined} zone
+   */
+  function dateFormat(options, zone = timeZone) {
+    const cycle = options.hour ? { hourCycle } : {};
+    return new Intl.DateTimeFormat(LANGUAGE, { ...options, ...cycle, timeZone: zone });
   }
 
   /**
@@ -57,30 +71,46 @@ export function createFormat(locale = undefined, timeZone = undefined) {
    */
   function duration(seconds) {
     const s = Math.max(0, Math.floor(seconds));
-    if (s < MINUTE) return units.second.format(s);
-    if (s < 10 * MINUTE) return pair(units.minute, Math.floor(s / MINUTE), units.second, s % MINUTE);
-    if (s < HOUR) return units.minute.format(Math.floor(s / MINUTE));
-    if (s < DAY) return pair(units.hour, Math.floor(s / HOUR), units.minute, Math.floor((s % HOUR) / MINUTE));
-    return units.day.format(Math.floor(s / DAY));
+    if (s < MINUTE) return `${s}s`;
+    if (s < 10 * MINUTE) return pair(Math.floor(s / MINUTE), "m", s % MINUTE, "s");
+    if (s < HOUR) return `${Math.floor(s / MINUTE)}m`;
+    if (s < DAY) return pair(Math.floor(s / HOUR), "h", Math.floor((s % HOUR) / MINUTE), "m");
+    return `${whole.format(Math.floor(s / DAY))}d`;
+  }
+
+  /** @param {number | null} n */
+  const count = (n) => (n === null ? UNKNOWN : minus(whole.format(n)));
+
+  /**
+   * @param {number | null} n
+   * @returns {string} exact below ten million, else four digits and a unit; truncated, so that it
+   * never exceeds the count
+   */
+  function brief(n) {
+    if (n === null || Math.abs(n) < LONG) return count(n);
+    const unit = UNITS.find(({ size }) => Math.abs(n) >= size) ?? { size: 1e6, name: "M" };
+    const places = Math.max(0, 4 - String(Math.floor(Math.abs(n) / unit.size)).length);
+    const cut = Math.trunc(n / (unit.size / 10 ** places)) / 10 ** places;
+    return minus(`${cut.toFixed(places)}${unit.name}`);
   }
 
   return {
+    /** @param {number | null} n exact, "–" for unknown */
+    count,
+    brief,
+    /** @param {number | null} n */
+    rate: (n) => (n !== null && Math.abs(n) < 10 ? minus(tenth.format(n)) : count(n)),
     /** @param {number} n */
-    count: (n) => whole.format(n),
-    /** @param {number} n */
-    rate: (n) => (n < 10 ? tenth : whole).format(n),
-    /** @param {number} n */
-    compact: (n) => (n < 10_000 ? whole : short).format(n),
+    compact: (n) => minus((n < 10_000 ? whole : short).format(n)),
     /** @param {number} n from 0 to 1 */
-    share: (n) => share.format(n),
+    share: (n) => minus(share.format(n)),
     /** @param {number} n 0.08 is eight per cent more */
-    change: (n) => change.format(n),
+    change: (n) => minus(change.format(n)),
     /** @param {number} n 3 is three more */
-    difference: (n) => difference.format(n),
+    difference: (n) => (Math.abs(n) < LONG ? minus(difference.format(n)) : `${n > 0 ? "+" : ""}${brief(n)}`),
     duration,
-    /** @param {number} seconds in minutes and seconds: it is seen to run */
-    countdown: (seconds) =>
-      pair(units.minute, Math.floor(seconds / MINUTE), units.second, Math.floor(seconds % MINUTE)),
+    /** @param {number} seconds in minutes and seconds, so that it visibly runs */
+    countdown: (seconds) => pair(Math.floor(seconds / MINUTE), "m", Math.floor(seconds % MINUTE), "s"),
     /** @param {string} at */
     time: (at) => clock.format(new Date(at)),
     /** @param {string} at */
@@ -89,8 +119,14 @@ export function createFormat(locale = undefined, timeZone = undefined) {
     date: (at) => date.format(new Date(at)),
     /** @param {string} at */
     day: (at) => day.format(new Date(at)),
-    /** @param {string} name "2026-11" */
-    month: (name) => month.format(new Date(`${name}-01T00:00:00Z`)),
+    /** @param {string | null} name "2026-11" */
+    month: (name) => (name === null ? UNKNOWN : month.format(new Date(`${name}-01T00:00:00Z`))),
+    /**
+     * @param {string} a
+     * @param {string} b
+     * @returns {boolean} whether both are on one day of the reader's
+     */
+    sameDay: (a, b) => calendarDay.format(new Date(a)) === calendarDay.format(new Date(b)),
     /**
      * @param {string} at
      * @returns {string} to the second, for a hover
@@ -112,11 +148,19 @@ export function createFormat(locale = undefined, timeZone = undefined) {
 /** @typedef {ReturnType<typeof createFormat>} Format */
 
 /**
- * @param {Intl.NumberFormat} large
- * @param {number} a
- * @param {Intl.NumberFormat} small
- * @param {number} b
+ * @param {string} text a number
+ * @returns {string} with a minus sign (U+2212) in place of the hyphen
  */
-function pair(large, a, small, b) {
-  return b ? `${large.format(a)} ${small.format(b)}` : large.format(a);
+function minus(text) {
+  return text.replace("-", "\u2212");
+}
+
+/**
+ * @param {number} a
+ * @param {string} large
+ * @param {number} b
+ * @param {string} small
+ */
+function pair(a, large, b, small) {
+  return b ? `${a}${large} ${b}${small}` : `${a}${large}`;
 }

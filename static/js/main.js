@@ -1,7 +1,6 @@
 /** The dashboard: wires the modules to the page. */
 
 import { drawAccounts } from "./account-rows.js";
-import { sortAccounts } from "./accounts.js";
 import { createAge, isStale } from "./age.js";
 import { createAnnouncer } from "./announce.js";
 import { createChart } from "./chart.js";
@@ -16,9 +15,11 @@ import { wireRefresh } from "./refresh.js";
 import { readSettings } from "./settings.js";
 import { createState } from "./state.js";
 import { drawTable, wireTable } from "./table.js";
+import { wireTheme } from "./theme.js";
 import { drawTimes } from "./ticking.js";
 import { readView, writeView } from "./view.js";
 import { watchTraffic } from "./trouble.js";
+import { snapshotFrom } from "./wire.js";
 import { announcement, BADGES, sentence } from "./words.js";
 
 /** @typedef {import("./types.js").Facts} Facts */
@@ -39,7 +40,13 @@ const timers = {
 const announce = createAnnouncer(part("announce"), timers);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const chart = createChart(
-  { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received") },
+  {
+    box: part("chart"),
+    when: part("when"),
+    sent: part("read-sent"),
+    received: part("read-received"),
+    pace: part("read-pace"),
+  },
   format,
 );
 const rows = part("accounts-rows", HTMLTableSectionElement);
@@ -78,10 +85,16 @@ const feed = createFeed({
   },
 });
 
-/** @param {Snapshot} snapshot */
-function takeIn(snapshot) {
+/**
+ * @param {unknown} json
+ * @returns {boolean} whether it is a snapshot
+ */
+function takeIn(json) {
+  const snapshot = snapshotFrom(json);
+  if (!snapshot) return false;
   age.hear(Date.parse(snapshot.computedAt) + snapshot.ageSeconds * 1000);
   if (state.offer(snapshot)) debounce.push(snapshot);
+  return true;
 }
 
 /** @param {Snapshot} snapshot */
@@ -89,6 +102,7 @@ function draw(snapshot) {
   const again = drawn !== null;
   drawn = snapshot;
   drawOverview(snapshot, format, again && !still.matches);
+  drawAccounts(rows, snapshot.topAccounts, format, age.of);
   tick();
   drawView();
 }
@@ -98,15 +112,9 @@ function drawView() {
     const chosen = /** @type {HTMLElement} */ (button).dataset.range === view.range;
     button.setAttribute("aria-pressed", String(chosen));
   }
-  for (const button of document.querySelectorAll("button[data-sort]")) {
-    const order = /** @type {HTMLElement} */ (button).dataset.sort;
-    const usual = order === "name" ? "ascending" : "descending";
-    button.closest("th")?.setAttribute("aria-sort", order === view.sort ? usual : "none");
-  }
   if (!drawn) return;
   chart.draw(drawn, view.range);
-  if (!part("chart-table").hidden) drawTable(chartRows, chart.points, view.range, format);
-  drawAccounts(rows, sortAccounts(drawn.topAccounts, view.sort), format, age.of);
+  if (!part("chart-table").hidden) drawTable(chartRows, chart.points, view.range, chart.unfinished, format);
 }
 
 /** @param {Partial<import("./types.js").View>} change */
@@ -142,9 +150,13 @@ for (const button of document.querySelectorAll("button[data-range]")) {
     choose({ range: readView(`range=${/** @type {HTMLElement} */ (button).dataset.range}`).range });
   });
 }
-for (const button of document.querySelectorAll("button[data-sort]")) {
-  button.addEventListener("click", () => {
-    choose({ sort: readView(`sort=${/** @type {HTMLElement} */ (button).dataset.sort}`).sort });
+for (const link of document.querySelectorAll("a[data-leads-to]")) {
+  // Their href does the same without scripts.
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    choose({ range: readView(`range=${/** @type {HTMLElement} */ (link).dataset.leadsTo}`).range });
+    part("messages").scrollIntoView({ block: "start", behavior: still.matches ? "auto" : "smooth" });
+    part("chart").focus({ preventScroll: true });
   });
 }
 wireTable(part("table-button"), part("chart-table"), drawView);
@@ -168,6 +180,7 @@ wireRefresh({
   onExpired: () => feed.tell({ type: "expired" }),
 });
 wireCopy(document);
+wireTheme();
 addEventListener("online", () => feed.tell({ type: "online" }));
 addEventListener("offline", () => feed.tell({ type: "offline" }));
 document.addEventListener("visibilitychange", () => feed.tell({ type: document.hidden ? "hidden" : "visible" }));

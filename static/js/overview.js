@@ -1,8 +1,9 @@
 /** The part of a snapshot that is drawn first: whether there is something at all, tiles and events. */
 
 import { drawFacts, drawFigures, drawTrends } from "./cards.js";
-import { figuresOf, isEmpty, otherEvents } from "./figures.js";
+import { figuresOf, isEmpty } from "./figures.js";
 import { part } from "./page.js";
+import { otherEvents } from "./terms.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Snapshot} Snapshot */

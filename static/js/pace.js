@@ -4,6 +4,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const YOUNG_MS = 300_000;
 
+/** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./types.js").Activity} Activity */
 /** @typedef {import("./types.js").Point} Point */
 
@@ -13,7 +14,7 @@ const YOUNG_MS = 300_000;
  */
 
 /**
- * @param {{monthlyDmUsed: number, monthlyDmLimit?: number | null, createdAt?: string | null}} account
+ * @param {Pick<Account, "monthlyDmUsed" | "monthlyDmLimit" | "createdAt">} account
  * @param {number} now milliseconds since the epoch
  * @returns {Pace | null} null while the month (or the account) is too young to tell
  */
@@ -23,7 +24,7 @@ export function paceOf({ monthlyDmUsed, monthlyDmLimit, createdAt }, now) {
   const monthEnd = Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
   const start = Math.max(monthStart, createdAt ? Date.parse(createdAt) : monthStart);
   const passed = now - start;
-  if (passed < HOUR_MS || !monthlyDmUsed) return null;
+  if (!(passed >= HOUR_MS) || !monthlyDmUsed || monthlyDmUsed < 0) return null;
   const perMs = monthlyDmUsed / passed;
   const left = (monthlyDmLimit ?? 0) - monthlyDmUsed;
   const reached = monthlyDmLimit && left > 0 ? now + left / perMs : Number.POSITIVE_INFINITY;

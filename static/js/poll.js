@@ -1,12 +1,12 @@
 /** One question to the server for the newest snapshot. */
 
-/** @typedef {import("./types.js").Snapshot} Snapshot */
+import { deadline } from "./deadline.js";
 
 const TIMEOUT_MS = 10_000;
 
 /**
- * @typedef {{kind: "snapshot", snapshot: Snapshot} | {kind: "same"} | {kind: "expired"} | {kind: "error"}
- *   | {kind: "unreachable"}} Answer
+ * @typedef {{kind: "snapshot", snapshot: unknown} | {kind: "same"} | {kind: "expired"} | {kind: "error"}
+ *   | {kind: "unreachable"}} Answer `snapshot` is JSON of any shape
  */
 
 /**
@@ -17,11 +17,12 @@ const TIMEOUT_MS = 10_000;
 export function createPoll(url, ask) {
   let etag = "";
   return async () => {
+    const limit = deadline(TIMEOUT_MS);
     try {
       const response = await ask(url, {
         headers: etag ? { Accept: "application/json", "If-None-Match": etag } : { Accept: "application/json" },
         credentials: "same-origin",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: limit.signal,
       });
       if (response.status === 304) return { kind: "same" };
       if (response.status === 401) return { kind: "expired" };
@@ -32,6 +33,8 @@ export function createPoll(url, ask) {
     } catch {
       // fetch rejects for every way in which no answer came: refused, reset, timed out.
       return { kind: "unreachable" };
+    } finally {
+      limit.end();
     }
   };
 }

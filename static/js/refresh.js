@@ -1,6 +1,11 @@
 /** The refresh button: asks, and says when it may ask again. */
 
+import { deadline } from "./deadline.js";
+
 /** @typedef {import("./format.js").Format} Format */
+
+/** A refresh may wait for a database that is slow. */
+const TIMEOUT_MS = 20_000;
 
 /**
  * @param {object} options
@@ -17,7 +22,7 @@ export function wireRefresh({ button, label, url, ask, format, onRefreshed, onEx
 
   /** @param {boolean} busy */
   function rest(busy) {
-    // aria-disabled, not disabled: the focus stays where the reader's hand is.
+    // aria-disabled, not disabled: the focus stays on the button.
     button.setAttribute("aria-disabled", String(busy));
   }
 
@@ -48,11 +53,13 @@ export function wireRefresh({ button, label, url, ask, format, onRefreshed, onEx
     if (button.getAttribute("aria-disabled") === "true") return;
     rest(true);
     button.dataset.busy = "";
+    const limit = deadline(TIMEOUT_MS);
     try {
       const response = await ask(url, {
         method: "POST",
         credentials: "same-origin",
         headers: { Accept: "application/json" },
+        signal: limit.signal,
       });
       if (response.ok) {
         onRefreshed();
@@ -60,11 +67,13 @@ export function wireRefresh({ button, label, url, ask, format, onRefreshed, onEx
       } else if (response.status === 429) countDown(Math.ceil(Number(response.headers.get("Retry-After")) || 1));
       else {
         if (response.status === 401) onExpired();
-        say("Not now", 3);
+        say("Refresh failed", 3);
       }
     } catch {
       // No answer at all: the badge tells why.
       say("No answer", 3);
+    } finally {
+      limit.end();
     }
     delete button.dataset.busy;
   });

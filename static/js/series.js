@@ -4,7 +4,12 @@
 /** @typedef {import("./types.js").Charted} Charted */
 /** @typedef {import("./types.js").Point} Point */
 
-const STEP_MS = { hour: 60_000, day: 3_600_000, month: 86_400_000 };
+export const STEP_MS = { hour: 60_000, day: 3_600_000, month: 86_400_000 };
+
+/** Buckets that a gap may have. A longer one comes from a wrong time: what is before it is dropped. */
+const LONGEST_GAP = 500;
+/** The share of a bucket that must have passed before it is extrapolated. */
+const YOUNG = 0.1;
 
 /**
  * @param {Omit<Charted, "computedAt">} snapshot
@@ -15,7 +20,7 @@ export function pointsOf(snapshot, range) {
   const { minutes, hours, days } = snapshot.series;
   const step = STEP_MS[range];
   const points = fill({ hour: minutes, day: hours, month: days }[range], step);
-  // Nobody counted before: that is no zero.
+  // Before counting began the numbers are unknown, not zero.
   const since = snapshot.since ? Date.parse(snapshot.since) : 0;
   return points.map((point) =>
     Date.parse(point.at) + step <= since ? { at: point.at, sent: null, received: null } : point,
@@ -33,12 +38,13 @@ function fill(buckets, step) {
   for (const bucket of buckets) {
     const at = Date.parse(bucket.at);
     const last = points.at(-1);
-    if (last) {
+    if (last && at - Date.parse(last.at) > LONGEST_GAP * step) points.length = 0;
+    else if (last) {
       for (let missing = Date.parse(last.at) + step; missing < at; missing += step) {
         points.push({ at: new Date(missing).toISOString(), sent: null, received: null });
       }
     }
-    points.push({ at: bucket.at, sent: bucket.sent ?? null, received: bucket.received ?? null });
+    points.push(bucket);
   }
   return points;
 }
@@ -69,8 +75,8 @@ export function isRunning(points, range, computedAt) {
 }
 
 /**
- * Points in columns for the chart. A last bucket that is still filling has lines of its own, which
- * start at the bucket before, so that an unfinished minute does not look like a collapse.
+ * Points in columns for the chart. A last bucket that is still filling has columns of its own: drawn as
+ * part of the line it would look like a collapse.
  * @param {Point[]} points
  * @param {boolean} unfinished whether the last bucket is still filling
  * @returns {[number[], ...(number | null)[][]]} seconds, sent, received, sent so far, received so far
@@ -80,7 +86,7 @@ export function columns(points, unfinished) {
   /** @param {"sent" | "received"} key */
   const done = (key) => points.map((point, i) => (i < last ? point[key] : null));
   /** @param {"sent" | "received"} key */
-  const running = (key) => points.map((point, i) => (i >= last - 1 ? point[key] : null));
+  const running = (key) => points.map((point, i) => (i >= last ? point[key] : null));
   return [
     points.map((point) => Date.parse(point.at) / 1000),
     done("sent"),
@@ -88,6 +94,23 @@ export function columns(points, unfinished) {
     running("sent"),
     running("received"),
   ];
+}
+
+/**
+ * @param {Point[]} points
+ * @param {Range} range
+ * @param {string} computedAt
+ * @returns {{sent: number | null, received: number | null} | null} the last bucket extrapolated to its
+ * end; null if it is full, or has just begun
+ */
+export function paceOfLast(points, range, computedAt) {
+  const last = points.at(-1);
+  if (!last || !isRunning(points, range, computedAt)) return null;
+  const passed = (Date.parse(computedAt) - Date.parse(last.at)) / STEP_MS[range];
+  if (passed < YOUNG) return null;
+  /** @param {number | null} n */
+  const whole = (n) => (n === null ? null : Math.round(n / passed));
+  return { sent: whole(last.sent), received: whole(last.received) };
 }
 
 /**

@@ -52,5 +52,7 @@ export function drawSparkline(box, values) {
     svg.append(path);
     box.append(svg);
   }
-  path.setAttribute("d", linePath(values));
+  const line = linePath(values);
+  path.setAttribute("d", line);
+  box.toggleAttribute("data-empty", !line);
 }

@@ -19,12 +19,22 @@ async function begin() {
   try {
     await run(chart);
     await import("./main.js");
-  } catch {
+  } catch (error) {
     const root = document.documentElement;
     root.dataset.figures = "stale";
     const sentence = document.getElementById("sentence");
-    if (sentence) sentence.textContent = "A part of this page is missing: reload it";
+    if (sentence) sentence.textContent = wordsFor(error);
+    console.info(error);
   }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {string} what the reader can do about it
+ */
+function wordsFor(error) {
+  if (error instanceof SyntaxError) return "This browser is too old for live updates. Please update it.";
+  return "A part of this page could not be loaded. Please reload it.";
 }
 
 /**

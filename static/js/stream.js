@@ -1,8 +1,10 @@
 /** One Server-Sent-Events connection, from its opening until it is lost or closed. */
 
-/** @typedef {import("./types.js").Snapshot} Snapshot */
 /** @typedef {import("./types.js").Timers} Timers */
-/** @typedef {{at: string, live: boolean, version: string}} Heartbeat */
+
+import { heartbeatFrom } from "./wire.js";
+
+/** @typedef {import("./types.js").Heartbeat} Heartbeat */
 
 const MISSED_HEARTBEATS = 2.5;
 
@@ -16,8 +18,10 @@ const MISSED_HEARTBEATS = 2.5;
  * @param {(url: string) => EventSource} options.connect
  * @param {Timers} options.timers
  * @param {object} options.on
- * @param {() => void} options.on.open
- * @param {(snapshot: Snapshot) => void} options.on.snapshot
+ * @param {() => void} options.on.open called with the first event: the head alone proves nothing, for some
+ * proxies hold the body back
+ * @param {(snapshot: unknown) => void} options.on.snapshot JSON of any shape
+ * @param {() => void} options.on.garbled an event that is no JSON has come
  * @param {(heartbeat: Heartbeat) => void} options.on.heartbeat
  * @param {(refused: boolean) => void} options.on.lost called once, after which nothing else is
  * @returns {{close: () => void}}
@@ -26,6 +30,7 @@ export function openStream({ url, lastVersion, heartbeat, connect, timers, on })
   const source = connect(lastVersion ? `${url}?last_event_id=${encodeURIComponent(lastVersion)}` : url);
   /** @type {number | undefined} */
   let watchdog;
+  let spoken = false;
 
   function close() {
     timers.clearTimeout(watchdog);
@@ -43,18 +48,29 @@ export function openStream({ url, lastVersion, heartbeat, connect, timers, on })
     watchdog = timers.setTimeout(() => lose(false), MISSED_HEARTBEATS * heartbeat * 1000);
   }
 
-  source.addEventListener("open", () => {
-    alive();
-    on.open();
-  });
-  source.addEventListener("stats", (event) => {
-    alive();
-    on.snapshot(JSON.parse(/** @type {MessageEvent} */ (event).data));
-  });
-  source.addEventListener("heartbeat", (event) => {
-    alive();
-    on.heartbeat(JSON.parse(/** @type {MessageEvent} */ (event).data));
-  });
+  /**
+   * @param {string} type
+   * @param {(data: unknown) => void} take
+   */
+  function listen(type, take) {
+    source.addEventListener(type, (event) => {
+      alive();
+      if (!spoken) on.open();
+      spoken = true;
+      /** @type {unknown} */
+      let data;
+      try {
+        data = JSON.parse(/** @type {MessageEvent} */ (event).data);
+      } catch {
+        on.garbled();
+        return;
+      }
+      take(data);
+    });
+  }
+
+  listen("stats", on.snapshot);
+  listen("heartbeat", (data) => on.heartbeat(heartbeatFrom(data)));
   source.addEventListener("error", () => {
     // The browser goes on trying after a broken connection; after an HTTP error it has given up.
     lose(source.readyState === source.CLOSED);

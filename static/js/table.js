@@ -8,17 +8,19 @@
  * @param {HTMLTableSectionElement} body
  * @param {Point[]} points
  * @param {Range} range
+ * @param {boolean} unfinished whether the last bucket is still filling
  * @param {Format} format
  */
-export function drawTable(body, points, range, format) {
-  const rows = points.toReversed().map((point) => {
+export function drawTable(body, points, range, unfinished, format) {
+  const rows = [...points].reverse().map((point) => {
     const row = document.createElement("tr");
     const head = document.createElement("th");
     head.scope = "row";
     const time = document.createElement("time");
     time.dateTime = point.at;
     time.title = format.utc(point.at);
-    time.textContent = format.bucket(range, point.at);
+    const running = unfinished && point === points.at(-1) ? ", so far" : "";
+    time.textContent = format.bucket(range, point.at) + running;
     head.append(time);
     row.append(head, cell(point.sent, format), cell(point.received, format));
     return row;

@@ -1,6 +1,8 @@
 /** The times on the page that run: "3s ago" becomes "4s ago". */
 
 /** @typedef {import("./types.js").Snapshot} Snapshot */
+/** A check takes an hour or so where there are millions of DMs a day. */
+const OVERDUE_SECONDS = 3 * 3600;
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {ReturnType<typeof import("./age.js").createAge>} Age */
 
@@ -21,13 +23,16 @@ export function drawTimes(page, snapshot, age, format) {
   if (last)
     put(
       last,
-      lastEventAt ? `${format.duration(age.of(lastEventAt))} ago` : "none yet",
+      lastEventAt ? `${format.duration(age.of(lastEventAt))} ago` : lastEventAt === null ? "none yet" : "unknown",
       lastEventAt ? format.utc(lastEventAt) : "",
     );
   const line = page.getElementById("audit");
   if (line) {
-    line.dataset.drift = audit ? (audit.drift ? "yes" : "no") : "unknown";
+    const state = auditState(audit, age);
+    if (line.dataset.drift !== state) line.dataset.drift = state;
     put(line, auditWords(audit, age, format), audit ? format.utc(audit.at) : "");
+    const help = page.getElementById("drift-help");
+    if (help) help.hidden = state !== "yes";
   }
   const test = page.getElementById("canary");
   if (test) {
@@ -42,9 +47,24 @@ export function drawTimes(page, snapshot, age, format) {
  * @param {Format} format
  */
 function auditWords(audit, age, format) {
-  if (!audit) return "Not yet verified against the ledger";
-  const when = `${format.duration(age.of(audit.at))} ago`;
-  return audit.drift ? `Verified ${when}: off by ${format.count(Math.abs(audit.drift))}` : `Verified ${when}, drift 0`;
+  if (!audit) return "Not checked against the ledger yet";
+  const when = `checked ${format.duration(age.of(audit.at))} ago`;
+  if (audit.drift === null) return `Result of the last check unknown, ${when}`;
+  if (audit.drift) return `Counters differ from the ledger by ${format.count(Math.abs(audit.drift))}, ${when}`;
+  const next = age.of(audit.at) > OVERDUE_SECONDS ? "; the next check is overdue" : "";
+  return `All counters match the ledger, ${when}${next}`;
+}
+
+/**
+ * @param {Snapshot["audit"]} audit
+ * @param {Age} age
+ * @returns {"yes" | "no" | "unknown"} whether the counters are known to differ from the ledger; a check of
+ * hours ago says nothing about now
+ */
+function auditState(audit, age) {
+  if (!audit || audit.drift === null) return "unknown";
+  if (audit.drift) return "yes";
+  return age.of(audit.at) > OVERDUE_SECONDS ? "unknown" : "no";
 }
 
 /**
@@ -56,7 +76,7 @@ function auditWords(audit, age, format) {
 export function canaryWords(canary, age, format) {
   const { at, countedMs, shownMs } = canary;
   const when = `${format.duration(age.of(at))} ago`;
-  if (countedMs === null || shownMs === null) return `${when}, none shown yet`;
+  if (countedMs === null || shownMs === null) return `${when}, not shown yet`;
   return `${when}, counted in ${format.count(Math.round(countedMs))} ms, shown in ${format.duration(shownMs / 1000)}`;
 }
 

@@ -1,7 +1,12 @@
 /** Deliveries that fail or stay away: the notice over the figures. */
 
+import { deadline } from "./deadline.js";
+import { trafficFrom } from "./wire.js";
+
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Traffic} Traffic */
+
+const TIMEOUT_MS = 10_000;
 
 /**
  * @param {Traffic | null} traffic
@@ -42,11 +47,18 @@ export function watchTraffic({ place, url, every, ask, now, format, announce }) 
   let last = "";
 
   async function look() {
+    const limit = deadline(TIMEOUT_MS);
     try {
-      const response = await ask(url, { headers: { Accept: "application/json" }, credentials: "same-origin" });
-      if (response.ok) traffic = await response.json();
+      const response = await ask(url, {
+        headers: { Accept: "application/json" },
+        credentials: "same-origin",
+        signal: limit.signal,
+      });
+      if (response.ok) traffic = trafficFrom(await response.json());
     } catch {
       // The badge says that the service does not answer; what was known still holds.
+    } finally {
+      limit.end();
     }
     draw();
   }

@@ -1,26 +1,18 @@
 // The shapes that travel between the modules; nothing of this file reaches the browser.
 
 export interface Pair {
-  sent: number;
-  received: number;
+  sent: number | null;
+  received: number | null;
 }
 
 /** A running span, and (where the server knows it) the same part of the span before. */
 export interface Span extends Pair {
-  before?: Pair | null;
+  before: Pair | null;
 }
 
-export interface Bucket {
+/** A bucket of the series; null where nothing is known. */
+export interface Point extends Pair {
   at: string;
-  sent: number;
-  received: number;
-}
-
-/** A bucket, or with nulls a gap. */
-export interface Point {
-  at: string;
-  sent: number | null;
-  received: number | null;
 }
 
 export interface Charted {
@@ -34,48 +26,65 @@ export interface Activity {
   at: string | null;
   hours: Point[];
   days: Point[];
-  hourlyDmLimit: number | null;
+  hourlyDmLimit: number | null | undefined;
 }
 
+/** Of what may be absent, null means that there is none, undefined that it is unknown. */
 export interface Account {
-  instagramId: string;
-  username?: string | null;
-  dmUsed: number;
-  monthlyDmUsed: number;
-  monthlyDmLimit?: number | null;
-  lastDMSent?: string | null;
-  isActive?: boolean;
+  instagramId: string | null;
+  username: string | null | undefined;
+  isActive: boolean | null;
+  createdAt: string | null | undefined;
+  dmUsed: number | null;
+  dmReceived: number | null;
+  monthlyDmUsed: number | null;
+  monthlyDmLimit: number | null | undefined;
+  currentMonth: string | null;
+  lastDMSent: string | null | undefined;
+  lastDMReceived: string | null | undefined;
 }
 
+export interface Admin {
+  id: string;
+  email: string;
+  disabled: boolean;
+  createdAt: string | null;
+}
+
+export interface Heartbeat {
+  at: string | null;
+  live: boolean;
+  version: string;
+}
+
+/** A snapshot as `wire.js` reads it: null is unknown. */
 export interface Snapshot {
   version: string;
   computedAt: string;
   ageSeconds: number;
-  stale: boolean;
-  source: "worker" | "redis" | "store" | "computed";
-  totalDMsSent: number;
-  totalDMsReceived: number;
-  totalUsers: number;
-  totalAccounts: number;
-  activeAccounts: number;
-  month: Span & { month: string };
+  source: string;
+  totalDMsSent: number | null;
+  totalDMsReceived: number | null;
+  totalUsers: number | null;
+  totalAccounts: number | null;
+  activeAccounts: number | null;
+  month: Span & { month: string | null };
   today: Span;
   lastHour: Span;
-  perMinute: number;
-  perMinuteBefore?: number | null;
-  peakMinute: { at: string; sent: number } | null;
-  events: Record<string, number>;
-  duplicates: number;
-  rejected: number;
-  late?: number;
-  series: { minutes: Bucket[]; hours: Bucket[]; days: Bucket[] };
+  perMinute: number | null;
+  perMinuteBefore: number | null;
+  events: { kind: string; n: number | null }[];
+  duplicates: number | null;
+  rejected: number | null;
+  late: number | null;
+  series: { minutes: Point[]; hours: Point[]; days: Point[] };
   topAccounts: Account[];
-  population?: { at: string; activeAccounts: number; users: number }[];
-  since?: string | null;
-  lastEventAt: string | null;
-  audit: { at: string; drift: number } | null;
-  canary?: Canary | null;
-  refresh: { computeMs: number; dbQueries: number };
+  population: { at: string; activeAccounts: number | null; users: number | null }[];
+  since: string | null | undefined;
+  lastEventAt: string | null | undefined;
+  audit: { at: string; drift: number | null } | null;
+  canary: Canary | null;
+  refresh: { computeMs: number | null; dbQueries: number | null };
 }
 
 /** What the server sees of the deliveries; all null while they come and are acknowledged. */
@@ -107,11 +116,9 @@ export interface PageSettings {
 }
 
 export type Range = "hour" | "day" | "month";
-export type Sort = "month" | "total" | "recent" | "name";
 
 export interface View {
   range: Range;
-  sort: Sort;
 }
 
 export type Mode =

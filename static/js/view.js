@@ -1,15 +1,12 @@
-/** The reader's choices, kept in the address so that a link keeps them too. */
+/** The reader's choice, kept in the address so that a link keeps it too. */
 
 /** @typedef {import("./types.js").Range} Range */
-/** @typedef {import("./types.js").Sort} Sort */
 /** @typedef {import("./types.js").View} View */
 
 /** @type {View} */
-const USUAL = { range: "hour", sort: "total" };
+const USUAL = { range: "hour" };
 /** @type {readonly Range[]} */
 const RANGES = ["hour", "day", "month"];
-/** @type {readonly Sort[]} */
-const SORTS = ["total", "month", "recent", "name"];
 
 /**
  * @param {string} search the query string; what it cannot mean is left out
@@ -19,7 +16,6 @@ export function readView(search) {
   const query = new URLSearchParams(search);
   return {
     range: RANGES.find((range) => range === query.get("range")) ?? USUAL.range,
-    sort: SORTS.find((sort) => sort === query.get("sort")) ?? USUAL.sort,
   };
 }
 
@@ -30,7 +26,6 @@ export function readView(search) {
 export function writeView(view) {
   const query = new URLSearchParams();
   if (view.range !== USUAL.range) query.set("range", view.range);
-  if (view.sort !== USUAL.sort) query.set("sort", view.sort);
   const text = query.toString();
   return text && `?${text}`;
 }

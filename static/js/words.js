@@ -28,22 +28,31 @@ export function sentence(mode, facts, age, settings, format) {
   const when = age === null ? "No figures yet" : `Figures from ${format.duration(age)} ago`;
   switch (mode) {
     case "connecting":
-      return age === null ? "Asking for the first figures." : `Opening the live stream. ${when}.`;
+      return age === null ? "Loading the first figures." : `Opening the live stream. ${when}.`;
     case "live":
       return age === null ? "Waiting for the first figures." : `Updated ${format.duration(age)} ago`;
     case "reconnecting":
-      return facts.poll === "error" ? `The service reports an error. ${when}.` : `The live stream broke off. ${when}.`;
+      return facts.poll === "error" ? `The service reports an error. ${when}.` : `The live stream was lost. ${when}.`;
     case "polling":
-      return `No live stream: asking every ${format.duration(settings.poll)}. ${when}.`;
+      return `No live stream: checking every ${format.duration(settings.poll)}. ${when}.`;
     case "stale":
-      return `A refresh is due every ${format.duration(settings.refresh)}, none came. ${when}.`;
+      return `${overdue(age ?? 0, settings.refresh, format)} ${when}.`;
     case "offline":
-      return `${facts.online ? "The service does not answer; still trying." : "This device is offline."} ${when}.`;
+      return `${facts.online ? "The service does not answer; still trying." : "This device seems to be offline; still trying."} ${when}.`;
     case "paused":
       return `Paused by you. ${when}.`;
     case "expired":
       return `Your session has ended. ${when}.`;
   }
+}
+
+/**
+ * @param {number} age seconds
+ * @param {number} refresh seconds
+ * @param {Format} format
+ */
+function overdue(age, refresh, format) {
+  return `The last update was due ${format.duration(Math.max(0, age - refresh))} ago.`;
 }
 
 /**
@@ -58,13 +67,13 @@ export function announcement(mode, facts) {
     case "live":
       return "Live: the figures update by themselves.";
     case "reconnecting":
-      return "The live stream broke off. Reconnecting.";
+      return "The live stream was lost. Reconnecting.";
     case "polling":
-      return "No live stream. The page asks for new figures from time to time.";
+      return "No live stream. The page checks for new figures regularly.";
     case "stale":
       return "The figures are stale: the last refresh is overdue.";
     case "offline":
-      return facts.online ? "The service does not answer." : "This device is offline.";
+      return facts.online ? "The service does not answer." : "This device seems to be offline.";
     case "paused":
       return "Paused.";
     case "expired":

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.chromium import chromium as launched
+from tests.browser.fake_site import FakeSite, fake_sites
 from tests.browser.service import Service
 from tests.servers import Redis, running
 
@@ -75,6 +76,12 @@ def counted(service: Service) -> Service:
 def contexts() -> list[BrowserContext]:
     """The test's browser profiles."""
     return []
+
+
+@pytest.fixture
+def site() -> Iterator[FakeSite]:
+    """The pages with fake API answers, which a test sets."""
+    yield from fake_sites()
 
 
 @pytest.fixture

@@ -43,17 +43,20 @@ def test_searching_by_the_beginning_of_an_id(accounts: Page) -> None:
     accounts.reload()
     expect(accounts.locator("#rows tr")).to_have_count(1)
     accounts.get_by_label("Search by name or id").fill("nobody")
-    expect(accounts.get_by_text("No account's name or id begins like this.")).to_be_visible()
+    expect(
+        accounts.get_by_text("No account has a name or id that begins with this.")
+    ).to_be_visible()
 
 
 def test_what_is_shown_can_be_had_as_csv(accounts: Page, tmp_path: Path) -> None:
     with accounts.expect_download() as download:
         accounts.get_by_role("button", name="CSV").click()
-    assert download.value.suggested_filename == "accounts.csv"
+    assert re.fullmatch(r"dmstats-accounts-\d{4}-\d\d-\d\d\.csv", download.value.suggested_filename)
     download.value.save_as(tmp_path / "accounts.csv")
-    with (tmp_path / "accounts.csv").open(newline="") as file:
+    assert (tmp_path / "accounts.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    with (tmp_path / "accounts.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    assert {SECOND, THIRD} < {row["instagramId"] for row in rows}
+    assert {f'="{SECOND}"', f'="{THIRD}"'} < {row["instagramId"] for row in rows}
 
 
 def test_one_account(accounts: Page) -> None:
@@ -168,7 +171,7 @@ def test_an_accounts_use_of_an_hour(lately: Page) -> None:
     hourly = lately.locator("[data-figure='hourly']")
     expect(hourly).to_have_text(re.compile(r"^\d+$"))
     expect(lately.locator("[data-figure='hour-limit']")).to_have_text(re.compile(r"^\d+% of 200$"))
-    expect(lately.locator("[data-figure='hour-pace']")).to_contain_text("this hour by")
+    expect(lately.locator("[data-figure='hour-pace']")).to_contain_text("so far this hour")
     expect(lately.locator("#hour-gauge")).to_be_visible()
 
 

@@ -47,10 +47,10 @@ def test_an_admin_is_added_and_shut_out_within_a_heartbeat(
     )
     assert signed_in.ok
     page = open_dashboard(guest, guarded)
-    admins.get_by_role("button", name=f"Shut out {GUEST}").click()
-    expect(admins.locator("#done")).to_contain_text("is shut out")
+    admins.get_by_role("button", name=f"Disable {GUEST}").click()
+    expect(admins.locator("#done")).to_contain_text("is disabled")
     expect_mode(page, "expired", seconds=40)
-    admins.get_by_role("button", name=f"Let in {GUEST}").click()
+    admins.get_by_role("button", name=f"Enable {GUEST}").click()
     expect(admins.locator("#done")).to_contain_text("can sign in again")
 
 

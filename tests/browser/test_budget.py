@@ -71,7 +71,9 @@ def test_the_figures_are_there_when_the_scripts_never_come(
     page.goto(service.url)
     assert figure(page, "total.sent") >= 30
     # Nothing says that they are current.
-    expect(page.locator("#sentence")).to_have_text("A part of this page is missing: reload it")
+    expect(page.locator("#sentence")).to_have_text(
+        "A part of this page could not be loaded. Please reload it."
+    )
     expect(page.locator("html")).to_have_attribute("data-figures", "stale")
 
 
@@ -150,14 +152,16 @@ def test_a_thousand_updates_leave_no_trace(
             const { drawFigures, drawTrends } = await import(`${folder}/cards.js`);
             const { figuresOf } = await import(`${folder}/figures.js`);
             const { createFormat } = await import(`${folder}/format.js`);
+            const { snapshotFrom } = await import(`${folder}/wire.js`);
             const format = createFormat();
             const box = document.createElement("div");
             document.body.append(box);
-            const [when, sent, received] = [1, 2, 3].map(() => document.createElement("p"));
-            const chart = createChart({ box, when, sent, received }, format);
+            const make = () => document.createElement("p");
+            const [when, sent, received, pace] = [make(), make(), make(), make()];
+            const chart = createChart({ box, when, sent, received, pace }, format);
             window.took = [];
             window.update = (n) => {
-                const snapshot = { ...body, totalDMsSent: 1_000_000 + n };
+                const snapshot = snapshotFrom({ ...body, totalDMsSent: 1_000_000 + n });
                 drawFigures(document, figuresOf(snapshot, format), true);
                 drawTrends(document, snapshot);
                 chart.draw(snapshot, "hour");

@@ -131,7 +131,7 @@ def test_figures_that_are_too_old_look_it(
     page.goto(service.url)
     expect_mode(page, "stale")
     expect(page.locator("html")).to_have_attribute("data-figures", "stale")
-    expect(page.locator("#sentence")).to_contain_text("none came")
+    expect(page.locator("#sentence")).to_contain_text("The last update was due")
     asleep = open_context(java_script_enabled=False)
     sign_in(asleep, service)
     still = asleep.new_page()
@@ -145,7 +145,7 @@ def test_figures_that_are_too_old_look_it(
 def test_offline_and_back(page: Page, context: BrowserContext) -> None:
     context.set_offline(True)
     expect_mode(page, "offline")
-    expect(page.locator("#sentence")).to_contain_text("This device is offline")
+    expect(page.locator("#sentence")).to_contain_text("This device seems to be offline")
     context.set_offline(False)
     expect_mode(page, "live")
 

@@ -27,6 +27,36 @@ test("the server's own words are used, except where there are better ones", asyn
   assert.deepEqual([ended.status, ended.sentence], [401, "Your session has ended."]);
 });
 
+test("the names of drivers and exceptions are not the reader's business", async () => {
+  const away = await ask("/x", {}, answering(503, { detail: "MongoDB: ServerSelectionTimeoutError" }));
+  assert.match(away.sentence, /^The database does not answer/);
+  const broken = await ask("/x", {}, answering(500, { detail: "KeyError" }));
+  assert.match(broken.sentence, /^The service reports an error/);
+  for (const detail of [null, {}, 7, ""]) {
+    const odd = await ask("/x", {}, answering(400, { detail }));
+    assert.match(odd.sentence, /^That did not work/);
+  }
+});
+
+/** Answers never, until it is aborted. */
+function silent(_url, { signal }) {
+  return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+}
+
+test("every request gives up in time, with a signal of its own or without", async () => {
+  for (const options of [{}, { signal: new AbortController().signal }]) {
+    const answer = await ask("/x", { ...options, timeout: 20 }, silent);
+    assert.match(answer.sentence, /does not answer/);
+  }
+});
+
+test("a request that is not wanted any more gives up at once", async () => {
+  const controller = new AbortController();
+  const answer = ask("/x", { signal: controller.signal }, silent);
+  controller.abort();
+  assert.equal((await answer).ok, false);
+});
+
 test("no answer, and an answer that is no JSON, are told in a sentence", async () => {
   for (const fetcher of [
     () => Promise.reject(new TypeError("refused")),

@@ -33,8 +33,10 @@ for (const [name, events, mode] of [
   ["a server that found Redis again", ["stream-open", DEAF, poll("ok"), FINE], "live"],
   ["a service that is gone", ["stream-open", LOST, poll("unreachable")], "offline"],
   ["a service that answers with errors", ["stream-open", LOST, poll("error")], "reconnecting"],
-  ["a device that is offline", ["stream-open", "offline"], "offline"],
-  ["a device that is back", ["stream-open", "offline", "stream-closed", "online"], "reconnecting"],
+  ["a device that is offline", ["stream-open", "offline", poll("unreachable")], "offline"],
+  ["a browser that only says it is offline", ["stream-open", "offline", poll("ok")], "live"],
+  ["a browser that was wrong about it", ["stream-open", "offline", poll("unreachable"), FINE], "live"],
+  ["a device that is back", ["stream-open", "offline", poll("unreachable"), "stream-closed", "online"], "reconnecting"],
   ["paused", ["stream-open", "pause"], "paused"],
   ["paused and then offline", ["stream-open", "pause", "offline"], "paused"],
   ["signed out", ["stream-open", LOST, "expired"], "expired"],
@@ -49,7 +51,7 @@ test("old figures are stale, however they come", () => {
 });
 
 test("offline, paused and signed out say more than stale does", () => {
-  assert.equal(modeOf(after("offline"), true), "offline");
+  assert.equal(modeOf(after("offline", poll("unreachable")), true), "offline");
   assert.equal(modeOf(after("pause"), true), "paused");
   assert.equal(modeOf(after("expired"), true), "expired");
 });
@@ -64,11 +66,17 @@ test("the page polls only while no stream brings the figures", () => {
   assert.deepEqual(wants(after("stream-open", LOST)), { stream: true, poll: true });
 });
 
-for (const event of ["hidden", "offline", "pause", "expired"]) {
+for (const event of ["hidden", "pause", "expired"]) {
   test(`the page asks for nothing after ${event}`, () => {
     assert.deepEqual(wants(after("stream-open", event)), { stream: false, poll: false });
   });
 }
+
+test("a browser that calls itself offline is no reason to stop asking", () => {
+  assert.deepEqual(wants(after("offline")), { stream: true, poll: true });
+  assert.deepEqual(wants(after("stream-open", "offline")), { stream: true, poll: false });
+  assert.deepEqual(wants(after("stream-open", "offline", poll("unreachable"))), { stream: true, poll: true });
+});
 
 test("facts are never changed in place", () => {
   const facts = Object.freeze(initialFacts({ online: true, visible: true }));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { toCsv } from "../../static/js/csv.js";
+import { idCell, toCsv } from "../../static/js/csv.js";
 
 test("it works", () => {
   assert.equal(
@@ -23,4 +23,14 @@ test("nothing is an empty cell", () => {
 
 test("no cell is a formula, and numbers stay numbers", () => {
   assert.equal(toCsv([["=1+1", "+1", "-1", "@x", "\tx", -1]]), "'=1+1,'+1,'-1,'@x,'\tx,-1\r\n");
+});
+
+test("ids are text that spreadsheets keep, and no id is a formula of its own", () => {
+  assert.equal(toCsv([[idCell("17841400000000001")]]), '"=""17841400000000001"""\r\n');
+  assert.equal(toCsv([[idCell('1"&cmd()&"')]]), '"1""&cmd()&"""\r\n');
+  assert.equal(toCsv([[idCell("=1+1"), idCell(null)]]), "'=1+1,\r\n");
+});
+
+test("a formula behind spaces is none either", () => {
+  assert.equal(toCsv([[" =1+1", "a=1"]]), "' =1+1,a=1\r\n");
 });

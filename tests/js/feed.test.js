@@ -16,6 +16,7 @@ const SETTINGS = {
   refreshUrl: "/refresh",
 };
 const NOW = "2026-11-15T12:35:00.000Z";
+const BEAT = { at: NOW, live: true, version: "1-1" };
 
 class FakeSource extends EventTarget {
   CONNECTING = 0;
@@ -48,7 +49,7 @@ class FakeSource extends EventTarget {
   }
 }
 
-function setUp({ visible = true } = {}) {
+function setUp({ visible = true, online = true } = {}) {
   const timers = manualTimers();
   const sources = [];
   const asked = [];
@@ -64,7 +65,7 @@ function setUp({ visible = true } = {}) {
   };
   page.feed = createFeed({
     settings: SETTINGS,
-    page: { online: true, visible },
+    page: { online, visible },
     version: () => state.version,
     connect(url) {
       sources.push(new FakeSource(url));
@@ -76,7 +77,11 @@ function setUp({ visible = true } = {}) {
     },
     timers,
     random: () => 0.5,
-    onSnapshot: (snapshot) => state.offer(snapshot),
+    onSnapshot(json) {
+      if (!json?.version) return false;
+      state.offer(json);
+      return true;
+    },
     onServerTime: (at) => page.serverTimes.push(at),
     onFacts(facts) {
       page.mode = modeOf(facts, false);
@@ -119,6 +124,8 @@ test("a broken stream is opened again and told what the page has", async () => {
   await page.timers.advance(1);
   assert.equal(page.sources[1].url, "/stream?last_event_id=1-1");
   page.sources[1].opens();
+  assert.equal(page.mode, "reconnecting");
+  page.sources[1].says("heartbeat", BEAT);
   assert.equal(page.mode, "live");
 });
 
@@ -210,7 +217,75 @@ test("a service that is gone is offline, and found again", async () => {
   assert.equal(page.mode, "polling");
   await page.timers.advance(1);
   page.sources.at(-1).opens();
+  page.sources.at(-1).says("heartbeat", BEAT);
   assert.equal(page.mode, "live");
+});
+
+test("a stream that opens and says nothing is no stream: the page polls, and says so", async () => {
+  const page = setUp();
+  page.answer = () => snapshotAnswer("1-2");
+  let open = 0;
+  for (let second = 0; second < 150; second += 1) {
+    await page.timers.advance(1);
+    for (const source of page.sources.slice(open)) source.opens();
+    open = page.sources.length;
+    if (second > 3) assert.equal(page.mode, "polling");
+  }
+  assert.equal(page.state.version, "1-2");
+  assert.ok(page.asked.length >= 5, String(page.asked.length));
+  // Given up in bounded time, and tried again ever more rarely.
+  assert.ok(page.sources.length >= 3 && page.sources.length <= 5, String(page.sources.length));
+  page.sources.at(-1).says("heartbeat", { ...BEAT, version: "1-2" });
+  assert.equal(page.mode, "live");
+});
+
+test("an event that is no JSON, or no snapshot, is asked for in another way", async () => {
+  for (const spoil of [
+    (source) => source.dispatchEvent(new MessageEvent("stats", { data: '{"username":"a\nb"}' })),
+    (source) => source.says("stats", [1]),
+  ]) {
+    const page = await live();
+    page.answer = () => snapshotAnswer("1-4");
+    spoil(page.sources[0]);
+    await settle();
+    await settle();
+    assert.equal(page.state.version, "1-4");
+    assert.equal(page.mode, "live");
+  }
+});
+
+test("an answer that is no snapshot is an error of the service", async () => {
+  const page = await live();
+  page.answer = () => new Response("[]");
+  page.sources[0].breaks(true);
+  await page.timers.advance(0);
+  assert.equal(page.mode, "reconnecting");
+  assert.equal(page.state.version, "1-1");
+});
+
+test("a browser that calls itself offline streams all the same", async () => {
+  const page = setUp({ online: false });
+  await page.timers.advance(0);
+  page.sources[0].opens();
+  page.sources[0].says("stats", snapshotOf("1-1"));
+  assert.equal(page.mode, "live");
+});
+
+test("a device that goes offline is asked about at once, and connects anew when it is back", async () => {
+  const page = await live();
+  page.answer = () => Promise.reject(new TypeError("refused"));
+  page.feed.tell({ type: "offline" });
+  await settle();
+  assert.equal(page.mode, "offline");
+  page.answer = () => snapshotAnswer("1-2");
+  page.feed.tell({ type: "online" });
+  await page.timers.advance(2);
+  assert.ok(page.sources[0].closed);
+  page.sources.at(-1).says("heartbeat", BEAT);
+  assert.equal(page.mode, "live");
+  const before = page.asked.length;
+  await page.timers.advance(30);
+  assert.equal(page.asked.length, before);
 });
 
 test("a hidden page closes its stream and comes back with one", async () => {

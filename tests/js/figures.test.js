@@ -2,32 +2,36 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { growth } from "../../static/js/cards.js";
-import { figuresOf, isEmpty, otherEvents } from "../../static/js/figures.js";
+import { figuresOf, isEmpty } from "../../static/js/figures.js";
 import { createFormat } from "../../static/js/format.js";
 import { linePath } from "../../static/js/sparkline.js";
-import { snapshotOf } from "./helpers.js";
+import { otherEvents } from "../../static/js/terms.js";
+import { snapshotFrom } from "../../static/js/wire.js";
+import * as helpers from "./helpers.js";
 
-const format = createFormat("en-GB", "UTC");
+const snapshotOf = (version, over) => snapshotFrom(helpers.snapshotOf(version, over));
+
+const format = createFormat("h23", "UTC");
 
 test("it works", () => {
   const figures = figuresOf(snapshotOf("1-1"), format);
   assert.equal(figures["total.sent"].text, "1,234,567");
   assert.equal(figures["today.received"].text, "80");
-  assert.equal(figures["month.name"].text, "November 2026");
+  assert.equal(figures["month.name"].text, "Nov 2026");
   assert.equal(figures["now.rate"].text, "1.7");
 });
 
 test("a change is shown against the same part of the span before, where it is known", () => {
   const shown = (before) =>
     figuresOf(snapshotOf("1-1", { today: { sent: 120, received: 0, before } }), format)["today.change"];
-  assert.equal(shown(undefined).text, "29 sent yesterday in all");
-  assert.equal(shown({ sent: 100, received: 0 }).text, "+20% on this time yesterday");
+  assert.equal(shown(undefined).text, "29 sent yesterday");
+  assert.equal(shown({ sent: 100, received: 0 }).text, "+20% vs this time yesterday");
   assert.equal(shown({ sent: 0, received: 0 }).text, "None by this time yesterday");
 });
 
 test("without a month to compare with, the month's mean is shown, from its second day on", () => {
   const shown = (computedAt) => figuresOf(snapshotOf("1-1", { computedAt }), format)["month.change"].text;
-  assert.equal(shown("2026-11-11T00:00:00Z"), "400 sent a day");
+  assert.equal(shown("2026-11-11T00:00:00Z"), "400 sent a day on average");
   assert.equal(shown("2026-11-01T23:59:59Z"), "");
 });
 
@@ -37,12 +41,13 @@ test("rejected entries stand out only if there are any", () => {
 });
 
 test("other events are named, the most first, without the empty ones", () => {
-  const events = { reaction: 5, seen: 2000, edit: 0, hover: 7 };
-  assert.deepEqual(otherEvents(events, format), [
-    { name: "Seen", text: "2,000" },
-    { name: "hover", text: "7" },
-    { name: "Reactions", text: "5" },
-  ]);
+  const { events } = snapshotOf("1-1", { events: { reaction: 5, seen: 2000, edit: 0, hover: 7, odd: "x" } });
+  const found = otherEvents(events, format);
+  assert.deepEqual(
+    found.map(({ name, text }) => [name, text]),
+    [["Seen", "2,000"], ["hover", "7"], ["Reactions", "5"], ["odd", "–"]],
+  );
+  assert.match(found[0].about, /Read receipts/);
 });
 
 test("the page is empty until something was counted", () => {
@@ -74,9 +79,9 @@ test("every tile has a change to show", () => {
   );
   assert.deepEqual(
     ["now.change", "month.change", "month.got", "accounts.change", "users.change"].map((name) => figures[name].text),
-    ["-17% on yesterday", "+100% on this time last month", "-50%", "+10 active since 20 Oct", "-2"],
+    ["2 at this time yesterday", "+100% vs this time last month", "\u221250%", "+10 active since Oct 20", "\u22122"],
   );
-  assert.match(figures["total.growth"].text, /^\+?0% in 30 days$/);
+  assert.equal(figures["total.growth"].text, "0% in 30 days");
 });
 
 test("people counted for the first time today have nothing to compare with", () => {
@@ -95,4 +100,58 @@ test("a total that more than doubled is told by its growth alone", () => {
   const figures = figuresOf(snapshotOf("1-1", { totalDMsSent: 500, totalDMsReceived: 450 }), format);
   assert.equal(figures["total.growth"].text, "465 sent in 30 days");
   assert.equal(figures["total.got"].text, "");
+});
+
+test("per cents of nearly nothing are not told, nor such as nobody can read", () => {
+  const shown = (sent, earlier) => {
+    const before = { sent: earlier, received: earlier };
+    const figures = figuresOf(snapshotOf("1-1", { today: { sent, received: sent, before } }), format);
+    return [figures["today.change"].text, figures["today.got"].text];
+  };
+  assert.deepEqual(shown(418, 10), ["10 by this time yesterday", ""]);
+  assert.deepEqual(shown(4180, 100), ["100 by this time yesterday", ""]);
+  assert.deepEqual(shown(0, 100), ["100 by this time yesterday", ""]);
+  assert.deepEqual(shown(100, 100), ["Same as yesterday by this time", "0%"]);
+  assert.deepEqual(shown(80, 100), ["\u221220% vs this time yesterday", "\u221220%"]);
+});
+
+test("day one has no yesterday, and no average over days that nobody counted", () => {
+  const young = { since: "2026-11-15T11:20:00Z", today: { sent: 290, received: 10, before: null } };
+  const figures = figuresOf(
+    snapshotOf("1-1", { ...young, month: { month: "2026-11", sent: 290, received: 10, before: null } }),
+    format,
+  );
+  assert.equal(figures["today.change"].text, "Counting since 11:20");
+  assert.equal(figures["month.change"].text, "");
+  const later = figuresOf(
+    snapshotOf("1-1", { since: "2026-11-13T12:34:56Z", month: { month: "2026-11", sent: 290, received: 10, before: null } }),
+    format,
+  );
+  assert.equal(later["month.change"].text, "145 sent a day on average");
+});
+
+test("the totals of a young service grew since it began, not in 30 days", () => {
+  const days = [{ at: "2026-10-17T00:00:00Z", sent: 0, received: 0 }, { at: "2026-11-15T00:00:00Z", sent: 290, received: 3 }];
+  const figures = figuresOf(
+    snapshotOf("1-1", { since: "2026-11-15T11:20:00Z", totalDMsSent: 290, totalDMsReceived: 3, series: { minutes: [], hours: [], days } }),
+    format,
+  );
+  assert.equal(figures["total.growth"].text, "Counting since Nov 15, 2026");
+});
+
+test("the peak is told in the unit of the rate: sent and received in a minute", () => {
+  const figures = figuresOf(snapshotOf("1-1"), format);
+  // The last bucket is still filling; of the one before, 59 were sent and 58 received.
+  assert.equal(figures["now.peak"].text, "Peak 117 at 12:33");
+});
+
+test("a long number is short, with the exact one beside it", () => {
+  const figure = figuresOf(snapshotOf("1-1", { totalDMsSent: 684_497_484 }), format)["total.sent"];
+  assert.deepEqual(figure, { text: "684.4M", exact: "684,497,484", title: "684,497,484" });
+});
+
+test("the day began yesterday west of Greenwich", () => {
+  const west = createFormat("h12", "America/Los_Angeles");
+  const text = figuresOf(snapshotOf("1-1", { computedAt: "2026-11-15T20:00:00Z" }), west)["today.since"].text;
+  assert.equal(text.replaceAll(/[\u00a0\u202f]/g, " "), "since yesterday 04:00 PM");
 });

@@ -3,15 +3,40 @@ import { test } from "node:test";
 
 import { createFormat } from "../../static/js/format.js";
 
-const english = createFormat("en-GB", "Europe/Berlin");
+const english = createFormat("h23", "Europe/Berlin");
 const plain = (text) => text.replaceAll(/[\u00a0\u202f]/g, " ");
 
 test("it works", () => {
   assert.equal(english.count(1234567), "1,234,567");
 });
 
-test("numbers follow the reader's language", () => {
-  assert.equal(createFormat("de-DE", "UTC").count(1234567), "1.234.567");
+test("numbers are exact up to seven digits, and cut to four digits beyond", () => {
+  for (const [n, text] of [
+    [0, "0"],
+    [9_999_999, "9,999,999"],
+    [10_000_000, "10.00M"],
+    [12_349_999, "12.34M"],
+    [684_497_484, "684.4M"],
+    [999_999_999, "999.9M"],
+    [1_000_000_000, "1.000B"],
+    [123_456_789_012, "123.4B"],
+    [2 ** 53, "9007T"],
+    [-12_345_678, "\u221212.34M"],
+    [null, "–"],
+  ]) {
+    assert.equal(english.brief(n), text);
+  }
+});
+
+test("the hours are the reader's: twelve or twenty-four", () => {
+  assert.equal(plain(createFormat("h12", "UTC").time("2026-11-15T16:05:00Z")), "04:05 PM");
+  assert.equal(createFormat("h23", "UTC").time("2026-11-15T00:05:00Z"), "00:05");
+});
+
+test("a day of the reader's is not one of UTC's", () => {
+  const west = createFormat("h23", "America/Los_Angeles");
+  assert.equal(west.sameDay("2026-11-15T00:00:00Z", "2026-11-15T20:00:00Z"), false);
+  assert.equal(english.sameDay("2026-11-15T00:00:00Z", "2026-11-15T20:00:00Z"), true);
 });
 
 test("times follow the reader's zone, hovers say UTC", () => {
@@ -20,10 +45,10 @@ test("times follow the reader's zone, hovers say UTC", () => {
 });
 
 test("days and months keep their UTC names west of Greenwich", () => {
-  const west = createFormat("en-GB", "America/Los_Angeles");
-  assert.equal(west.day("2026-11-15T00:00:00Z"), "15 Nov");
-  assert.match(west.bucket("month", "2026-11-15T00:00:00Z"), /^Sun,? 15 Nov$/);
-  assert.equal(west.month("2026-11"), "November 2026");
+  const west = createFormat("h23", "America/Los_Angeles");
+  assert.equal(west.day("2026-11-15T00:00:00Z"), "Nov 15");
+  assert.match(west.bucket("month", "2026-11-15T00:00:00Z"), /^Sun, Nov 15$/);
+  assert.equal(west.month("2026-11"), "Nov 2026");
 });
 
 for (const [seconds, text] of [
@@ -46,5 +71,5 @@ test("small rates keep a digit, large ones do not", () => {
 
 test("a change carries its sign", () => {
   assert.equal(english.change(0.08), "+8%");
-  assert.equal(english.change(-0.2), "-20%");
+  assert.equal(english.change(-0.2), "\u221220%");
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { columns, isRunning, lonely, pointsOf, sums } from "../../static/js/series.js";
+import { columns, isRunning, lonely, paceOfLast, pointsOf, sums } from "../../static/js/series.js";
 import { snapshotOf } from "./helpers.js";
 
 test("it works", () => {
@@ -42,13 +42,13 @@ test("the last bucket runs until its end", () => {
   assert.equal(isRunning([], "hour", "2026-11-15T12:35:00Z"), false);
 });
 
-test("an unfinished bucket has lines of its own", () => {
+test("the line ends at the last full bucket, and what runs stands apart", () => {
   const points = ["10", "11", "12"].map((hour, i) => ({ at: `2026-11-15T${hour}:00:00Z`, sent: i, received: 2 * i }));
   const [, sent, received, sentSoFar, receivedSoFar] = columns(points, true);
   assert.deepEqual(sent, [0, 1, null]);
   assert.deepEqual(received, [0, 2, null]);
-  assert.deepEqual(sentSoFar, [null, 1, 2]);
-  assert.deepEqual(receivedSoFar, [null, 2, 4]);
+  assert.deepEqual(sentSoFar, [null, null, 2]);
+  assert.deepEqual(receivedSoFar, [null, null, 4]);
 });
 
 test("without one there is nothing to set apart", () => {
@@ -57,8 +57,25 @@ test("without one there is nothing to set apart", () => {
   assert.ok(sent.every((n) => n !== null));
   assert.deepEqual(
     sentSoFar.filter((n) => n !== null),
-    [points.at(-1).sent],
+    [],
   );
+});
+
+test("a running bucket goes on as it did, once there is a pace", () => {
+  const points = [{ at: "2026-11-15T12:00:00Z", sent: 10, received: null }];
+  assert.deepEqual(paceOfLast(points, "day", "2026-11-15T12:30:00Z"), { sent: 20, received: null });
+  assert.equal(paceOfLast(points, "day", "2026-11-15T12:05:00Z"), null);
+  assert.equal(paceOfLast(points, "day", "2026-11-15T13:00:00Z"), null);
+  assert.equal(paceOfLast([], "day", "2026-11-15T13:00:00Z"), null);
+});
+
+test("one bucket of a wrong year does not fill the page with gaps", () => {
+  for (const at of ["1999-01-01T00:00:00Z", "9999-01-01T00:00:00Z"]) {
+    const snapshot = snapshotOf("1-1");
+    const minutes = [...snapshot.series.minutes, { at, sent: 1, received: 1 }];
+    minutes.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+    assert.ok(pointsOf({ ...snapshot, series: { ...snapshot.series, minutes } }, "hour").length <= 61);
+  }
 });
 
 test("no buckets, no points", () => {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { createFormat } from "../../static/js/format.js";
 import { noticeOf } from "../../static/js/trouble.js";
 
-const format = createFormat("en-GB", "UTC");
+const format = createFormat("h23", "UTC");
 const calm = { failingSince: null, disabledAt: null, silentSince: null, silence: null };
 const failing = { ...calm, failingSince: "2026-11-15T12:00:00Z", disabledAt: "2026-11-15T13:00:00Z" };
 

@@ -8,7 +8,7 @@ import { announcement, BADGES, sentence } from "../../static/js/words.js";
 import { readSettings } from "../../static/js/settings.js";
 import { manualTimers } from "./helpers.js";
 
-const format = createFormat("en-GB", "UTC");
+const format = createFormat("h23", "UTC");
 const facts = initialFacts({ online: true, visible: true });
 const settings = { poll: 30, refresh: 60 };
 
@@ -30,8 +30,12 @@ test("every sentence carries the figures' age", () => {
 });
 
 test("an offline device is not blamed on the service", () => {
-  assert.match(sentence("offline", { ...facts, online: false }, 5, settings, format), /This device is offline/);
+  assert.match(sentence("offline", { ...facts, online: false }, 5, settings, format), /This device seems to be offline/);
   assert.match(sentence("offline", facts, 5, settings, format), /The service does not answer/);
+});
+
+test("an update that is overdue says for how long", () => {
+  assert.match(sentence("stale", facts, 95, settings, format), /^The last update was due 35s ago\./);
 });
 
 test("no announcement counts seconds", () => {

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from babel import Locale
 
 from dmstats.db.dashboard.readings import Readings
 from dmstats.snapshot.build import Snapshot, build
-from dmstats.web.pages.first_paint import first_figures, is_empty, locale_of
+from dmstats.web.pages.first_paint import Figure, figure_texts, is_empty
 
 NOW_MS = 1_794_746_096_000  # 2026-11-15T12:34:56Z
 
@@ -18,41 +17,47 @@ def snapshot() -> Snapshot:
 
 
 def test_it_works(snapshot: Snapshot) -> None:
-    texts = first_figures(snapshot, Locale("en"))
-    assert texts["total.sent"] == "1,234,567"
-    assert texts["total.received"] == "89"
+    texts = figure_texts(snapshot)
+    assert texts["total.sent"] == Figure("1,234,567")
+    assert texts["total.received"] == Figure("89")
 
 
 @pytest.mark.parametrize(
-    ("tag", "text"),
+    ("number", "text"),
     [
-        ("de", "1.234.567"),
-        ("en-IN", "12,34,567"),
-        ("fr-FR", "1\u202f234\u202f567"),
-        ("de-CH", "1\u2019234\u2019567"),
+        (9_999_999, "9,999,999"),
+        (10_000_000, "10.00M"),
+        (12_349_999, "12.34M"),
+        (684_497_484, "684.4M"),
+        (999_999_999, "999.9M"),
+        (1_000_000_000, "1.000B"),
+        (123_456_789_012, "123.4B"),
+        (2**53, "9007T"),
+        (-12_345_678, "\u221212.34M"),
     ],
 )
-def test_digits_are_grouped_as_the_reader_groups_them(
-    snapshot: Snapshot, tag: str, text: str
-) -> None:
-    assert first_figures(snapshot, locale_of([tag]))["total.sent"] == text
+def test_long_numbers_are_cut_and_stand_exact_beside(number: int, text: str) -> None:
+    figure = figure_texts({"totalDMsSent": number})["total.sent"]
+    assert figure.text == text
+    exact = f"{number:,}".replace("-", "\u2212")
+    assert figure.exact == (None if text == exact else exact)
 
 
 @pytest.mark.parametrize(("rate", "text"), [(0, "0"), (0.2, "0.2"), (9.8, "9.8"), (12.6, "13")])
 def test_a_slow_rate_is_told_to_a_tenth(snapshot: Snapshot, rate: float, text: str) -> None:
-    assert first_figures({**snapshot, "perMinute": rate}, Locale("en"))["now.rate"] == text
-
-
-def test_unknown_languages_are_passed_over() -> None:
-    assert locale_of(["xx-YY", "*", "../../etc", "", "i-klingon", "de-AT"]) == Locale("de", "AT")
-    assert locale_of([]) == Locale("en")
+    assert figure_texts({**snapshot, "perMinute": rate})["now.rate"] == Figure(text)
 
 
 def test_another_releases_snapshot_shows_what_it_has() -> None:
-    assert first_figures({}, Locale("en")) == {}
+    assert figure_texts({}) == {}
     assert not is_empty({})
     other = {"today": 7, "month": {"sent": 5}, "totalUsers": None, "perMinute": "fast"}
-    assert first_figures(other, Locale("en")) == {"month.sent": "5"}
+    assert figure_texts(other) == {"month.sent": Figure("5")}
+
+
+@pytest.mark.parametrize("odd", [True, "12", [], {}, None, 1e300, float("inf"), float("nan")])
+def test_what_is_no_number_is_left_out(odd: object) -> None:
+    assert figure_texts({"totalDMsSent": odd, "today": {"sent": odd}, "perMinute": odd}) == {}
 
 
 def test_only_what_never_counted_is_empty(snapshot: Snapshot) -> None:

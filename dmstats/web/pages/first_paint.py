@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from babel import Locale, UnknownLocaleError
-from babel.numbers import format_decimal
+from typing import Any, NamedTuple, TypeGuard
 
 COUNTS = {
     "today.sent": ("today", "sent"),
@@ -22,32 +19,48 @@ COUNTS = {
 """The path in the snapshot of each plain count, by its name in the page's ``data-figure``."""
 TENTHS_BELOW = 10
 """Rates below this are told to a tenth, as ``format.js`` does."""
+LONG = 10_000_000
+MOST = 2**53
+"""Above, numbers are not exact in a browser, and the page shows "unknown"."""
+UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 
 
-def locale_of(languages: Iterable[str]) -> Locale:
-    """The first of ``languages`` (tags as in Accept-Language) that is known, else English."""
-    for tag in languages:
-        try:
-            return Locale.parse(tag, sep="-")
-        except (UnknownLocaleError, ValueError):
-            continue
-    return Locale("en")
+class Figure(NamedTuple):
+    """What the page shows, and the exact number that a shortened ``text`` stands for."""
+
+    text: str
+    exact: str | None = None
 
 
-def first_figures(snapshot: Mapping[str, Any], locale: Locale) -> dict[str, str]:
-    """The plain counts of ``snapshot`` and the rate, by figure, grouped as ``locale`` does.
+def figure_texts(snapshot: Mapping[str, Any]) -> dict[str, Figure]:
+    """The plain counts of ``snapshot`` and the rate, by figure, as ``format.js`` writes them.
 
-    The digits are 0 to 9: Babel has no others. What another release's snapshot does not have is
-    left out.
+    What another release's snapshot does not have, and what is no number, is left out.
     """
     figures = {name: _at(snapshot, path) for name, path in COUNTS.items()}
-    if isinstance(rate := snapshot.get("perMinute"), int | float):
-        figures["now.rate"] = round(rate, 1 if rate < TENTHS_BELOW else None)
-    return {
-        name: format_decimal(figure, locale=locale)
-        for name, figure in figures.items()
-        if isinstance(figure, int | float)
-    }
+    rate = snapshot.get("perMinute")
+    if _is_number(rate):
+        figures["now.rate"] = round(rate, 1) if abs(rate) < TENTHS_BELOW else rate
+    return {name: _figure(figure) for name, figure in figures.items() if _is_number(figure)}
+
+
+def _figure(number: float) -> Figure:
+    """Exact below ten million, else four digits and a unit; truncated, so that it never exceeds
+    the count."""
+    rounded = round(number, 1 if abs(number) < TENTHS_BELOW else None)
+    exact = f"{rounded:,}".removesuffix(".0").replace("-", "\u2212")
+    if abs(number) < LONG:
+        return Figure(exact)
+    size, name = next(unit for unit in UNITS if abs(number) >= unit[0])
+    places = max(0, 4 - len(str(int(abs(number)) // size)))
+    cut = int(abs(number)) // (size // 10**places)
+    whole, rest = divmod(cut, 10**places)
+    sign = "\u2212" if number < 0 else ""
+    return Figure(f"{sign}{whole}{f'.{rest:0{places}}' if places else ''}{name}", exact)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float) and abs(value) <= MOST
 
 
 def is_empty(snapshot: Mapping[str, Any]) -> bool:

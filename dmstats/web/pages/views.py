@@ -20,10 +20,12 @@ from dmstats.web import services
 from dmstats.web.auth.authenticator import current_admin, require_admin
 from dmstats.web.middleware.problems import PROBLEM, http_problem
 from dmstats.web.pages.assets import Assets, find_folder
-from dmstats.web.pages.first_paint import first_figures, is_empty, locale_of
+from dmstats.web.pages.first_paint import figure_texts, is_empty
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
+THEME_COOKIE = "dmstats-theme"
+THEMES = ("light", "dark")
 
 
 def register_pages(app: Flask, folder: Path | None = None) -> None:
@@ -35,7 +37,7 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
     @pages.app_context_processor
     def tools() -> dict[str, object]:
-        return {"asset": assets.address, "modules": modules}
+        return {"asset": assets.address, "modules": modules, "theme": _theme()}
 
     @pages.get("/")
     @require_admin
@@ -49,6 +51,8 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             callback_url=f"{request.url_root}api/webhooks/instagram",
             local=is_loopback(urlsplit(request.url_root).hostname or ""),
             simulate_command=command_line(*SIMULATE, data_dir=services().settings.data_dir),
+            audit_command=command_line("audit", data_dir=services().settings.data_dir),
+            late_after=_span(services().settings.ledger_retention_hours),
             **_first_figures(),
         )
 
@@ -124,8 +128,22 @@ def _first_figures() -> dict[str, object]:
         "first": first,
         "snapshot": snapshot,
         "filled": "empty" if is_empty(snapshot) else "yes",
-        "texts": first_figures(snapshot, locale_of(request.accept_languages.values())),
+        "texts": figure_texts(snapshot),
     }
+
+
+def _span(hours: int) -> str:
+    days, rest = divmod(hours, 24)
+    return f"{hours} hours" if rest or days < 2 else f"{days} days"
+
+
+def _theme() -> str | None:
+    """The colours that the reader chose, "light" or "dark"; None for those of the system.
+
+    From a cookie that ``theme.js`` sets: known before the page is painted, without a script.
+    """
+    chosen = request.cookies.get(THEME_COOKIE)
+    return chosen if chosen in THEMES else None
 
 
 def _reader() -> str:

@@ -1,0 +1,270 @@
+/**
+ * Reads the server's JSON into typed values. All other modules rely on these types, so a value of a wrong
+ * type is shown as unknown in its own place and affects nothing else.
+ *
+ * For a value that may be absent, null means "none" and undefined means "unknown".
+ */
+
+/** @typedef {import("./types.js").Account} Account */
+/** @typedef {import("./types.js").Activity} Activity */
+/** @typedef {import("./types.js").Admin} Admin */
+/** @typedef {import("./types.js").Canary} Canary */
+/** @typedef {import("./types.js").Heartbeat} Heartbeat */
+/** @typedef {import("./types.js").Pair} Pair */
+/** @typedef {import("./types.js").Point} Point */
+/** @typedef {import("./types.js").Snapshot} Snapshot */
+/** @typedef {import("./types.js").Span} Span */
+/** @typedef {import("./types.js").Traffic} Traffic */
+
+const MOST = 2 ** 53;
+const MOMENT = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)$/;
+const MONTH = /^\d{4}-(0[1-9]|1[0-2])$/;
+const VERSION = /^\d{1,15}-\d{1,15}$/;
+const LONGEST = 256;
+/** Control characters, and bidi marks, which change the direction of the text after them. */
+// eslint-disable-next-line no-control-regex
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/g;
+
+/**
+ * @param {unknown} value
+ * @returns {Record<string, unknown>} its fields; none of what is no object
+ */
+function fields(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? /** @type {Record<string, unknown>} */ (value)
+    : {};
+}
+
+/**
+ * @param {unknown} value
+ * @returns {unknown[]}
+ */
+function list(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/**
+ * @param {unknown} value
+ * @returns {number | null} null: no number, or one that is too large to be exact
+ */
+export function number(value) {
+  return typeof value === "number" && Math.abs(value) <= MOST ? value : null;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string | null} an RFC 3339 time that exists
+ */
+export function moment(value) {
+  return typeof value === "string" && MOMENT.test(value) && Number.isFinite(Date.parse(value)) ? value : null;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string | null} text fit to be shown: without control characters and bidi marks, and cut at
+ * 256 characters
+ */
+export function shown(value) {
+  if (typeof value !== "string") return null;
+  const seen = value.slice(0, 4 * LONGEST).replace(UNSEEN, "").trim();
+  return seen.length > LONGEST ? `${seen.slice(0, LONGEST)}…` : seen;
+}
+
+/**
+ * @template T
+ * @param {unknown} value
+ * @param {(value: unknown) => T | null} read
+ * @returns {T | null | undefined} null: there is none; undefined: unknown
+ */
+function optional(value, read) {
+  return value === null || value === undefined ? null : (read(value) ?? undefined);
+}
+
+/** @param {unknown} value @returns {string | null} */
+function text(value) {
+  return typeof value === "string" ? value : null;
+}
+
+/** @param {unknown} value @returns {boolean | null} */
+function flag(value) {
+  return typeof value === "boolean" ? value : null;
+}
+
+/** @param {unknown} value @returns {string | null} */
+function month(value) {
+  return typeof value === "string" && MONTH.test(value) ? value : null;
+}
+
+/** @param {unknown} json @returns {Account} */
+export function accountFrom(json) {
+  const account = fields(json);
+  return {
+    instagramId: text(account.instagramId),
+    username: optional(account.username, shown),
+    isActive: flag(account.isActive),
+    createdAt: optional(account.createdAt, moment),
+    dmUsed: number(account.dmUsed),
+    dmReceived: number(account.dmReceived),
+    monthlyDmUsed: number(account.monthlyDmUsed),
+    monthlyDmLimit: optional(account.monthlyDmLimit, number),
+    currentMonth: month(account.currentMonth),
+    lastDMSent: optional(account.lastDMSent, moment),
+    lastDMReceived: optional(account.lastDMReceived, moment),
+  };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{accounts: Account[], nextCursor: string | null, complete: boolean}}
+ */
+export function accountsFrom(json) {
+  const answer = fields(json);
+  return {
+    accounts: list(answer.accounts).map(accountFrom),
+    nextCursor: text(answer.nextCursor),
+    complete: answer.complete !== false,
+  };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {Point[]} those whose time is known, oldest first
+ */
+function points(json) {
+  return list(json)
+    .map((each) => {
+      const { at, sent, received } = fields(each);
+      return { at: moment(at), sent: number(sent), received: number(received) };
+    })
+    .filter(/** @returns {each is Point} */ (each) => each.at !== null)
+    .sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+}
+
+/** @param {unknown} json @returns {Activity} */
+export function activityFrom(json) {
+  const activity = fields(json);
+  return {
+    at: moment(activity.at),
+    hours: points(activity.hours),
+    days: points(activity.days),
+    hourlyDmLimit: optional(activity.hourlyDmLimit, number),
+  };
+}
+
+/** @param {unknown} json @returns {Traffic} */
+export function trafficFrom(json) {
+  const traffic = fields(json);
+  return {
+    failingSince: moment(traffic.failingSince),
+    disabledAt: moment(traffic.disabledAt),
+    silentSince: moment(traffic.silentSince),
+    silence: shown(traffic.silence),
+  };
+}
+
+/** @param {unknown} json @returns {Heartbeat} */
+export function heartbeatFrom(json) {
+  const beat = fields(json);
+  return { at: moment(beat.at), live: beat.live === true, version: text(beat.version) ?? "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{admins: Admin[], you: string}}
+ */
+export function adminsFrom(json) {
+  const answer = fields(json);
+  const admins = list(answer.admins).map((each) => {
+    const admin = fields(each);
+    return {
+      id: text(admin.id) ?? "",
+      email: shown(admin.email) || "unknown",
+      disabled: admin.disabled === true,
+      createdAt: moment(admin.createdAt),
+    };
+  });
+  return { admins, you: text(answer.you) ?? "" };
+}
+
+/** @param {unknown} json @returns {Pair} */
+function pair(json) {
+  const { sent, received } = fields(json);
+  return { sent: number(sent), received: number(received) };
+}
+
+/** @param {unknown} json @returns {Span} */
+function span(json) {
+  const { before } = fields(json);
+  return { ...pair(json), before: typeof before === "object" && before !== null ? pair(before) : null };
+}
+
+/** @param {unknown} json @returns {Canary | null} */
+function canary(json) {
+  const { at, countedMs, streamedMs, shownMs } = fields(json);
+  const sent = moment(at);
+  if (!sent) return null;
+  return { at: sent, countedMs: number(countedMs), streamedMs: number(streamedMs), shownMs: number(shownMs) };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{at: string, drift: number | null} | null}
+ */
+function audit(json) {
+  const at = moment(fields(json).at);
+  return at ? { at, drift: number(fields(json).drift) } : null;
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{at: string, activeAccounts: number | null, users: number | null}[]}
+ */
+function population(json) {
+  return list(json)
+    .map((each) => {
+      const { at, activeAccounts, users } = fields(each);
+      return { at: moment(at) ?? "", activeAccounts: number(activeAccounts), users: number(users) };
+    })
+    .filter((day) => day.at);
+}
+
+/**
+ * @param {unknown} json
+ * @returns {Snapshot | null} null: no snapshot at all, without a version and a time
+ */
+export function snapshotFrom(json) {
+  const all = fields(json);
+  const version = text(all.version);
+  const computedAt = moment(all.computedAt);
+  if (!version || !VERSION.test(version) || !computedAt) return null;
+  const series = fields(all.series);
+  const { computeMs, dbQueries } = fields(all.refresh);
+  return {
+    version,
+    computedAt,
+    ageSeconds: number(all.ageSeconds) ?? 0,
+    source: shown(all.source) ?? "",
+    totalDMsSent: number(all.totalDMsSent),
+    totalDMsReceived: number(all.totalDMsReceived),
+    totalUsers: number(all.totalUsers),
+    totalAccounts: number(all.totalAccounts),
+    activeAccounts: number(all.activeAccounts),
+    month: { ...span(all.month), month: month(fields(all.month).month) },
+    today: span(all.today),
+    lastHour: span(all.lastHour),
+    perMinute: number(all.perMinute),
+    perMinuteBefore: number(all.perMinuteBefore),
+    events: Object.entries(fields(all.events)).map(([kind, n]) => ({ kind: shown(kind) ?? "", n: number(n) })),
+    duplicates: number(all.duplicates),
+    rejected: number(all.rejected),
+    late: number(all.late),
+    series: { minutes: points(series.minutes), hours: points(series.hours), days: points(series.days) },
+    topAccounts: list(all.topAccounts).map(accountFrom),
+    population: population(all.population),
+    since: optional(all.since, moment),
+    lastEventAt: optional(all.lastEventAt, moment),
+    audit: audit(all.audit),
+    canary: canary(all.canary),
+    refresh: { computeMs: number(computeMs), dbQueries: number(dbQueries) },
+  };
+}

@@ -1,0 +1,231 @@
+"""The real pages with fake API answers, for layouts, odd values and rare states.
+
+No database and no workers: one thread serves templates, files and answers.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, jsonify, request
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from dmstats.core.settings import Settings
+from dmstats.web.auth.authenticator import Identity
+from dmstats.web.middleware.problems import register_errors
+from dmstats.web.middleware.security_headers import register_headers
+from dmstats.web.pages.views import register_pages
+
+JSON = dict[str, Any]
+
+
+def rfc(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def buckets(end: datetime, step: timedelta, count: int, high: int) -> list[JSON]:
+    """``count`` buckets up to ``end`` in waves up to ``high``; the last one has just begun."""
+    made = []
+    for i in range(count):
+        share = 0.55 + 0.45 * ((i * 7) % 11) / 11
+        sent = round(high * share * (0.1 if i == count - 1 else 1))
+        made.append(
+            {"at": rfc(end - step * (count - 1 - i)), "sent": sent, "received": sent * 7 // 10}
+        )
+    return made
+
+
+def account(index: int, used: int, **more: Any) -> JSON:
+    now = datetime.now(UTC)
+    names = ["lumen.studio", "northbeach.coffee", None, "velo_atelier", "marta.bakes"]
+    return {
+        "instagramId": f"1784140000000{index:04d}",
+        "username": names[index % len(names)],
+        "isActive": True,
+        "createdAt": rfc(now - timedelta(days=200)),
+        "dmUsed": used,
+        "dmReceived": used * 7 // 10,
+        "monthlyDmUsed": used // 3,
+        "currentMonth": now.strftime("%Y-%m"),
+        "monthlyDmLimit": [None, used // 2, used // 3, 0, used * 2][index % 5],
+        "lastDMSent": rfc(now - timedelta(minutes=index)),
+        "lastDMReceived": rfc(now - timedelta(minutes=2 * index)),
+        **more,
+    }
+
+
+def snapshot(total: int = 1_234_567, **more: Any) -> JSON:
+    """Figures of a service that has sent ``total`` DMs."""
+    now = datetime.now(UTC)
+    minute = now.replace(second=0, microsecond=0)
+    hour, day = minute.replace(minute=0), minute.replace(hour=0, minute=0)
+    shown: JSON = {
+        "version": "7-1",
+        "computedAt": rfc(now),
+        "ageSeconds": 1.0,
+        "stale": False,
+        "source": "worker",
+        "totalDMsSent": total,
+        "totalDMsReceived": total * 7 // 10,
+        "totalUsers": total // 50,
+        "totalAccounts": total // 40 + 3,
+        "activeAccounts": total // 45 + 2,
+        "month": {
+            "month": now.strftime("%Y-%m"),
+            "sent": total // 2,
+            "received": total // 3,
+            "before": {"sent": total // 3, "received": total // 4},
+        },
+        "today": {
+            "sent": total // 12,
+            "received": total // 15,
+            "before": {"sent": total // 10, "received": total // 16},
+        },
+        "lastHour": {"sent": total // 300, "received": total // 400, "before": None},
+        "perMinute": total / 20_000,
+        "perMinuteBefore": total / 25_000,
+        "peakMinute": {"at": rfc(minute), "sent": total // 900},
+        "events": {"seen": total // 3, "reaction": total // 20, "postback": 7, "unknown": 3},
+        "duplicates": total // 1000,
+        "rejected": total // 100_000,
+        "late": total // 5000,
+        "series": {
+            "minutes": buckets(minute, timedelta(minutes=1), 60, total // 20_000),
+            "hours": buckets(hour, timedelta(hours=1), 24, total // 400),
+            "days": buckets(day, timedelta(days=1), 30, total // 30),
+        },
+        "topAccounts": [account(i, total // (i + 2)) for i in range(10)] if total else [],
+        "population": [
+            {
+                "at": rfc(day - timedelta(days=30 - i)),
+                "activeAccounts": total // 50 + i,
+                "users": total // 60 + i,
+            }
+            for i in range(31)
+        ],
+        "since": rfc(day - timedelta(days=400)),
+        "lastEventAt": rfc(now - timedelta(seconds=4)) if total else None,
+        "audit": {"at": rfc(now - timedelta(minutes=3)), "drift": 0},
+        "canary": None,
+        "refresh": {"computeMs": 4.2, "dbQueries": 6},
+    }
+    return {**shown, **more}
+
+
+def activity(high: int = 40, **more: Any) -> JSON:
+    now = datetime.now(UTC)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    return {
+        "at": rfc(now - timedelta(minutes=2)),
+        "hours": buckets(hour, timedelta(hours=1), 24, high),
+        "days": buckets(hour.replace(hour=0), timedelta(days=1), 7, high * 20),
+        "hourlyDmLimit": 200,
+        **more,
+    }
+
+
+class FakeSite:
+    """The attributes hold what the API answers; tests change them between requests."""
+
+    def __init__(self) -> None:
+        self.snapshot = snapshot()
+        self.accounts: list[Any] = [account(i, 900 - i) for i in range(12)]
+        self.activity = activity()
+        self.admins: JSON = {"admins": [], "you": "1"}
+        self.failing: dict[str, int] = {}
+        self.silent_stream = False
+        self._over = threading.Event()
+        self._server = make_server(
+            "127.0.0.1", 0, self._app(), threaded=True, request_handler=Quiet
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _silence(self) -> Iterator[bytes]:
+        """A stream that is open, and of which no event comes."""
+        yield b":\n\n"
+        self._over.wait(60)
+
+    def stop(self) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._thread.join(5)
+        self._server.server_close()
+
+    def _app(self) -> Flask:
+        app = Flask("site", static_folder=None)
+        register_errors(app)
+        register_headers(app)
+        register_pages(app)
+        settings = Settings(client_debounce=0, poll_interval=2)
+        someone = SimpleNamespace(identify=lambda: Identity(None))
+        app.extensions["dmstats"] = SimpleNamespace(
+            settings=settings, reader=self, authenticator=someone
+        )
+
+        app.before_request(self._refuse)
+        for path, answer in (
+            ("stats", self._stats),
+            ("stats/stream", self._stream),
+            ("traffic", lambda: jsonify({})),
+            ("accounts", self._accounts),
+            ("accounts/<name>", self._account),
+            ("accounts/<name>/activity", lambda name: jsonify(self.activity)),
+            ("admins", lambda: jsonify(self.admins)),
+        ):
+            app.add_url_rule(f"/api/admin/{path}", path, answer)
+        return app
+
+    def _refuse(self) -> Response | None:
+        for part, status in self.failing.items():
+            if part in request.path:
+                answer = jsonify({"detail": "MongoDB: ServerSelectionTimeoutError"})
+                answer.status_code = status
+                return answer
+        return None
+
+    def _stats(self) -> Response:
+        return Response(msgspec.json.encode(self.snapshot), mimetype="application/json")
+
+    def _stream(self) -> Response:
+        if not self.silent_stream:
+            return Response(status=503)
+        return Response(self._silence(), mimetype="text/event-stream")
+
+    def _accounts(self) -> Response:
+        start = int(request.args.get("cursor", 0))
+        end = start + int(request.args.get("limit", 50))
+        more = str(end) if end < len(self.accounts) else None
+        found = self.accounts[start:end]
+        return jsonify({"accounts": found, "nextCursor": more, "complete": True})
+
+    def _account(self, name: str) -> Response:
+        known = (each for each in self.accounts if isinstance(each, dict))
+        return jsonify(next((each for each in known if each["instagramId"] == name), {}))
+
+    def current(self) -> Any:
+        """The reader's part: the snapshot in the page itself."""
+        return SimpleNamespace(body=msgspec.json.encode(copy.deepcopy(self.snapshot)))
+
+
+class Quiet(WSGIRequestHandler):
+    def log_request(self, *_args: object, **_kwargs: object) -> None:
+        pass
+
+
+def fake_sites() -> Iterator[FakeSite]:
+    site = FakeSite()
+    site.start()
+    try:
+        yield site
+    finally:
+        site.stop()

@@ -1,0 +1,148 @@
+"""No text of a page stands on another or outside its box: 320 to 2,560 px, 1 to 12 digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.fake_site import FakeSite, account, activity, snapshot
+
+OpenContext = Callable[..., BrowserContext]
+
+WIDTHS = [320, 360, 390, 480, 640, 768, 896, 1024, 1100, 1184, 1280, 1440, 1920, 2560]
+TOTALS = [0, 7, 99, 999, 12_345, 999_999, 9_999_999, 88_888_888, 684_497_484, 999_999_999_999]
+UNNAMED = [account(i, 10 ** (12 - i)) for i in range(12)]
+
+FAULTS = r"""() => {
+  // Every line of text that is seen, with the box that must hold it.
+  const lines = [];
+  const unseen = "script, noscript, .visually-hidden, .skip, option";
+  const hidden = ".button-words, #pause-label, .brand span";
+  const walker = document.createTreeWalker(document.querySelector("body"), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    const element = node.parentElement;
+    if (!node.textContent.trim() || element.closest(unseen)) continue;
+    if (!element.checkVisibility({ visibilityProperty: true })) continue;
+    if (element.closest(hidden)?.offsetWidth === 1) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const cut = element.closest(".account-name, .account-id, .scroller, .second");
+    const box = element.closest(".tile, td, th, .panel, .button, .badge, .top, footer, main");
+    const inner = (cut ?? box).getBoundingClientRect();
+    for (const rect of range.getClientRects()) {
+      const { top, bottom } = rect;
+      const left = cut ? Math.max(rect.left, inner.left) : rect.left;
+      const right = cut ? Math.min(rect.right, inner.right) : rect.right;
+      // What is cut with an ellipsis, or scrolled away, is not seen.
+      if (right - left < 1 || (cut && (bottom > inner.bottom + 1 || top < inner.top - 1))) continue;
+      const clipped = { left, right, top, bottom };
+      const text = node.textContent.trim().slice(0, 40);
+      lines.push({ node, element, text, rect: clipped, inner });
+    }
+  }
+  const found = [];
+  for (const { element, text, rect, inner } of lines) {
+    const across = Math.max(inner.left - rect.left, rect.right - inner.right);
+    const out = Math.max(across, rect.bottom - inner.bottom, inner.top - rect.top);
+    if (out > 1) found.push(`"${text}" is ${Math.round(out)} px outside its box`);
+    // Rows of a table are covered by the link of their name, on purpose.
+    for (const x of element.closest("tr") ? [] : [rect.left + 1, rect.right - 1]) {
+      const top = document.elementFromPoint(x, (rect.top + rect.bottom) / 2);
+      if (top && !top.contains(element) && !element.contains(top)) {
+        found.push(`"${text}" is covered by ${top.outerHTML.slice(0, 60)}`);
+      }
+    }
+    if (rect.left < -1 || rect.right > innerWidth + 1) found.push(`"${text}" is off the page`);
+  }
+  for (let i = 0; i < lines.length; i += 1) {
+    for (let j = i + 1; j < lines.length; j += 1) {
+      const [a, b] = [lines[i], lines[j]];
+      if (a.node === b.node) continue;
+      const wide = Math.min(a.rect.right, b.rect.right) - Math.max(a.rect.left, b.rect.left);
+      // Lines of text are higher than their letters.
+      const high = Math.min(a.rect.bottom, b.rect.bottom) - Math.max(a.rect.top, b.rect.top);
+      const most = 0.3 * Math.min(a.rect.bottom - a.rect.top, b.rect.bottom - b.rect.top);
+      if (wide > 1 && high > most) found.push(`"${a.text}" stands on "${b.text}"`);
+    }
+  }
+  if (document.documentElement.scrollWidth > innerWidth) found.push("the page scrolls sideways");
+  return found;
+}"""
+
+
+def look(page: Page, widths: list[int]) -> list[str]:
+    """What is wrong at each width."""
+    faults = []
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": 4000})
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        faults += [f"{width} px: {fault}" for fault in page.evaluate(FAULTS)]
+    return faults
+
+
+def opened(context: BrowserContext, site: FakeSite, path: str) -> Page:
+    page = context.new_page()
+    page.goto(site.url + path)
+    return page
+
+
+@pytest.mark.parametrize("total", TOTALS)
+def test_the_overview(context: BrowserContext, site: FakeSite, total: int) -> None:
+    site.snapshot = snapshot(total)
+    page = opened(context, site, "/")
+    expect(page.locator("html")).to_have_attribute("data-mode", "polling")
+    assert look(page, WIDTHS) == []
+
+
+def test_the_overview_with_everything_open(context: BrowserContext, site: FakeSite) -> None:
+    site.snapshot = snapshot(684_497_484)
+    site.snapshot["audit"]["drift"] = -684_497_484
+    site.snapshot["ageSeconds"] = 9_000.0
+    page = opened(context, site, "/?range=month")
+    expect(page.locator("html")).to_have_attribute("data-mode", "stale")
+    for details in page.locator("details:visible").all():
+        details.evaluate("(details) => (details.open = true)")
+    page.get_by_role("button", name="Table").click()
+    assert look(page, WIDTHS) == []
+
+
+def test_the_first_figures_without_scripts(open_context: OpenContext, site: FakeSite) -> None:
+    site.snapshot = snapshot(684_497_484)
+    page = opened(open_context(java_script_enabled=False), site, "/")
+    lead = page.locator("[data-figure='total.sent']")
+    expect(lead.locator("[aria-hidden]")).to_have_text("684.4M")
+    expect(lead.locator(".visually-hidden")).to_have_text("684,497,484")
+    expect(lead).to_have_attribute("title", "684,497,484")
+
+
+@pytest.mark.parametrize("path", ["/accounts", "/accounts/17841400000000001", "/admins"])
+def test_the_other_pages(context: BrowserContext, site: FakeSite, path: str) -> None:
+    site.accounts = UNNAMED
+    site.activity = activity(123_456_789)
+    email = f"{'long.' * 30}@example.com"
+    site.admins = {
+        "admins": [
+            {"id": "1", "email": email, "disabled": True, "createdAt": "2026-01-01T00:00:00Z"},
+            {"id": "2", "email": "a@b.c", "disabled": False, "createdAt": None},
+        ],
+        "you": "2",
+    }
+    page = opened(context, site, path)
+    page.wait_for_load_state("networkidle")
+    faults = look(page, WIDTHS)
+    assert faults == []
+
+
+def test_a_long_number_is_exact_for_those_who_listen(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    site.snapshot = snapshot(684_497_484)
+    page = opened(context, site, "/")
+    lead: Any = page.locator("[data-figure='total.sent']")
+    expect(lead).to_have_attribute("title", "684,497,484")
+    expect(lead.locator("[aria-hidden=true]")).to_have_text("684.4M")
+    expect(lead.locator(".visually-hidden")).to_have_text("684,497,484")

@@ -1,0 +1,337 @@
+"""The page for readers with other browsers, languages, colours and networks."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.axe import violations
+from tests.browser.conftest import expect_mode
+from tests.browser.fake_site import FakeSite, account, snapshot
+
+OpenContext = Callable[..., BrowserContext]
+
+
+def opened(context: BrowserContext, site: FakeSite, path: str = "/") -> Page:
+    page = context.new_page()
+    page.goto(site.url + path)
+    return page
+
+
+def test_a_stream_that_says_nothing_is_no_stream(context: BrowserContext, site: FakeSite) -> None:
+    site.silent_stream = True
+    page = opened(context, site)
+    expect_mode(page, "polling", seconds=10)
+    site.snapshot = snapshot(version="7-2", duplicates=4321)
+    expect(page.locator("[data-figure='duplicates']")).to_have_text("4,321")
+    expect(page.locator("#sentence")).to_contain_text("No live stream")
+
+
+def test_a_browser_that_calls_itself_offline_asks_all_the_same(
+    open_context: OpenContext, site: FakeSite
+) -> None:
+    context = open_context()
+    context.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false })"
+    )
+    page = opened(context, site)
+    expect_mode(page, "polling")
+
+
+@pytest.mark.parametrize("locale", ["fa-IR", "ar-EG", "th-TH", "de-DE", "ja-JP"])
+def test_one_language_and_one_calendar(
+    open_context: OpenContext, site: FakeSite, locale: str
+) -> None:
+    context = open_context(locale=locale)
+    page = opened(context, site)
+    expect_mode(page, "polling")
+    expect(page.locator("[data-figure='month.name']")).to_have_text(re.compile("^[A-Z][a-z]{2} 2"))
+    for path in ("/", "/accounts", "/accounts/17841400000000001"):
+        page.goto(site.url + path)
+        page.wait_for_load_state("networkidle")
+        text = page.locator("body").inner_text()
+        # Latin letters and English punctuation, a minus sign and arrows.
+        assert not re.search("[^\u0000-\u024f\u2010-\u203a\u2190-\u2193\u2212]", text)
+
+
+@pytest.mark.parametrize(
+    ("locale", "hours"), [("en-US", r"^since \d\d:\d\d [AP]M$"), ("de-DE", r"^since \d\d:\d\d$")]
+)
+def test_the_hours_are_those_of_the_reader(
+    open_context: OpenContext, site: FakeSite, locale: str, hours: str
+) -> None:
+    page = opened(open_context(locale=locale, timezone_id="UTC"), site)
+    expect(page.locator("[data-figure='today.since']")).to_have_text(re.compile(hours))
+
+
+def test_a_browser_without_the_newest_methods(open_context: OpenContext, site: FakeSite) -> None:
+    context = open_context()
+    context.add_init_script(
+        """for (const name of ["toSorted", "toReversed", "toSpliced", "with", "findLast"]) {
+             delete Array.prototype[name];
+           }
+           delete AbortSignal.timeout;
+           delete AbortSignal.any;
+           delete String.prototype.replaceAll;
+           delete window.structuredClone;"""
+    )
+    page = opened(context, site)
+    expect_mode(page, "polling")
+    expect(page.locator("#accounts-rows tr")).to_have_count(10)
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-rows tr")).to_have_count(60)
+    page.goto(f"{site.url}/accounts")
+    expect(page.locator("#rows tr")).to_have_count(12)
+
+
+def test_a_browser_that_is_too_old_is_told_so(open_context: OpenContext, site: FakeSite) -> None:
+    context = open_context()
+    context.add_init_script("delete Object.hasOwn")
+    page = opened(context, site)
+    expect(page.get_by_text("This browser is too old for live updates.")).to_be_visible()
+
+
+def test_forced_colours_keep_what_stands_in_a_background(
+    open_context: OpenContext, site: FakeSite
+) -> None:
+    page = opened(open_context(forced_colors="active"), site)
+    expect_mode(page, "polling")
+    seen = page.evaluate(
+        """() => {
+            const style = (selector, pseudo) =>
+                getComputedStyle(document.querySelector(selector), pseudo);
+            const paint = (...what) => style(...what).backgroundColor;
+            const bar = style(".limit .bar");
+            return {
+                bar: bar.borderTopWidth + bar.backgroundImage.slice(0, 6),
+                dot: paint(".dot") !== paint("body"),
+                chosen: paint("[data-range=hour]") !== paint("[data-range=day]"),
+                key: paint(".key.sent", "::before") !== paint(".key.received", "::before"),
+            };
+        }"""
+    )
+    assert seen == {"bar": "1pxlinear", "dot": True, "chosen": True, "key": True}
+
+
+def test_the_theme_is_chosen_and_kept_without_a_flash(
+    open_context: OpenContext, site: FakeSite
+) -> None:
+    context = open_context(color_scheme="light")
+    page = opened(context, site)
+    paper = "getComputedStyle(document.documentElement).backgroundColor"
+    expect_mode(page, "polling")
+    light = page.evaluate(paper)
+    page.get_by_role("button", name="Dark").click()
+    dark = page.evaluate(paper)
+    assert dark != light
+    # The server knows it: the page is dark before any script has run.
+    page.route("**/*.js", lambda route: route.abort())
+    page.goto(f"{site.url}/accounts")
+    assert page.evaluate(paper) == dark
+    expect(page.locator("meta[name=color-scheme]")).to_have_attribute("content", "dark")
+    page.unroute("**/*.js")
+    page.goto(site.url)
+    expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+    expect_mode(page, "polling")
+    assert violations(page) == []
+    page.get_by_role("button", name="System").click()
+    assert page.evaluate(paper) == light
+    page.reload()
+    assert page.evaluate(paper) == light
+
+
+def test_a_theme_that_is_none_is_the_systems(context: BrowserContext, site: FakeSite) -> None:
+    context.add_cookies([{"name": "dmstats-theme", "value": '"><b>', "url": site.url}])
+    page = opened(context, site)
+    assert page.locator("html").get_attribute("data-theme") is None
+
+
+def test_terms_are_explained_and_stay_open(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site)
+    for term, words in (
+        ("Duplicates dropped", "delivered more than once"),
+        ("Arrived late", "more than 7 days after"),
+        ("Rejected", "cannot read"),
+        ("How this is checked", "called drift"),
+        ("Postbacks", "Taps on a button"),
+    ):
+        page.get_by_text(term, exact=True).click()
+        expect(page.get_by_text(words)).to_be_visible()
+    site.snapshot = snapshot(version="7-9", events={"postback": 99, "seen": 3})
+    expect(page.locator("#others dd").first).to_have_text("99")
+    expect(page.get_by_text("Taps on a button")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_counters_that_differ_lead_to_what_to_do(context: BrowserContext, site: FakeSite) -> None:
+    site.snapshot["audit"]["drift"] = 12
+    page = opened(context, site)
+    expect(page.locator("#audit")).to_contain_text("differ from the ledger by 12")
+    page.get_by_text("What to do").click()
+    expect(page.locator("#drift-help code").last).to_contain_text("flask audit --repair")
+
+
+def test_tiles_lead_to_what_is_behind_them(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site)
+    expect_mode(page, "polling")
+    page.get_by_role("link", name="Today").click()
+    expect(page).to_have_url(re.compile(r"\?range=day$"))
+    expect(page.locator("#chart")).to_be_focused()
+    page.get_by_role("link", name=re.compile("^Accounts .$")).click()
+    expect(page).to_have_url(re.compile("/accounts$"))
+    page.locator("#rows tr").nth(2).locator("td").first.click(force=True)
+    expect(page).to_have_url(re.compile(r"/accounts/\d+$"))
+
+
+def test_a_legend_entry_hides_its_line(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site)
+    expect_mode(page, "polling")
+    picture = "document.querySelector('#chart canvas').toDataURL()"
+    before = page.evaluate(picture)
+    key = page.locator(".key.sent")
+    key.click()
+    expect(key).to_have_attribute("aria-pressed", "false")
+    page.wait_for_timeout(100)
+    assert page.evaluate(picture) != before
+
+
+def test_the_export_has_every_account(
+    context: BrowserContext, site: FakeSite, tmp_path: Path
+) -> None:
+    site.accounts = [account(i, 5000 - i) for i in range(1234)]
+    site.accounts[7]["username"] = "=cmd|' /C calc'!A0"
+    page = opened(context, site, "/accounts")
+    expect(page.locator("#count")).to_have_text("Showing the first 50")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    assert re.fullmatch(
+        r"dmstats-accounts-20\d\d-\d\d-\d\d\.csv", download.value.suggested_filename
+    )
+    file = tmp_path / "all.csv"
+    download.value.save_as(file)
+    assert file.read_bytes().startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(file.read_text("utf-8-sig").splitlines()))
+    assert len(rows) == 1234
+    assert {row["instagramId"] for row in rows} == {
+        f'="{each["instagramId"]}"' for each in site.accounts
+    }
+    assert rows[7]["username"].startswith("'=cmd")
+    expect(page.locator("#exported")).to_have_text("1,234 accounts saved.")
+
+
+def test_an_export_that_fails_saves_nothing(context: BrowserContext, site: FakeSite) -> None:
+    site.accounts = [account(i, 5000 - i) for i in range(500)]
+    page = opened(context, site, "/accounts")
+    expect(page.locator("#rows tr")).to_have_count(50)
+    saved: list[object] = []
+    # Playwright takes no builtin for a handler.
+    page.on("download", lambda download: saved.append(download))  # noqa: PLW0108
+    page.route(re.compile("cursor=200"), lambda route: route.abort())
+    page.get_by_role("button", name="CSV").click()
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    assert saved == []
+
+
+def test_further_rows_stay_and_are_kept_fresh(context: BrowserContext, site: FakeSite) -> None:
+    site.accounts = [account(i, 5000 - i) for i in range(120)]
+    page = context.new_page()
+    page.clock.install()
+    page.goto(f"{site.url}/accounts")
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#rows tr")).to_have_count(100)
+    site.accounts[99]["dmUsed"] = 4999
+    page.clock.run_for(31_000)
+    expect(page.locator("#rows tr")).to_have_count(100)
+    expect(page.locator("#rows tr").last).to_contain_text("4,999")
+
+
+def test_a_second_click_reverses_the_order(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site, "/accounts")
+    head = page.get_by_role("button", name="All time")
+    head.click()
+    expect(page).to_have_url(re.compile(r"sort=dmUsed$"))
+    head.click()
+    expect(page).to_have_url(re.compile(r"sort=-dmUsed$"))
+
+
+def test_counters_stay_when_a_reload_fails_and_no_exception_is_named(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    page = context.new_page()
+    page.clock.install()
+    page.goto(f"{site.url}/accounts/17841400000000001")
+    expect(page.locator("[data-figure='sent']")).to_have_text("899")
+    site.failing = {"/api/admin/accounts": 503}
+    page.clock.run_for(95_000)
+    expect(page.get_by_role("alert")).to_have_text(
+        "The database does not answer. Counting continues when it is back."
+    )
+    expect(page.locator("#counters")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-figures", "stale")
+
+
+def test_a_running_bucket_never_looks_like_a_fall(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site, "/?range=day")
+    expect_mode(page, "polling")
+    chart = page.locator("#chart")
+    chart.focus()
+    chart.press("End")
+    expect(page.locator("#when")).to_contain_text("so far")
+    ends = page.evaluate(
+        """() => {
+            const canvas = document.querySelector("#chart canvas");
+            const { width, height } = canvas;
+            const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+            // Columns with ink of the area below the line, from the right.
+            let last = 0;
+            for (let x = 0; x < canvas.width; x += 1) {
+                const i = (Math.round(canvas.height / 2) * canvas.width + x) * 4;
+                if (pixels[i + 3] > 0 && pixels[i + 2] > pixels[i]) last = x;
+            }
+            return last / canvas.width;
+        }"""
+    )
+    # The line ends at the last full hour, one of 24 before the edge.
+    assert 0.85 < ends < 0.95
+
+
+def test_a_new_message_replaces_the_old_one_and_long_addresses_keep_their_buttons(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    long = f"{'a' * 64}@{'b' * 63}.{'c' * 63}.example.com"
+    site.admins = {
+        "admins": [
+            {"id": "1", "email": "a@b.c", "disabled": False, "createdAt": None},
+            {"id": "2", "email": long, "disabled": False, "createdAt": None},
+        ],
+        "you": "1",
+    }
+    page = opened(context, site, "/admins")
+    button = page.get_by_role("button", name=f"Disable {long}")
+    panel = page.get_by_role("region", name="All admins").bounding_box()
+    box = button.bounding_box()
+    assert panel
+    assert box
+    assert box["x"] + box["width"] <= panel["x"] + panel["width"]
+    answers = [{"status": 201, "json": {}}, {"status": 409, "json": {"detail": "Already there."}}]
+    page.route(
+        "**/api/admin/admins",
+        lambda route: (
+            route.fulfill(**answers.pop(0)) if route.request.method == "POST" else route.continue_()
+        ),
+    )
+    form = page.locator("#add")
+    for _ in range(2):
+        form.get_by_label("Email").fill("x@y.z")
+        form.get_by_label("Password").fill("a long enough password 7")
+        with page.expect_response("**/api/admin/admins"):
+            form.get_by_role("button", name="Add").click()
+        if answers:
+            expect(page.locator("#done")).to_have_text("x@y.z can sign in now.")
+    expect(page.get_by_role("alert")).to_have_text("Already there.")
+    expect(page.locator("#done")).to_be_empty()
