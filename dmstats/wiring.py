@@ -27,7 +27,7 @@ from dmstats.db.audit.repairs import Repairs
 from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import SnapshotReader
 from dmstats.db.client import connect
-from dmstats.db.counting.account_backlog import AccountBacklog
+from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.baseline import Baseline

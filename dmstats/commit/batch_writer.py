@@ -11,9 +11,8 @@ import gevent
 
 from dmstats.commit.backoff import ContentionBackoff
 from dmstats.commit.batch import Batch, S
-from dmstats.commit.chunking import split_by_write_set
 from dmstats.commit.increments import merge
-from dmstats.commit.refused_accounts import RefusedAccounts
+from dmstats.commit.limits import split_by_write_set
 from dmstats.core.clock import Clock
 from dmstats.core.errors import AccountRefused, Conflict, PoisonError, Repeated, Unavailable
 from dmstats.core.records import Deltas, LedgerRow
@@ -27,6 +26,10 @@ PREFETCH_BATCHES = 16
 the insert finds what is there already, which costs that batch an attempt."""
 LEAST_SECONDS = 0.05
 """Less time than this is not worth a round trip."""
+
+DEFER_SECONDS = 60.0
+"""For so long a refused account's increments go to the backlog without another attempt."""
+MOST_REFUSED = 10_000
 
 
 class Store(Protocol):
@@ -176,3 +179,29 @@ class BatchWriter:
         if left < LEAST_SECONDS:
             raise Unavailable(LATE)
         return left
+
+
+class RefusedAccounts:
+    """Remembers them for a while, so that each costs its neighbours in a batch one attempt."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._accounts: dict[str, tuple[float, str]] = {}
+
+    def add(self, error: AccountRefused) -> None:
+        """The database refused to change that account's document."""
+        log.warning("account_deferred", extra={"account": error.account, "reason": error.reason})
+        if len(self._accounts) >= MOST_REFUSED:
+            self._accounts.clear()
+        until = self._clock.monotonic() + DEFER_SECONDS
+        self._accounts[error.account] = (until, str(error))
+
+    def defer(self, deltas: Deltas) -> None:
+        """Have the increments of those among ``deltas`` kept in the backlog."""
+        now = self._clock.monotonic()
+        for account in deltas.accounts.keys() & self._accounts.keys():
+            until, reason = self._accounts[account]
+            if until > now:
+                deltas.defer((account,), reason)
+            else:
+                del self._accounts[account]

@@ -16,9 +16,8 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from dmstats.commit.batch import Batch, Counted, Submission
-from dmstats.commit.batch_limit import AdaptiveLimit
 from dmstats.commit.batch_writer import LATE, BatchWriter
-from dmstats.commit.breaker import Breaker
+from dmstats.commit.limits import AdaptiveLimit, Breaker
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError, Unavailable
 from dmstats.core.records import CANARY, LedgerRow

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -33,7 +33,9 @@ from dmstats.core.errors import (
     unreadable,
 )
 from dmstats.core.settings import READ_PREFERENCES, Settings
-from dmstats.db.failures import Failures
+
+if TYPE_CHECKING:
+    from dmstats.db.failures import Failures
 
 Document = dict[str, Any]
 

@@ -6,7 +6,7 @@ from dmstats.audit.background import BackgroundAudit
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import DAY_MS, Clock, to_datetime
 from dmstats.db.audit.archive import Archive
-from dmstats.db.counting.account_backlog import AccountBacklog
+from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.ops.canary import Canary

@@ -17,7 +17,7 @@ from dmstats.core.clock import ManualClock, to_datetime
 from dmstats.core.records import LedgerRow
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo
-from dmstats.db.counting.account_backlog import RETRY_SECONDS, AccountBacklog
+from dmstats.db.counting.backlog_drain import RETRY_SECONDS, AccountBacklog
 from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import PREFIX, Ledger
 from dmstats.db.transaction_runner import TransactionRunner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,40 @@ class TestEveryModule:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
         ]
         assert not [name for name in made if name.endswith(("Client", "Redis", "from_url"))]
+
+
+COMMIT_PATH = ("web.middleware.request_log", "web.middleware.timeouts", "commit.fair_lock")
+"""Modules of the commit path that the wiring connects, rather than an import."""
+ROOTS = ("ingest.webhook", "commit.group_commit", "db.counting.batches", *COMMIT_PATH)
+
+
+def module_path(name: str) -> Path | None:
+    path = (PACKAGE / name.removeprefix("dmstats.").replace(".", "/")).with_suffix(".py")
+    return path if name.startswith("dmstats.") and path.is_file() else None
+
+
+def reached(path: Path, paths: set[Path]) -> set[Path]:
+    """``paths`` and all that ``path`` imports, directly or not, outside core/."""
+    if path in paths or package(path) == "core":
+        return paths
+    paths.add(path)
+    for name in imports(path):
+        if (found := module_path(name)) and package(found) != "web":
+            reached(found, paths)
+    return paths
+
+
+def test_the_documented_commit_path_is_what_is_imported() -> None:
+    section = (ROOT / "docs" / "architecture.md").read_text().split("from POST to commit")[1]
+    listed = re.findall(r"^\d+\. `([a-z_/]+\.py)`", section.split("\n## ")[0], flags=re.MULTILINE)
+    paths: set[Path] = set()
+    for root in ROOTS:
+        found = module_path(f"dmstats.{root}")
+        assert found is not None, root
+        reached(found, paths)
+    off_path = {"commit/session_files.py"}  # the lock's folder
+    assert {str(path.relative_to(PACKAGE)) for path in paths} - off_path == set(listed)
+    assert len(listed) <= 20
 
 
 def test_it_works() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmstats.commit.batch_limit import LEAST, AdaptiveLimit
+from dmstats.commit.limits import LEAST, AdaptiveLimit
 
 
 def test_it_works() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.commit.breaker import FAILURES_TO_OPEN, PROBE_AGAIN_SECONDS, Breaker
+from dmstats.commit.limits import FAILURES_TO_OPEN, PROBE_AGAIN_SECONDS, Breaker
 from dmstats.core.clock import ManualClock
 
 

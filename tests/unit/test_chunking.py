@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmstats.commit.chunking import MOST_ACCOUNTS, MOST_HOURS, split_by_write_set
+from dmstats.commit.limits import MOST_ACCOUNTS, MOST_HOURS, split_by_write_set
 from dmstats.core.clock import HOUR_MS, hour_start
 from dmstats.core.records import LedgerRow
 

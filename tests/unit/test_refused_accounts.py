@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dmstats.commit.batch_writer import DEFER_SECONDS, MOST_REFUSED, RefusedAccounts
 from dmstats.commit.increments import merge
-from dmstats.commit.refused_accounts import AGAIN_SECONDS, MOST, RefusedAccounts
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import AccountRefused
 from dmstats.core.records import Deltas, LedgerRow
@@ -29,11 +29,11 @@ def deferred(refused: RefusedAccounts, *accounts: str) -> dict[str, str]:
 def test_it_works(refused: RefusedAccounts, clock: ManualClock) -> None:
     refused.add(AccountRefused("bad", "unique index on userId"))
     assert deferred(refused, "bad", "good") == {"bad": "unique index on userId"}
-    clock.advance(AGAIN_SECONDS)
+    clock.advance(DEFER_SECONDS)
     assert deferred(refused, "bad", "good") == {}
 
 
 def test_its_memory_is_bounded(refused: RefusedAccounts) -> None:
-    for number in range(MOST + 5):
+    for number in range(MOST_REFUSED + 5):
         refused.add(AccountRefused(str(number), "x"))
-    assert len(refused._accounts) <= MOST
+    assert len(refused._accounts) <= MOST_REFUSED
