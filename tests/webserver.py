@@ -118,7 +118,7 @@ class WebServer:
 
     def wait_complete(self) -> None:
         """Until every worker has its heartbeat in the database."""
-        wait_until(lambda: self.mongo.db["committers"].count_documents({}) == self._workers)
+        wait_until(lambda: self.mongo.db["dmstats_heartbeats"].count_documents({}) == self._workers)
 
     def terminate(self) -> None:
         """SIGTERM to the master."""
@@ -167,7 +167,9 @@ class WebServer:
     def counted(self) -> tuple[int, int, int]:
         """DMs sent according to the ledger, the accounts and the global document."""
         database = self.mongo.db
-        names = database.list_collection_names(filter={"name": {"$regex": "^webhook_ledger_"}})
+        names = database.list_collection_names(
+            filter={"name": {"$regex": "^dmstats_ledger_(other|[0-9])"}}
+        )
         rows = [row for name in names for row in database[name].find({"rejected": {"$ne": True}})]
         used = [account.get("dmUsed", 0) for account in database["instagram_accounts"].find()]
         total = database["stats_cache"].find_one({"_id": "global"}) or {}

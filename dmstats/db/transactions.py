@@ -14,6 +14,7 @@ from pymongo.write_concern import WriteConcern
 
 from dmstats.core.errors import DmstatsError
 from dmstats.db.client import Mongo, translated
+from dmstats.db.collection_names import STATS_CACHE
 
 COMMIT_TRIES = 3
 ABORT_SECONDS = 0.5
@@ -109,7 +110,7 @@ class Transactions:
                 session.abort_transaction()
 
     def _read_something(self, session: ClientSession) -> None:
-        self._mongo.db["stats_cache"].find_one({"_id": "global"}, session=session)
+        self._mongo.db[STATS_CACHE].find_one({"_id": "global"}, session=session)
 
 
 def kill_session(mongo: Mongo, session_id: bytes) -> None:

@@ -80,7 +80,7 @@ def test_it_works(store: Store, clock: ManualClock) -> None:
         "ledgerBase": {"sent": 0, "received": 0, "month": "", "monthSent": 0},
     }  # fmt: skip
     assert store.account("b")["lastDMReceived"] == to_datetime(now)
-    hour = store.mongo.db["stats_hours"].find_one({"_id": datetime(2026, 11, 15, 12, tzinfo=UTC)})
+    hour = store.mongo.db["dmstats_hours"].find_one({"_id": datetime(2026, 11, 15, 12, tzinfo=UTC)})
     assert hour == {
         "_id": datetime(2026, 11, 15, 12, tzinfo=UTC), "sent": 1, "received": 1,
         "minutes": {"34": {"sent": 1, "received": 1}},
@@ -92,7 +92,7 @@ def test_it_works(store: Store, clock: ManualClock) -> None:
 
 def test_the_ledger_holds_no_text_and_no_person(store: Store, clock: ManualClock) -> None:
     store.count(row("1", clock.now_ms()))
-    (found,) = store.mongo.db["webhook_ledger_20261115"].find()
+    (found,) = store.mongo.db["dmstats_ledger_20261115"].find()
     assert set(found) == {"_id", "account", "kind", "time", "arrived"}
 
 
@@ -119,7 +119,7 @@ def test_a_newer_month_moves_the_account_on_and_an_older_one_does_not(
     account = store.account()
     assert (account["dmUsed"], account["monthlyDmUsed"]) == (4, 1)
     assert account["lastDMSent"] == to_datetime(december_ms + 5)
-    days = {day["_id"].day: day["sent"] for day in store.mongo.db["stats_days"].find()}
+    days = {day["_id"].day: day["sent"] for day in store.mongo.db["dmstats_days"].find()}
     assert days == {30: 3, 1: 1}
 
 
@@ -264,8 +264,8 @@ def test_migrations_run_twice_change_nothing(store: Store, mongo: Mongo) -> None
     assert before["instagramId_1"]["unique"]
     assert migrations.apply(mongo, Settings()) == []
     assert mongo.db["instagram_accounts"].index_information() == before
-    assert mongo.db["schema_migrations"].count_documents({}) == len(migrations.names())
-    other = mongo.db["webhook_ledger_other"].index_information()
+    assert mongo.db["dmstats_migrations"].count_documents({}) == len(migrations.names())
+    other = mongo.db["dmstats_ledger_other"].index_information()
     assert other["arrived_1"]["expireAfterSeconds"] == 168 * 3600
     assert other["arrived_1"]["partialFilterExpression"] == {"archived": True}
 

@@ -12,12 +12,12 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.audit.recount import HourCounts, Recount, merged
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.counting.ledger import PREFIX, Ledger, day_ms
+from dmstats.db.collection_names import ARCHIVE, ARCHIVE_ACCOUNTS, ARCHIVE_HOURS, LEDGER_PREFIX
+from dmstats.db.counting.ledger import Ledger, day_ms
 from dmstats.db.transaction_runner import TransactionRunner
 
 logger = logging.getLogger(__name__)
 
-STATE, HOURS, ACCOUNTS = "ledger_archive", "ledger_archive_hours", "ledger_archive_accounts"
 LATE_ROWS = 1_000
 LATE_OLD_MS, LATE_DUE_MS = DAY_MS, 2 * DAY_MS
 """Late rows are archived when they are a day old, once the oldest is two: so once a day at most."""
@@ -35,15 +35,16 @@ def stretches(hours: list[int], rows: int) -> Iterable[list[int]]:
 class Archive:
     """Keeps the sums of the rows that left the ledger in three collections.
 
-    ``ledger_archive_hours`` mirrors ``stats_hours`` without minutes. ``ledger_archive_accounts``
-    has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent). ``ledger_archive`` has the
-    ``totals`` and the ``state``: the partitions that are ``closing``, and a ``generation`` that
-    changes whenever rows move from the ledger into the archive.
+    ``dmstats_ledger_archive_hours`` mirrors ``dmstats_hours`` without minutes.
+    ``dmstats_ledger_archive_accounts`` has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent).
+    ``dmstats_ledger_archive`` has the ``totals`` and the ``state``: the partitions that are
+    ``closing``, and a ``generation`` that changes whenever rows move from the ledger into the
+    archive.
     """
 
     def __init__(self, mongo: Mongo, ledger: Ledger, work: TransactionRunner) -> None:
         self._db = mongo.db
-        self._state = mongo.db[STATE]
+        self._state = mongo.db[ARCHIVE]
         self._ledger = ledger
         self._recount = Recount(mongo)
         self._work = work
@@ -74,7 +75,7 @@ class Archive:
         waiting: Document = {"archived": {"$ne": True}}
         due = waiting | {"arrived": {"$lt": to_datetime(now_ms - LATE_DUE_MS)}}
         old = waiting | {"arrived": {"$lt": to_datetime(now_ms - LATE_OLD_MS)}}
-        late = self._db[PREFIX + OTHER_PARTITION]
+        late = self._db[LEDGER_PREFIX + OTHER_PARTITION]
         with translated():
             if late.find_one(due, {"_id": True}) is None:
                 return
@@ -82,7 +83,7 @@ class Archive:
                 self._take_late(ids)
 
     def _take_late(self, ids: list[bytes]) -> None:
-        late = self._db[PREFIX + OTHER_PARTITION]
+        late = self._db[LEDGER_PREFIX + OTHER_PARTITION]
 
         def body(session: ClientSession | None) -> None:
             self._add(self._recount.late(session, ids=ids), session)
@@ -143,9 +144,9 @@ class Archive:
             )
             for (account, month), (sent, received) in total.accounts.items()
         ]
-        self._db[HOURS].bulk_write(hours, session=session)
+        self._db[ARCHIVE_HOURS].bulk_write(hours, session=session)
         if accounts:
-            self._db[ACCOUNTS].bulk_write(accounts, session=session)
+            self._db[ARCHIVE_ACCOUNTS].bulk_write(accounts, session=session)
         self._state.update_one(
             {"_id": "totals"}, {"$inc": dict(total.counts)}, upsert=True, session=session
         )

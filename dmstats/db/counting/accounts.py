@@ -10,6 +10,7 @@ from pymongo.client_session import ClientSession
 from dmstats.core.clock import to_datetime
 from dmstats.core.records import AccountDelta
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ACCOUNTS
 
 BASE = "ledgerBase"
 """Holds what the host platform had counted before the first event of ours: the audit compares the
@@ -20,7 +21,7 @@ class Accounts:
     """Applies deltas to ``instagram_accounts``; an unknown account is created, active."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._accounts = mongo.db["instagram_accounts"]
+        self._accounts = mongo.db[ACCOUNTS]
 
     def apply(
         self, deltas: Mapping[str, AccountDelta], now_ms: int, session: ClientSession | None

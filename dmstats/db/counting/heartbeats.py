@@ -7,8 +7,8 @@ from datetime import timedelta
 import pymongo
 
 from dmstats.db.client import Mongo, translated
+from dmstats.db.collection_names import HEARTBEATS
 
-COLLECTION = "committers"
 BEAT_SECONDS = 1.0
 SILENT_AFTER = timedelta(seconds=5)
 WRITE_SECONDS = 1.5
@@ -19,7 +19,7 @@ class Beats:
 
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
-        self._beats = mongo.db[COLLECTION]
+        self._beats = mongo.db[HEARTBEATS]
 
     def beat(self, session_id: bytes) -> None:
         """Say that the owner of ``session_id`` lives."""

@@ -8,7 +8,8 @@ import msgspec
 
 from dmstats.core.records import DIRECT_MESSAGES, OTHER_PARTITION, RECEIVED, SENT
 from dmstats.db.client import Mongo, translated
-from dmstats.db.counting.ledger import PREFIX, Ledger
+from dmstats.db.collection_names import ACCOUNTS, DAYS, HOURS, LEDGER_PREFIX, STATS_CACHE
+from dmstats.db.counting.ledger import Ledger
 
 
 class PlaceSums(msgspec.Struct, frozen=True):
@@ -26,7 +27,7 @@ def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
 
     Reads everything: for the end of a test run, not for a schedule.
     """
-    places = [PREFIX + partition for partition in [*ledger.partitions(), OTHER_PARTITION]]
+    places = [LEDGER_PREFIX + partition for partition in [*ledger.partitions(), OTHER_PARTITION]]
     rows: dict[str, int] = dict.fromkeys(DIRECT_MESSAGES, 0)
     with translated():
         for place in places:
@@ -34,12 +35,12 @@ def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
             count: dict[str, Any] = {"_id": "$kind", "n": {"$sum": 1}}
             for found in mongo.db[place].aggregate([{"$match": match}, {"$group": count}]):
                 rows[found["_id"]] += found["n"]
-        total = mongo.db["stats_cache"].find_one({"_id": "global"}) or {}
+        total = mongo.db[STATS_CACHE].find_one({"_id": "global"}) or {}
         return {
             "ledger": PlaceSums(rows[SENT], rows[RECEIVED]),
-            "accounts": _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived"),
-            "hours": _sum(mongo, "stats_hours", SENT, RECEIVED),
-            "days": _sum(mongo, "stats_days", SENT, RECEIVED),
+            "accounts": _sum(mongo, ACCOUNTS, "dmUsed", "dmReceived"),
+            "hours": _sum(mongo, HOURS, SENT, RECEIVED),
+            "days": _sum(mongo, DAYS, SENT, RECEIVED),
             "global": PlaceSums(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
         }
 
