@@ -18,6 +18,7 @@ from dmstats.cli.command import Command
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.embedded.attach import running
+from dmstats.embedded.webserver import base_url
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict
 from dmstats.ops.webhook_probe import probe_webhook
@@ -42,7 +43,7 @@ def doctor(*, url: str | None, as_json: bool) -> None:
     app_services = services()
     settings = app_services.settings
     service = running(os.environ)
-    local = (service and service.base_url) or f"http://127.0.0.1:{settings.port}"
+    local = (service and service.base_url) or base_url(settings)
     base = url or settings.canary_url or local
     examiner = Doctor(
         settings,
