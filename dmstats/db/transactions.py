@@ -10,6 +10,7 @@ from bson.binary import UUID_SUBTYPE, Binary
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from dmstats.core.errors import DmstatsError
@@ -56,9 +57,12 @@ class Transactions:
             session = self._open()
             try:
                 with pymongo.timeout(seconds):
+                    # All three spelt out: the client's come from MONGODB_URI, and a read preference
+                    # meant for another application would fail every read of a transaction.
                     session.start_transaction(
-                        read_concern=ReadConcern("snapshot") if snapshot else None,
+                        read_concern=ReadConcern("snapshot" if snapshot else "local"),
                         write_concern=WriteConcern("majority"),
+                        read_preference=ReadPreference.PRIMARY,
                     )
                     body(session)
                     self._commit(session)

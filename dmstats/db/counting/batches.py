@@ -38,16 +38,16 @@ class Batches:
         self._counters = Counters(mongo)
         self._transactions = transactions
         self._clock = clock
-        self._transactional: bool | None = None
+        self._warned = False
 
     @property
     def transactional(self) -> bool:
-        """Whether batches are all-or-nothing; asked of the server once."""
-        if self._transactional is None:
-            self._transactional = self._mongo.transactional()
-            if not self._transactional:
-                log.warning("no_transactions", extra={"reason": NO_TRANSACTIONS})
-        return self._transactional
+        """Whether batches are all-or-nothing; see :meth:`Mongo.transactional`."""
+        transactional = self._mongo.transactional()
+        if not transactional and not self._warned:
+            self._warned = True
+            log.warning("no_transactions", extra={"reason": NO_TRANSACTIONS})
+        return transactional
 
     def find_existing(
         self, rows: Sequence[LedgerRow], *, seconds: float, here: bool = True
