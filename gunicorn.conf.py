@@ -7,12 +7,15 @@ here would keep the unpatched originals and block the worker's whole event loop.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
 import shutil
 import signal
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,38 @@ def _env(name: str, default: int | str) -> str:
     return os.environ.get(name, "").strip() or str(default)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _quotas(root: Path) -> Iterator[float]:
+    """The control groups' quotas, in processors; as dmstats.core.cpus reads them."""
+    record = root / "proc/self/cgroup"
+    for line in record.read_text().splitlines() if record.exists() else ():
+        _, controllers, path = line.split(":", 2)
+        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        group = mount / path.lstrip("/")
+        for folder in (group, *group.parents):
+            with contextlib.suppress(OSError, ValueError):
+                if (folder / "cpu.max").exists():
+                    quota, period = (folder / "cpu.max").read_text().split()
+                else:
+                    quota = (folder / "cpu.cfs_quota_us").read_text()
+                    period = (folder / "cpu.cfs_period_us").read_text()
+                if quota != "max" and int(quota) > 0:
+                    yield int(quota) / int(period)
+            if folder == mount:
+                break
+
+
+def _default_workers(root: Path = Path("/")) -> int:
+    usable = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, min([2, usable, *(int(quota) for quota in _quotas(root))]))
 
 
 _host = _env("HOST", "127.0.0.1")
 bind = f"[{_host}]:{_env('PORT', 8000)}" if ":" in _host else f"{_host}:{_env('PORT', 8000)}"
-workers = int(_env("WEB_CONCURRENCY", _cores()))
+workers = int(_env("WEB_CONCURRENCY", _default_workers()))
 worker_class = "gevent"
 
 # Streams hold a connection where they cannot be taken over (TLS, HTTP/1.0), and so does everybody
@@ -66,6 +94,11 @@ def on_starting(server: Any) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     parent = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or None
+    if parent:
+        try:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            sys.exit(f"PROMETHEUS_MULTIPROC_DIR: {parent} cannot be created: {error.strerror}")
     folder = tempfile.mkdtemp(prefix="dmstats-metrics-", dir=parent)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
 

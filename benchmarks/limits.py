@@ -26,7 +26,7 @@ def limits(databases: Databases, *, quick: bool) -> Result:
     """Each part of a commit of 64 DMs of 64 accounts alone, in a transaction of its own."""
     with databases.fresh() as mongo, mongo.client.start_session() as session:
         db = mongo.db
-        accounts, rows = db["instagram_accounts"], db.create_collection("webhook_ledger_20000101")
+        accounts, rows = db["instagram_accounts"], db.create_collection("dmstats_ledger_20000101")
         bare = db["bare_accounts"]
         now = datetime.now(UTC)
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -42,7 +42,7 @@ def limits(databases: Databases, *, quick: bool) -> Result:
         bare.create_index("instagramId", unique=True)
         ids = {found["instagramId"]: found["_id"] for found in accounts.find()}
         bare_ids = {found["instagramId"]: found["_id"] for found in bare.find()}
-        for name in ("stats_hours", "stats_days"):
+        for name in ("dmstats_hours", "dmstats_days"):
             db[name].update_one({"_id": hour}, {"$inc": {"sent": 1}}, upsert=True)
         db["stats_cache"].update_one({"_id": "global"}, {"$inc": {"dmsSent": 1}}, upsert=True)
 
@@ -64,8 +64,8 @@ def limits(databases: Databases, *, quick: bool) -> Result:
 
         def counters(session: ClientSession) -> None:
             for name, key in (
-                ("stats_hours", hour),
-                ("stats_days", hour),
+                ("dmstats_hours", hour),
+                ("dmstats_days", hour),
                 ("stats_cache", "global"),
             ):
                 db[name].update_one({"_id": key}, {"$inc": {"sent": BATCH}}, session=session)

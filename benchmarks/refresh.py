@@ -29,7 +29,7 @@ LATE_SECONDS = 23.5 * 3600
 """Late in the day most hours of the month before are read, to compare with."""
 FEW = 5
 MANY_ROWS = 10_000
-LEDGER = "webhook_ledger_20260101"
+LEDGER = "dmstats_ledger_20260101"
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = ("p50 ms", "p99 ms")
 
@@ -106,8 +106,8 @@ def _fill_buckets(mongo: Mongo) -> None:
     """Two months with something in every minute: the most that a refresh can have to read."""
     minutes = {str(minute): {"sent": 3, "received": 2} for minute in range(60)}
     for name, step, number, more in (
-        ("stats_hours", HOUR_MS, DAYS * 24, {"minutes": minutes}),
-        ("stats_days", DAY_MS, DAYS, {}),
+        ("dmstats_hours", HOUR_MS, DAYS * 24, {"minutes": minutes}),
+        ("dmstats_days", DAY_MS, DAYS, {}),
     ):
         last = START_MS + DAY_MS - step
         mongo.db[name].insert_many(

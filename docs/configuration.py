@@ -25,7 +25,10 @@ BEFORE = f"""{NOTICE}
 Settings come from the environment, are read once at the start and never change after. A bad value
 or an unknown `STATS_*` or `DMSTATS_*` name stops the start, with the name and what is allowed. An
 empty value counts as not set. Where **file** is marked, `NAME_FILE` may name a file that holds the
-value instead; set one of the two.
+value instead; set one of the two. A secret is written without quotes around it, its file in UTF-8
+without a byte order mark. Variables that Kubernetes sets for a Service named `dmstats` or `stats`
+(`DMSTATS_SERVICE_HOST`, `STATS_PORT=tcp://...`) are no settings; `enableServiceLinks: false`
+in the pod keeps them out ([Kubernetes](kubernetes.md)).
 """
 
 AFTER = """

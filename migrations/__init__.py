@@ -1,4 +1,4 @@
-"""Numbered, idempotent changes of the database; forward only, safe beside live traffic."""
+"""Numbered, idempotent changes of the database, forward only; and the indexes, made each time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, translated
+from dmstats.db.collection_names import MIGRATIONS
+from migrations import indexes
 
-RECORD = "schema_migrations"
 NUMBERED = re.compile(r"m\d{4}_\w+")
 
 
@@ -24,15 +25,16 @@ def apply(mongo: Mongo, settings: Settings) -> list[str]:
     """Apply what is not recorded yet, record it, and return the names of what was applied.
 
     Two runs at the same time do the same harmless work twice; one that was interrupted is made
-    again from its start.
+    again from its start. The indexes are checked by every run, so one that was dropped comes back.
     """
     applied = []
     with translated():
-        done = {record["_id"] for record in mongo.db[RECORD].find({}, {"_id": True})}
+        done = {record["_id"] for record in mongo.db[MIGRATIONS].find({}, {"_id": True})}
         for name in names():
             if name not in done:
                 importlib.import_module(f"migrations.m{name}").apply(mongo.db, settings)
                 record = {"$setOnInsert": {"appliedAt": datetime.now(UTC)}}
-                mongo.db[RECORD].update_one({"_id": name}, record, upsert=True)
+                mongo.db[MIGRATIONS].update_one({"_id": name}, record, upsert=True)
                 applied.append(name)
+        indexes.ensure(mongo.db, settings)
     return applied

@@ -18,7 +18,8 @@ import pymongo
 from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, translated
-from dmstats.db.counting.ledger import PREFIX, Ledger
+from dmstats.db.collection_names import ACCOUNTS, LEDGER_PREFIX
+from dmstats.db.counting.ledger import Ledger
 
 SECONDS = 600.0
 NO_CLUSTER = "--shard needs a sharded cluster: let MONGODB_URI name a mongos"
@@ -35,9 +36,9 @@ class ShardPlan(NamedTuple):
 def plan(partitions: list[str], today: datetime, days: int) -> list[ShardPlan]:
     """The accounts, the ledger's days that there are, today, and the ``days`` to come. Pure."""
     coming = [f"{today + timedelta(days=n):%Y%m%d}" for n in range(days + 1)]
-    ledger = [PREFIX + day for day in sorted({*partitions, *coming})]
+    ledger = [LEDGER_PREFIX + day for day in sorted({*partitions, *coming})]
     return [
-        ShardPlan("instagram_accounts", {"instagramId": 1}, unique=True),
+        ShardPlan(ACCOUNTS, {"instagramId": 1}, unique=True),
         *(ShardPlan(name, {"_id": "hashed"}, unique=False) for name in ledger),
     ]
 

@@ -185,7 +185,9 @@ class WebServer:
 
     def _counted(self) -> tuple[int, int, int]:
         database = self.mongo.db
-        names = database.list_collection_names(filter={"name": {"$regex": "^webhook_ledger_"}})
+        names = database.list_collection_names(
+            filter={"name": {"$regex": "^dmstats_ledger_(other|[0-9])"}}
+        )
         rows = [row for name in names for row in database[name].find({"rejected": {"$ne": True}})]
         used = [account.get("dmUsed", 0) for account in database["instagram_accounts"].find()]
         total = database["stats_cache"].find_one({"_id": "global"}) or {}

@@ -19,11 +19,10 @@ from dmstats.audit.comparison import (
 )
 from dmstats.core.clock import DAY_MS, HOUR_MS, month_of
 from dmstats.core.records import DIRECT_MESSAGES
-from dmstats.db.audit.archive import HOURS as ARCHIVED_HOURS
-from dmstats.db.audit.archive import STATE as ARCHIVE
 from dmstats.db.audit.differences import Difference
 from dmstats.db.audit.recount import HourCounts, Sums, add, merged
 from dmstats.db.audit.snapshot_reader import HourSummary, View
+from dmstats.db.collection_names import ARCHIVE, ARCHIVE_HOURS, DAYS, HOURS, STATS_CACHE
 
 LATE = 0
 """The hour at which the page of all late rows stands."""
@@ -50,7 +49,7 @@ def hours_of(day: int) -> range:
 def check_hours(view: View, partition: str | None, hours: Collection[int]) -> CheckResult:
     """Each hour's document against its rows, the late and the archived ones included."""
     finding = CheckResult(view.version)
-    documents, archive = view.at("stats_hours", hours), view.at(ARCHIVED_HOURS, hours)
+    documents, archive = view.at(HOURS, hours), view.at(ARCHIVE_HOURS, hours)
     live = view.recount.hours(partition, hours, view.session) if partition else {}
     late = view.recount.late(view.session, hours=hours)
     for hour in hours:
@@ -78,7 +77,7 @@ def check_day(view: View, day: int) -> CheckResult:
     pages = view.pages(hours)
     if len(pages) < len(hours):
         return CheckResult(view.version, again=[hour for hour in hours if hour not in pages])
-    expected = _dms(*view.at("stats_hours", hours).values(), *(p.short for p in pages.values()))
+    expected = _dms(*view.at(HOURS, hours).values(), *(p.short for p in pages.values()))
     return CheckResult(view.version, _day(view, day, expected))
 
 
@@ -86,7 +85,7 @@ def check_old_day(view: View, day: int) -> CheckResult:
     """A day whose partition is gone: its hours and itself against the archive and late rows."""
     hours = hours_of(day)
     late = view.recount.late(view.session, hours=hours)
-    rows = [*view.at(ARCHIVED_HOURS, hours).values(), *(bucket.counts for bucket in late.values())]
+    rows = [*view.at(ARCHIVE_HOURS, hours).values(), *(bucket.counts for bucket in late.values())]
     found = check_hours(view, None, hours).differences
     return CheckResult(view.version, found + _day(view, day, _dms(*rows)))
 
@@ -95,7 +94,7 @@ def check_late_rows(view: View) -> CheckResult:
     """A page of all late rows, for the accounts and the totals."""
     bucket = merged(view.recount.late(view.session).values())
     page = HourSummary(
-        LATE, _late(view.one("stats_cache", "global")), dict(bucket.counts), view.version
+        LATE, _late(view.one(STATS_CACHE, "global")), dict(bucket.counts), view.version
     )
     return CheckResult(view.version, pages=[(page, bucket.accounts)])
 
@@ -108,9 +107,9 @@ def check_accounts(
     Hours that have changed since their page was written are read again here, in the same moment
     as the counters. If they are more than ``most``, they are only named.
     """
-    documents = view.at("stats_hours", [hour for day in live for hour in hours_of(day)])
+    documents = view.at(HOURS, [hour for day in live for hour in hours_of(day)])
     pages = view.pages([LATE, *(hour for day in live for hour in hours_of(day))])
-    total = view.one("stats_cache", "global")
+    total = view.one(STATS_CACHE, "global")
     changed = {
         hour
         for day in live
@@ -174,5 +173,5 @@ def _dms(*counts: Mapping[str, Any]) -> Counter[str]:
 
 
 def _day(view: View, day: int, expected: Mapping[str, int]) -> list[Difference]:
-    document = view.at("stats_days", [day]).get(day, {})
+    document = view.at(DAYS, [day]).get(day, {})
     return compare("days", day, flat(document), expected)

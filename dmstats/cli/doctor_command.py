@@ -26,6 +26,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.db.outage import explain
 from dmstats.embedded.attach import data_dir, running
+from dmstats.embedded.webserver import base_url
 from dmstats.ops.doctor import Doctor, check_disk
 from dmstats.ops.findings import Finding, Verdict, bad, good, skipped
 from dmstats.ops.webhook_probe import probe_webhook
@@ -103,7 +104,7 @@ def _service() -> Finding:
 
 def _local(settings: Settings) -> str:
     service = running(os.environ)
-    return (service and service.base_url) or f"http://127.0.0.1:{settings.port}"
+    return (service and service.base_url) or base_url(settings)
 
 
 def _print(findings: list[Finding]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -21,6 +21,8 @@ DEFAULT_SECRETS = frozenset(
 LEAST_DIFFERENT = 4
 """Fewer different characters than this are a placeholder."""
 MIN_SECRET_LENGTH = 8
+BYTE_ORDER_MARK = "\ufeff"
+QUOTES = ('""', "''", "``", "\u201c\u201d", "\u2018\u2019")
 
 
 def setting(
@@ -50,7 +52,24 @@ def raw_value(environ: Mapping[str, str], name: str, *, may_be_file: bool) -> st
     path = environ.get(f"{name}_FILE", "").strip() if may_be_file else ""
     if value and path:
         raise ValueError(f"set once: {name} and {name}_FILE are both given")
-    return Path(path).read_text(encoding="utf-8").strip() if path else value
+    if path:
+        value = _file_text(Path(path)).strip()
+    if value.startswith(BYTE_ORDER_MARK):
+        remedy = f": save {path} as UTF-8 without one" if path else ""
+        raise ValueError(f"without the byte order mark in front{remedy}")
+    return value
+
+
+def _file_text(path: Path) -> str:
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(
+            f"UTF-8 text: {path} is UTF-16; save it as UTF-8, without a byte order mark"
+        )
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"UTF-8 text, which {path} is not") from None
 
 
 def text(value: str) -> str:
@@ -66,15 +85,24 @@ def host_name(value: str) -> str:
 
 
 def one_secret(value: str) -> str:
-    """A secret that is neither short nor a well-known default."""
+    """A secret that is neither quoted, short nor a well-known default."""
+    _refuse_quotes(value)
     default = value.lower() in DEFAULT_SECRETS or len(set(value)) < LEAST_DIFFERENT
     if len(value) < MIN_SECRET_LENGTH or default:
         raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and no well-known default")
     return value
 
 
+def _refuse_quotes(value: str) -> None:
+    """Quotes that a shell or a .env reader would take off are a part of the value elsewhere
+    (``docker run --env-file``, a mounted file), and no signature would match."""
+    if len(value) > 1 and value[0] + value[-1] in QUOTES:
+        raise ValueError("written without quotes around it")
+
+
 def several_secrets(value: str) -> tuple[str, ...]:
     """One secret or several, separated by commas."""
+    _refuse_quotes(value)
     secrets = tuple(one_secret(part.strip()) for part in value.split(",") if part.strip())
     if not secrets:
         raise ValueError("one secret or several, separated by commas")
@@ -125,8 +153,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def cores() -> int:
-    """How many processors this process may use: what a number of workers defaults to."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

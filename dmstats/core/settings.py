@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from dmstats.core.cpus import default_workers
 from dmstats.core.errors import ConfigError
 from dmstats.core.setting_types import (
     address,
-    cores,
     host_name,
     one_of,
     one_secret,
@@ -27,6 +28,11 @@ PREFIXES = ("STATS_", "DMSTATS_")
 LONGEST_GIVEN = 60
 NEAR = 0.8
 """How alike (0 to 1) an unknown name must be to a known one to be taken for a slip."""
+SERVICE_LINK = re.compile(
+    r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+"""What ``<SERVICE>_PORT`` holds when it is a link; ``DMSTATS_PORT=8000`` is somebody's mistake."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +57,12 @@ class Settings:
     host: str = setting("HOST", host_name, "127.0.0.1", "`127.0.0.1`", "The address to listen at.")
     port: int = setting("PORT", whole(1, 65535), 8000, "`8000`", "The port to listen at.")
     web_concurrency: int = setting(
-        "WEB_CONCURRENCY", whole(1, 512), 0, "the cores", "How many worker processes serve."
+        "WEB_CONCURRENCY",
+        whole(1, 512),
+        0,
+        "2; 1 on a single core",
+        "How many worker processes serve. Cores are counted by affinity and by the container's CPU "
+        "limit.",
     )
     meta_app_secrets: tuple[str, ...] = setting(
         "META_APP_SECRET", several_secrets, (), "none",
@@ -143,7 +154,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.web_concurrency:
-            object.__setattr__(self, "web_concurrency", cores())
+            object.__setattr__(self, "web_concurrency", default_workers())
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -199,9 +210,20 @@ def _known() -> set[str]:
 
 
 def _unknown(environ: Mapping[str, str]) -> set[str]:
-    return {name for name in environ if name.startswith(PREFIXES)} - _known()
+    return {
+        name
+        for name, value in environ.items()
+        if name.startswith(PREFIXES) and not _is_service_link(name, value)
+    } - _known()
 
 
 def _no_such(name: str) -> str:
     near = difflib.get_close_matches(name, sorted(_known()), n=1, cutoff=NEAR)
     return f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes or Docker set the variable for a Service whose name begins with ours."""
+    return bool(SERVICE_LINK.fullmatch(name)) or (
+        name.endswith("_PORT") and bool(SERVICE_ADDRESS.match(value))
+    )

@@ -20,6 +20,7 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
+from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference, make_read_preference
 from pymongo.write_concern import WriteConcern
 
@@ -69,7 +70,8 @@ class Mongo:
     """A lazy client and its database; nothing is sent before the first operation.
 
     ``db`` reads from the primary and writes with majority; ``replica`` is the same database under
-    the configured read preference, for readings that may be a little old.
+    the configured read preference, for readings that may be a little old. Neither takes a read
+    preference, a read concern or a write concern from the client, which has MONGODB_URI's.
     """
 
     def __init__(self, client: MongoClient[Document], name: str, read_preference: str) -> None:
@@ -79,6 +81,7 @@ class Mongo:
             name,
             codec_options=options,
             read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern("local"),
             write_concern=WriteConcern("majority"),
         )
         staleness = -1 if read_preference == "primary" else MAX_STALENESS_SECONDS
@@ -88,7 +91,10 @@ class Mongo:
             read_preference=make_read_preference(
                 READ_PREFERENCES.index(read_preference), tag_sets=None, max_staleness=staleness
             ),
+            read_concern=ReadConcern("local"),
+            write_concern=WriteConcern("majority"),
         )
+        self._transactional = False
 
     def close(self) -> None:
         """Close every connection."""
@@ -106,10 +112,18 @@ class Mongo:
         return local if local.tzinfo else local.replace(tzinfo=UTC)
 
     def transactional(self) -> bool:
-        """Whether the deployment has transactions: a replica set or a sharded cluster."""
-        with translated(), pymongo.timeout(PING_SECONDS):
-            hello = self.client.admin.command("hello")
-        return "setName" in hello or hello.get("msg") == "isdbgrid"
+        """Whether the deployment has transactions: a replica set or a sharded cluster.
+
+        Only a yes is remembered: a standalone server may become a replica set while this process
+        lives. Raises :class:`StoreUnavailable` for a replica set that is not initiated yet.
+        """
+        if not self._transactional:
+            with translated(), pymongo.timeout(PING_SECONDS):
+                hello = self.client.admin.command("hello")
+            if hello.get("isreplicaset"):
+                raise StoreUnavailable("MongoDB's replica set is not initiated: run rs.initiate()")
+            self._transactional = "setName" in hello or hello.get("msg") == "isdbgrid"
+        return self._transactional
 
 
 def connect(

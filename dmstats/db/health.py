@@ -9,17 +9,16 @@ from pymongo.errors import OperationFailure
 
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.client import Mongo, translated
-from dmstats.db.counting.ledger import PREFIX
+from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, MIGRATIONS, USERS
 
-RECORD = "schema_migrations"
 SECONDS = 3.0
 
 REQUIRED = {
-    "instagram_accounts": (("instagramId", True), ("dmUsed", False), ("isActive", False),
+    ACCOUNTS: (("instagramId", True), ("dmUsed", False), ("isActive", False),
                            ("createdAt", False)),
-    "users": (("createdAt", False),),
-    "dmstats_admins": (("email", True),),
-    PREFIX + OTHER_PARTITION: (("arrived", False),),
+    USERS: (("createdAt", False),),
+    ADMINS: (("email", True),),
+    LEDGER_PREFIX + OTHER_PARTITION: (("arrived", False),),
 }  # fmt: skip
 """Per collection the fields that must have an index of their own, and whether it is unique."""
 
@@ -70,12 +69,14 @@ class Health:
     def migrations(self) -> set[str]:
         """The names of those that are recorded as applied."""
         with translated(), pymongo.timeout(SECONDS):
-            return {str(record["_id"]) for record in self._mongo.db[RECORD].find({}, {"_id": 1})}
+            return {
+                str(record["_id"]) for record in self._mongo.db[MIGRATIONS].find({}, {"_id": 1})
+            }
 
     def late_rows_seconds(self) -> int | None:
         """How long the ledger keeps late rows; None if they never expire."""
         with translated(), pymongo.timeout(SECONDS):
-            for index in self._mongo.db[PREFIX + OTHER_PARTITION].list_indexes():
+            for index in self._mongo.db[LEDGER_PREFIX + OTHER_PARTITION].list_indexes():
                 if "expireAfterSeconds" in index:
                     return int(index["expireAfterSeconds"])
         return None

@@ -32,16 +32,13 @@ class TransactionRunner:
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
         self._transactions = Transactions(mongo)
-        self._transactional: bool | None = None
         # The scheduler's jobs run side by side, and a session takes one transaction at a time.
         self._mutex = threading.Lock()
 
     @property
     def transactional(self) -> bool:
-        """Whether there are transactions; asked of the server once."""
-        if self._transactional is None:
-            self._transactional = self._mongo.transactional()
-        return self._transactional
+        """Whether there are transactions; see :meth:`Mongo.transactional`."""
+        return self._mongo.transactional()
 
     def run_transaction(self, body: Callable[[ClientSession | None], T]) -> T:
         """What ``body`` returns in the attempt that was committed.

@@ -16,6 +16,7 @@ from pymongo.write_concern import WriteConcern
 
 from dmstats.core.errors import DmstatsError
 from dmstats.db.client import APP_NAME, Document, Mongo, translate, translated
+from dmstats.db.collection_names import STATS_CACHE
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +62,12 @@ class Transactions:
             session = self._open()
             try:
                 with pymongo.timeout(seconds):
-                    # Said here, so that nothing in MONGODB_URI reaches a transaction.
+                    # All three spelt out: the client's come from MONGODB_URI, and a read preference
+                    # meant for another application would fail every read of a transaction.
                     session.start_transaction(
                         read_concern=ReadConcern("snapshot" if snapshot else "local"),
-                        read_preference=ReadPreference.PRIMARY,
                         write_concern=WriteConcern("majority"),
+                        read_preference=ReadPreference.PRIMARY,
                     )
                     body(session)
                     self._commit(session)
@@ -117,7 +119,7 @@ class Transactions:
                 session.abort_transaction()
 
     def _read_something(self, session: ClientSession) -> None:
-        self._mongo.db["stats_cache"].find_one({"_id": "global"}, session=session)
+        self._mongo.db[STATS_CACHE].find_one({"_id": "global"}, session=session)
 
 
 def abandoned_sessions(mongo: Mongo) -> list[bytes]:

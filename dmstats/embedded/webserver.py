@@ -59,9 +59,13 @@ def answers(settings: Settings) -> bool:
 
 def _reachable(host: str) -> str:
     try:
-        return LOOPBACK if ipaddress.ip_address(host).is_unspecified else host
+        address = ipaddress.ip_address(host)
     except ValueError:  # a name
         return host
+    if address.is_unspecified:
+        # IPv6's own: where bindv6only is set, "::" takes no connection to 127.0.0.1.
+        return LOOPBACK if address.version == 4 else "::1"
+    return host
 
 
 def _application() -> tuple[str, ...]:

@@ -138,7 +138,7 @@ class Doctor:
             yield doubtful(
                 "retention",
                 f"late events are kept {kept // HOUR_SECONDS} h, not {wanted} h",
-                'db.runCommand({collMod: "webhook_ledger_other", index: {keyPattern: '
+                'db.runCommand({collMod: "dmstats_ledger_other", index: {keyPattern: '
                 f"{{arrived: 1}}, expireAfterSeconds: {wanted * HOUR_SECONDS}}}}})",
             )
 

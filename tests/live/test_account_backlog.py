@@ -17,9 +17,10 @@ from dmstats.core.clock import ManualClock, to_datetime
 from dmstats.core.records import LedgerRow
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo
+from dmstats.db.collection_names import LEDGER_PREFIX
 from dmstats.db.counting.backlog_drain import RETRY_SECONDS, AccountBacklog
 from dmstats.db.counting.batches import Batches
-from dmstats.db.counting.ledger import PREFIX, Ledger
+from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions
 
@@ -65,9 +66,9 @@ class Site:
 
     def sums(self) -> dict[str, int]:
         """DMs sent by every place but the accounts."""
-        rows = [self.mongo.db[PREFIX + day] for day in self.ledger.partitions()]
+        rows = [self.mongo.db[LEDGER_PREFIX + day] for day in self.ledger.partitions()]
         total = self.mongo.db["stats_cache"].find_one({"_id": "global"}) or {}
-        hours = self.mongo.db["stats_hours"].find()
+        hours = self.mongo.db["dmstats_hours"].find()
         return {
             "ledger": sum(partition.count_documents({}) for partition in rows),
             "global": total.get("dmsSent", 0),

@@ -13,7 +13,8 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_sta
 from dmstats.core.records import RECEIVED, LedgerRow
 from dmstats.db.audit import activity_store as activity_module
 from dmstats.db.audit import runs as passes_module
-from dmstats.db.audit.activity_store import COLLECTION, INDEX, Activities
+from dmstats.db.audit.activity_store import INDEX, Activities
+from dmstats.db.collection_names import ACCOUNT_ACTIVITY
 from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live
@@ -74,7 +75,7 @@ def test_the_next_audit_replaces_it(store: Auditing, clock: ManualClock, now: in
     store.audit()
     hour = hour_start(clock.now_ms())
     assert known(shown(store, "a")[0]) == {hour - HOUR_MS: (3, 0), hour: (4, 0)}
-    assert store.db[COLLECTION].count_documents({"_id": {"$ne": INDEX}}) == 1
+    assert store.db[ACCOUNT_ACTIVITY].count_documents({"_id": {"$ne": INDEX}}) == 1
 
 
 def test_an_audit_that_has_not_ended_shows_nothing(
@@ -92,7 +93,7 @@ def test_an_audit_that_has_not_ended_shows_nothing(
     clock.advance(passes_module.ABANDONED_MS / 1000 + 1)
     store.audit(kind="other")
     store.audit(kind="other")
-    keys = {chunk["pass"] for chunk in store.db[COLLECTION].find({"_id": {"$ne": INDEX}})}
+    keys = {chunk["pass"] for chunk in store.db[ACCOUNT_ACTIVITY].find({"_id": {"$ne": INDEX}})}
     assert len(keys) == 1
     steps.close()
 
@@ -131,7 +132,7 @@ def test_a_slow_audit_does_not_put_back_what_a_newer_one_said(
     for _ in slow:
         pass
     assert known(shown(store, "a")[0]) == {hour_start(now): (7, 0)}
-    assert store.db[COLLECTION].count_documents({"_id": {"$ne": INDEX}}) == 1
+    assert store.db[ACCOUNT_ACTIVITY].count_documents({"_id": {"$ne": INDEX}}) == 1
     store.count(*dms(now, 1))
     store.audit(kind="schedule")
     assert known(shown(store, "a")[0]) == {hour_start(now): (8, 0)}
@@ -157,7 +158,7 @@ def test_an_audit_that_another_process_goes_on_with(
     clock.advance(60)
     store.audit(kind="schedule")
     assert known(shown(store, "a")[0]) == {hour_start(now): (3, 0)}
-    assert store.db[COLLECTION].count_documents({"_id": {"$ne": INDEX}}) == 1
+    assert store.db[ACCOUNT_ACTIVITY].count_documents({"_id": {"$ne": INDEX}}) == 1
 
 
 def test_many_accounts_in_several_parts_and_chunks(
@@ -174,7 +175,7 @@ def test_many_accounts_in_several_parts_and_chunks(
         assert known(shown(store, name)[0]) == {hour: (number, 1)}
     for name in ("", "00a", "10a", "zz"):
         assert known(shown(store, name)[0]) == {}
-    assert store.db[COLLECTION].count_documents({}) > 7
+    assert store.db[ACCOUNT_ACTIVITY].count_documents({}) > 7
 
 
 def test_all_accounts_together_did_what_the_hours_say(store: Auditing, now: int) -> None:
@@ -183,7 +184,7 @@ def test_all_accounts_together_did_what_the_hours_say(store: Auditing, now: int)
     accounts = [found["instagramId"] for found in store.db["instagram_accounts"].find()]
     hour = hour_start(now)
     sums = [known(shown(store, account)[0]).get(hour, (0, 0)) for account in accounts]
-    document = store.db["stats_hours"].find_one({"_id": to_datetime(hour)}) or {}
+    document = store.db["dmstats_hours"].find_one({"_id": to_datetime(hour)}) or {}
     assert sum(sent or 0 for sent, _ in sums) == document.get("sent", 0)
     assert sum(got or 0 for _, got in sums) == document.get("received", 0)
 
@@ -215,8 +216,8 @@ def test_reading_one_account_takes_two_documents(store: Auditing, now: int) -> N
     for name in ("a", "b"):
         store.count(*dms(now, 1, account=name))
     store.audit()
-    for document in store.db[COLLECTION].find({}, {"_id": True}):
-        find = {"find": COLLECTION, "filter": {"_id": document["_id"]}}
+    for document in store.db[ACCOUNT_ACTIVITY].find({}, {"_id": True}):
+        find = {"find": ACCOUNT_ACTIVITY, "filter": {"_id": document["_id"]}}
         plan = store.db.command("explain", find, verbosity="executionStats")
         assert plan["executionStats"]["totalDocsExamined"] <= 1
 
@@ -224,5 +225,5 @@ def test_reading_one_account_takes_two_documents(store: Auditing, now: int) -> N
 def test_a_chunk_that_is_missing_is_no_figure(store: Auditing, now: int) -> None:
     store.count(*dms(now, 1))
     store.audit()
-    store.db[COLLECTION].delete_one({"_id": {"$ne": INDEX}})
+    store.db[ACCOUNT_ACTIVITY].delete_one({"_id": {"$ne": INDEX}})
     assert Activities(store.mongo).of("a") is None

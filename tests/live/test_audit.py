@@ -36,8 +36,8 @@ def test_it_works(store: Auditing, now: int) -> None:
     assert (outcome.differences, outcome.drift) == ([], 0)
     result = store.db["stats_cache"].find_one({"_id": "audit"})
     assert result == {"_id": "audit", "at": to_datetime(now), "drift": 0}
-    assert store.db["audits"].count_documents({"kind": "test"}) == 0
-    assert store.db["audit_pages"].count_documents({}) == 0
+    assert store.db["dmstats_audit_runs"].count_documents({"kind": "test"}) == 0
+    assert store.db["dmstats_audit_pages"].count_documents({}) == 0
 
 
 def test_an_empty_database_has_no_drift(store: Auditing) -> None:
@@ -46,18 +46,18 @@ def test_an_empty_database_has_no_drift(store: Auditing) -> None:
 
 CORRUPTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], set[tuple[str, str, int]]]] = {
     "hour": (
-        "stats_hours", {"_id": 12}, {"$inc": {"sent": 2}},
+        "dmstats_hours", {"_id": 12}, {"$inc": {"sent": 2}},
         {("hours", "sent", -2)},
     ),
     "hour's kind": (
-        "stats_hours", {"_id": 12}, {"$inc": {"events.seen": -1}},
+        "dmstats_hours", {"_id": 12}, {"$inc": {"events.seen": -1}},
         {("hours", "events.seen", 1)},
     ),
     "minute": (
-        "stats_hours", {"_id": 12}, {"$inc": {"minutes.34.sent": -1, "minutes.7.sent": 3}},
+        "dmstats_hours", {"_id": 12}, {"$inc": {"minutes.34.sent": -1, "minutes.7.sent": 3}},
         {("minutes", "minutes.34.sent", 1), ("minutes", "minutes.7.sent", -3)},
     ),
-    "day": ("stats_days", {"_id": 0}, {"$inc": {"received": -1}}, {("days", "received", 1)}),
+    "day": ("dmstats_days", {"_id": 0}, {"$inc": {"received": -1}}, {("days", "received", 1)}),
     "account": (
         "instagram_accounts", {"instagramId": "a"}, {"$inc": {"dmUsed": 5, "dmReceived": -1}},
         {("accounts", "dmUsed", -5), ("accounts", "dmReceived", 1)},
@@ -80,9 +80,9 @@ def test_what_is_corrupted_is_found_named_and_repaired_once(
     store.count(*store.traffic(now))
     collection, which, update, expected = CORRUPTIONS[name]
     which = dict(which)
-    if collection == "stats_hours":
+    if collection == "dmstats_hours":
         which["_id"] = to_datetime(now - now % HOUR_MS)
-    if collection == "stats_days":
+    if collection == "dmstats_days":
         which["_id"] = to_datetime(now - now % DAY_MS)
     before = store.db[collection].find_one(which)
     assert store.db[collection].update_one(which, update).matched_count == 1
@@ -97,14 +97,14 @@ def test_what_is_corrupted_is_found_named_and_repaired_once(
     assert after == before
     again = store.audit(repair=True)
     assert (again.repaired, again.differences) == ([], [])
-    (record,) = store.db["audit_repairs"].find()
+    (record,) = store.db["dmstats_audit_repairs"].find()
     assert {(d["place"], d["field"], d["by"]) for d in record["differences"]} == expected
     assert record["at"] == to_datetime(now)
 
 
 def test_a_missing_row_and_an_extra_one_are_found_everywhere(store: Auditing, now: int) -> None:
     store.count(event(now), event(now), event(now, account="b"))
-    partition = store.db["webhook_ledger_20261115"]
+    partition = store.db["dmstats_ledger_20261115"]
     gone = partition.find_one_and_delete({"account": "a"})
     assert gone is not None
     lacking = {
@@ -167,7 +167,7 @@ def test_an_interrupted_audit_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(archive_module, "ROWS_AT_ONCE", 0)
     store.count(*store.traffic(now))
-    store.db["stats_hours"].update_one(
+    store.db["dmstats_hours"].update_one(
         {"_id": to_datetime(now - now % HOUR_MS - 3 * DAY_MS)}, {"$inc": {"sent": 1}}, upsert=True
     )
     first = store.auditor().steps("test", Outcome())
@@ -204,11 +204,11 @@ class TestArchive:
         assert store.ledger.partitions() == ["20261121", "20261123", "20261124", "20261125"]
         assert store.found() == set()
         store.db["instagram_accounts"].update_one({"instagramId": "b"}, {"$inc": {"dmUsed": 1}})
-        store.db["stats_days"].update_one(
+        store.db["dmstats_days"].update_one(
             {"_id": to_datetime(1_794_700_800_000)}, {"$inc": {"sent": 1}}
         )
         assert store.found(repair=True) == set()
-        assert store.db["audit_repairs"].count_documents({}) == 2
+        assert store.db["dmstats_audit_repairs"].count_documents({}) == 2
         assert store.found() == set()
 
     @pytest.mark.parametrize("where", ["close", "before the hour", "after the hour", "drop"])
@@ -224,9 +224,9 @@ class TestArchive:
                 store.archive.close(expired[-1])
         assert store.audit().differences == []  # having finished the archiving
         assert expired[-1] not in store.ledger.partitions()
-        (state,) = store.db["ledger_archive"].find({"_id": {"$ne": "totals"}})
+        (state,) = store.db["dmstats_ledger_archive"].find({"_id": {"$ne": "totals"}})
         assert state["closing"] == []
-        assert store.db["ledger_archive_hours"].count_documents({}) == 2
+        assert store.db["dmstats_ledger_archive_hours"].count_documents({}) == 2
 
     @staticmethod
     def crash(store: Auditing, where: str, patch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ class TestArchive:
             patch.setattr(store.ledger, where, interrupt)
 
     def test_late_rows_are_archived_before_they_may_expire(self, store: Auditing) -> None:
-        late = store.db["webhook_ledger_other"]
+        late = store.db["dmstats_ledger_other"]
         store.archive.archive_late(store.clock.now_ms())
         assert late.count_documents({"archived": True}) == 4
         assert store.found() == set()
@@ -308,8 +308,8 @@ def test_two_repairs_at_once_beside_traffic_repair_once(
 ) -> None:
     store.count(*store.traffic(now))
     for collection, which in (
-        ("stats_hours", {"_id": to_datetime(now - now % HOUR_MS)}),
-        ("stats_days", {"_id": to_datetime(now - now % DAY_MS)}),
+        ("dmstats_hours", {"_id": to_datetime(now - now % HOUR_MS)}),
+        ("dmstats_days", {"_id": to_datetime(now - now % DAY_MS)}),
     ):
         store.db[collection].update_one(which, {"$inc": {"sent": 7}})
     store.db["instagram_accounts"].update_one({"instagramId": "a"}, {"$inc": {"dmUsed": -4}})

@@ -51,7 +51,7 @@ def app(mongodb_uri: str, mongo: Mongo) -> Iterator[Flask]:
 
 def corrupt(store: Auditing) -> None:
     hour = store.clock.now_ms() // HOUR_MS * HOUR_MS
-    store.db["stats_hours"].update_one({"_id": to_datetime(hour)}, {"$inc": {"sent": 2}})
+    store.db["dmstats_hours"].update_one({"_id": to_datetime(hour)}, {"$inc": {"sent": 2}})
 
 
 def test_it_works(app: Flask, store: Auditing) -> None:

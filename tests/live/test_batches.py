@@ -20,8 +20,9 @@ from dmstats.core.errors import Conflict, PoisonError, StoreUnavailable, Unavail
 from dmstats.core.records import RECEIVED, SENT, LedgerRow
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo
+from dmstats.db.collection_names import LEDGER_PREFIX
 from dmstats.db.counting.batches import Batches
-from dmstats.db.counting.ledger import PREFIX, Ledger
+from dmstats.db.counting.ledger import Ledger
 from dmstats.db.counting.reconciliation import PlaceSums, read_place_sums
 from dmstats.db.transactions import Transactions, kill_session
 from dmstats.ops.metrics import Metrics
@@ -63,7 +64,7 @@ def store(mongo: Mongo, clock: ManualClock) -> Iterator[Store]:
 
 
 def refuse_rows_of(mongo: Mongo, account: str, *, partition: str) -> None:
-    mongo.db.command("collMod", PREFIX + partition, validator={"account": {"$ne": account}})
+    mongo.db.command("collMod", LEDGER_PREFIX + partition, validator={"account": {"$ne": account}})
 
 
 def row(
@@ -84,7 +85,7 @@ def test_it_works(store: Store, clock: ManualClock) -> None:
         "ledgerBase": {"sent": 0, "received": 0, "month": "", "monthSent": 0},
     }  # fmt: skip
     assert store.account("b")["lastDMReceived"] == to_datetime(now)
-    hour = store.mongo.db["stats_hours"].find_one({"_id": datetime(2026, 11, 15, 12, tzinfo=UTC)})
+    hour = store.mongo.db["dmstats_hours"].find_one({"_id": datetime(2026, 11, 15, 12, tzinfo=UTC)})
     assert hour == {
         "_id": datetime(2026, 11, 15, 12, tzinfo=UTC), "sent": 1, "received": 1,
         "minutes": {"34": {"sent": 1, "received": 1}},
@@ -96,7 +97,7 @@ def test_it_works(store: Store, clock: ManualClock) -> None:
 
 def test_the_ledger_holds_no_text_and_no_person(store: Store, clock: ManualClock) -> None:
     store.count(row("1", clock.now_ms()))
-    (found,) = store.mongo.db["webhook_ledger_20261115"].find()
+    (found,) = store.mongo.db["dmstats_ledger_20261115"].find()
     assert set(found) == {"_id", "account", "kind", "time", "arrived"}
 
 
@@ -123,7 +124,7 @@ def test_a_newer_month_moves_the_account_on_and_an_older_one_does_not(
     account = store.account()
     assert (account["dmUsed"], account["monthlyDmUsed"]) == (4, 1)
     assert account["lastDMSent"] == to_datetime(december_ms + 5)
-    days = {day["_id"].day: day["sent"] for day in store.mongo.db["stats_days"].find()}
+    days = {day["_id"].day: day["sent"] for day in store.mongo.db["dmstats_days"].find()}
     assert days == {30: 3, 1: 1}
 
 
@@ -164,7 +165,7 @@ def test_a_shared_counter_that_is_no_number_costs_that_value_alone(
     store: Store, clock: ManualClock
 ) -> None:
     store.mongo.db["stats_cache"].insert_one({"_id": "global", "dmsSent": "many", "late": 7})
-    store.mongo.db["stats_hours"].insert_one(
+    store.mongo.db["dmstats_hours"].insert_one(
         {"_id": to_datetime(clock.now_ms() // HOUR_MS * HOUR_MS), "sent": None, "minutes": "odd"}
     )
     one = row("1", clock.now_ms())
@@ -282,8 +283,8 @@ def test_migrations_run_twice_change_nothing(store: Store, mongo: Mongo) -> None
     assert before["instagramId_1"]["unique"]
     assert migrations.apply(mongo, Settings()) == []
     assert mongo.db["instagram_accounts"].index_information() == before
-    assert mongo.db["schema_migrations"].count_documents({}) == len(migrations.names())
-    other = mongo.db["webhook_ledger_other"].index_information()
+    assert mongo.db["dmstats_migrations"].count_documents({}) == len(migrations.names())
+    other = mongo.db["dmstats_ledger_other"].index_information()
     assert other["arrived_1"]["expireAfterSeconds"] == 168 * 3600
     assert other["arrived_1"]["partialFilterExpression"] == {"archived": True}
 

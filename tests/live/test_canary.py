@@ -61,7 +61,7 @@ def test_it_is_in_the_ledger_and_in_no_total(mongo: Mongo) -> None:
     auditing.count(event(now - 1), event(now, kind=CANARY, account=CANARY_ACCOUNT))
     assert auditing.total()["dmsSent"] == 1
     assert [found["instagramId"] for found in mongo.db["instagram_accounts"].find()] == ["a"]
-    assert [hour["sent"] for hour in mongo.db["stats_hours"].find()] == [1]
+    assert [hour["sent"] for hour in mongo.db["dmstats_hours"].find()] == [1]
     assert auditing.ledger.find_existing([canary]) == {canary.row_id}
     assert auditing.found() == set()
     auditing.transactions.close()

@@ -22,8 +22,9 @@ from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live
 
-NAMES = ("stats_hours", "stats_days", "instagram_accounts", "ledger_archive_hours",
-         "ledger_archive_accounts", "dmstats_simulations", "ledger_archive_simulated")  # fmt: skip
+NAMES = ("dmstats_hours", "dmstats_days", "instagram_accounts", "dmstats_ledger_archive_hours",
+         "dmstats_ledger_archive_accounts", "dmstats_simulations",
+         "dmstats_ledger_archive_simulated")  # fmt: skip
 DMS = ("sent", "received", "seen")
 MINE = SIMULATED + "0123abcd-00001"
 
@@ -53,7 +54,7 @@ def simulated(now_ms: int, *, account: str = MINE) -> list[LedgerRow]:
 def everything(store: Auditing) -> dict[str, Any]:
     """All documents that count anything, without zeros and times of writing."""
     database = store.db
-    names = database.list_collection_names(filter={"name": {"$regex": "^webhook_ledger_"}})
+    names = database.list_collection_names(filter={"name": {"$regex": "^dmstats_ledger_"}})
     found = {name: sorted(map(repr, database[name].find())) for name in (*NAMES, *names)}
     total = nonzero(store.total())
     total.pop("updatedAt", None)
@@ -103,10 +104,10 @@ def test_nothing_but_simulated_traffic(store: Auditing) -> None:
     purge(store)
     assert store.found() == set()
     left = everything(store)
-    assert {name for name in left if not name.startswith("webhook_ledger_")} <= {
+    assert {name for name in left if not name.startswith("dmstats_ledger_")} <= {
         "global", "archive"
     }  # fmt: skip
-    assert not any(name.startswith("webhook_ledger_") for name in left)
+    assert not any(name.startswith("dmstats_ledger_") for name in left)
     assert set(left["global"]) <= {"_id"}
 
 
@@ -122,15 +123,15 @@ def test_what_has_left_the_ledger_goes_from_the_archive_too(store: Auditing) -> 
     close(store, 2, 3)
     store.archive.archive_late(now + 3 * DAY_MS)
     assert store.archive.settle() > generation
-    assert store.db["ledger_archive_simulated"].count_documents({}) > 3
+    assert store.db["dmstats_ledger_archive_simulated"].count_documents({}) > 3
     assert store.found() == set()
     assert purge(store).sent == 8
     assert store.found() == set()
     left = everything(store)
-    for name in ("stats_hours", "stats_days", "instagram_accounts", "global", "archive",
-                 "ledger_archive_hours", "ledger_archive_accounts"):  # fmt: skip
+    for name in ("dmstats_hours", "dmstats_days", "instagram_accounts", "global", "archive",
+                 "dmstats_ledger_archive_hours", "dmstats_ledger_archive_accounts"):  # fmt: skip
         assert left.get(name) == before.get(name), name
-    assert "ledger_archive_simulated" not in left
+    assert "dmstats_ledger_archive_simulated" not in left
 
 
 def test_the_activity_of_accounts_goes_too(store: Auditing) -> None:

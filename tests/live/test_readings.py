@@ -72,10 +72,10 @@ def test_it_works(mongo: Mongo, store: ReadingsStore, clock: ManualClock) -> Non
     hour = now.replace(minute=0, second=0, microsecond=0)
     day = hour.replace(hour=0)
     mongo.db["stats_cache"].insert_one({"_id": "global", "dmsSent": 5, "events": {"seen": 1}})
-    mongo.db["stats_hours"].insert_many(
+    mongo.db["dmstats_hours"].insert_many(
         [{"_id": hour - timedelta(hours=i), "sent": i, "minutes": {}} for i in range(30)]
     )
-    mongo.db["stats_days"].insert_many(
+    mongo.db["dmstats_days"].insert_many(
         [{"_id": day - timedelta(days=i), "sent": i} for i in range(40)]
     )
     mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in range(12)])
@@ -211,10 +211,10 @@ def test_no_query_scans_more_than_its_limit(
         with pymongo.timeout(60):
             mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in some])
     start = to_datetime(now - now % 3_600_000)
-    mongo.db["stats_hours"].insert_many(
+    mongo.db["dmstats_hours"].insert_many(
         [{"_id": start - timedelta(hours=i), "sent": 1} for i in range(500)]
     )
-    mongo.db["stats_days"].insert_many(
+    mongo.db["dmstats_days"].insert_many(
         [{"_id": start.replace(hour=0) - timedelta(days=i), "sent": 1} for i in range(300)]
     )
     population_counts = PopulationCounts(mongo, clock)
@@ -224,7 +224,7 @@ def test_no_query_scans_more_than_its_limit(
     _, commands = watched
     steady = ReadingsStore(watched[0], PopulationCounts(watched[0], clock)).read(now)
     assert [found["dmUsed"] for found in steady.top] == list(range(ACCOUNTS - 1, ACCOUNTS - 11, -1))
-    limits = {"stats_cache": 4, "stats_hours": 50, "stats_days": 62, "instagram_accounts": 10}
+    limits = {"stats_cache": 4, "dmstats_hours": 50, "dmstats_days": 62, "instagram_accounts": 10}
     finds = [command for name, command in commands.started_commands if name == "find"]
     assert {command["find"] for command in finds} == set(limits)
     for command in finds:

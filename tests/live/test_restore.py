@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import migrations
 from dmstats.core.clock import SystemClock
+from dmstats.db import collection_names
 from dmstats.db.client import Mongo
 from tests.auditing import Auditing, auditing, event
 
@@ -25,7 +25,7 @@ def store(mongo: Mongo) -> Iterator[Auditing]:
 
 def dump(mongo: Mongo, names: Collection[str] = ()) -> Dump:
     """What mongodump writes: one collection after the other, each as it is by then."""
-    wanted = names or set(mongo.db.list_collection_names()) - {migrations.RECORD}
+    wanted = names or set(mongo.db.list_collection_names()) - {collection_names.MIGRATIONS}
     return {name: list(mongo.db[name].find()) for name in wanted}
 
 
@@ -55,7 +55,7 @@ def test_a_backup_that_is_not_of_one_moment_is_mended(store: Auditing) -> None:
     """Events were counted between the counters' part of the backup and the ledger's."""
     now = store.clock.now_ms()
     store.count(*store.traffic(now))
-    kept = dump(store.mongo, ["stats_cache", "stats_hours", "stats_days", "instagram_accounts"])
+    kept = dump(store.mongo, ["stats_cache", "dmstats_hours", "dmstats_days", "instagram_accounts"])
     store.count(event(now), event(now, account="new", kind="received"))
     restore(store, dump(store.mongo) | kept)
     assert store.found()

@@ -58,7 +58,7 @@ def counted(mongo: Mongo) -> Iterator[dict[bytes, bool]]:
 
 
 def partition(mongo: Mongo) -> str:
-    (name,) = mongo.db.list_collection_names(filter={"name": {"$regex": "^webhook_ledger_2"}})
+    (name,) = mongo.db.list_collection_names(filter={"name": {"$regex": "^dmstats_ledger_2"}})
     return str(name)
 
 
@@ -78,7 +78,7 @@ def test_the_judge_sees_a_lost_event(mongo: Mongo, counted: dict[bytes, bool]) -
 def test_the_judge_sees_a_doubled_event(mongo: Mongo, counted: dict[bytes, bool]) -> None:
     row = mongo.db[partition(mongo)].find_one() or {}
     row["_id"] = bytes(4) + row["_id"][4:]
-    mongo.db["webhook_ledger_other"].insert_one(row)
+    mongo.db["dmstats_ledger_other"].insert_one(row)
     assert recount(mongo.db, counted).doubled == 1
 
 
@@ -86,8 +86,8 @@ def test_the_judge_sees_a_doubled_event(mongo: Mongo, counted: dict[bytes, bool]
     ("place", "change"),
     [
         ("stats_cache", {"$inc": {"dmsSent": 1}}),
-        ("stats_hours", {"$inc": {"sent": -1}}),
-        ("stats_days", {"$inc": {"sent": 1}}),
+        ("dmstats_hours", {"$inc": {"sent": -1}}),
+        ("dmstats_days", {"$inc": {"sent": 1}}),
         ("instagram_accounts", {"$inc": {"dmUsed": 1}}),
         ("instagram_accounts", {"$inc": {"monthlyDmUsed": 1}}),
     ],

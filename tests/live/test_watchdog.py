@@ -139,7 +139,7 @@ def traffic(post: Post, weeks: list[int], now: int) -> None:
     for back, dms in enumerate(weeks):
         at = now - back * 7 * DAY_MS - 10 * 60_000
         minute = (at - hour_start(at)) // 60_000
-        post.mongo.db["stats_hours"].insert_one(
+        post.mongo.db["dmstats_hours"].insert_one(
             {"_id": to_datetime(hour_start(at)), "minutes": {str(minute): {"received": dms}}}
         )
 

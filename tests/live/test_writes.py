@@ -302,7 +302,7 @@ REFUSES_BAD = {"$or": [{"account": {"$ne": "bad"}}, {"rejected": True}]}
 def test_a_poison_event_fails_alone(web: WebServer) -> None:
     before = rejected(web)
     assert web.post("first").status == 200
-    partition = f"webhook_ledger_{time.strftime('%Y%m%d', time.gmtime())}"
+    partition = f"dmstats_ledger_{time.strftime('%Y%m%d', time.gmtime())}"
     web.mongo.db.command("collMod", partition, validator=REFUSES_BAD)
     try:
         with ThreadPoolExecutor() as pool:

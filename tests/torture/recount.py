@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from pymongo.database import Database
 
-LEDGER = "webhook_ledger_"
+LEDGER = "dmstats_ledger_"
 
 
 class Recount(msgspec.Struct):
@@ -80,7 +80,9 @@ def recount(db: Database[dict[str, Any]], acknowledged: Mapping[bytes, bool]) ->
 
 
 def _rows(db: Database[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in db.list_collection_names(filter={"name": {"$regex": f"^{LEDGER}"}}):
+    for name in db.list_collection_names(
+        filter={"name": {"$regex": f"^{LEDGER}(other|closed|[0-9])"}}
+    ):
         for row in db[name].find(batch_size=10_000):
             yield name.removeprefix(LEDGER), row
 
@@ -113,13 +115,13 @@ def _accounts(db: Database[dict[str, Any]]) -> Counter[Any]:
 
 def _buckets(db: Database[dict[str, Any]]) -> dict[str, Counter[Any]]:
     told: dict[str, Counter[Any]] = {"hours": Counter(), "minutes": Counter(), "days": Counter()}
-    for hour in db["stats_hours"].find():
+    for hour in db["dmstats_hours"].find():
         start = f"{hour['_id']:%Y-%m-%d %H}"
         for kind in ("sent", "received"):
             told["hours"][start, kind] = hour.get(kind, 0)
             for minute, counts in hour.get("minutes", {}).items():
                 told["minutes"][start, int(minute), kind] = counts.get(kind, 0)
-    for day in db["stats_days"].find():
+    for day in db["dmstats_days"].find():
         for kind in ("sent", "received"):
             told["days"][f"{day['_id']:%Y-%m-%d}", kind] = day.get(kind, 0)
     return told

@@ -49,6 +49,12 @@ def test_settings_cannot_change() -> None:
         ("SECRET_KEY", "Your-Secret-Key", "no well-known default"),
         ("ADMIN_API_TOKEN", "xxxxxxxxxxxxxxxx", "no well-known default"),
         ("META_APP_SECRET", "good-secret,bad", "at least 8"),
+        ("META_APP_SECRET", '"0123456789abcdef"', "without quotes around it"),
+        ("META_APP_SECRET", "'0123456789abcdef'", "without quotes around it"),
+        ("META_APP_SECRET", '"0123456789abcdef,fedcba9876543210"', "without quotes around it"),
+        ("META_APP_SECRET", "0123456789abcdef,'fedcba9876543210'", "without quotes around it"),
+        ("CRON_SECRET", "\u201c0123456789abcdef\u201d", "without quotes around it"),
+        ("SECRET_KEY", "\ufeff0123456789abcdef", "without the byte order mark"),
         ("META_APP_SECRET", " , ", "one secret or several"),
         ("HOST", "a b", "a host name"),
     ],
@@ -65,6 +71,56 @@ def test_a_bad_value_names_the_setting_and_what_is_allowed(
 def test_unknown_names_of_ours_stop_the_start_and_others_do_not() -> None:
     with pytest.raises(ConfigError, match=r"DMSTATS_X: no such setting; STATS_TYPO: no such"):
         Settings.from_env({"STATS_TYPO": "1", "DMSTATS_X": "1", "STATSD_HOST": "fine"})
+
+
+LINKS = {
+    "DMSTATS_SERVICE_HOST": "10.96.14.7",
+    "DMSTATS_SERVICE_PORT": "80",
+    "DMSTATS_SERVICE_PORT_HTTP": "80",
+    "DMSTATS_PORT": "tcp://10.96.14.7:80",
+    "DMSTATS_PORT_80_TCP": "tcp://10.96.14.7:80",
+    "DMSTATS_PORT_80_TCP_PROTO": "tcp",
+    "DMSTATS_PORT_80_TCP_PORT": "80",
+    "DMSTATS_PORT_80_TCP_ADDR": "10.96.14.7",
+    "DMSTATS_WEB_PORT_53_UDP_ADDR": "10.96.14.7",
+    "DMSTATS_WEB_SERVICE_PORT_METRICS": "9100",
+    "STATS_SERVICE_HOST": "10.96.14.8",
+    "STATS_PORT": "tcp://10.96.14.8:80",
+}
+
+
+def test_links_to_a_service_named_like_ours_are_no_settings() -> None:
+    assert Settings.from_env({**LINKS, "PORT": "81"}) == Settings(port=81)
+
+
+@pytest.mark.parametrize("name", ["DMSTATS_PORT", "STATS_PORT_X", "DMSTATS_SERVICE", "STATS_HOST"])
+def test_what_looks_almost_like_a_link_is_a_mistake(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: no such setting"):
+        Settings.from_env({name: "8000"})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xef\xbb\xbf0123456789abcdef\n", "without the byte order mark in front: save .*key"),
+        ("0123456789abcdef".encode("utf-16"), "key is UTF-16; save it as UTF-8"),
+        (b"\xff0123456789abcdef", "UTF-8 text, which .*key is not"),
+        (b'"0123456789abcdef"\n', "without quotes around it"),
+    ],
+)
+def test_a_secrets_file_that_would_never_match_is_named(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(ConfigError, match=f"META_APP_SECRET: must be .*{told}") as caught:
+        Settings.from_env({"META_APP_SECRET_FILE": str(tmp_path / "key")})
+    assert "0123456789" not in str(caught.value)
+
+
+def test_lines_of_windows_end_in_a_secrets_file_as_others(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"0123456789abcdef\r\n")
+    settings = Settings.from_env({"META_APP_SECRET_FILE": str(tmp_path / "key")})
+    assert settings.meta_app_secrets == ("0123456789abcdef",)
 
 
 def test_every_problem_is_told_at_once() -> None:

@@ -114,3 +114,24 @@ def test_nginx_trusts_nothing_that_a_client_says_of_itself() -> None:
         assert f"proxy_set_header X-Forwarded-{name} $" in text
     assert "$proxy_add_x_forwarded_for" not in text
     assert "proxy_buffering off" in text
+
+
+def test_the_kubernetes_manifest_agrees_with_the_code() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
+    manifest = {document["kind"]: document for document in yaml.safe_load_all(text)}
+    environ = manifest["Secret"]["stringData"]
+    for kind in ("Job", "Deployment"):
+        pod = manifest[kind]["spec"]["template"]["spec"]
+        assert pod["enableServiceLinks"] is False
+        (container,) = pod["containers"]
+        environ |= {each["name"]: each["value"] for each in container.get("env", [])}
+    assert set(environ) <= KNOWN
+    settings = Settings.from_env(environ)
+    assert pod["terminationGracePeriodSeconds"] >= settings.drain_seconds + 15
+    assert container["ports"] == [{"name": "http", "containerPort": Settings().port}]
+    probes = {
+        name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("liveness", "readiness")
+    }
+    assert probes == {"liveness": "/healthz", "readiness": "/readyz"}
+    labels = manifest["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert manifest["Service"]["spec"]["selector"] == labels

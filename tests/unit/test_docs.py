@@ -12,13 +12,19 @@ from flask import Flask
 from dmstats.app import create_app
 from dmstats.cli import COMMANDS
 from dmstats.core.settings import Settings
+from dmstats.db import collection_names
 from docs.__main__ import PAGES
 from docs.metrics import series
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-METRIC = re.compile(r"\bdmstats_(?!admins\b)[a-z_]*[a-z]\b")
+METRIC = re.compile(r"\bdmstats_[a-z_]*[a-z]\b")
+COLLECTIONS = {
+    value
+    for name, value in vars(collection_names).items()
+    if name.isupper() and not name.endswith("_PREFIX")
+} | {f"{collection_names.LEDGER_PREFIX}{partition}" for partition in ("other", "YYYYMMDD")}
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +73,17 @@ def test_every_route_is_documented(app: Flask) -> None:
     assert sorted(told - routes) == [f"GET {webhook}", f"POST {webhook}"]
 
 
+def test_every_collection_is_documented() -> None:
+    page = (DOCS / "architecture.md").read_text()
+    assert sorted(name for name in COLLECTIONS if f"`{name}`" not in page) == []
+
+
 def test_every_metric_that_the_documentation_names_exists() -> None:
     known = series()
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in known}
     for path in TEXTS:
-        assert set(METRIC.findall(path.read_text())) - known - families == set(), path
+        told = set(METRIC.findall(path.read_text())) - COLLECTIONS
+        assert told - known - families == set(), path
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))

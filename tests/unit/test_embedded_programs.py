@@ -60,6 +60,7 @@ def test_address_of_another_machine() -> None:
         ("127.0.0.1", "http://127.0.0.1:8000"),
         ("0.0.0.0", "http://127.0.0.1:8000"),
         ("::1", "http://[::1]:8000"),
+        ("::", "http://[::1]:8000"),
         ("dm.example", "http://dm.example:8000"),
     ],
 )

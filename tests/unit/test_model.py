@@ -155,7 +155,7 @@ class World:
 
     def verifier(self) -> None:
         """At any moment: what was acknowledged is there once, and the counters are its sum."""
-        rows = self.server.rows("webhook_ledger_")
+        rows = self.server.rows("dmstats_ledger_")
         digests = Counter(key[1][4:] for key in rows)
         assert not self.acknowledged - digests.keys(), "lost"
         assert set(digests.values()) <= {1}, "doubled"
@@ -179,8 +179,8 @@ class World:
         told["global", RECEIVED] = total.get("dmsReceived", 0)
         for (collection, _), found in data.items():
             for kind, field in ((SENT, "dmUsed"), (RECEIVED, "dmReceived")):
-                if collection in ("stats_hours", "stats_days"):
-                    told[collection[6:-1], kind] += found.get(kind, 0)
+                if collection in ("dmstats_hours", "dmstats_days"):
+                    told[collection.removeprefix("dmstats_")[:-1], kind] += found.get(kind, 0)
                 elif collection == "instagram_accounts":
                     told[found["instagramId"], kind] = found[field]
             if collection == "instagram_accounts":

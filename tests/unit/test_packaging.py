@@ -59,6 +59,24 @@ def test_gunicorn_conf_imports_nothing_to_be_patched() -> None:
     assert not set(imported) & {"dmstats", "flask", "gevent", "pymongo", "redis", "socket"}
 
 
+def test_a_metrics_folder_that_is_not_there_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parent = tmp_path / "not" / "there"
+    settings = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR=str(parent))
+    settings.on_starting(None)
+    assert len(list(parent.iterdir())) == 1
+
+
+def test_a_metrics_folder_that_cannot_be_made_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    settings = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "file" / "metrics"))
+    with pytest.raises(SystemExit, match=r"PROMETHEUS_MULTIPROC_DIR: .* Not a directory"):
+        settings.on_starting(None)
+
+
 def test_metrics_folder_lives_as_long_as_the_master(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

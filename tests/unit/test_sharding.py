@@ -45,7 +45,7 @@ class Cluster:
         return {"ok": 1}
 
     def list_collection_names(self, **_: Any) -> list[str]:
-        return ["webhook_ledger_20261229", "webhook_ledger_other"]
+        return ["dmstats_ledger_20261229", "dmstats_ledger_other"]
 
     def __getitem__(self, name: str) -> Any:
         return self
@@ -62,10 +62,10 @@ def test_days_that_there_are_and_days_to_come() -> None:
     names = [each.collection for each in sharding.plan(["20261229"], TODAY, 2)]
     assert names == [
         "instagram_accounts",
-        "webhook_ledger_20261229",
-        "webhook_ledger_20261231",
-        "webhook_ledger_20270101",
-        "webhook_ledger_20270102",
+        "dmstats_ledger_20261229",
+        "dmstats_ledger_20261231",
+        "dmstats_ledger_20270101",
+        "dmstats_ledger_20270102",
     ]
 
 
@@ -76,7 +76,7 @@ def test_accounts_stay_unique_and_the_ledger_is_hashed() -> None:
     accounts = cluster.sharded.pop("dms.instagram_accounts")
     assert accounts == {"key": {"instagramId": 1}, "unique": True}
     # A hashed key cannot be declared unique; the same _id is always on the same shard.
-    assert {name.rpartition("_")[0] for name in cluster.sharded} == {"dms.webhook_ledger"}
+    assert {name.rpartition("_")[0] for name in cluster.sharded} == {"dms.dmstats_ledger"}
     for options in cluster.sharded.values():
         assert options == {"key": {"_id": "hashed"}, "unique": False}
 

@@ -18,8 +18,8 @@ from dmstats.core.clock import Clock, SystemClock, rfc3339, to_datetime, to_ms
 from dmstats.core.errors import BadRequest, DmstatsError, NotFound, StoreUnavailable
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.client import Mongo, translated
+from dmstats.db.collection_names import ADMINS
 
-COLLECTION = "dmstats_admins"
 MOST = 1000
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 EMAIL_LENGTH = 254
@@ -62,7 +62,7 @@ class AdminStore:
     def __init__(
         self, mongo: Mongo, passwords: Passwords | None = None, clock: Clock | None = None
     ) -> None:
-        self._collection = mongo.db[COLLECTION]
+        self._collection = mongo.db[ADMINS]
         self._passwords = passwords or Passwords()
         self._clock = clock or SystemClock()
 

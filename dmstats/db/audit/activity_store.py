@@ -1,8 +1,9 @@
 """What each account did lately, as the last audit that ended has counted it.
 
-The commit writes no hours of single accounts; an audit adds them up anyway. ``account_activity``
-holds some accounts a document (a chunk), and the ``index``: which chunks the last audit wrote, by
-their first account. A new audit's chunks are shown at once and only when all are there.
+The commit writes no hours of single accounts; an audit adds them up anyway.
+``dmstats_account_activity`` holds some accounts a document (a chunk), and the ``index``: which
+chunks the last audit wrote, by their first account. A new audit's chunks are shown at once and only
+when all are there.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pymongo.errors import DuplicateKeyError
 
 from dmstats.core.clock import to_datetime, to_ms
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ACCOUNT_ACTIVITY
 
-COLLECTION, INDEX = "account_activity", "index"
+INDEX = "index"
 CHUNK = 200
 """Accounts in one document: some 100 kB, since an account takes about 500 bytes."""
 
@@ -43,7 +45,7 @@ class Draft:
     """What an audit writes; nobody reads it before :meth:`publish`."""
 
     def __init__(self, mongo: Mongo, key: str, spans: int) -> None:
-        self._chunks = mongo.db[COLLECTION]
+        self._chunks = mongo.db[ACCOUNT_ACTIVITY]
         self._key = key
         # Of its own also when another process goes on with the same audit.
         self._draft = uuid.uuid4().hex
@@ -89,8 +91,13 @@ class Draft:
             except DuplicateKeyError:  # there is one, and it may not go
                 self._chunks.delete_many({"_id": {"$ne": INDEX}, "draft": self._draft})
                 return False
+            # Only what an audit wrote: a document without its marks is not ours to delete.
             self._chunks.delete_many(
-                {"_id": {"$ne": INDEX}, "draft": {"$ne": self._draft}, "pass": {"$nin": others}}
+                {
+                    "_id": {"$ne": INDEX},
+                    "draft": {"$ne": self._draft, "$type": "string"},
+                    "pass": {"$nin": others, "$type": "string"},
+                }
             )
         return True
 
@@ -99,7 +106,7 @@ class Activities:
     """Reads what the last audit has written."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._chunks = mongo.db[COLLECTION]
+        self._chunks = mongo.db[ACCOUNT_ACTIVITY]
 
     def of(self, account: str) -> Activity | None:
         """What ``account`` did, in two reads by id; None before the first audit has ended."""

@@ -12,14 +12,18 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
 from dmstats.core.records import OTHER_PARTITION, SIMULATED_RANGE
 from dmstats.db.audit.recount import COUNTED, MS, HourCounts, Recount, ids_between, merged
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.counting.ledger import PREFIX, Ledger, day_ms
+from dmstats.db.collection_names import (
+    ACCOUNTS,
+    ARCHIVE,
+    ARCHIVE_ACCOUNTS,
+    ARCHIVE_HOURS,
+    ARCHIVE_SIMULATED,
+    LEDGER_PREFIX,
+)
+from dmstats.db.counting.ledger import Ledger, day_ms
 from dmstats.db.transaction_runner import TransactionRunner
 
 logger = logging.getLogger(__name__)
-
-STATE, HOURS, ACCOUNTS = "ledger_archive", "ledger_archive_hours", "ledger_archive_accounts"
-SIMULATED = "ledger_archive_simulated"
-"""What the archived rows of simulated accounts were, so that a purge can take them back."""
 
 LATE_ROWS = 1_000
 MINUTE_MS = 60_000
@@ -40,15 +44,16 @@ class Archive:
     """Keeps the sums of the rows that left the ledger in three collections, and those of simulated
     accounts also in a fourth.
 
-    ``ledger_archive_hours`` mirrors ``stats_hours`` without minutes. ``ledger_archive_accounts``
-    has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent). ``ledger_archive`` has the
-    ``totals`` and the ``state``: the partitions that are ``closing``, and a ``generation`` that
-    changes whenever rows move from the ledger into the archive.
+    ``dmstats_ledger_archive_hours`` mirrors ``dmstats_hours`` without minutes.
+    ``dmstats_ledger_archive_accounts`` has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent).
+    ``dmstats_ledger_archive`` has the ``totals`` and the ``state``: the partitions that are
+    ``closing``, and a ``generation`` that changes whenever rows move from the ledger into the
+    archive.
     """
 
     def __init__(self, mongo: Mongo, ledger: Ledger, work: TransactionRunner) -> None:
         self._db = mongo.db
-        self._state = mongo.db[STATE]
+        self._state = mongo.db[ARCHIVE]
         self._ledger = ledger
         self._recount = Recount(mongo)
         self._work = work
@@ -79,7 +84,7 @@ class Archive:
         waiting: Document = {"archived": {"$ne": True}}
         due = waiting | {"arrived": {"$lt": to_datetime(now_ms - LATE_DUE_MS)}}
         old = waiting | {"arrived": {"$lt": to_datetime(now_ms - LATE_OLD_MS)}}
-        late = self._db[PREFIX + OTHER_PARTITION]
+        late = self._db[LEDGER_PREFIX + OTHER_PARTITION]
         with translated():
             if late.find_one(due, {"_id": True}) is None:
                 return
@@ -87,7 +92,7 @@ class Archive:
                 self._take_late(ids)
 
     def _take_late(self, ids: list[bytes]) -> None:
-        late = self._db[PREFIX + OTHER_PARTITION]
+        late = self._db[LEDGER_PREFIX + OTHER_PARTITION]
 
         def body(session: ClientSession | None) -> None:
             self._add(self._recount.late(session, ids=ids), session)
@@ -150,9 +155,9 @@ class Archive:
             )
             for (account, month), (sent, received) in total.accounts.items()
         ]
-        self._db[HOURS].bulk_write(hours, session=session)
+        self._db[ARCHIVE_HOURS].bulk_write(hours, session=session)
         if accounts:
-            self._db[ACCOUNTS].bulk_write(accounts, session=session)
+            self._db[ARCHIVE_ACCOUNTS].bulk_write(accounts, session=session)
         self._state.update_one(
             {"_id": "totals"}, {"$inc": dict(total.counts)}, upsert=True, session=session
         )
@@ -165,11 +170,11 @@ class Archive:
         Costs one look-up by an index where there are no such accounts.
         """
         own: Document = dict(SIMULATED_RANGE)
-        if self._db["instagram_accounts"].find_one({"instagramId": own}, session=session) is None:
+        if self._db[ACCOUNTS].find_one({"instagramId": own}, session=session) is None:
             return
         minute = {"$subtract": [MS, {"$mod": [MS, MINUTE_MS]}]}
         by = {"at": minute, "account": "$account", "kind": "$kind", "name": "$name"}
-        sums = self._db[PREFIX + partition].aggregate(
+        sums = self._db[LEDGER_PREFIX + partition].aggregate(
             [
                 {"$match": rows | COUNTED | {"account": own}},
                 {"$group": {"_id": by, "n": {"$sum": 1}}},
@@ -183,7 +188,7 @@ class Archive:
             for found in sums
         ]
         if kept:
-            self._db[SIMULATED].insert_many(kept, session=session)
+            self._db[ARCHIVE_SIMULATED].insert_many(kept, session=session)
 
     def _read_state(self) -> Document:
         """The state; made where there is none, outside any transaction."""

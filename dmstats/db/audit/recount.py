@@ -11,7 +11,7 @@ from pymongo.client_session import ClientSession
 from dmstats.core.clock import HOUR_MS, day_start, month_of, to_datetime
 from dmstats.core.records import CANARY, DIRECT_MESSAGES, KINDS, OTHER_PARTITION, SENT
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.counting.ledger import PREFIX
+from dmstats.db.collection_names import LEDGER_PREFIX
 
 FIELDS = {kind: kind if kind in DIRECT_MESSAGES else f"events.{kind}" for kind in KINDS}
 """Where a row of each kind is counted in its hour."""
@@ -61,7 +61,7 @@ class Recount:
     def size(self, partition: str) -> int:
         """About how many rows a partition has."""
         with translated():
-            return self._db[PREFIX + partition].estimated_document_count()
+            return self._db[LEDGER_PREFIX + partition].estimated_document_count()
 
     def hours(
         self, partition: str, hours: Collection[int], session: ClientSession | None
@@ -121,7 +121,7 @@ class Recount:
         # Small batches: decoding a large one would hold up what else this process does.
         pipeline = [{"$match": match}, {"$group": {"_id": by, "n": {"$sum": 1}}}]
         with translated():
-            rows = self._db[PREFIX + partition]
+            rows = self._db[LEDGER_PREFIX + partition]
             return list(rows.aggregate(pipeline, session=session, batchSize=BATCH))
 
 

@@ -12,12 +12,18 @@ from dmstats.core.clock import Clock, hour_start, to_datetime
 from dmstats.core.errors import DmstatsError
 from dmstats.core.records import AccountDelta
 from dmstats.db.audit.differences import Difference, Place
-from dmstats.db.audit.snapshot_reader import PASSES, REPAIRS
+from dmstats.db.audit.snapshot_reader import REPAIRS
 from dmstats.db.client import Mongo, translated
+from dmstats.db.collection_names import (
+    ACCOUNTS,
+    AUDIT_REPAIRS,
+    AUDIT_RUNS,
+    DAYS,
+    HOURS,
+    STATS_CACHE,
+)
 from dmstats.db.counting.accounts import Accounts
 from dmstats.db.transaction_runner import TransactionRunner
-
-LOG = "audit_repairs"
 
 
 class _Stale(DmstatsError):
@@ -41,7 +47,7 @@ class Repairs:
     def apply(self, differences: Sequence[Difference], *, version: int) -> bool:
         """Whether ``differences``, seen at ``version``, are put right: all of them or none."""
         with translated():
-            self._db[PASSES].update_one(
+            self._db[AUDIT_RUNS].update_one(
                 {"_id": REPAIRS}, {"$setOnInsert": {"version": 0}}, upsert=True
             )
         try:
@@ -55,7 +61,7 @@ class Repairs:
     ) -> None:
         hours = {hour_start(int(d.key)) for d in differences if d.place in {"hours", "minutes"}}
         marks = {f"hours.{hour}": version + 1 for hour in hours}
-        claimed = self._db[PASSES].update_one(
+        claimed = self._db[AUDIT_RUNS].update_one(
             {"_id": REPAIRS, "version": version},
             {"$inc": {"version": 1}} | ({"$set": marks} if marks else {}),
             session=session,
@@ -69,7 +75,7 @@ class Repairs:
             "version": version + 1,
             "differences": [msgspec.to_builtins(d) | {"by": d.missing} for d in differences],
         }
-        self._db[LOG].insert_one(record, session=session)
+        self._db[AUDIT_REPAIRS].insert_one(record, session=session)
 
     def _add(self, differences: Sequence[Difference], session: ClientSession | None) -> None:
         uncounted = [d for d in differences if d.uncounted]
@@ -81,10 +87,10 @@ class Repairs:
 
 
 COLLECTIONS: dict[str, set[Place]] = {
-    "stats_hours": {"hours", "minutes"},
-    "stats_days": {"days"},
-    "instagram_accounts": {"accounts", "months"},
-    "stats_cache": {"global"},
+    HOURS: {"hours", "minutes"},
+    DAYS: {"days"},
+    ACCOUNTS: {"accounts", "months"},
+    STATS_CACHE: {"global"},
 }
 
 

@@ -11,10 +11,18 @@ from pymongo import ReplaceOne
 
 from dmstats.core.clock import DAY_MS, day_start, to_datetime, to_ms
 from dmstats.db.audit.activity_store import Draft
-from dmstats.db.audit.archive import HOURS as ARCHIVED_HOURS
 from dmstats.db.audit.recount import Recount, Sums
-from dmstats.db.audit.snapshot_reader import PAGES, PASSES, AuditRun, HourSummary, summary_id
+from dmstats.db.audit.snapshot_reader import AuditRun, HourSummary, summary_id
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import (
+    ACCOUNTS,
+    ARCHIVE_HOURS,
+    AUDIT_PAGES,
+    AUDIT_RUNS,
+    DAYS,
+    HOURS,
+    STATS_CACHE,
+)
 from dmstats.db.counting.ledger import Ledger, day_ms
 
 PART = 2_000
@@ -43,7 +51,7 @@ class AuditRuns:
 
     def begin(self, kind: str, generation: int, now_ms: int) -> AuditRun:
         """Continue the interrupted pass of this ``kind``, or begin a new one."""
-        runs, now = self._db[PASSES], {"touchedAt": to_datetime(now_ms)}
+        runs, now = self._db[AUDIT_RUNS], {"touchedAt": to_datetime(now_ms)}
         with translated():
             silent = {"touchedAt": {"$lt": to_datetime(now_ms - SILENT_MS)}}
             found = runs.find_one_and_update(
@@ -70,15 +78,15 @@ class AuditRuns:
     def end(self, audit: AuditRun) -> None:
         """Forget the pass and its pages."""
         with translated():
-            self._db[PAGES].delete_many({"pass": audit.key})
-            self._db[PASSES].delete_one({"_id": audit.key})
+            self._db[AUDIT_PAGES].delete_many({"pass": audit.key})
+            self._db[AUDIT_RUNS].delete_one({"_id": audit.key})
 
     def plan(self) -> RunPlan:
         """All days that the ledger, the archive or the counters know of."""
         with translated():
             days = {
                 day_start(to_ms(document["_id"]))
-                for name in ("stats_hours", "stats_days", ARCHIVED_HOURS)
+                for name in (HOURS, DAYS, ARCHIVE_HOURS)
                 for document in self._db[name].find({}, {"_id": True})
             }
             late = {day_start(hour) for hour in self._recount.late(None)}
@@ -108,19 +116,21 @@ class AuditRuns:
                 for part, accounts in enumerate(parts)
             ]
         with translated():
-            self._db[PAGES].bulk_write(writes, ordered=False)
+            self._db[AUDIT_PAGES].bulk_write(writes, ordered=False)
         self._touch(audit, now_ms)
 
     def invalidate(self, audit: AuditRun, hours: Collection[int]) -> None:
         """Have these hours read again."""
         ids = [summary_id(audit, hour) for hour in hours]
         with translated():
-            self._db[PAGES].delete_many({"_id": {"$in": ids}})
+            self._db[AUDIT_PAGES].delete_many({"_id": {"$in": ids}})
 
     def under_way(self) -> list[str]:
         """The keys of all passes that have not ended."""
         with translated():
-            return [found["_id"] for found in self._db[PASSES].find({"kind": {"$exists": True}})]
+            return [
+                found["_id"] for found in self._db[AUDIT_RUNS].find({"kind": {"$exists": True}})
+            ]
 
     def draft(self, audit: AuditRun, spans: int) -> Draft:
         """Where the pass writes what each account did in so many ``spans``."""
@@ -130,17 +140,17 @@ class AuditRuns:
         """Tell the snapshot what the audit found."""
         result = {"$set": {"at": to_datetime(now_ms), "drift": drift}}
         with translated():
-            self._db["stats_cache"].update_one({"_id": "audit"}, result, upsert=True)
+            self._db[STATS_CACHE].update_one({"_id": "audit"}, result, upsert=True)
 
     def _touch(self, audit: AuditRun, now_ms: int) -> None:
         with translated():
-            self._db[PASSES].update_one(
+            self._db[AUDIT_RUNS].update_one(
                 {"_id": audit.key}, {"$set": {"touchedAt": to_datetime(now_ms)}}
             )
 
     def _account_ranges(self) -> tuple[str, ...]:
         """Where the accounts are cut: every ``PART``-th Instagram id."""
-        accounts, account_ranges = self._db["instagram_accounts"], []
+        accounts, account_ranges = self._db[ACCOUNTS], []
         if accounts.estimated_document_count() <= PART:
             return ()
         found = accounts.find({}, {"_id": False, "instagramId": True})

@@ -11,16 +11,15 @@ from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import to_datetime, to_ms
 from dmstats.core.errors import DmstatsError
-from dmstats.db.audit.archive import ACCOUNTS as ARCHIVED_ACCOUNTS
-from dmstats.db.audit.archive import STATE
 from dmstats.db.audit.differences import Difference
 from dmstats.db.audit.recount import Recount, Sums
 from dmstats.db.client import Document, Mongo
+from dmstats.db.collection_names import ACCOUNTS, ARCHIVE, ARCHIVE_ACCOUNTS, AUDIT_PAGES, AUDIT_RUNS
 from dmstats.db.transaction_runner import TransactionRunner
 
 T = TypeVar("T")
 
-PASSES, PAGES, REPAIRS = "audits", "audit_pages", "repairs"
+REPAIRS = "repairs"
 ACCOUNT_FIELDS = (
     "instagramId", "dmUsed", "dmReceived", "monthlyDmUsed", "currentMonth", "ledgerBase",
 )  # fmt: skip
@@ -98,10 +97,10 @@ class View:
         self._pass = audit
         self._recount = Recount(mongo)
         self.session = session
-        state = self.one(STATE, "state")
+        state = self.one(ARCHIVE, "state")
         if state.get("generation", 0) != audit.generation or state.get("closing"):
             raise Outdated
-        repairs = self.one(PASSES, REPAIRS)
+        repairs = self.one(AUDIT_RUNS, REPAIRS)
         self.version: int = repairs.get("version", 0)
         self._repaired: dict[str, int] = repairs.get("hours", {})
 
@@ -124,14 +123,15 @@ class View:
         """The pages that still hold: a repaired hour must be read again."""
         ids = [summary_id(self._pass, hour) for hour in hours]
         pages = [
-            msgspec.convert(found["page"], HourSummary) for found in self._find_ids(PAGES, ids)
+            msgspec.convert(found["page"], HourSummary)
+            for found in self._find_ids(AUDIT_PAGES, ids)
         ]
         return {p.hour: p for p in pages if self._repaired.get(str(p.hour), 0) <= p.version}
 
     def sums(self, hours: Iterable[int], part: int) -> Iterator[tuple[int, Sums]]:
         """The hours' pages, and on each the DMs of one part's accounts."""
         ids = {summary_id(self._pass, hour, part): hour for hour in hours}
-        for found in self._find_ids(PAGES, list(ids)):
+        for found in self._find_ids(AUDIT_PAGES, list(ids)):
             sums = {(a, month): (sent, received) for a, month, sent, received in found["accounts"]}
             yield ids[found["_id"]], sums
 
@@ -142,12 +142,12 @@ class View:
     def accounts(self, part: int) -> dict[str, Document]:
         """One part's accounts, by Instagram id."""
         fields = dict.fromkeys(ACCOUNT_FIELDS, True)
-        found = self._find("instagram_accounts", "instagramId", self._pass.ids(part), fields)
+        found = self._find(ACCOUNTS, "instagramId", self._pass.ids(part), fields)
         return {document["instagramId"]: document for document in found}
 
     def archived(self, part: int) -> dict[str, Document]:
         """What the archive holds of one part's accounts, by Instagram id."""
-        found = self._find(ARCHIVED_ACCOUNTS, "_id", self._pass.ids(part))
+        found = self._find(ARCHIVE_ACCOUNTS, "_id", self._pass.ids(part))
         return {document["_id"]: document for document in found}
 
     def _find_ids(self, collection: str, ids: list[str]) -> Iterable[Document]:

@@ -17,8 +17,6 @@ from dmstats.core.clock import to_datetime, to_ms
 from dmstats.core.records import AccountDelta
 from dmstats.db.client import Document
 
-COLLECTION = "dmstats_account_backlog"
-
 
 def backlog_writes(
     deltas: Mapping[str, AccountDelta], deferred: Mapping[str, str], now_ms: int

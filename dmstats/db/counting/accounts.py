@@ -23,6 +23,7 @@ from dmstats.db.client import (
     duplicated_fields,
     translated,
 )
+from dmstats.db.collection_names import ACCOUNTS
 
 BASE = "ledgerBase"
 """Holds what the host platform had counted before the first event of ours: the audit compares the
@@ -38,7 +39,7 @@ class Accounts:
     """Applies deltas to ``instagram_accounts``; an unknown account is created, active."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._accounts = mongo.db["instagram_accounts"]
+        self._accounts = mongo.db[ACCOUNTS]
 
     def apply(
         self,

@@ -12,7 +12,8 @@ from pymongo.client_session import ClientSession
 from dmstats.core.clock import Clock, to_datetime
 from dmstats.core.errors import AccountRefused, DmstatsError, PoisonError
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.counting.account_backlog import COLLECTION, delta_of, moment_ms, whole
+from dmstats.db.collection_names import ACCOUNT_BACKLOG
+from dmstats.db.counting.account_backlog import delta_of, moment_ms, whole
 from dmstats.db.counting.accounts import Accounts
 from dmstats.db.transaction_runner import TransactionRunner
 
@@ -37,7 +38,7 @@ class AccountBacklog:
     """The backlog as the leader sees it; :meth:`drain` empties it."""
 
     def __init__(self, mongo: Mongo, runner: TransactionRunner, clock: Clock) -> None:
-        self._backlog = mongo.db[COLLECTION]
+        self._backlog = mongo.db[ACCOUNT_BACKLOG]
         self._accounts = Accounts(mongo)
         self._runner = runner
         self._clock = clock

@@ -12,7 +12,7 @@ from dmstats.core.clock import Clock
 from dmstats.core.errors import AccountRefused, Conflict, PoisonError, StoreUnavailable
 from dmstats.core.records import Deltas, LedgerRow
 from dmstats.db.client import Mongo, translated
-from dmstats.db.counting.account_backlog import COLLECTION as BACKLOG
+from dmstats.db.collection_names import ACCOUNT_BACKLOG
 from dmstats.db.counting.account_backlog import backlog_writes
 from dmstats.db.counting.accounts import Accounts
 from dmstats.db.counting.counters import Counters
@@ -41,20 +41,20 @@ class Batches:
         self._mongo = mongo
         self._ledger = ledger
         self._accounts = Accounts(mongo)
-        self._backlog = mongo.db[BACKLOG]
+        self._backlog = mongo.db[ACCOUNT_BACKLOG]
         self._counters = Counters(mongo)
         self._transactions = transactions
         self._clock = clock
-        self._transactional: bool | None = None
+        self._warned = False
 
     @property
     def transactional(self) -> bool:
-        """Whether batches are all-or-nothing; asked of the server once."""
-        if self._transactional is None:
-            self._transactional = self._mongo.transactional()
-            if not self._transactional:
-                log.warning("no_transactions", extra={"reason": NO_TRANSACTIONS})
-        return self._transactional
+        """Whether batches are all-or-nothing; see :meth:`Mongo.transactional`."""
+        transactional = self._mongo.transactional()
+        if not transactional and not self._warned:
+            self._warned = True
+            log.warning("no_transactions", extra={"reason": NO_TRANSACTIONS})
+        return transactional
 
     def find_existing(
         self, rows: Sequence[LedgerRow], *, seconds: float, primary_ids: bool = True

@@ -13,18 +13,19 @@ from pymongo.collection import Collection
 from dmstats.core.clock import to_datetime
 from dmstats.core.records import Deltas
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import DAYS, HOURS, STATS_CACHE
 from dmstats.db.counting.accounts import is_whole
 
 log = logging.getLogger(__name__)
 
 
 class Counters:
-    """Adds deltas to ``stats_hours``, ``stats_days`` and ``stats_cache``."""
+    """Adds deltas to ``dmstats_hours``, ``dmstats_days`` and ``stats_cache``."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._hours = mongo.db["stats_hours"]
-        self._days = mongo.db["stats_days"]
-        self._cache = mongo.db["stats_cache"]
+        self._hours = mongo.db[HOURS]
+        self._days = mongo.db[DAYS]
+        self._cache = mongo.db[STATS_CACHE]
 
     def add_buckets(self, deltas: Deltas, session: ClientSession | None) -> None:
         """One upsert per hour and day met."""

@@ -16,8 +16,8 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime, to_ms
 from dmstats.core.errors import Conflict, Repeated
 from dmstats.core.records import OTHER_PARTITION, LedgerRow
 from dmstats.db.client import DUPLICATE_KEY, Document, Mongo, translated
+from dmstats.db.collection_names import LEDGER_PREFIX
 
-PREFIX = "webhook_ledger_"
 RETRY_HOURS = 36
 """Meta retries a delivery for so long; a row must outlive that."""
 MIN_MAX_AGE_HOURS = 24
@@ -28,7 +28,7 @@ SLICE = 200
 """Ids per look-up: the embedded database needs time by the square of them (1,000: 0.7 s; 200:
 0.04 s), and a delivery brings one as a rule."""
 
-_DAY = re.compile(rf"{PREFIX}(\d{{8}})")
+_DAY = re.compile(rf"{LEDGER_PREFIX}(\d{{8}})")
 
 
 def max_age_ms(retention_hours: int) -> int:
@@ -69,7 +69,7 @@ class Ledger:
         found: set[bytes] = set()
         with translated():
             for partition, ids in wanted.items():
-                collection = self._db[PREFIX + partition].with_options(read_concern=concern)
+                collection = self._db[LEDGER_PREFIX + partition].with_options(read_concern=concern)
                 for some in batched(ids, SLICE):
                     cursor = collection.find(
                         {"_id": {"$in": some}}, {"_id": True}, batch_size=SLICE + 1
@@ -92,7 +92,9 @@ class Ledger:
                 alternate_id[row.alternate_id[0]].append(row.alternate_id[1])
         with translated():
             for partition, ids in alternate_id.items():
-                if self._db[PREFIX + partition].find_one({"_id": {"$in": ids}}, session=session):
+                if self._db[LEDGER_PREFIX + partition].find_one(
+                    {"_id": {"$in": ids}}, session=session
+                ):
                     raise Repeated("an event was counted elsewhere meanwhile")
 
     def prepare(self, rows: Iterable[LedgerRow]) -> None:
@@ -108,7 +110,7 @@ class Ledger:
         """Create one partition; nothing happens where it exists."""
         with translated():
             try:
-                self._db.create_collection(PREFIX + partition, check_exists=False)
+                self._db.create_collection(LEDGER_PREFIX + partition, check_exists=False)
             except CollectionInvalid:
                 pass
             except Exception as error:
@@ -122,7 +124,7 @@ class Ledger:
         """Add ``rows`` in ``session``'s transaction; ``rejected`` marks rows that count nowhere."""
         with translated():
             for partition, documents in _documents(rows, rejected=rejected).items():
-                self._db[PREFIX + partition].insert_many(documents, session=session)
+                self._db[LEDGER_PREFIX + partition].insert_many(documents, session=session)
 
     def insert_new(self, rows: Sequence[LedgerRow]) -> set[bytes]:
         """Add ``rows`` without a transaction; the ids of those that were new.
@@ -133,7 +135,7 @@ class Ledger:
         with translated():
             for partition, documents in _documents(rows, rejected=False).items():
                 try:
-                    self._db[PREFIX + partition].insert_many(documents, ordered=False)
+                    self._db[LEDGER_PREFIX + partition].insert_many(documents, ordered=False)
                 except BulkWriteError as error:
                     failures = (error.details or {}).get("writeErrors", [])
                     if any(failure["code"] != DUPLICATE_KEY for failure in failures):
@@ -144,8 +146,9 @@ class Ledger:
     def partitions(self) -> list[str]:
         """The days that have a partition, ``YYYYMMDD``, oldest first."""
         with translated():
-            names = self._db.list_collection_names(filter={"name": {"$regex": f"^{PREFIX}"}})
-        return sorted(match[1] for name in names if (match := _DAY.fullmatch(name)))
+            names = self._db.list_collection_names(filter={"name": {"$regex": f"^{LEDGER_PREFIX}"}})
+        days = (match[1] for name in names if (match := _DAY.fullmatch(name)))
+        return sorted(day for day in days if _is_day(day))
 
     def expired(self, now_ms: int) -> list[str]:
         """The partitions that no delivery and no retry can need any more, oldest first."""
@@ -155,7 +158,7 @@ class Ledger:
         """Rename a partition so that nobody can add to it; nothing happens the second time."""
         with translated():
             try:
-                self._db[PREFIX + partition].rename(PREFIX + closed)
+                self._db[LEDGER_PREFIX + partition].rename(LEDGER_PREFIX + closed)
             except OperationFailure as error:
                 if error.code not in {NAMESPACE_NOT_FOUND, NAMESPACE_EXISTS}:
                     raise
@@ -166,7 +169,7 @@ class Ledger:
         if partition == OTHER_PARTITION:
             raise Conflict("the partition of late events expires row by row")
         with translated():
-            self._db[PREFIX + partition].drop()
+            self._db[LEDGER_PREFIX + partition].drop()
         self._ensured.discard(partition)
 
 
@@ -197,6 +200,14 @@ def batched(ids: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
     rest = iter(ids)
     while some := list(islice(rest, size)):
         yield some
+
+
+def _is_day(text: str) -> bool:
+    try:
+        day_ms(text)
+    except ValueError:
+        return False
+    return True
 
 
 def day_ms(day: str) -> int:

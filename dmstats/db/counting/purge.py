@@ -24,19 +24,25 @@ from dmstats.core.records import (
     Deltas,
     LedgerRow,
 )
-from dmstats.db.audit.activity_store import COLLECTION as ACTIVITY
 from dmstats.db.audit.activity_store import INDEX
-from dmstats.db.audit.archive import (
-    ACCOUNTS as ARCHIVED_ACCOUNTS,
-)
-from dmstats.db.audit.archive import HOURS as ARCHIVED_HOURS
-from dmstats.db.audit.archive import SIMULATED as ARCHIVED_ROWS
-from dmstats.db.audit.archive import STATE, Archive
+from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.recount import FIELDS, ids_between
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.counting.account_backlog import COLLECTION as BACKLOG
-from dmstats.db.counting.ledger import PREFIX, Ledger
-from dmstats.db.counting.simulations import COLLECTION as SIMULATIONS
+from dmstats.db.collection_names import (
+    ACCOUNT_ACTIVITY,
+    ACCOUNT_BACKLOG,
+    ACCOUNTS,
+    ARCHIVE,
+    ARCHIVE_ACCOUNTS,
+    ARCHIVE_HOURS,
+    ARCHIVE_SIMULATED,
+    DAYS,
+    HOURS,
+    LEDGER_PREFIX,
+    SIMULATIONS,
+    STATS_CACHE,
+)
+from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transaction_runner import TransactionRunner
 
 ROWS_AT_ONCE = 500
@@ -92,7 +98,7 @@ class Purge:
                     self._remove(partition, rows)
                     progress(self._kinds.total())
             self._archive.settle()  # of a day that was closed meanwhile
-            for sums in list(self._db[ARCHIVED_ROWS].find()):
+            for sums in list(self._db[ARCHIVE_SIMULATED].find()):
                 self._note(self._work.run_transaction(partial(self._take_archived, sums)))
                 progress(self._kinds.total())
             accounts = self._work.run_transaction(self._drop_accounts)
@@ -106,7 +112,7 @@ class Purge:
             yield chunk
 
     def _rows(self, partition: str) -> Collection[Document]:
-        return self._db[PREFIX + partition]
+        return self._db[LEDGER_PREFIX + partition]
 
     def _remove(self, partition: str, documents: Sequence[Document]) -> None:
         while documents:
@@ -141,10 +147,10 @@ class Purge:
         deltas = self._merge(rows)
         totals = dict(deltas.totals) | ({"rejected": rejected} if rejected else {})
         if totals:
-            self._db["stats_cache"].update_one(
+            self._db[STATS_CACHE].update_one(
                 {"_id": "global"}, {"$inc": _negative(totals)}, session=session
             )
-        for name, buckets in (("stats_hours", deltas.hours), ("stats_days", deltas.days)):
+        for name, buckets in ((HOURS, deltas.hours), (DAYS, deltas.days)):
             writes = [
                 UpdateOne({"_id": to_datetime(start)}, {"$inc": _negative(fields)})
                 for start, fields in buckets.items()
@@ -152,26 +158,26 @@ class Purge:
             if writes:
                 self._db[name].bulk_write(writes, session=session)
         if accounts := [*_from_accounts(rows)]:
-            self._db["instagram_accounts"].bulk_write(accounts, session=session)
+            self._db[ACCOUNTS].bulk_write(accounts, session=session)
 
     def _take_archived(self, sums: Document, session: ClientSession | None) -> list[LedgerRow]:
         """Rows that have left the ledger: the archive kept what they were, and holds their sums."""
-        gone = self._db[ARCHIVED_ROWS].delete_one({"_id": sums["_id"]}, session=session)
+        gone = self._db[ARCHIVE_SIMULATED].delete_one({"_id": sums["_id"]}, session=session)
         if not gone.deleted_count:
             return []
         rows = [_archived_row(sums)] * int(sums["n"])
         self._subtract(rows, session)
         row, counts = rows[0], _negative(Counter(FIELDS[row.kind] for row in rows))
-        state = self._db[STATE]
+        state = self._db[ARCHIVE]
         state.update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
         state.update_one({"_id": "totals"}, {"$inc": counts}, session=session)
         hour = {"_id": to_datetime(hour_start(row.time_ms))}
-        self._db[ARCHIVED_HOURS].update_one(hour, {"$inc": counts}, session=session)
+        self._db[ARCHIVE_HOURS].update_one(hour, {"$inc": counts}, session=session)
         if row.kind in DIRECT_MESSAGES:
             fewer = {row.kind: -len(rows)}
             if row.kind == SENT:
                 fewer[f"months.{month_of(row.time_ms)}"] = -len(rows)
-            self._db[ARCHIVED_ACCOUNTS].update_one(
+            self._db[ARCHIVE_ACCOUNTS].update_one(
                 {"_id": row.account}, {"$inc": fewer}, session=session
             )
         return rows
@@ -185,21 +191,21 @@ class Purge:
 
     def _drop_accounts(self, session: ClientSession | None) -> int:
         """Accounts without a DM; one that is being sent to now stays for the next purge."""
-        accounts, backlog = self._db["instagram_accounts"], self._db[BACKLOG]
+        accounts, backlog = self._db[ACCOUNTS], self._db[ACCOUNT_BACKLOG]
         for waiting in list(backlog.find({"_id": dict(SIMULATED_RANGE)}, session=session)):
             counts = {"dmUsed": waiting.get("sent", 0), "dmReceived": waiting.get("received", 0)}
             accounts.update_one({"instagramId": waiting["_id"]}, {"$inc": counts}, session=session)
             backlog.delete_one({"_id": waiting["_id"]}, session=session)
         empty = {"instagramId": dict(SIMULATED_RANGE), "dmUsed": NOTHING, "dmReceived": NOTHING}
         gone = accounts.delete_many(empty, session=session)
-        self._db[ARCHIVED_ACCOUNTS].delete_many({"_id": dict(SIMULATED_RANGE)}, session=session)
+        self._db[ARCHIVE_ACCOUNTS].delete_many({"_id": dict(SIMULATED_RANGE)}, session=session)
         return gone.deleted_count
 
     def _tidy(self) -> None:
         """Whatever remembers the traffic without counting it."""
         for run in list(self._db[SIMULATIONS].find()):
             self._work.run_transaction(partial(self._forget, run))
-        cache = self._db["stats_cache"]
+        cache = self._db[STATS_CACHE]
         for name in self._names:
             field = f"unknown.{name}"
             cache.update_one({"_id": "global", field: 0}, {"$unset": {field: ""}})
@@ -214,14 +220,14 @@ class Purge:
     def _forget(self, run: Document, session: ClientSession | None) -> None:
         if self._db[SIMULATIONS].delete_one({"_id": run["_id"]}, session=session).deleted_count:
             fewer = {"$inc": {"duplicates": -int(run.get("duplicates", 0))}}
-            self._db["stats_cache"].update_one({"_id": "global"}, fewer, session=session)
+            self._db[STATS_CACHE].update_one({"_id": "global"}, fewer, session=session)
 
     def _prune(self, hour: int, session: ClientSession | None) -> None:
         """Leave no zeros where there was nothing before; an hour or day without anything goes."""
         places = {
-            "stats_hours": hour,
-            "stats_days": day_start(hour),
-            ARCHIVED_HOURS: hour,
+            HOURS: hour,
+            DAYS: day_start(hour),
+            ARCHIVE_HOURS: hour,
         }
         for name, start in places.items():
             key = {"_id": to_datetime(start)}
@@ -236,11 +242,11 @@ class Purge:
 
     def _set_last_event(self, session: ClientSession | None) -> None:
         """The newest event that is left, by the newest hour that has any."""
-        newest = self._db["stats_hours"].find_one({}, {"_id": True}, sort=[("_id", -1)],
+        newest = self._db[HOURS].find_one({}, {"_id": True}, sort=[("_id", -1)],
                                                   session=session)  # fmt: skip
         if newest is None:
             gone: Document = {"$unset": {"lastEventAt": ""}}
-            self._db["stats_cache"].update_one({"_id": "global"}, gone, session=session)
+            self._db[STATS_CACHE].update_one({"_id": "global"}, gone, session=session)
             return
         hour = to_ms(newest["_id"])
         events: Document = {"kind": {"$ne": CANARY}, "rejected": {"$ne": True}}
@@ -256,11 +262,11 @@ class Purge:
         ]
         if latest:
             last = {"$set": {"lastEventAt": max(latest)}}
-            self._db["stats_cache"].update_one({"_id": "global"}, last, session=session)
+            self._db[STATS_CACHE].update_one({"_id": "global"}, last, session=session)
 
     def _forget_activity(self) -> None:
         """What the last audit has written of these accounts."""
-        chunks, (low, high) = self._db[ACTIVITY], SIMULATED_RANGE.values()
+        chunks, (low, high) = self._db[ACCOUNT_ACTIVITY], SIMULATED_RANGE.values()
         index = (chunks.find_one({"_id": INDEX}) or {}).get("chunks", [])
         for place, (first, key) in enumerate(index, 1):
             ended = place < len(index) and index[place][0] <= low

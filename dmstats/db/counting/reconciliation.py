@@ -8,7 +8,8 @@ import msgspec
 
 from dmstats.core.records import DIRECT_MESSAGES, OTHER_PARTITION, RECEIVED, SENT
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.counting.ledger import PREFIX, Ledger
+from dmstats.db.collection_names import ACCOUNTS, DAYS, HOURS, LEDGER_PREFIX, STATS_CACHE
+from dmstats.db.counting.ledger import Ledger
 
 
 class PlaceSums(msgspec.Struct, frozen=True):
@@ -22,29 +23,29 @@ class PlaceSums(msgspec.Struct, frozen=True):
 
 
 def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
-    """The tally of the ledger, the accounts, the hours, the days and the global document.
+    """The sums of the ledger, the accounts, the hours, the days and the global document.
 
     Reads everything: for the end of a test run, not for a schedule.
     """
     with translated():
-        total = mongo.db["stats_cache"].find_one({"_id": "global"}) or {}
+        total = mongo.db[STATS_CACHE].find_one({"_id": "global"}) or {}
         return {
             "ledger": _rows(mongo, ledger),
-            "accounts": _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived"),
-            "hours": _sum(mongo, "stats_hours", SENT, RECEIVED),
-            "days": _sum(mongo, "stats_days", SENT, RECEIVED),
+            "accounts": _sum(mongo, ACCOUNTS, "dmUsed", "dmReceived"),
+            "hours": _sum(mongo, HOURS, SENT, RECEIVED),
+            "days": _sum(mongo, DAYS, SENT, RECEIVED),
             "global": PlaceSums(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
         }
 
 
 def read_own(mongo: Mongo, ledger: Ledger, prefix: str) -> dict[str, PlaceSums]:
-    """The tally of the ledger and the accounts for those accounts whose ids begin with ``prefix``.
+    """The sums of the ledger and the accounts for those accounts whose ids begin with ``prefix``.
 
     The prefix ends with a character of ASCII.
     """
     own = {"$gte": prefix, "$lt": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
     rows = _rows(mongo, ledger, {"account": own})
-    sums = _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived", {"instagramId": own})
+    sums = _sum(mongo, ACCOUNTS, "dmUsed", "dmReceived", {"instagramId": own})
     return {"ledger": rows, "accounts": sums}
 
 
@@ -55,7 +56,7 @@ def _rows(mongo: Mongo, ledger: Ledger, only: Document | None = None) -> PlaceSu
     with translated():
         for partition in [*ledger.partitions(), OTHER_PARTITION]:
             pipeline = [{"$match": match}, {"$group": count}]
-            for found in mongo.db[PREFIX + partition].aggregate(pipeline):
+            for found in mongo.db[LEDGER_PREFIX + partition].aggregate(pipeline):
                 rows[found["_id"]] += found["n"]
     return PlaceSums(rows[SENT], rows[RECEIVED])
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dmstats.core.clock import to_datetime
 from dmstats.db.client import Mongo, translated
-
-COLLECTION = "dmstats_simulations"
+from dmstats.db.collection_names import SIMULATIONS
 
 
 class Simulations:
     """One document a run."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._runs = mongo.db[COLLECTION]
+        self._runs = mongo.db[SIMULATIONS]
 
     def record(self, run: str, duplicates: int, now_ms: int) -> None:
         """Note that ``run`` ended at ``now_ms``, with so many events answered as duplicates."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from dmstats.core.clock import to_datetime, to_ms
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ACCOUNTS
 
-COLLECTION = "instagram_accounts"
 SORTS = ("dmUsed", "createdAt", "instagramId", "username")
 """What accounts can be sorted by: the fields that have an index."""
 
@@ -65,7 +65,7 @@ class AccountDirectory:
     """
 
     def __init__(self, mongo: Mongo) -> None:
-        self._collection = mongo.replica[COLLECTION]
+        self._collection = mongo.replica[ACCOUNTS]
 
     def one(self, instagram_id: str) -> Document | None:
         """The account with this very id."""

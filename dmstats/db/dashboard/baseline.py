@@ -8,6 +8,7 @@ import pymongo
 
 from dmstats.core.clock import HOUR_MS, hour_start, to_datetime, to_ms
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import HOURS
 
 MINUTE_MS = 60_000
 READ_SECONDS = 3.0
@@ -17,7 +18,7 @@ class Baseline:
     """Reads the hours' minutes under the configured read preference."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._hours = mongo.replica["stats_hours"]
+        self._hours = mongo.replica[HOURS]
 
     def dms(self, ends_ms: Sequence[int], minutes: int) -> list[int]:
         """The DMs of the ``minutes`` (at most 60) before each of ``ends_ms``; in one query.

@@ -8,6 +8,7 @@ import pymongo
 
 from dmstats.core.clock import to_datetime
 from dmstats.db.client import Mongo, translated
+from dmstats.db.collection_names import STATS_CACHE
 
 KEY = "canary"
 SECONDS = 3.0
@@ -17,7 +18,7 @@ class Canaries:
     """Keeps it in ``stats_cache``, where the next snapshot finds it."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._cache = mongo.db["stats_cache"]
+        self._cache = mongo.db[STATS_CACHE]
 
     def save(self, at_ms: int, stages: Mapping[str, float]) -> None:
         """Store the seconds of each stage, of the one that was sent at ``at_ms``."""

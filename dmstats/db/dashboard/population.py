@@ -8,6 +8,7 @@ from typing import Any
 import pymongo
 
 from dmstats.core.clock import Clock, to_datetime, to_ms
+from dmstats.db import collection_names as names
 from dmstats.db.client import Document, Mongo, translated
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class PopulationCounts:
     """
 
     def __init__(self, mongo: Mongo, clock: Clock) -> None:
-        self._cache = mongo.db["stats_cache"]
+        self._cache = mongo.db[names.STATS_CACHE]
         self._db = mongo.replica
         self._clock = clock
         self._due: float | None = None
@@ -67,7 +68,7 @@ class PopulationCounts:
         with translated(), pymongo.timeout(COUNT_SECONDS):
             counts = {
                 ACCOUNTS: (self._settled_accounts(since), since),
-                USERS: (self._db["users"].estimated_document_count(), self._clock.now_ms()),
+                USERS: (self._db[names.USERS].estimated_document_count(), self._clock.now_ms()),
                 INACTIVE: (self._inactive_accounts(), self._clock.now_ms()),
             }
             update: Document = {
@@ -78,19 +79,19 @@ class PopulationCounts:
         logger.info("census", extra={name: number for name, (number, _) in counts.items()})
 
     def _inactive_accounts(self) -> int:
-        return self._db["instagram_accounts"].count_documents({"isActive": False})
+        return self._db[names.ACCOUNTS].count_documents({"isActive": False})
 
     def _settled_accounts(self, since: int) -> int:
         """All accounts less the new ones, read in one moment in which no account came."""
         while True:
             before = self._new_accounts(since)
-            total = self._db["instagram_accounts"].estimated_document_count()
+            total = self._db[names.ACCOUNTS].estimated_document_count()
             after = self._new_accounts(since)
             if before == after or after >= NEW_ACCOUNTS_LIMIT:
                 return total - after
 
     def _new_accounts(self, since: int) -> int:
-        return self._db["instagram_accounts"].count_documents(
+        return self._db[names.ACCOUNTS].count_documents(
             new_accounts(since), limit=NEW_ACCOUNTS_LIMIT
         )
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pymongo
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_datetime, to_ms
+from dmstats.db import collection_names as names
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.dashboard.population import (
     ACCOUNTS,
@@ -80,8 +81,8 @@ class ReadingsStore:
             last_hours = [hour - i * HOUR_MS for i in range(HOURS)]
             then = month_before(now_ms)
             hours_then = range(day_start(then), then + 1, HOUR_MS)
-            hours = counted(self._buckets, "stats_hours", [*last_hours, *hours_then])
-            days = counted(self._buckets, "stats_days", [day - i * DAY_MS for i in range(DAYS)])
+            hours = counted(self._buckets, names.HOURS, [*last_hours, *hours_then])
+            days = counted(self._buckets, names.DAYS, [day - i * DAY_MS for i in range(DAYS)])
             top = counted(self._top, cache.get("snapshot", {}).get("floor"))
         population_counts = cache.get("census", {})
         accounts, inactive, users = self._population(counted, population_counts, now_ms)
@@ -101,7 +102,9 @@ class ReadingsStore:
 
     def _cache(self) -> dict[str, Document]:
         wanted = {"_id": {"$in": ["global", "audit", "canary", "census", "snapshot"]}}
-        return {found["_id"]: found for found in self._db["stats_cache"].find(wanted, CACHE_FIELDS)}
+        return {
+            found["_id"]: found for found in self._db[names.STATS_CACHE].find(wanted, CACHE_FIELDS)
+        }
 
     def _buckets(self, name: str, starts_ms: list[int]) -> dict[int, Document]:
         wanted = {"_id": {"$in": [to_datetime(start) for start in starts_ms]}}
@@ -122,7 +125,7 @@ class ReadingsStore:
         self._top_failed = True
         with pymongo.timeout(None if usual else LONG_READ_SECONDS):
             top = list(
-                self._db["instagram_accounts"]
+                self._db[names.ACCOUNTS]
                 .find({"dmUsed": {"$gte": least}}, ACCOUNT_FIELDS)
                 .sort("dmUsed", -1)
                 .limit(TOP)
@@ -138,12 +141,12 @@ class ReadingsStore:
         Few are counted as they are. Many are the census' figures and, of the accounts, the new
         ones since; a census that is missing or too old is taken first, apart from this refresh.
         """
-        few_accounts = self._few(counted, "instagram_accounts", population_counts.get(ACCOUNTS))
+        few_accounts = self._few(counted, names.ACCOUNTS, population_counts.get(ACCOUNTS))
         many = few_accounts is None
         # Found out by a query that is then missing for the users: six stay six.
         just_found = many and population_counts.get(ACCOUNTS, {}).get("n", 0) <= FEW
         few_users = (
-            None if just_found else self._few(counted, "users", population_counts.get(USERS))
+            None if just_found else self._few(counted, names.USERS, population_counts.get(USERS))
         )
         if many or few_users is None:
             population_counts = self._population_counts.fresh(population_counts, now_ms)
@@ -153,7 +156,7 @@ class ReadingsStore:
         known = population_counts[ACCOUNTS]
         with translated():
             new = counted(
-                self._db["instagram_accounts"].count_documents,
+                self._db[names.ACCOUNTS].count_documents,
                 new_accounts(to_ms(known["at"])),
                 limit=NEW_ACCOUNTS_LIMIT,
             )

@@ -11,6 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from dmstats.core.clock import to_datetime, to_ms
 from dmstats.core.errors import StoreUnavailable, Superseded
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import STATS_CACHE
 
 KEY = "snapshot"
 TRIES = 5
@@ -35,7 +36,7 @@ class SnapshotStore:
     """Keeps the last snapshot in ``stats_cache`` and allots the versions; all on the primary."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._cache = mongo.db["stats_cache"]
+        self._cache = mongo.db[STATS_CACHE]
 
     def save(
         self, body: dict[str, Any], computed_ms: int, *, term: int | None, floor: int = 0

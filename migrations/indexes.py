@@ -12,19 +12,20 @@ from pymongo.database import Database
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.core.settings import Settings
 from dmstats.db.client import Document
-from dmstats.db.counting.ledger import PREFIX
+from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, USERS
 
 HOUR_SECONDS = 3600
 
 
-def apply(db: Database[Document], settings: Settings) -> None:
-    accounts = db["instagram_accounts"]
+def ensure(db: Database[Document], settings: Settings) -> None:
+    """Create what is not there."""
+    accounts = db[ACCOUNTS]
     accounts.create_index([("instagramId", ASCENDING)], unique=True)
     for field in ("dmUsed", "isActive", "createdAt", "username"):
         accounts.create_index([(field, ASCENDING)])
-    db["users"].create_index([("createdAt", ASCENDING)])
-    db["dmstats_admins"].create_index([("email", ASCENDING)], unique=True)
-    late = db[PREFIX + OTHER_PARTITION]
+    db[USERS].create_index([("createdAt", ASCENDING)])
+    db[ADMINS].create_index([("email", ASCENDING)], unique=True)
+    late = db[LEDGER_PREFIX + OTHER_PARTITION]
     # Only rows whose counts are in the archive may go: see docs/audit.md.
     late.create_index(
         [("arrived", ASCENDING)],
