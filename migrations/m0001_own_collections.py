@@ -76,7 +76,10 @@ def apply(db: Database[Document], _settings: Settings) -> None:
     for rename in wanted:
         _rename(db, rename)
     # Heartbeats are no longer kept; each document of ours had a session's id.
-    db[OLD_HEARTBEATS].delete_many({**_BYTES, "beatAt": {"$exists": True}})
+    if OLD_HEARTBEATS in present:
+        db[OLD_HEARTBEATS].delete_many({**_BYTES, "beatAt": {"$exists": True}})
+        if db[OLD_HEARTBEATS].find_one() is None:
+            db[OLD_HEARTBEATS].drop()
     _forget_old_record(db)
 
 
