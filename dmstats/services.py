@@ -16,6 +16,7 @@ from dmstats.audit.background import BackgroundAudit
 from dmstats.commit.crew import Crew
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import Clock
+from dmstats.core.keyspace import Keyspace
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.client import Mongo
@@ -55,6 +56,7 @@ class Services:
     delivery_status: DeliveryStatus
     mongo: Mongo
     redis: redis.Redis
+    keyspace: Keyspace
     ledger: Ledger
     transactions: Transactions
     crew: Crew

@@ -20,6 +20,7 @@ from dmstats.db.health import Health
 from dmstats.embedded.attach import running
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict
+from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.web import services
 
@@ -48,9 +49,11 @@ def doctor(*, url: str | None, as_json: bool) -> None:
         settings,
         Health(app_services.mongo),
         SnapshotStore(app_services.mongo),
-        app_services.redis,
         app_services.clock,
         migrations=migrations.names(),
+        probe_redis=partial(
+            probe_redis, app_services.redis, app_services.keyspace, settings.transport
+        ),
         probe_webhook=partial(
             probe_webhook, base, settings.meta_verify_token or "", settings.meta_app_secrets[0]
         ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dmstats.core.errors import ConfigError
+from dmstats.core.redis_client import redis_address
 from dmstats.core.setting_types import (
     address,
     cores,
@@ -34,8 +35,8 @@ class Settings:
         "MongoDB's address: a replica set or a sharded cluster, for transactions.", secret=True,
     )  # fmt: skip
     redis_url: str | None = setting(
-        "REDIS_URL", address("redis", "rediss", "unix"), None, "embedded",
-        "Redis' address.", secret=True,
+        "REDIS_URL", redis_address, None, "embedded",
+        "Redis' address: a server, a Unix socket, or a master that Sentinel names.", secret=True,
     )  # fmt: skip
     mongodb_db: str | None = setting(
         "MONGODB_DB", text, None, "the URI's, else `dmstats`", "The database's name."

@@ -6,9 +6,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import redis
-from redis.exceptions import RedisError
-
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError
 from dmstats.core.settings import Settings
@@ -17,7 +14,6 @@ from dmstats.db.health import Health
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
 from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
-from dmstats.snapshot.lease import LEASE_KEY
 
 CLOCK_WARNING_MS, CLOCK_FAILURE_MS = 2_000, 60_000
 TRANSACTION_SECONDS = 10
@@ -27,24 +23,24 @@ HOUR_SECONDS = 3600
 
 
 class Doctor:
-    """``migrations`` are the names of those that this version brings; ``reach`` tries the
-    webhook."""
+    """``migrations`` are the names of those that this version brings; ``probe_redis`` and
+    ``probe_webhook`` try Redis and the webhook."""
 
     def __init__(
         self,
         settings: Settings,
         health: Health,
         snapshots: SnapshotStore,
-        client: redis.Redis,
         clock: Clock,
         *,
         migrations: Sequence[str],
+        probe_redis: Callable[[], Iterator[Finding]],
         probe_webhook: Callable[[], Finding],
     ) -> None:
         self._settings = settings
         self._health = health
         self._snapshots = snapshots
-        self._redis = client
+        self._probe_redis = probe_redis
         self._clock = clock
         self._migrations = migrations
         self._reach = probe_webhook
@@ -53,7 +49,7 @@ class Doctor:
         """Every finding, as it is made."""
         yield from self._check_settings()
         yield from self._check_mongodb()
-        yield from self._check_redis()
+        yield from self._probe_redis()
         yield self._reach()
         yield self._check_disk(self._settings.data_dir)
 
@@ -155,28 +151,6 @@ class Doctor:
             yield bad("refresh", found, remedy)
         else:
             yield good("refresh", found)
-
-    def _check_redis(self) -> Iterator[Finding]:
-        try:
-            version = self._redis.info("server")["redis_version"]
-            yield good("redis", f"version {version} answers")
-            left = int(self._redis.pttl(LEASE_KEY))
-        except RedisError as error:
-            yield bad(
-                "redis",
-                type(error).__name__,
-                "See that Redis runs and that REDIS_URL leads to it from this machine; counting "
-                "goes on without, dashboards poll.",
-            )
-            return
-        if left < 0:
-            yield doubtful(
-                "lease",
-                "nobody leads, so nobody refreshes on schedule",
-                "See that the service runs; with STATS_REFRESHER=off, `flask run-refresher` too.",
-            )
-        else:
-            yield good("lease", f"held, for {left / 1000:.0f} s or until it is renewed")
 
     def _check_disk(self, folder: Path) -> Finding:
         place = next((path for path in (folder, *folder.parents) if path.exists()), Path())

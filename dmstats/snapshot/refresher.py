@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import Superseded
+from dmstats.core.keyspace import Keyspace
+from dmstats.core.redis_repair import drop_without_expiry
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
 from dmstats.snapshot.build import build, floor_of
@@ -31,7 +33,7 @@ NOT_PUBLISHED = Publication(published=False)
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """A refresh that was done; ``snapshot`` is what Redis holds: version first, no age."""
+    """A refresh that was done; ``snapshot`` has its version first, and no age."""
 
     snapshot: dict[str, Any]
     version: str
@@ -56,6 +58,7 @@ class Refresher:
         publisher: Publisher,
         lease: Lease,
         client: redis.Redis,
+        keys: Keyspace,
         clock: Clock,
         metrics: SnapshotReporter,
         monthly_limit: int = 0,
@@ -65,6 +68,7 @@ class Refresher:
         self._publisher = publisher
         self._lease = lease
         self._redis = client
+        self._keys = keys
         self._clock = clock
         self._metrics = metrics
         self._monthly_limit = monthly_limit
@@ -128,18 +132,22 @@ class Refresher:
         """Keep other refreshes out, elsewhere as far as Redis can: without it, or behind a slow
         one, a refresh is still better than none."""
         with self._mutex:
-            lock = self._redis.lock(
-                LOCK_KEY, timeout=LOCK_SECONDS, blocking_timeout=LOCK_PATIENCE, thread_local=False
-            )
+            lock = None
             try:
+                name = self._keys.key(LOCK_KEY)
+                lock = self._redis.lock(
+                    name, timeout=LOCK_SECONDS, blocking_timeout=LOCK_PATIENCE, thread_local=False
+                )
                 owned = lock.acquire()
+                if not owned:
+                    drop_without_expiry(self._redis, name)
             except RedisError:
                 self._metrics.redis_failed("lock")
                 owned = False
             try:
                 yield
             finally:
-                if owned:
+                if lock and owned:
                     try:
                         lock.release()
                     except RedisError:

@@ -12,10 +12,12 @@ import redis
 
 from dmstats.core.clock import Clock, rfc3339
 from dmstats.core.errors import DmstatsError, Unavailable
+from dmstats.core.keyspace import Keyspace
 from dmstats.sse.buffer import EventBuffer
 from dmstats.sse.connections import FULL_RETRY_SECONDS, Connections
 from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.messages import (
+    PROBE,
     Event,
     Figures,
     Order,
@@ -46,6 +48,7 @@ class Hub:
     def __init__(
         self,
         client: redis.Redis,
+        keys: Keyspace,
         latest: Callable[[], Figures],
         accept: Callable[[object], Figures | None],
         clock: Clock,
@@ -55,7 +58,7 @@ class Hub:
         max_streams: int = 1000,
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
-        self._feed = feed_for(transport, client, clock)
+        self._feed = feed_for(transport, client, keys, clock)
         self._latest = latest
         self._accept = accept
         self._clock = clock
@@ -118,11 +121,12 @@ class Hub:
         while True:
             try:
                 for message in self._feed.listen():
-                    pause = FIRST_PAUSE
                     if message is None:
                         self._caught_up()
                     else:
                         self._receive(message)
+                    # Only now: what fails each time at the same place must not be tried faster.
+                    pause = FIRST_PAUSE
             except redis.RedisError as error:
                 logger.warning("hub_disconnected", extra={"reason": type(error).__name__})
             except Exception:
@@ -142,6 +146,8 @@ class Hub:
         self._set_connected(connected=True)
 
     def _receive(self, message: Message) -> None:
+        if message == PROBE:
+            return
         try:
             figures = self._accept(published_figures(message))
         except ValueError:

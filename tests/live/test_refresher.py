@@ -11,7 +11,7 @@ import redis
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import Superseded
 from dmstats.db.client import Mongo
-from dmstats.snapshot.publisher import CACHE_KEY
+from tests.keyspace import CACHE_KEY
 from tests.servers import Redis
 from tests.statsworker import StatsWorker
 

@@ -20,6 +20,7 @@ import pytest
 import redis
 
 from dmstats.db.client import Mongo
+from tests.keyspace import key_of
 from tests.servers import Redis, Server, running, wait_until
 from tests.sse import PATH, Stream
 
@@ -115,7 +116,7 @@ def worker(
 
 
 def allow_publish(client: redis.Redis) -> None:
-    client.delete("dmstats:last-publish")
+    client.delete(key_of(client, "dmstats:last-publish"))
 
 
 def test_it_works(worker: Worker, client: redis.Redis) -> None:
@@ -253,10 +254,11 @@ def test_rubbish_on_the_channel_does_no_harm(worker: Worker, client: redis.Redis
     worker.refresh()
     stream = worker.stream()
     stream.next("stats")
+    channel = key_of(client, "admin:stats:updated")
     for rubbish in (b"rubbish", b"[]", msgspec.json.encode({"type": "stats", "data": {}})):
-        client.publish("admin:stats:updated", rubbish)
+        client.publish(channel, rubbish)
         with contextlib.suppress(redis.ResponseError):
-            client.xadd("admin:stats:updated", {"message": rubbish})
+            client.xadd(channel, {"message": rubbish})
     allow_publish(client)
     version = worker.refresh()
     assert stream.next("stats")["id"] == version
