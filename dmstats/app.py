@@ -12,7 +12,7 @@ from dmstats import cli
 from dmstats.core.settings import Settings
 from dmstats.db.counting.ledger import max_age_ms
 from dmstats.embedded.attach import attach
-from dmstats.ingest.webhook import MAX_BODY, Webhook
+from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
 from dmstats.sse.subscription import CHANNEL
@@ -37,6 +37,8 @@ REQUIRED = (
     "cron_secret",
     "secret_key",
 )
+MAX_FORM = 64 * 1024
+"""The largest body of anything but the webhook, in bytes."""
 BLUEPRINTS = (stats.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint)
 
 
@@ -51,7 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings = Settings.from_env(attach(os.environ))
     settings.require(*REQUIRED)
     app = Flask("dmstats", static_folder=None)
-    app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=MAX_BODY)
+    app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=MAX_FORM)
     configure_sessions(app)
     register_errors(app)
     register_headers(app)

@@ -39,6 +39,7 @@ class DeliveryMetrics(Protocol):
 
     def delivery(self, status: int, seconds: float) -> None: ...
     def events_ignored(self, events: int) -> None: ...
+    def object_ignored(self, name: str, events: int) -> None: ...
 
 
 class DeliveryLog:
@@ -61,6 +62,9 @@ class DeliveryLog:
 
     def events_ignored(self, events: int) -> None:
         self._metrics.events_ignored(events)
+
+    def object_ignored(self, name: str, events: int) -> None:
+        self._metrics.object_ignored(name, events)
 
 
 class SharedDeliveryLog:

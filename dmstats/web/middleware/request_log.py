@@ -18,7 +18,7 @@ from flask import has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
 from dmstats.core.clock import Clock
-from dmstats.ingest.webhook import PATH as WEBHOOK
+from dmstats.ingest.webhook import is_webhook
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -67,7 +67,7 @@ class RequestLog:
             return start_response(line, headers, *exc_info)
 
         body = self._application(environ, start)
-        if environ["PATH_INFO"] == WEBHOOK:
+        if is_webhook(environ["PATH_INFO"]):
             if status != 200:
                 self._log_delivery(environ, status, started)
             return body
