@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -21,6 +21,7 @@ from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.hijack import ConnectionHijack
+from dmstats.web.middleware.prefix import plain_prefix
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.request_log import RequestLog, request_fields
 from dmstats.web.middleware.security_headers import register_headers
@@ -28,6 +29,9 @@ from dmstats.web.middleware.timeouts import RequestTimeouts
 from dmstats.web.pages.views import register_pages
 from dmstats.web.schema.openapi import register_description
 from dmstats.wiring import wire
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 REQUIRED = (
     "mongodb_uri",
@@ -77,11 +81,18 @@ def create_app(settings: Settings | None = None) -> Flask:
 def _put_in_front(app: Flask, services: Services) -> None:
     """Let trusted proxies tell who asks, the webhook answer before Flask's own dispatch, log
     requests, and let streams have their connections."""
-    settings, application = services.settings, app.wsgi_app
+    settings = services.settings
+    application: WSGIApplication = app.wsgi_app
     if proxies := settings.trusted_proxies:
         application = ProxyFix(
-            application, x_for=proxies, x_proto=proxies, x_host=proxies, x_port=proxies
+            application,
+            x_for=proxies,
+            x_proto=proxies,
+            x_host=proxies,
+            x_port=proxies,
+            x_prefix=proxies,
         )
+        application = plain_prefix(application)
     webhook = Webhook(
         services.crew,
         services.clock,
@@ -90,6 +101,9 @@ def _put_in_front(app: Flask, services: Services) -> None:
         verify_token=settings.meta_verify_token or "",
         max_age_ms=max_age_ms(settings.ledger_retention_hours),
     )
-    patient = RequestTimeouts(webhook.in_front_of(application), services.clock)
-    logged = RequestLog(patient, services.clock, services.metrics)
+    bounded = RequestTimeouts(webhook.in_front_of(application), services.clock)
+    services.close_idle = bounded.close_idle
+    logged = RequestLog(
+        bounded, services.clock, services.metrics, trusted_proxies=settings.trusted_proxies
+    )
     app.wsgi_app = ConnectionHijack(logged)  # type: ignore[method-assign]

@@ -46,7 +46,8 @@ class Services:
     """What ``dmstats.app`` wired together; ``web.services()`` finds it from a view.
 
     ``auditor(repair=...)`` makes an auditor; ``worker_schedule`` and ``refresher_schedule`` make
-    the job table of a web worker and of the stand-alone refresher.
+    the job table of a web worker and of the stand-alone refresher. ``close_idle`` ends the
+    connections that nobody uses.
     """
 
     settings: Settings
@@ -72,6 +73,7 @@ class Services:
     auditor: Callable[..., Auditor]
     worker_schedule: Callable[[], Schedule]
     refresher_schedule: Callable[[], Schedule]
+    close_idle: Callable[[], None] = field(default=lambda: None, init=False)
     stopping: bool = field(default=False, init=False)
     _schedule: Schedule | None = field(default=None, init=False)
     _leaving: gevent.Greenlet | None = field(default=None, init=False)
@@ -141,3 +143,4 @@ class Services:
             gevent.sleep(NOTICE_SECONDS)
         self.stopping = True
         self.hub.stop()
+        self.close_idle()

@@ -45,6 +45,10 @@ class Settings:
         "DMSTATS_DATA_DIR", Path, Path("var"), "`var`",
         "Where the embedded databases and the made-up secrets live.",
     )  # fmt: skip
+    run_dir: Path | None = setting(
+        "DMSTATS_RUN_DIR", Path, None, "`RUNTIME_DIRECTORY`, else `run` in `DMSTATS_DATA_DIR`",
+        "Where the metrics and notes of the running service are; nothing may clear it away.",
+    )  # fmt: skip
     host: str = setting("HOST", host_name, "127.0.0.1", "`127.0.0.1`", "The address to listen at.")
     port: int = setting("PORT", whole(1, 65535), 8000, "`8000`", "The port to listen at.")
     web_concurrency: int = setting(

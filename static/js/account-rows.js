@@ -1,6 +1,7 @@
 /** The rows of the accounts table. */
 
 import { limitOf, nameOf } from "./accounts.js";
+import { base } from "./base.js";
 
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./format.js").Format} Format */
@@ -25,7 +26,7 @@ function rowOf(account, format, ageOf) {
   const name = element("th", "account");
   name.scope = "row";
   const link = element("a", "account-name", nameOf(account));
-  link.href = `/accounts/${encodeURIComponent(account.instagramId)}`;
+  link.href = `${base}/accounts/${encodeURIComponent(account.instagramId)}`;
   name.append(link);
   if (account.username) name.append(element("span", "account-id", account.instagramId));
   const last = element("td", "wide");

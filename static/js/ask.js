@@ -1,11 +1,13 @@
 /** One question to the API, answered with data or with a sentence about what went wrong. */
 
+import { base } from "./base.js";
+
 /** @typedef {{ok: true, data: any} | {ok: false, status: number, sentence: string}} Answer */
 
 const TIMEOUT_MS = 15_000;
 
 /**
- * @param {string} url
+ * @param {string} url from the service's own top on
  * @param {{method?: string, body?: unknown, signal?: AbortSignal}} [options] `body` is sent as JSON
  * @param {typeof fetch} [fetcher]
  * @returns {Promise<Answer>}
@@ -15,7 +17,7 @@ export async function ask(url, { method = "GET", body, signal } = {}, fetcher = 
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   try {
-    const response = await fetcher(url, {
+    const response = await fetcher(base + url, {
       method,
       headers,
       body: body === undefined ? null : JSON.stringify(body),

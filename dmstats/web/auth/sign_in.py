@@ -26,7 +26,7 @@ def login() -> ResponseReturnValue:
     """The sign-in page; whoever is signed in already goes on."""
     target = own_path(request.args.get("next"))
     if services().authenticator.identify() is not None:
-        return redirect(target, 303)
+        return redirect(request.script_root + target, 303)
     return render_template("login.html", error=None, email="", next=target)
 
 
@@ -45,7 +45,7 @@ def sign_in() -> ResponseReturnValue:
     logger.info("signed_in", extra={"admin": admin.id, "from": request.remote_addr})
     if request.is_json:
         return jsonify({"email": admin.email})
-    return redirect(own_path(sent["next"]), 303)
+    return redirect(request.script_root + own_path(sent["next"]), 303)
 
 
 @blueprint.post("/logout")
@@ -55,11 +55,11 @@ def sign_out() -> ResponseReturnValue:
     services().authenticator.sign_out()
     if request.is_json or request.accept_mimetypes.best == "application/json":
         return "", 204
-    return redirect("/login", 303)
+    return redirect(f"{request.script_root}/login", 303)
 
 
 def own_path(target: str | None) -> str:
-    """``target`` if it is a path on this very site, else the home page.
+    """``target`` if it is a path of this very service, from its own top on, else the home page.
 
     Browsers drop tabs and newlines from an address and read a backslash as a slash: a target
     with any of them, or with two slashes in front, may lead elsewhere.

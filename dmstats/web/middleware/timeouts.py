@@ -6,8 +6,11 @@ lines and headers have gunicorn's ``keepalive`` to arrive in.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import gevent
 
@@ -50,11 +53,29 @@ class RequestTimeouts:
         self._clock = clock
         self._body_seconds = body_seconds
         self._budget = BodyBudget()
+        self._connections: WeakSet[socket.socket] = WeakSet()
+        self._busy: set[socket.socket] = set()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         connection = environ.get("gunicorn.socket")
-        if connection is not None:
-            connection.settimeout(WRITE_SECONDS)
+        if connection is None:
+            return self._bounded(environ, start_response)
+        connection.settimeout(WRITE_SECONDS)
+        self._connections.add(connection)
+        self._busy.add(connection)
+        try:
+            return self._bounded(environ, start_response)
+        finally:
+            self._busy.discard(connection)
+
+    def close_idle(self) -> None:
+        """End the connections on which nothing is being received: the worker stops, and would wait
+        for them. What was received already is still answered."""
+        for connection in set(self._connections) - self._busy:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+
+    def _bounded(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in WITHOUT_BODY:
             return self._application(environ, start_response)
         deadline = self._clock.monotonic() + self._body_seconds

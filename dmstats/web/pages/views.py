@@ -33,7 +33,12 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
     @pages.app_context_processor
     def tools() -> dict[str, object]:
-        return {"asset": assets.address, "modules": modules}
+        base = request.script_root
+        return {
+            "base": base,
+            "asset": lambda path: base + assets.address(path),
+            "modules": modules,
+        }
 
     @pages.get("/")
     @require_admin
