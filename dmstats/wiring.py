@@ -13,7 +13,7 @@ from dmstats.commit.fair_lock import FairFileLock
 from dmstats.commit.group_commit import Committer
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.commit.session_files import SessionRegistry, session_folder
-from dmstats.core.clock import SystemClock
+from dmstats.core.clock import ClockWatch, SystemClock
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_client import redis_client
 from dmstats.core.settings import Settings
@@ -42,7 +42,7 @@ from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
-from dmstats.ops.scheduler import gevent_schedule, thread_schedule
+from dmstats.ops.scheduler import Schedule
 from dmstats.ops.watchdog import Watchdog
 from dmstats.services import Services
 from dmstats.snapshot.lease import Lease
@@ -65,6 +65,7 @@ def wire(settings: Settings, send: Send) -> Services:
     ``send(snapshot, version)`` publishes a snapshot to all workers.
     """
     clock, metrics = SystemClock(), Metrics()
+    clock_watch = ClockWatch(clock)
     mongo = connect(settings, failures=Failures(metrics.database_failed))
     client = redis_client(settings.redis_url or "", seconds=REDIS_SECONDS)
     keys = Keyspace(Installation(mongo).name, clock)
@@ -156,12 +157,17 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics, lambda: canary.lost_in_a_row if canary else 0,
     )  # fmt: skip
     refreshing = jobs.refreshing(
-        lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock
+        lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
     refreshing.append(jobs.watching(watchdog))
     if canary:
         refreshing.append(jobs.proving(canary))
-    in_worker = [jobs.heartbeat(orphan_reaper), jobs.telling(shared_delivery_log, delivery_log)]
+    look = jobs.watching_clock(clock_watch)
+    in_worker = [
+        look,
+        jobs.heartbeat(orphan_reaper),
+        jobs.telling(shared_delivery_log, delivery_log),
+    ]
     if settings.refresher == "worker":
         in_worker += refreshing
     admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
@@ -191,6 +197,6 @@ def wire(settings: Settings, send: Send) -> Services:
         admins=admins,
         auditor=auditor,
         authenticator=Authenticator(settings, admins, SignInRateLimit(client, keys), clock),
-        worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading),
-        refresher_schedule=partial(thread_schedule, refreshing, clock, metrics, leading),
+        worker_schedule=partial(Schedule, in_worker, clock, metrics, leading),
+        refresher_schedule=partial(Schedule, [look, *refreshing], clock, metrics, leading),
     )

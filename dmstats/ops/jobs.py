@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmstats.audit.background import BackgroundAudit
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
-from dmstats.core.clock import DAY_MS, Clock, to_datetime
+from dmstats.core.clock import DAY_MS, ClockWatch, to_datetime
 from dmstats.db.audit.archive import Archive
 from dmstats.db.counting.heartbeats import BEAT_SECONDS
 from dmstats.db.counting.ledger import Ledger
@@ -17,6 +17,7 @@ from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.schedule import RefreshSchedule
 
 LEASE_SECONDS = 5.0
+CLOCK_SECONDS = 5.0
 CADENCE_SECONDS = 1.0
 CENSUS_SECONDS = 10.0
 PARTITIONS_SECONDS = 3600.0
@@ -42,6 +43,11 @@ def telling(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> 
     )
 
 
+def watching_clock(clock_watch: ClockWatch) -> Job:
+    """Whether the wall clock was stepped, in every process."""
+    return Job(name="clock", every_seconds=CLOCK_SECONDS, run=clock_watch.look)
+
+
 def watching(watchdog: Watchdog) -> Job:
     """The look-out for incidents."""
     return Job(name="watchdog", every_seconds=WATCH_SECONDS, run=watchdog.tick, leader_only=True)
@@ -65,7 +71,7 @@ def refreshing(
     ledger: Ledger,
     archive: Archive,
     background_audit: BackgroundAudit,
-    clock: Clock,
+    clock_watch: ClockWatch,
 ) -> list[Job]:
     """What one process does for all: wherever the lease may be held."""
     return [
@@ -80,7 +86,7 @@ def refreshing(
         Job(
             name="partitions",
             every_seconds=PARTITIONS_SECONDS,
-            run=lambda: keep_partitions(ledger, archive, clock.now_ms()),
+            run=lambda: keep_partitions(ledger, archive, clock_watch.cautious_ms()),
             leader_only=True,
         ),
         Job(

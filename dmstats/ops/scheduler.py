@@ -1,4 +1,9 @@
-"""The job table: what runs how often in this process, and how it ends."""
+"""The job table: what runs how often in this process, and how it ends.
+
+Intervals are those of the monotonic clock. A scheduler that compares dates stands still for as long
+as the wall clock was set back, and makes up for each run that it believes to have missed when it is
+set forward (docs/decisions/0023-clocks.md).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
-
-from apscheduler.schedulers.background import BackgroundScheduler
+from typing import Protocol
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import Conflict, Superseded, Unavailable
@@ -21,7 +23,6 @@ LEADER_LOOK_SECONDS = 5.0
 STOP_SECONDS = 10.0
 PASSING = (Unavailable, Conflict, Superseded)
 """What is no defect: the next run may do better."""
-OPTIONS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 30}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,42 +49,49 @@ class ScheduleMetrics(Protocol):
 class Schedule:
     """Runs the jobs until :meth:`stop`; every job's first run comes at once.
 
-    ``scheduler`` is an APScheduler that is not started yet; ``leading`` tells whether this
+    Each job has a thread of its own (in a web worker gevent makes it a greenlet) and never overlaps
+    itself: runs that a long one has left no time for are left out. ``leading`` tells whether this
     process holds the lease.
     """
 
     def __init__(
         self,
         jobs: Sequence[Job],
-        scheduler: Any,
         clock: Clock,
         metrics: ScheduleMetrics,
         leading: Callable[[], bool],
     ) -> None:
         self._jobs = [_Runner(job, clock, metrics, leading) for job in jobs]
-        self._scheduler = scheduler
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(
+                target=self._repeat, args=(runner,), name=f"job {runner.job.name}", daemon=True
+            )
+            for runner in self._jobs
+        ]
 
     def start(self) -> None:
-        """Begin; needs a running loop where the scheduler does."""
-        for runner in self._jobs:
-            self._scheduler.add_job(
-                runner, "interval", seconds=runner.period, id=runner.job.name,
-                next_run_time=datetime.now(UTC), **OPTIONS,
-            )  # fmt: skip
-        self._scheduler.start()
+        """Begin; in a web worker only once gevent's loop runs."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> bool:
-        """Start nothing more and wait for what runs; whether it ended in time.
-
-        APScheduler's own waiting returns while a job still runs.
-        """
+        """Start nothing more and wait for what runs; whether it ended in time."""
+        self._over.set()
         for runner in self._jobs:
-            runner.stopping = True
             if runner.job.stop is not None:
                 runner.job.stop()
-        self._scheduler.shutdown(wait=False)
         deadline = time.monotonic() + seconds
-        return all(runner.wait(deadline - time.monotonic()) for runner in self._jobs)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _repeat(self, runner: _Runner) -> None:
+        due = time.monotonic()
+        while not self._over.wait(max(0.0, due - time.monotonic())):
+            runner.run()
+            due = max(due + runner.period, time.monotonic())
 
 
 class _Runner:
@@ -93,7 +101,6 @@ class _Runner:
         self, job: Job, clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
     ) -> None:
         self.job = job
-        self.stopping = False
         self.period = (
             min(job.every_seconds, LEADER_LOOK_SECONDS) if job.leader_only else job.every_seconds
         )
@@ -102,32 +109,24 @@ class _Runner:
         self._leading = leading
         self._due = float("-inf")
         self._led_since: float | None = None
-        self._running = threading.Lock()
 
-    def __call__(self) -> None:
-        with self._running:
-            if self.stopping or (self.job.leader_only and not self._is_due()):
-                return
-            try:
-                self.job.run()
-            except Exception as error:
-                # One failed run must not cost the runs after it.
-                self._metrics.job_failed(self.job.name)
-                passing = isinstance(error, PASSING)
-                reason = str(error) if passing else type(error).__name__
-                logger.log(
-                    logging.WARNING if passing else logging.ERROR,
-                    "job_failed",
-                    exc_info=not passing,
-                    extra={"job": self.job.name, "reason": reason},
-                )
-
-    def wait(self, seconds: float) -> bool:
-        """Whether the running job, if there is one, ends within ``seconds``."""
-        if not self._running.acquire(timeout=max(0.0, seconds)):
-            return False
-        self._running.release()
-        return True
+    def run(self) -> None:
+        """Run the job, if it is its time where it is the leader's."""
+        if self.job.leader_only and not self._is_due():
+            return
+        try:
+            self.job.run()
+        except Exception as error:
+            # One failed run must not cost the runs after it.
+            self._metrics.job_failed(self.job.name)
+            passing = isinstance(error, PASSING)
+            reason = str(error) if passing else type(error).__name__
+            logger.log(
+                logging.WARNING if passing else logging.ERROR,
+                "job_failed",
+                exc_info=not passing,
+                extra={"job": self.job.name, "reason": reason},
+            )
 
     def _is_due(self) -> bool:
         now = self._clock.monotonic()
@@ -141,20 +140,3 @@ class _Runner:
         # Half a look early: the looks do not fall exactly on the beat.
         self._due = now + self.job.every_seconds - self.period / 2
         return True
-
-
-def gevent_schedule(
-    jobs: Sequence[Job], clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
-) -> Schedule:
-    """The schedule of a web worker."""
-    # gevent's scheduler is for workers alone: the side-car runs unpatched.
-    from apscheduler.schedulers.gevent import GeventScheduler  # noqa: PLC0415
-
-    return Schedule(jobs, GeventScheduler(timezone=UTC), clock, metrics, leading)
-
-
-def thread_schedule(
-    jobs: Sequence[Job], clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
-) -> Schedule:
-    """The schedule of a process without gevent, such as the side-car."""
-    return Schedule(jobs, BackgroundScheduler(timezone=UTC), clock, metrics, leading)

@@ -1,22 +1,20 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC
-from typing import Any
+import time
 
 import pytest
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import PoisonError, StoreUnavailable
-from dmstats.ops.scheduler import Job, Schedule, thread_schedule
+from dmstats.ops.scheduler import Job, Schedule
 from tests.recorder import Recorder
 
 WAIT = 10.0
 
 
 def schedule(*jobs: Job, leading: bool = True, metrics: Recorder | None = None) -> Schedule:
-    return thread_schedule(jobs, ManualClock(), metrics or Recorder(), lambda: leading)
+    return Schedule(jobs, ManualClock(), metrics or Recorder(), lambda: leading)
 
 
 def test_it_works() -> None:
@@ -83,54 +81,65 @@ def test_stopping_does_not_wait_for_ever() -> None:
     finish.set()
 
 
-class ByHand(BackgroundScheduler):  # type: ignore[misc]
-    """Keeps the jobs instead of running them."""
+def test_a_late_job_does_not_make_up_for_the_runs_it_has_missed() -> None:
+    begun: list[float] = []
+    enough = threading.Event()
 
-    def __init__(self) -> None:
-        super().__init__(timezone=UTC)
-        self.jobs: dict[str, Any] = {}
+    def work() -> None:
+        begun.append(time.monotonic())
+        if len(begun) == 1:
+            time.sleep(0.5)
+        if len(begun) == 4:
+            enough.set()
 
-    def add_job(self, run: Any, *args: Any, **options: Any) -> None:
-        assert options["coalesce"] is True
-        assert options["max_instances"] == 1
-        assert options["misfire_grace_time"] == 30
-        self.jobs[options["id"]] = run
+    running = schedule(Job(name="late", every_seconds=0.1, run=work))
+    running.start()
+    assert enough.wait(WAIT)
+    assert running.stop()
+    assert begun[3] - begun[1] > 0.15
+
+
+@pytest.mark.parametrize("step", [-3600, 3600, 30 * 86400], ids=["back", "forward", "a month"])
+def test_jobs_go_on_when_the_wall_clock_is_stepped(
+    monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    runs = threading.Semaphore(0)
+    running = schedule(Job(name="tick", every_seconds=0.05, run=runs.release))
+    running.start()
+    assert runs.acquire(timeout=WAIT)
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() + step)
+    monkeypatch.setattr(time, "time_ns", lambda: round((wall() + step) * 1e9))
+    started = time.monotonic()
+    assert all(runs.acquire(timeout=WAIT) for _ in range(5))
+    assert 0.1 < time.monotonic() - started < 2
+    assert running.stop()
 
 
 def test_leader_only_jobs_follow_the_lease() -> None:
     clock, leading, runs = ManualClock(), [False], []
-    table = ByHand()
     job = Job(name="hourly", every_seconds=3600, run=lambda: runs.append(1), leader_only=True)
-    running = Schedule([job], table, clock, Recorder(), lambda: leading[0])
-    running.start()
-    try:
-        table.jobs["hourly"]()
-        assert runs == []
-        leading[0] = True
-        table.jobs["hourly"]()
-        assert len(runs) == 1, "at once when it begins to lead"
-        for _ in range(1440):
-            clock.advance(5)
-            table.jobs["hourly"]()
-        assert len(runs) == 3
-    finally:
-        running.stop()
+    (runner,) = Schedule([job], clock, Recorder(), lambda: leading[0])._jobs
+    runner.run()
+    assert runs == []
+    leading[0] = True
+    runner.run()
+    assert len(runs) == 1, "at once when it begins to lead"
+    for _ in range(1440):
+        clock.advance(5)
+        runner.run()
+    assert len(runs) == 3
 
 
 def test_a_job_may_let_things_settle_whenever_its_process_begins_to_lead() -> None:
     clock, leading, runs = ManualClock(), [True], []
-    table = ByHand()
     job = Job(
         name="settled", every_seconds=5, run=lambda: runs.append(clock.monotonic()),
         leader_only=True, settle_seconds=60,
     )  # fmt: skip
-    running = Schedule([job], table, clock, Recorder(), lambda: leading[0])
-    running.start()
-    try:
-        for second in range(0, 201, 5):
-            leading[0] = second != 100  # somebody else leads for a moment
-            table.jobs["settled"]()
-            clock.advance(5)
-    finally:
-        running.stop()
+    (runner,) = Schedule([job], clock, Recorder(), lambda: leading[0])._jobs
+    for second in range(0, 201, 5):
+        leading[0] = second != 100  # somebody else leads for a moment
+        runner.run()
+        clock.advance(5)
     assert runs == [*range(60, 100, 5), *range(165, 201, 5)]
