@@ -8,6 +8,7 @@ here would keep the unpatched originals and block the worker's whole event loop.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import os
 import resource
@@ -73,7 +74,16 @@ preload_app = False
 timeout = 30
 _drain_seconds = int(_env("DMSTATS_DRAIN_SECONDS", 0))
 graceful_timeout = 7 + _drain_seconds
-keepalive = 5
+
+# Longer than a proxy keeps an idle connection (nginx and most load balancers: 60 s): who closes
+# first must be the proxy, or a request that is just under way meets a closed connection, a 502.
+# Services ends idle connections itself when the worker stops.
+keepalive = 75
+
+# Single sign-on and analytics in front fill cookies; nginx passes up to 16 KiB on.
+limit_request_field_size = 16 * 1024
+limit_request_fields = 128
+limit_request_line = 8190
 
 # The heartbeat file must not wait for a busy disk: a worker that does would be taken for dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  gunicorn makes a safe name
@@ -85,26 +95,85 @@ accesslog = None  # the application logs its requests itself
 errorlog = "-"
 loglevel = "info"
 
-READY, OUTGOING = "ready_", "outgoing"
+METRICS = "dmstats-metrics-"
+READY, OUTGOING, LOCK = "ready_", "outgoing", "lock"
 
 
 def on_starting(server: Any) -> None:
     """Allow as many connections as the system does, and give this run's metrics and notes a folder
     of their own (inside a given one), before any worker."""
+    _only_gevent(server)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    parent = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or None
-    if parent:
-        try:
-            Path(parent).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            sys.exit(f"PROMETHEUS_MULTIPROC_DIR: {parent} cannot be created: {error.strerror}")
-    folder = tempfile.mkdtemp(prefix="dmstats-metrics-", dir=parent)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    given = _env("PROMETHEUS_MULTIPROC_DIR", "")
+    parent = _made("PROMETHEUS_MULTIPROC_DIR", Path(given)) if given else _run_dir()
+    _remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=METRICS, dir=parent))
+    # Held until the last process of this run is gone.
+    fcntl.flock(os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _only_gevent(server: Any) -> None:
+    """Refuse other workers at the start: they take connections and then count nothing."""
+    name = server.cfg.worker_class_str if server is not None else worker_class
+    if name.rpartition(".")[2] not in (worker_class, "GeventWorker"):
+        _stop(f"gunicorn's worker class must be gevent, not {name}: leave -k and --threads out")
+
+
+def _run_dir() -> Path:
+    """Where this run's files are kept: nothing there may be cleared away while it lasts, as old
+    files in the temporary folder are."""
+    if given := _env("DMSTATS_RUN_DIR", ""):
+        return _made("DMSTATS_RUN_DIR", Path(given))
+    candidates = [
+        Path(_env("RUNTIME_DIRECTORY", "").partition(":")[0] or os.devnull),
+        Path(_env("DMSTATS_DATA_DIR", "var")) / "run",
+    ]
+    for candidate in candidates:
+        with contextlib.suppress(OSError):
+            candidate.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(candidate, os.W_OK):
+                return candidate.absolute()
+    return Path(tempfile.gettempdir())
+
+
+def _made(name: str, folder: Path) -> Path:
+    """A folder that was asked for; the start ends with a plain word where it cannot be used."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder.absolute()
+    except OSError as error:
+        _stop(f"{name}: {error.strerror}: {folder}")
+        raise
+
+
+def _stop(sentence: str) -> None:
+    sys.stderr.write(f"dmstats: {sentence}\n")
+    sys.stderr.flush()
+    sys.exit(3)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Take away what masters that were killed have left: their locks are free."""
+    for folder in parent.glob(f"{METRICS}*"):
+        with contextlib.suppress(OSError), (folder / LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run_folder() -> Path:
-    return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    """This run's own folder, made again where somebody has cleared it away."""
+    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """A worker opens its metrics' files as it starts, and without their folder it cannot."""
+    _run_folder()
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -138,8 +207,9 @@ def on_reload(server: Any) -> None:
 
 def _has_to_wait(pid: int) -> bool:
     """Whether this worker is being replaced, and its successors are not all ready."""
-    note = _run_folder() / OUTGOING
-    outgoing = set(note.read_text().split()) if note.exists() else set()
+    outgoing: set[str] = set()
+    with contextlib.suppress(FileNotFoundError):
+        outgoing = set((_run_folder() / OUTGOING).read_text().split())
     ready = {file.name.removeprefix(READY) for file in _run_folder().glob(f"{READY}*")}
     return str(pid) in outgoing and len(ready - outgoing) < workers
 

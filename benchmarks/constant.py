@@ -18,6 +18,7 @@ from benchmarks.databases import Databases
 from benchmarks.report import Result, table
 from dmstats.commit.increments import merge
 from dmstats.core.clock import ManualClock
+from dmstats.core.keyspace import Keyspace
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
 from dmstats.db.counting.batches import Batches
@@ -25,6 +26,7 @@ from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import Readings, ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.installation import Installation
 from dmstats.db.transactions import Transactions
 from dmstats.ingest.events import read_events
 from dmstats.ops.metrics import Metrics
@@ -87,15 +89,16 @@ class Harness:
         self._transactions = Transactions(mongo)
         self._batches = Batches(mongo, ledger, self._transactions, self.clock)
         snapshots, population_counts = SnapshotStore(mongo), PopulationCounts(mongo, self.clock)
-        self._lease = Lease(client, self.clock, snapshots.last_term, metrics)
+        keys = Keyspace(Installation(mongo).name, self.clock)
+        self._lease = Lease(client, keys, self.clock, snapshots.last_term, metrics)
 
         def send(snapshot: dict[str, Any], version: str) -> None:  # noqa: ARG001 - flask-sse's place
-            client.publish(CHANNEL, "{}")
+            client.publish(keys.key(CHANNEL), "{}")
 
-        publisher = Publisher(client, send, metrics, cache_ttl=60, min_interval=10)
+        publisher = Publisher(client, keys, send, metrics, cache_ttl=60, min_interval=10)
         self._readings = Watched(mongo, population_counts, listener)
         self.refresher = Refresher(
-            self._readings, snapshots, publisher, self._lease, client, self.clock,
+            self._readings, snapshots, publisher, self._lease, client, keys, self.clock,
             metrics,
         )  # fmt: skip
         self._refresh_schedule = RefreshSchedule(

@@ -17,7 +17,13 @@ import redis
 from benchmarks.contestants import TOKEN, gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.programs import ROOT, Program, Web, listens
-from dmstats.core.clock import rfc3339
+from dmstats.core.clock import SystemClock, rfc3339
+from dmstats.core.keyspace import Keyspace
+from dmstats.core.settings import Settings
+from dmstats.db.client import connect
+from dmstats.db.installation import Installation
+from dmstats.snapshot.encoded import NEEDED
+from dmstats.snapshot.publisher import CACHE_KEY
 from dmstats.sse.subscription import CHANNEL
 
 BEARER = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/event-stream, application/json"}
@@ -46,13 +52,13 @@ class Stage(msgspec.Struct):
 Open = Callable[[Databases, str], contextlib.AbstractContextManager[Stage]]
 
 
-def snapshot(mark: str) -> tuple[str, str]:
+def snapshot(mark: str, installation: str = "") -> tuple[str, str]:
     """A snapshot of the usual size that says ``mark``, newer than all before, and its version."""
     version = f"1000000-{next(_newest)}"
     series = [{"at": rfc3339(n), "sent": n, "received": n} for n in range(114)]
     told = {
-        "version": version, "computedAt": rfc3339(time.time_ns() // 1_000_000), "series": series,
-        "mark": mark,
+        "version": version, "installation": installation, **dict.fromkeys(NEEDED, 0),
+        "computedAt": rfc3339(time.time_ns() // 1_000_000), "series": series, "mark": mark,
     }  # fmt: skip
     return json.dumps(told), version
 
@@ -65,7 +71,7 @@ def dmstats(databases: Databases, database: str, *, workers: int = 1) -> Iterato
         ours(databases, database, workers=workers, extra={"STATS_REFRESHER": "off"}) as web,
         redis.Redis.from_url(databases.redis_url) as client,
     ):
-        publish = _by_redis(client, CHANNEL, cache="admin:stats")
+        publish = _by_redis(client, CHANNEL, keys=_keyspace(databases, database))
         yield Stage(web.port, "/api/admin/stats/stream", web.program, publish)
 
 
@@ -101,15 +107,23 @@ def nchan(databases: Databases, database: str) -> Iterator[Stage]:  # noqa: ARG0
             yield Stage(web.port, "/stream", web.program, publish)
 
 
+def _keyspace(databases: Databases, database: str) -> Keyspace:
+    mongo = connect(Settings(mongodb_db=database), uri=databases.uri)
+    with contextlib.closing(mongo):
+        name = Installation(mongo).name()
+    return Keyspace(lambda: name, SystemClock())
+
+
 def _by_redis(
-    client: redis.Redis, channel: str, *, cache: str | None = None
+    client: redis.Redis, channel: str, *, keys: Keyspace | None = None
 ) -> Callable[[str], None]:
     """Publishes in flask-sse's format; ours caches first, for workers that are just connecting."""
+    channel = keys.key(channel) if keys else channel
 
     def publish(mark: str) -> None:
-        body, version = snapshot(mark)
-        if cache:
-            client.set(cache, body, ex=CACHE_SECONDS)
+        body, version = snapshot(mark, keys.installation if keys else "")
+        if keys:
+            client.set(keys.key(CACHE_KEY), body, ex=CACHE_SECONDS)
         client.publish(channel, f'{{"data": {body}, "type": "stats", "id": "{version}"}}')
 
     return publish

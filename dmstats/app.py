@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -14,7 +14,7 @@ from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
 from dmstats.db.counting.ledger import max_age_ms
 from dmstats.embedded.attach import attach, require
-from dmstats.ingest.webhook import MAX_BODY, Webhook
+from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
 from dmstats.sse.subscription import CHANNEL
@@ -23,6 +23,7 @@ from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.hijack import ConnectionHijack
+from dmstats.web.middleware.prefix import plain_prefix
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.request_log import RequestLog, request_fields
 from dmstats.web.middleware.security_headers import register_headers
@@ -30,6 +31,9 @@ from dmstats.web.middleware.timeouts import RequestTimeouts
 from dmstats.web.pages.views import register_pages
 from dmstats.web.schema.openapi import register_description
 from dmstats.wiring import wire
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 REQUIRED = (
     "mongodb_uri",
@@ -39,6 +43,8 @@ REQUIRED = (
     "cron_secret",
     "secret_key",
 )
+MAX_FORM = 64 * 1024
+"""The largest body of anything but the webhook, in bytes."""
 BLUEPRINTS = (stats.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint)
 
 
@@ -67,7 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             return cast("Flask", cli.without_settings(error))
     settings.require(*REQUIRED)
     app = Flask("dmstats", static_folder=None)
-    app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=MAX_BODY)
+    app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=MAX_FORM)
     configure_sessions(app)
     register_errors(app)
     register_headers(app)
@@ -91,11 +97,18 @@ def create_app(settings: Settings | None = None) -> Flask:
 def _put_in_front(app: Flask, services: Services) -> None:
     """Let trusted proxies tell who asks, the webhook answer before Flask's own dispatch, log
     requests, and let streams have their connections."""
-    settings, application = services.settings, app.wsgi_app
+    settings = services.settings
+    application: WSGIApplication = app.wsgi_app
     if proxies := settings.trusted_proxies:
         application = ProxyFix(
-            application, x_for=proxies, x_proto=proxies, x_host=proxies, x_port=proxies
+            application,
+            x_for=proxies,
+            x_proto=proxies,
+            x_host=proxies,
+            x_port=proxies,
+            x_prefix=proxies,
         )
+        application = plain_prefix(application)
     webhook = Webhook(
         services.committer,
         services.clock,
@@ -104,6 +117,9 @@ def _put_in_front(app: Flask, services: Services) -> None:
         verify_token=settings.meta_verify_token or "",
         max_age_ms=max_age_ms(settings.ledger_retention_hours),
     )
-    patient = RequestTimeouts(webhook.in_front_of(application), services.clock)
-    logged = RequestLog(patient, services.clock, services.metrics)
+    bounded = RequestTimeouts(webhook.in_front_of(application), services.clock)
+    services.close_idle = bounded.close_idle
+    logged = RequestLog(
+        bounded, services.clock, services.metrics, trusted_proxies=settings.trusted_proxies
+    )
     app.wsgi_app = ConnectionHijack(logged)  # type: ignore[method-assign]

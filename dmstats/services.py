@@ -14,6 +14,7 @@ from dmstats.audit.background import BackgroundAudit
 from dmstats.commit.group_commit import Committer
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import Clock
+from dmstats.core.keyspace import Keyspace
 from dmstats.core.settings import Settings
 from dmstats.core.stopping import StopSignal
 from dmstats.db.admins.admin_store import AdminStore
@@ -44,7 +45,8 @@ class Services:
     """What ``dmstats.app`` wired together; ``web.services()`` finds it from a view.
 
     ``auditor(repair=...)`` makes an auditor; ``worker_schedule`` and ``refresher_schedule`` make
-    the job table of a web worker and of the stand-alone refresher.
+    the job table of a web worker and of the stand-alone refresher. ``close_idle`` ends the
+    connections that nobody uses.
     """
 
     settings: Settings
@@ -54,6 +56,7 @@ class Services:
     delivery_status: DeliveryStatus
     mongo: Mongo
     redis: redis.Redis
+    keyspace: Keyspace
     ledger: Ledger
     transactions: Transactions
     committer: Committer
@@ -69,6 +72,7 @@ class Services:
     auditor: Callable[..., Auditor]
     worker_schedule: Callable[[], Schedule]
     refresher_schedule: Callable[[], Schedule]
+    close_idle: Callable[[], None] = field(default=lambda: None, init=False)
     stopping: bool = field(default=False, init=False)
     _schedule: Schedule | None = field(default=None, init=False)
     _leaving: tuple[Callable[[], object], Callable[[], bool]] | None = field(
@@ -149,3 +153,4 @@ class Services:
             gevent.sleep(NOTICE_SECONDS)
         self.stopping = True
         self.hub.stop()
+        self.close_idle()

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
-
 from dmstats.audit.auditor import Auditor
 from dmstats.audit.background import BackgroundAudit
 from dmstats.audit.verifier import Verifier
@@ -16,8 +12,9 @@ from dmstats.commit.fair_lock import FairFileLock
 from dmstats.commit.group_commit import Committer
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.commit.session_files import SessionRegistry, session_folder
-from dmstats.core.clock import SystemClock
-from dmstats.core.errors import unreadable
+from dmstats.core.clock import ClockWatch, SystemClock
+from dmstats.core.keyspace import Keyspace
+from dmstats.core.redis_client import redis_client
 from dmstats.core.redis_outage import RedisOutage
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
@@ -36,6 +33,7 @@ from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.failures import Failures
+from dmstats.db.installation import Installation
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.ops import jobs
@@ -59,7 +57,6 @@ from dmstats.web.auth.threadpool import in_thread_pool
 
 REDIS_SECONDS = 1.0
 HUB_SECONDS = 3.0
-CONNECT_SECONDS = 0.5
 
 
 def wire(settings: Settings, send: Send) -> Services:
@@ -68,8 +65,10 @@ def wire(settings: Settings, send: Send) -> Services:
     ``send(snapshot, version)`` publishes a snapshot to all workers.
     """
     clock, metrics = SystemClock(), Metrics()
+    clock_watch = ClockWatch(clock)
     mongo = connect(settings, failures=Failures(metrics.database_failed))
-    client = redis_client(settings, seconds=REDIS_SECONDS)
+    client = redis_client(settings.redis_url or "", seconds=REDIS_SECONDS)
+    keys = Keyspace(Installation(mongo).name, clock)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
     transactions = Transactions(mongo, metrics.commit_retried)
     host_folder = session_folder(f"{settings.mongodb_uri} {mongo.db.name}")
@@ -96,9 +95,10 @@ def wire(settings: Settings, send: Send) -> Services:
         return max(snapshots.last_term(), reader.term)
 
     outage = RedisOutage()
-    lease = Lease(client, clock, last_term, metrics, outage=outage)
+    lease = Lease(client, keys, clock, last_term, metrics, outage=outage)
     publisher = Publisher(
         client,
+        keys,
         send,
         metrics,
         cache_ttl=settings.cache_ttl,
@@ -112,12 +112,14 @@ def wire(settings: Settings, send: Send) -> Services:
         publisher,
         lease,
         client,
+        keys,
         clock,
         metrics,
         settings.monthly_dm_limit,
     )
     reader = Reader(
         client,
+        keys,
         snapshots,
         refresher,
         clock,
@@ -127,7 +129,8 @@ def wire(settings: Settings, send: Send) -> Services:
         outage=outage,
     )
     hub = Hub(
-        redis_client(settings, seconds=HUB_SECONDS),
+        redis_client(settings.redis_url or "", seconds=HUB_SECONDS),
+        keys,
         reader.newest,
         reader.accept,
         clock,
@@ -150,17 +153,17 @@ def wire(settings: Settings, send: Send) -> Services:
 
     background_audit = BackgroundAudit(auditor(), clock)
     shared_delivery_log, delivery_log = (
-        SharedDeliveryLog(client, clock, metrics.redis_failed),
+        SharedDeliveryLog(client, keys, clock, metrics.redis_failed),
         DeliveryLog(metrics, clock),
     )
     notifier = WebhookNotifier(settings.alert_url) if settings.alert_url else LogOnly()
     canary = canary_for(settings, Canaries(mongo), clock, metrics)
     watchdog = Watchdog(
-        shared_delivery_log, Baseline(mongo), snapshots, notifier, client, clock, metrics,
-        lambda: canary.lost_in_a_row if canary else 0,
+        shared_delivery_log, Baseline(mongo), snapshots, notifier, client, keys, clock,
+        metrics, lambda: canary.lost_in_a_row if canary else 0,
     )  # fmt: skip
     refreshing = jobs.refreshing(
-        lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock
+        lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
     refreshing += [jobs.watching(watchdog), jobs.draining(backlog)]
     if canary:
@@ -178,9 +181,10 @@ def wire(settings: Settings, send: Send) -> Services:
         clock=clock,
         metrics=metrics,
         delivery_log=delivery_log,
-        delivery_status=DeliveryStatus(shared_delivery_log, delivery_log, client, clock),
+        delivery_status=DeliveryStatus(shared_delivery_log, delivery_log, client, keys, clock),
         mongo=mongo,
         redis=client,
+        keyspace=keys,
         ledger=ledger,
         transactions=transactions,
         committer=committer,
@@ -193,21 +197,9 @@ def wire(settings: Settings, send: Send) -> Services:
         background_audit=background_audit,
         admins=admins,
         auditor=auditor,
-        authenticator=Authenticator(settings, admins, SignInRateLimit(client), clock),
-        worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading),
-        refresher_schedule=partial(thread_schedule, refreshing, clock, metrics, leading),
+        authenticator=Authenticator(settings, admins, SignInRateLimit(client, keys), clock),
+        worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading, clock_watch),
+        refresher_schedule=partial(
+            thread_schedule, refreshing, clock, metrics, leading, clock_watch
+        ),
     )
-
-
-def redis_client(settings: Settings, *, seconds: float = REDIS_SECONDS) -> redis.Redis:
-    """A client that gives a dead server up after ``seconds``, with one retry."""
-    try:
-        return redis.Redis.from_url(
-            settings.redis_url or "",
-            retry=Retry(ExponentialBackoff(cap=0.2), 1),
-            socket_timeout=seconds,
-            socket_connect_timeout=CONNECT_SECONDS,
-            health_check_interval=15,
-        )
-    except ValueError:
-        raise unreadable("REDIS_URL") from None  # as with MongoDB's

@@ -13,10 +13,11 @@ from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.snapshot.lease import Lease
-from dmstats.snapshot.publisher import CHANNEL, Publisher
+from dmstats.snapshot.publisher import Publisher
 from dmstats.snapshot.reader import Reader
 from dmstats.snapshot.refresher import Refresher
 from dmstats.snapshot.schedule import RefreshSchedule
+from tests.keyspace import CHANNEL, KEYS
 from tests.recorder import Recorder
 
 
@@ -37,18 +38,26 @@ class StatsWorker:
         self.population_counts = PopulationCounts(mongo, clock)
         self.readings = ReadingsStore(mongo, self.population_counts)
         self.snapshots = SnapshotStore(mongo)
-        self.lease = Lease(client, clock, self.last_term, self.metrics)
+        self.lease = Lease(client, KEYS, clock, self.last_term, self.metrics)
         self.publisher = Publisher(
-            client, self.send, self.metrics, cache_ttl=60, min_interval=10, transport=transport
-        )
+            client, KEYS, self.send, self.metrics,
+            cache_ttl=60, min_interval=10, transport=transport,
+        )  # fmt: skip
         self.refresher = Refresher(
-            self.readings, self.snapshots, self.publisher, self.lease, client, clock, self.metrics
+            self.readings,
+            self.snapshots,
+            self.publisher,
+            self.lease,
+            client,
+            KEYS,
+            clock,
+            self.metrics,
         )
         self.refresh_schedule = RefreshSchedule(
             self.lease, self.refresher, self.snapshots, clock, interval=interval
         )
         self.reader = Reader(
-            client, self.snapshots, self.refresher, clock, self.metrics,
+            client, KEYS, self.snapshots, self.refresher, clock, self.metrics,
             interval=interval, computes=computes,
         )  # fmt: skip
 

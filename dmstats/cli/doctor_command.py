@@ -20,17 +20,21 @@ from dmstats.cli.urls import BaseUrl
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import ConfigError
 from dmstats.core.exit_codes import FAILED
+from dmstats.core.keyspace import Keyspace
+from dmstats.core.redis_client import redis_client
 from dmstats.core.settings import Settings
 from dmstats.db.client import connect
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
+from dmstats.db.installation import Installation
 from dmstats.db.outage import explain
 from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.webserver import base_url
 from dmstats.ops.doctor import Doctor, check_disk
 from dmstats.ops.findings import Finding, Verdict, bad, good, skipped
+from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
-from dmstats.wiring import redis_client
+from dmstats.wiring import REDIS_SECONDS
 
 STYLES = {
     Verdict.OK: "green",
@@ -62,7 +66,8 @@ def _examine(url: str | None) -> Iterator[Finding]:
     """Without usable settings that is the first finding, and the rest cannot be looked at."""
     try:
         settings = settings_from(os.environ)
-        mongo, client = connect(settings), redis_client(settings)
+        mongo = connect(settings)
+        client = redis_client(settings.redis_url or "", seconds=REDIS_SECONDS)
     except ConfigError as error:
         yield bad(
             "settings", str(error), "docs/configuration.md has every setting and what it may be."
@@ -73,14 +78,17 @@ def _examine(url: str | None) -> Iterator[Finding]:
         yield check_disk(data_dir(os.environ).path)
         return
     yield _service()
+    clock = SystemClock()
     try:
         examiner = Doctor(
             settings,
             Health(mongo),
             SnapshotStore(mongo),
-            client,
-            SystemClock(),
+            clock,
             migrations=migrations.names(),
+            probe_redis=partial(
+                probe_redis, client, Keyspace(Installation(mongo).name, clock), settings.transport
+            ),
             probe_webhook=partial(
                 probe_webhook,
                 url or settings.canary_url or _local(settings),

@@ -9,10 +9,9 @@ from typing import Protocol
 
 import gevent
 
-from dmstats.commit.backoff import ContentionBackoff
 from dmstats.commit.batch import Batch, S
 from dmstats.commit.increments import merge
-from dmstats.commit.limits import split_by_write_set
+from dmstats.commit.limits import ContentionBackoff, split_by_write_set
 from dmstats.core.clock import Clock
 from dmstats.core.errors import AccountRefused, Conflict, PoisonError, Repeated, Unavailable
 from dmstats.core.records import Deltas, LedgerRow

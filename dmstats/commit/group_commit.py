@@ -29,9 +29,9 @@ COMMIT_SECONDS = 1.8
 PROBE_SECONDS = 4.0
 """How long the requests of a probe wait: a database that needs seconds per commit still counts."""
 MAX_QUEUED = 20_000
-"""Events that may wait in one worker. A larger delivery is admitted when no other waits."""
+"""Events that may wait in one worker."""
 MAX_BATCH = 2_000
-"""Events in one batch, unless a single delivery brings more."""
+"""Events in one batch."""
 ABORT_EVERY_SECONDS = 1.0
 GATHER_SECONDS = 0.02
 """Longest wait for the event loop to become idle before a batch is taken."""
@@ -88,7 +88,6 @@ class Committer:
         self._commit_seconds = commit_seconds
         self._probe_seconds = probe_seconds
         self._max_queued = max_queued
-        self._max_batch = max_batch
         self._batch_limit = AdaptiveLimit(max_batch, seconds=commit_seconds)
         self._breaker = Breaker(clock, quick_seconds=commit_seconds)
         self._queue: deque[_Waiting] = deque()
@@ -145,8 +144,7 @@ class Committer:
         elif self._queued and self._queued + events > most:
             reason = "Too many events are waiting to be counted"
         else:
-            large = events > self._max_batch  # written in several transactions
-            return self._probe_seconds if probing or large else self._commit_seconds
+            return self._probe_seconds if probing else self._commit_seconds
         self._metrics.events_refused(events)
         raise Unavailable(reason)
 

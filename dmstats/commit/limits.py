@@ -1,4 +1,4 @@
-"""How much is tried at once: events per batch, writes per transaction, probes while commits fail.
+"""How much is tried at once: events per batch, writes per transaction, attempts under contention.
 
 A batch that runs out of time costs all its work, and its events come back with those that arrived
 meanwhile: batches that only grow would never be written. Pure.
@@ -6,6 +6,7 @@ meanwhile: batches that only grow would never be written. Pure.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 
 from dmstats.core.clock import Clock, hour_start
@@ -46,8 +47,7 @@ class AdaptiveLimit:
 
 MOST_HOURS = 50
 MOST_ACCOUNTS = 300
-MOST_ROWS = 2_000
-"""Documents that one transaction writes. It must end well before the sender's time-out, also on a
+"""Documents that one transaction changes. It must end well before the sender's time-out, also on a
 slow database: what does not, would fail again at every retry, and everything else with it."""
 
 
@@ -65,8 +65,7 @@ def split_by_write_set(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow
     for row in sorted(rows, key=lambda row: row.time_ms):
         hours.add(hour_start(row.time_ms))
         accounts.add(row.account)
-        full = len(portion) >= MOST_ROWS
-        if full or len(hours) > MOST_HOURS or len(accounts) > MOST_ACCOUNTS:
+        if len(hours) > MOST_HOURS or len(accounts) > MOST_ACCOUNTS:
             yield portion
             portion, hours, accounts = [], {hour_start(row.time_ms)}, {row.account}
         portion.append(row)
@@ -75,10 +74,38 @@ def split_by_write_set(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow
 
 def _fits(rows: Sequence[LedgerRow]) -> bool:
     return (
-        len(rows) <= MOST_ROWS
-        and len({row.account for row in rows}) <= MOST_ACCOUNTS
+        len({row.account for row in rows}) <= MOST_ACCOUNTS
         and len({hour_start(row.time_ms) for row in rows}) <= MOST_HOURS
     )
+
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.004, 0.1
+"""The bounds of the longest back-off; no pause is longer, either."""
+FIRST_BACKOFF_SECONDS = 0.002
+LOOKS_PER_COMMIT = 2
+
+
+class ContentionBackoff:
+    """``pause`` is for how many seconds to leave the document to others before the next batch."""
+
+    def __init__(self) -> None:
+        self.pause = 0.0
+        self._longest = LONGEST_SECONDS
+
+    def back_off(self, attempt: int) -> float:
+        """Seconds to wait after the ``attempt``-th conflict: doubling, half of it at random, and at
+        most half a commit, so that the moment in which the document is free is not missed."""
+        ceiling = min(self._longest, FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 16))
+        return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
+
+    def written(self, *, waited: float, took: float) -> None:
+        """A batch took so many seconds, after those in which it ``waited`` for others.
+
+        The wait and the pause before it are about one commit of each other host. One of them
+        commits while this one does everything else; the pause leaves room for the rest.
+        """
+        self.pause = min(LONGEST_SECONDS, max(0.0, self.pause + waited - took))
+        self._longest = min(LONGEST_SECONDS, max(SHORTEST_SECONDS, took / LOOKS_PER_COMMIT))
 
 
 FAILURES_TO_OPEN = 2

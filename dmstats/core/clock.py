@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+logger = logging.getLogger(__name__)
+
+JUMP_SECONDS = 5.0
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,6 +34,37 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+class ClockWatch:
+    """Compares the wall clock with the monotonic one, to notice when it was stepped.
+
+    What must not be done too early goes by :meth:`cautious_ms`.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._start_ms = self._last_ms = self._offset_ms()
+
+    def look(self) -> bool:
+        """Whether the wall clock was stepped since the last look, which is logged as
+        ``clock_jumped`` (seconds, negative: back). Call it every few seconds, so that a clock
+        which is slewed is not taken for one that was stepped."""
+        offset_ms = self._offset_ms()
+        seconds, self._last_ms = (offset_ms - self._last_ms) / 1000, offset_ms
+        stepped = abs(seconds) >= JUMP_SECONDS
+        if stepped:
+            logger.warning("clock_jumped", extra={"seconds": round(seconds, 1)})
+        return stepped
+
+    def cautious_ms(self) -> int:
+        """The wall clock, or what it would say without the steps since the start if that is
+        earlier: a clock that was set forward by mistake must not make anything too old."""
+        now_ms = self._clock.now_ms()
+        return min(now_ms, now_ms - round(self._offset_ms() - self._start_ms))
+
+    def _offset_ms(self) -> float:
+        return self._clock.now_ms() - self._clock.monotonic() * 1000
 
 
 class ManualClock:

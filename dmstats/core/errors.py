@@ -142,6 +142,13 @@ class AccountRefused(DmstatsError):
         self.account = account
 
 
+class Outdated(DmstatsError):
+    """Somebody else has written since: what was read before that must not replace it."""
+
+    status = 409
+    title = "Outdated by a newer reading"
+
+
 class Superseded(DmstatsError):
     """A newer leadership term has written already: this one must step down."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dmstats.core.cpus import default_workers
 from dmstats.core.errors import ConfigError
+from dmstats.core.redis_client import redis_address
 from dmstats.core.setting_types import (
     address,
     host_name,
@@ -44,8 +45,8 @@ class Settings:
         "MongoDB's address: a replica set or a sharded cluster, for transactions.", secret=True,
     )  # fmt: skip
     redis_url: str | None = setting(
-        "REDIS_URL", address("redis", "rediss", "unix"), None, "embedded",
-        "Redis' address.", secret=True,
+        "REDIS_URL", redis_address, None, "embedded",
+        "Redis' address: a server, a Unix socket, or a master that Sentinel names.", secret=True,
     )  # fmt: skip
     mongodb_db: str | None = setting(
         "MONGODB_DB", text, None, "the URI's, else `dmstats`", "The database's name."
@@ -53,6 +54,10 @@ class Settings:
     data_dir: Path = setting(
         "DMSTATS_DATA_DIR", Path, Path("var"), "`var`",
         "Where the embedded databases and the generated secrets live.",
+    )  # fmt: skip
+    run_dir: Path | None = setting(
+        "DMSTATS_RUN_DIR", Path, None, "`RUNTIME_DIRECTORY`, else `run` in `DMSTATS_DATA_DIR`",
+        "Where the metrics and notes of the running service are; nothing may clear it away.",
     )  # fmt: skip
     host: str = setting("HOST", host_name, "127.0.0.1", "`127.0.0.1`", "The address to listen at.")
     port: int = setting("PORT", whole(1, 65535), 8000, "`8000`", "The port to listen at.")

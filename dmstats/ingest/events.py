@@ -6,8 +6,8 @@ documentation and implementers' reports; docs/webhook.md has the table.
 
 from __future__ import annotations
 
-import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,17 @@ import msgspec
 from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
 from dmstats.core.records import CANARY, CANARY_ACCOUNT, OTHER_PARTITION, LedgerRow
 from dmstats.ingest.identity import Unreadable, digest_of, identify, normalise_time
-from dmstats.ingest.payload import Entry, Item, Loose, Scalar, decode, decode_loosely
+from dmstats.ingest.payload import (
+    PARTS,
+    Entry,
+    Foreign,
+    Item,
+    Loose,
+    Scalar,
+    content_of,
+    decode,
+    decode_loosely,
+)
 
 FUTURE_TOLERANCE_MS = HOUR_MS
 """How far a sender's clock may be ahead of ours before its time is not believed."""
@@ -34,15 +44,21 @@ NO_HOUR = bytes(4)
 
 _ACCOUNT = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_ID_LENGTH}}}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_COMMON_KEYS = frozenset({"sender", "recipient", "timestamp"})
+_PERSONS = frozenset({"sender", "recipient"})
+_COMMON_KEYS = _PERSONS | {"timestamp"}
 
 
 class Reading(msgspec.Struct):
-    """What one body holds: rows to count, and how many entries are ignored or unreadable."""
+    """What one body holds: rows to count, and how many entries are ignored or unreadable.
+
+    ``foreign`` counts, by its object, what is of another object than Instagram's; it is part of
+    what is ignored.
+    """
 
     rows: list[LedgerRow]
     ignored: int = 0
     rejected: int = 0
+    foreign: Counter[str] = msgspec.field(default_factory=Counter)
 
     @property
     def is_canary(self) -> bool:
@@ -54,7 +70,7 @@ def read_events(body: bytes, *, arrived_ms: int, max_age_ms: int) -> Reading:
     """Read every event out of a POST's raw ``body``.
 
     ``max_age_ms`` is how old an event may be to have its row in its own day's partition; an older
-    one is late. Raises :class:`~dmstats.core.errors.BadRequest` for what is not JSON or not ours.
+    one is late. Raises :class:`~dmstats.core.errors.BadRequest` for what is no webhook's body.
     """
     reader = _Reader(arrived_ms, max_age_ms)
     entries = decode(body)
@@ -80,11 +96,17 @@ class _Reader:
             for item in entry.messaging:
                 self._item(account, entry.time, item, None)
 
-    def read_loosely(self, entry: Loose | None) -> None:
+    def read_loosely(self, entry: Loose | Foreign | None) -> None:
         if entry is None:
             self.reading.rejected += 1
             return
+        if isinstance(entry, Foreign):
+            entries = max(1, entry.entries)
+            self.reading.ignored += entries
+            self.reading.foreign[entry.object] += entries
+            return
         self.reading.ignored += entry.standby
+        self.reading.rejected += entry.rejected
         for item, raw in entry.items:
             if item is None:
                 self.reading.rejected += 1
@@ -93,24 +115,24 @@ class _Reader:
         for change in entry.changes:
             self._change(entry, change)
         if not (entry.items or entry.changes or entry.standby):
-            for name in entry.strange:
-                self._unknown(entry.id, name, normalise_time(entry.time), name)
+            for name, value in entry.strange:
+                self._unknown(entry.id, name, None, entry.time, value)
 
     def _item(self, account: str, entry_time: Scalar, item: Item, raw: Any) -> None:
-        time_ms = normalise_time(item.timestamp) or normalise_time(entry_time)
         if item.message is not None and item.message.is_self:
             self.reading.ignored += 1
-        elif item.known():
-            try:
-                kind, parts = identify(item)
-            except Unreadable:
-                self.reading.rejected += 1
+            return
+        own_ms = normalise_time(item.timestamp)
+        try:
+            kind, parts = identify(account, item, own_ms)
+        except Unreadable:
+            if isinstance(raw, dict) and (names := sorted(raw.keys() - _COMMON_KEYS - set(PARTS))):
+                content = {name: raw[name] for name in raw.keys() - _PERSONS}
+                self._unknown(account, names[0], own_ms, entry_time, content)
             else:
-                self._add(account, kind, parts, time_ms)
-        elif isinstance(raw, dict) and (names := sorted(raw.keys() - _COMMON_KEYS)):
-            self._unknown(account, names[0], time_ms, raw)
+                self.reading.rejected += 1
         else:
-            self.reading.rejected += 1
+            self._add(account, kind, parts, own_ms, entry_time)
 
     def _change(self, entry: Loose, change: Any) -> None:
         field = change.get("field") if isinstance(change, dict) else None
@@ -119,37 +141,73 @@ class _Reader:
         elif field == TEST_FIELD:
             self.reading.ignored += 1
         else:
-            self._unknown(entry.id, field, normalise_time(entry.time), change)
+            self._unknown(entry.id, field, None, entry.time, change)
 
-    def _unknown(self, account: str, name: str, time_ms: int | None, raw: Any) -> None:
-        parts = ("unknown", account, str(time_ms), json.dumps(raw, sort_keys=True))
+    def _unknown(
+        self, account: str, name: str, own_ms: int | None, entry_time: Scalar, content: Any
+    ) -> None:
+        try:
+            name.encode()  # half of a surrogate pair is no name
+            parts = ("unknown", account, str(own_ms), content_of(content))
+        except ValueError:
+            self.reading.rejected += 1
+            return
         name = name if _NAME.fullmatch(name) else "unnamed"
-        self._add(account, "unknown", parts, time_ms, name)
+        self._add(account, "unknown", parts, own_ms, entry_time, name)
 
     def _add(
-        self, account: str, kind: str, parts: Sequence[str], told_ms: int | None, name: str = ""
+        self,
+        account: str,
+        kind: str,
+        parts: Sequence[str],
+        own_ms: int | None,
+        entry_time: Scalar,
+        name: str = "",
     ) -> None:
         if not _is_account(account):
             self.reading.rejected += 1
             return
         if account == CANARY_ACCOUNT:
             kind, parts = CANARY, (CANARY, *parts)
-        self.reading.rows.append(self._row(account, kind, digest_of(parts), told_ms, name))
-
-    def _row(
-        self, account: str, kind: str, digest: bytes, told_ms: int | None, name: str
-    ) -> LedgerRow:
-        other = (OTHER_PARTITION, NO_HOUR + digest)
-        if told_ms is None or told_ms > self._newest_ms:
-            time_ms, late = self._arrived_ms, True
+        digest = digest_of(parts)
+        if own_ms is not None:
+            row = self._row(account, kind, digest, own_ms, name)
         else:
-            believed = told_ms >= self._arrived_ms - OLDEST_BELIEVED_MS
-            time_ms, late = (told_ms if believed else self._arrived_ms), told_ms < self._oldest_ms
-        dated = None if told_ms is None else _dated(told_ms, digest)
-        here, alternate_id = (other, dated) if late or dated is None else (dated, other)
+            row = self._timeless(account, kind, digest, normalise_time(entry_time), name)
+        self.reading.rows.append(row)
+
+    def _row(self, account: str, kind: str, digest: bytes, told_ms: int, name: str) -> LedgerRow:
+        other = (OTHER_PARTITION, NO_HOUR + digest)
+        time_ms = told_ms if self._believes(told_ms) else self._arrived_ms
+        late = told_ms > self._newest_ms or told_ms < self._oldest_ms
+        dated = _dated(told_ms, digest)
+        here, alternate_id = (other, dated) if late else (dated, other)
         return LedgerRow(
             here[1], here[0], account, kind, time_ms, self._arrived_ms, late, name, alternate_id
         )
+
+    def _timeless(
+        self, account: str, kind: str, digest: bytes, told_ms: int | None, name: str
+    ) -> LedgerRow:
+        """An event without a time of its own. It is counted by when the POST was sent, which a
+        retry may tell otherwise: so that is no part of its id."""
+        believed = told_ms is not None and self._believes(told_ms)
+        time_ms = told_ms if believed and told_ms is not None else self._arrived_ms
+        return LedgerRow(
+            NO_HOUR + digest,
+            OTHER_PARTITION,
+            account,
+            kind,
+            time_ms,
+            self._arrived_ms,
+            late=True,
+            name=name,
+            # Where an earlier version has put it.
+            alternate_id=None if told_ms is None else _dated(told_ms, digest),
+        )
+
+    def _believes(self, told_ms: int) -> bool:
+        return self._arrived_ms - OLDEST_BELIEVED_MS <= told_ms <= self._newest_ms
 
 
 def _dated(time_ms: int, digest: bytes) -> tuple[str, bytes]:

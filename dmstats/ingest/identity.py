@@ -1,4 +1,8 @@
-"""What an item counts as, and what makes two deliveries of it the same event; pure."""
+"""What an item counts as, and what makes two deliveries of it the same event; pure.
+
+Nothing here depends on ids of persons: they differ from app to app, and an account may be
+connected to several.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,22 @@ import hashlib
 from collections.abc import Sequence
 
 from dmstats.core.records import RECEIVED, SENT
-from dmstats.ingest.payload import Item, Scalar
+from dmstats.ingest.payload import Item, Marked, Scalar
 
 LEAST_MS, MOST_MS = 10**11, 10**14
 """What is between these is a time in ms; below are seconds, above are microseconds."""
 
+MARKED = (
+    ("edit", "message_edit"),
+    ("reaction", "reaction"),
+    ("seen", "read"),
+    ("postback", "postback"),
+)
+"""The other kinds and where they are told, in the order in which they are looked for."""
+
 
 class Unreadable(ValueError):
-    """An item that cannot be told apart from others of its kind, or names no account."""
+    """An item that cannot be told apart from others of its kind."""
 
 
 def normalise_time(value: Scalar) -> int | None:
@@ -34,36 +46,32 @@ def normalise_time(value: Scalar) -> int | None:
     return int(value) if value < MOST_MS else int(value / 1000)
 
 
-def identify(item: Item) -> tuple[str, Sequence[str]]:
-    """The kind of a known item, and the parts whose equality makes two deliveries one event."""
-    if (message := item.message) is not None:
+def identify(account: str, item: Item, time_ms: int | None) -> tuple[str, Sequence[str]]:
+    """The kind of an item, and the parts whose equality makes two deliveries one event.
+
+    ``time_ms`` is the item's own time, None without one. Raises :class:`Unreadable`.
+    """
+    if (message := item.message) is not None and message.mid:
         if message.is_deleted:
-            return "unsent", ("unsent", _required(message.mid))
-        return SENT if message.is_echo else RECEIVED, ("message", _required(message.mid))
-    if (edit := item.message_edit) is not None:
-        return "edit", ("edit", _required(edit.mid), str(edit.num_edit))
-    if (reaction := item.reaction) is not None:
-        time = str(item.timestamp)
-        return "reaction", (
-            "reaction", _required(reaction.mid), _sender(item), reaction.action, time,
-        )  # fmt: skip
-    if (seen := item.read) is not None:
-        return "seen", ("seen", _required(seen.mid))
-    if (postback := item.postback) is not None:
-        return "postback", ("postback", _required(postback.mid))
-    if not (sender := _sender(item)):
-        raise Unreadable("a referral without a sender")
-    return "referral", ("referral", sender, str(item.timestamp))
+            return "unsent", ("unsent", message.mid)
+        return SENT if message.is_echo else RECEIVED, ("message", message.mid)
+    for kind, name in MARKED:
+        part: Marked | None = getattr(item, name)
+        if part is not None and (part.mid or time_ms is not None):
+            return kind, _marked(account, kind, part, time_ms)
+    if item.referral is not None and time_ms is not None:
+        return "referral", ("referral", account, str(time_ms), item.referral)
+    raise Unreadable("neither a mid nor a time")
 
 
-def _sender(item: Item) -> str:
-    return "" if item.sender is None or item.sender.id is None else str(item.sender.id)
-
-
-def _required(mid: str) -> str:
-    if not mid:
-        raise Unreadable("no mid")
-    return mid
+def _marked(account: str, kind: str, part: Marked, time_ms: int | None) -> Sequence[str]:
+    if not part.mid:
+        return kind, "", account, str(time_ms), part.content
+    if kind == "edit":
+        return "edit", part.mid, str(part.num_edit)
+    if kind == "reaction":
+        return "reaction", part.mid, part.action, str(time_ms)
+    return kind, part.mid
 
 
 def digest_of(parts: Sequence[str]) -> bytes:

@@ -1,14 +1,15 @@
 """The shape of Meta's webhook bodies, and their tolerant decoding; pure.
 
-The common case is one typed decode of the whole body. A body that does not fit (an item of the
-wrong shape, a lone surrogate that only Python's parser takes) is decoded again item by item, so
-that one odd item costs only itself.
+The common case is one typed decode of the whole body. A body that does not fit (an item of another
+shape, a lone surrogate that only Python's parser takes) is decoded again item by item. There, what
+counting does not need may have any type: it is passed by, and costs nothing else.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,12 +17,6 @@ import msgspec
 from dmstats.core.errors import BadRequest
 
 Scalar = str | int | float | None
-
-
-class Party(msgspec.Struct, gc=False):
-    """A sender or a recipient."""
-
-    id: Scalar = None
 
 
 class Message(msgspec.Struct, gc=False):
@@ -34,35 +29,37 @@ class Message(msgspec.Struct, gc=False):
 
 
 class Marked(msgspec.Struct, gc=False):
-    """Any event that points at a message by ``mid``: seen, postback, reaction, edit."""
+    """Any event that points at a message by ``mid``: seen, postback, reaction, edit.
+
+    One without a ``mid`` is told apart by its ``content``, as JSON.
+    """
 
     mid: str = ""
     action: str = ""
     num_edit: Scalar = None
-
-
-class Referral(msgspec.Struct, gc=False):
-    """Somebody came by a link; it has no ``mid``."""
+    content: str = ""
 
 
 class Item(msgspec.Struct, gc=False):
-    """One element of ``entry[].messaging``: exactly one of the optional parts tells its kind."""
+    """One element of ``entry[].messaging``: the first of the parts that is complete tells its kind.
 
-    sender: Party | None = None
+    ``referral`` is its content, as JSON: it has no ``mid``.
+    """
+
     timestamp: Scalar = None
     message: Message | None = None
     message_edit: Marked | None = None
     reaction: Marked | None = None
     read: Marked | None = None
     postback: Marked | None = None
-    referral: Referral | None = None
+    referral: str | None = None
 
-    def known(self) -> bool:
-        """Whether one of the parts is there."""
-        return (
-            self.message or self.read or self.reaction or self.postback
-            or self.referral or self.message_edit
-        ) is not None  # fmt: skip
+    def complete(self) -> bool:
+        """Whether a ``mid`` identifies it, so that nothing else of it need be looked at."""
+        if self.message is not None:
+            return self.message.mid != ""
+        part = self.message_edit or self.reaction or self.read or self.postback
+        return part is not None and part.mid != ""
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -73,6 +70,7 @@ class Entry(msgspec.Struct, gc=False):
     messaging: list[Item] = []
     standby: list[msgspec.Raw] = []
     changes: list[msgspec.Raw] = []
+    field: msgspec.Raw = msgspec.Raw()
 
 
 class Body(msgspec.Struct, gc=False):
@@ -83,19 +81,35 @@ class Body(msgspec.Struct, gc=False):
 
 
 class Loose(msgspec.Struct):
-    """One entry decoded item by item: ``items`` as (typed or ``None`` if unreadable, raw)."""
+    """One entry decoded item by item: ``items`` as (typed or ``None`` if unreadable, raw).
+
+    ``strange`` holds the lists and objects of unknown names; ``rejected`` is 1 where ``messaging``
+    is something else than items.
+    """
 
     id: str
     time: Scalar
     items: list[tuple[Item | None, Any]]
     standby: int
     changes: list[Any]
-    strange: list[str]
+    strange: list[tuple[str, Any]]
+    rejected: int = 0
+
+
+class Foreign(msgspec.Struct):
+    """A body of another ``object`` than Instagram's, with so many entries."""
+
+    object: str
+    entries: int
 
 
 _OBJECT = "instagram"
 _BODY = msgspec.json.Decoder(Body)
+PARTS = ("message", "message_edit", "reaction", "read", "postback", "referral")
+_MARKED = ("message_edit", "reaction", "read", "postback")
 _KNOWN_LISTS = ("messaging", "standby", "changes")
+_CHANGE = ("field", "value")
+"""Instead of in ``changes``, a change may stand in the entry itself, by these two names."""
 
 
 def decode(body: bytes) -> list[Entry] | None:
@@ -107,17 +121,17 @@ def decode(body: bytes) -> list[Entry] | None:
     if decoded.object != _OBJECT:
         return None
     for entry in decoded.entry:
-        if entry.changes or not (entry.messaging or entry.standby):
+        if entry.changes or bytes(entry.field) or not (entry.messaging or entry.standby):
             return None
-        if not all(item.known() for item in entry.messaging):
+        if not all(item.complete() for item in entry.messaging):
             return None
     return decoded.entry
 
 
-def decode_loosely(body: bytes) -> Iterator[Loose | None]:
-    """The entries of any body of ours, item by item; ``None`` stands for an unreadable entry.
+def decode_loosely(body: bytes) -> Iterator[Loose | Foreign | None]:
+    """The entries of any webhook body, item by item; ``None`` stands for an unreadable entry.
 
-    Raises :class:`BadRequest` for what is not JSON or not an object of ours.
+    Raises :class:`BadRequest` for what is not JSON or has no webhook's shape.
     """
     try:
         decoded = json.loads(body)
@@ -125,15 +139,27 @@ def decode_loosely(body: bytes) -> Iterator[Loose | None]:
         raise BadRequest("The body is not JSON") from error
     bodies = decoded if isinstance(decoded, list) else [decoded]
     for one in bodies:
-        if not isinstance(one, dict) or one.get("object") != _OBJECT:
-            raise BadRequest(f'The body is not an object with "object": "{_OBJECT}"')
-        if not isinstance(one.get("entry"), list):
+        if not isinstance(one, dict) or not isinstance(one.get("object"), str):
+            raise BadRequest('The body is not an object with "object" and "entry"')
+        if one["object"] == _OBJECT and not isinstance(one.get("entry"), list):
             raise BadRequest('The body has no list "entry"')
     if not bodies:
         raise BadRequest("The body is empty")
     for one in bodies:
-        for entry in one["entry"]:
+        entries = one.get("entry")
+        if one["object"] != _OBJECT:
+            yield Foreign(one["object"], len(entries) if isinstance(entries, list) else 0)
+            continue
+        for entry in entries:
             yield _loose(entry)
+
+
+def content_of(value: Any) -> str:
+    """``value`` as JSON that is the same for the same content; ``ValueError`` if it is too deep."""
+    try:
+        return json.dumps(value, sort_keys=True)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def _loose(entry: Any) -> Loose | None:
@@ -142,26 +168,73 @@ def _loose(entry: Any) -> Loose | None:
     account = entry.get("id")
     if isinstance(account, bool) or not isinstance(account, str | int):
         return None
-    lists = {name: entry.get(name, []) for name in _KNOWN_LISTS}
-    if not all(isinstance(value, list) for value in lists.values()):
-        return None
-    time = entry.get("time")
+    messaging, changes = entry.get("messaging"), _list(entry.get("changes"))
+    change = {name: entry[name] for name in _CHANGE if name in entry}
+    if isinstance(entry.get("field"), str):
+        changes = [*changes, change]
+    else:
+        change = {}
     return Loose(
         id=str(account),
-        time=time if isinstance(time, str | int | float) else None,
-        items=[(_item(raw), raw) for raw in lists["messaging"]],
-        standby=len(lists["standby"]),
-        changes=lists["changes"],
-        strange=sorted(
-            name
-            for name, value in entry.items()
-            if name not in _KNOWN_LISTS and isinstance(value, list | dict)
-        ),
+        time=_scalar(entry.get("time")),
+        items=[(_item(raw), raw) for raw in _list(messaging)],
+        standby=len(_list(entry.get("standby"))),
+        changes=changes,
+        strange=[
+            (name, entry[name])
+            for name in sorted(entry)
+            if name not in _KNOWN_LISTS
+            and name not in change
+            and isinstance(entry[name], list | dict)
+        ],
+        rejected=int(not isinstance(messaging, list | dict | None)),
     )
 
 
+def _list(value: Any) -> list[Any]:
+    """A list as it is, and a single object in place of one; nothing for all else."""
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, dict) and value else []
+
+
 def _item(raw: Any) -> Item | None:
-    try:
-        return msgspec.convert(raw, Item)
-    except (msgspec.ValidationError, RecursionError, UnicodeError):
-        return None  # UnicodeError: a field's name is half of a surrogate pair
+    """The parts of an item that are objects, whatever else there is; None where there is none."""
+    if not isinstance(raw, dict):
+        return None
+    parts: dict[str, Any] = {}
+    if isinstance(message := raw.get("message"), dict):
+        flags = (_flag(message.get(name)) for name in ("is_echo", "is_self", "is_deleted"))
+        parts["message"] = Message(_text(message.get("mid")), *flags)
+    for name in _MARKED:
+        if isinstance(part := raw.get(name), dict):
+            parts[name] = _marked(part)
+    if isinstance(referral := raw.get("referral"), dict):
+        with suppress(ValueError):
+            parts["referral"] = content_of(referral)
+    return Item(timestamp=_scalar(raw.get("timestamp")), **parts)
+
+
+def _marked(part: dict[str, Any]) -> Marked | None:
+    mid, content = _text(part.get("mid")), ""
+    if not mid:
+        try:
+            content = content_of(part)
+        except ValueError:
+            return None
+    return Marked(mid, _text(part.get("action")), _scalar(part.get("num_edit")), content)
+
+
+def _flag(value: Any) -> bool:
+    """True for what says so plainly; a flag of any other type says nothing."""
+    return value is True or value == "true" or (type(value) is int and value == 1)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _scalar(value: Any) -> Scalar:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +20,7 @@ import msgspec
 from dmstats.core.clock import Clock
 from dmstats.core.errors import BadRequest, BadSignature, DmstatsError, Forbidden, TooLarge
 from dmstats.ingest.events import read_events
+from dmstats.ingest.large_deliveries import BodyLease, SlicedSubmission
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,6 +31,11 @@ log = logging.getLogger(__name__)
 
 PATH = "/api/webhooks/instagram"
 MAX_BODY = 4 * 1024 * 1024
+CHUNK = 64 * 1024
+"""A body is read in such pieces, so that the memory it takes can be watched."""
+BODY_KEY = "dmstats.body"
+"""Where a request's environment holds the lease on its body's memory."""
+_SLASHES = re.compile(r"/{2,}")
 MAX_DIGITS = 20
 SIGNATURE_PREFIX = "sha256="
 CANARY_KEY = "dmstats.canary"
@@ -42,6 +49,7 @@ class WebhookReporter(Protocol):
 
     def delivery(self, status: int, seconds: float) -> None: ...
     def events_ignored(self, events: int) -> None: ...
+    def object_ignored(self, name: str, events: int) -> None: ...
 
 
 class Webhook:
@@ -59,7 +67,7 @@ class Webhook:
     ) -> None:
         if not app_secrets or not verify_token:
             raise ValueError("a webhook without secrets would count anybody's events")
-        self._committer = committer
+        self._slices = SlicedSubmission(committer.submit, clock)
         self._clock = clock
         self._metrics = metrics
         # One HMAC state per secret is keyed once and copied for each delivery.
@@ -73,7 +81,7 @@ class Webhook:
         """``application``, with this webhook answering at its own path."""
 
         def branch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            if environ.get("PATH_INFO") == PATH:
+            if is_webhook(environ.get("PATH_INFO", "")):
                 return self(environ, start_response)
             return application(environ, start_response)
 
@@ -83,7 +91,7 @@ class Webhook:
         started = self._clock.monotonic()
         headers: list[tuple[str, str]] = []
         try:
-            status, content_type, body = self._answer(environ, headers)
+            status, content_type, body = self._answer(environ, headers, started)
         except DmstatsError as error:
             status, content_type, body = _problem(error, headers)
         except Exception:
@@ -102,13 +110,16 @@ class Webhook:
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
     def _answer(
-        self, environ: WSGIEnvironment, headers: list[tuple[str, str]]
+        self, environ: WSGIEnvironment, headers: list[tuple[str, str]], started: float
     ) -> tuple[int, str, bytes]:
         method = environ["REQUEST_METHOD"]
         if method == "POST":
             body = _read(environ)
             self._verify(body, environ.get("HTTP_X_HUB_SIGNATURE_256", ""))
-            return 200, "application/json", _JSON.encode(self._count(body, environ))
+            if BODY_KEY in environ:
+                lease: BodyLease = environ[BODY_KEY]
+                lease.release()
+            return 200, "application/json", _JSON.encode(self._count(body, environ, started))
         if method in ("GET", "HEAD"):
             return 200, "text/plain; charset=utf-8", self._handshake(environ)
         headers.append(("Allow", "GET, HEAD, POST"))
@@ -138,13 +149,17 @@ class Webhook:
         if not matches:
             raise BadSignature("The signature matches no app secret")
 
-    def _count(self, body: bytes, environ: WSGIEnvironment) -> dict[str, Any]:
+    def _count(self, body: bytes, environ: WSGIEnvironment, started: float) -> dict[str, Any]:
         reading = read_events(body, arrived_ms=self._clock.now_ms(), max_age_ms=self._max_age_ms)
         if reading.is_canary:
             environ[CANARY_KEY] = True
         if reading.ignored:
             self._metrics.events_ignored(reading.ignored)
-        counted = self._committer.submit(reading.rows, rejected=reading.rejected)
+        for name, entries in reading.foreign.items():
+            self._metrics.object_ignored(name, entries)
+        counted = self._slices.submit(
+            reading.rows, rejected=reading.rejected, body=body, started=started
+        )
         return {
             "sent": counted.sent,
             "received": counted.received,
@@ -162,6 +177,14 @@ class MethodNotAllowed(DmstatsError):
     title = "Method not allowed"
 
 
+def is_webhook(path: str) -> bool:
+    """Whether ``path`` is the webhook's, also with slashes that a typed address has too many."""
+    if path == PATH:
+        return True
+    doubtful = path.endswith("/") or "//" in path
+    return doubtful and _SLASHES.sub("/", path).rstrip("/") == PATH
+
+
 def _read(environ: WSGIEnvironment) -> bytes:
     length = environ.get("CONTENT_LENGTH") or ""
     if length:
@@ -171,7 +194,11 @@ def _read(environ: WSGIEnvironment) -> bytes:
             raise TooLarge(f"The body is over {MAX_BODY} bytes")
     elif not environ.get("wsgi.input_terminated"):
         return b""
-    body: bytes = environ["wsgi.input"].read(int(length) if length else MAX_BODY + 1)
+    wanted, pieces = int(length) if length else MAX_BODY + 1, []
+    while wanted > 0 and (piece := environ["wsgi.input"].read(min(wanted, CHUNK))):
+        pieces.append(piece)
+        wanted -= len(piece)
+    body: bytes = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if len(body) > MAX_BODY:
         raise TooLarge(f"The body is over {MAX_BODY} bytes")
     return body

@@ -21,6 +21,7 @@ from dmstats.core.clock import Clock, to_ms
 from dmstats.core.records import CANARY_ACCOUNT
 from dmstats.core.settings import Settings
 from dmstats.db.dashboard.canaries import Canaries
+from dmstats.ops.outgoing import pool_for
 from dmstats.ops.webhook_probe import PATH, sign
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Canary:
         self._app_secret = app_secret
         self._token = token
         self._patience = patience
-        self._http = urllib3.PoolManager(retries=False)
+        self._http = pool_for(url, retries=False)
         self._over = threading.Event()
         self.lost_in_a_row = 0
         self._stream: urllib3.BaseHTTPResponse | None = None

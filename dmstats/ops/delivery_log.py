@@ -6,17 +6,21 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock
+from dmstats.core.keyspace import Keyspace
+from dmstats.core.redis_repair import drop_field, dropping_wrong_type
 
 KEY = "dmstats:deliveries"
 FORGET_MS = 7_200_000
 ACKNOWLEDGED = 200
+Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
+"""In ms since the epoch, up to the year 9999: what any clock may have said."""
 FAILED = 500
 """Statuses from here on are ours to mend; a 4xx is the sender's doing."""
 
@@ -25,9 +29,9 @@ class Record(msgspec.Struct):
     """Times in ms since the epoch, 0 for never. ``failing_since`` is the first failure after the
     last acknowledged delivery."""
 
-    acknowledged: int = 0
-    failed: int = 0
-    failing_since: int = 0
+    acknowledged: Moment = 0
+    failed: Moment = 0
+    failing_since: Moment = 0
 
 
 class DeliveryMetrics(Protocol):
@@ -35,6 +39,7 @@ class DeliveryMetrics(Protocol):
 
     def delivery(self, status: int, seconds: float) -> None: ...
     def events_ignored(self, events: int) -> None: ...
+    def object_ignored(self, name: str, events: int) -> None: ...
 
 
 class DeliveryLog:
@@ -58,14 +63,22 @@ class DeliveryLog:
     def events_ignored(self, events: int) -> None:
         self._metrics.events_ignored(events)
 
+    def object_ignored(self, name: str, events: int) -> None:
+        self._metrics.object_ignored(name, events)
+
 
 class SharedDeliveryLog:
     """The workers' records, shared through Redis a few times a minute."""
 
     def __init__(
-        self, client: redis.Redis, clock: Clock, redis_failed: Callable[[str], None]
+        self,
+        client: redis.Redis,
+        keys: Keyspace,
+        clock: Clock,
+        redis_failed: Callable[[str], None],
     ) -> None:
         self._redis = client
+        self._keys = keys
         self._redis_failed = redis_failed
         self._clock = clock
         self._worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -77,8 +90,10 @@ class SharedDeliveryLog:
         if new == self._posted:
             return
         try:
-            self._redis.hset(KEY, self._worker, msgspec.json.encode(new))
-            self._redis.pexpire(KEY, FORGET_MS)
+            key = self._keys.key(KEY)
+            with dropping_wrong_type(self._redis, key):
+                self._redis.hset(key, self._worker, msgspec.json.encode(new))
+            self._redis.pexpire(key, FORGET_MS)
             self._posted = new
         except RedisError:
             self._redis_failed("bulletin")
@@ -90,13 +105,26 @@ class SharedDeliveryLog:
         """
         oldest = self._clock.now_ms() - FORGET_MS
         records = []
-        for worker, value in self._redis.hgetall(KEY).items():
-            record = msgspec.json.decode(value, type=Record)
-            if max(record.acknowledged, record.failed) < oldest:
-                self._redis.hdel(KEY, worker)
+        key = self._keys.key(KEY)
+        with dropping_wrong_type(self._redis, key):
+            kept: Any = self._redis.hgetall(key)
+        for worker, value in kept.items():
+            record = _record(value)
+            if record is None:
+                drop_field(self._redis, key, worker)
+            elif max(record.acknowledged, record.failed) < oldest:
+                self._redis.hdel(key, worker)
             else:
                 records.append(record)
         return together(records)
+
+
+def _record(kept: bytes) -> Record | None:
+    """A worker's record as it lies in Redis; None for what is none."""
+    try:
+        return msgspec.json.decode(kept, type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def together(records: Iterable[Record]) -> Record:

@@ -7,6 +7,7 @@ import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock, rfc3339
+from dmstats.core.keyspace import Keyspace
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog, together
 from dmstats.ops.incidents import CUT_OFF_MS, SILENT
 from dmstats.ops.watchdog import KEY, kept_incident
@@ -37,11 +38,13 @@ class DeliveryStatus:
         shared_delivery_log: SharedDeliveryLog,
         deliveries: DeliveryLog,
         client: redis.Redis,
+        keys: Keyspace,
         clock: Clock,
     ) -> None:
         self._shared_delivery_log = shared_delivery_log
         self._deliveries = deliveries
         self._redis = client
+        self._keys = keys
         self._clock = clock
         self._kept: tuple[float, Warnings] | None = None
 
@@ -56,7 +59,7 @@ class DeliveryStatus:
         record, silence = self._deliveries.record, None
         try:
             record = together([record, self._shared_delivery_log.read()])
-            silence = kept_incident(self._redis.hget(KEY, SILENT))
+            silence = kept_incident(self._redis.hget(self._keys.key(KEY), SILENT))
         except RedisError:
             pass
         since = record.failing_since

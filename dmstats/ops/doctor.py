@@ -6,18 +6,14 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import redis
-from redis.exceptions import RedisError
-
 from dmstats.core.clock import Clock
-from dmstats.core.errors import DmstatsError, plain_reason
+from dmstats.core.errors import DmstatsError
 from dmstats.core.settings import Settings
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
 from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
-from dmstats.snapshot.lease import LEASE_KEY
 
 CLOCK_WARNING_MS, CLOCK_FAILURE_MS = 2_000, 60_000
 TRANSACTION_SECONDS = 10
@@ -27,25 +23,25 @@ HOUR_SECONDS = 3600
 
 
 class Doctor:
-    """``migrations`` are the names of those that this version brings; ``reach`` tries the webhook;
-    ``explain`` says what an outage of MongoDB means."""
+    """``migrations`` are the names of those that this version brings; ``probe_redis`` and
+    ``probe_webhook`` try Redis and the webhook; ``explain`` puts an outage of MongoDB in words."""
 
     def __init__(
         self,
         settings: Settings,
         health: Health,
         snapshots: SnapshotStore,
-        client: redis.Redis,
         clock: Clock,
         *,
         migrations: Sequence[str],
+        probe_redis: Callable[[], Iterator[Finding]],
         probe_webhook: Callable[[], Finding],
         explain: Callable[[DmstatsError], str] = str,
     ) -> None:
         self._settings = settings
         self._health = health
         self._snapshots = snapshots
-        self._redis = client
+        self._probe_redis = probe_redis
         self._clock = clock
         self._migrations = migrations
         self._reach = probe_webhook
@@ -55,7 +51,7 @@ class Doctor:
         """Every finding, as it is made."""
         yield from self._check_settings()
         yield from self._check_mongodb()
-        yield from self._check_redis()
+        yield from self._probe_redis()
         yield self._reach()
         yield check_disk(self._settings.data_dir)
 
@@ -157,28 +153,6 @@ class Doctor:
             yield bad("refresh", found, remedy)
         else:
             yield good("refresh", found)
-
-    def _check_redis(self) -> Iterator[Finding]:
-        try:
-            version = self._redis.info("server")["redis_version"]
-            yield good("redis", f"version {version} answers")
-            left = int(self._redis.pttl(LEASE_KEY))
-        except RedisError as error:
-            yield bad(
-                "redis",
-                f"cannot reach Redis (REDIS_URL): {plain_reason(error)}",
-                "See that Redis runs and that REDIS_URL leads to it from this machine; counting "
-                "goes on without, dashboards poll.",
-            )
-            return
-        if left < 0:
-            yield doubtful(
-                "lease",
-                "no process holds the lease, so nothing is refreshed on schedule",
-                "See that the service runs; with STATS_REFRESHER=off, `dmstats run-refresher` too.",
-            )
-        else:
-            yield good("lease", f"held, for {left / 1000:.0f} s or until it is renewed")
 
 
 def check_disk(folder: Path) -> Finding:

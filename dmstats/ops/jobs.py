@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmstats.audit.background import BackgroundAudit
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
-from dmstats.core.clock import DAY_MS, Clock, to_datetime
+from dmstats.core.clock import DAY_MS, ClockWatch, to_datetime
 from dmstats.db.audit.archive import Archive
 from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
@@ -74,7 +74,7 @@ def refreshing(
     ledger: Ledger,
     archive: Archive,
     background_audit: BackgroundAudit,
-    clock: Clock,
+    clock_watch: ClockWatch,
 ) -> list[Job]:
     """What one process does for all: wherever the lease may be held."""
     return [
@@ -89,7 +89,7 @@ def refreshing(
         Job(
             name="partitions",
             every_seconds=PARTITIONS_SECONDS,
-            run=lambda: keep_partitions(ledger, archive, clock.now_ms()),
+            run=lambda: keep_partitions(ledger, archive, clock_watch.cautious_ms()),
             leader_only=True,
         ),
         Job(

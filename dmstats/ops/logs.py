@@ -14,8 +14,6 @@ Context = Callable[[], Mapping[str, str]]
 
 SILENCED = {
     "pymongo": logging.WARNING,
-    "apscheduler": logging.WARNING,
-    "apscheduler.scheduler": logging.ERROR,  # it warns of each run that a long one leaves out
 }
 
 

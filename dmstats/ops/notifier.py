@@ -6,8 +6,9 @@ import logging
 from typing import Protocol
 
 import msgspec
-import urllib3
 from urllib3.exceptions import HTTPError
+
+from dmstats.ops.outgoing import pool_for
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class WebhookNotifier:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._http = urllib3.PoolManager(retries=False, timeout=SECONDS)
+        self._http = pool_for(url, retries=False, timeout=SECONDS)
 
     def tell(self, notice: Notice) -> bool:
         try:
@@ -55,6 +56,9 @@ class WebhookNotifier:
         except HTTPError as error:
             logger.warning("notice_not_sent", extra={"reason": type(error).__name__})
             return False
-        if answer.status >= 400:
+        # A redirect, as to a sign-in page, is no answer of who should be told. It is not followed:
+        # the address is a secret, and the place it leads to is somebody else's choice.
+        told = 200 <= answer.status < 300
+        if not told:
             logger.warning("notice_not_sent", extra={"reason": f"status {answer.status}"})
-        return answer.status < 400
+        return told

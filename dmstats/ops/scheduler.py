@@ -1,4 +1,9 @@
-"""The job table: what runs how often in this process, and how it ends."""
+"""The job table: what runs how often in this process, and how it ends.
+
+APScheduler compares dates. By itself it would stand still for as long as the wall clock was set
+back, and make up for each run that it believes to have missed when it is set forward: hence
+:class:`Every`, and a watcher by the monotonic clock (docs/decisions/0023-clocks.md).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
-from dmstats.core.clock import Clock
+from dmstats.core.clock import Clock, ClockWatch
 from dmstats.core.errors import Conflict, Superseded, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -21,7 +27,9 @@ LEADER_LOOK_SECONDS = 5.0
 STOP_SECONDS = 10.0
 PASSING = (Unavailable, Conflict, Superseded)
 """What is no defect: the next run may do better."""
-OPTIONS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": 30}
+OPTIONS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+LOOK_SECONDS = 5.0
+"""How often the two clocks are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +53,21 @@ class ScheduleMetrics(Protocol):
         """A job raised; the schedule goes on."""
 
 
+class Every(BaseTrigger):  # type: ignore[misc]  # the library has no types
+    """Fires each ``seconds``; runs that were missed are left out instead of counted one by one."""
+
+    def __init__(self, seconds: float) -> None:
+        self._interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(
+        self, previous_fire_time: datetime | None, now: datetime
+    ) -> datetime | None:
+        if previous_fire_time is None:
+            return now
+        following: datetime = previous_fire_time + self._interval
+        return following if following > now else now + self._interval
+
+
 class Schedule:
     """Runs the jobs until :meth:`stop`; every job's first run comes at once.
 
@@ -59,24 +82,29 @@ class Schedule:
         clock: Clock,
         metrics: ScheduleMetrics,
         leading: Callable[[], bool],
+        clock_watch: ClockWatch | None = None,
     ) -> None:
         self._jobs = [_Runner(job, clock, metrics, leading) for job in jobs]
         self._scheduler = scheduler
+        self._clock_watch = clock_watch or ClockWatch(clock)
+        self._over = threading.Event()
 
     def start(self) -> None:
         """Begin; needs a running loop where the scheduler does."""
         for runner in self._jobs:
             self._scheduler.add_job(
-                runner, "interval", seconds=runner.period, id=runner.job.name,
+                runner, Every(runner.period), id=runner.job.name,
                 next_run_time=datetime.now(UTC), **OPTIONS,
             )  # fmt: skip
         self._scheduler.start()
+        threading.Thread(target=self._watch_clock, name="clock", daemon=True).start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> bool:
         """Start nothing more and wait for what runs; whether it ended in time.
 
         APScheduler's own waiting returns while a job still runs.
         """
+        self._over.set()
         for runner in self._jobs:
             runner.stopping = True
             if runner.job.stop is not None:
@@ -84,6 +112,14 @@ class Schedule:
         self._scheduler.shutdown(wait=False)
         deadline = time.monotonic() + seconds
         return all(runner.wait(deadline - time.monotonic()) for runner in self._jobs)
+
+    def _watch_clock(self) -> None:
+        """Where the wall clock was stepped, run every job now and plan anew from there."""
+        while not self._over.wait(LOOK_SECONDS):
+            if self._clock_watch.look():
+                now = datetime.now(UTC)
+                for job in self._scheduler.get_jobs():
+                    job.modify(next_run_time=now)
 
 
 class _Runner:
@@ -144,17 +180,25 @@ class _Runner:
 
 
 def gevent_schedule(
-    jobs: Sequence[Job], clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
+    jobs: Sequence[Job],
+    clock: Clock,
+    metrics: ScheduleMetrics,
+    leading: Callable[[], bool],
+    clock_watch: ClockWatch | None = None,
 ) -> Schedule:
     """The schedule of a web worker."""
     # gevent's scheduler is for workers alone: the side-car runs unpatched.
     from apscheduler.schedulers.gevent import GeventScheduler  # noqa: PLC0415
 
-    return Schedule(jobs, GeventScheduler(timezone=UTC), clock, metrics, leading)
+    return Schedule(jobs, GeventScheduler(timezone=UTC), clock, metrics, leading, clock_watch)
 
 
 def thread_schedule(
-    jobs: Sequence[Job], clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
+    jobs: Sequence[Job],
+    clock: Clock,
+    metrics: ScheduleMetrics,
+    leading: Callable[[], bool],
+    clock_watch: ClockWatch | None = None,
 ) -> Schedule:
     """The schedule of a process without gevent, such as the side-car."""
-    return Schedule(jobs, BackgroundScheduler(timezone=UTC), clock, metrics, leading)
+    return Schedule(jobs, BackgroundScheduler(timezone=UTC), clock, metrics, leading, clock_watch)

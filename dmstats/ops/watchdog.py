@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import redis
@@ -12,9 +12,11 @@ from redis.exceptions import RedisError
 
 from dmstats.core.clock import DAY_MS, Clock, rfc3339
 from dmstats.core.errors import DmstatsError
+from dmstats.core.keyspace import Keyspace
+from dmstats.core.redis_repair import drop_field, dropping_wrong_type
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
-from dmstats.ops.delivery_log import SharedDeliveryLog
+from dmstats.ops.delivery_log import Moment, SharedDeliveryLog
 from dmstats.ops.incidents import (
     CANARIES,
     DRIFT,
@@ -45,7 +47,7 @@ class IncidentMetrics(Protocol):
 class OpenIncident(msgspec.Struct):
     """``since`` is in ms since the epoch; ``told`` is whether somebody was told."""
 
-    since: int
+    since: Moment
     text: str
     told: bool = False
 
@@ -64,6 +66,7 @@ class Watchdog:
         snapshots: SnapshotStore,
         notifier: Notifier,
         client: redis.Redis,
+        keys: Keyspace,
         clock: Clock,
         metrics: IncidentMetrics,
         canaries_lost: Callable[[], int] = lambda: 0,
@@ -73,6 +76,7 @@ class Watchdog:
         self._snapshots = snapshots
         self._notifier = notifier
         self._redis = client
+        self._keys = keys
         self._clock = clock
         self._metrics = metrics
         self._canaries_lost = canaries_lost
@@ -85,13 +89,17 @@ class Watchdog:
             self._metrics.redis_failed("watchdog")
 
     def _tick(self) -> None:
+        key = self._keys.key(KEY)
         for name, incident in self._look():
-            kept = self._redis.hget(KEY, name)
+            with dropping_wrong_type(self._redis, key):
+                kept: Any = self._redis.hget(key, name)
             before = kept_incident(kept)
             if incident is not None:
                 self._go_on(incident, before)
             elif before is not None:
                 self._end(name, before)
+            elif kept is not None:
+                drop_field(self._redis, key, name)
             self._metrics.incident(name, incident is not None)
 
     def _look(self) -> Iterator[tuple[str, Incident | None]]:
@@ -128,7 +136,7 @@ class Watchdog:
             logger.warning("incident", extra={"incident": incident.name, "text": incident.text})
         if not state.told:
             state.told = self._tell(incident.name, "open", incident.text)
-            self._redis.hset(KEY, incident.name, msgspec.json.encode(state))
+            self._redis.hset(self._keys.key(KEY), incident.name, msgspec.json.encode(state))
 
     def _end(self, name: str, before: OpenIncident) -> None:
         minutes = (self._clock.now_ms() - before.since) // 60_000
@@ -136,15 +144,18 @@ class Watchdog:
         # Who was never told that it began need not be told that it is over.
         text = f"Over after {minutes} minutes: {before.text}"
         if not before.told or self._tell(name, "over", text):
-            self._redis.hdel(KEY, name)
+            self._redis.hdel(self._keys.key(KEY), name)
 
     def _tell(self, name: str, state: str, text: str) -> bool:
         return self._notifier.tell(Notice(name, state, text, rfc3339(self._clock.now_ms())))
 
 
 def kept_incident(kept: bytes | str | None) -> OpenIncident | None:
-    """An open incident, as it lies in Redis; None if there is none."""
-    return msgspec.json.decode(kept, type=OpenIncident) if kept else None
+    """An open incident, as it lies in Redis; None if there is none, or what is no incident."""
+    try:
+        return msgspec.json.decode(kept, type=OpenIncident) if kept else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 LOOKS: dict[str, Callable[[Watchdog, int], Incident | None]] = {

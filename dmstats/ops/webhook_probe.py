@@ -6,11 +6,11 @@ import hashlib
 import hmac
 import secrets
 
-import urllib3
 from urllib3.exceptions import HTTPError
 
 from dmstats.core.errors import plain_reason
 from dmstats.ops.findings import Finding, bad, good
+from dmstats.ops.outgoing import pool_for
 
 CHECK = "webhook"
 PATH = "/api/webhooks/instagram"
@@ -23,7 +23,7 @@ def probe_webhook(base_url: str, verify_token: str, app_secret: str) -> Finding:
     url = base_url.rstrip("/") + PATH
     challenge = secrets.token_hex(8)
     try:
-        with urllib3.PoolManager(retries=False, timeout=SECONDS) as http:
+        with pool_for(url, retries=False, timeout=SECONDS) as http:
             asked = {
                 "hub.mode": "subscribe",
                 "hub.verify_token": verify_token,

@@ -16,6 +16,13 @@ from dmstats.core.clock import to_ms
 WORKER, REDIS, STORE, COMPUTED = "worker", "redis", "store", "computed"
 STALE_AFTER_INTERVALS = 1.5
 STALE_SUFFIX = "-stale"
+INSTALLATION = "installation"
+"""What Redis holds says whose it is; what is handed out does not."""
+NEEDED = (
+    "totalDMsSent", "totalDMsReceived", "totalUsers", "totalAccounts", "activeAccounts", "month",
+    "today", "lastHour", "series", "topAccounts",
+)  # fmt: skip
+"""What every release's snapshot has."""
 VERSION = re.compile(r"(\d{1,15})-(\d{1,15})")
 
 Order = tuple[int, int]
@@ -112,9 +119,21 @@ def _audit_of(body: Mapping[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def cached_from_json(encoded: bytes | str) -> CachedSnapshot:
+def cached_from_json(encoded: bytes | str, installation: str) -> CachedSnapshot:
     """Keep a snapshot that came as JSON; raises :class:`Malformed`."""
     try:
-        return cached_snapshot(msgspec.json.decode(encoded))
-    except msgspec.DecodeError as error:
+        return cached_from_redis(msgspec.json.decode(encoded), installation)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed("no JSON") from error
+
+
+def cached_from_redis(snapshot: object, installation: str) -> CachedSnapshot:
+    """Keep a snapshot (decoded JSON) that Redis told, if it is a whole one of ``installation``;
+    raises :class:`Malformed`."""
+    if not isinstance(snapshot, Mapping):
+        raise Malformed("no object")
+    if snapshot.get(INSTALLATION) != installation:
+        raise Malformed("another installation's")
+    if missing := [name for name in NEEDED if name not in snapshot]:
+        raise Malformed(f"no {missing[0]}")
+    return cached_snapshot({key: snapshot[key] for key in snapshot if key != INSTALLATION})

@@ -8,10 +8,13 @@ from collections.abc import Callable
 
 import redis
 from redis.exceptions import LockError, RedisError
+from redis.lock import Lock
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import StoreUnavailable
+from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_outage import RedisOutage
+from dmstats.core.redis_repair import drop_without_expiry
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 logger = logging.getLogger(__name__)
@@ -20,12 +23,15 @@ LEASE_KEY = "dmstats:lease"
 TERM_KEY = "dmstats:term"
 
 NEXT_TERM = """
-local known = tonumber(redis.call('get', KEYS[1]) or '0') or 0
+local kept = redis.pcall('get', KEYS[1])
+local known = type(kept) == 'string' and tonumber(kept) or 0
+if not (known >= 0 and known <= 1e12) then known = 0 end
 local next = math.max(known, tonumber(ARGV[1])) + 1
 redis.call('set', KEYS[1], string.format('%.0f', next))
 return next
 """
-"""Past what Redis knows and past what MongoDB has seen: Redis may have come back empty."""
+"""Past what Redis knows and past what MongoDB has seen: Redis may have come back empty, or hold
+there what is no term."""
 
 
 class Lease:
@@ -38,6 +44,7 @@ class Lease:
     def __init__(
         self,
         client: redis.Redis,
+        keys: Keyspace,
         clock: Clock,
         last_term: Callable[[], int],
         metrics: SnapshotReporter,
@@ -47,13 +54,13 @@ class Lease:
         outage: RedisOutage | None = None,
     ) -> None:
         self._redis = client
+        self._keys = keys
         self._clock = clock
         self._last_term = last_term
         self._metrics = metrics
         self._ttl = ttl
         self._renew_every = renew_every
-        # thread_local=False: the job that renews is not always run by the greenlet that acquired.
-        self._lock = client.lock(LEASE_KEY, timeout=ttl, blocking=False, thread_local=False)
+        self._made: Lock | None = None
         self._next_term = client.register_script(NEXT_TERM)
         self._mutex = threading.Lock()
         self._outage = outage or RedisOutage()
@@ -92,6 +99,17 @@ class Lease:
             if self._leading:
                 self._lose("superseded")
 
+    @property
+    def _lock(self) -> Lock:
+        """The lock under the installation's own name, which may not be known at first."""
+        if self._made is None:
+            # thread_local=False: the job that renews is not always run by the greenlet that
+            # acquired.
+            self._made = self._redis.lock(
+                self._keys.key(LEASE_KEY), timeout=self._ttl, blocking=False, thread_local=False
+            )
+        return self._made
+
     def _keep(self) -> None:
         now = self._clock.monotonic()
         if now >= self._renewed + self._ttl:
@@ -110,8 +128,11 @@ class Lease:
         started = self._clock.monotonic()
         try:
             if not self._lock.acquire(blocking=False):
+                # Else a key of another program's, or a hand's, would be a leader that never ends.
+                drop_without_expiry(self._redis, self._keys.key(LEASE_KEY))
                 return
-            self._term = int(self._next_term(keys=[TERM_KEY], args=[self._last_term()]))
+            keys = [self._keys.key(TERM_KEY)]
+            self._term = int(self._next_term(keys=keys, args=[self._last_term()]))
         except (RedisError, StoreUnavailable) as error:
             self._metrics.redis_failed("lease")
             if isinstance(error, RedisError):
@@ -133,8 +154,10 @@ class Lease:
         logger.info("lease_ended", extra={"term": self._term, "reason": reason})
 
     def _give_back(self) -> None:
+        if self._made is None:
+            return
         try:
-            self._lock.release()
+            self._made.release()
         except RedisError:
             # Not ours any more, or Redis is away: then it ends by itself.
-            self._lock.local.token = None
+            self._made.local.token = None

@@ -10,7 +10,10 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
+from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_outage import RedisOutage
+from dmstats.core.redis_repair import drop_without_expiry, dropping_wrong_type
+from dmstats.snapshot.encoded import INSTALLATION
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 CACHE_KEY = "admin:stats"
@@ -19,10 +22,10 @@ LAST_PUBLISH_KEY = "dmstats:last-publish"
 STREAM_LENGTH = 1000
 
 CACHE_IF_NEWER = """
-local kept = redis.call('get', KEYS[1])
-if kept then
-  local term, seq = string.match(kept, '^{"version":"(%d+)%-(%d+)"')
-  if term then
+local kept = redis.pcall('get', KEYS[1])
+if type(kept) == 'string' then
+  local term, seq, whose = string.match(kept, '^{"version":"(%d+)%-(%d+)","installation":"([^"]*)"')
+  if term and whose == ARGV[5] then
     term, seq = tonumber(term), tonumber(seq)
     local newTerm, newSeq = tonumber(ARGV[3]), tonumber(ARGV[4])
     if term > newTerm or (term == newTerm and seq > newSeq) then return 0 end
@@ -31,7 +34,8 @@ end
 redis.call('setex', KEYS[1], ARGV[2], ARGV[1])
 return 1
 """
-"""SETEX, unless a newer version is there: a slow refresher must not put its older one back."""
+"""SETEX, unless a newer version of ours is there: a slow refresher must not put its older one back,
+and what is not ours must not keep ours out."""
 
 Send = Callable[[dict[str, Any], str], object]
 
@@ -48,7 +52,8 @@ class Publication:
 class Publisher:
     """Caches and publishes; a failing Redis is logged and counted, never raised.
 
-    ``send(snapshot, version)`` publishes in flask-sse's wire format; with ``transport`` "stream"
+    ``send(snapshot, version)`` publishes in flask-sse's wire format, on the channel of this
+    installation; with ``transport`` "stream"
     the same message goes to a Redis stream instead. ``cache_ttl`` and ``min_interval`` are
     seconds.
     """
@@ -56,6 +61,7 @@ class Publisher:
     def __init__(
         self,
         client: redis.Redis,
+        keys: Keyspace,
         send: Send,
         metrics: SnapshotReporter,
         *,
@@ -65,6 +71,7 @@ class Publisher:
         outage: RedisOutage | None = None,
     ) -> None:
         self._redis = client
+        self._keys = keys
         self._send = self._append if transport == "stream" else send
         self._metrics = metrics
         self._outage = outage or RedisOutage()
@@ -84,11 +91,12 @@ class Publisher:
         """
         try:
             self._cache_if_newer(
-                keys=[CACHE_KEY],
+                keys=[self._keys.key(CACHE_KEY)],
                 args=[
-                    msgspec.json.encode(snapshot),
+                    msgspec.json.encode(self._marked(snapshot)),
                     self._cache_ttl,
                     *snapshot["version"].split("-"),
+                    self._keys.installation,
                 ],
             )
         except RedisError as error:
@@ -108,7 +116,7 @@ class Publisher:
                 return Publication(
                     published=False, rate_limited=True, retry_after=self._seconds_left()
                 )
-            self._send(snapshot, snapshot["version"])
+            self._send(self._marked(snapshot), snapshot["version"])
         except RedisError as error:
             return Publication(published=self._failed("publish", error))
         self._metrics.published()
@@ -123,20 +131,30 @@ class Publisher:
             return 0.0
 
     def _may_publish(self, version: str, *, scheduled: bool) -> bool:
-        key, limit = LAST_PUBLISH_KEY, self._limit_ms
-        return bool(self._redis.set(key, version, px=limit, nx=not scheduled))
+        key, limit = self._keys.key(LAST_PUBLISH_KEY), self._limit_ms
+        if self._redis.set(key, version, px=limit, nx=not scheduled):
+            return True
+        stuck = drop_without_expiry(self._redis, key)
+        return stuck and bool(self._redis.set(key, version, px=limit, nx=True))
 
     def _seconds_left(self) -> float:
-        return max(0, int(self._redis.pttl(LAST_PUBLISH_KEY))) / 1000
+        return max(0, int(self._redis.pttl(self._keys.key(LAST_PUBLISH_KEY)))) / 1000
 
     def _append(self, snapshot: dict[str, Any], version: str) -> None:
         message = {"data": snapshot, "type": "stats", "id": version}
-        self._redis.xadd(
-            CHANNEL,
-            {"message": msgspec.json.encode(message)},
-            maxlen=STREAM_LENGTH,
-            approximate=True,
-        )
+        key = self._keys.key(CHANNEL)
+        with dropping_wrong_type(self._redis, key):
+            self._redis.xadd(
+                key,
+                {"message": msgspec.json.encode(message)},
+                maxlen=STREAM_LENGTH,
+                approximate=True,
+            )
+
+    def _marked(self, snapshot: dict[str, Any]) -> dict[str, Any]:
+        """The snapshot as it stands in Redis: it says whose it is, right after its version."""
+        version, *rest = snapshot.items()
+        return dict([version, (INSTALLATION, self._keys.installation), *rest])
 
     def _failed(self, what: str, error: RedisError) -> bool:
         self._metrics.redis_failed(what)

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError, StoreUnavailable
+from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_outage import RedisOutage
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
 from dmstats.snapshot.encoded import (
@@ -25,6 +26,7 @@ from dmstats.snapshot.encoded import (
     Order,
     SnapshotResponse,
     cached_from_json,
+    cached_from_redis,
     cached_snapshot,
 )
 from dmstats.snapshot.publisher import CACHE_KEY
@@ -49,6 +51,7 @@ class Reader:
     def __init__(
         self,
         client: redis.Redis,
+        keys: Keyspace,
         snapshots: SnapshotStore,
         refresher: Refresher,
         clock: Clock,
@@ -59,6 +62,7 @@ class Reader:
         outage: RedisOutage | None = None,
     ) -> None:
         self._redis = client
+        self._keys = keys
         self._snapshots = snapshots
         self._refresher = refresher
         self._clock = clock
@@ -106,7 +110,7 @@ class Reader:
 
         None if it is older than what this process has shown; raises :class:`Malformed`.
         """
-        copy = cached_snapshot(snapshot)
+        copy = cached_from_redis(snapshot, self._keys.installation)
         if self._copy and copy.order < self._copy.order:
             return None
         self._keep(copy)
@@ -147,15 +151,17 @@ class Reader:
         if self._clock.monotonic() < self._redis_rests_until:
             return False, None
         try:
-            found = self._redis.get(CACHE_KEY)
-            return True, cached_from_json(found) if isinstance(found, bytes | str) else None
+            found = self._redis.get(self._keys.key(CACHE_KEY))
+            if not isinstance(found, bytes | str):
+                return True, None
+            return True, cached_from_json(found, self._keys.installation)
         except RedisError as error:
             self._redis_rests_until = self._clock.monotonic() + BREAK_SECONDS
             self._metrics.redis_failed("get")
             self._outage.failed("get", error)
             return False, None
-        except Malformed:
-            logger.warning("cache_malformed")
+        except Malformed as malformed:
+            logger.warning("cache_malformed", extra={"reason": str(malformed)})
             return True, None
 
     def _from_store(self) -> str:

@@ -13,7 +13,9 @@ import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import Superseded
+from dmstats.core.errors import Outdated, StoreUnavailable, Superseded
+from dmstats.core.keyspace import Keyspace
+from dmstats.core.redis_repair import drop_without_expiry
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
 from dmstats.snapshot.build import build, floor_of
@@ -26,12 +28,13 @@ logger = logging.getLogger(__name__)
 LOCK_KEY = "dmstats:refresh"
 LOCK_SECONDS = 5.0
 LOCK_PATIENCE = 2.0
+READINGS = 2
 NOT_PUBLISHED = Publication(published=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """A refresh that was done; ``snapshot`` is what Redis holds: version first, no age."""
+    """A refresh that was done; ``snapshot`` has its version first, and no age."""
 
     snapshot: dict[str, Any]
     version: str
@@ -45,8 +48,8 @@ class Refreshed:
 class Refresher:
     """The only way figures get from MongoDB to the admins: for the job, cron, CLI and readers.
 
-    Refreshes never overlap, in this process or another: whoever reads later also gets the later
-    version, so figures do not go back while versions go forward.
+    Whoever reads later also gets the later version, so figures do not go back while versions go
+    forward. In one process refreshes never overlap, and as a rule in several neither.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Refresher:
         publisher: Publisher,
         lease: Lease,
         client: redis.Redis,
+        keys: Keyspace,
         clock: Clock,
         metrics: SnapshotReporter,
         monthly_limit: int = 0,
@@ -65,6 +69,7 @@ class Refresher:
         self._publisher = publisher
         self._lease = lease
         self._redis = client
+        self._keys = keys
         self._clock = clock
         self._metrics = metrics
         self._monthly_limit = monthly_limit
@@ -87,7 +92,7 @@ class Refresher:
         """
         with self._alone():
             stored = self._snapshots.load()
-            if stored and self._clock.now_ms() - stored.computed_ms <= max_age_ms:
+            if stored and abs(self._clock.now_ms() - stored.computed_ms) <= max_age_ms:
                 return stored
             done = self._refresh(scheduled=False, publish=False)
         term, seq = (int(part) for part in done.version.split("-"))
@@ -99,15 +104,10 @@ class Refresher:
         if scheduled and not self._lease.held:
             raise Superseded("The lease is not held.")
         started = self._clock.monotonic()
-        now_ms = self._clock.now_ms()
-        readings = self._readings.read(now_ms)
-        body = build(readings, now_ms, self._monthly_limit)
-        compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
-        body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
-        saved = self._snapshots.save(body, now_ms, term=term, floor=floor_of(readings))
-        version = "{}-{}".format(*saved)
-        snapshot = {"version": version, **body}
-        self._metrics.refreshed(self._clock.monotonic() - started, readings.queries)
+        snapshot = self._store_new(term)
+        version = str(snapshot["version"])
+        compute_ms, queries = snapshot["refresh"]["computeMs"], snapshot["refresh"]["dbQueries"]
+        self._metrics.refreshed(self._clock.monotonic() - started, queries)
         cached = self._publisher.cache(snapshot)
         publication = (
             self._publisher.publish(snapshot, scheduled=scheduled) if publish else NOT_PUBLISHED
@@ -120,26 +120,56 @@ class Refresher:
             publication.rate_limited,
             publication.retry_after,
             compute_ms,
-            readings.queries,
+            queries,
         )
+
+    def _store_new(self, term: int | None) -> dict[str, Any]:
+        """Read, build and store; the snapshot that is stored then, version first.
+
+        Whoever else has stored one while this read may have read later, so these readings are not
+        stored over it, but made again. If that happens twice, the one that is stored now was read
+        after this began, and is as good (docs/decisions/0025-newer-readings-win.md).
+        """
+        for _ in range(READINGS):
+            after, started = self._snapshots.last_seq(), self._clock.monotonic()
+            now_ms = self._clock.now_ms()
+            readings = self._readings.read(now_ms)
+            body = build(readings, now_ms, self._monthly_limit)
+            compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
+            body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
+            try:
+                place = self._snapshots.save(
+                    body, now_ms, term=term, floor=floor_of(readings), after=after
+                )
+            except Outdated:
+                continue
+            return {"version": "{}-{}".format(*place), **body}
+        stored = self._snapshots.load()
+        if stored is None:
+            raise StoreUnavailable("The snapshot was removed while it was refreshed.")
+        return {"version": stored.version, **stored.body}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other refreshes out, elsewhere as far as Redis can: without it, or behind a slow
         one, a refresh is still better than none."""
         with self._mutex:
-            lock = self._redis.lock(
-                LOCK_KEY, timeout=LOCK_SECONDS, blocking_timeout=LOCK_PATIENCE, thread_local=False
-            )
+            lock = None
             try:
+                name = self._keys.key(LOCK_KEY)
+                lock = self._redis.lock(
+                    name, timeout=LOCK_SECONDS, blocking_timeout=LOCK_PATIENCE, thread_local=False
+                )
                 owned = lock.acquire()
+                if not owned:
+                    drop_without_expiry(self._redis, name)
             except RedisError:
                 self._metrics.redis_failed("lock")
                 owned = False
             try:
                 yield
             finally:
-                if owned:
+                if lock and owned:
                     try:
                         lock.release()
                     except RedisError:

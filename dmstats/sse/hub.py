@@ -12,11 +12,13 @@ import redis
 
 from dmstats.core.clock import Clock, rfc3339
 from dmstats.core.errors import DmstatsError, Unavailable
+from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_outage import RedisOutage
 from dmstats.sse.buffer import EventBuffer
 from dmstats.sse.connections import FULL_RETRY_SECONDS, Connections
 from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.messages import (
+    PROBE,
     Event,
     Figures,
     Order,
@@ -47,6 +49,7 @@ class Hub:
     def __init__(
         self,
         client: redis.Redis,
+        keys: Keyspace,
         latest: Callable[[], Figures],
         accept: Callable[[object], Figures | None],
         clock: Clock,
@@ -57,7 +60,7 @@ class Hub:
         heartbeat: float = HEARTBEAT_SECONDS,
         outage: RedisOutage | None = None,
     ) -> None:
-        self._feed = feed_for(transport, client, clock)
+        self._feed = feed_for(transport, client, keys, clock)
         self._latest = latest
         self._accept = accept
         self._clock = clock
@@ -121,11 +124,12 @@ class Hub:
         while True:
             try:
                 for message in self._feed.listen():
-                    pause = FIRST_PAUSE
                     if message is None:
                         self._caught_up()
                     else:
                         self._receive(message)
+                    # Only now: what fails each time at the same place must not be tried faster.
+                    pause = FIRST_PAUSE
             except redis.RedisError as error:
                 self._outage.failed("subscription", error)
             except Exception:
@@ -146,6 +150,8 @@ class Hub:
         self._set_connected(connected=True)
 
     def _receive(self, message: Message) -> None:
+        if message == PROBE:
+            return
         try:
             figures = self._accept(published_figures(message))
         except ValueError:

@@ -9,6 +9,8 @@ import msgspec
 
 STATS = "stats"
 HEARTBEAT = "heartbeat"
+PROBE = b'{"type":"probe"}'
+"""What `flask doctor` publishes to see that it may; it means nothing."""
 
 Order = tuple[int, int]
 

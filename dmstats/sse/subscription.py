@@ -7,6 +7,9 @@ from typing import Any, Protocol, cast
 
 import redis
 
+from dmstats.core.keyspace import Keyspace
+from dmstats.core.redis_repair import dropping_wrong_type
+
 CHANNEL = "admin:stats:updated"
 WAIT_SECONDS = 1.0
 PING_SECONDS = 2.0
@@ -36,14 +39,15 @@ class Feed(Protocol):
 class PubSubFeed:
     """Redis Pub/Sub: nothing is kept for who is not there."""
 
-    def __init__(self, client: redis.Redis, clock: Monotonic) -> None:
+    def __init__(self, client: redis.Redis, keys: Keyspace, clock: Monotonic) -> None:
         self._redis = client
+        self._keys = keys
         self._clock = clock
 
     def listen(self) -> Iterator[Message | None]:
         pubsub = cast("Any", self._redis).pubsub()
         try:
-            pubsub.subscribe(CHANNEL)
+            pubsub.subscribe(self._keys.key(CHANNEL))
             heard = pinged = self._clock.monotonic()
             while True:
                 message = pubsub.get_message(timeout=WAIT_SECONDS)
@@ -67,8 +71,9 @@ class PubSubFeed:
 class StreamFeed:
     """A Redis stream: whoever was away reads on from the last entry it has seen."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, keys: Keyspace) -> None:
         self._redis = client
+        self._keys = keys
         self._last: str | None = None
 
     def listen(self) -> Iterator[Message | None]:
@@ -78,15 +83,19 @@ class StreamFeed:
             self._last = newest
         yield None
         while True:
-            found: Any = self._redis.xread(
-                {CHANNEL: self._last}, count=CATCH_UP, block=round(WAIT_SECONDS * 1000)
-            )
+            key = self._keys.key(CHANNEL)
+            with dropping_wrong_type(self._redis, key):
+                found: Any = self._redis.xread(
+                    {key: self._last}, count=CATCH_UP, block=round(WAIT_SECONDS * 1000)
+                )
             for entry, fields in _entries(found):
                 self._last = entry
                 yield fields.get(b"message") or fields.get("message") or b""
 
     def _newest(self) -> str:
-        found: Any = self._redis.xrevrange(CHANNEL, count=1)
+        key = self._keys.key(CHANNEL)
+        with dropping_wrong_type(self._redis, key):
+            found: Any = self._redis.xrevrange(key, count=1)
         return _text(found[0][0]) if found else "0-0"
 
 
@@ -108,6 +117,6 @@ def _key(entry: str) -> tuple[int, int]:
     return int(milliseconds), int(number or 0)
 
 
-def feed_for(transport: str, client: redis.Redis, clock: Monotonic) -> Feed:
+def feed_for(transport: str, client: redis.Redis, keys: Keyspace, clock: Monotonic) -> Feed:
     """The feed that goes with ``STATS_TRANSPORT``."""
-    return StreamFeed(client) if transport == "stream" else PubSubFeed(client, clock)
+    return StreamFeed(client, keys) if transport == "stream" else PubSubFeed(client, keys, clock)

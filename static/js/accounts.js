@@ -1,5 +1,6 @@
 /** Names, links and limits of accounts; pure. */
 
+import { base } from "./base.js";
 import { shown } from "./wire.js";
 
 /** @typedef {import("./types.js").Account} Account */
@@ -20,7 +21,7 @@ export function linkOf({ instagramId }) {
   if (!instagramId || instagramId === "." || instagramId === "..") return null;
   if (/[/\\\0]/.test(instagramId)) return null;
   try {
-    return `/accounts/${encodeURIComponent(instagramId)}`;
+    return `${base}/accounts/${encodeURIComponent(instagramId)}`;
   } catch {
     // Half of a surrogate pair.
     return null;

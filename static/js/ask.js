@@ -1,6 +1,7 @@
 /** One question to the API, answered with data or with a sentence about what went wrong. */
 
 import { deadline } from "./deadline.js";
+import { base } from "./base.js";
 
 /** @typedef {{ok: true, data: any} | {ok: false, status: number, sentence: string}} Answer */
 
@@ -20,7 +21,7 @@ export async function ask(url, { method = "GET", body, signal, timeout = TIMEOUT
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const limit = deadline(timeout, signal);
   try {
-    const response = await fetcher(url, {
+    const response = await fetcher(base + url, {
       method,
       headers,
       body: body === undefined ? null : JSON.stringify(body),

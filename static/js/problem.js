@@ -1,5 +1,7 @@
 /** Shows what went wrong, in the page's place for it. */
 
+import { base } from "./base.js";
+
 /** @typedef {Extract<import("./ask.js").Answer, {ok: false}>} Failure */
 
 /**
@@ -11,7 +13,8 @@ export function showProblem(place, failure) {
   place.textContent = failure?.sentence ?? "";
   if (failure?.status !== 401) return;
   const link = document.createElement("a");
-  link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  const here = location.pathname.slice(base.length) + location.search;
+  link.href = `${base}/login?next=${encodeURIComponent(here)}`;
   link.textContent = "Sign in again";
   place.append(" ", link);
 }

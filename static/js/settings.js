@@ -1,5 +1,7 @@
 /** The server's settings, as the page's data attributes carry them. */
 
+import { base } from "./base.js";
+
 /** @typedef {import("./types.js").PageSettings} PageSettings */
 
 /**
@@ -13,7 +15,7 @@ export function readSettings(data) {
     refresh: seconds(data, "refresh", 60),
     heartbeat: seconds(data, "heartbeat", 15),
     statsUrl: data.statsUrl ?? "/api/admin/stats",
-    streamUrl: data.streamUrl ?? "/api/admin/stats/stream",
+    streamUrl: data.streamUrl ?? `${base}/api/admin/stats/stream`,
     refreshUrl: data.refreshUrl ?? "/api/admin/stats/refresh",
     trafficUrl: data.trafficUrl ?? "/api/admin/traffic",
   };

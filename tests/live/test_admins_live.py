@@ -16,6 +16,7 @@ from dmstats.db.admins.admin_store import AdminStore, EmailTaken
 from dmstats.db.client import Mongo, connect
 from dmstats.db.dashboard.account_directory import AccountDirectory, Position, Sort
 from dmstats.web.auth.rate_limit import SignInRateLimit
+from tests.keyspace import KEYS
 from tests.servers import Redis, free_port
 from tests.service.admin_site import EMAIL, PASSWORD, cheap_passwords
 
@@ -119,7 +120,7 @@ def test_the_throttle_goes_on_when_redis_dies(tmp_path: Path) -> None:
     server.start()
     try:
         with redis.Redis.from_url(server.url, socket_timeout=1.0) as client:
-            rate_limit = SignInRateLimit(client)
+            rate_limit = SignInRateLimit(client, KEYS)
             for _ in range(5):
                 rate_limit.attempt("a@b.c", "192.0.2.1")
             with pytest.raises(TooManyRequests):
@@ -137,7 +138,7 @@ def test_the_throttle_goes_on_when_redis_dies(tmp_path: Path) -> None:
 
 
 def test_attempts_at_once_do_not_slip_through(redis_client: redis.Redis) -> None:
-    rate_limit = SignInRateLimit(redis_client)
+    rate_limit = SignInRateLimit(redis_client, KEYS)
     passed: list[int] = []
 
     def attempt(number: int) -> None:

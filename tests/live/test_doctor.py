@@ -23,7 +23,9 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health, Server
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict, good
+from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
+from tests.keyspace import KEYS, LEASE_KEY
 from tests.launched import Started
 from tests.servers import free_port
 
@@ -48,9 +50,9 @@ def examine(mongo: Mongo, redis_client: redis.Redis, tmp_path: Path) -> Examine:
             replace(settings, data_dir=tmp_path / "not" / "there" / "yet"),
             Health(mongo),
             SnapshotStore(mongo),
-            client,
             clock or SystemClock(),
             migrations=migrations.names(),
+            probe_redis=lambda: probe_redis(client, KEYS, "pubsub"),
             probe_webhook=lambda: good("webhook", "fine"),
         )
         findings = list(doctor.examine())
@@ -65,7 +67,7 @@ def examine(mongo: Mongo, redis_client: redis.Redis, tmp_path: Path) -> Examine:
 def test_it_works(examine: Examine, mongo: Mongo, redis_client: redis.Redis) -> None:
     migrations.apply(mongo, SETTINGS)
     SnapshotStore(mongo).save({}, SystemClock().now_ms(), term=1)
-    redis_client.set("dmstats:lease", "somebody", px=40_000)
+    redis_client.set(LEASE_KEY, "somebody", px=40_000)
     found = examine()
     assert [check for check, one in found.items() if one.verdict is Verdict.FAILURE] == []
     for check in ("settings", "mongodb", "transactions", "clock", "migrations", "indexes",

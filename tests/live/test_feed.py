@@ -15,7 +15,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dmstats.core.clock import SystemClock
-from dmstats.sse.subscription import CHANNEL, Feed, PubSubFeed, StreamFeed
+from dmstats.sse.subscription import Feed, PubSubFeed, StreamFeed
+from tests.keyspace import CHANNEL, KEYS
 from tests.servers import Redis, running
 
 pytestmark = pytest.mark.live
@@ -46,8 +47,8 @@ def send(client: redis.Redis, message: bytes) -> None:
 @pytest.fixture(params=["pubsub", "stream"])
 def feed(request: pytest.FixtureRequest, client: redis.Redis) -> Feed:
     if request.param == "stream":
-        return StreamFeed(client)
-    return PubSubFeed(client, SystemClock())
+        return StreamFeed(client, KEYS)
+    return PubSubFeed(client, KEYS, SystemClock())
 
 
 def test_it_works(feed: Feed, server: Redis) -> None:
@@ -62,7 +63,7 @@ def test_it_works(feed: Feed, server: Redis) -> None:
 def test_a_stream_is_not_read_from_the_past_at_first(client: redis.Redis, server: Redis) -> None:
     with client_of(server) as other:
         send(other, b"old")
-        messages = StreamFeed(client).listen()
+        messages = StreamFeed(client, KEYS).listen()
         assert next(messages) is None
         send(other, b"new")
         assert next(messages) == b"new"
@@ -72,7 +73,7 @@ def test_a_stream_catches_up_after_its_connection_was_cut(
     client: redis.Redis, server: Redis
 ) -> None:
     with client_of(server) as other:
-        feed = StreamFeed(client)
+        feed = StreamFeed(client, KEYS)
         messages: Any = feed.listen()
         next(messages)
         send(other, b"before")
@@ -89,7 +90,7 @@ def test_a_stream_catches_up_after_its_connection_was_cut(
 
 def test_a_stream_survives_a_redis_that_came_back_empty(client: redis.Redis, server: Redis) -> None:
     with client_of(server) as other:
-        feed = StreamFeed(client)
+        feed = StreamFeed(client, KEYS)
         other.xadd(CHANNEL, {"message": b"far ahead"}, id="9999999999999-1")
         messages: Any = feed.listen()
         assert next(messages) is None

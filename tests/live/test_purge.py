@@ -54,7 +54,9 @@ def simulated(now_ms: int, *, account: str = MINE) -> list[LedgerRow]:
 def everything(store: Auditing) -> dict[str, Any]:
     """All documents that count anything, without zeros and times of writing."""
     database = store.db
-    names = database.list_collection_names(filter={"name": {"$regex": "^dmstats_ledger_(other|[0-9])"}})
+    names = database.list_collection_names(
+        filter={"name": {"$regex": "^dmstats_ledger_(other|[0-9])"}}
+    )
     found = {name: sorted(map(repr, database[name].find())) for name in (*NAMES, *names)}
     total = nonzero(store.total())
     total.pop("updatedAt", None)

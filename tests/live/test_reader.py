@@ -15,8 +15,9 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.client import Mongo
 from dmstats.snapshot.encoded import Malformed
-from dmstats.snapshot.publisher import CACHE_KEY
 from dmstats.web.schema.snapshot_schema import Snapshot
+from tests.conftest import NOW
+from tests.keyspace import CACHE_KEY, INSTALLATION
 from tests.servers import Redis, free_port, running
 from tests.statsworker import StatsWorker
 
@@ -182,15 +183,17 @@ def test_who_must_not_refresh_shows_old_figures_marked(
 def test_published_figures_are_taken_over(
     worker: StatsWorker, other: StatsWorker, clock: ManualClock
 ) -> None:
-    first = worker.refresher.refresh().snapshot
-    second = worker.refresher.refresh(publish=False).snapshot
+    first, second = (marked(worker.refresher.refresh().snapshot) for _ in range(2))
     accepted = other.reader.accept(second)
     assert accepted is not None
     assert accepted.order == (0, 2)
     assert other.reader.accept(first) is None
     assert other.reader.current().version == "0-2"
     foreign: object
-    for foreign in ([], {}, {"version": "1"}, {"version": "9-9", "computedAt": 5}):
+    for foreign in (
+        [], {}, marked({"version": "1"}), {**second, "computedAt": 5}, {**second, "version": 5},
+        marked({"version": "9-9", "computedAt": NOW}), {**second, "installation": "tests-ab"},
+    ):  # fmt: skip
         with pytest.raises(Malformed):
             other.reader.accept(foreign)
     assert other.reader.term == 0
@@ -200,6 +203,10 @@ def test_rubbish_in_the_cache_is_passed_by(worker: StatsWorker, redis_client: re
     worker.refresher.refresh()
     redis_client.set(CACHE_KEY, b"\xff rubbish")
     assert worker.reader.current().source == "store"
+
+
+def marked(snapshot: dict[str, Any]) -> dict[str, Any]:
+    return {**snapshot, "installation": INSTALLATION}
 
 
 def _release(workers: Iterable[StatsWorker]) -> None:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fakeredis
 import pytest
 import redis
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import Superseded
 from dmstats.db.client import Mongo
-from dmstats.snapshot.publisher import CACHE_KEY
+from dmstats.db.dashboard.readings import Readings
+from tests.keyspace import CACHE_KEY
 from tests.servers import Redis
 from tests.statsworker import StatsWorker
 
@@ -173,3 +176,67 @@ class TestCadence:
             clock.advance(20)
             worker.lease.tick()
         assert worker.refresh_schedule.tick()
+
+
+class Slow:
+    """Readings that another refresh overtakes, ``times`` times."""
+
+    def __init__(self, worker: StatsWorker, overtake: Callable[[], object], times: int) -> None:
+        self.readings, self.overtake, self.times = worker.readings, overtake, times
+        self.reads = 0
+
+    def read(self, now_ms: int) -> Readings:
+        self.reads += 1
+        read = self.readings.read(now_ms)
+        if self.reads <= self.times:
+            self.overtake()
+        return read
+
+
+def set_total(mongo: Mongo, sent: int) -> None:
+    mongo.db["stats_cache"].update_one({"_id": "global"}, {"$set": {"dmsSent": sent}}, upsert=True)
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["with Redis", "without Redis"])
+@pytest.mark.parametrize("step", [0, -3600, 30 * 86400], ids=["", "clock back", "clock forward"])
+def test_older_readings_never_replace_newer_ones(
+    mongo: Mongo, redis_server: Redis, clock: ManualClock, away: bool, step: int
+) -> None:
+    client = redis.Redis.from_url(redis_server.url)
+    slow, quick = (StatsWorker(mongo, client, clock) for _ in range(2))
+    set_total(mongo, 10)
+    if away:
+        redis_server.kill()
+    quick.refresher._redis = slow.refresher._redis = fakeredis.FakeRedis()  # their lock was lost
+
+    def overtake() -> None:
+        set_total(mongo, 110)
+        clock.step(step)
+        quick.refresher._redis = fakeredis.FakeRedis()
+        quick.refresher.refresh()
+
+    slow.refresher._readings = Slow(slow, overtake, times=1)  # type: ignore[assignment]
+    done = slow.refresher.refresh()
+    stored = slow.snapshots.load()
+    assert stored is not None
+    assert (done.snapshot["totalDMsSent"], stored.body["totalDMsSent"]) == (110, 110)
+    assert (done.version, stored.version) == ("0-2", "0-2")
+
+
+def test_who_is_overtaken_twice_takes_the_newer_figures(
+    mongo: Mongo, redis_client: redis.Redis, clock: ManualClock
+) -> None:
+    slow, quick = (StatsWorker(mongo, redis_client, clock) for _ in range(2))
+    set_total(mongo, 10)
+    totals = iter((110, 210))
+
+    def overtake() -> None:
+        set_total(mongo, next(totals))
+        quick.refresher._redis = fakeredis.FakeRedis()
+        quick.refresher.refresh(publish=False)
+
+    slow.refresher._readings = readings = Slow(slow, overtake, times=2)  # type: ignore[assignment]
+    done = slow.refresher.refresh()
+    assert (readings.reads, done.version) == (2, "0-2")
+    assert done.snapshot["totalDMsSent"] == 210
+    assert done.published

@@ -17,6 +17,7 @@ import redis
 
 from dmstats.core.settings import Settings
 from dmstats.db.client import connect
+from tests.keyspace import key_of
 from tests.servers import Redis, running, wait_until
 from tests.sse import PATH
 from tests.streamworker import HEARTBEAT, Worker
@@ -89,7 +90,8 @@ def connections(worker: Worker) -> list[Any]:
 
 
 def allow_publish(client: redis.Redis) -> None:
-    client.delete("dmstats:last-publish")
+    for key in client.scan_iter("*:dmstats:last-publish"):
+        client.delete(key)
 
 
 def test_it_works(worker: Worker, client: redis.Redis) -> None:
@@ -227,10 +229,11 @@ def test_rubbish_on_the_channel_does_no_harm(worker: Worker, client: redis.Redis
     worker.refresh()
     stream = worker.stream()
     stream.next("stats")
+    channel = key_of(client, "admin:stats:updated")
     for rubbish in (b"rubbish", b"[]", msgspec.json.encode({"type": "stats", "data": {}})):
-        client.publish("admin:stats:updated", rubbish)
+        client.publish(channel, rubbish)
         with contextlib.suppress(redis.ResponseError):
-            client.xadd("admin:stats:updated", {"message": rubbish})
+            client.xadd(channel, {"message": rubbish})
     allow_publish(client)
     version = worker.refresh()
     assert stream.next("stats")["id"] == version

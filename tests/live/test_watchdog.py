@@ -21,6 +21,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.notifier import LogOnly, Notice, Notifier, WebhookNotifier
 from dmstats.ops.watchdog import Watchdog
+from tests.keyspace import KEYS
 from tests.recorder import Recorder
 from tests.servers import free_port
 
@@ -50,7 +51,7 @@ class Post:
         self.metrics, self.listener = Recorder(), Listener()
         self.workers = [DeliveryLog(self.metrics, clock) for _ in range(2)]
         self.bulletins = [
-            SharedDeliveryLog(client, clock, self.metrics.redis_failed) for _ in range(2)
+            SharedDeliveryLog(client, KEYS, clock, self.metrics.redis_failed) for _ in range(2)
         ]
         self.canaries_lost = 0
         self.watchdog = self.leader()
@@ -62,6 +63,7 @@ class Post:
             SnapshotStore(self.mongo),
             notifier or self.listener,
             self.client,
+            KEYS,
             self.clock,
             self.metrics,
             lambda: self.canaries_lost,

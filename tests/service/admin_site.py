@@ -26,6 +26,7 @@ from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.security_headers import register_headers
+from tests.keyspace import KEYS
 
 EMAIL = "ada@example.com"
 PASSWORD = "correct horse battery"
@@ -110,7 +111,7 @@ class AdminSite:
             mongo=self.mongo,
             admins=self.admins,
             authenticator=Authenticator(
-                self.settings, self.admins, SignInRateLimit(self.redis), self.clock
+                self.settings, self.admins, SignInRateLimit(self.redis, KEYS), self.clock
             ),
             reader=self.stats,
             publisher=self.stats,

@@ -11,6 +11,7 @@ from dmstats.ops.delivery_log import DeliveryLog, Record, SharedDeliveryLog
 from dmstats.ops.delivery_status import KEEP_SECONDS, DeliveryStatus, Warnings
 from dmstats.ops.incidents import SILENT
 from dmstats.ops.watchdog import KEY, OpenIncident
+from tests.keyspace import KEYS
 
 MINUTE_MS = 60_000
 
@@ -18,17 +19,18 @@ MINUTE_MS = 60_000
 class Unheard:
     def delivery(self, status: int, seconds: float) -> None: ...
     def events_ignored(self, events: int) -> None: ...
+    def object_ignored(self, name: str, events: int) -> None: ...
 
 
 def lookout_with(
     clock: ManualClock, client: redis.Redis
 ) -> tuple[DeliveryStatus, DeliveryLog, SharedDeliveryLog]:
     deliveries = DeliveryLog(Unheard(), clock)
-    own = SharedDeliveryLog(client, clock, lambda _: None)
+    own = SharedDeliveryLog(client, KEYS, clock, lambda _: None)
     return (
-        DeliveryStatus(own, deliveries, client, clock),
+        DeliveryStatus(own, deliveries, client, KEYS, clock),
         deliveries,
-        SharedDeliveryLog(client, clock, print),
+        SharedDeliveryLog(client, KEYS, clock, print),
     )
 
 
@@ -64,7 +66,11 @@ def test_another_workers_success_counts_as_well(clock: ManualClock) -> None:
 
 def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
     client = fakeredis.FakeRedis()
-    client.hset(KEY, SILENT, msgspec.json.encode(OpenIncident(clock.now_ms(), "No DM.", told=True)))
+    client.hset(
+        KEYS.key(KEY),
+        SILENT,
+        msgspec.json.encode(OpenIncident(clock.now_ms(), "No DM.", told=True)),
+    )
     warned = lookout_with(clock, client)[0].look()
     assert (warned.silence, warned.silent_since) == ("No DM.", rfc3339(clock.now_ms()))
 

@@ -8,7 +8,8 @@ import redis
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
-from dmstats.snapshot.lease import LEASE_KEY, TERM_KEY, Lease
+from dmstats.snapshot.lease import Lease
+from tests.keyspace import KEYS, LEASE_KEY, TERM_KEY
 from tests.recorder import Recorder
 
 Make = Callable[..., Lease]
@@ -23,7 +24,7 @@ def server() -> fakeredis.FakeServer:
 def lease(server: fakeredis.FakeServer, clock: ManualClock) -> Make:
     def make(last_term: Callable[[], int] = lambda: 0, metrics: Recorder | None = None) -> Lease:
         client = fakeredis.FakeRedis(server=server)
-        return Lease(client, clock, last_term, metrics or Recorder())
+        return Lease(client, KEYS, clock, last_term, metrics or Recorder())
 
     return make
 

@@ -6,8 +6,10 @@ import fakeredis
 import msgspec
 import pytest
 
-from dmstats.snapshot.publisher import CACHE_KEY, CHANNEL, LAST_PUBLISH_KEY, Publication, Publisher
+from dmstats.snapshot import publisher as publishing
+from dmstats.snapshot.publisher import Publication, Publisher
 from dmstats.sse import subscription
+from tests.keyspace import CACHE_KEY, CHANNEL, INSTALLATION, KEYS, LAST_PUBLISH_KEY
 from tests.recorder import Recorder
 
 Sent = list[tuple[dict[str, Any], str]]
@@ -15,6 +17,10 @@ Sent = list[tuple[dict[str, Any], str]]
 
 def snapshot(version: str) -> dict[str, Any]:
     return {"version": version, "computedAt": "2026-11-15T12:34:56.000Z"}
+
+
+def marked(version: str) -> dict[str, Any]:
+    return {**snapshot(version), "installation": INSTALLATION}
 
 
 @pytest.fixture
@@ -45,14 +51,14 @@ def make(client: fakeredis.FakeRedis, sent: Sent, **options: Any) -> Publisher:
     def send(data: dict[str, Any], version: str) -> None:
         sent.append((data, version))
 
-    return Publisher(client, send, Recorder(), cache_ttl=60, min_interval=10, **options)
+    return Publisher(client, KEYS, send, Recorder(), cache_ttl=60, min_interval=10, **options)
 
 
 def test_it_works(publisher: Publisher, client: fakeredis.FakeRedis, sent: Sent) -> None:
     assert publisher.cache(snapshot("1-1"))
     assert publisher.publish(snapshot("1-1"), scheduled=True) == Publication(published=True)
-    assert sent == [(snapshot("1-1"), "1-1")]
-    assert cached(client) == snapshot("1-1")
+    assert sent == [(marked("1-1"), "1-1")]
+    assert cached(client) == marked("1-1")
     assert 58 <= client.ttl(CACHE_KEY) <= 60
 
 
@@ -118,11 +124,11 @@ def test_the_stream_transport_appends(client: fakeredis.FakeRedis, sent: Sent) -
     [(_, fields)] = client.xrange(CHANNEL) or []
     assert fields
     assert msgspec.json.decode(fields[b"message"]) == {
-        "data": snapshot("1-1"),
+        "data": marked("1-1"),
         "type": "stats",
         "id": "1-1",
     }
 
 
 def test_both_ends_mean_the_same_channel() -> None:
-    assert subscription.CHANNEL == CHANNEL
+    assert subscription.CHANNEL == publishing.CHANNEL

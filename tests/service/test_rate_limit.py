@@ -5,6 +5,7 @@ import pytest
 
 from dmstats.core.errors import TooManyRequests
 from dmstats.web.auth.rate_limit import PREFIX, SignInRateLimit
+from tests.keyspace import KEYS
 
 
 def fill(rate_limit: SignInRateLimit, account: str, address: str | None, times: int) -> None:
@@ -13,7 +14,7 @@ def fill(rate_limit: SignInRateLimit, account: str, address: str | None, times: 
 
 
 def test_it_works(fake_redis: fakeredis.FakeRedis) -> None:
-    rate_limit = SignInRateLimit(fake_redis)
+    rate_limit = SignInRateLimit(fake_redis, KEYS)
     fill(rate_limit, "a@b.c", "192.0.2.1", 5)
     with pytest.raises(TooManyRequests) as refused:
         rate_limit.attempt("a@b.c", "192.0.2.2")
@@ -22,20 +23,20 @@ def test_it_works(fake_redis: fakeredis.FakeRedis) -> None:
 
 
 def test_workers_share_it(fake_redis: fakeredis.FakeRedis) -> None:
-    fill(SignInRateLimit(fake_redis), "a@b.c", "192.0.2.1", 5)
+    fill(SignInRateLimit(fake_redis, KEYS), "a@b.c", "192.0.2.1", 5)
     with pytest.raises(TooManyRequests):
-        SignInRateLimit(fake_redis).attempt("a@b.c", "192.0.2.1")
+        SignInRateLimit(fake_redis, KEYS).attempt("a@b.c", "192.0.2.1")
 
 
 def test_success_gives_the_attempts_back(fake_redis: fakeredis.FakeRedis) -> None:
-    rate_limit = SignInRateLimit(fake_redis)
+    rate_limit = SignInRateLimit(fake_redis, KEYS)
     for _ in range(4):
         fill(rate_limit, "a@b.c", "192.0.2.1", 5)
         rate_limit.succeeded("a@b.c")
 
 
 def test_one_ipv6_customer_is_one_address(fake_redis: fakeredis.FakeRedis) -> None:
-    rate_limit = SignInRateLimit(fake_redis)
+    rate_limit = SignInRateLimit(fake_redis, KEYS)
     for n in range(30):
         rate_limit.attempt(f"{n}@b.c", f"2001:db8::{n:x}")
     with pytest.raises(TooManyRequests):
@@ -48,7 +49,7 @@ def test_one_ipv6_customer_is_one_address(fake_redis: fakeredis.FakeRedis) -> No
 def test_without_redis_each_worker_keeps_its_own() -> None:
     server = fakeredis.FakeServer()
     server.connected = False
-    rate_limit = SignInRateLimit(fakeredis.FakeRedis(server=server))
+    rate_limit = SignInRateLimit(fakeredis.FakeRedis(server=server), KEYS)
     fill(rate_limit, "a@b.c", None, 5)
     with pytest.raises(TooManyRequests):
         rate_limit.attempt("a@b.c", None)
@@ -57,9 +58,9 @@ def test_without_redis_each_worker_keeps_its_own() -> None:
 
 
 def test_no_email_address_gets_into_redis(fake_redis: fakeredis.FakeRedis) -> None:
-    SignInRateLimit(fake_redis).attempt("ada@example.com", "192.0.2.1")
+    SignInRateLimit(fake_redis, KEYS).attempt("ada@example.com", "192.0.2.1")
     keys = [key.decode() for key in fake_redis.scan_iter()]
     assert keys
-    assert all(key.startswith(f"{PREFIX}:") for key in keys)
+    assert all(key.startswith(f"{KEYS.key(PREFIX)}:") for key in keys)
     assert not any("ada" in key for key in keys)
     assert all(fake_redis.ttl(key) > 0 for key in keys)

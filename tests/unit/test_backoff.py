@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.commit.backoff import LONGEST_SECONDS, SHORTEST_SECONDS, ContentionBackoff
+from dmstats.commit.limits import LONGEST_SECONDS, SHORTEST_SECONDS, ContentionBackoff
 
 COMMIT = 0.02
 

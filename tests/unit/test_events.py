@@ -114,7 +114,7 @@ def test_parts_of_an_identity_do_not_run_into_each_other() -> None:
 @pytest.mark.parametrize(
     "odd",
     [7, None, "x", [], {}, {"message": "x"}, {"message": {"mid": 7}}, {"message": {"mid": ""}},
-     {"message": {}}, {"read": {}}, {"referral": {}}, {"timestamp": {}, "message": {"mid": "m"}}],
+     {"message": {}}, {"read": {}}, {"referral": {}}, {"timestamp": {}, "message": {"mid": ""}}],
 )  # fmt: skip
 def test_an_unreadable_item_is_rejected_alone(odd: Any) -> None:
     reading = read(body(dm("good"), odd, dm("also good")))
@@ -153,13 +153,145 @@ def test_an_unknown_list_in_an_entry_is_counted_by_name() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"{", b"7", b"null", b'"x"', b"[]", b"[7]", b'{"object": "page", "entry": []}',
+    [b"", b"{", b"7", b"null", b'"x"', b"[]", b"[7]", b'{"object": 7, "entry": []}',
      b'{"object": "instagram"}', b'{"object": "instagram", "entry": {}}', b"\xff\xfe",
      b"[" * 100_000, b'{"object": "instagram", "entry": [], "x": "\xff"}' + b"{"],
 )  # fmt: skip
 def test_what_is_not_ours_is_a_bad_request(raw: bytes) -> None:
     with pytest.raises(BadRequest):
         read(raw)
+
+
+@pytest.mark.parametrize("name", ["page", "user", "whatsapp_business_account", "Instagram"])
+def test_another_object_is_ignored_and_counted_by_its_name(name: str) -> None:
+    """A signed delivery never gets better by being sent again."""
+    for entries, ignored in (([], 1), ([{"id": "1", "messaging": [dm()]}, 7], 2), ("x", 1)):
+        reading = read({"object": name, "entry": entries})
+        assert (reading.rows, reading.ignored, reading.rejected) == ([], ignored, 0)
+        assert reading.foreign == {name: ignored}
+    mixed = read([{"object": name}, body(dm())])
+    assert (kinds(mixed), mixed.ignored) == (["received"], 1)
+
+
+ODD: list[Any] = [None, True, False, 0, 1, -1, 1.5, "x", "", "false", [], [1], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize(
+    "name",
+    ["sender", "recipient", "timestamp", "message_edit", "reaction", "read", "postback",
+     "referral", "optin", "delivery", "new_field"],
+)  # fmt: skip
+def test_what_a_dm_does_not_need_may_have_any_type(name: str, odd: Any) -> None:
+    reading = read(body(dm("m") | {name: odd}, dm("n", is_echo=True)))
+    assert (kinds(reading), reading.rejected) == (["received", "sent"], 0)
+    if name != "timestamp":
+        assert reading.rows[0] == read(body(dm("m"))).rows[0]
+
+
+@pytest.mark.parametrize("odd", [odd for odd in ODD if odd is not True and odd != 1], ids=repr)
+@pytest.mark.parametrize(
+    "name", ["is_echo", "is_self", "is_deleted", "is_unsupported", "text", "attachments", "app_id"]
+)
+def test_a_flag_of_another_type_says_nothing(name: str, odd: Any) -> None:
+    reading = read(body(dm("m", **{name: odd})))
+    assert (reading.rows, reading.ignored) == (read(body(dm("m"))).rows, 0)
+
+
+@pytest.mark.parametrize("yes", [True, "true", 1])
+def test_a_flag_that_says_yes(yes: Any) -> None:
+    assert kinds(read(body(dm(is_echo=yes)))) == ["sent"]
+    assert kinds(read(body(dm(is_deleted=yes)))) == ["unsent"]
+    assert read(body(dm(is_self=yes))).ignored == 1
+
+
+@pytest.mark.parametrize("odd", [None, False, 0, "", "x", {}], ids=repr)
+@pytest.mark.parametrize("name", ["standby", "changes", "time", "field", "value", "extra"])
+def test_an_entry_is_not_dropped_for_what_is_beside_its_items(name: str, odd: Any) -> None:
+    reading = read(body(dm(), **{name: odd}))
+    expected = ["received"] + ["unknown"] * (name == "field" and isinstance(odd, str))
+    assert (kinds(reading), reading.rejected) == (expected, 0)
+
+
+def test_a_single_item_may_stand_without_its_list() -> None:
+    whole = {"object": "instagram", "entry": [{"id": "1", "time": NOW, "messaging": dm()}]}
+    assert kinds(read(whole)) == ["received"]
+
+
+WITHOUT_MID: list[tuple[str, dict[str, Any]]] = [
+    ("postback", {"postback": {"title": "Open?", "payload": "FAQ"}}),
+    ("seen", {"read": {"watermark": NOW}}),
+    ("reaction", {"reaction": {"reaction": "love", "action": "react"}}),
+    ("edit", {"message_edit": {"text": "x", "num_edit": 1}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "part"), WITHOUT_MID)
+def test_without_a_mid_time_and_content_tell(kind: str, part: dict[str, Any]) -> None:
+    first = read(body(item(**part))).rows[0]
+    again = read(body(item(**part), time=NOW + 7_000)).rows[0]
+    later = read(body(item(time=NOW + 1, **part))).rows[0]
+    (name, content), *_ = part.items()
+    other = read(body(item(**{name: content | {"title": "Other"}}))).rows[0]
+    elsewhere = read(body(item(**part), account="2")).rows[0]
+    assert first.kind == kind
+    assert again.row_id == first.row_id
+    assert len({row.row_id for row in (first, later, other, elsewhere)}) == 4
+
+
+def test_a_message_without_a_mid_does_not_hide_a_postback() -> None:
+    both = item(message={"text": "x"}, postback={"mid": "m"})
+    assert kinds(read(body(both))) == ["postback"]
+
+
+COMMENT = {"field": "comments", "value": {"id": "18", "text": "hi"}}
+
+
+def change(*changes: Any, time: Any = NOW, **entry: Any) -> dict[str, Any]:
+    more = {"changes": list(changes)} if changes else {}
+    return {"object": "instagram", "entry": [{"id": "1", "time": time, **more, **entry}]}
+
+
+def test_a_change_may_stand_in_the_entry_itself() -> None:
+    (row,) = read(change(**COMMENT)).rows
+    assert (row.kind, row.name) == ("unknown", "comments")
+    assert row.row_id == read(change(COMMENT)).rows[0].row_id
+    second = {"field": "comments", "value": {"id": "19", "text": "hi"}}
+    assert row.row_id != read(change(**second)).rows[0].row_id
+    test = {"field": "messages", "value": {"timestamp": "1527459824", "message": {"mid": "x"}}}
+    assert (read(change(**test)).rows, read(change(**test)).ignored) == ([], 1)
+
+
+TIMELESS = [
+    body({"message": {"mid": "m"}}), body(item("soon", message={"mid": "m"})),
+    body(item(None, optin={"ref": "x"})), change(COMMENT), change(**COMMENT),
+    change(hop_context=[{"app_id": 1}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("whole", TIMELESS)
+def test_without_a_time_of_its_own_it_is_the_same_event_whenever_it_is_sent(whole: Any) -> None:
+    raw = json.dumps(whole)
+    first = read(raw.encode()).rows[0]
+    assert (first.time_ms, first.late) == (NOW, True)
+    for ms in (NOW + 100, NOW - HOUR_MS, NOW - 30 * DAY_MS, NOW + 5 * HOUR_MS, 5):
+        regrouped = raw.replace(f'"time": {NOW}', f'"time": {ms}')
+        assert regrouped != raw
+        row = read(regrouped.encode(), arrived=NOW + DAY_MS).rows[0]
+        assert (row.partition, row.row_id) == (first.partition, first.row_id)
+
+
+def test_nothing_leans_on_ids_that_differ_from_app_to_app() -> None:
+    parts: list[dict[str, Any]] = [
+        {"message": {"mid": "m"}}, {"reaction": {"mid": "m", "action": "react"}},
+        {"referral": {"ref": "x", "source": "SHORTLINK"}}, {"optin": {"ref": "x"}},
+        *(part for _, part in WITHOUT_MID),
+    ]  # fmt: skip
+    for part in parts:
+        one, other = (
+            read(body(item(**part) | {"sender": {"id": sender}})) for sender in ("1", "8")
+        )
+        assert one.rows[0].row_id == other.rows[0].row_id, part
 
 
 def test_a_field_named_by_half_an_emoji_is_rejected_alone() -> None:

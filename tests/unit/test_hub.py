@@ -16,6 +16,7 @@ from dmstats.core.errors import StoreUnavailable, Unavailable
 from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.hub import Hub
 from dmstats.sse.messages import Event, stats_event
+from tests.keyspace import KEYS
 from tests.recorder import Recorder
 
 
@@ -57,7 +58,7 @@ class Harness:
         self.clock = clock
         self.newest: Figures | None = Figures((1, 1))
         self.hub = Hub(
-            fakeredis.FakeRedis(), self.latest, self.accept, clock, self.metrics,
+            fakeredis.FakeRedis(), KEYS, self.latest, self.accept, clock, self.metrics,
             max_streams=max_streams, heartbeat=heartbeat,
         )  # fmt: skip
         self.hub._feed = self.feed

@@ -22,9 +22,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dmstats.commit import batch_writer as writing
-from dmstats.commit.backoff import ContentionBackoff
 from dmstats.commit.batch_writer import BatchWriter
 from dmstats.commit.group_commit import Committer
+from dmstats.commit.limits import ContentionBackoff
 from dmstats.core.clock import HOUR_MS, ManualClock, to_ms
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import OTHER_PARTITION, RECEIVED, SENT, LedgerRow

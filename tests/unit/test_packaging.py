@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,27 +71,120 @@ def test_a_metrics_folder_that_is_not_there_is_made(
 
 
 def test_a_metrics_folder_that_cannot_be_made_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     settings = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "file" / "metrics"))
-    with pytest.raises(SystemExit, match=r"PROMETHEUS_MULTIPROC_DIR: .* Not a directory"):
+    with pytest.raises(SystemExit, match="3"):
         settings.on_starting(None)
+    assert "PROMETHEUS_MULTIPROC_DIR: Not a directory" in capsys.readouterr().err
 
 
 def test_metrics_folder_lives_as_long_as_the_master(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    settings = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR="")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    settings = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR="", DMSTATS_RUN_DIR=str(tmp_path))
     settings.on_starting(None)
     (folder,) = tmp_path.iterdir()
     for name in ("gauge_livesum_7.db", "gauge_livesum_8.db", "counter_7.db"):
         (folder / name).touch()
     settings.child_exit(None, SimpleNamespace(pid=7))
-    assert {file.name for file in folder.iterdir()} == {"gauge_livesum_8.db", "counter_7.db"}
+    left = {"gauge_livesum_8.db", "counter_7.db", "lock"}
+    assert {file.name for file in folder.iterdir()} == left
     settings.on_exit(None)
     assert not folder.exists()
+
+
+def gunicorn_with(worker_class: str) -> SimpleNamespace:
+    return SimpleNamespace(cfg=SimpleNamespace(worker_class_str=worker_class))
+
+
+@pytest.mark.parametrize("name", ["sync", "gthread", "tornado", "gunicorn.workers.sync.SyncWorker"])
+def test_other_workers_are_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    settings = conf(monkeypatch, DMSTATS_RUN_DIR=str(tmp_path))
+    with pytest.raises(SystemExit):
+        settings.on_starting(gunicorn_with(name))
+    assert f"must be gevent, not {name}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    data, runtime, run = (tmp_path / name for name in ("data", "runtime", "run"))
+    for name, value, folder in (
+        ("UNSET", "", tmp_path / "var" / "run"),
+        ("DMSTATS_DATA_DIR", data, data / "run"),
+        ("RUNTIME_DIRECTORY", f"{runtime}:/elsewhere", runtime),
+        ("DMSTATS_RUN_DIR", run, run),
+    ):
+        settings = conf(monkeypatch, **{name: str(value)}, PROMETHEUS_MULTIPROC_DIR="")
+        settings.on_starting(gunicorn_with("gevent"))
+        made = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+        assert made.parent == folder
+        settings.on_exit(None)
+        assert not made.exists()
+
+
+@pytest.mark.parametrize("name", ["PROMETHEUS_MULTIPROC_DIR", "DMSTATS_RUN_DIR"])
+def test_a_given_folder_is_made_or_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    given = {"PROMETHEUS_MULTIPROC_DIR": "", name: str(tmp_path / "a" / "b")}
+    conf(monkeypatch, **given).on_starting(gunicorn_with("gevent"))
+    assert Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).parent == tmp_path / "a" / "b"
+    (tmp_path / "file").touch()
+    given[name] = str(tmp_path / "file" / "x")
+    with pytest.raises(SystemExit):
+        conf(monkeypatch, **given).on_starting(gunicorn_with("gevent"))
+    assert f"dmstats: {name}: Not a directory: {given[name]}" in capsys.readouterr().err
+
+
+def test_what_a_killed_master_left_is_taken_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    abandoned, foreign = tmp_path / "dmstats-metrics-a", tmp_path / "other"
+    for folder in (abandoned, foreign):
+        folder.mkdir()
+        (folder / "lock").touch()
+    living = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR="", DMSTATS_RUN_DIR=str(tmp_path))
+    living.on_starting(None)
+    kept = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR="").on_starting(None)
+    assert not abandoned.exists()
+    assert foreign.exists()
+    assert kept.exists(), "its lock is held"
+
+
+def test_a_folder_that_was_cleared_away_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "gone" / "gone"
+    settings = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR=str(folder))
+    one = worker(1)
+    settings.child_exit(None, one)
+    settings.on_reload(SimpleNamespace(WORKERS={1: None}))
+    shutil.rmtree(folder)
+    settings.pre_fork(None, one)
+    assert folder.is_dir()
+    shutil.rmtree(folder)
+    settings.post_worker_init(one)
+    shutil.rmtree(folder)
+    handlers[-1](signal.SIGTERM, None)
+    shutil.rmtree(folder, ignore_errors=True)
+    settings.on_exit(None)
+
+
+def test_it_outlives_a_proxys_idle_connection() -> None:
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text()
+    [seconds] = re.findall(r"keepalive_timeout (\d+)s;", nginx)
+    [ours] = re.findall(r"^keepalive = (\d+)$", CONF.read_text(), re.MULTILINE)
+    assert 60 <= int(seconds) < int(ours)
 
 
 class Services:

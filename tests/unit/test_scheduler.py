@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from apscheduler.schedulers import base as base_scheduler
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import PoisonError, StoreUnavailable
-from dmstats.ops.scheduler import Job, Schedule, thread_schedule
+from dmstats.ops import scheduler
+from dmstats.ops.scheduler import Every, Job, Schedule, thread_schedule
 from tests.recorder import Recorder
 
 WAIT = 10.0
@@ -83,6 +85,39 @@ def test_stopping_does_not_wait_for_ever() -> None:
     finish.set()
 
 
+def test_runs_that_were_missed_are_left_out() -> None:
+    trigger, start = Every(1.0), datetime(2026, 1, 1, tzinfo=UTC)
+    assert trigger.get_next_fire_time(None, start) == start
+    assert trigger.get_next_fire_time(start, start) == start + timedelta(seconds=1)
+    later = start + timedelta(days=30)
+    assert trigger.get_next_fire_time(start, later) == later + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("step", [-3600, 3600, 30 * 86400], ids=["back", "forward", "a month"])
+def test_jobs_go_on_when_the_wall_clock_is_stepped(
+    monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    class Stepped(datetime):
+        seconds = 0
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=cls.seconds)
+
+    for module in (base_scheduler, scheduler):
+        monkeypatch.setattr(module, "datetime", Stepped)
+    monkeypatch.setattr(scheduler, "LOOK_SECONDS", 0.05)
+    clock, runs = ManualClock(10**12), threading.Semaphore(0)
+    job = Job(name="tick", every_seconds=0.05, run=runs.release)
+    running = thread_schedule([job], clock, Recorder(), lambda: True)
+    running.start()
+    assert runs.acquire(timeout=WAIT)
+    Stepped.seconds = step
+    clock.step(step)
+    assert all(runs.acquire(timeout=2) for _ in range(20))
+    assert running.stop()
+
+
 class ByHand(BackgroundScheduler):  # type: ignore[misc]
     """Keeps the jobs instead of running them."""
 
@@ -93,7 +128,7 @@ class ByHand(BackgroundScheduler):  # type: ignore[misc]
     def add_job(self, run: Any, *args: Any, **options: Any) -> None:
         assert options["coalesce"] is True
         assert options["max_instances"] == 1
-        assert options["misfire_grace_time"] == 30
+        assert options["misfire_grace_time"] is None
         self.jobs[options["id"]] = run
 
 

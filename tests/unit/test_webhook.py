@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from dmstats.commit.batch import Counted
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import LedgerRow
-from dmstats.ingest.webhook import MAX_BODY, PATH, Webhook
+from dmstats.ingest.webhook import MAX_BODY, PATH, Webhook, is_webhook
 
 PAYLOAD = (Path(__file__).parents[1] / "payloads" / "01_message_text_inbound.json").read_bytes()
 SECRETS = ("first-secret", "second-secret")
@@ -40,12 +41,17 @@ class FakeCommitter:
 class FakeMetrics:
     def __init__(self) -> None:
         self.statuses: list[int] = []
+        self.ignored = 0
+        self.objects: Counter[str] = Counter()
 
     def delivery(self, status: int, seconds: float) -> None:
         self.statuses.append(status)
 
     def events_ignored(self, events: int) -> None:
-        pass
+        self.ignored += events
+
+    def object_ignored(self, name: str, events: int) -> None:
+        self.objects[name] += events
 
 
 class Harness:
@@ -127,7 +133,7 @@ def test_the_signature_is_over_the_raw_bytes(harness: Harness) -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"7", b'{"object": "page", "entry": []}'])
+@pytest.mark.parametrize("body", [b"", b"{", b"7", b'{"object": 5, "entry": []}'])
 def test_what_is_not_ours_is_a_bad_request(harness: Harness, body: bytes) -> None:
     answer = harness.post(body)
     assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
@@ -193,3 +199,22 @@ def test_other_paths_go_on_to_the_application(harness: Harness) -> None:
 def test_without_secrets_it_does_not_start() -> None:
     with pytest.raises(ValueError, match="anybody"):
         Webhook(None, None, None, app_secrets=(), verify_token="x", max_age_ms=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        (PATH, True), (PATH + "/", True), ("/" + PATH, True), ("//api//webhooks/instagram//", True),
+        ("/api/webhooks", False), (PATH + "/x", False), ("", False), ("/", False),
+    ],
+)  # fmt: skip
+def test_slashes_that_are_too_many_do_no_harm(path: str, ours: bool) -> None:
+    assert is_webhook(path) is ours
+
+
+def test_another_object_is_answered_200_and_counted(harness: Harness) -> None:
+    answer = harness.post(b'{"object": "page", "entry": [{}, {}]}')
+    assert answer.status_code == 200
+    assert answer.json is not None
+    assert {name: count for name, count in answer.json.items() if count} == {"ignored": 2}
+    assert (harness.metrics.ignored, harness.metrics.objects) == (2, {"page": 2})

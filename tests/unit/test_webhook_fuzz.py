@@ -68,6 +68,8 @@ class Harness:
 
     def events_ignored(self, events: int) -> None: ...
 
+    def object_ignored(self, name: str, events: int) -> None: ...
+
     def ask(self, method: str = "POST", body: bytes = b"", **environ: Any) -> tuple[int, bytes]:
         """The status and the body of the answer; fails if it is late or no answer at all."""
         told: list[str] = []
@@ -202,6 +204,31 @@ def test_events_are_the_same_in_any_company(items: list[Any]) -> None:
         alone.post(_delivery([item]))
         apart.rows += alone.rows
     assert [row.row_id for row in together.rows] == [row.row_id for row in apart.rows]
+
+
+@fuzz
+@given(
+    st.dictionaries(WORDS, VALUES, max_size=5),
+    st.dictionaries(WORDS, VALUES, max_size=5),
+    st.dictionaries(WORDS, VALUES, max_size=5),
+)
+def test_a_dm_with_an_account_and_a_mid_is_counted(entry: Any, item: Any, message: Any) -> None:
+    """Whatever stands beside them, and of whatever type."""
+    flags = ("is_echo", "is_self", "is_deleted")
+    message = {name: value for name, value in message.items() if name not in flags}
+    whole = {**item, "timestamp": NOW_MS, "message": {**message, "mid": "m"}}
+    harness = Harness()
+    harness.post(
+        json.dumps(
+            {
+                "object": "instagram",
+                "entry": [{**entry, "id": "17841400000000001", "messaging": [whole]}],
+            }
+        ).encode()
+    )
+    plain = Harness()
+    plain.post(_delivery([{"timestamp": NOW_MS, "message": {"mid": "m"}}]))
+    assert plain.rows[0] in harness.rows
 
 
 def _delivery(items: list[Any]) -> bytes:

@@ -9,7 +9,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from dmstats.core.clock import to_datetime, to_ms
-from dmstats.core.errors import StoreUnavailable, Superseded
+from dmstats.core.errors import Outdated, StoreUnavailable, Superseded
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import STATS_CACHE
 
@@ -39,13 +39,21 @@ class SnapshotStore:
         self._cache = mongo.db[STATS_CACHE]
 
     def save(
-        self, body: dict[str, Any], computed_ms: int, *, term: int | None, floor: int = 0
+        self,
+        body: dict[str, Any],
+        computed_ms: int,
+        *,
+        term: int | None,
+        floor: int = 0,
+        after: int | None = None,
     ) -> tuple[int, int]:
         """Store ``body`` and return the (term, seq) that it got, each greater than the last.
 
         ``term`` is the leader's; None (cron, CLI, a reader) goes under the stored one. ``floor``
-        is what the next reading of the top accounts may start from. Raises :class:`Superseded`
-        if a newer leader has written, :class:`StoreUnavailable` if it cannot be stored.
+        is what the next reading of the top accounts may start from. ``after`` is what
+        :meth:`last_seq` said before the readings began. Raises :class:`Superseded` if a newer
+        leader has written, :class:`Outdated` if anybody has since then,
+        :class:`StoreUnavailable` if it cannot be stored.
         """
         update: Document = {
             "$set": {
@@ -58,7 +66,11 @@ class SnapshotStore:
             "$inc": {"seq": 1},
             "$max": {"term": term or 0},
         }
-        fence: Document = {"_id": KEY} if term is None else {"_id": KEY, "term": {"$lte": term}}
+        fence: Document = {"_id": KEY}
+        if term is not None:
+            fence["term"] = {"$lte": term}
+        if after is not None:
+            fence["seq"] = {"$lte": after}
         for _ in range(TRIES):
             with translated():
                 try:
@@ -79,6 +91,8 @@ class SnapshotStore:
                     pass
             if term is not None and self.last_term() > term:
                 raise Superseded(f"Term {term} is over.")
+            if after is not None and self.last_seq() > after:
+                raise Outdated("A newer snapshot was stored meanwhile.")
         raise StoreUnavailable("The snapshot could not be stored: too many writers.")
 
     def load(self) -> StoredSnapshot | None:
@@ -96,6 +110,12 @@ class SnapshotStore:
         with translated():
             found = self._cache.find_one({"_id": KEY}, {"term": 1})
         return int(found["term"]) if found else 0
+
+    def last_seq(self) -> int:
+        """The number of the stored snapshot, 0 without one; raises :class:`StoreUnavailable`."""
+        with translated():
+            found = self._cache.find_one({"_id": KEY}, {"seq": 1})
+        return int(found["seq"]) if found else 0
 
     def last_computed_ms(self) -> int | None:
         """When the stored snapshot was computed; raises :class:`StoreUnavailable`."""

@@ -5,6 +5,7 @@ One room per wing that reports; docs/metrics.md lists every metric.
 
 from __future__ import annotations
 
+import logging
 import os
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest, start_http_server
@@ -15,6 +16,10 @@ from dmstats.ops.metrics.commit_metrics import CommitMetrics
 from dmstats.ops.metrics.platform_metrics import PlatformMetrics
 from dmstats.ops.metrics.snapshot_metrics import SnapshotMetrics
 from dmstats.ops.metrics.sse_metrics import SseMetrics
+
+logger = logging.getLogger(__name__)
+
+TRIES = 3
 
 __all__ = ["CommitMetrics", "Metrics", "PlatformMetrics", "SnapshotMetrics", "SseMetrics"]
 
@@ -37,10 +42,18 @@ class Metrics(CommitMetrics, SnapshotMetrics, SseMetrics, PlatformMetrics):
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            everything = CollectorRegistry()
-            MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
-            return generate_latest(everything)
+        if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            for _ in range(TRIES):
+                try:
+                    # Missing only where somebody has cleared it away.
+                    os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+                    everything = CollectorRegistry()
+                    MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
+                    return generate_latest(everything)
+                except FileNotFoundError:
+                    # A worker's file went between the look and the read.
+                    continue
+            logger.warning("metrics_files_missing", extra={"folder": folder})
         return generate_latest(self.registry)
 
     def serve(self, host: str, port: int) -> None:

@@ -10,6 +10,12 @@ from dmstats.core.records import KINDS
 from dmstats.ops.metrics.buckets import FAST, SIZES
 
 USUAL = (200, 401, 503)
+OBJECTS = frozenset(
+    {"ad_account", "application", "catalog", "certificate_transparency", "group", "page",
+     "payments", "permissions", "threads", "user", "whatsapp_business_account",
+     "workplace_security"}
+)  # fmt: skip
+"""Meta's other objects; a label must not take whatever is sent."""
 
 
 class CommitMetrics:
@@ -29,6 +35,11 @@ class CommitMetrics:
             name: outcomes.labels(name).inc
             for name in ("counted", "duplicate", "ignored", "rejected", "refused", "failed")
         }
+        self._objects = Counter(
+            "dmstats_webhook_other_objects_total",
+            "Entries of signed deliveries of another object than Instagram's, ignored.",
+            ["object"], registry=registry,
+        )  # fmt: skip
         kinds = Counter(
             "dmstats_events_counted_total", "Events counted, by kind.", ["kind"], registry=registry
         )
@@ -64,6 +75,10 @@ class CommitMetrics:
 
     def events_ignored(self, events: int) -> None:
         self._outcome["ignored"](events)
+
+    def object_ignored(self, name: str, events: int) -> None:
+        """Entries of another object than Instagram's."""
+        self._objects.labels(name if name in OBJECTS else "other").inc(events)
 
     def events_refused(self, events: int) -> None:
         self._outcome["refused"](events)

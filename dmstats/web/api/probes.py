@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -9,6 +11,13 @@ from dmstats.core.errors import DmstatsError, NotSignedIn
 from dmstats.core.setting_types import is_loopback
 from dmstats.web import services
 from dmstats.web.auth.authenticator import bearer_is
+
+PASSED_ON = frozenset(
+    {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
+     "x-forwarded-prefix", "x-forwarded-server", "x-real-ip", "x-client-ip", "forwarded", "via",
+     "true-client-ip", "cf-connecting-ip", "x-envoy-external-address"}
+)  # fmt: skip
+"""What proxies add to what they pass on."""
 
 blueprint = Blueprint("ops", __name__)
 
@@ -40,7 +49,17 @@ def metrics() -> Response:
 
 
 def _local() -> bool:
-    # Behind a proxy on this machine everybody comes from loopback: X-Forwarded-For gives away
-    # that the request was passed on, whether or not the proxy is trusted.
-    passed_on = "X-Forwarded-For" in request.headers and not services().settings.trusted_proxies
-    return not passed_on and is_loopback(request.remote_addr or "")
+    """Whether a program of this machine asks, and not a proxy of this machine for somebody else.
+
+    Behind such a proxy everybody comes from loopback. Whatever gives it away counts, whether or not
+    the proxy is trusted; one that adds nothing (nginx's bare proxy_pass) speaks HTTP/1.0.
+    """
+    if PASSED_ON & {name.lower() for name, _ in request.headers}:
+        return False
+    if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        return False
+    try:
+        asked = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(asked) and is_loopback(request.remote_addr or "")

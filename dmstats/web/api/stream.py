@@ -40,6 +40,18 @@ class StatsEvents(ServerSentEventsBlueprint):  # type: ignore[misc]
         """The application's pooled client."""
         return services().redis
 
+    def publish(
+        self,
+        data: Any,
+        type: str | None = None,  # noqa: A002 - flask-sse's name
+        id: str | None = None,  # noqa: A002 - flask-sse's name
+        retry: int | None = None,
+        channel: str = CHANNEL,
+    ) -> Any:
+        """flask-sse's own, on the ``channel`` of this installation."""
+        name = services().keyspace.key(channel)
+        return super().publish(data, type=type, id=id, retry=retry, channel=name)
+
     def messages(self, channel: str = CHANNEL) -> Iterator[Event]:
         """Every event from now on; raises :class:`NotFound` for any channel but the one."""
         if channel != CHANNEL:

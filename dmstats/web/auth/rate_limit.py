@@ -14,6 +14,7 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from dmstats.core.errors import TooManyRequests
+from dmstats.core.keyspace import Keyspace
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,9 @@ PER_ADDRESS: RateLimitItem = RateLimitItemPerMinute(30)
 class SignInRateLimit:
     """Moving windows shared through Redis; without Redis each worker keeps its own."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, keys: Keyspace) -> None:
         self._client = client
+        self._keys = keys
 
     def attempt(self, account: str, address: str | None) -> None:
         """Take one attempt, before the password is looked at; raises :class:`TooManyRequests`.
@@ -66,7 +68,9 @@ class SignInRateLimit:
     @cached_property
     def _shared(self) -> MovingWindowRateLimiter:
         storage = RedisStorage(
-            "redis://", connection_pool=self._client.connection_pool, key_prefix=PREFIX
+            "redis://",
+            connection_pool=self._client.connection_pool,
+            key_prefix=self._keys.key(PREFIX),
         )
         return MovingWindowRateLimiter(storage)
 

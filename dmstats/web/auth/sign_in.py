@@ -28,7 +28,7 @@ def login() -> ResponseReturnValue:
     """The sign-in page; whoever is signed in already goes on."""
     target = own_path(request.args.get("next"))
     if services().authenticator.identify() is not None:
-        return redirect(target, 303)
+        return redirect(request.script_root + target, 303)
     insecure = NEEDS_HTTPS if is_plain_http(request) else None
     return render_template("login.html", error=insecure, email="", next=target)
 
@@ -50,7 +50,7 @@ def sign_in() -> ResponseReturnValue:
     logger.info("signed_in", extra={"admin": admin.id, "from": request.remote_addr})
     if request.is_json:
         return jsonify({"email": admin.email})
-    return redirect(own_path(sent["next"]), 303)
+    return redirect(request.script_root + own_path(sent["next"]), 303)
 
 
 @blueprint.post("/logout")
@@ -60,11 +60,11 @@ def sign_out() -> ResponseReturnValue:
     services().authenticator.sign_out()
     if request.is_json or request.accept_mimetypes.best == "application/json":
         return "", 204
-    return redirect("/login", 303)
+    return redirect(f"{request.script_root}/login", 303)
 
 
 def own_path(target: str | None) -> str:
-    """``target`` if it is a path on this very site, else the home page.
+    """``target`` if it is a path of this very service, from its own top on, else the home page.
 
     Browsers drop tabs and newlines from an address and read a backslash as a slash: a target
     with any of them, or with two slashes in front, may lead elsewhere.

@@ -18,7 +18,7 @@ from flask import has_request_context, request
 from werkzeug.wsgi import ClosingIterator
 
 from dmstats.core.clock import Clock
-from dmstats.ingest.webhook import PATH as WEBHOOK
+from dmstats.ingest.webhook import is_webhook
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -46,10 +46,18 @@ class RequestMetrics(Protocol):
 class RequestLog:
     """Wraps the whole application; whatever is further out is not measured."""
 
-    def __init__(self, application: WSGIApplication, clock: Clock, metrics: RequestMetrics) -> None:
+    def __init__(
+        self,
+        application: WSGIApplication,
+        clock: Clock,
+        metrics: RequestMetrics,
+        *,
+        trusted_proxies: int = 0,
+    ) -> None:
         self._application = application
         self._clock = clock
         self._metrics = metrics
+        self._trusted_proxies = trusted_proxies
         self._delivery_due: dict[int, float] = {}
         self._unlogged: Counter[int] = Counter()
 
@@ -67,7 +75,7 @@ class RequestLog:
             return start_response(line, headers, *exc_info)
 
         body = self._application(environ, start)
-        if environ["PATH_INFO"] == WEBHOOK:
+        if is_webhook(environ["PATH_INFO"]):
             if status != 200:
                 self._log_delivery(environ, status, started)
             return body
@@ -90,7 +98,8 @@ class RequestLog:
             self._unlogged[status] += 1
             return
         self._delivery_due[status] = now + DELIVERY_LOG_SECONDS
-        _log(_fields(environ), status, now - started, unlogged=self._unlogged.pop(status, 0))
+        fields = {**_fields(environ), "from": _sender(environ, self._trusted_proxies)}
+        _log(fields, status, now - started, unlogged=self._unlogged.pop(status, 0))
 
 
 def request_fields() -> dict[str, str]:
@@ -104,6 +113,16 @@ def _request_id(environ: WSGIEnvironment) -> str:
     """The sender's id where it is short and plain: it will stand in the log and in the answer."""
     sent: str = environ.get("HTTP_X_REQUEST_ID", "")
     return sent if SANE_ID.fullmatch(sent) else secrets.token_hex(8)
+
+
+def _sender(environ: WSGIEnvironment, trusted_proxies: int) -> str | None:
+    """Who has sent a delivery: they are answered before the application looks at what proxies
+    say."""
+    if trusted_proxies:
+        told = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        if len(told) >= trusted_proxies and (address := told[-trusted_proxies].strip()):
+            return str(address)
+    return environ.get("REMOTE_ADDR")
 
 
 def _route(environ: WSGIEnvironment) -> str:

@@ -1,4 +1,4 @@
-"""How long a client may take to send a body, and to take an answer.
+"""How long a client may take to send a body and to take an answer, and how much bodies may hold.
 
 A slow client costs a place among the worker's connections, so none may keep it for ever. Request
 lines and headers have gunicorn's ``keepalive`` to arrive in.
@@ -6,13 +6,18 @@ lines and headers have gunicorn's ``keepalive`` to arrive in.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import gevent
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError
+from dmstats.ingest.large_deliveries import BodyBudget, BodyLease
+from dmstats.ingest.webhook import BODY_KEY
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,6 +29,11 @@ WRITE_SECONDS = 30.0
 """For one piece of an answer: a stream's event, or what else is sent at once."""
 
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _declared(environ: WSGIEnvironment) -> int | None:
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else None
 
 
 class TooSlow(DmstatsError):
@@ -42,34 +52,62 @@ class RequestTimeouts:
         self._application = application
         self._clock = clock
         self._body_seconds = body_seconds
+        self._budget = BodyBudget()
+        self._connections: WeakSet[socket.socket] = WeakSet()
+        self._busy: set[socket.socket] = set()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         connection = environ.get("gunicorn.socket")
-        if connection is not None:
-            connection.settimeout(WRITE_SECONDS)
-        if environ["REQUEST_METHOD"] not in WITHOUT_BODY:
-            deadline = self._clock.monotonic() + self._body_seconds
-            environ["wsgi.input"] = _BodyWithDeadline(environ["wsgi.input"], self._clock, deadline)
-        return self._application(environ, start_response)
+        if connection is None:
+            return self._bounded(environ, start_response)
+        connection.settimeout(WRITE_SECONDS)
+        self._connections.add(connection)
+        self._busy.add(connection)
+        try:
+            return self._bounded(environ, start_response)
+        finally:
+            self._busy.discard(connection)
+
+    def close_idle(self) -> None:
+        """End the connections on which nothing is being received: the worker stops, and would wait
+        for them. What was received already is still answered."""
+        for connection in set(self._connections) - self._busy:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+
+    def _bounded(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in WITHOUT_BODY:
+            return self._application(environ, start_response)
+        deadline = self._clock.monotonic() + self._body_seconds
+        with self._budget.lease(_declared(environ)) as lease:
+            environ[BODY_KEY] = lease
+            environ["wsgi.input"] = _BoundedBody(
+                environ["wsgi.input"], lease, self._clock, deadline
+            )
+            return self._application(environ, start_response)
 
 
-class _BodyWithDeadline:
-    """A body that must be read before ``deadline`` (monotonic); raises :class:`TooSlow`."""
+class _BoundedBody:
+    """A body that must be read before ``deadline`` (monotonic), else raises :class:`TooSlow`, and
+    within the memory of its ``lease``, else raises ``Unavailable``."""
 
-    def __init__(self, body: Any, clock: Clock, deadline: float) -> None:
+    def __init__(self, body: Any, lease: BodyLease, clock: Clock, deadline: float) -> None:
         self._body = body
+        self._lease = lease
         self._clock = clock
         self._deadline = deadline
 
     def read(self, size: int = -1) -> bytes:
         with self._limit():
             data: bytes = self._body.read(size)
-            return data
+        self._lease.grow(len(data))
+        return data
 
     def readline(self, size: int = -1) -> bytes:
         with self._limit():
             data: bytes = self._body.readline(size)
-            return data
+        self._lease.grow(len(data))
+        return data
 
     def _limit(self) -> gevent.Timeout:
         left = max(0.0, self._deadline - self._clock.monotonic())

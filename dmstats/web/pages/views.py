@@ -37,7 +37,13 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
     @pages.app_context_processor
     def tools() -> dict[str, object]:
-        return {"asset": assets.address, "modules": modules, "theme": _theme()}
+        base = request.script_root
+        return {
+            "base": base,
+            "asset": lambda path: base + assets.address(path),
+            "modules": modules,
+            "theme": _theme(),
+        }
 
     @pages.get("/")
     @require_admin

@@ -1,0 +1,64 @@
+"""The names of our keys and channels in Redis: each behind a prefix of the installation.
+
+Several installations may share one Redis server, and Pub/Sub knows no database numbers: without a
+prefix one of them would show the other's figures.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from redis.exceptions import RedisError
+
+from dmstats.core.errors import DmstatsError
+
+BREAK_SECONDS = 1.0
+
+
+class InstallationUnknown(RedisError):
+    """MongoDB could not be asked yet which installation this is, so Redis cannot be used either."""
+
+
+class Monotonic(Protocol):
+    """The part of the clock that is needed here."""
+
+    def monotonic(self) -> float: ...
+
+
+class Keyspace:
+    """Asks ``identify`` (it may do IO, and raise a :class:`DmstatsError`) until it answers once.
+
+    After a failure it is not asked for a second. What fails is raised as
+    :class:`InstallationUnknown`, so that whoever can do without Redis goes on.
+    """
+
+    def __init__(self, identify: Callable[[], str], clock: Monotonic) -> None:
+        self._identify = identify
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._rests_until = float("-inf")
+        self._installation: str | None = None
+
+    @property
+    def installation(self) -> str:
+        """The installation's name: the database's and a random id."""
+        if self._installation is None:
+            with self._mutex:
+                if self._installation is None:
+                    self._installation = self._ask()
+        return self._installation
+
+    def key(self, name: str) -> str:
+        """What the key or channel ``name`` is called in Redis."""
+        return f"{self.installation}:{name}"
+
+    def _ask(self) -> str:
+        if self._clock.monotonic() < self._rests_until:
+            raise InstallationUnknown("MongoDB was just asked, and did not answer.")
+        try:
+            return self._identify()
+        except DmstatsError as error:
+            self._rests_until = self._clock.monotonic() + BREAK_SECONDS
+            raise InstallationUnknown(str(error)) from error

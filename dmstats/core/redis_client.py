@@ -1,0 +1,115 @@
+"""The Redis client for an address: a server, a Unix socket, or a master that Sentinel names."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ReadOnlyError, ResponseError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from dmstats.core.errors import unreadable
+
+CONNECT_SECONDS = 0.5
+SENTINEL_PORT = 26379
+PLAIN = ("redis://", "rediss://", "unix://")
+SENTINEL = ("redis+sentinel://", "rediss+sentinel://")
+SUPPORTED = (
+    "redis://, rediss:// or unix:// for one server, or "
+    "redis+sentinel://HOST:26379,HOST:26379/MASTER/0"
+)
+NODE = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<name>[^:\[\],/@\s]+))(?::(?P<port>\d{1,5}))?"
+)
+
+
+def redis_address(value: str) -> str:
+    """An address of one of the supported kinds; ``ValueError`` says which those are."""
+    if "cluster" in value.partition("://")[0].lower():
+        raise ValueError(f"no Redis Cluster's, which is not supported: {SUPPORTED}")
+    if not value.startswith(PLAIN + SENTINEL):
+        raise ValueError(f"an address that starts with {SUPPORTED}")
+    if value.startswith(PLAIN[:2]) and "," in urlsplit(value).netloc.rpartition("@")[2]:
+        raise ValueError(f"of one server (a Redis Cluster is not supported): {SUPPORTED}")
+    return value
+
+
+class FailoverRedis(redis.Redis):
+    """Knows a server that has become a replica, also where a script is refused there, and then
+    leaves the other connections to it as well."""
+
+    def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
+        try:
+            return super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            if "READONLY" not in str(error) and not isinstance(error, ReadOnlyError):
+                raise
+            self.connection_pool.disconnect(inuse_connections=False)
+            raise ReadOnlyError(str(error)) from error
+
+
+def redis_client(url: str, *, seconds: float) -> redis.Redis:
+    """A client that gives a dead server up after ``seconds``, with one retry.
+
+    The retry is on a fresh connection, also where the server has become read-only: after a
+    fail-over the address (or Sentinel) leads to the new master, an open connection to the old one.
+    Raises :class:`~dmstats.core.errors.ConfigError` for an address that cannot be read.
+    """
+    options: dict[str, Any] = {
+        "retry": Retry(ExponentialBackoff(cap=0.2), 1),
+        "retry_on_error": [ReadOnlyError],
+        "socket_timeout": seconds,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "health_check_interval": 15,
+    }
+    try:
+        if url.startswith(SENTINEL):
+            return _by_sentinel(url, options)
+        return FailoverRedis.from_url(url, **options)
+    except ValueError:
+        raise unreadable("REDIS_URL") from None  # not with its cause: it may quote the password
+
+
+def _by_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
+    """``redis+sentinel://[user:password@]host[:26379],.../master[/0]``; user and password are the
+    master's, those of the sentinels are ``?sentinel_username=`` and ``?sentinel_password=``."""
+    secure = url.startswith("rediss")
+    parts = urlsplit(url)
+    login, _, places = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    service, _, number = parts.path.strip("/").partition("/")
+    if not service or not (number or "0").isdecimal():
+        raise ValueError("no name of a master, or no number of a database")
+    asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    common: dict[str, Any] = {"ssl": True} if secure else {}
+    sentinel: Any = cast("Any", Sentinel)(  # the library leaves it untyped
+        [_node(place) for place in places.split(",")],
+        sentinel_kwargs={
+            "username": asked.get("sentinel_username"),
+            "password": asked.get("sentinel_password"),
+            "socket_timeout": options["socket_timeout"],
+            "socket_connect_timeout": CONNECT_SECONDS,
+            **common,
+        },
+    )
+    master: redis.Redis = sentinel.master_for(
+        unquote(service),
+        redis_class=FailoverRedis,
+        username=unquote(user) or None,
+        password=unquote(password) or None,
+        db=int(number or 0),
+        **common,
+        **options,
+    )
+    return master
+
+
+def _node(place: str) -> tuple[str, int]:
+    match = NODE.fullmatch(place.strip())
+    if match is None:
+        raise ValueError("no host")
+    return match["v6"] or match["name"], int(match["port"] or SENTINEL_PORT)

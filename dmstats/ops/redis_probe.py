@@ -1,0 +1,150 @@
+"""Whether Redis lets us do what we do there: the very commands, under our own names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, cast
+
+import redis
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from dmstats.core.errors import plain_reason
+from dmstats.core.keyspace import InstallationUnknown, Keyspace
+from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
+from dmstats.snapshot.lease import LEASE_KEY
+from dmstats.snapshot.publisher import CACHE_KEY
+from dmstats.sse.messages import PROBE
+from dmstats.sse.subscription import CHANNEL
+
+PROBE_KEY = "dmstats:doctor"
+PROBE_MS = 10_000
+CONFIRM_SECONDS = 2.0
+LIST_SCRIPT = """
+redis.call('lpush', KEYS[1], ARGV[1])
+redis.call('ltrim', KEYS[1], 0, 1)
+redis.call('expire', KEYS[1], 10)
+return redis.call('lindex', KEYS[1], 0)
+"""
+
+GRANT = (
+    "Give the user of REDIS_URL these commands, keys and channels: ACL SETUSER NAME "
+    "~{installation}:* resetchannels &{installation}:* +@all -@admin -@dangerous"
+)
+REPLICA = (
+    "REDIS_URL leads to a replica: give the master's address, or let Sentinel name it "
+    "(redis+sentinel://HOST:26379/MASTER/0)."
+)
+CLUSTER = (
+    "This is a Redis Cluster, which is not supported: give the address of one server, or of "
+    "Sentinels."
+)
+REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
+    (NoPermissionError, GRANT),
+    (ReadOnlyError, REPLICA),
+    (BusyLoadingError, "Redis is loading its data: wait until it is done."),
+    (MovedError, CLUSTER),
+    (AuthenticationError, "User or password in REDIS_URL are not right."),
+    (OutOfMemoryError, "Redis is full: raise maxmemory, or give dmstats a Redis of its own."),
+)
+UNREACHABLE = (
+    "See that Redis runs and that REDIS_URL leads to it from this machine; counting goes on "
+    "without, dashboards poll."
+)
+
+
+def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator[Finding]:
+    """Use Redis once as the service does; nothing of the service's own is changed."""
+    try:
+        client.ping()
+    except RedisConnectionError as error:
+        yield bad("redis", f"cannot reach Redis (REDIS_URL): {plain_reason(error)}", UNREACHABLE)
+        return
+    except RedisError:
+        pass  # named below, with its remedy
+    try:
+        installation = keys.installation
+    except InstallationUnknown:
+        yield skipped("redis", "MongoDB, which names the keys, cannot be asked")
+        return
+    for command, attempt in _attempts(client, keys, transport):
+        try:
+            attempt()
+        except RedisError as error:
+            remedy = next((text for kind, text in REMEDIES if isinstance(error, kind)), UNREACHABLE)
+            found = f"{command}: {type(error).__name__}"
+            yield bad("redis", found, remedy.format(installation=installation))
+            return
+    yield good("redis", f"{_version(client)} does all that is needed, under {installation}:*")
+    yield _lease(client, keys)
+
+
+def _attempts(
+    client: redis.Redis, keys: Keyspace, transport: str
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """What is used, cheapest first; each with the name that a fault is reported under."""
+    key, channel = keys.key(PROBE_KEY), keys.key(CHANNEL)
+    fields, entry = f"{key}:hash", f"{key}:stream"
+    # "Any" where the library's own types take neither bytes nor text.
+    untyped = cast("Any", client)
+    yield "GET", partial(client.get, keys.key(CACHE_KEY))
+    yield "SET", partial(client.set, key, "1", px=PROBE_MS, nx=True)
+    yield "PTTL", partial(client.pttl, key)
+    yield "HSET", partial(client.hset, fields, "probe", "1")
+    yield "PEXPIRE", partial(client.pexpire, fields, PROBE_MS)
+    yield "HGETALL", partial(client.hgetall, fields)
+    yield "HGET", partial(client.hget, fields, "probe")
+    yield "HDEL", partial(client.hdel, fields, "probe")
+    yield "DEL", partial(client.delete, key)
+    yield "EVALSHA", partial(client.register_script(LIST_SCRIPT), keys=[f"{key}:list"], args=["1"])
+    if transport == "stream":
+        yield "XADD", partial(untyped.xadd, entry, {"probe": "1"}, maxlen=1)
+        yield "XREVRANGE", partial(client.xrevrange, entry, count=1)
+        yield "XREAD", partial(untyped.xread, {entry: "0-0"}, count=1)
+        yield "DEL", partial(client.delete, entry)
+    else:
+        yield f"SUBSCRIBE {channel}", partial(_subscribe, client, channel)
+        yield f"PUBLISH {channel}", partial(client.publish, channel, PROBE)
+
+
+def _subscribe(client: redis.Redis, channel: str) -> None:
+    """Subscribe and wait for the confirmation: a refusal comes as its answer."""
+    pubsub = cast("Any", client).pubsub()
+    try:
+        pubsub.subscribe(channel)
+        deadline = time.monotonic() + CONFIRM_SECONDS
+        while time.monotonic() < deadline:
+            if pubsub.get_message(timeout=CONFIRM_SECONDS):
+                return
+        raise redis.TimeoutError("no confirmation")
+    finally:
+        pubsub.close()
+
+
+def _version(client: redis.Redis) -> str:
+    try:
+        told: Any = client.info("server")
+        return f"version {told['redis_version']}"
+    except (RedisError, KeyError):
+        return "the server"  # nothing of ours needs INFO
+
+
+def _lease(client: redis.Redis, keys: Keyspace) -> Finding:
+    left = int(cast("Any", client).pttl(keys.key(LEASE_KEY)))
+    if left < 0:
+        return doubtful(
+            "lease",
+            "nobody leads, so nobody refreshes on schedule",
+            "See that the service runs; with STATS_REFRESHER=off, `flask run-refresher` too.",
+        )
+    return good("lease", f"held, for {left / 1000:.0f} s or until it is renewed")
