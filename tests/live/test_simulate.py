@@ -30,16 +30,16 @@ COMMAND = (sys.executable, "-m", "dmstats")
 SECONDS = 90
 
 
-def dmstats(house: Started, *arguments: str) -> subprocess.CompletedProcess[str]:
+def dmstats(service: Started, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],
-        env=house.environ, capture_output=True, text=True, timeout=SECONDS, check=False,
+        env=service.environ, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 
 
-def figures(house: Started) -> dict[str, Any]:
+def figures(service: Started) -> dict[str, Any]:
     """What is counted now, of the DMs and the accounts."""
-    done = dmstats(house, "refresh-stats", "--json", "--no-publish")
+    done = dmstats(service, "refresh-stats", "--json", "--no-publish")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     names = ("totalDMsSent", "totalDMsReceived", "totalAccounts", "events", "duplicates",
@@ -47,47 +47,47 @@ def figures(house: Started) -> dict[str, Any]:
     return {name: shown[name] for name in names}
 
 
-def test_it_works(house: Started) -> None:
+def test_it_works(service: Started) -> None:
     """Exact, said where to, and taken back to the last figure."""
-    assert dmstats(house, "simulate", "--purge").returncode == 0
-    deliver(house, "before-the-simulation")
-    before = figures(house)
-    done = dmstats(house, "simulate", "--rate", "100", "--seconds", "2", "--accounts", "7")
+    assert dmstats(service, "simulate", "--purge").returncode == 0
+    deliver(service, "before-the-simulation")
+    before = figures(service)
+    done = dmstats(service, "simulate", "--rate", "100", "--seconds", "2", "--accounts", "7")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Sending to http://127.0.0.1:{house.environ['PORT']}, database dmstats" in done.stderr
+    assert f"Sending to http://127.0.0.1:{service.environ['PORT']}, database dmstats" in done.stderr
     assert "It stays counted until `dmstats simulate --purge`" in done.stderr
-    during = figures(house)
+    during = figures(service)
     counted = during["totalDMsSent"] + during["totalDMsReceived"]
     assert counted - before["totalDMsSent"] - before["totalDMsReceived"] >= 200
     assert during["totalAccounts"] == before["totalAccounts"] + 7
-    purged = dmstats(house, "simulate", "--purge")
+    purged = dmstats(service, "simulate", "--purge")
     assert purged.returncode == 0, purged.stderr
     assert "7 accounts" in purged.stdout
-    assert figures(house) == before
-    audited = dmstats(house, "audit", "--json")
+    assert figures(service) == before
+    audited = dmstats(service, "audit", "--json")
     assert (audited.returncode, json.loads(audited.stdout)["drift"]) == (0, 0)
-    assert "nothing to remove" in dmstats(house, "simulate", "--purge").stdout
+    assert "nothing to remove" in dmstats(service, "simulate", "--purge").stdout
 
 
-def test_the_same_seed_twice_is_counted_twice(house: Started) -> None:
+def test_the_same_seed_twice_is_counted_twice(service: Started) -> None:
     for _ in range(2):
-        done = dmstats(house, "simulate", "--rate", "50", "--seconds", "1", "--seed", "5")
+        done = dmstats(service, "simulate", "--rate", "50", "--seconds", "1", "--seed", "5")
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_other_traffic_is_no_error(house: Started) -> None:
+def test_other_traffic_is_no_error(service: Started) -> None:
     over = threading.Event()
 
     def others() -> None:
         number = 0
         while not over.is_set():
-            deliver(house, f"other-{time.time_ns()}-{number}")
+            deliver(service, f"other-{time.time_ns()}-{number}")
             number += 1
 
     sender = threading.Thread(target=others)
     sender.start()
     try:
-        done = dmstats(house, "simulate", "--rate", "50", "--seconds", "2")
+        done = dmstats(service, "simulate", "--rate", "50", "--seconds", "2")
     finally:
         over.set()
         sender.join()
@@ -95,14 +95,14 @@ def test_other_traffic_is_no_error(house: Started) -> None:
     assert "came from elsewhere" in done.stdout
 
 
-def test_ctrl_c_says_what_was_sent(house: Started) -> None:
-    before = figures(house)["totalDMsSent"]
+def test_ctrl_c_says_what_was_sent(service: Started) -> None:
+    before = figures(service)["totalDMsSent"]
     process = subprocess.Popen(
         [*COMMAND, "simulate", "--rate", "50", "--seconds", "60"],
-        env=house.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=service.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        wait_until(lambda: figures(house)["totalDMsSent"] > before)
+        wait_until(lambda: figures(service)["totalDMsSent"] > before)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     finally:
@@ -115,17 +115,17 @@ def test_ctrl_c_says_what_was_sent(house: Started) -> None:
     assert "Traceback" not in err
 
 
-def test_to_a_wrong_address_it_wants_to_be_told_that_it_is_meant(house: Started) -> None:
-    done = dmstats(house, "simulate", "--url", "http://127.0.0.1:1")
+def test_to_a_wrong_address_it_wants_to_be_told_that_it_is_meant(service: Started) -> None:
+    done = dmstats(service, "simulate", "--url", "http://127.0.0.1:1")
     assert done.returncode == 2
     assert "--yes" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_the_log_does_not_clutter_a_terminal(house: Started) -> None:
+def test_the_log_does_not_clutter_a_terminal(service: Started) -> None:
     primary, terminal = pty.openpty()
     done = subprocess.run(
-        [*COMMAND, "refresh-stats"], env=house.environ, stdout=subprocess.PIPE, stderr=terminal,
+        [*COMMAND, "refresh-stats"], env=service.environ, stdout=subprocess.PIPE, stderr=terminal,
         timeout=SECONDS, check=False,
     )  # fmt: skip
     os.close(terminal)
@@ -139,10 +139,10 @@ def test_the_log_does_not_clutter_a_terminal(house: Started) -> None:
     assert seen == b""
 
 
-def test_a_lost_password_is_set_anew(house: Started) -> None:
+def test_a_lost_password_is_set_anew(service: Started) -> None:
     def asked(command: str, email: str, password: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*COMMAND, command, email], input=password + "\n", env=house.environ,
+            [*COMMAND, command, email], input=password + "\n", env=service.environ,
             capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
 
@@ -152,18 +152,18 @@ def test_a_lost_password_is_set_anew(house: Started) -> None:
     assert unknown.returncode == 1
     assert unknown.stderr == "Error: There is no admin with the email nobody@example.com.\n"
     assert asked("reset-password", "lost@example.com", "short").returncode == 1
-    url = f"http://127.0.0.1:{house.environ['PORT']}/login"
+    url = f"http://127.0.0.1:{service.environ['PORT']}/login"
     with urllib3.PoolManager(retries=False) as http:
         for password, status in (("the first password", 401), ("the second password", 200)):
             sent = {"email": "lost@example.com", "password": password}
             assert http.request("POST", url, json=sent).status == status
 
 
-def deliver(house: Started, mid: str) -> None:
+def deliver(service: Started, mid: str) -> None:
     """One DM of a real account's."""
-    folder = Path(house.environ["DMSTATS_DATA_DIR"]) / "secrets"
+    folder = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     raw = body(mid)
     headers = {"X-Hub-Signature-256": sign(raw, (folder / "META_APP_SECRET").read_text().strip())}
-    url = f"http://127.0.0.1:{house.environ['PORT']}{PATH}"
+    url = f"http://127.0.0.1:{service.environ['PORT']}{PATH}"
     with urllib3.PoolManager(retries=False) as http:
         assert http.request("POST", url, body=raw, headers=headers).status == 200
