@@ -55,7 +55,7 @@ class Launcher:
         self._supervisor = Supervisor(clock, stop, say)
         self._embedded: dict[str, str] = {}
         self._base_url = webserver.base_url(settings)
-        self._password = ""
+        self._password: str | None = None
 
     def run(self) -> None:
         """Serve until the end is asked for; raises :class:`DmstatsError` with one line to show."""
@@ -195,7 +195,7 @@ class Launcher:
                 f"made the first admin, {FIRST_ADMIN}, with the password {self._password} "
                 "(not shown again; `dmstats reset-password` sets another)"
             )
-            self._password = ""
+            self._password = None
 
     def _check_redis(self) -> None:
         """Say so if a given Redis is away: the service starts, and counts, without it."""
