@@ -173,7 +173,7 @@ def test_counters_that_differ_lead_to_what_to_do(context: BrowserContext, site: 
     page = opened(context, site)
     expect(page.locator("#audit")).to_contain_text("differ from the ledger by 12")
     page.get_by_text("What to do").click()
-    expect(page.locator("#drift-help code").last).to_contain_text("flask audit --repair")
+    expect(page.locator("#drift-help code").last).to_contain_text("audit --repair")
 
 
 def test_tiles_lead_to_what_is_behind_them(context: BrowserContext, site: FakeSite) -> None:

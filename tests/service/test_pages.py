@@ -129,3 +129,25 @@ def test_pages_are_for_admins_only(folder: Path, monkeypatch: pytest.MonkeyPatch
     register_pages(app, folder)
     for path in ("/", "/accounts", "/accounts/1", "/admins"):
         assert app.test_client().get(path).status_code == 401
+
+
+def test_browsers_do_not_get_our_comments(tmp_path: Path) -> None:
+    (tmp_path / "js").mkdir()
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "index.html").write_text("")
+    code = (
+        "/** What it is.\n * In two lines. */\n\nconst a = 1; /* kept: beside code */\n"
+        "  /** @type {number} */\n  const b = /** @type {number} */ (c);\n"
+        "/** @type {X} */ (d).e();\nconst glob = '/**';\n/** Last. */\nf('*/');\n"
+    )
+    (tmp_path / "js" / "a.js").write_text(code)
+    (tmp_path / "vendor" / "a.js").write_text(code)
+    assets = Assets(tmp_path)
+    ours, theirs = assets.find("js/a.js"), assets.find("vendor/a.js")
+    assert ours
+    assert theirs
+    assert theirs.body.decode() == code
+    assert ours.body.decode() == (
+        "\nconst a = 1; /* kept: beside code */\n  const b = /** @type {number} */ (c);\n"
+        "/** @type {X} */ (d).e();\nconst glob = '/**';\nf('*/');\n"
+    )

@@ -19,6 +19,10 @@ TYPES = {
 
 IMPORT = re.compile(r'^(?:import|}).* from "\./([\w.-]+)";$', re.MULTILINE)
 SHEETS = re.compile(r"css/([\w-]+(?:\+[\w-]+)+)\.css")
+COMMENTS = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
+"""A comment on lines of its own. Browsers are sent our files without them: a tenth of the page."""
+COMMENTED = ("css/", "js/")
+"""The folders of our own files. Those of others keep their comments, with their licence."""
 PACKAGE = Path(__file__).resolve().parents[2]
 
 
@@ -48,9 +52,9 @@ class Assets:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._by_path = {
-            path.relative_to(folder).as_posix(): _asset(path.read_bytes(), TYPES[path.suffix])
+            name: _asset(_served(name, path.read_bytes()), TYPES[path.suffix])
             for path in sorted(folder.rglob("*"))
-            if path.suffix in TYPES
+            if path.suffix in TYPES and (name := path.relative_to(folder).as_posix())
         }
         digest = hashlib.sha256()
         for name, asset in self._by_path.items():
@@ -101,6 +105,10 @@ def find_folder() -> Path:
         if (folder / "index.html").is_file():
             return folder
     raise AssetsMissing(f"no dashboard in {PACKAGE / 'static'} or {PACKAGE.parent / 'static'}")
+
+
+def _served(name: str, body: bytes) -> bytes:
+    return COMMENTS.sub(b"", body) if name.startswith(COMMENTED) else body
 
 
 def _asset(body: bytes, mimetype: str) -> Asset:
