@@ -105,8 +105,10 @@ def on_starting(server: Any) -> None:
     _only_gevent(server)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # Workers take it from here, whichever it is.
+    os.environ["DMSTATS_RUN_DIR"] = run_dir = str(_run_dir())
     given = _env("PROMETHEUS_MULTIPROC_DIR", "")
-    parent = _made("PROMETHEUS_MULTIPROC_DIR", Path(given)) if given else _run_dir()
+    parent = _made("PROMETHEUS_MULTIPROC_DIR", Path(given)) if given else Path(run_dir)
     _remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=METRICS, dir=parent))
     # Held until the last process of this run is gone.

@@ -104,10 +104,11 @@ class Foreign(msgspec.Struct):
 
 
 _OBJECT = "instagram"
+MOST_DIGITS = 400
 _BODY = msgspec.json.Decoder(Body)
 PARTS = ("message", "message_edit", "reaction", "read", "postback", "referral")
 _MARKED = ("message_edit", "reaction", "read", "postback")
-_KNOWN_LISTS = ("messaging", "standby", "changes")
+_KNOWN_LISTS = ("messaging", "changes", "standby")
 _CHANGE = ("field", "value")
 """Instead of in ``changes``, a change may stand in the entry itself, by these two names."""
 
@@ -134,24 +135,36 @@ def decode_loosely(body: bytes) -> Iterator[Loose | Foreign | None]:
     Raises :class:`BadRequest` for what is not JSON or has no webhook's shape.
     """
     try:
-        decoded = json.loads(body)
+        decoded = json.loads(body, parse_int=_number)
     except (ValueError, RecursionError) as error:
         raise BadRequest("The body is not JSON") from error
     bodies = decoded if isinstance(decoded, list) else [decoded]
-    for one in bodies:
-        if not isinstance(one, dict) or not isinstance(one.get("object"), str):
-            raise BadRequest('The body is not an object with "object" and "entry"')
-        if one["object"] == _OBJECT and not isinstance(one.get("entry"), list):
-            raise BadRequest('The body has no list "entry"')
     if not bodies:
         raise BadRequest("The body is empty")
-    for one in bodies:
-        entries = one.get("entry")
-        if one["object"] != _OBJECT:
+    if all(problems := [_problem_of(one) for one in bodies]):
+        raise BadRequest(problems[0])
+    for one, problem in zip(bodies, problems, strict=True):
+        if problem:
+            yield None
+        elif one["object"] == _OBJECT:
+            yield from map(_loose, one["entry"])
+        else:
+            entries = one.get("entry")
             yield Foreign(one["object"], len(entries) if isinstance(entries, list) else 0)
-            continue
-        for entry in entries:
-            yield _loose(entry)
+
+
+def _problem_of(one: Any) -> str:
+    """Why this is no webhook's body; empty if it is one."""
+    if not isinstance(one, dict) or not isinstance(one.get("object"), str):
+        return 'The body is not an object with "object" and "entry"'
+    if one["object"] == _OBJECT and not isinstance(one.get("entry"), list):
+        return 'The body has no list "entry"'
+    return ""
+
+
+def _number(digits: str) -> int | float:
+    """Python reads no integer of thousands of digits, and nothing here needs one."""
+    return int(digits) if len(digits) < MOST_DIGITS else float(digits)
 
 
 def content_of(value: Any) -> str:
@@ -168,9 +181,10 @@ def _loose(entry: Any) -> Loose | None:
     account = entry.get("id")
     if isinstance(account, bool) or not isinstance(account, str | int):
         return None
-    messaging, changes = entry.get("messaging"), _list(entry.get("changes"))
+    messaging, changes, standby = (entry.get(name) for name in _KNOWN_LISTS)
+    changes = changes if isinstance(changes, list) else [changes] if _is_change(changes) else []
     change = {name: entry[name] for name in _CHANGE if name in entry}
-    if isinstance(entry.get("field"), str):
+    if _is_change(change):
         changes = [*changes, change]
     else:
         change = {}
@@ -178,7 +192,7 @@ def _loose(entry: Any) -> Loose | None:
         id=str(account),
         time=_scalar(entry.get("time")),
         items=[(_item(raw), raw) for raw in _list(messaging)],
-        standby=len(_list(entry.get("standby"))),
+        standby=len(standby) if isinstance(standby, list) else 0,
         changes=changes,
         strange=[
             (name, entry[name])
@@ -189,6 +203,10 @@ def _loose(entry: Any) -> Loose | None:
         ],
         rejected=int(not isinstance(messaging, list | dict | None)),
     )
+
+
+def _is_change(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("field"), str)
 
 
 def _list(value: Any) -> list[Any]:

@@ -11,6 +11,8 @@ import redis
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterDownError,
     MovedError,
     NoPermissionError,
     OutOfMemoryError,
@@ -54,6 +56,8 @@ REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
     (ReadOnlyError, REPLICA),
     (BusyLoadingError, "Redis is loading its data: wait until it is done."),
     (MovedError, CLUSTER),
+    (ClusterDownError, CLUSTER),
+    (ClusterCrossSlotError, CLUSTER),
     (AuthenticationError, "User or password in REDIS_URL are not right."),
     (OutOfMemoryError, "Redis is full: raise maxmemory, or give dmstats a Redis of its own."),
 )

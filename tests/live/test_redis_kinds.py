@@ -36,6 +36,11 @@ class UnixRedis(Redis):
         return [*super().command(), "--unixsocket", f"{self.folder}/redis.sock"]
 
 
+class ClusterNode(Redis):
+    def command(self) -> list[str]:
+        return [*super().command(), "--cluster-enabled", "yes"]
+
+
 class Sentinel(Redis):
     """Watches ``master``; fails over within a few seconds."""
 
@@ -175,6 +180,11 @@ class TestDoctor:
             finding = found(client)
         assert finding.found == "SET: OutOfMemoryError"
         assert "maxmemory" in finding.remedy
+
+    def test_a_cluster_is_named(self, tmp_path: Path) -> None:
+        with running(ClusterNode(tmp_path)) as node:
+            finding = found(redis.Redis.from_url(node.url))
+        assert (finding.verdict, "not supported" in finding.remedy) == (Verdict.FAILURE, True)
 
     def test_a_wrong_password_is_named(self, redis_url: str) -> None:
         finding = found(redis.Redis.from_url(redis_url.replace("//", "//nobody:pw@")))

@@ -173,6 +173,16 @@ def test_another_object_is_ignored_and_counted_by_its_name(name: str) -> None:
     assert (kinds(mixed), mixed.ignored) == (["received"], 1)
 
 
+def test_an_odd_body_in_a_list_costs_itself_alone() -> None:
+    reading = read([7, body(dm()), {"object": "instagram"}])
+    assert (kinds(reading), reading.rejected) == (["received"], 2)
+
+
+def test_a_number_of_any_length_costs_nothing() -> None:
+    raw = json.dumps(body(dm(is_echo=None), extra="HERE")).replace('"HERE"', "9" * 5_000)
+    assert kinds(read(raw.encode())) == ["received"]
+
+
 ODD: list[Any] = [None, True, False, 0, 1, -1, 1.5, "x", "", "false", [], [1], {}, {"a": 1}]
 
 
@@ -205,12 +215,12 @@ def test_a_flag_that_says_yes(yes: Any) -> None:
     assert read(body(dm(is_self=yes))).ignored == 1
 
 
-@pytest.mark.parametrize("odd", [None, False, 0, "", "x", {}], ids=repr)
+@pytest.mark.parametrize("odd", [odd for odd in ODD if odd != [1]], ids=repr)
 @pytest.mark.parametrize("name", ["standby", "changes", "time", "field", "value", "extra"])
 def test_an_entry_is_not_dropped_for_what_is_beside_its_items(name: str, odd: Any) -> None:
     reading = read(body(dm(), **{name: odd}))
     expected = ["received"] + ["unknown"] * (name == "field" and isinstance(odd, str))
-    assert (kinds(reading), reading.rejected) == (expected, 0)
+    assert (kinds(reading), reading.rejected, reading.ignored) == (expected, 0, 0)
 
 
 def test_a_single_item_may_stand_without_its_list() -> None:

@@ -123,8 +123,10 @@ def test_the_run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         ("RUNTIME_DIRECTORY", f"{runtime}:/elsewhere", runtime),
         ("DMSTATS_RUN_DIR", run, run),
     ):
-        settings = conf(monkeypatch, **{name: str(value)}, PROMETHEUS_MULTIPROC_DIR="")
+        given = {"DMSTATS_RUN_DIR": "", "PROMETHEUS_MULTIPROC_DIR": "", name: str(value)}
+        settings = conf(monkeypatch, **given)
         settings.on_starting(gunicorn_with("gevent"))
+        assert Path(os.environ["DMSTATS_RUN_DIR"]) == folder
         made = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
         assert made.parent == folder
         settings.on_exit(None)
@@ -135,7 +137,8 @@ def test_the_run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 def test_a_given_folder_is_made_or_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    given = {"PROMETHEUS_MULTIPROC_DIR": "", name: str(tmp_path / "a" / "b")}
+    given = {"DMSTATS_RUN_DIR": str(tmp_path), "PROMETHEUS_MULTIPROC_DIR": ""}
+    given[name] = str(tmp_path / "a" / "b")
     conf(monkeypatch, **given).on_starting(gunicorn_with("gevent"))
     assert Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).parent == tmp_path / "a" / "b"
     (tmp_path / "file").touch()
