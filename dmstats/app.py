@@ -20,6 +20,7 @@ from dmstats.web.api import admins, probes, stats
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.sessions import configure_sessions
+from dmstats.web.middleware.database_deadline import DatabaseDeadline
 from dmstats.web.middleware.hijack import ConnectionHijack
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.request_log import RequestLog, request_fields
@@ -80,6 +81,7 @@ def _put_in_front(app: Flask, services: Services) -> None:
         application = ProxyFix(
             application, x_for=proxies, x_proto=proxies, x_host=proxies, x_port=proxies
         )
+    application = DatabaseDeadline(application)
     webhook = Webhook(
         services.crew,
         services.clock,
