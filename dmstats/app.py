@@ -22,6 +22,7 @@ from dmstats.web.api import admins, probes, stats
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.sessions import configure_sessions
+from dmstats.web.middleware.database_deadline import DatabaseDeadline
 from dmstats.web.middleware.hijack import ConnectionHijack
 from dmstats.web.middleware.prefix import plain_prefix
 from dmstats.web.middleware.problems import register_errors
@@ -109,6 +110,7 @@ def _put_in_front(app: Flask, services: Services) -> None:
             x_prefix=proxies,
         )
         application = plain_prefix(application)
+    application = DatabaseDeadline(application)
     webhook = Webhook(
         services.committer,
         services.clock,

@@ -25,6 +25,7 @@ from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.metrics import Metrics
+from dmstats.ops.readiness import Readiness
 from dmstats.ops.scheduler import Schedule
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publisher
@@ -69,6 +70,7 @@ class Services:
     background_audit: BackgroundAudit
     admins: AdminStore
     authenticator: Authenticator
+    readiness: Readiness
     auditor: Callable[..., Auditor]
     worker_schedule: Callable[[], Schedule]
     refresher_schedule: Callable[[], Schedule]

@@ -24,6 +24,7 @@ from dmstats.db.audit.repairs import Repairs
 from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import SnapshotReader
 from dmstats.db.client import connect
+from dmstats.db.commit_probe import CommitProbe
 from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
@@ -42,6 +43,7 @@ from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
+from dmstats.ops.readiness import Readiness
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
 from dmstats.ops.watchdog import Watchdog
 from dmstats.services import Services
@@ -198,6 +200,7 @@ def wire(settings: Settings, send: Send) -> Services:
         admins=admins,
         auditor=auditor,
         authenticator=Authenticator(settings, admins, SignInRateLimit(client, keys), clock),
+        readiness=Readiness(CommitProbe(mongo).try_commit, clock),
         worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading, clock_watch),
         refresher_schedule=partial(
             thread_schedule, refreshing, clock, metrics, leading, clock_watch

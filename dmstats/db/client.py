@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,8 @@ APP_NAME = "dmstats"
 DEFAULT_DATABASE = "dmstats"
 SERVER_SELECTION_MS = 1_500
 CONNECT_MS = 1_000
-SOCKET_MS = 10_000
+OPERATION_MS = 10_000
+"""For one operation with all its retries, where the caller sets no deadline of its own."""
 HEARTBEAT_MS = 1_000
 """How soon a server is looked at again that has refused to be written to; the driver's own 10 s
 would be an outage of 10 s."""
@@ -127,12 +128,18 @@ class Mongo:
 
 
 def connect(
-    settings: Settings, *, uri: str | None = None, failures: Failures | None = None
+    settings: Settings,
+    *,
+    uri: str | None = None,
+    failures: Failures | None = None,
+    unlimited: bool = False,
 ) -> Mongo:
     """Build the client for ``settings`` (or for ``uri`` in place of its address).
 
+    ``unlimited`` gives an operation all the time it takes: building an index may need hours.
     Raises :class:`ConfigError` for an address that cannot be read.
     """
+    operation_ms = None if unlimited else OPERATION_MS
     try:
         client: MongoClient[Document] = MongoClient(
             uri or settings.mongodb_uri,
@@ -140,7 +147,10 @@ def connect(
             appname=APP_NAME,
             serverSelectionTimeoutMS=SERVER_SELECTION_MS,
             connectTimeoutMS=CONNECT_MS,
-            socketTimeoutMS=SOCKET_MS,
+            # Here and not left to MONGODB_URI, whose options may be another application's.
+            timeoutMS=operation_ms,
+            socketTimeoutMS=operation_ms,
+            waitQueueTimeoutMS=operation_ms,
             heartbeatFrequencyMS=HEARTBEAT_MS,
             event_listeners=[failures] if failures else [],
         )
@@ -163,6 +173,11 @@ def _uri_database(client: MongoClient[Document]) -> str | None:
         return client.get_default_database().name
     except ConfigurationError:
         return None
+
+
+def deadline(seconds: float) -> AbstractContextManager[object]:
+    """All that is asked of MongoDB within the context takes ``seconds`` together at most."""
+    return pymongo.timeout(seconds)
 
 
 @contextmanager

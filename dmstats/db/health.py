@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.client import Mongo, translated
 from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, MIGRATIONS, USERS
+from dmstats.db.commit_probe import CommitProbe
 
 SECONDS = 3.0
 
@@ -65,6 +66,10 @@ class Health:
                     if found.get((field,)) not in ({True} if unique else {True, False})
                 ]
         return missing
+
+    def try_commit(self) -> None:
+        """Raise unless a delivery could be counted now; see :class:`CommitProbe`."""
+        CommitProbe(self._mongo).try_commit()
 
     def migrations(self) -> set[str]:
         """The names of those that are recorded as applied."""

@@ -64,7 +64,10 @@ class Doctor:
             yield good("settings", "all settings valid")
 
     def _check_mongodb(self) -> Iterator[Finding]:
-        checks = (self._check_server, self._check_clock, self._check_schema, self._check_figures)
+        checks = (
+            self._check_server, self._check_commit, self._check_clock, self._check_schema,
+            self._check_figures,
+        )  # fmt: skip
         try:
             for check in checks:
                 yield from check()
@@ -101,6 +104,20 @@ class Doctor:
             )
         else:
             yield good("transaction lifetime", f"{seconds} s")
+
+    def _check_commit(self) -> Iterator[Finding]:
+        try:
+            self._health.try_commit()
+        except DmstatsError as error:
+            yield bad(
+                "commit",
+                str(error),
+                "See that MONGODB_URI leads to the primary (no directConnection to a secondary), "
+                "that its user has the role readWrite on the database, and that the server's disk "
+                "is not full; webhooks are answered 503 until then.",
+            )
+        else:
+            yield good("commit", "a transaction can write (it was rolled back)")
 
     def _check_clock(self) -> Iterator[Finding]:
         ahead = self._health.ahead_ms(self._clock.now_ms())

@@ -26,6 +26,8 @@ from dmstats.db.collection_names import (
 from dmstats.db.counting.ledger import Ledger, day_ms
 
 PART = 2_000
+LONG_SECONDS = 120.0
+"""For what reads all accounts or all late rows."""
 SILENT_MS, ABANDONED_MS = 60_000, DAY_MS
 """How long nobody must have touched a pass for another process to continue it, or to give it up."""
 
@@ -52,7 +54,7 @@ class AuditRuns:
     def begin(self, kind: str, generation: int, now_ms: int) -> AuditRun:
         """Continue the interrupted pass of this ``kind``, or begin a new one."""
         runs, now = self._db[AUDIT_RUNS], {"touchedAt": to_datetime(now_ms)}
-        with translated():
+        with translated(), pymongo.timeout(LONG_SECONDS):
             silent = {"touchedAt": {"$lt": to_datetime(now_ms - SILENT_MS)}}
             found = runs.find_one_and_update(
                 {"kind": kind, "generation": generation} | silent, {"$set": now}
@@ -83,7 +85,7 @@ class AuditRuns:
 
     def plan(self) -> RunPlan:
         """All days that the ledger, the archive or the counters know of."""
-        with translated():
+        with translated(), pymongo.timeout(LONG_SECONDS):
             days = {
                 day_start(to_ms(document["_id"]))
                 for name in (HOURS, DAYS, ARCHIVE_HOURS)

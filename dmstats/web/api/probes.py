@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from dmstats.core.errors import DmstatsError, NotSignedIn
+from dmstats.core.errors import NotSignedIn
 from dmstats.core.setting_types import is_loopback
 from dmstats.web import services
 from dmstats.web.auth.authenticator import bearer_is
@@ -30,13 +30,11 @@ def healthz() -> dict[str, str]:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[dict[str, str], int]:
-    """Whether a delivery sent now can be counted; if not, which part is in the way."""
+    """Whether a delivery sent now can be counted, tried by a transaction that is rolled back."""
     if services().stopping:
         return {"status": "unavailable", "failing": "shutdown"}, 503
-    try:
-        services().mongo.ping()
-    except DmstatsError as error:
-        return {"status": "unavailable", "failing": "mongodb", "detail": str(error)}, 503
+    if failure := services().readiness.failure():
+        return {"status": "unavailable", "failing": "mongodb", "detail": str(failure)}, 503
     return {"status": "ok"}, 200
 
 

@@ -1,0 +1,184 @@
+"""What else stands in MONGODB_URI: harmless, or red on /readyz and in doctor."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+import migrations
+from dmstats.core.clock import SystemClock
+from dmstats.core.errors import DmstatsError, StoreUnavailable
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
+from dmstats.db.commit_probe import CommitProbe
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.health import Health
+from dmstats.ops.doctor import Doctor
+from dmstats.ops.findings import Finding, Verdict, good
+from tests.auditing import Auditing, auditing, event
+from tests.servers import Secantus, running
+
+pytestmark = pytest.mark.live
+
+HARMLESS = (
+    "readPreference=primaryPreferred",
+    "readPreference=secondary",
+    "readPreference=secondaryPreferred&maxStalenessSeconds=90",
+    "readPreference=nearest&readPreferenceTags=dc:east",
+    "readConcernLevel=local",
+    "readConcernLevel=majority",
+    "readConcernLevel=linearizable",
+    "readConcernLevel=snapshot",
+    "readConcernLevel=available",
+    "w=0",
+    "w=1",
+    "w=3&wtimeoutMS=1",
+    "journal=true",
+    "wtimeoutMS=1",
+    "timeoutMS=1",
+    "socketTimeoutMS=1",
+    "connectTimeoutMS=1",
+    "serverSelectionTimeoutMS=1",
+    "waitQueueTimeoutMS=1",
+    "heartbeatFrequencyMS=600000",
+    "maxPoolSize=1",
+    "retryReads=false",
+    "compressors=zlib",
+    "directConnection=true",
+    "uuidRepresentation=standard",
+    "appName=host",
+    "tz_aware=false",
+    "unicode_decode_error_handler=ignore",
+)
+
+
+@contextmanager
+def connected(uri: str, options: str = "appName=tests") -> Iterator[Mongo]:
+    settings = Settings(
+        mongodb_uri=f"{uri}{'&' if '?' in uri else '?'}{options}",
+        mongodb_db=f"test_{uuid.uuid4().hex[:12]}",
+    )
+    with closing(connect(settings)) as mongo:
+        yield mongo
+
+
+def examined(mongo: Mongo, folder: Path) -> dict[str, Finding]:
+    doctor = Doctor(
+        Settings(data_dir=folder),
+        Health(mongo),
+        SnapshotStore(mongo),
+        SystemClock(),
+        migrations=migrations.names(),
+        probe_redis=lambda: iter([good("redis", "fine")]),
+        probe_webhook=lambda: good("webhook", "fine"),
+    )
+    return {finding.check: finding for finding in doctor.examine()}
+
+
+@pytest.mark.parametrize("options", HARMLESS)
+def test_harmless_options_never_reach_a_commit_nor_an_audit(
+    mongodb_uri: str, options: str, tmp_path: Path
+) -> None:
+    clock = SystemClock()
+    with connected(mongodb_uri, options) as mongo, auditing(mongo, clock) as store:
+        store.count(event(clock.now_ms()), event(clock.now_ms()))
+        assert store.total()["dmsSent"] == 2
+        assert store.found() == set()
+        CommitProbe(mongo).try_commit()
+        found = examined(mongo, tmp_path)
+        for check in ("mongodb", "transactions", "commit", "migrations", "indexes"):
+            assert found[check].verdict is Verdict.OK, found[check]
+
+
+def test_a_probe_leaves_nothing_even_before_the_migrations(mongo: Mongo) -> None:
+    CommitProbe(mongo).try_commit()
+    for name in mongo.db.list_collection_names():
+        assert mongo.db[name].count_documents({}) == 0
+
+
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
+    """A server whose commands can be failed."""
+    with running(Secantus(tmp_path_factory.mktemp("spoilt"), test_commands=True)) as server:
+        yield server
+
+
+REFUSALS = {
+    "NotWritablePrimary, as a secondary by directConnection says": 10107,
+    "Unauthorized, as a user with read alone is told": 13,
+    "AtlasError, as a full disk is told": 8000,
+    "OutOfDiskSpace": 14031,
+    "Maintenance": 11600,
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_server_that_answers_pings_and_takes_no_write_is_red(
+    spoilt: Secantus, code: int, tmp_path: Path
+) -> None:
+    with connected(spoilt.uri) as mongo:
+        migrations.apply(mongo, Settings())
+        failing = {"failCommands": ["update"], "errorCode": code}
+        with failed(spoilt, failing):
+            mongo.ping()
+            with pytest.raises(DmstatsError):
+                CommitProbe(mongo).try_commit()
+            found = examined(mongo, tmp_path)
+            assert found["mongodb"].verdict is Verdict.OK
+            assert found["commit"].verdict is Verdict.FAILURE
+        CommitProbe(mongo).try_commit()
+
+
+@contextmanager
+def failed(server: Secantus, data: dict[str, Any]) -> Iterator[None]:
+    with pymongo.MongoClient[dict[str, Any]](server.uri) as client:
+        fail = {"configureFailPoint": "failCommand"}
+        client.admin.command(fail | {"mode": "alwaysOn", "data": data})
+        try:
+            yield
+        finally:
+            client.admin.command(fail | {"mode": "off"})
+
+
+def test_a_standalone_that_becomes_a_replica_set_gets_transactions(tmp_path: Path) -> None:
+    server, clock = Secantus(tmp_path, standalone=True), SystemClock()
+    with (
+        running(server),
+        connected(server.uri, "directConnection=true") as mongo,
+        auditing(mongo, clock) as store,
+    ):
+        assert not store.batches.transactional
+        assert not store.work.transactional
+        CommitProbe(mongo).try_commit()
+        server.stop()
+        with running(Secantus(tmp_path, port=server.port)):
+            assert store.batches.transactional
+            assert store.work.transactional
+            store.count(event(clock.now_ms()))
+            assert store.total()["dmsSent"] == 1
+
+
+class Ghost:
+    """A member of a replica set that is not initiated answers so."""
+
+    def __init__(self) -> None:
+        self.admin = self
+
+    def command(self, name: str) -> dict[str, Any]:
+        assert name == "hello"
+        return {"isWritablePrimary": False, "isreplicaset": True, "ok": 1.0}
+
+
+def test_a_replica_set_that_is_not_initiated_counts_nothing(mongo: Mongo) -> None:
+    with connected("mongodb://127.0.0.1:1/") as uninitiated:
+        client, uninitiated.client = uninitiated.client, Ghost()  # type: ignore[assignment]
+        with pytest.raises(StoreUnavailable, match=r"rs\.initiate"):
+            uninitiated.transactional()
+        uninitiated.client = client
+    assert Auditing(mongo, SystemClock()).batches.transactional
