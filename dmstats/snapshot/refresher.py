@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import redis
 from redis.exceptions import RedisError
 
@@ -16,6 +17,7 @@ from dmstats.core.clock import Clock
 from dmstats.core.errors import Superseded
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
+from dmstats.snapshot.body import check
 from dmstats.snapshot.build import build, floor_of
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publication, Publisher
@@ -87,7 +89,7 @@ class Refresher:
         """
         with self._alone():
             stored = self._snapshots.load()
-            if stored and self._clock.now_ms() - stored.computed_ms <= max_age_ms:
+            if stored and self._is_usable(stored, max_age_ms):
                 return stored
             done = self._refresh(scheduled=False, publish=False)
         term, seq = (int(part) for part in done.version.split("-"))
@@ -104,6 +106,7 @@ class Refresher:
         body = build(readings, now_ms, self._monthly_limit)
         compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
         body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
+        check(body)  # what cannot be served must not be stored: every worker would start with it
         saved = self._snapshots.save(body, now_ms, term=term, floor=floor_of(readings))
         version = "{}-{}".format(*saved)
         snapshot = {"version": version, **body}
@@ -122,6 +125,15 @@ class Refresher:
             compute_ms,
             readings.queries,
         )
+
+    def _is_usable(self, stored: StoredSnapshot, max_age_ms: float) -> bool:
+        if self._clock.now_ms() - stored.computed_ms > max_age_ms:
+            return False
+        try:
+            check(stored.body)
+        except msgspec.ValidationError:
+            return False
+        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

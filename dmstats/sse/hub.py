@@ -118,11 +118,12 @@ class Hub:
         while True:
             try:
                 for message in self._feed.listen():
-                    pause = FIRST_PAUSE
                     if message is None:
                         self._caught_up()
                     else:
                         self._receive(message)
+                    # Only now: what fails at each message must not be tried without a pause.
+                    pause = FIRST_PAUSE
             except redis.RedisError as error:
                 logger.warning("hub_disconnected", extra={"reason": type(error).__name__})
             except Exception:
