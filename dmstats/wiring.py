@@ -142,7 +142,7 @@ def wire(settings: Settings, send: Send) -> Services:
         verifier = Verifier(SnapshotReader(mongo, work), repairs=repairs)
         return Auditor(verifier, AuditRuns(mongo, ledger), archive, clock)
 
-    background_audit = BackgroundAudit(auditor(), clock)
+    background_audit = BackgroundAudit(auditor(), clock, metrics.odd_documents)
     shared_delivery_log, delivery_log = (
         SharedDeliveryLog(client, clock, metrics.redis_failed),
         DeliveryLog(metrics, clock),

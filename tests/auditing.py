@@ -76,6 +76,12 @@ class Auditing:
         """What an audit finds: place, field, and by how much the counter is short."""
         return named(self.audit(repair=repair).differences)
 
+    def changed(self, *, repair: bool = False) -> set[tuple[str, str, str]]:
+        """What an audit says the platform changed: account, field, how; nothing may be drift."""
+        outcome = self.audit(repair=repair)
+        assert (outcome.differences, outcome.repaired, outcome.drift) == ([], [], 0)
+        return {(each.key, each.field, each.why) for each in outcome.changed}
+
     def total(self) -> dict[str, Any]:
         return self.db["stats_cache"].find_one({"_id": "global"}) or {}
 

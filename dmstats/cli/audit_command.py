@@ -15,11 +15,17 @@ from rich.table import Table
 from dmstats.audit.auditor import Outcome
 from dmstats.cli.command import Command
 from dmstats.core.clock import rfc3339
-from dmstats.db.audit.differences import Difference
+from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.web import services
 
 KIND = "command"
 MOST_ROWS = 100
+MOST_LISTED = 20
+HAPPENED = {
+    "changed": "the counter was set",
+    "replaced": "the document was replaced, or never counted in",
+    "deleted": "the account is gone",
+}
 
 
 @click.command(cls=Command)
@@ -29,7 +35,8 @@ MOST_ROWS = 100
 def audit(*, repair: bool, as_json: bool) -> None:
     """Recount the ledger against hours, days, accounts and totals; exit 1 if they differ.
 
-    Traffic may go on meanwhile. An audit that was interrupted goes on where it was.
+    What the host platform changed in its accounts is listed, and is no difference of ours. Traffic
+    may go on meanwhile. An audit that was interrupted goes on where it was.
     """
     outcome = Outcome()
     auditor = services().auditor(repair=repair)
@@ -51,6 +58,12 @@ def _result(outcome: Outcome) -> dict[str, object]:
         "drift": outcome.drift,
         "differences": [_named(difference) for difference in outcome.differences],
         "repaired": [_named(difference) for difference in outcome.repaired],
+        "changedByPlatform": [
+            _named(each) | {"why": each.why} for each in outcome.changed[:MOST_ROWS]
+        ],
+        "accountsChangedByPlatform": len({each.key for each in outcome.changed}),
+        "unreadable": [msgspec.to_builtins(each) for each in outcome.odd[:MOST_LISTED]],
+        "documentsUnreadable": len(outcome.odd),
     }
 
 
@@ -73,11 +86,35 @@ def _print(outcome: Outcome) -> None:
     console = Console()
     if outcome.repaired:
         console.print(_table("repaired", outcome.repaired, "green"))
+    if outcome.changed:
+        console.print(_changes(outcome.changed))
+    if outcome.odd:
+        console.print(_unreadable(outcome.odd))
     if outcome.differences:
         console.print(_table("counters that differ from the ledger", outcome.differences, "red"))
         console.print(f"off by {outcome.drift:,}; `flask audit --repair` adds what is missing")
     else:
         console.print("verified: drift 0")
+
+
+def _changes(changed: Sequence[Difference]) -> Table:
+    title = "changed by the platform since the audit before; no drift"
+    table = Table("account", "counter", "holds", "ledger says", "what happened", title=title)
+    for each in changed[:MOST_LISTED]:
+        numbers = (f"{each.counted:,}", f"{each.expected:,}")
+        table.add_row(each.key, each.field, *numbers, HAPPENED[each.why])
+    if len(changed) > MOST_LISTED:
+        table.caption = f"and {len(changed) - MOST_LISTED:,} more counters"
+    return table
+
+
+def _unreadable(odd: Sequence[OddDocument]) -> Table:
+    table = Table("collection", "_id", "fields", title="values that cannot be read: unknown")
+    for each in odd[:MOST_LISTED]:
+        table.add_row(each.collection, each.key, ", ".join(each.fields))
+    if len(odd) > MOST_LISTED:
+        table.caption = f"and {len(odd) - MOST_LISTED:,} more documents"
+    return table
 
 
 def _table(title: str, differences: Sequence[Difference], style: str) -> Table:

@@ -15,9 +15,11 @@ from rich.text import Text
 
 import migrations
 from dmstats.cli.command import Command
+from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.embedded.attach import running
+from dmstats.ops.account_findings import account_findings
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict
 from dmstats.ops.webhook_probe import probe_webhook
@@ -54,6 +56,7 @@ def doctor(*, url: str | None, as_json: bool) -> None:
         probe_webhook=partial(
             probe_webhook, base, settings.meta_verify_token or "", settings.meta_app_secrets[0]
         ),
+        accounts=partial(account_findings, OddDocuments(app_services.mongo)),
     )
     findings = list(examiner.examine())
     if as_json:

@@ -64,11 +64,6 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return self.monthly_dm_used
 
 
-def _is_base(value: object) -> bool:
-    base = ledger_base(value)
-    return None not in (base.sent, base.received, base.month_sent)
-
-
 ACCOUNT_FIELDS: dict[str, Callable[[object], bool]] = {
     "username": lambda value: typed.text(value) is not None,
     "isActive": lambda value: isinstance(value, bool),
@@ -80,7 +75,7 @@ ACCOUNT_FIELDS: dict[str, Callable[[object], bool]] = {
     "monthlyDmLimit": lambda value: typed.limit(value) is not None,
     "lastDMSent": lambda value: typed.moment(value) is not None,
     "lastDMReceived": lambda value: typed.moment(value) is not None,
-    "ledgerBase": _is_base,
+    "ledgerBase": lambda value: is_known(ledger_base(value)),
 }
 """Every field of an account that is read, but its id, and whether a value of it can be."""
 
@@ -129,6 +124,11 @@ def ledger_base(value: object) -> LedgerBase:
         typed.month(base.get("month")) or "",
         typed.integer(base.get("monthSent")),
     )
+
+
+def is_known(base: LedgerBase) -> bool:
+    """Whether all counters of a base can be read."""
+    return None not in (base.sent, base.received, base.month_sent)
 
 
 # Our own documents ------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ HOUR_SECONDS = 3600
 
 class Doctor:
     """``migrations`` are the names of those that this version brings; ``reach`` tries the
-    webhook."""
+    webhook, ``accounts`` says which accounts cannot be read whole."""
 
     def __init__(
         self,
@@ -40,7 +40,9 @@ class Doctor:
         *,
         migrations: Sequence[str],
         probe_webhook: Callable[[], Finding],
+        accounts: Callable[[], Iterator[Finding]] = lambda: iter(()),
     ) -> None:
+        self._check_accounts = accounts
         self._settings = settings
         self._health = health
         self._snapshots = snapshots
@@ -66,7 +68,13 @@ class Doctor:
             yield good("settings", "complete, nothing doubtful")
 
     def _check_mongodb(self) -> Iterator[Finding]:
-        checks = (self._check_server, self._check_clock, self._check_schema, self._check_figures)
+        checks = (
+            self._check_server,
+            self._check_clock,
+            self._check_schema,
+            self._check_figures,
+            self._check_accounts,
+        )
         try:
             for check in checks:
                 yield from check()

@@ -139,7 +139,8 @@ class Ledger:
         """The days that have a partition, ``YYYYMMDD``, oldest first."""
         with translated():
             names = self._db.list_collection_names(filter={"name": {"$regex": f"^{PREFIX}"}})
-        return sorted(match[1] for name in names if (match := _DAY.fullmatch(name)))
+        days = (match[1] for name in names if (match := _DAY.fullmatch(name)))
+        return sorted(day for day in days if _is_day(day))
 
     def expired(self, now_ms: int) -> list[str]:
         """The partitions that no delivery and no retry can need any more, oldest first."""
@@ -184,6 +185,15 @@ def _documents(rows: Iterable[LedgerRow], *, rejected: bool) -> dict[str, list[D
             document["rejected"] = True
         documents[row.partition].append(document)
     return documents
+
+
+def _is_day(day: str) -> bool:
+    """Whether eight digits are a date: another program's collection may be named like ours."""
+    try:
+        day_ms(day)
+    except ValueError:
+        return False
+    return True
 
 
 def day_ms(day: str) -> int:

@@ -7,8 +7,12 @@ from typing import Any
 import msgspec
 
 from dmstats.core.records import DIRECT_MESSAGES, OTHER_PARTITION, RECEIVED, SENT
-from dmstats.db.client import Mongo, translated
+from dmstats.db import typed
+from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.counting.ledger import PREFIX, Ledger
+
+LARGEST = 2**53
+"""Larger counters are none of ours, and would be all that is left of a sum."""
 
 
 class PlaceSums(msgspec.Struct, frozen=True):
@@ -40,12 +44,25 @@ def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
             "accounts": _sum(mongo, "instagram_accounts", "dmUsed", "dmReceived"),
             "hours": _sum(mongo, "stats_hours", SENT, RECEIVED),
             "days": _sum(mongo, "stats_days", SENT, RECEIVED),
-            "global": PlaceSums(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
+            "global": PlaceSums(_int(total.get("dmsSent")), _int(total.get("dmsReceived"))),
         }
 
 
 def _sum(mongo: Mongo, collection: str, sent: str, received: str) -> PlaceSums:
-    sums = {"_id": None, "sent": {"$sum": f"${sent}"}, "received": {"$sum": f"${received}"}}
+    sums = {"_id": None, "sent": {"$sum": _counted(sent)}, "received": {"$sum": _counted(received)}}
     for found in mongo.db[collection].aggregate([{"$group": sums}]):
-        return PlaceSums(found["sent"], found["received"])
+        return PlaceSums(_int(found["sent"]), _int(found["received"]))
     return PlaceSums()
+
+
+def _counted(field: str) -> Document:
+    """A counter, 0 where it is none: values of other types, and no number, lie outside."""
+    name = f"${field}"
+    inside = {"$and": [{"$gte": [name, -LARGEST]}, {"$lte": [name, LARGEST]}]}
+    return {"$cond": [inside, name, 0]}
+
+
+def _int(value: object) -> int:
+    if isinstance(value, float):
+        return int(value) if abs(value) <= LARGEST else 0
+    return typed.counter(value) or 0
