@@ -65,9 +65,22 @@ class Outcome(msgspec.Struct):
 
 
 class Auditor:
-    """Makes one pass after another; what is found is mended if ``judge`` mends."""
+    """Makes one pass after another; what is found is mended if ``verifier`` mends.
 
-    def __init__(self, verifier: Verifier, runs: AuditRuns, archive: Archive, clock: Clock) -> None:
+    With ``believe_ledger`` accounts are put right from the ledger, whatever may have changed them:
+    after a restore, when the platform has changed nothing yet.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        runs: AuditRuns,
+        archive: Archive,
+        clock: Clock,
+        *,
+        believe_ledger: bool = False,
+    ) -> None:
+        self._believe_ledger = believe_ledger
         self._verifier = verifier
         self._runs = runs
         self._archive = archive
@@ -132,7 +145,8 @@ class Auditor:
         What the platform did is explained, and known from now on. An account that is gone cannot
         be put right: its DMs stay in hours, days and totals.
         """
-        ours = are_ours(accounts, [*outcome.differences, *outcome.repaired])
+        others = [*outcome.differences, *outcome.repaired]
+        ours = self._believe_ledger or are_ours(accounts, others)
         lost = [each for each in accounts if ours and each.why != "deleted"]
         changed = [each for each in accounts if each not in lost]
         repairs = self._verifier.repairs

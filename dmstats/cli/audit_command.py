@@ -30,16 +30,24 @@ HAPPENED = {
 
 @click.command(cls=Command)
 @click.option("--repair", is_flag=True, help="Add what the counters lack, and write that down.")
+@click.option(
+    "--accounts",
+    is_flag=True,
+    help="With --repair, after a restore: put accounts right from the ledger, too, as the platform "
+    "has not changed them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @with_appcontext
-def audit(*, repair: bool, as_json: bool) -> None:
+def audit(*, repair: bool, accounts: bool, as_json: bool) -> None:
     """Recount the ledger against hours, days, accounts and totals; exit 1 if they differ.
 
     What the host platform changed in its accounts is listed, and is no difference of ours. Traffic
     may go on meanwhile. An audit that was interrupted goes on where it was.
     """
+    if accounts and not repair:
+        raise click.UsageError("--accounts goes with --repair.")
     outcome = Outcome()
-    auditor = services().auditor(repair=repair)
+    auditor = services().auditor(repair=repair, believe_ledger=accounts)
     bar = Progress(console=Console(stderr=True), disable=as_json)
     with bar, closing(auditor.steps(KIND, outcome)) as steps:
         task = bar.add_task("hours", total=None)
