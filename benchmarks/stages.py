@@ -17,14 +17,15 @@ import redis
 from benchmarks.contestants import TOKEN, gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.programs import ROOT, Program, Web, listens
-from dmstats.core.clock import SystemClock, rfc3339
+from dmstats.core.clock import SystemClock
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.settings import Settings
 from dmstats.db.client import connect
 from dmstats.db.installation import Installation
-from dmstats.snapshot.encoded import NEEDED
+from dmstats.snapshot.build import build
 from dmstats.snapshot.publisher import CACHE_KEY
 from dmstats.sse.subscription import CHANNEL
+from tests.readings import readings_of
 
 BEARER = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/event-stream, application/json"}
 NCHAN_CONFIG = ROOT / "benchmarks" / "peers" / "nchan.conf"
@@ -55,11 +56,13 @@ Open = Callable[[Databases, str], contextlib.AbstractContextManager[Stage]]
 def snapshot(mark: str, installation: str = "") -> tuple[str, str]:
     """A snapshot of the usual size that says ``mark``, newer than all before, and its version."""
     version = f"1000000-{next(_newest)}"
-    series = [{"at": rfc3339(n), "sent": n, "received": n} for n in range(114)]
     told = {
-        "version": version, "installation": installation, **dict.fromkeys(NEEDED, 0),
-        "computedAt": rfc3339(time.time_ns() // 1_000_000), "series": series, "mark": mark,
-    }  # fmt: skip
+        **build(readings_of(), time.time_ns() // 1_000_000),
+        "refresh": {"computeMs": 0.0, "dbQueries": 0},
+        "version": version,
+        "installation": installation,
+        "mark": mark,
+    }
     return json.dumps(told), version
 
 

@@ -148,12 +148,13 @@ def wire(settings: Settings, send: Send) -> Services:
     backlog = AccountBacklog(mongo, work, clock)
     archive = Archive(mongo, ledger, work)
 
-    def auditor(*, repair: bool = False) -> Auditor:
+    def auditor(*, repair: bool = False, believe_ledger: bool = False) -> Auditor:
         repairs = Repairs(mongo, work, clock) if repair else None
         verifier = Verifier(SnapshotReader(mongo, work), repairs=repairs)
-        return Auditor(verifier, AuditRuns(mongo, ledger), archive, clock)
+        runs = AuditRuns(mongo, ledger)
+        return Auditor(verifier, runs, archive, clock, believe_ledger=believe_ledger)
 
-    background_audit = BackgroundAudit(auditor(), clock)
+    background_audit = BackgroundAudit(auditor(), clock, metrics.odd_documents)
     shared_delivery_log, delivery_log = (
         SharedDeliveryLog(client, keys, clock, metrics.redis_failed),
         DeliveryLog(metrics, clock),

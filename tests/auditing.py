@@ -59,22 +59,30 @@ class Auditing:
         self.batches.find_existing(rows, seconds=5)
         self.batches.write(rows, merge(rows), seconds=5)
 
-    def auditor(self, *, repair: bool = False) -> Auditor:
+    def auditor(self, *, repair: bool = False, believe_ledger: bool = False) -> Auditor:
         repairs = Repairs(self.mongo, self.work, self.clock) if repair else None
         verifier = Verifier(
             SnapshotReader(self.mongo, self.work), repairs=repairs, sleep=self.sleep
         )
-        return Auditor(verifier, self.runs, self.archive, self.clock)
+        return Auditor(verifier, self.runs, self.archive, self.clock, believe_ledger=believe_ledger)
 
-    def audit(self, *, repair: bool = False, kind: str = "test") -> Outcome:
+    def audit(
+        self, *, repair: bool = False, believe_ledger: bool = False, kind: str = "test"
+    ) -> Outcome:
         outcome = Outcome()
-        for _ in self.auditor(repair=repair).steps(kind, outcome):
+        for _ in self.auditor(repair=repair, believe_ledger=believe_ledger).steps(kind, outcome):
             pass
         return outcome
 
     def found(self, *, repair: bool = False) -> set[tuple[str, str, int]]:
         """What an audit finds: place, field, and by how much the counter is short."""
         return named(self.audit(repair=repair).differences)
+
+    def changed(self, *, repair: bool = False) -> set[tuple[str, str, str]]:
+        """What an audit says the platform changed: account, field, how; nothing may be drift."""
+        outcome = self.audit(repair=repair)
+        assert (outcome.differences, outcome.repaired, outcome.drift) == ([], [], 0)
+        return {(each.key, each.field, each.why) for each in outcome.changed}
 
     def total(self) -> dict[str, Any]:
         return self.db["stats_cache"].find_one({"_id": "global"}) or {}

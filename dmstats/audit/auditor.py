@@ -23,12 +23,12 @@ from dmstats.audit.checks import (
     check_old_day,
     hours_of,
 )
-from dmstats.audit.comparison import drift
+from dmstats.audit.comparison import are_ours, drift
 from dmstats.audit.verifier import Verifier
 from dmstats.core.clock import HOUR_MS, Clock
 from dmstats.core.errors import DmstatsError
 from dmstats.db.audit.archive import Archive, stretches
-from dmstats.db.audit.differences import Difference
+from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import AuditRun, Outdated, View
 
@@ -45,10 +45,13 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct):
-    """What an audit found, by what it looked at, and what it mended."""
+    """What an audit found, by what it looked at, and what it mended; what the host platform
+    ``changed`` in accounts since the audit before, and documents that cannot be read whole."""
 
     found: dict[str, list[Difference]] = msgspec.field(default_factory=dict)
     repaired: list[Difference] = msgspec.field(default_factory=list)
+    changed: list[Difference] = msgspec.field(default_factory=list)
+    odd: list[OddDocument] = msgspec.field(default_factory=list)
 
     @property
     def differences(self) -> list[Difference]:
@@ -62,9 +65,22 @@ class Outcome(msgspec.Struct):
 
 
 class Auditor:
-    """Makes one pass after another; what is found is mended if ``judge`` mends."""
+    """Makes one pass after another; what is found is mended if ``verifier`` mends.
 
-    def __init__(self, verifier: Verifier, runs: AuditRuns, archive: Archive, clock: Clock) -> None:
+    With ``believe_ledger`` accounts are put right from the ledger, whatever may have changed them:
+    after a restore, when the platform has changed nothing yet.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        runs: AuditRuns,
+        archive: Archive,
+        clock: Clock,
+        *,
+        believe_ledger: bool = False,
+    ) -> None:
+        self._believe_ledger = believe_ledger
         self._verifier = verifier
         self._runs = runs
         self._archive = archive
@@ -81,9 +97,10 @@ class Auditor:
             over = True
             try:
                 yield from self._pass(audit, outcome)
-                self._runs.publish(outcome.drift, self._clock.now_ms())
+                self._runs.publish(outcome.drift, outcome.odd, self._clock.now_ms())
             except Outdated:
                 outcome.found.clear()
+                outcome.odd.clear()
                 continue
             except BaseException:
                 over = False
@@ -107,15 +124,39 @@ class Auditor:
         for done, day in enumerate(plan.live, done + 1):  # noqa: B020
             self._look(audit, f"day {day}", partial(check_day, day=day), outcome)
             yield Progress(done, total, "days")
-        draft = self._runs.draft(audit, SPANS)
+        draft, accounts = self._runs.draft(audit, SPANS), list[Difference]()
         for done, part in enumerate(audit.parts, done + 1):  # noqa: B020
             look = partial(self._check_accounts, part=part)
             finding = self._look(audit, f"part {part}", look, outcome)
+            accounts += finding.accounts
+            outcome.odd += finding.odd
+            if finding.rebases and (repairs := self._verifier.repairs):
+                repairs.rebase(finding.rebases)
             if (lately := finding.activity) is not None:
                 first, since_ms = audit.first(part), finding.since_ms
                 draft.keep(first, lately.at_ms, since_ms, lately.accounts())
             yield Progress(done, total, "accounts and totals")
         draft.publish(self._runs.under_way(), self._clock.now_ms())
+        self._judge(audit, accounts, outcome)
+
+    def _judge(self, audit: AuditRun, accounts: list[Difference], outcome: Outcome) -> None:
+        """Tell what counting did to accounts from what the host platform did.
+
+        What the platform did is explained, and known from now on. An account that is gone cannot
+        be put right: its DMs stay in hours, days and totals.
+        """
+        others = [*outcome.differences, *outcome.repaired]
+        ours = self._believe_ledger or are_ours(accounts, others)
+        lost = [each for each in accounts if ours and each.why != "deleted"]
+        changed = [each for each in accounts if each not in lost]
+        repairs = self._verifier.repairs
+        if lost and repairs and repairs.apply(lost, version=self._verifier.version(audit)):
+            outcome.repaired += lost
+            lost = []
+        outcome.found["accounts"] = lost
+        outcome.changed += changed
+        if not ours:  # else the next audit decides, when the rest is put right
+            self._runs.explain(changed, self._clock.now_ms())
 
     def _read(self, audit: AuditRun, day: int, partition: str, outcome: Outcome) -> Iterator[int]:
         """Read the hours of a day that have no page yet; yields the last of each stretch."""

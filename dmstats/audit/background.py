@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from dmstats.audit.auditor import Auditor, Outcome, Progress
 from dmstats.core.clock import Clock
@@ -20,9 +20,16 @@ REST_SECONDS = 240.0
 
 
 class BackgroundAudit:
-    """Call :meth:`tick` every few seconds, where the lease is held."""
+    """Call :meth:`tick` every few seconds, where the lease is held. ``tell_odd`` is told how many
+    accounts have values that cannot be read."""
 
-    def __init__(self, auditor: Auditor, clock: Clock) -> None:
+    def __init__(
+        self,
+        auditor: Auditor,
+        clock: Clock,
+        tell_odd: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._tell_odd = tell_odd
         self._auditor = auditor
         self._clock = clock
         self._due = float("-inf")
@@ -66,4 +73,8 @@ class BackgroundAudit:
         drift = self._outcome.drift
         places = Counter(difference.place for difference in self._outcome.differences)
         level = logging.ERROR if drift else logging.INFO
-        logger.log(level, "audited", extra={"drift": drift, "places": dict(places)})
+        changed = len({difference.key for difference in self._outcome.changed})
+        odd = len(self._outcome.odd)
+        told = {"drift": drift, "places": dict(places), "changed": changed, "odd": odd}
+        self._tell_odd(odd)
+        logger.log(level, "audited", extra=told)

@@ -10,31 +10,40 @@ import msgspec
 
 from dmstats.audit.account_activity import ActivityBuckets
 from dmstats.audit.comparison import (
+    NOTHING,
+    base_of,
     compare,
     compare_account,
     compare_global,
     expected_of_accounts,
     flat,
     minutes_add_up,
+    unreadable,
 )
 from dmstats.core.clock import DAY_MS, HOUR_MS, month_of
 from dmstats.core.records import DIRECT_MESSAGES
-from dmstats.db.audit.differences import Difference
+from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.db.audit.recount import HourCounts, Sums, add, merged
 from dmstats.db.audit.snapshot_reader import HourSummary, View
 from dmstats.db.collection_names import ARCHIVE, ARCHIVE_HOURS, DAYS, HOURS, STATS_CACHE
+from dmstats.db.documents import LedgerBase
 
 LATE = 0
 """The hour at which the page of all late rows stands."""
 
 
 class CheckResult(msgspec.Struct):
-    """What differs, at which ``version`` of the repairs; pages to keep, with the DMs by account on
+    """What differs of ours, and of the ``accounts``, at which ``version`` of the repairs; documents
+    of accounts that cannot be read whole, and what ``ledgerBase`` should be where it is that;
+    pages to keep, with the DMs by account on
     each; hours to read ``again`` first; for a part of the accounts what each did lately, and since
     when that is known."""
 
     version: int
     differences: list[Difference] = msgspec.field(default_factory=list)
+    accounts: list[Difference] = msgspec.field(default_factory=list)
+    odd: list[OddDocument] = msgspec.field(default_factory=list)
+    rebases: dict[str, LedgerBase] = msgspec.field(default_factory=dict)
     pages: list[tuple[HourSummary, Sums]] = msgspec.field(default_factory=list)
     again: list[int] = msgspec.field(default_factory=list)
     activity: ActivityBuckets | None = None
@@ -57,13 +66,15 @@ def check_hours(view: View, partition: str | None, hours: Collection[int]) -> Ch
         counted, archived = flat(document), flat(archive.get(hour, {}))
         bucket = live.get(hour, HourCounts())
         expected = archived + bucket.counts + late.get(hour, HourCounts()).counts
-        found = compare("hours", hour, counted, expected)
+        odd = unreadable(document, *DIRECT_MESSAGES, "events")
+        found = compare("hours", hour, counted, expected, odd)
         # Minutes are looked at closely only where something is wrong: it takes another read.
         if not archived and (found or not minutes_add_up(document)):
             minutes = view.recount.minutes(partition, hour, view.session)
-            found += compare("minutes", hour, flat(document, only="minutes"), minutes)
+            odd = unreadable(document, "minutes")
+            found += compare("minutes", hour, flat(document, only="minutes"), minutes, odd)
         finding.differences += found
-        page = HourSummary(hour, dict(counted), dict(bucket.counts), view.version)
+        page = HourSummary(hour, seen(document), dict(bucket.counts), view.version)
         finding.pages.append((page, bucket.accounts))
     return finding
 
@@ -114,7 +125,7 @@ def check_accounts(
         hour
         for day in live
         for hour in hours_of(day)
-        if flat(documents.get(hour, {})) != Counter(pages[hour].seen if hour in pages else {})
+        if seen(documents.get(hour, {})) != (pages[hour].seen if hour in pages else {})
     }
     if len(changed) > most:
         return CheckResult(view.version, again=sorted(changed))
@@ -134,22 +145,51 @@ def check_accounts(
     for hour, sums in view.sums(held, part):
         add(fresh.accounts, sums)
         activity.add(hour, sums)
-    known, archived = view.accounts(part), view.archived(part)
+    (known, odd), archived = view.accounts(part), view.archived(part)
+    changes, backlog = view.known_changes(part), view.backlog(part)
     expected = expected_of_accounts(view.only(part, fresh.accounts), archived)
-    found = [
+    accounts = [
         difference
-        for account in sorted(known.keys() | expected.keys())
+        for name in sorted(known.keys() | expected.keys())
         for difference in compare_account(
-            account, known.get(account), expected.get(account, {}), month_of(now_ms)
+            name,
+            known.get(name),
+            expected.get(name, {}),
+            month_of(now_ms),
+            changes.get(name, NOTHING),
+            backlog.get(name, NOTHING),
         )
     ]
+    rebases = {
+        name: base_of(
+            account,
+            expected.get(name, {}),
+            month_of(now_ms),
+            changes.get(name, NOTHING),
+            backlog.get(name, NOTHING),
+        )
+        for name, account in known.items()
+        if "ledgerBase" in account.odd
+    }
+    found: list[Difference] = []
     if part == 0:
         counts = fresh.counts + flat(view.one(ARCHIVE, "totals"))
         for hour in held:
             counts.update(pages[hour].counts)
         found += compare_global(total, counts)
     since_ms = min(documents, default=now_ms)
-    return CheckResult(view.version, found, activity=activity, since_ms=since_ms)
+    return CheckResult(
+        view.version, found, accounts, odd, rebases, activity=activity, since_ms=since_ms
+    )
+
+
+def seen(document: Mapping[str, Any]) -> dict[str, int]:
+    """An hour's counters as a page remembers them. They change with every row of the hour; where
+    one cannot be read, its minutes tell."""
+    counts = flat(document)
+    if unreadable(document, *DIRECT_MESSAGES, "events"):
+        counts.update(flat(document, only="minutes"))
+    return {field: n for field, n in counts.items() if n}
 
 
 def _read(view: View, live: Mapping[int, str], hours: Collection[int]) -> dict[int, HourCounts]:
@@ -174,4 +214,4 @@ def _dms(*counts: Mapping[str, Any]) -> Counter[str]:
 
 def _day(view: View, day: int, expected: Mapping[str, int]) -> list[Difference]:
     document = view.at(DAYS, [day]).get(day, {})
-    return compare("days", day, flat(document), expected)
+    return compare("days", day, flat(document), expected, unreadable(document, *DIRECT_MESSAGES))

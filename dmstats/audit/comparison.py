@@ -7,8 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dmstats.core.records import DIRECT_MESSAGES, OTHER_KINDS, RECEIVED, SENT
-from dmstats.db.audit.differences import Difference, Place
+from dmstats.db import typed
+from dmstats.db.audit.differences import Difference, Offset, Place, Why
 from dmstats.db.audit.recount import Sums
+from dmstats.db.documents import Account, LedgerBase
+
+NOTHING = Offset()
 
 GLOBAL_FIELDS = {
     SENT: "dmsSent",
@@ -16,6 +20,10 @@ GLOBAL_FIELDS = {
     **{f"events.{kind}": f"events.{kind}" for kind in OTHER_KINDS},
 }
 """Where the global document counts what an hour counts under another name."""
+
+
+GROUPS = {"events": 1, "minutes": 2}
+"""How deep counters are nested in an hour's and the global document."""
 
 
 def flat(document: Mapping[str, Any], *, only: str = "") -> Counter[str]:
@@ -26,8 +34,8 @@ def flat(document: Mapping[str, Any], *, only: str = "") -> Counter[str]:
         if isinstance(value, Mapping):
             if field == only or (not only and field != "minutes"):
                 counts.update({f"{field}.{k}": n for k, n in _deep(value)})
-        elif not only and isinstance(value, int | float) and not isinstance(value, bool):
-            counts[field] = int(value)
+        elif not only and (number := typed.integer(value)) is not None:
+            counts[field] = number
     return counts
 
 
@@ -36,34 +44,79 @@ def _deep(document: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
         if isinstance(value, Mapping):
             yield from ((f"{field}.{k}", n) for k, n in _deep(value))
         else:
-            yield field, _int(value)
+            yield field, typed.integer(value) or 0
+
+
+def unreadable(document: Mapping[str, Any], *fields: str) -> dict[str, str]:
+    """Which of ``fields``, and of what is nested in them, are no counters: their dotted names, and
+    in each case what is wrong (``value``, or ``group`` where counters should be nested)."""
+    odd: dict[str, str] = {}
+    for field in fields:
+        if field not in document:
+            continue
+        value, group = document[field], field in GROUPS
+        if group:
+            odd |= _odd_in(field, value, GROUPS[field])
+        elif typed.integer(value) is None:
+            odd[field] = "value"
+    return odd
+
+
+def _odd_in(name: str, value: object, depth: int) -> dict[str, str]:
+    if not depth:
+        return {} if typed.integer(value) is not None else {name: "value"}
+    if not isinstance(value, Mapping):
+        return {name: "group"}
+    odd: dict[str, str] = {}
+    for field, inner in value.items():
+        odd |= _odd_in(f"{name}.{field}", inner, depth - 1)
+    return odd
 
 
 def compare(
-    place: Place, key: int | str, counted: Mapping[str, int], expected: Mapping[str, int]
+    place: Place,
+    key: int | str,
+    counted: Mapping[str, int],
+    expected: Mapping[str, int],
+    odd: Mapping[str, str] | None = None,
 ) -> list[Difference]:
-    """Every field that is not the same; a missing one is zero."""
+    """Every field that is not the same; a missing one is zero, and one of ``odd`` (see
+    :func:`unreadable`) always differs."""
+    odd = odd or {}
+    names = (counted.keys() | expected.keys() | odd.keys()) - _inside(odd, expected)
     return [
-        Difference(place, str(key), field, counted.get(field, 0), expected.get(field, 0))
-        for field in sorted(counted.keys() | expected.keys())
-        if counted.get(field, 0) != expected.get(field, 0)
-    ]
+        Difference(
+            place, str(key), field, counted.get(field, 0), expected.get(field, 0),
+            unreadable=field in odd,
+        )
+        for field in sorted(names)
+        if field in odd or counted.get(field, 0) != expected.get(field, 0)
+    ]  # fmt: skip
+
+
+def _inside(odd: Mapping[str, str], names: Iterable[str]) -> set[str]:
+    """Those of ``names`` that belong into a group which is none: the group comes first."""
+    groups = tuple(f"{name}." for name, what in odd.items() if what == "group")
+    return {name for name in names if name.startswith(groups)} if groups else set()
 
 
 def compare_global(document: Mapping[str, Any], expected: Mapping[str, int]) -> list[Difference]:
     """The totals; ``expected`` is named as in an hour. What has no rows is not compared."""
     counts = flat(document)
     counted = {name: counts[name] for name in GLOBAL_FIELDS.values()}
-    return compare("global", "", counted, {GLOBAL_FIELDS[f]: n for f, n in expected.items()})
+    odd = unreadable(document, "dmsSent", "dmsReceived", "events")
+    named = {GLOBAL_FIELDS[f]: n for f, n in expected.items() if f in GLOBAL_FIELDS}
+    return compare("global", "", counted, named, odd)
 
 
 def minutes_add_up(hour: Mapping[str, Any]) -> bool:
     """Whether an hour's minutes are its DMs."""
     minutes = flat(hour, only="minutes")
     return all(
-        sum(n for field, n in minutes.items() if field.endswith(f".{kind}")) == hour.get(kind, 0)
+        sum(n for field, n in minutes.items() if field.endswith(f".{kind}"))
+        == (typed.counter(hour.get(kind)) or 0)
         for kind in DIRECT_MESSAGES
-    )
+    ) and not unreadable(hour, "minutes")
 
 
 def expected_of_accounts(
@@ -75,62 +128,122 @@ def expected_of_accounts(
         expected.setdefault(account, {})[month] = sums
     for account, document in archived.items():
         months = expected.setdefault(account, {})
-        for month, n in document.get("months", {}).items():
+        for month, n in typed.document(document.get("months")).items():
             sent, received = months.get(month, (0, 0))
-            months[month] = (sent + n, received)
-        months[""] = (0, document.get("received", 0))
+            months[month] = (sent + (typed.counter(n) or 0), received)
+        months[""] = (0, typed.counter(document.get("received")) or 0)
     return expected
 
 
 def compare_account(
-    account: str,
-    document: Mapping[str, Any] | None,
+    name: str,
+    account: Account | None,
     months: Mapping[str, tuple[int, int]],
     running_month: str,
+    known: Offset = NOTHING,
+    backlog: Offset = NOTHING,
 ) -> list[Difference]:
-    """One account against its ``months`` and what it brought along.
+    """One account against its ``months``, what it brought along, and what is known of it.
 
-    Its monthly counter is compared while it stands in the running month.
+    What is ours in a counter is what it holds beyond ``ledgerBase``; nothing is without one. It
+    should be the ledger's rows, less the ``backlog`` (counted, but not yet added to the account),
+    give or take what the platform is ``known`` to have changed. A counter that cannot be read is
+    not compared: it is listed as such. The monthly counter is compared while it stands in the
+    running month.
     """
-    sent = sum(month[0] for month in months.values())
-    received = sum(month[1] for month in months.values())
-    found = document or {}
-    base = found.get("ledgerBase")
-    if base is None:
-        return _uncounted(account, found, months, sent, received)
-    counted = {field: _int(found.get(field)) for field in ("dmUsed", "dmReceived")}
-    brought = {name: _int(base.get(name)) for name in ("sent", "received", "monthSent")}
-    expected = {"dmUsed": brought["sent"] + sent, "dmReceived": brought["received"] + received}
-    differences = compare("accounts", account, counted, expected)
-    month = found.get("currentMonth")
-    if month == running_month:
-        due = months.get(month, (0, 0))[0]
-        due += brought["monthSent"] if base.get("month") == month else 0
-        used = _int(found.get("monthlyDmUsed"))
-        if used != due:
-            differences.append(Difference("months", account, "monthlyDmUsed", used, due, month))
-    return differences
-
-
-def _uncounted(
-    account: str,
-    found: Mapping[str, Any],
-    months: Mapping[str, tuple[int, int]],
-    sent: int,
-    received: int,
-) -> list[Difference]:
-    """Nothing was ever counted for it: what it holds is the host platform's, and rows are amiss."""
-    if not (sent or received):
-        return []
-    newest = max(months)
-    fields = {"dmUsed": sent, "dmReceived": received, "monthlyDmUsed": months[newest][0]}
+    why: Why = "deleted" if account is None else "replaced" if account.base is None else "changed"
+    rows = (sum(sent for sent, _ in months.values()), sum(got for _, got in months.values()))
+    held = _held(account, running_month)
+    due = {
+        "dmUsed": rows[0] - backlog.sent,
+        "dmReceived": rows[1] - backlog.received,
+        "monthlyDmUsed": months.get(running_month, (0, 0))[0] - _of(backlog, running_month),
+    }
+    offsets = {
+        "dmUsed": known.sent,
+        "dmReceived": known.received,
+        "monthlyDmUsed": _of(known, running_month),
+    }
     return [
         Difference(
-            "months" if field == "monthlyDmUsed" else "accounts", account, field,
-            _int(found.get(field)), _int(found.get(field)) + missing, newest, uncounted=True,
+            "months" if field == "monthlyDmUsed" else "accounts", name, field,
+            counted, counted - ours + due[field] + offsets[field],
+            running_month if field == "monthlyDmUsed" else "",
+            why=why, offset=ours - due[field],
         )
-        for field, missing in fields.items()
+        for field, (counted, ours) in held.items()
+        if ours != due[field] + offsets[field]
     ]  # fmt: skip
+
+
+def _held(account: Account | None, running_month: str) -> dict[str, tuple[int, int]]:
+    """What each counter holds, and how much of that is ours; without what cannot be told."""
+    if account is None:
+        return dict.fromkeys(("dmUsed", "dmReceived", "monthlyDmUsed"), (0, 0))
+    base, held = account.base, {}
+    brought = (base.sent, base.received) if base else (account.dm_used, account.dm_received)
+    counters = {"dmUsed": account.dm_used, "dmReceived": account.dm_received}
+    for (field, counted), before in zip(counters.items(), brought, strict=True):
+        if counted is not None and before is not None:
+            held[field] = (counted, counted - before)
+    used = account.monthly_dm_used
+    if used is None:
+        return held
+    if base is None:
+        held["monthlyDmUsed"] = (used, 0)
+    elif account.current_month == running_month:
+        month_before = base.month_sent if base.month == running_month else 0
+        if month_before is not None:
+            held["monthlyDmUsed"] = (used, used - month_before)
+    return held
+
+
+def base_of(
+    account: Account,
+    months: Mapping[str, tuple[int, int]],
+    running_month: str,
+    known: Offset,
+    backlog: Offset,
+) -> LedgerBase:
+    """The ``ledgerBase`` with which nothing differs, where the one there cannot be read; None for
+    a counter that cannot be read either."""
+    rows = (sum(sent for sent, _ in months.values()), sum(got for _, got in months.values()))
+    in_month = account.current_month == running_month
+    month_due = (
+        months.get(running_month, (0, 0))[0]
+        - _of(backlog, running_month)
+        + _of(known, running_month)
+    )
+    return LedgerBase(
+        _less(account.dm_used, rows[0] - backlog.sent + known.sent),
+        _less(account.dm_received, rows[1] - backlog.received + known.received),
+        running_month if in_month else "",
+        _less(account.monthly_dm_used, month_due) if in_month else 0,
+    )
+
+
+def _less(counted: int | None, ours: int) -> int | None:
+    return None if counted is None else counted - ours
+
+
+def _of(offset: Offset, month: str) -> int:
+    return offset.month_sent if offset.month == month else 0
+
+
+def are_ours(accounts: Sequence[Difference], others: Sequence[Difference]) -> bool:
+    """Whether differences of accounts come from counting, not from the host platform.
+
+    A commit writes ledger, hours, days, totals and accounts together, so what counting lost is
+    missing in the hours, too, and to the same number. The platform changes accounts alone.
+    """
+    lost = [
+        sum(d.missing for d in others if d.place == "hours" and d.field == kind)
+        for kind in (SENT, RECEIVED)
+    ]
+    missing = [
+        sum(d.missing for d in accounts if d.field == field) for field in ("dmUsed", "dmReceived")
+    ]
+    return lost == missing and lost != [0, 0]
 
 
 def drift(differences: Sequence[Difference]) -> int:
@@ -142,8 +255,3 @@ def drift(differences: Sequence[Difference]) -> int:
     for difference in differences:
         off[difference.place] += abs(difference.missing)
     return max(off.values(), default=0)
-
-
-def _int(value: object) -> int:
-    """A counter as the store has it: missing counts as none, and a driver may give floats."""
-    return int(value) if isinstance(value, int | float) else 0

@@ -42,19 +42,29 @@ class Verifier:
         """What ``read`` finds, twice; what was mended is added to ``repaired``."""
         finding = self._looks.read(audit, read)
         for _ in range(TRIES):
-            if not finding.differences:
+            if not finding.differences and not finding.accounts:
                 break
             if not self._looks.of_one_moment:
                 self._sleep(SETTLE_SECONDS)
             before, finding = finding, self._looks.read(audit, read)
             finding.differences = self._same(before.differences, finding.differences)
-            if not self._repairs:
-                break
+            finding.accounts = self._same(before.accounts, finding.accounts)
             mended = finding.differences
-            if mended and self._repairs.apply(mended, version=finding.version):
+            if not self._repairs or not mended:
+                break
+            if self._repairs.apply(mended, version=finding.version):
                 repaired += mended
                 finding = self._looks.read(audit, read)
         return finding
+
+    @property
+    def repairs(self) -> Repairs | None:
+        """What mends, if anything is to be mended."""
+        return self._repairs
+
+    def version(self, audit: AuditRun) -> int:
+        """How many repairs there were."""
+        return self._looks.read(audit, lambda view: view.version)
 
     def _same(self, before: Sequence[Difference], after: Sequence[Difference]) -> list[Difference]:
         """The differences of both looks.

@@ -16,20 +16,35 @@ from dmstats.cli.command import Command, connected
 from dmstats.core.clock import rfc3339
 from dmstats.core.exit_codes import FAILED, INTERRUPTED
 from dmstats.core.stopping import StopSignal
-from dmstats.db.audit.differences import Difference
+from dmstats.db.audit.differences import Difference, OddDocument
 
 KIND = "command"
 MOST_ROWS = 100
+MOST_LISTED = 20
+HAPPENED = {
+    "changed": "the counter was set",
+    "replaced": "the document was replaced, or never counted in",
+    "deleted": "the account is gone",
+}
 
 
 @click.command(cls=Command, short_help="Check every counter against the ledger.")
 @click.option("--repair", is_flag=True, help="Add what the counters lack, and write that down.")
+@click.option(
+    "--accounts",
+    is_flag=True,
+    help="With --repair, after a restore: put accounts right from the ledger, too, as the platform "
+    "has not changed them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def audit(*, repair: bool, as_json: bool) -> None:
+def audit(*, repair: bool, accounts: bool, as_json: bool) -> None:
     """Recount the ledger against hours, days, accounts and totals; exit 1 if they differ.
 
-    Traffic may go on meanwhile. An audit that was interrupted goes on where it was.
+    What the host platform changed in its accounts is listed, and is no difference of ours. Traffic
+    may go on meanwhile. An audit that was interrupted goes on where it was.
     """
+    if accounts and not repair:
+        raise click.UsageError("--accounts goes with --repair.")
     outcome = Outcome()
     bar = Progress(console=Console(stderr=True), disable=as_json)
     interrupted = False
@@ -37,7 +52,9 @@ def audit(*, repair: bool, as_json: bool) -> None:
         connected() as services,
         StopSignal().listening() as stop,
         bar,
-        closing(services.auditor(repair=repair).steps(KIND, outcome)) as steps,
+        closing(
+            services.auditor(repair=repair, believe_ledger=accounts).steps(KIND, outcome)
+        ) as steps,
     ):
         task = bar.add_task("hours", total=None)
         for step in steps:
@@ -60,6 +77,12 @@ def _result(outcome: Outcome) -> dict[str, object]:
         "drift": outcome.drift,
         "differences": [_named(difference) for difference in outcome.differences],
         "repaired": [_named(difference) for difference in outcome.repaired],
+        "changedByPlatform": [
+            _named(each) | {"why": each.why} for each in outcome.changed[:MOST_ROWS]
+        ],
+        "accountsChangedByPlatform": len({each.key for each in outcome.changed}),
+        "unreadable": [msgspec.to_builtins(each) for each in outcome.odd[:MOST_LISTED]],
+        "documentsUnreadable": len(outcome.odd),
     }
 
 
@@ -82,11 +105,35 @@ def _print(outcome: Outcome) -> None:
     console = Console()
     if outcome.repaired:
         console.print(_table("repaired", outcome.repaired, "green"))
+    if outcome.changed:
+        console.print(_changes(outcome.changed))
+    if outcome.odd:
+        console.print(_unreadable(outcome.odd))
     if outcome.differences:
         console.print(_table("counters that differ from the ledger", outcome.differences, "red"))
         console.print(f"off by {outcome.drift:,}; `dmstats audit --repair` adds what is missing")
     else:
         console.print("verified: drift 0")
+
+
+def _changes(changed: Sequence[Difference]) -> Table:
+    title = "changed by the platform since the audit before; no drift"
+    table = Table("account", "counter", "holds", "ledger says", "what happened", title=title)
+    for each in changed[:MOST_LISTED]:
+        numbers = (f"{each.counted:,}", f"{each.expected:,}")
+        table.add_row(each.key, each.field, *numbers, HAPPENED[each.why])
+    if len(changed) > MOST_LISTED:
+        table.caption = f"and {len(changed) - MOST_LISTED:,} more counters"
+    return table
+
+
+def _unreadable(odd: Sequence[OddDocument]) -> Table:
+    table = Table("collection", "_id", "fields", title="values that cannot be read: unknown")
+    for each in odd[:MOST_LISTED]:
+        table.add_row(each.collection, each.key, ", ".join(each.fields))
+    if len(odd) > MOST_LISTED:
+        table.caption = f"and {len(odd) - MOST_LISTED:,} more documents"
+    return table
 
 
 def _table(title: str, differences: Sequence[Difference], style: str) -> Table:

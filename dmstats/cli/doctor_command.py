@@ -23,6 +23,7 @@ from dmstats.core.exit_codes import FAILED
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_client import redis_client
 from dmstats.core.settings import Settings
+from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.db.client import connect
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
@@ -30,6 +31,7 @@ from dmstats.db.installation import Installation
 from dmstats.db.outage import explain
 from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.webserver import base_url
+from dmstats.ops.account_findings import account_findings
 from dmstats.ops.doctor import Doctor, check_disk
 from dmstats.ops.findings import Finding, Verdict, bad, good, skipped
 from dmstats.ops.redis_probe import probe_redis
@@ -96,6 +98,7 @@ def _examine(url: str | None) -> Iterator[Finding]:
                 settings.meta_app_secrets[0],
             ),
             explain=partial(explain, mongo=mongo),
+            accounts=partial(account_findings, OddDocuments(mongo)),
         )
         yield from examiner.examine()
     finally:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pymongo
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -67,6 +67,15 @@ BSONObjectTooLarge, KeyTooLong. Everything else may pass when tried again later,
 cost an event."""
 
 
+CODEC: CodecOptions[Document] = CodecOptions(
+    tz_aware=True,
+    # A date that Python has not (before year 1, after 9999) and text that is no UTF-8 must not
+    # fail the whole reply: both may stand in the host platform's documents.
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+)
+
+
 class Mongo:
     """A lazy client and its database; nothing is sent before the first operation.
 
@@ -76,11 +85,10 @@ class Mongo:
     """
 
     def __init__(self, client: MongoClient[Document], name: str, read_preference: str) -> None:
-        options: CodecOptions[Document] = CodecOptions(tz_aware=True)
         self.client = client
         self.db: Database[Document] = client.get_database(
             name,
-            codec_options=options,
+            codec_options=CODEC,
             read_preference=ReadPreference.PRIMARY,
             read_concern=ReadConcern("local"),
             write_concern=WriteConcern("majority"),
@@ -88,7 +96,7 @@ class Mongo:
         staleness = -1 if read_preference == "primary" else MAX_STALENESS_SECONDS
         self.replica: Database[Document] = client.get_database(
             name,
-            codec_options=options,
+            codec_options=CODEC,
             read_preference=make_read_preference(
                 READ_PREFERENCES.index(read_preference), tag_sets=None, max_staleness=staleness
             ),

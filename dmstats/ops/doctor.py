@@ -24,7 +24,8 @@ HOUR_SECONDS = 3600
 
 class Doctor:
     """``migrations`` are the names of those that this version brings; ``probe_redis`` and
-    ``probe_webhook`` try Redis and the webhook; ``explain`` puts an outage of MongoDB in words."""
+    ``probe_webhook`` try Redis and the webhook; ``explain`` puts an outage of MongoDB in words;
+    ``accounts`` says which accounts cannot be read whole."""
 
     def __init__(
         self,
@@ -37,7 +38,9 @@ class Doctor:
         probe_redis: Callable[[], Iterator[Finding]],
         probe_webhook: Callable[[], Finding],
         explain: Callable[[DmstatsError], str] = str,
+        accounts: Callable[[], Iterator[Finding]] = lambda: iter(()),
     ) -> None:
+        self._check_accounts = accounts
         self._settings = settings
         self._health = health
         self._snapshots = snapshots
@@ -65,9 +68,13 @@ class Doctor:
 
     def _check_mongodb(self) -> Iterator[Finding]:
         checks = (
-            self._check_server, self._check_commit, self._check_clock, self._check_schema,
+            self._check_server,
+            self._check_commit,
+            self._check_clock,
+            self._check_schema,
             self._check_figures,
-        )  # fmt: skip
+            self._check_accounts,
+        )
         try:
             for check in checks:
                 yield from check()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, month_of, rfc3339, to_ms
+from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, month_of, rfc3339
 from dmstats.db.dashboard.readings import HOURS as READ_HOURS
 from dmstats.db.dashboard.readings import TOP, Readings
+from dmstats.db.documents import EMPTY, STAGES, Account, AuditResult, Bucket, Hour
 from dmstats.snapshot.previous_period import (
     MINUTE_MS,
     Counts,
     add,
-    count,
-    counts_of,
     history_start,
     minutes_before,
     month_so_far_before,
@@ -36,22 +34,21 @@ def build(readings: Readings, now_ms: int, monthly_limit: int = 0) -> Snapshot:
     DMs sent of the last 24 hours (the later one of equals), None without any. ``before`` is the
     same part of the day or month before, and for minutes the same ones yesterday; None if that
     was before counting began, at ``since`` (None if long ago). ``monthly_limit`` is that of the
-    accounts without one of their own, 0 for none.
+    accounts without one of their own, 0 for none. A value that cannot be read is None where it
+    stands, and adds nothing to sums.
     """
     minutes = _minutes(readings.hours, now_ms)
     this_minute = now_ms - now_ms % MINUTE_MS
     recent = _series(minutes, this_minute, MINUTE_MS, MINUTES)
     complete = recent[-1 - RATE_MINUTES : -1]
     totals = readings.totals
-    events = totals.get("events")
-    last_event = totals.get("lastEventAt")
     active = max(0, readings.accounts - readings.inactive)
     before = minutes_before(minutes, readings, this_minute - MINUTE_MS, RATE_MINUTES)
     since = history_start(readings)
     return {
         "computedAt": rfc3339(now_ms),
-        "totalDMsSent": count(totals.get("dmsSent")),
-        "totalDMsReceived": count(totals.get("dmsReceived")),
+        "totalDMsSent": totals.sent,
+        "totalDMsReceived": totals.received,
         "totalUsers": readings.users,
         "totalAccounts": readings.accounts,
         "activeAccounts": active,
@@ -61,32 +58,29 @@ def build(readings: Readings, now_ms: int, monthly_limit: int = 0) -> Snapshot:
             "before": _before(month_so_far_before(readings, now_ms)),
         },
         "today": {
-            **_pair(counts_of(readings.days.get(day_start(now_ms)))),
+            **_pair(readings.days.get(day_start(now_ms), EMPTY)),
             "before": _before(today_before(readings, now_ms)),
         },
         "lastHour": {
             **_pair(add((point["sent"], point["received"]) for point in recent)),
             "before": _before(minutes_before(minutes, readings, this_minute, MINUTES)),
         },
-        "perMinute": round(sum(p["sent"] + p["received"] for p in complete) / RATE_MINUTES, 2),
+        "perMinute": round(
+            sum(add((p["sent"], p["received"]) for p in complete)) / RATE_MINUTES, 2
+        ),
         "perMinuteBefore": None if before is None else round(sum(before) / RATE_MINUTES, 2),
         "peakMinute": _peak(minutes, this_minute),
-        "events": {kind: count(n) for kind, n in events.items()}
-        if isinstance(events, Mapping)
-        else {},
-        "duplicates": count(totals.get("duplicates")),
-        "rejected": count(totals.get("rejected")),
-        "late": count(totals.get("late")),
+        "events": dict(totals.events),
+        "duplicates": totals.duplicates,
+        "rejected": totals.rejected,
+        "late": totals.late,
         "series": {
             "minutes": recent,
             "hours": _series(
-                {at: counts_of(hour) for at, hour in readings.hours.items()},
+                {at: hour.counts for at, hour in readings.hours.items()},
                 hour_start(now_ms), HOUR_MS, HOURS,
             ),
-            "days": _series(
-                {at: counts_of(day) for at, day in readings.days.items()},
-                day_start(now_ms), DAY_MS, DAYS,
-            ),
+            "days": _series(readings.days, day_start(now_ms), DAY_MS, DAYS),
         },
         "topAccounts": [
             _account(account, month_of(now_ms), monthly_limit) for account in readings.top
@@ -98,40 +92,40 @@ def build(readings: Readings, now_ms: int, monthly_limit: int = 0) -> Snapshot:
             ).items()
         ],
         "since": None if since is None else rfc3339(since),
-        "lastEventAt": _moment(last_event),
+        "lastEventAt": _moment(totals.last_event_ms),
         "audit": _audit(readings.audit),
-        "canary": _canary(totals.get("canaryAt"), readings.canary or {}, now_ms),
+        "canary": _canary(totals.canary_ms, readings.canary, now_ms),
     }  # fmt: skip
 
 
 def floor_of(readings: Readings) -> int:
     """DMs sent of the last of a full list of top accounts, 0 when the list is not full."""
-    return count(readings.top[-1].get("dmUsed")) if len(readings.top) == TOP else 0
+    return (readings.top[-1].dm_used or 0) if len(readings.top) == TOP else 0
 
 
-def _minutes(hours: Mapping[int, Mapping[str, Any]], now_ms: int) -> dict[int, Counts]:
+def _minutes(hours: Mapping[int, Hour], now_ms: int) -> dict[int, Bucket]:
     """Every recent minute that has counts, up to now: events ahead of the clock wait for their
     time. Hours of last month were read for their sums."""
     return {
-        start: counts_of(counts)
-        for hour, bucket in hours.items()
+        start: counts
+        for hour, found in hours.items()
         if now_ms - hour < READ_HOURS * HOUR_MS
-        for minute, counts in (bucket.get("minutes") or {}).items()
-        if (start := hour + int(minute) * MINUTE_MS) <= now_ms
+        for minute, counts in found.minutes.items()
+        if (start := hour + minute * MINUTE_MS) <= now_ms
     }
 
 
-def _series(counts: Mapping[int, Counts], last: int, step: int, number: int) -> list[Snapshot]:
+def _series(counts: Mapping[int, Bucket], last: int, step: int, number: int) -> list[Snapshot]:
     """``number`` points up to ``last``, oldest first; gaps are zeros."""
     points = (
-        (at, counts.get(at, (0, 0))) for at in range(last - (number - 1) * step, last + 1, step)
+        (at, counts.get(at, EMPTY)) for at in range(last - (number - 1) * step, last + 1, step)
     )
     return [
         {"at": rfc3339(at), "sent": sent, "received": received} for at, (sent, received) in points
     ]
 
 
-def _pair(counts: Counts) -> Snapshot:
+def _pair(counts: Bucket) -> Snapshot:
     return {"sent": counts[0], "received": counts[1]}
 
 
@@ -139,12 +133,12 @@ def _before(counts: Counts | None) -> Snapshot | None:
     return None if counts is None else _pair(counts)
 
 
-def _month(days: Mapping[int, Mapping[str, Any]], now_ms: int) -> Counts:
+def _month(days: Mapping[int, Bucket], now_ms: int) -> Counts:
     month, today = month_of(now_ms), day_start(now_ms)
-    return add(counts_of(d) for at, d in days.items() if at <= today and month_of(at) == month)
+    return add(d for at, d in days.items() if at <= today and month_of(at) == month)
 
 
-def _peak(minutes: Mapping[int, Counts], this_minute: int) -> Snapshot | None:
+def _peak(minutes: Mapping[int, Bucket], this_minute: int) -> Snapshot | None:
     day = [(sent, at) for at, (sent, _) in minutes.items() if this_minute - DAY_MS < at and sent]
     if not day:
         return None
@@ -152,37 +146,37 @@ def _peak(minutes: Mapping[int, Counts], this_minute: int) -> Snapshot | None:
     return {"at": rfc3339(at), "sent": sent}
 
 
-def limit_of(account: Mapping[str, Any], default: int) -> int | None:
-    """An account's monthly limit: its own (0 is one), else the ``default`` unless that is 0."""
-    limit = account.get("monthlyDmLimit")
-    return (default or None) if limit is None else count(limit)
+def limit_of(account: Account, default: int) -> int | None:
+    """An account's monthly limit: its own (0 is one), else the ``default`` unless that is 0.
+
+    One that cannot be read is unknown: the default is not its own.
+    """
+    if account.monthly_dm_limit is None and "monthlyDmLimit" not in account.odd:
+        return default or None
+    return account.monthly_dm_limit
 
 
-def _account(account: Mapping[str, Any], month: str, monthly_limit: int) -> Snapshot:
-    """What an account used in an earlier month is not this month's use."""
-    over = (account.get("currentMonth") or month) < month
+def _account(account: Account, month: str, monthly_limit: int) -> Snapshot:
     return {
-        "instagramId": str(account.get("instagramId", "")),
-        "username": account.get("username"),
-        "dmUsed": count(account.get("dmUsed")),
-        "monthlyDmUsed": 0 if over else count(account.get("monthlyDmUsed")),
+        "instagramId": account.instagram_id,
+        "username": account.username,
+        "dmUsed": account.dm_used,
+        "monthlyDmUsed": account.used_in(month),
         "monthlyDmLimit": limit_of(account, monthly_limit),
-        "lastDMSent": _moment(account.get("lastDMSent")),
+        "lastDMSent": _moment(account.last_sent_ms),
     }
 
 
-def _moment(value: object) -> str | None:
-    return rfc3339(to_ms(value)) if isinstance(value, datetime) else None
+def _moment(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)
 
 
-def _audit(audit: Mapping[str, Any] | None) -> Snapshot | None:
-    at = _moment(audit.get("at")) if audit else None
-    return {"at": at, "drift": count(audit.get("drift"))} if audit and at else None
+def _audit(audit: AuditResult | None) -> Snapshot | None:
+    return None if audit is None else {"at": rfc3339(audit.at_ms), "drift": audit.drift}
 
 
-def _canary(at: object, shown: Mapping[str, Any], now_ms: int) -> Snapshot | None:
+def _canary(at_ms: int | None, stages: Mapping[str, float | None], now_ms: int) -> Snapshot | None:
     """The newest canary that was counted, and how long the last one took that came back."""
-    if not isinstance(at, datetime) or now_ms - to_ms(at) > DAY_MS:
+    if at_ms is None or now_ms - at_ms > DAY_MS:
         return None
-    stages = ("countedMs", "streamedMs", "shownMs")
-    return {"at": rfc3339(to_ms(at)), **{stage: shown.get(stage) for stage in stages}}
+    return {"at": rfc3339(at_ms), **{stage: stages.get(stage) for stage in STAGES}}

@@ -12,17 +12,14 @@ from typing import Any
 import msgspec
 
 from dmstats.core.clock import to_ms
+from dmstats.db.dashboard.snapshot_store import StoredSnapshot
+from dmstats.snapshot.body import AuditDone, check
 
 WORKER, REDIS, STORE, COMPUTED = "worker", "redis", "store", "computed"
 STALE_AFTER_INTERVALS = 1.5
 STALE_SUFFIX = "-stale"
 INSTALLATION = "installation"
 """What Redis holds says whose it is; what is handed out does not."""
-NEEDED = (
-    "totalDMsSent", "totalDMsReceived", "totalUsers", "totalAccounts", "activeAccounts", "month",
-    "today", "lastHour", "series", "topAccounts",
-)  # fmt: skip
-"""What every release's snapshot has."""
 VERSION = re.compile(r"(\d{1,15})-(\d{1,15})")
 
 Order = tuple[int, int]
@@ -94,29 +91,29 @@ def newest_of(tags: Iterable[str]) -> Order:
 
 
 def cached_snapshot(snapshot: object) -> CachedSnapshot:
-    """Keep ``snapshot`` (its body and its version, decoded JSON); raises :class:`Malformed`."""
+    """Keep ``snapshot`` (its body and its version, plain JSON types); raises :class:`Malformed`."""
     if not isinstance(snapshot, Mapping):
         raise Malformed("no object")
     body: dict[str, Any] = {key: value for key, value in snapshot.items() if key != "version"}
     version = snapshot.get("version")
     order = order_of(version)
     try:
-        computed = to_ms(datetime.fromisoformat(body["computedAt"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise Malformed("no computedAt") from error
-    return CachedSnapshot(
-        str(version), order, computed, msgspec.json.encode(body)[1:], _audit_of(body)
-    )
+        checked = check(body)
+        computed = to_ms(datetime.fromisoformat(checked.computedAt))
+        audit = _audit_of(checked.audit)
+        tail = msgspec.json.encode(body)[1:]
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Malformed("not the figures of a snapshot") from error
+    return CachedSnapshot(str(version), order, computed, tail, audit)
 
 
-def _audit_of(body: Mapping[str, Any]) -> tuple[int, int] | None:
-    match body.get("audit"):
-        case {"at": str(at), "drift": int(drift)}:
-            try:
-                return to_ms(datetime.fromisoformat(at)), drift
-            except ValueError as error:
-                raise Malformed("no time of the audit") from error
-    return None
+def _audit_of(audit: AuditDone | None) -> tuple[int, int] | None:
+    return None if audit is None else (to_ms(datetime.fromisoformat(audit.at)), audit.drift)
+
+
+def cached_from_store(stored: StoredSnapshot) -> CachedSnapshot:
+    """Keep a stored snapshot; raises :class:`Malformed`."""
+    return cached_snapshot({"version": stored.version, **stored.body})
 
 
 def cached_from_json(encoded: bytes | str, installation: str) -> CachedSnapshot:
@@ -128,12 +125,10 @@ def cached_from_json(encoded: bytes | str, installation: str) -> CachedSnapshot:
 
 
 def cached_from_redis(snapshot: object, installation: str) -> CachedSnapshot:
-    """Keep a snapshot (decoded JSON) that Redis told, if it is a whole one of ``installation``;
+    """Keep a snapshot (decoded JSON) from Redis, if it is a whole one of ``installation``;
     raises :class:`Malformed`."""
     if not isinstance(snapshot, Mapping):
         raise Malformed("no object")
     if snapshot.get(INSTALLATION) != installation:
         raise Malformed("another installation's")
-    if missing := [name for name in NEEDED if name not in snapshot]:
-        raise Malformed(f"no {missing[0]}")
     return cached_snapshot({key: snapshot[key] for key in snapshot if key != INSTALLATION})

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, month_of
 from dmstats.db.dashboard.readings import Population, Readings, month_before
+from dmstats.db.documents import EMPTY, Bucket, Hour
 
 MINUTE_MS = 60_000
 POPULATION_DAYS = 32
 
 Counts = tuple[int, int]
 NONE: Counts = (0, 0)
+NO_HOUR = Hour()
 
 
 def history_start(readings: Readings) -> int | None:
     """When counting began (ms): the first bucket there is, if all that was ever counted is in
     the days that were read; None if it began before them."""
-    in_days = add(counts_of(day) for day in readings.days.values())
-    totals = (count(readings.totals.get("dmsSent")), count(readings.totals.get("dmsReceived")))
-    # The days are read after the totals: they may have more.
-    if in_days[0] < totals[0] or in_days[1] < totals[1] or in_days == NONE:
+    in_days = add(readings.days.values())
+    totals = (readings.totals.sent, readings.totals.received)
+    if totals[0] is None or totals[1] is None or in_days == NONE:
         return None
-    first_day = min(at for at, day in readings.days.items() if counts_of(day) != NONE)
-    hours = [at for at, hour in readings.hours.items() if counts_of(hour) != NONE]
+    # The days are read after the totals: they may have more.
+    if in_days[0] < totals[0] or in_days[1] < totals[1]:
+        return None
+    first_day = min(at for at, day in readings.days.items() if day != NONE)
+    hours = [at for at, hour in readings.hours.items() if hour.counts != NONE]
     # Hours are read of some days only; of the first day itself, or of none before it.
     return min((at for at in hours if day_start(at) == first_day), default=first_day)
 
@@ -39,10 +42,8 @@ def today_before(readings: Readings, now_ms: int) -> Counts | None:
         for i in range(1, 24)
         if day_start(hour_start(then) + i * HOUR_MS) == day_start(then)
     )
-    after = add(
-        [*(counts_of(readings.hours.get(at)) for at in late), _rest_of_hour(readings, then)]
-    )
-    whole = counts_of(readings.days.get(day_start(then)))
+    after = add([*(_hour(readings, at).counts for at in late), _rest_of_hour(readings, then)])
+    whole = add([readings.days.get(day_start(then), EMPTY)])
     return max(0, whole[0] - after[0]), max(0, whole[1] - after[1])
 
 
@@ -56,15 +57,15 @@ def month_so_far_before(readings: Readings, now_ms: int) -> Counts | None:
     hours = range(day, hour_start(then), HOUR_MS)
     return add(
         [
-            *(counts_of(readings.days.get(at)) for at in days),
-            *(counts_of(readings.hours.get(at)) for at in hours),
+            *(readings.days.get(at, EMPTY) for at in days),
+            *(_hour(readings, at).counts for at in hours),
             _start_of_hour(readings, then),
         ]
     )
 
 
 def minutes_before(
-    minutes: Mapping[int, Counts], readings: Readings, last_ms: int, number: int
+    minutes: Mapping[int, Bucket], readings: Readings, last_ms: int, number: int
 ) -> Counts | None:
     """The ``number`` minutes up to ``last_ms`` (the start of one), a day earlier."""
     last = last_ms - DAY_MS
@@ -81,27 +82,15 @@ def population(known: Population, now_ms: int, active: int, users: int) -> Popul
     return dict(sorted({today: (active, users), **kept}.items()))
 
 
-def count(value: object) -> int:
-    """A counter as the store has it: missing counts as none, and a driver may give floats."""
-    if type(value) is int:
-        return value  # nearly all are, and a snapshot reads thousands
-    return int(value) if isinstance(value, int | float) else 0
-
-
-def counts_of(bucket: Mapping[str, object] | None) -> Counts:
-    """Sent and received of an hour, day or minute; a missing one has none."""
-    return (count(bucket.get("sent")), count(bucket.get("received"))) if bucket else NONE
-
-
-def add(counts: Iterable[Counts]) -> Counts:
-    """The sums."""
+def add(counts: Iterable[Bucket]) -> Counts:
+    """The sums; a count that cannot be read adds nothing."""
     pairs = list(counts)
-    return sum(sent for sent, _ in pairs), sum(received for _, received in pairs)
+    return sum(sent or 0 for sent, _ in pairs), sum(received or 0 for _, received in pairs)
 
 
 def _is_before_history(readings: Readings, at_ms: int) -> bool:
     start = history_start(readings)
-    return not readings.totals or (start is not None and at_ms < start)
+    return not readings.totals.counting or (start is not None and at_ms < start)
 
 
 def _start_of_hour(readings: Readings, then_ms: int) -> Counts:
@@ -113,6 +102,9 @@ def _rest_of_hour(readings: Readings, then_ms: int) -> Counts:
 
 
 def _part_of_hour(readings: Readings, then_ms: int, wanted: range) -> Counts:
-    hour: Mapping[str, Any] = readings.hours.get(hour_start(then_ms)) or {}
-    minutes = hour.get("minutes") or {}
-    return add(counts_of(minutes.get(str(minute))) for minute in wanted)
+    minutes = _hour(readings, hour_start(then_ms)).minutes
+    return add(minutes.get(minute, EMPTY) for minute in wanted)
+
+
+def _hour(readings: Readings, start_ms: int) -> Hour:
+    return readings.hours.get(start_ms, NO_HOUR)

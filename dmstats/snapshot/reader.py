@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from typing import Any
 
 import redis
 from redis.exceptions import RedisError
@@ -27,7 +25,7 @@ from dmstats.snapshot.encoded import (
     SnapshotResponse,
     cached_from_json,
     cached_from_redis,
-    cached_snapshot,
+    cached_from_store,
 )
 from dmstats.snapshot.publisher import CACHE_KEY
 from dmstats.snapshot.refresher import Refresher
@@ -170,11 +168,12 @@ class Reader:
         if self._clock.monotonic() < self._store_rests_until:
             return source
         try:
-            stored = self._snapshots.load()
-            if stored and self._adopt(_kept(stored)):
+            stored = _readable(self._snapshots.load())
+            if stored and self._adopt(stored):
                 source = STORE
             wanted = self._copy is None or (self._computes and self._is_stale(self._copy))
-            if wanted and self._adopt(_kept(self._refresher.fill(self._stale_ms))):
+            filled = _readable(self._refresher.fill(self._stale_ms)) if wanted else None
+            if filled and self._adopt(filled):
                 source = COMPUTED
         except DmstatsError as error:
             # Whatever it is: an old figure, marked as old, is better than none.
@@ -204,6 +203,10 @@ class Reader:
         return copy.serve(source, self._clock.now_ms(), self._stale_ms)
 
 
-def _kept(stored: StoredSnapshot) -> CachedSnapshot:
-    body: Mapping[str, Any] = stored.body
-    return cached_snapshot({"version": stored.version, **body})
+def _readable(stored: StoredSnapshot | None) -> CachedSnapshot | None:
+    """What was stored, unless it is no whole snapshot: then it is as if there were none."""
+    try:
+        return cached_from_store(stored) if stored else None
+    except Malformed:
+        logger.warning("stored_snapshot_malformed")
+        return None

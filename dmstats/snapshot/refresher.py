@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import redis
 from redis.exceptions import RedisError
 
@@ -18,6 +19,7 @@ from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import drop_without_expiry
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
+from dmstats.snapshot.body import check
 from dmstats.snapshot.build import build, floor_of
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publication, Publisher
@@ -92,7 +94,7 @@ class Refresher:
         """
         with self._alone():
             stored = self._snapshots.load()
-            if stored and abs(self._clock.now_ms() - stored.computed_ms) <= max_age_ms:
+            if stored and self._is_usable(stored, max_age_ms):
                 return stored
             done = self._refresh(scheduled=False, publish=False)
         term, seq = (int(part) for part in done.version.split("-"))
@@ -137,6 +139,9 @@ class Refresher:
             body = build(readings, now_ms, self._monthly_limit)
             compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
             body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
+            check(
+                body
+            )  # what cannot be served must not be stored: every worker would start with it
             try:
                 place = self._snapshots.save(
                     body, now_ms, term=term, floor=floor_of(readings), after=after
@@ -148,6 +153,15 @@ class Refresher:
         if stored is None:
             raise StoreUnavailable("The snapshot was removed while it was refreshed.")
         return {"version": stored.version, **stored.body}
+
+    def _is_usable(self, stored: StoredSnapshot, max_age_ms: float) -> bool:
+        if abs(self._clock.now_ms() - stored.computed_ms) > max_age_ms:
+            return False
+        try:
+            check(stored.body)
+        except msgspec.ValidationError:
+            return False
+        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -44,7 +44,7 @@ class Event:
     chunk: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        lines = [f"event:{self.type}", *(f"data:{line}" for line in self.data.splitlines())]
+        lines = [f"event:{self.type}", *(f"data:{line}" for line in self.data.split("\n"))]
         if self.id:
             lines.append(f"id:{self.id}")
         object.__setattr__(self, "encoded", ("\n".join(lines) + "\n\n").encode())

@@ -14,7 +14,8 @@ from dmstats.core.errors import StoreUnavailable, TooManyRequests
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore, EmailTaken
 from dmstats.db.client import Mongo, connect
-from dmstats.db.dashboard.account_directory import AccountDirectory, Position, Sort
+from dmstats.db.dashboard.account_directory import AccountDirectory
+from dmstats.db.dashboard.account_order import Position, Sort
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from tests.keyspace import KEYS
 from tests.servers import Redis, free_port
@@ -105,14 +106,14 @@ def test_accounts_page_by_page(mongo: Mongo) -> None:
     after: Position | None = None
     while True:
         page = accounts.page(Sort("dmUsed", True), after, 7)
-        seen += [(-row["dmUsed"], row["instagramId"]) for row in page.accounts]
+        seen += [(-(row.dm_used or 0), row.instagram_id) for row in page.accounts]
         after = page.after
         if after is None:
             break
     assert len(seen) == 101
     assert seen == sorted(seen)
     found = accounts.search("SHOP00", Sort("username", False), None, 20).accounts
-    assert [row["username"] for row in found] == [f"shop{n:03}" for n in range(10)]
+    assert [row.username for row in found] == [f"shop{n:03}" for n in range(10)]
 
 
 def test_the_throttle_goes_on_when_redis_dies(tmp_path: Path) -> None:

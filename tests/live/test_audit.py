@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bson.decimal128 import Decimal128
 
 from dmstats.audit.auditor import Outcome
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
 from dmstats.db.audit import archive as archive_module
 from dmstats.db.audit import runs as passes_module
+from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.ops.jobs import keep_partitions
 from tests.auditing import Auditing, auditing, event, named
 
@@ -35,7 +37,9 @@ def test_it_works(store: Auditing, now: int) -> None:
     outcome = store.audit()
     assert (outcome.differences, outcome.drift) == ([], 0)
     result = store.db["stats_cache"].find_one({"_id": "audit"})
-    assert result == {"_id": "audit", "at": to_datetime(now), "drift": 0}
+    assert result == {
+        "_id": "audit", "at": to_datetime(now), "drift": 0, "odd": 0, "oddDocuments": []
+    }  # fmt: skip
     assert store.db["dmstats_audit_runs"].count_documents({"kind": "test"}) == 0
     assert store.db["dmstats_audit_pages"].count_documents({}) == 0
 
@@ -53,19 +57,20 @@ CORRUPTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], set[tuple[str,
         "dmstats_hours", {"_id": 12}, {"$inc": {"events.seen": -1}},
         {("hours", "events.seen", 1)},
     ),
+    "hour that is no number": (
+        "dmstats_hours", {"_id": 12}, {"$set": {"sent": "x"}},
+        {("hours", "sent", 1)},
+    ),
     "minute": (
         "dmstats_hours", {"_id": 12}, {"$inc": {"minutes.34.sent": -1, "minutes.7.sent": 3}},
         {("minutes", "minutes.34.sent", 1), ("minutes", "minutes.7.sent", -3)},
     ),
+    "minutes that are none": (
+        "dmstats_hours", {"_id": 12}, {"$set": {"minutes": 5}},
+        {("minutes", "minutes", 0), ("minutes", "minutes.34.sent", 1),
+         ("minutes", "minutes.34.received", 1)},
+    ),
     "day": ("dmstats_days", {"_id": 0}, {"$inc": {"received": -1}}, {("days", "received", 1)}),
-    "account": (
-        "instagram_accounts", {"instagramId": "a"}, {"$inc": {"dmUsed": 5, "dmReceived": -1}},
-        {("accounts", "dmUsed", -5), ("accounts", "dmReceived", 1)},
-    ),
-    "month": (
-        "instagram_accounts", {"instagramId": "a"}, {"$inc": {"monthlyDmUsed": 1}},
-        {("months", "monthlyDmUsed", -1)},
-    ),
     "global": (
         "stats_cache", {"_id": "global"}, {"$inc": {"dmsSent": -3, "events.seen": 1}},
         {("global", "dmsSent", 3), ("global", "events.seen", -1)},
@@ -86,7 +91,8 @@ def test_what_is_corrupted_is_found_named_and_repaired_once(
         which["_id"] = to_datetime(now - now % DAY_MS)
     before = store.db[collection].find_one(which)
     assert store.db[collection].update_one(which, update).matched_count == 1
-    assert store.found() == expected
+    # What belongs into a group that is none is missing when the group is there again.
+    assert store.found() == (expected if name != "minutes that are none" else set())
     repaired = store.audit(repair=True)
     assert (named(repaired.repaired), repaired.differences) == (expected, [])
     after = store.db[collection].find_one(which)
@@ -97,9 +103,10 @@ def test_what_is_corrupted_is_found_named_and_repaired_once(
     assert after == before
     again = store.audit(repair=True)
     assert (again.repaired, again.differences) == ([], [])
-    (record,) = store.db["dmstats_audit_repairs"].find()
-    assert {(d["place"], d["field"], d["by"]) for d in record["differences"]} == expected
-    assert record["at"] == to_datetime(now)
+    records = list(store.db["dmstats_audit_repairs"].find())
+    found = {(d["place"], d["field"], d["by"]) for r in records for d in r["differences"]}
+    assert found == expected
+    assert {record["at"] for record in records} == {to_datetime(now)}
 
 
 def test_a_missing_row_and_an_extra_one_are_found_everywhere(store: Auditing, now: int) -> None:
@@ -137,7 +144,107 @@ def test_what_the_host_platform_had_counted_is_no_drift(store: Auditing, now: in
     assert (found["dmUsed"], found["dmReceived"], found["monthlyDmUsed"]) == (102, 8, 32)
     assert store.found() == set()
     accounts.update_one({"instagramId": "old"}, {"$inc": {"dmUsed": -1}})
-    assert store.found() == {("accounts", "dmUsed", 1)}
+    assert store.changed() == {("old", "dmUsed", "changed")}
+
+
+MONTH = "2026-11"
+ALL = ("dmUsed", "dmReceived", "monthlyDmUsed")
+PLATFORM: dict[str, tuple[dict[str, Any] | None, str, set[str]]] = {
+    "raised": ({"$inc": {"dmUsed": 5}}, "changed", {"dmUsed"}),
+    "lowered": ({"$set": {"dmUsed": 1, "dmReceived": 0}}, "changed", {"dmUsed", "dmReceived"}),
+    "month reset": ({"$set": {"monthlyDmUsed": 0}}, "changed", {"monthlyDmUsed"}),
+    "emptied": ({"$unset": {"dmUsed": "", "dmReceived": ""}}, "changed", {"dmUsed", "dmReceived"}),
+    "replaced": ({"instagramId": "a", "dmUsed": 105, "monthlyDmUsed": 8, "currentMonth": MONTH},
+                 "replaced", set(ALL)),
+    "connected anew": ({"instagramId": "a", "dmUsed": 0}, "replaced", set(ALL)),
+    "deleted": (None, "deleted", set(ALL)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("audited_before", [True, False])
+@pytest.mark.parametrize("name", PLATFORM)
+def test_what_the_platform_did_is_explained_once(
+    store: Auditing, now: int, name: str, *, audited_before: bool
+) -> None:
+    accounts = store.db["instagram_accounts"]
+    accounts.insert_one({"instagramId": "a", "dmUsed": 100, "monthlyDmUsed": 3,
+                         "currentMonth": MONTH})  # fmt: skip
+    store.count(*(event(now) for _ in range(5)))
+    store.count(event(now, kind="received"), event(now, account="b"))
+    if audited_before:
+        assert store.changed() == set()
+    change, why, fields = PLATFORM[name]
+    if change is None:
+        accounts.delete_one({"instagramId": "a"})
+    elif "instagramId" in change:
+        accounts.replace_one({"instagramId": "a"}, change)
+    else:
+        accounts.update_one({"instagramId": "a"}, change)
+    before = accounts.find_one({"instagramId": "a"})
+    assert store.changed(repair=True) == {("a", field, why) for field in fields}
+    for _ in range(2):
+        assert store.changed(repair=True) == set(), "known"
+    assert accounts.find_one({"instagramId": "a"}) == before, "nothing was put right, or created"
+    assert store.db["dmstats_audit_repairs"].count_documents({}) == 0
+    store.count(event(now), event(now, kind="received"))
+    later = {field for _, field, _ in store.changed(repair=True)}
+    assert later <= {"monthlyDmUsed"}, "a month that the platform began anew"
+    assert store.changed() == set()
+    after = accounts.find_one({"instagramId": "a"}) or {}
+    assert after["dmUsed"] == ((before or {}).get("dmUsed", 0)) + 1
+
+
+def test_values_that_cannot_be_read_are_listed(store: Auditing, now: int) -> None:
+    accounts = store.db["instagram_accounts"]
+    store.count(*(event(now, account=name) for name in "abcde"))
+    for name, change in {
+        "a": {"dmUsed": "many"}, "b": {"ledgerBase": None}, "c": {"ledgerBase": {}},
+        "d": {"currentMonth": 11},
+    }.items():  # fmt: skip
+        accounts.update_one({"instagramId": name}, {"$set": change})
+    accounts.insert_many([{"username": "pending"}, {"instagramId": 5}])
+    odd = {each.fields for each in store.audit().odd}
+    assert odd == {("dmUsed",), ("ledgerBase",), ("currentMonth",), ("instagramId",)}
+    listed = OddDocuments(store.mongo).listed()
+    assert listed is not None
+    assert (listed[0], len(listed[1])) == (6, 6)
+    assert len(OddDocuments(store.mongo).without_text_id()) == 2
+    assert store.changed() == set()
+    assert store.changed(repair=True) == set()
+    bases = {a["instagramId"]: a["ledgerBase"] for a in accounts.find({"ledgerBase": {"$ne": 1}})
+             if "ledgerBase" in a}  # fmt: skip
+    assert bases["b"] == bases["c"] == {"sent": 0, "received": 0, "month": MONTH, "monthSent": 0}
+    assert {each.fields for each in store.audit().odd} == odd - {("ledgerBase",)}
+    store.count(*(event(now, account=name) for name in "bc"))
+    assert store.changed() == set()
+
+
+def test_counters_that_are_decimals_stay_right(store: Auditing, now: int) -> None:
+    accounts = store.db["instagram_accounts"]
+    counters = {"dmUsed": Decimal128("12"), "dmReceived": Decimal128("3")}
+    accounts.insert_one({"instagramId": "a"} | counters)
+    store.count(event(now), event(now, kind="received"))
+    for _ in range(3):
+        assert store.changed(repair=True) == set()
+    assert str((accounts.find_one() or {})["dmUsed"]) == "13"
+
+
+def test_foreign_documents_neither_go_nor_end_an_audit(store: Auditing, now: int) -> None:
+    store.count(event(now))
+    names = [
+        "dmstats_account_activity", "dmstats_audit_runs", "dmstats_audit_pages",
+        "dmstats_audit_repairs", "dmstats_ledger_archive_hours", "dmstats_ledger_archive_accounts",
+        "stats_cache", "dmstats_days",
+        "dmstats_hours", "dmstats_ledger_archive", "dmstats_ledger_20261340",
+        "dmstats_ledger_20261115", "dmstats_ledger_other", "dmstats_account_changes",
+        "dmstats_account_backlog",
+    ]  # fmt: skip
+    for name in names:
+        store.db[name].insert_many([{"account": f"host{i}", "note": "own"} for i in range(3)])
+    for _ in range(2):
+        assert store.changed(repair=True) == set()
+    left = {name: store.db[name].count_documents({"note": "own"}) for name in names}
+    assert left == dict.fromkeys(names, 3)
 
 
 def test_rows_of_an_account_that_nothing_was_counted_for(store: Auditing, now: int) -> None:
@@ -150,9 +257,10 @@ def test_rows_of_an_account_that_nothing_was_counted_for(store: Auditing, now: i
     assert store.audit().drift == 4
     assert store.audit(repair=True).differences == []
     accounts = {a["instagramId"]: a for a in store.db["instagram_accounts"].find()}
-    assert (accounts["old"]["dmUsed"], accounts["new"]["dmUsed"]) == (10, 1)
-    assert accounts["new"]["isActive"] is True
-    assert store.found() == set()
+    assert accounts["old"]["dmUsed"] == 10
+    assert set(accounts) == {"old"}, "a repair creates no account"
+    assert store.changed() == {("new", field, "deleted") for field in ALL}
+    assert store.changed() == set()
 
 
 def test_refused_rows_count_nowhere(store: Auditing, now: int) -> None:
@@ -188,7 +296,8 @@ def test_many_accounts_are_compared_part_by_part(
     assert store.found() == set()
     store.db["instagram_accounts"].update_one({"instagramId": "a9"}, {"$inc": {"dmUsed": 1}})
     store.db["instagram_accounts"].update_one({"instagramId": "a3"}, {"$inc": {"dmReceived": 1}})
-    assert store.found() == {("accounts", "dmUsed", -1), ("accounts", "dmReceived", -1)}
+    assert store.changed() == {("a9", "dmUsed", "changed"), ("a3", "dmReceived", "changed")}
+    assert store.changed() == set()
 
 
 class TestArchive:
@@ -207,9 +316,11 @@ class TestArchive:
         store.db["dmstats_days"].update_one(
             {"_id": to_datetime(1_794_700_800_000)}, {"$inc": {"sent": 1}}
         )
-        assert store.found(repair=True) == set()
-        assert store.db["dmstats_audit_repairs"].count_documents({}) == 2
-        assert store.found() == set()
+        outcome = store.audit(repair=True)
+        assert outcome.differences == []
+        assert [(each.key, each.field) for each in outcome.changed] == [("b", "dmUsed")]
+        assert store.db["dmstats_audit_repairs"].count_documents({}) == 1
+        assert store.changed() == set()
 
     @pytest.mark.parametrize("where", ["close", "before the hour", "after the hour", "drop"])
     def test_a_crash_while_archiving_neither_loses_nor_doubles(
@@ -346,6 +457,8 @@ def test_two_repairs_at_once_beside_traffic_repair_once(
     assert [outcome.differences for outcome in outcomes] == [[], []]
     repaired = [d for outcome in outcomes for d in outcome.repaired if d.place != "minutes"]
     assert sorted((d.place, d.missing) for d in repaired) == [
-        ("accounts", 4), ("days", -7), ("global", -11), ("hours", -7)
+        ("days", -7), ("global", -11), ("hours", -7)
     ]  # fmt: skip
+    changed = {(d.key, d.field) for outcome in outcomes for d in outcome.changed}
+    assert changed == {("a", "dmUsed")}
     assert store.found() == set()

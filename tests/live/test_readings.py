@@ -81,9 +81,9 @@ def test_it_works(mongo: Mongo, store: ReadingsStore, clock: ManualClock) -> Non
     mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in range(12)])
     mongo.db["users"].insert_many([{}, {}])
     readings = store.read(clock.now_ms())
-    assert readings.totals["dmsSent"] == 5
+    assert readings.totals.sent == 5
     assert (len(readings.hours), len(readings.days)) == (26, 40)
-    assert [found["dmUsed"] for found in readings.top] == list(range(11, 1, -1))
+    assert [found.dm_used for found in readings.top] == list(range(11, 1, -1))
     assert (readings.accounts, readings.users) == (12, 2)
     assert build(readings, clock.now_ms())["month"]["sent"] == sum(range(15))
 
@@ -91,7 +91,8 @@ def test_it_works(mongo: Mongo, store: ReadingsStore, clock: ManualClock) -> Non
 def test_an_empty_database_reads_as_nothing(store: ReadingsStore, clock: ManualClock) -> None:
     readings = store.read(clock.now_ms())
     assert (readings.accounts, readings.users, readings.inactive) == (0, 0, 0)
-    assert (readings.top, readings.totals, readings.audit) == ([], {}, None)
+    assert (readings.top, readings.audit) == ([], None)
+    assert not readings.totals.counting
 
 
 def test_no_reading_takes_more_than_six_queries(
@@ -223,7 +224,7 @@ def test_no_query_scans_more_than_its_limit(
     SnapshotStore(mongo).save(build(first, now), now, term=None, floor=floor_of(first))
     _, commands = watched
     steady = ReadingsStore(watched[0], PopulationCounts(watched[0], clock)).read(now)
-    assert [found["dmUsed"] for found in steady.top] == list(range(ACCOUNTS - 1, ACCOUNTS - 11, -1))
+    assert [found.dm_used for found in steady.top] == list(range(ACCOUNTS - 1, ACCOUNTS - 11, -1))
     limits = {"stats_cache": 4, "dmstats_hours": 50, "dmstats_days": 62, "instagram_accounts": 10}
     finds = [command for name, command in commands.started_commands if name == "find"]
     assert {command["find"] for command in finds} == set(limits)
@@ -254,7 +255,7 @@ def test_the_top_follows_when_the_floor_is_too_high(
     refresh()
     mongo.db["instagram_accounts"].delete_many({"dmUsed": {"$gte": 25}})
     assert len(refresh().top) == 5, "what is left over the floor"
-    assert [found["dmUsed"] for found in refresh().top] == list(range(24, 14, -1))
+    assert [found.dm_used for found in refresh().top] == list(range(24, 14, -1))
 
 
 def test_after_a_failure_the_top_may_take_its_time(

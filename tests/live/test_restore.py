@@ -61,3 +61,18 @@ def test_a_backup_that_is_not_of_one_moment_is_mended(store: Auditing) -> None:
     assert store.found()
     store.found(repair=True)
     assert store.found() == set()
+
+
+def test_accounts_that_were_dumped_first_are_mended_when_asked(store: Auditing) -> None:
+    """They lack more than the hours do, as if the platform had lowered them."""
+    now = store.clock.now_ms()
+    store.count(event(now))
+    accounts = dump(store.mongo, ["instagram_accounts"])
+    store.count(event(now), event(now))
+    hours = dump(store.mongo, ["dmstats_hours"])
+    store.count(event(now))
+    restore(store, dump(store.mongo) | accounts | hours)
+    outcome = store.audit(repair=True, believe_ledger=True)
+    assert outcome.differences == []
+    assert (store.db["instagram_accounts"].find_one() or {})["dmUsed"] == 4
+    assert store.found() == set()

@@ -10,9 +10,11 @@ from typing import Any
 import argon2
 import fakeredis
 import mongomock
+from bson.codec_options import CodecOptions
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import DictLoader
+from pymongo.errors import OperationFailure
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
@@ -38,8 +40,23 @@ def cheap_passwords() -> Passwords:
     return Passwords(argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST))
 
 
+class MockClient(mongomock.MongoClient):  # type: ignore[type-arg]
+    """Decodes nothing, so it takes no options for what cannot be decoded, and explains nothing."""
+
+    def get_database(  # type: ignore[override]
+        self, name: Any, codec_options: Any = None, **options: Any
+    ) -> Any:
+        found = super().get_database(name, codec_options=CodecOptions(tz_aware=True), **options)
+        setattr(found, "command", self._refuse)  # noqa: B010 - mypy minds a method
+        return found
+
+    @staticmethod
+    def _refuse(*_: Any, **__: Any) -> Any:
+        raise OperationFailure("not here")
+
+
 def mock_mongo() -> Mongo:
-    mongo = Mongo(mongomock.MongoClient(), "dmstats", "primary")
+    mongo = Mongo(MockClient(), "dmstats", "primary")
     mongo.db["dmstats_admins"].create_index("email", unique=True)
     mongo.db["instagram_accounts"].create_index("instagramId", unique=True)
     return mongo

@@ -117,7 +117,9 @@ def test_one_account(site: AdminSite, client: FlaskClient, clock: ManualClock) -
     )  # fmt: skip
     answer = client.get(f"{ACCOUNTS}/17841")
     AccountAnswer().load(answer.get_json())
+    found = site.mongo.db["instagram_accounts"].find_one() or {}
     assert answer.get_json() == {
+        "documentId": str(found["_id"]), "needsAttention": [],
         "instagramId": "17841", "username": "shop", "isActive": True,
         "createdAt": "2026-11-15T12:34:56.000Z", "dmUsed": 7, "monthlyDmUsed": 3,
         "currentMonth": "2026-11", "lastDMSent": "2026-11-15T12:34:56.000Z", "dmReceived": 2,
@@ -140,7 +142,39 @@ def test_an_account_with_nothing_but_its_id(site: AdminSite, client: FlaskClient
     add(site, {"instagramId": "1"})
     answer = client.get(f"{ACCOUNTS}/1").get_json()
     AccountAnswer().load(answer)
-    assert (answer["dmUsed"], answer["isActive"], answer["createdAt"]) == (0, False, None)
+    assert (answer["dmUsed"], answer["isActive"], answer["createdAt"]) == (0, True, None)
+
+
+def test_values_that_cannot_be_read_are_unknown(site: AdminSite, client: FlaskClient) -> None:
+    odd = {
+        "dmUsed": "many", "monthlyDmUsed": 1.5, "currentMonth": 11, "monthlyDmLimit": "unlimited",
+        "username": 5, "isActive": "no", "createdAt": "yesterday", "lastDMSent": 1795722155000,
+    }  # fmt: skip
+    add(site, {"instagramId": "1", "dmReceived": 2, **odd})
+    answer = client.get(f"{ACCOUNTS}/1").get_json()
+    AccountAnswer().load(answer)
+    assert sorted(answer["needsAttention"]) == sorted(odd)
+    assert (answer["dmUsed"], answer["dmReceived"], answer["isActive"]) == (None, 2, True)
+    assert (answer["currentMonth"], answer["monthlyDmUsed"]) == ("2026-11", 0)
+    unknown = ("monthlyDmLimit", "username", "createdAt", "lastDMSent")
+    assert [answer[field] for field in unknown] == [None] * 4
+
+
+def test_an_id_that_is_a_number_is_shown_and_found(site: AdminSite, client: FlaskClient) -> None:
+    add(site, {"instagramId": 17841400000000100, "username": "n"}, {"username": "pending"})
+    shown = client.get(ACCOUNTS).get_json()["accounts"]
+    assert [row["instagramId"] for row in shown] == ["17841400000000100", ""]
+    assert all(row["needsAttention"] == ["instagramId"] for row in shown)
+    assert client.get(f"{ACCOUNTS}/17841400000000100").get_json()["username"] == "n"
+    found = client.get(f"{ACCOUNTS}?query=178414").get_json()["accounts"]
+    assert [row["username"] for row in found] == ["n"]
+
+
+def test_a_limit_of_zero_is_a_limit(site: AdminSite, client: FlaskClient) -> None:
+    add(site, *({"instagramId": str(n), "monthlyDmLimit": n} for n in (0, 1)))
+    add(site, {"instagramId": "2", "monthlyDmLimit": "1000"}, {"instagramId": "3"})
+    shown = client.get(f"{ACCOUNTS}?sort=instagramId").get_json()["accounts"]
+    assert [row["monthlyDmLimit"] for row in shown] == [0, 1, 1000, None]
 
 
 def test_last_months_use_is_not_this_months(site: AdminSite, client: FlaskClient) -> None:

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 
 from dmstats.db.dashboard.account_directory import (
     SEARCH_BOUND,
-    SORTS,
     AccountDirectory,
     AccountPage,
-    Position,
-    Sort,
 )
+from dmstats.db.dashboard.account_order import SORTS, Position, Sort
 from tests.service.admin_site import mock_mongo
 
 MOMENTS = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
@@ -57,7 +55,7 @@ def walk(page_after: Any, limit: int) -> list[str]:
         page: AccountPage = page_after(after)
         assert len(page.accounts) <= limit
         assert len(seen) < 100, "the pages go round in circles"
-        seen += [account["instagramId"] for account in page.accounts]
+        seen += [account.instagram_id for account in page.accounts]
         if page.after is None:
             return seen
         assert len(page.accounts) == limit, "only the last page may be short"
@@ -67,9 +65,11 @@ def walk(page_after: Any, limit: int) -> list[str]:
 def test_it_works() -> None:
     accounts = directory(numbered([{"dmUsed": 1}, {"dmUsed": 5}, {}]))
     page = accounts.page(Sort("dmUsed", True), None, 10)
-    assert [account.get("dmUsed") for account in page.accounts] == [5, 1, None]
+    assert [account.dm_used for account in page.accounts] == [5, 1, 0]
     assert (page.after, page.complete) == (None, True)
-    assert accounts.one("07") == {"instagramId": "07", "dmUsed": 5}
+    found = accounts.one("07")
+    assert found is not None
+    assert (found.instagram_id, found.dm_used, found.odd) == ("07", 5, ())
     assert accounts.one("99") is None
 
 
@@ -138,4 +138,4 @@ def test_an_account_that_moved_up_between_pages_breaks_nothing() -> None:
     first = found.page(Sort(), None, 2)
     collection.update_one({"instagramId": "4"}, {"$set": {"dmUsed": 100}})
     second = found.page(Sort(), first.after, 2)
-    assert [account["instagramId"] for account in second.accounts] == ["3", "2"]
+    assert [account.instagram_id for account in second.accounts] == ["3", "2"]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import fakeredis
-import mongomock
 import msgspec
 import pytest
 import redis
@@ -23,15 +22,18 @@ from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.incidents import SILENT
 from dmstats.ops.watchdog import KEY as INCIDENTS
 from dmstats.ops.watchdog import kept_incident
-from dmstats.snapshot.encoded import NEEDED, Malformed, cached_from_json
+from dmstats.snapshot.build import build
+from dmstats.snapshot.encoded import Malformed, cached_from_json
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publisher
 from tests.keyspace import CACHE_KEY, INSTALLATION, KEYS, LAST_PUBLISH_KEY, LEASE_KEY, TERM_KEY
+from tests.readings import readings_of
 from tests.recorder import Recorder
+from tests.service.admin_site import MockClient
 
 
 def mongo(name: str = "stats") -> Mongo:
-    return Mongo(mongomock.MongoClient(), name, "primary")
+    return Mongo(MockClient(), name, "primary")
 
 
 class TestInstallation:
@@ -112,8 +114,9 @@ class TestTwoInstallations:
 
     def test_anothers_snapshot_is_refused(self) -> None:
         whole = {
-            "version": "1-1", "installation": INSTALLATION, **dict.fromkeys(NEEDED, 0),
-            "computedAt": "2026-11-26T00:00:00Z",
+            **build(readings_of(), 1_794_746_096_000),
+            "refresh": {"computeMs": 0.0, "dbQueries": 0},
+            "version": "1-1", "installation": INSTALLATION,
         }  # fmt: skip
         kept = cached_from_json(msgspec.json.encode(whole), INSTALLATION)
         assert kept.order == (1, 1)

@@ -6,9 +6,9 @@ import pytest
 from marshmallow import ValidationError
 
 from dmstats.core.clock import ManualClock
-from dmstats.db.dashboard.readings import Readings
 from dmstats.snapshot.build import build
 from dmstats.web.schema.snapshot_schema import Snapshot
+from tests.readings import readings_of
 
 
 def snapshot() -> dict[str, Any]:
@@ -50,7 +50,8 @@ def test_it_works() -> None:
         ("source", "guess"),
         ("totalDMsSent", -1),
         ("totalDMsSent", 1.5),
-        ("totalDMsSent", None),
+        ("totalDMsSent", "12"),
+        ("totalUsers", None),
         ("events", {"reaction": -1}),
         ("month", {"month": "2026", "sent": 0, "received": 0, "before": None}),
         ("series", {"minutes": [], "hours": [], "days": []}),
@@ -75,5 +76,5 @@ def test_no_field_may_be_missing(name: str) -> None:
 def test_what_the_refresher_builds_is_one(clock: ManualClock) -> None:
     cost = {"computeMs": 1.0, "dbQueries": 5}
     around = {"version": "1-1", "ageSeconds": 0.0, "stale": False, "source": "computed"}
-    empty = build(Readings(), clock.now_ms())
+    empty = build(readings_of(), clock.now_ms())
     assert Snapshot().validate(empty | around | {"refresh": cost}) == {}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.db.dashboard.readings import Readings
 from dmstats.snapshot.build import Snapshot, build
 from dmstats.web.pages.first_paint import Figure, figure_texts, is_empty
+from tests.readings import readings_of
 
 NOW_MS = 1_794_746_096_000  # 2026-11-15T12:34:56Z
 
 
 @pytest.fixture
 def snapshot() -> Snapshot:
-    return build(Readings(totals={"dmsSent": 1_234_567, "dmsReceived": 89}), NOW_MS)
+    return build(readings_of(totals={"dmsSent": 1_234_567, "dmsReceived": 89}), NOW_MS)
 
 
 def test_it_works(snapshot: Snapshot) -> None:

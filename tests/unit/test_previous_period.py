@@ -11,6 +11,7 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_ms
 from dmstats.db.dashboard.readings import DAYS, HOURS, Readings, month_before
 from dmstats.snapshot.build import build
 from dmstats.snapshot.previous_period import history_start, population
+from tests.readings import readings_of
 
 
 def ms(text: str) -> int:
@@ -20,7 +21,7 @@ def ms(text: str) -> int:
 NOW = ms("2026-11-15T12:34:56")
 
 
-def readings_of(events: list[tuple[str, str]], now: int = NOW, *, older: int = 0) -> Readings:
+def counted(events: list[tuple[str, str]], now: int = NOW, *, older: int = 0) -> Readings:
     """Readings as the store would give them, of events (time, kind) counted one by one."""
     hours: dict[int, dict[str, Any]] = {}
     days: dict[int, dict[str, Any]] = {}
@@ -37,7 +38,7 @@ def readings_of(events: list[tuple[str, str]], now: int = NOW, *, older: int = 0
     then = month_before(now)
     wanted = {hour_start(now) - i * HOUR_MS for i in range(HOURS)}
     wanted |= set(range(day_start(then), then + 1, HOUR_MS))
-    return Readings(
+    return readings_of(
         totals=totals,
         hours={at: hour for at, hour in hours.items() if at in wanted},
         days={at: day for at, day in days.items() if at > day_start(now) - DAYS * DAY_MS},
@@ -59,7 +60,7 @@ def test_it_works() -> None:
         ("2026-11-14T12:35:00", "sent"),  # too late
         ("2026-11-14T23:59:59", "received"),
     ]
-    snapshot = build(readings_of(events), NOW)
+    snapshot = build(counted(events), NOW)
     assert snapshot["month"]["before"] == {"sent": 2, "received": 1}
     assert snapshot["today"]["before"] == {"sent": 3, "received": 1}
     assert snapshot["lastHour"]["before"] == {"sent": 2, "received": 1}
@@ -68,19 +69,19 @@ def test_it_works() -> None:
 
 
 def test_what_was_before_counting_began_is_nothing_to_compare_with() -> None:
-    snapshot = build(readings_of([("2026-11-14T11:50:00", "sent")]), NOW)
+    snapshot = build(counted([("2026-11-14T11:50:00", "sent")]), NOW)
     assert snapshot["since"] == "2026-11-14T11:00:00.000Z"
     assert snapshot["today"]["before"] is None
     assert snapshot["month"]["before"] is None
     assert snapshot["lastHour"]["before"] == {"sent": 1, "received": 0}
-    empty = build(Readings(), NOW)
+    empty = build(readings_of(), NOW)
     assert empty["since"] is None
     assert empty["lastHour"]["before"] is None
     assert empty["perMinuteBefore"] is None
 
 
 def test_counting_that_began_long_ago_has_no_start() -> None:
-    readings = readings_of([("2026-11-15T10:00:00", "sent")], older=1)
+    readings = counted([("2026-11-15T10:00:00", "sent")], older=1)
     assert history_start(readings) is None
     assert build(readings, NOW)["today"]["before"] == {"sent": 0, "received": 0}
 

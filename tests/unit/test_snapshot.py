@@ -15,8 +15,9 @@ from dmstats.core.clock import (
     rfc3339,
     to_datetime,
 )
-from dmstats.db.dashboard.readings import DAYS, HOURS, Readings
+from dmstats.db.dashboard.readings import DAYS, HOURS
 from dmstats.snapshot.build import build, floor_of
+from tests.readings import readings_of
 
 NOW = 1_794_746_096_000  # 2026-11-15T12:34:56Z
 MINUTE = 60_000
@@ -34,7 +35,7 @@ def hour_of(minutes: dict[int, tuple[int, int]]) -> dict[str, Any]:
 def test_it_works() -> None:
     hour, day = hour_start(NOW), day_start(NOW)
     snapshot = build(
-        Readings(
+        readings_of(
             totals={
                 "dmsSent": 10, "dmsReceived": 7, "duplicates": 2, "late": 1,
                 "events": {"seen": 4}, "lastEventAt": to_datetime(NOW),
@@ -64,12 +65,12 @@ def test_accounts_without_a_limit_of_their_own_have_the_default() -> None:
     top = [{"instagramId": "1", "monthlyDmLimit": limit} for limit in (None, 0, 7)]
     top.append({"instagramId": "2"})
     for default, expected in ((0, [None, 0, 7, None]), (50, [50, 0, 7, 50])):
-        accounts = build(Readings(top=top), NOW, default)["topAccounts"]
+        accounts = build(readings_of(top=top), NOW, default)["topAccounts"]
         assert [account["monthlyDmLimit"] for account in accounts] == expected
 
 
 def test_an_empty_database_is_all_zeros() -> None:
-    snapshot = build(Readings(), NOW)
+    snapshot = build(readings_of(), NOW)
     assert snapshot["peakMinute"] is None
     assert snapshot["perMinute"] == 0
     assert [len(snapshot["series"][name]) for name in ("minutes", "hours", "days")] == [60, 24, 30]
@@ -80,13 +81,13 @@ def test_an_empty_database_is_all_zeros() -> None:
 
 def test_the_floor_is_the_last_of_a_full_list() -> None:
     full = [{"dmUsed": 20 - i} for i in range(10)]
-    assert floor_of(Readings(top=full)) == 11
-    assert floor_of(Readings(top=full[:9])) == 0
+    assert floor_of(readings_of(top=full)) == 11
+    assert floor_of(readings_of(top=full[:9])) == 0
 
 
 def test_the_audit_is_shown() -> None:
     audit = {"at": datetime(2026, 11, 15, tzinfo=UTC), "drift": 2}
-    assert build(Readings(audit=audit), NOW)["audit"] == {
+    assert build(readings_of(audit=audit), NOW)["audit"] == {
         "at": "2026-11-15T00:00:00.000Z",
         "drift": 2,
     }
@@ -108,7 +109,7 @@ def test_what_is_shown_adds_up(now: int, data: st.DataObject) -> None:
         day_start(now) - i * DAY_MS: {"sent": data.draw(counts), "received": data.draw(counts)}
         for i in data.draw(st.sets(st.integers(-1, DAYS), max_size=6))
     }
-    snapshot = build(Readings(totals={"dmsSent": 1 << 60}, hours=hours, days=days), now)
+    snapshot = build(readings_of(totals={"dmsSent": 1 << 60}, hours=hours, days=days), now)
     series = snapshot["series"]
     for points in series.values():
         moments_shown = [point["at"] for point in points]
@@ -140,4 +141,4 @@ def test_the_rate_is_over_complete_minutes(now: int, sent: int, received: int) -
     hour = {hour_start(start): hour_of({start // MINUTE % 60: (sent, received)})}
     running = now // MINUTE % 60
     hour.setdefault(hour_start(now), hour_of({}))["minutes"][str(running)] = {"sent": 10**9}
-    assert build(Readings(hours=hour), now)["perMinute"] == round((sent + received) / 5, 2)
+    assert build(readings_of(hours=hour), now)["perMinute"] == round((sent + received) / 5, 2)

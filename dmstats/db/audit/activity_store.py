@@ -11,14 +11,17 @@ from __future__ import annotations
 import uuid
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from pymongo.errors import DuplicateKeyError
 
-from dmstats.core.clock import to_datetime, to_ms
+from dmstats.core.clock import to_datetime
+from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_ACTIVITY
+
+T = TypeVar("T")
 
 INDEX = "index"
 CHUNK = 200
@@ -91,14 +94,13 @@ class Draft:
             except DuplicateKeyError:  # there is one, and it may not go
                 self._chunks.delete_many({"_id": {"$ne": INDEX}, "draft": self._draft})
                 return False
-            # Only what an audit wrote: a document without its marks is not ours to delete.
-            self._chunks.delete_many(
-                {
-                    "_id": {"$ne": INDEX},
-                    "draft": {"$ne": self._draft, "$type": "string"},
-                    "pass": {"$nin": others, "$type": "string"},
-                }
-            )
+            # Only what carries our mark: a chunk has the audit and the draft that wrote it.
+            older = {
+                "draft": {"$type": "string", "$ne": self._draft},
+                "pass": {"$type": "string", "$nin": others},
+                "accounts": {"$type": "array"},
+            }
+            self._chunks.delete_many({"_id": {"$ne": INDEX}} | older)
         return True
 
 
@@ -111,14 +113,14 @@ class Activities:
     def of(self, account: str) -> Activity | None:
         """What ``account`` did, in two reads by id; None before the first audit has ended."""
         for _ in range(TRIES):
-            index = self._one(INDEX)
-            if index is None:
+            index = _read(self._one(INDEX), _Index)
+            if index is None or not index.chunks:
                 break
-            firsts = [first for first, _ in index["chunks"]]
-            _, chunk_id = index["chunks"][max(0, bisect_right(firsts, account) - 1)]
-            chunk = self._one(chunk_id)
-            if chunk is not None:
-                return _activity(chunk, account, index["spans"])
+            firsts = [first for first, _ in index.chunks]
+            _, chunk_id = index.chunks[max(0, bisect_right(firsts, account) - 1)]
+            found = self._one(chunk_id)
+            if found is not None:
+                return _activity(found, account, index.spans)
             # A newer audit has ended between the two reads.
         return None
 
@@ -127,9 +129,30 @@ class Activities:
             return self._chunks.find_one({"_id": key})
 
 
-def _activity(chunk: Mapping[str, Any], account: str, spans: int) -> Activity:
+class _Index(msgspec.Struct):
+    spans: int
+    chunks: list[tuple[str, str]]
+
+
+class _Chunk(msgspec.Struct):
+    accounts: list[tuple[str, list[int], list[int]]]
+
+
+def _read(found: Document | None, shape: type[T]) -> T | None:
+    """A document of ours; None where it is not what was written."""
+    try:
+        return msgspec.convert(typed.json_ready(found), shape)
+    except msgspec.ValidationError:
+        return None
+
+
+def _activity(found: Document, account: str, spans: int) -> Activity | None:
+    chunk = _read(found, _Chunk)
+    at_ms, since_ms = typed.moment(found.get("at")), typed.moment(found.get("since"))
+    if chunk is None or at_ms is None or since_ms is None:
+        return None
     counts: Counts = [(0, 0)] * spans
-    for name, sent, received in chunk["accounts"]:
+    for name, sent, received in chunk.accounts:
         if name == account:
-            counts = list(zip(sent, received, strict=True))
-    return Activity(to_ms(chunk["at"]), to_ms(chunk["since"]), counts)
+            counts = list(zip(sent, received, strict=False))
+    return Activity(at_ms, since_ms, counts) if len(counts) == spans else None

@@ -10,6 +10,7 @@ from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
 from dmstats.core.records import OTHER_PARTITION, SIMULATED_RANGE
+from dmstats.db import typed
 from dmstats.db.audit.recount import COUNTED, MS, HourCounts, Recount, ids_between, merged
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
@@ -108,7 +109,7 @@ class Archive:
         self._ledger.close(partition, closed)
         start = day_ms(partition)
         with translated():
-            done = (self._state.find_one({"_id": closed}) or {}).get("hours", [])
+            done = _hours_done(self._state.find_one({"_id": closed}))
         hours = [hour for hour in range(start, start + DAY_MS, HOUR_MS) if hour not in done]
         rows = self._recount.size(closed)
         for stretch in stretches(hours, rows):
@@ -124,8 +125,8 @@ class Archive:
 
     def _take_hours(self, closed: str, hours: list[int]) -> None:
         def body(session: ClientSession | None) -> None:
-            marks = self._state.find_one({"_id": closed}, session=session) or {}
-            left = [hour for hour in hours if hour not in marks.get("hours", [])]
+            done = _hours_done(self._state.find_one({"_id": closed}, session=session))
+            left = [hour for hour in hours if hour not in done]
             if not left:
                 return
             self._add(self._recount.hours(closed, left, session), session)
@@ -197,4 +198,31 @@ class Archive:
             if found is None:
                 found = {"generation": 0, "closing": []}
                 self._state.update_one({"_id": "state"}, {"$setOnInsert": found}, upsert=True)
+            elif restored := _restored(found):
+                # Audits under way begin again, if the generation was theirs.
+                self._state.update_one({"_id": "state"}, {"$set": restored})
+                found |= restored
         return found
+
+
+def _restored(state: Document) -> Document:
+    """What must be set so that the state can be read: after a bad restore."""
+    changes: Document = {}
+    if typed.integer(state.get("generation")) is None:
+        changes["generation"] = 0
+    closing = state.get("closing")
+    readable = [
+        each
+        for each in (closing if isinstance(closing, list) else [])
+        if isinstance(each, dict)
+        and typed.is_text(each.get("partition"))
+        and typed.is_text(each.get("closed"))
+    ]
+    if readable != closing:
+        changes["closing"] = readable
+    return changes
+
+
+def _hours_done(marks: Document | None) -> list[object]:
+    hours = (marks or {}).get("hours")
+    return hours if isinstance(hours, list) else []

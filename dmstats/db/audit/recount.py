@@ -10,6 +10,7 @@ from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import HOUR_MS, day_start, month_of, to_datetime
 from dmstats.core.records import CANARY, DIRECT_MESSAGES, KINDS, OTHER_PARTITION, SENT
+from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import LEDGER_PREFIX
 
@@ -18,6 +19,9 @@ FIELDS = {kind: kind if kind in DIRECT_MESSAGES else f"events.{kind}" for kind i
 
 COUNTED: Document = {"rejected": {"$ne": True}, "archived": {"$ne": True}}
 """Rows that the counters know and the archive does not."""
+
+DATED: Document = {"time": {"$type": "date"}}
+"""A row without a time belongs to no hour, and must not end the whole count."""
 
 MS: Document = {"$toLong": "$time"}
 START_OF_HOUR: Document = {"$subtract": [MS, {"$mod": [MS, HOUR_MS]}]}
@@ -67,7 +71,7 @@ class Recount:
         self, partition: str, hours: Collection[int], session: ClientSession | None
     ) -> dict[int, HourCounts]:
         """The rows of ``hours`` of one day's partition: a range of ``_id``."""
-        match = ids_between(min(hours), max(hours)) | COUNTED
+        match = ids_between(min(hours), max(hours)) | COUNTED | DATED
         day = day_start(min(hours))
         found = self._by_hour(partition, match, {"$hour": "$time"}, session)
         starts = {day + hour * HOUR_MS: sums for hour, sums in found.items()}
@@ -81,7 +85,7 @@ class Recount:
         ids: Collection[bytes] | None = None,
     ) -> dict[int, HourCounts]:
         """The late rows that were counted in ``hours``, or those with ``ids``, or all."""
-        match = dict(COUNTED)
+        match = COUNTED | DATED
         if hours is not None:
             end = to_datetime(max(hours) + HOUR_MS)
             match["time"] = {"$gte": to_datetime(min(hours)), "$lt": end}
@@ -112,7 +116,9 @@ class Recount:
         by = {"hour": hour, "account": "$account", "kind": "$kind"}
         for found in self._groups(partition, match, by, session):
             of = found["_id"]
-            sums.setdefault(int(of["hour"]), []).append((of["account"], of["kind"], found["n"]))
+            hour_of, account, n = typed.integer(of.get("hour")), of.get("account"), found["n"]
+            if hour_of is not None and typed.is_text(account):
+                sums.setdefault(hour_of, []).append((account, str(of.get("kind")), int(n)))
         return sums
 
     def _groups(
@@ -128,7 +134,7 @@ class Recount:
 def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> HourCounts:
     bucket = HourCounts()
     for account, kind, n in sums:
-        if kind == CANARY:
+        if kind == CANARY or kind not in FIELDS:
             continue
         bucket.counts[FIELDS[kind]] += n
         if kind in DIRECT_MESSAGES:

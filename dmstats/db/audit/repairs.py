@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
-from dmstats.core.clock import Clock, hour_start, to_datetime
+from dmstats.core.clock import Clock, hour_start, month_of, to_datetime
 from dmstats.core.errors import DmstatsError
 from dmstats.core.records import AccountDelta
 from dmstats.db.audit.differences import Difference, Place
 from dmstats.db.audit.snapshot_reader import REPAIRS
-from dmstats.db.client import Mongo, translated
+from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
     ACCOUNTS,
     AUDIT_REPAIRS,
@@ -22,7 +22,8 @@ from dmstats.db.collection_names import (
     HOURS,
     STATS_CACHE,
 )
-from dmstats.db.counting.accounts import Accounts
+from dmstats.db.counting.accounts import BASE, Accounts
+from dmstats.db.documents import LedgerBase, is_known, ledger_base
 from dmstats.db.transaction_runner import TransactionRunner
 
 
@@ -31,11 +32,13 @@ class _Stale(DmstatsError):
 
 
 class Repairs:
-    """Applies differences by ``$inc``.
+    """Applies differences by ``$inc``; a counter of ours that is no number is set.
 
     Traffic changes a counter and its ledger rows together, so it leaves a difference as it is;
     only another repair changes it. Hence each repair counts the ``version`` up that the look had
     seen, in its transaction: of two that saw the same difference, one is refused.
+
+    An account is never created: one that the platform deleted stays deleted.
     """
 
     def __init__(self, mongo: Mongo, work: TransactionRunner, clock: Clock) -> None:
@@ -50,11 +53,36 @@ class Repairs:
             self._db[AUDIT_RUNS].update_one(
                 {"_id": REPAIRS}, {"$setOnInsert": {"version": 0}}, upsert=True
             )
+            if not version:  # also where it cannot be read
+                self._db[AUDIT_RUNS].update_one(
+                    {"_id": REPAIRS, "version": {"$not": {"$type": "number"}}},
+                    {"$set": {"version": 0}},
+                )
         try:
             self._work.run_transaction(lambda session: self._apply(differences, version, session))
         except _Stale:
             return False
         return True
+
+    def rebase(self, bases: Mapping[str, LedgerBase]) -> None:
+        """Set each account's ``ledgerBase`` where the one there cannot be read.
+
+        A DM changes an account's counters and its rows together, so a base that was right a moment
+        ago is right now. One with a counter that cannot be read has to wait until that can be.
+        """
+        known = {name: base for name, base in bases.items() if is_known(base)}
+        self._work.run_transaction(lambda session: self._rebase(known, session))
+
+    def _rebase(self, bases: Mapping[str, LedgerBase], session: ClientSession | None) -> None:
+        accounts = self._db[ACCOUNTS]
+        wanted = {"instagramId": {"$in": list(bases)}}
+        for found in list(accounts.find(wanted, {"instagramId": 1, BASE: 1}, session=session)):
+            base = bases.get(found["instagramId"])
+            if base is None or BASE not in found or is_known(ledger_base(found[BASE])):
+                continue
+            right: Document = {"sent": base.sent, "received": base.received}
+            right |= {"month": base.month, "monthSent": base.month_sent}
+            accounts.update_one({"_id": found["_id"]}, {"$set": {BASE: right}}, session=session)
 
     def _apply(
         self, differences: Sequence[Difference], version: int, session: ClientSession | None
@@ -78,13 +106,26 @@ class Repairs:
         self._db[AUDIT_REPAIRS].insert_one(record, session=session)
 
     def _add(self, differences: Sequence[Difference], session: ClientSession | None) -> None:
-        uncounted = [d for d in differences if d.uncounted]
-        self._accounts.apply(_deltas(uncounted), self._clock.now_ms(), session)
+        now_ms = self._clock.now_ms()
+        uncounted = _deltas((d for d in differences if d.why == "replaced"), month_of(now_ms))
+        self._accounts.apply(self._existing(uncounted, session), now_ms, session)
         for collection, places in COLLECTIONS.items():
-            writes = [_write(d) for d in differences if d.place in places and not d.uncounted]
+            writes = [_write(d) for d in differences if d.place in places and d.why in BY_INC]
             if writes:
                 self._db[collection].bulk_write(writes, session=session)
 
+    def _existing(
+        self, deltas: dict[str, AccountDelta], session: ClientSession | None
+    ) -> dict[str, AccountDelta]:
+        """Those whose accounts are there: adding to another would create it."""
+        wanted = {"instagramId": {"$in": list(deltas)}}
+        accounts = self._db[ACCOUNTS]
+        found = accounts.find(wanted, {"instagramId": True}, session=session) if deltas else ()
+        return {each["instagramId"]: deltas[each["instagramId"]] for each in found}
+
+
+BY_INC = ("", "changed")
+"""Why a counter may be off that can be added to where it is."""
 
 COLLECTIONS: dict[str, set[Place]] = {
     HOURS: {"hours", "minutes"},
@@ -95,7 +136,12 @@ COLLECTIONS: dict[str, set[Place]] = {
 
 
 def _write(difference: Difference) -> UpdateOne:
-    update = {"$inc": {difference.field: difference.missing}}
+    update: Document = {"$inc": {difference.field: difference.missing}}
+    if difference.unreadable:
+        group = difference.field in {"events", "minutes"} or (
+            difference.field.count(".") == 1 and (difference.field.startswith("minutes."))
+        )
+        update = {"$set": {difference.field: {} if group else difference.expected}}
     if difference.place == "accounts":
         return UpdateOne({"instagramId": difference.key}, update)
     if difference.place == "months":
@@ -106,15 +152,15 @@ def _write(difference: Difference) -> UpdateOne:
     return UpdateOne({"_id": to_datetime(int(difference.key))}, update, upsert=True)
 
 
-def _deltas(differences: Iterable[Difference]) -> dict[str, AccountDelta]:
-    """Accounts that nothing was counted for are counted now, as an event would be."""
+def _deltas(differences: Iterable[Difference], month: str) -> dict[str, AccountDelta]:
+    """Accounts that nothing was counted for are counted now, as an event of ``month`` would be."""
     deltas: dict[str, AccountDelta] = {}
     for difference in differences:
-        delta = deltas.setdefault(difference.key, AccountDelta())
+        delta = deltas.setdefault(difference.key, AccountDelta(month=month))
         if difference.field == "dmUsed":
             delta.sent = difference.missing
         elif difference.field == "dmReceived":
             delta.received = difference.missing
         else:
-            delta.month, delta.month_sent = difference.month, difference.missing
+            delta.month_sent = difference.missing
     return deltas

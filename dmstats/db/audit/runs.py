@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 import pymongo
 from pymongo import ReplaceOne
 
-from dmstats.core.clock import DAY_MS, day_start, to_datetime, to_ms
+from dmstats.core.clock import DAY_MS, day_start, to_datetime
+from dmstats.db import typed
 from dmstats.db.audit.activity_store import Draft
-from dmstats.db.audit.recount import Recount, Sums
+from dmstats.db.audit.differences import Difference, OddDocument
+from dmstats.db.audit.odd_documents import stored
+from dmstats.db.audit.platform_changes import PlatformChanges
+from dmstats.db.audit.recount import BATCH, Recount, Sums
 from dmstats.db.audit.snapshot_reader import AuditRun, HourSummary, summary_id
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
@@ -24,10 +28,13 @@ from dmstats.db.collection_names import (
     STATS_CACHE,
 )
 from dmstats.db.counting.ledger import Ledger, day_ms
+from dmstats.db.documents import by_start
 
 PART = 2_000
 LONG_SECONDS = 120.0
 """For what reads all accounts or all late rows."""
+OURS: Document = {"kind": {"$type": "string"}, "generation": {"$exists": True}}
+"""What marks the document of an audit under way."""
 SILENT_MS, ABANDONED_MS = 60_000, DAY_MS
 """How long nobody must have touched a pass for another process to continue it, or to give it up."""
 
@@ -50,6 +57,11 @@ class AuditRuns:
         self._db = mongo.db
         self._ledger = ledger
         self._recount = Recount(mongo)
+        self._changes = PlatformChanges(mongo)
+
+    def explain(self, differences: Sequence[Difference], now_ms: int) -> None:
+        """Take differences of accounts that the host platform made for known."""
+        self._changes.keep(differences, now_ms)
 
     def begin(self, kind: str, generation: int, now_ms: int) -> AuditRun:
         """Continue the interrupted pass of this ``kind``, or begin a new one."""
@@ -59,11 +71,13 @@ class AuditRuns:
             found = runs.find_one_and_update(
                 {"kind": kind, "generation": generation} | silent, {"$set": now}
             )
-            if found:
-                return AuditRun(found["_id"], generation, tuple(found["splits"]))
-            long_ago = {"touchedAt": {"$lt": to_datetime(now_ms - ABANDONED_MS)}}
+            if found and (splits := _texts(found.get("splits"))) is not None:
+                return AuditRun(str(found["_id"]), generation, splits)
+            # Only documents of ours: the collection may have been the host platform's.
+            long_ago = OURS | {"touchedAt": {"$lt": to_datetime(now_ms - ABANDONED_MS)}}
             for abandoned in list(runs.find(long_ago, {"_id": True})):
-                self.end(AuditRun(abandoned["_id"], 0, ()))
+                if typed.is_text(abandoned["_id"]):
+                    self.end(AuditRun(str(abandoned["_id"]), 0, ()))
             audit = AuditRun(uuid.uuid4().hex, generation, self._account_ranges())
             document = {
                 "kind": kind,
@@ -87,9 +101,9 @@ class AuditRuns:
         """All days that the ledger, the archive or the counters know of."""
         with translated(), pymongo.timeout(LONG_SECONDS):
             days = {
-                day_start(to_ms(document["_id"]))
+                day_start(start)
                 for name in (HOURS, DAYS, ARCHIVE_HOURS)
-                for document in self._db[name].find({}, {"_id": True})
+                for start in by_start(list(self._db[name].find({}, {"_id": True})))
             }
             late = {day_start(hour) for hour in self._recount.late(None)}
         # Listed last: a day's partition is there before the day's first count.
@@ -130,17 +144,15 @@ class AuditRuns:
     def under_way(self) -> list[str]:
         """The keys of all passes that have not ended."""
         with translated():
-            return [
-                found["_id"] for found in self._db[AUDIT_RUNS].find({"kind": {"$exists": True}})
-            ]
+            return [str(found["_id"]) for found in self._db[AUDIT_RUNS].find(OURS)]
 
     def draft(self, audit: AuditRun, spans: int) -> Draft:
         """Where the pass writes what each account did in so many ``spans``."""
         return Draft(self._mongo, audit.key, spans)
 
-    def publish(self, drift: int, now_ms: int) -> None:
-        """Tell the snapshot what the audit found."""
-        result = {"$set": {"at": to_datetime(now_ms), "drift": drift}}
+    def publish(self, drift: int, odd: Sequence[OddDocument], now_ms: int) -> None:
+        """Tell the snapshot, and ``flask doctor``, what the audit found."""
+        result = {"$set": {"at": to_datetime(now_ms), "drift": drift} | stored(odd)}
         with translated():
             self._db[STATS_CACHE].update_one({"_id": "audit"}, result, upsert=True)
 
@@ -155,11 +167,20 @@ class AuditRuns:
         accounts, account_ranges = self._db[ACCOUNTS], []
         if accounts.estimated_document_count() <= PART:
             return ()
-        found = accounts.find({}, {"_id": False, "instagramId": True})
-        for number, account in enumerate(found.sort("instagramId", pymongo.ASCENDING)):
-            if number and not number % PART:
-                account_ranges.append(account["instagramId"])
+        found = accounts.find({"instagramId": {"$gte": ""}}, {"_id": False, "instagramId": True})
+        # Small batches: decoding a large one would hold up what else this process does.
+        ordered = found.sort("instagramId", pymongo.ASCENDING).batch_size(BATCH)
+        for number, account in enumerate(ordered):
+            name = account["instagramId"]
+            if number and not number % PART and typed.is_text(name):
+                account_ranges.append(str(name))
         return tuple(account_ranges)
+
+
+def _texts(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(map(typed.is_text, value)):
+        return None
+    return tuple(map(str, value))
 
 
 def _page(audit: AuditRun, key: str, content: Document) -> ReplaceOne[Document]:

@@ -9,20 +9,33 @@ from typing import Any, TypeVar
 import msgspec
 from pymongo.client_session import ClientSession
 
-from dmstats.core.clock import to_datetime, to_ms
+from dmstats.core.clock import to_datetime
 from dmstats.core.errors import DmstatsError
-from dmstats.db.audit.differences import Difference
+from dmstats.db import typed
+from dmstats.db.audit.differences import Difference, OddDocument, Offset
+from dmstats.db.audit.platform_changes import offset_of
 from dmstats.db.audit.recount import Recount, Sums
 from dmstats.db.client import Document, Mongo
-from dmstats.db.collection_names import ACCOUNTS, ARCHIVE, ARCHIVE_ACCOUNTS, AUDIT_PAGES, AUDIT_RUNS
+from dmstats.db.collection_names import (
+    ACCOUNT_BACKLOG,
+    ACCOUNT_CHANGES,
+    ACCOUNTS,
+    ARCHIVE,
+    ARCHIVE_ACCOUNTS,
+    AUDIT_PAGES,
+    AUDIT_RUNS,
+)
+from dmstats.db.documents import ACCOUNT_FIELDS, Account, account, by_start
 from dmstats.db.transaction_runner import TransactionRunner
 
 T = TypeVar("T")
 
 REPAIRS = "repairs"
-ACCOUNT_FIELDS = (
-    "instagramId", "dmUsed", "dmReceived", "monthlyDmUsed", "currentMonth", "ledgerBase",
-)  # fmt: skip
+READ = dict.fromkeys(("instagramId", *ACCOUNT_FIELDS), True)
+MOST_ODD = 1_000
+"""How many accounts whose id is no text are read; more are not listed."""
+Rows = list[tuple[str, str, int, int]]
+"""Account, month, DMs sent and received."""
 
 
 class Outdated(DmstatsError):
@@ -55,10 +68,11 @@ class AuditRun(msgspec.Struct, frozen=True):
         return ("", *self.account_ranges)[part]
 
     def ids(self, part: int) -> Document:
-        """The condition on the ids of one part's accounts; empty for all."""
+        """The condition on the ids of one part's accounts."""
         bounds = ("", *self.account_ranges, "")
         low, high = bounds[part], bounds[part + 1]
-        return ({"$gte": low} if low else {}) | ({"$lt": high} if high else {})
+        # From the empty text on: what is no text is no account that was ever counted.
+        return {"$gte": low} | ({"$lt": high} if high else {})
 
 
 class HourSummary(msgspec.Struct):
@@ -98,11 +112,16 @@ class View:
         self._recount = Recount(mongo)
         self.session = session
         state = self.one(ARCHIVE, "state")
-        if state.get("generation", 0) != audit.generation or state.get("closing"):
+        if (typed.integer(state.get("generation")) or 0) != audit.generation:
+            raise Outdated
+        if state.get("closing"):
             raise Outdated
         repairs = self.one(AUDIT_RUNS, REPAIRS)
-        self.version: int = repairs.get("version", 0)
-        self._repaired: dict[str, int] = repairs.get("hours", {})
+        self.version: int = typed.counter(repairs.get("version")) or 0
+        self._repaired = {
+            hour: typed.integer(version) or 0
+            for hour, version in typed.document(repairs.get("hours")).items()
+        }
 
     @property
     def recount(self) -> Recount:
@@ -117,38 +136,66 @@ class View:
         """The documents of hours or days, by their starts in ms."""
         # Listed ids, not a range: the embedded database scans the collection for a range.
         found = self._find(collection, "_id", {"$in": [to_datetime(start) for start in starts]})
-        return {to_ms(document["_id"]): document for document in found}
+        return by_start(list(found))
 
     def pages(self, hours: Collection[int]) -> dict[int, HourSummary]:
         """The pages that still hold: a repaired hour must be read again."""
         ids = [summary_id(self._pass, hour) for hour in hours]
-        pages = [
-            msgspec.convert(found["page"], HourSummary)
-            for found in self._find_ids(AUDIT_PAGES, ids)
-        ]
+        found = (
+            _converted(each.get("page"), HourSummary) for each in self._find_ids(AUDIT_PAGES, ids)
+        )
+        pages = [page for page in found if page is not None]
         return {p.hour: p for p in pages if self._repaired.get(str(p.hour), 0) <= p.version}
 
     def sums(self, hours: Iterable[int], part: int) -> Iterator[tuple[int, Sums]]:
         """The hours' pages, and on each the DMs of one part's accounts."""
         ids = {summary_id(self._pass, hour, part): hour for hour in hours}
         for found in self._find_ids(AUDIT_PAGES, list(ids)):
-            sums = {(a, month): (sent, received) for a, month, sent, received in found["accounts"]}
+            rows = _converted(found.get("accounts"), Rows)
+            if rows is None:
+                raise Outdated  # a new pass reads the hour again
+            sums = {(name, month): (sent, received) for name, month, sent, received in rows}
             yield ids[found["_id"]], sums
 
     def only(self, part: int, sums: Sums) -> Sums:
         """Those of ``sums`` that belong to one part."""
         return {key: dms for key, dms in sums.items() if self._pass.part_of(key[0]) == part}
 
-    def accounts(self, part: int) -> dict[str, Document]:
-        """One part's accounts, by Instagram id."""
-        fields = dict.fromkeys(ACCOUNT_FIELDS, True)
-        found = self._find(ACCOUNTS, "instagramId", self._pass.ids(part), fields)
-        return {document["instagramId"]: document for document in found}
+    def accounts(self, part: int) -> tuple[dict[str, Account], list[OddDocument]]:
+        """One part's accounts by Instagram id, and the documents that cannot be read whole."""
+        known: dict[str, Account] = {}
+        odd: list[OddDocument] = []
+        found = list(self._find(ACCOUNTS, "instagramId", self._pass.ids(part), READ))
+        if part == 0:
+            others = {"instagramId": {"$not": {"$gte": ""}}}
+            rest = self._db[ACCOUNTS].find(others, READ, session=self.session)
+            found += list(rest.limit(MOST_ODD))
+        for document in found:
+            read = account(document)
+            if "instagramId" not in read.odd:
+                known[read.instagram_id] = read
+            if read.odd:
+                odd.append(OddDocument(ACCOUNTS, read.document_id, read.odd))
+        return known, odd
 
     def archived(self, part: int) -> dict[str, Document]:
         """What the archive holds of one part's accounts, by Instagram id."""
-        found = self._find(ARCHIVE_ACCOUNTS, "_id", self._pass.ids(part))
-        return {document["_id"]: document for document in found}
+        return self._by_account(ARCHIVE_ACCOUNTS, part)
+
+    def known_changes(self, part: int) -> dict[str, Offset]:
+        """What the platform is known to have changed, by Instagram id."""
+        found = self._by_account(ACCOUNT_CHANGES, part)
+        return {name: offset_of(document) for name, document in found.items()}
+
+    def backlog(self, part: int) -> dict[str, Offset]:
+        """What was counted and could not be added to its account yet, by Instagram id: the
+        account's counters are due without it."""
+        found = self._by_account(ACCOUNT_BACKLOG, part)
+        return {name: offset_of(document) for name, document in found.items()}
+
+    def _by_account(self, collection: str, part: int) -> dict[str, Document]:
+        found = self._find(collection, "_id", self._pass.ids(part))
+        return {document["_id"]: document for document in found if typed.is_text(document["_id"])}
 
     def _find_ids(self, collection: str, ids: list[str]) -> Iterable[Document]:
         return self._find(collection, "_id", {"$in": ids})
@@ -158,6 +205,14 @@ class View:
     ) -> Iterable[Document]:
         match = {field: condition} if condition else {}
         return self._db[collection].find(match, fields, session=self.session)
+
+
+def _converted(value: object, wanted: type[T]) -> T | None:
+    """What a page of ours holds; None if that is not what was written."""
+    try:
+        return msgspec.convert(typed.json_ready(value), wanted)
+    except msgspec.ValidationError:
+        return None
 
 
 class SnapshotReader:

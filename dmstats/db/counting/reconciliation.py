@@ -7,9 +7,13 @@ from typing import Any
 import msgspec
 
 from dmstats.core.records import DIRECT_MESSAGES, OTHER_PARTITION, RECEIVED, SENT
+from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNTS, DAYS, HOURS, LEDGER_PREFIX, STATS_CACHE
 from dmstats.db.counting.ledger import Ledger
+
+LARGEST = 2**53
+"""Larger counters are none of ours, and would be all that is left of a sum."""
 
 
 class PlaceSums(msgspec.Struct, frozen=True):
@@ -34,7 +38,7 @@ def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
             "accounts": _sum(mongo, ACCOUNTS, "dmUsed", "dmReceived"),
             "hours": _sum(mongo, HOURS, SENT, RECEIVED),
             "days": _sum(mongo, DAYS, SENT, RECEIVED),
-            "global": PlaceSums(total.get("dmsSent", 0), total.get("dmsReceived", 0)),
+            "global": PlaceSums(_int(total.get("dmsSent")), _int(total.get("dmsReceived"))),
         }
 
 
@@ -64,8 +68,21 @@ def _rows(mongo: Mongo, ledger: Ledger, only: Document | None = None) -> PlaceSu
 def _sum(
     mongo: Mongo, collection: str, sent: str, received: str, only: Document | None = None
 ) -> PlaceSums:
-    sums = {"_id": None, "sent": {"$sum": f"${sent}"}, "received": {"$sum": f"${received}"}}
+    sums = {"_id": None, "sent": {"$sum": _counted(sent)}, "received": {"$sum": _counted(received)}}
     with translated():
         for found in mongo.db[collection].aggregate([{"$match": only or {}}, {"$group": sums}]):
-            return PlaceSums(found["sent"], found["received"])
+            return PlaceSums(_int(found["sent"]), _int(found["received"]))
     return PlaceSums()
+
+
+def _counted(field: str) -> Document:
+    """A counter, 0 where it is none: values of other types, and no number, lie outside."""
+    name = f"${field}"
+    inside = {"$and": [{"$gte": [name, -LARGEST]}, {"$lte": [name, LARGEST]}]}
+    return {"$cond": [inside, name, 0]}
+
+
+def _int(value: object) -> int:
+    if isinstance(value, float):
+        return int(value) if abs(value) <= LARGEST else 0
+    return typed.counter(value) or 0

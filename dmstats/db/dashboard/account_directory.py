@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from dmstats.core.clock import to_datetime, to_ms
+import pymongo
+from pymongo.errors import PyMongoError
+
+from dmstats.core.errors import BadRequest
+from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNTS
-
-SORTS = ("dmUsed", "createdAt", "instagramId", "username")
-"""What accounts can be sorted by: the fields that have an index."""
+from dmstats.db.dashboard.account_order import (
+    ARRAY,
+    ATTENTION,
+    HIGHEST,
+    ID,
+    KNOWN,
+    LOWEST,
+    REST,
+    Position,
+    Sort,
+    Value,
+    above,
+    id_of,
+    ids_after,
+    in_order,
+    is_after,
+    position_of,
+    section_of,
+    stored,
+    unique,
+    usual,
+    value_of,
+)
+from dmstats.db.documents import ACCOUNT_FIELDS, Account, account
 
 SEARCH_BOUND = 500
 """The most matches of one field that a search looks at."""
 
 MAX_TIME_MS = 2_000
-PROJECTION: dict[str, int] = dict.fromkeys(
-    (
-        "instagramId", "username", "isActive", "createdAt", "dmUsed", "monthlyDmUsed",
-        "currentMonth", "monthlyDmLimit", "lastDMSent", "dmReceived", "lastDMReceived",
-    ), 1,
-)  # fmt: skip
+ARRAYS_MAX_TIME_MS = 10_000
+"""For a condition on arrays, which no index answers: only where the index says there are some."""
 
-Value = int | float | str | None
-"""What a position remembers of the sort field; dates in milliseconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    """A field of :data:`SORTS` and its direction; accounts without the field come last."""
-
-    field: str = "dmUsed"
-    descending: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The account after which the next page starts."""
-
-    value: Value
-    instagram_id: str
+PROJECTION: dict[str, int] = dict.fromkeys(["instagramId", *ACCOUNT_FIELDS], 1)
+DIGITS_OF_IDS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class AccountPage:
     ``complete`` is False when a search had more matches than it looked at.
     """
 
-    accounts: list[Document]
+    accounts: list[Account]
     after: Position | None
     complete: bool = True
 
@@ -65,19 +70,43 @@ class AccountDirectory:
     """
 
     def __init__(self, mongo: Mongo) -> None:
+        self._db = mongo.replica
         self._collection = mongo.replica[ACCOUNTS]
 
-    def one(self, instagram_id: str) -> Document | None:
-        """The account with this very id."""
-        found = self._find({"instagramId": instagram_id}, "instagramId", 1, 1)
-        return found[0] if found else None
+    def one(self, instagram_id: str) -> Account | None:
+        """The account with this very id, be it kept as a text or as a number."""
+        wanted: list[object] = [instagram_id]
+        if (
+            instagram_id.isascii()
+            and instagram_id.isdecimal()
+            and len(instagram_id) <= DIGITS_OF_IDS
+        ):
+            wanted.append(min(int(instagram_id), typed.INTEGERS.stop - 1))
+        found = [
+            row
+            for row in self._find({ID: {"$in": wanted}}, ID, 1, 10)
+            if typed.identifier(row.get(ID)) == instagram_id
+        ]
+        found.sort(key=lambda row: not typed.is_text(row[ID]))
+        return account(found[0]) if found else None
 
     def page(self, sort: Sort, after: Position | None, limit: int) -> AccountPage:
-        """``limit`` accounts (at most) of all, from ``after`` on."""
-        rows = self._ties(sort.field, after.value, after.instagram_id, limit + 1) if after else []
-        if after is None or after.value is not None:
+        """``limit`` accounts (at most) of all, from ``after`` on.
+
+        Raises :class:`BadRequest` if the position cannot be found again.
+        """
+        after = self._resolved(after, sort)
+        section = section_of(after)
+        rows: list[Document] = []
+        if section == KNOWN:
+            if after is not None:
+                rows += self._ties(sort.field, after.value, after.instagram_id, limit + 1)
             rows += self._beyond(sort, after, limit + 1 - len(rows))
-            rows += self._ties(sort.field, None, "", limit + 1 - len(rows))
+        if section != ATTENTION and sort.field != ID:
+            beyond = after.instagram_id if after and section == REST else None
+            rows += self._rest(sort.field, beyond, limit + 1 - len(rows))
+        key = after.key if after else b""
+        rows += self._attention(key, limit + 1 - len(rows))
         return _cut(rows, sort, limit)
 
     def search(self, prefix: str, sort: Sort, after: Position | None, limit: int) -> AccountPage:
@@ -88,11 +117,14 @@ class AccountDirectory:
         text = prefix.strip().removeprefix("@").lower()
         found = self._starting("username", text)
         complete = len(found) <= SEARCH_BOUND
-        if text.isdecimal():
-            by_id = self._starting("instagramId", text)
-            complete = complete and len(by_id) <= SEARCH_BOUND
-            found = list({row["instagramId"]: row for row in by_id + found}.values())
-        rows = _in_order(found, sort) if after is None else _following(found, sort, after)
+        if text.isdecimal() and text.isascii():
+            for by_id in (self._starting(ID, text), self._numeric_ids(text)):
+                complete = complete and len(by_id) <= SEARCH_BOUND
+                found = by_id + found
+        rows = in_order(unique(found), sort)
+        after = self._resolved(after, sort)
+        if after is not None:
+            rows = [row for row in rows if is_after(row, sort, after)]
         page = _cut(rows, sort, limit)
         return AccountPage(page.accounts, page.after, complete)
 
@@ -100,73 +132,120 @@ class AccountDirectory:
         span = {"$gte": text, "$lt": text + "\U0010ffff"}
         return self._find({field: span}, field, 1, SEARCH_BOUND + 1)
 
+    def _numeric_ids(self, digits: str) -> list[Document]:
+        """Accounts whose ids are numbers that begin with ``digits``: a range for each length."""
+        number = int(digits)
+        spans = [
+            {ID: {"$gte": number * 10**more, "$lt": (number + 1) * 10**more}}
+            for more in range(DIGITS_OF_IDS - len(digits) + 1)
+            if (number + 1) * 10**more in typed.INTEGERS
+        ]
+        if digits.startswith("0") or not spans:
+            return []
+        return self._find({"$or": spans}, ID, 1, SEARCH_BOUND + 1)
+
     def _beyond(self, sort: Sort, after: Position | None, limit: int) -> list[Document]:
-        """Accounts that have the field, beyond ``after``'s value, in exact order."""
-        condition: dict[str, object] = {"$ne": None}
+        """Accounts of the section ``known`` beyond ``after``'s value, in exact order."""
+        condition = usual(sort.field)
         if after is not None:
-            condition = {"$lt" if sort.descending else "$gt": _stored(sort.field, after.value)}
+            bound = stored(sort.field, after.value)
+            side = "$lt" if sort.descending else "$gt"
+            condition |= {side: bound}
         direction = -1 if sort.descending else 1
-        rows = self._find({sort.field: condition}, sort.field, direction, limit)
-        if len(rows) < limit or not rows or sort.field == "instagramId":
-            return _in_order(rows, sort)
+        wanted = {sort.field: condition} | ({} if sort.field == ID else {ID: usual(ID)})
+        rows = self._find(wanted, sort.field, direction, limit)
+        if len(rows) < limit or not rows or sort.field == ID:
+            return in_order(rows, sort)
         last = rows[-1][sort.field]
         whole = [row for row in rows if row[sort.field] != last]
-        cut = self._ties(sort.field, value_of(sort.field, rows[-1]), "", limit - len(whole))
-        return _in_order(whole, sort) + cut
+        cut = self._ties(sort.field, value_of(sort.field, rows[-1]), None, limit - len(whole))
+        return in_order(whole, sort) + cut
 
-    def _ties(self, field: str, value: Value, above: str, limit: int) -> list[Document]:
-        """Accounts with just this value whose id is above ``above``, by id; ids have no ties."""
-        if field == "instagramId":
+    def _ties(self, field: str, value: Value, after_id: str | None, limit: int) -> list[Document]:
+        """Accounts with just this value whose id is above ``after_id``, by id; ids have no ties."""
+        if field == ID:
             return []
-        condition = {field: _stored(field, value), "instagramId": {"$gt": above}}
-        return self._find(condition, "instagramId", 1, limit)
+        same = {"$eq": stored(field, value), "$not": ARRAY}
+        return self._find({field: same, ID: above(after_id)}, ID, 1, limit)
+
+    def _rest(self, field: str, after_id: str | None, limit: int) -> list[Document]:
+        """Accounts without a usual value of ``field`` whose id is above ``after_id``, by id."""
+        if limit <= 0:
+            return []
+        unusual, most_ms = self._unusual(field)
+        return self._find({"$and": [unusual, {ID: above(after_id)}]}, ID, 1, limit, most_ms)
+
+    def _attention(self, after: bytes, limit: int) -> list[Document]:
+        """Accounts whose id is no text, by ``_id``."""
+        if limit <= 0:
+            return []
+        unusual, most_ms = self._unusual(ID)
+        conditions = [unusual, *([ids_after(id_of(after))] if after else [])]
+        return self._find({"$and": conditions}, "_id", 1, limit, most_ms)
+
+    def _unusual(self, field: str) -> tuple[Document, int]:
+        """What :func:`_usual` leaves out (negated bounds are ranges of the index, too), and how
+        many ms it may take to find."""
+        outside: list[Document] = [{field: {"$not": {"$gte": LOWEST[field]}}}]
+        if field in HIGHEST:
+            outside.append({field: {"$not": {"$lte": HIGHEST[field]}}})
+        if not self._may_hold_arrays(field):
+            return {"$or": outside}, MAX_TIME_MS
+        return {"$or": [*outside, {field: ARRAY}]}, ARRAYS_MAX_TIME_MS
+
+    def _resolved(self, after: Position | None, sort: Sort) -> Position | None:
+        """``after`` with its value and id, where it named its account only."""
+        if after is None or not after.reread:
+            return after
+        with translated():
+            row = self._collection.find_one({"_id": id_of(after.key)}, PROJECTION)
+        if row is None:
+            raise BadRequest("cursor: its account is gone; start again without it.")
+        return position_of(row, sort, in_cursor=False)
+
+    def _may_hold_arrays(self, field: str) -> bool:
+        """Whether the index on ``field`` has ever held an array; true where the server does not
+        tell. Asked of the planner: looking for arrays reads every document."""
+        find = {"find": ACCOUNTS, "filter": {field: {"$gte": LOWEST[field]}}, "hint": {field: 1}}
+        try:
+            with pymongo.timeout(MAX_TIME_MS / 1000):
+                plan = self._db.command({"explain": find, "verbosity": "queryPlanner"})
+        except PyMongoError:
+            return True
+        told = list(_values(plan, "isMultiKey"))
+        return any(told) or not told
 
     def _find(
-        self, condition: dict[str, Any], sort: str, direction: int, limit: int
+        self,
+        condition: dict[str, Any],
+        sort: str,
+        direction: int,
+        limit: int,
+        most_ms: int = MAX_TIME_MS,
     ) -> list[Document]:
         if limit <= 0:
             return []
         with translated():
-            found = self._collection.find(condition, PROJECTION | {"_id": 0})
-            return list(found.sort(sort, direction).limit(limit).max_time_ms(MAX_TIME_MS))
-
-
-def value_of(field: str, account: Document) -> Value:
-    """The account's value of ``field`` as a :class:`Position` keeps it."""
-    value = account.get(field)
-    if isinstance(value, datetime):
-        return to_ms(value)
-    return value if isinstance(value, int | float | str) else None
-
-
-def _stored(field: str, value: Value) -> object:
-    return to_datetime(value) if field == "createdAt" and isinstance(value, int) else value
-
-
-def _in_order(rows: list[Document], sort: Sort) -> list[Document]:
-    by_id = sorted(rows, key=lambda row: str(row["instagramId"]))
-    valued = [(value_of(sort.field, row), row) for row in by_id]
-    present = [(value, row) for value, row in valued if value is not None]
-    # The type first: the host platform's documents may mix them, and Python compares no text
-    # with a number.
-    present.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=sort.descending)
-    return [row for _, row in present] + [row for value, row in valued if value is None]
-
-
-def _following(rows: list[Document], sort: Sort, after: Position) -> list[Document]:
-    marker: Document = {"instagramId": after.instagram_id, sort.field: after.value}
-    others = [row for row in rows if row["instagramId"] != after.instagram_id]
-    ordered = _in_order([marker, *others], sort)
-    return ordered[ordered.index(marker) + 1 :]
+            found = self._collection.find(condition, PROJECTION)
+            return list(found.sort(sort, direction).limit(limit).max_time_ms(most_ms))
 
 
 def _cut(rows: list[Document], sort: Sort, limit: int) -> AccountPage:
     # Counters move between the queries of one page: an account may have been read twice.
-    unique = list({row["instagramId"]: row for row in rows}.values())
-    shown = unique[:limit]
-    more = len(unique) > limit
-    return AccountPage(shown, _position(shown[-1], sort) if more else None)
+    found = unique(rows)
+    more = len(found) > limit
+    shown = found[:limit]
+    accounts = [account(row) for row in shown]
+    return AccountPage(accounts, position_of(shown[-1], sort) if more else None)
 
 
-def _position(row: Document, sort: Sort) -> Position:
-    return Position(value_of(sort.field, row), str(row["instagramId"]))
+def _values(plan: object, key: str) -> Iterator[object]:
+    """Every value of ``key`` in a nested document."""
+    if isinstance(plan, dict):
+        for name, value in plan.items():
+            if name == key:
+                yield value
+            yield from _values(value, key)
+    elif isinstance(plan, list):
+        for value in plan:
+            yield from _values(value, key)

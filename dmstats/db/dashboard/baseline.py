@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pymongo
 
-from dmstats.core.clock import HOUR_MS, hour_start, to_datetime, to_ms
-from dmstats.db.client import Document, Mongo, translated
+from dmstats.core.clock import HOUR_MS, hour_start, to_datetime
+from dmstats.db.client import Mongo, translated
 from dmstats.db.collection_names import HOURS
+from dmstats.db.documents import EMPTY, Bucket, by_start, hour
 
 MINUTE_MS = 60_000
 READ_SECONDS = 3.0
@@ -28,18 +29,16 @@ class Baseline:
         wanted = {hour for end in ends_ms for hour in (hour_start(end), hour_start(end) - HOUR_MS)}
         ids = [to_datetime(hour) for hour in sorted(wanted)]
         with translated(), pymongo.timeout(READ_SECONDS):
-            found = {
-                to_ms(hour["_id"]): hour.get("minutes", {})
-                for hour in self._hours.find({"_id": {"$in": ids}}, {"minutes": True})
-            }
+            documents = list(self._hours.find({"_id": {"$in": ids}}, {"minutes": True}))
+        found = {start: hour(each).minutes for start, each in by_start(documents).items()}
         return [_sum(found, end, minutes) for end in ends_ms]
 
 
-def _sum(hours: Mapping[int, Mapping[str, Document]], end_ms: int, minutes: int) -> int:
+def _sum(hours: Mapping[int, Mapping[int, Bucket]], end_ms: int, minutes: int) -> int:
     total = 0
     last = end_ms - end_ms % MINUTE_MS
     for at in range(last - minutes * MINUTE_MS, last, MINUTE_MS):
-        hour = hour_start(at)
-        minute = hours.get(hour, {}).get(str((at - hour) // MINUTE_MS), {})
-        total += int(minute.get("sent", 0)) + int(minute.get("received", 0))
+        start = hour_start(at)
+        sent, received = hours.get(start, {}).get((at - start) // MINUTE_MS, EMPTY)
+        total += (sent or 0) + (received or 0)
     return total

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TypeVar
 
 import pymongo
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_datetime, to_ms
 from dmstats.db import collection_names as names
+from dmstats.db import documents, typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.dashboard.population import (
     ACCOUNTS,
     INACTIVE,
     NEW_ACCOUNTS_LIMIT,
     USERS,
+    Census,
     PopulationCounts,
+    census,
     new_accounts,
 )
+from dmstats.db.documents import Account, AuditResult, Bucket, Counted, Hour, Totals
 
 T = TypeVar("T")
 Population = Mapping[int, tuple[int, int]]
@@ -33,7 +36,6 @@ FEW = 500
 """So many accounts or users are counted anew at each refresh; more are left to the census."""
 LONG_READ_SECONDS = 120.0
 ACCOUNT_FIELDS = {
-    "_id": 0,
     "instagramId": 1,
     "username": 1,
     "dmUsed": 1,
@@ -42,24 +44,27 @@ ACCOUNT_FIELDS = {
     "monthlyDmLimit": 1,
     "lastDMSent": 1,
 }
+MOST_USED = 2**63 - 1
+"""More than a counter can hold: a figure of infinity is no account's, and leads no list."""
+NO_ARRAY: Document = {"$not": {"$type": "array"}}
 CACHE_FIELDS = {"body": 0, "unknown": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
     """The counters of one moment. ``hours`` and ``days`` are keyed by their start in ms since the
-    epoch; an hour holds ``minutes`` ("0" to "59"); any field of a document may be missing."""
+    epoch; a value that cannot be read is None."""
 
-    totals: Mapping[str, object] = field(default_factory=dict)
-    hours: Mapping[int, Document] = field(default_factory=dict)
-    days: Mapping[int, Document] = field(default_factory=dict)
-    top: list[Document] = field(default_factory=list)
+    totals: Totals = field(default_factory=Totals)
+    hours: Mapping[int, Hour] = field(default_factory=dict)
+    days: Mapping[int, Bucket] = field(default_factory=dict)
+    top: list[Account] = field(default_factory=list)
     accounts: int = 0
     inactive: int = 0
     users: int = 0
-    audit: Document | None = None
+    audit: AuditResult | None = None
     population: Population = field(default_factory=dict)
-    canary: Document | None = None
+    canary: Mapping[str, float | None] = field(default_factory=dict)
     queries: int = 0
 
 
@@ -83,20 +88,20 @@ class ReadingsStore:
             hours_then = range(day_start(then), then + 1, HOUR_MS)
             hours = counted(self._buckets, names.HOURS, [*last_hours, *hours_then])
             days = counted(self._buckets, names.DAYS, [day - i * DAY_MS for i in range(DAYS)])
-            top = counted(self._top, cache.get("snapshot", {}).get("floor"))
-        population_counts = cache.get("census", {})
+            top = counted(self._top, typed.integer(cache.get("snapshot", {}).get("floor")))
+        population_counts = census(cache.get("census", {}))
         accounts, inactive, users = self._population(counted, population_counts, now_ms)
         return Readings(
-            totals=cache.get("global", {}),
-            hours=hours,
-            days=days,
-            top=top,
+            totals=documents.totals(cache.get("global", {})),
+            hours={start: documents.hour(found) for start, found in hours.items()},
+            days={start: documents.bucket(found) for start, found in days.items()},
+            top=[documents.account(found) for found in top],
             accounts=accounts,
             inactive=inactive,
             users=users,
-            audit=cache.get("audit"),
-            population=_population(cache.get("snapshot", {})),
-            canary=cache.get("canary"),
+            audit=documents.audit_result(cache.get("audit")),
+            population=documents.population(cache.get("snapshot", {}).get("population")),
+            canary=documents.canary_stages(cache.get("canary")),
             queries=counted.queries,
         )
 
@@ -108,7 +113,7 @@ class ReadingsStore:
 
     def _buckets(self, name: str, starts_ms: list[int]) -> dict[int, Document]:
         wanted = {"_id": {"$in": [to_datetime(start) for start in starts_ms]}}
-        return {to_ms(found["_id"]): found for found in self._db[name].find(wanted)}
+        return documents.by_start(list(self._db[name].find(wanted)))
 
     def _top(self, floor: int | None) -> list[Document]:
         """The accounts with the most DMs sent, from ``floor`` on.
@@ -126,7 +131,7 @@ class ReadingsStore:
         with pymongo.timeout(None if usual else LONG_READ_SECONDS):
             top = list(
                 self._db[names.ACCOUNTS]
-                .find({"dmUsed": {"$gte": least}}, ACCOUNT_FIELDS)
+                .find({"dmUsed": {"$gte": least, "$lte": MOST_USED} | NO_ARRAY}, ACCOUNT_FIELDS)
                 .sort("dmUsed", -1)
                 .limit(TOP)
             )
@@ -134,7 +139,7 @@ class ReadingsStore:
         return top
 
     def _population(
-        self, counted: _Counted, population_counts: Document, now_ms: int
+        self, counted: _Counted, population_counts: Census, now_ms: int
     ) -> tuple[int, int, int]:
         """Accounts, inactive ones, and users.
 
@@ -144,39 +149,43 @@ class ReadingsStore:
         few_accounts = self._few(counted, names.ACCOUNTS, population_counts.get(ACCOUNTS))
         many = few_accounts is None
         # Found out by a query that is then missing for the users: six stay six.
-        just_found = many and population_counts.get(ACCOUNTS, {}).get("n", 0) <= FEW
+        known = population_counts.get(ACCOUNTS)
+        just_found = many and (known is None or known.n <= FEW)
         few_users = (
             None if just_found else self._few(counted, names.USERS, population_counts.get(USERS))
         )
         if many or few_users is None:
             population_counts = self._population_counts.fresh(population_counts, now_ms)
-        users = few_users[0] if few_users else int(population_counts[USERS]["n"])
+        users = few_users[0] if few_users else population_counts[USERS].n
         if few_accounts:
             return (*few_accounts, users)
         known = population_counts[ACCOUNTS]
         with translated():
             new = counted(
                 self._db[names.ACCOUNTS].count_documents,
-                new_accounts(to_ms(known["at"])),
+                new_accounts(known.at_ms),
                 limit=NEW_ACCOUNTS_LIMIT,
             )
-        return int(known["n"]) + new, int(population_counts[INACTIVE]["n"]), users
+        return known.n + new, population_counts[INACTIVE].n, users
 
     def _few(
-        self, counted: _Counted, collection: str, known: Document | None
+        self, counted: _Counted, collection: str, known: Counted | None
     ) -> tuple[int, int] | None:
         """All documents and the inactive ones; None if they are known, or found, to be many."""
-        if known and known["n"] > FEW:
+        if known and known.n > FEW:
             return None
-        inactive = {"$cond": [{"$eq": ["$isActive", False]}, 1, 0]}
-        sums = {"_id": None, "all": {"$sum": 1}, "inactive": {"$sum": inactive}}
+        # As the census' query counts them: false, or an array that holds it.
+        each = {"$cond": [{"$isArray": ["$isActive"]}, "$isActive", ["$isActive"]]}
+        inactive = {"$cond": [{"$in": [False, each]}, 1, 0]}
+        group = {"_id": None, "all": {"$sum": 1}, "inactive": {"$sum": inactive}}
         with translated():
             found = counted(
                 lambda: list(
-                    self._db[collection].aggregate([{"$limit": FEW + 1}, {"$group": sums}])
+                    self._db[collection].aggregate([{"$limit": FEW + 1}, {"$group": group}])
                 )
             )
-        number, inactive_ones = (found[0]["all"], found[0]["inactive"]) if found else (0, 0)
+        sums = found[0] if found else {}
+        number, inactive_ones = (typed.counter(sums.get(k)) or 0 for k in ("all", "inactive"))
         return (number, inactive_ones) if number <= FEW else None
 
 
@@ -185,13 +194,6 @@ def month_before(now_ms: int) -> int:
     end = to_ms(to_datetime(day_start(now_ms)).replace(day=1))
     day, last_day = to_datetime(now_ms).day, to_datetime(end - 1).day
     return end - (last_day - day + 1) * DAY_MS + now_ms % DAY_MS if day <= last_day else end - 1
-
-
-def _population(snapshot: Document) -> Population:
-    return {
-        to_ms(datetime.fromisoformat(day["at"])): (int(day["activeAccounts"]), int(day["users"]))
-        for day in snapshot.get("population") or []
-    }
 
 
 class _Counted:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from dmstats.core.clock import to_datetime, to_ms
-from dmstats.core.errors import Outdated, StoreUnavailable, Superseded
+from dmstats.core.clock import to_datetime
+from dmstats.core.errors import Outdated, PoisonError, StoreUnavailable, Superseded
+from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import STATS_CACHE
+
+logger = logging.getLogger(__name__)
 
 KEY = "snapshot"
 TRIES = 5
@@ -19,7 +24,10 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
-    """A snapshot's ``body`` (JSON-ready, without its version) and its place in the order."""
+    """A snapshot's ``body`` (plain JSON types, without its version) and its place in the order.
+
+    Whether the body is a whole snapshot is the reader's to say.
+    """
 
     term: int
     seq: int
@@ -72,53 +80,91 @@ class SnapshotStore:
         if after is not None:
             fence["seq"] = {"$lte": after}
         for _ in range(TRIES):
-            with translated():
-                try:
-                    saved: Any = self._cache.find_one_and_update(
-                        fence,
-                        update,
-                        projection={"term": 1, "seq": 1},
-                        upsert=True,
-                        return_document=ReturnDocument.AFTER,
-                    )
-                    # The embedded database returns nothing to one of two that insert at once.
-                    if saved is not None:
-                        return int(saved["term"]), int(saved["seq"])
-                    continue
-                except DuplicateKeyError:
-                    # The upsert met a document that the fence had excluded, or that somebody
-                    # else inserted in this very moment.
-                    pass
-            if term is not None and self.last_term() > term:
-                raise Superseded(f"Term {term} is over.")
+            try:
+                place = self._write(fence, update)
+            except PoisonError:  # seq is no number, so nothing can be added to it
+                place = None
+            if place is not None:
+                return place
+            if not self._restore_place(computed_ms) and term is not None:
+                newest = self.last_term()
+                if newest > term:
+                    raise Superseded(f"Term {term} is over.")
             if after is not None and self.last_seq() > after:
                 raise Outdated("A newer snapshot was stored meanwhile.")
         raise StoreUnavailable("The snapshot could not be stored: too many writers.")
 
-    def load(self) -> StoredSnapshot | None:
-        """The last snapshot; raises :class:`StoreUnavailable`."""
+    def _write(self, fence: Document, update: Document) -> tuple[int, int] | None:
+        """The place that it got; None where the fence kept it out or the place cannot be read."""
         with translated():
-            found = self._cache.find_one({"_id": KEY})
-        if found is None:
+            try:
+                saved: Any = self._cache.find_one_and_update(
+                    fence,
+                    update,
+                    projection={"term": 1, "seq": 1},
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
+                )
+            except DuplicateKeyError:
+                # The upsert met a document that the fence had excluded, or that somebody else
+                # inserted in this very moment.
+                return None
+        # The embedded database returns nothing to one of two that insert at once.
+        return _place(saved or {})
+
+    def _restore_place(self, computed_ms: int) -> bool:
+        """Give the stored snapshot a place again where it has none that can be read.
+
+        Its last sequence number is not known: the seconds since 1970 are more than there were
+        snapshots. Its term is 0 until the leader writes, which is at its next refresh.
+        """
+        with translated():
+            found = self._cache.find_one({"_id": KEY}, {"term": 1, "seq": 1})
+            if found is None or _place(found) is not None:
+                return False
+            place = {
+                "term": _number(found.get("term")) or 0,
+                "seq": _number(found.get("seq")) or computed_ms // 1000,
+            }
+            self._cache.update_one({"_id": KEY}, {"$set": place})
+        logger.warning("snapshot_place_restored")
+        return True
+
+    def load(self) -> StoredSnapshot | None:
+        """The last snapshot, None if there is none that can be read; raises
+        :class:`StoreUnavailable`."""
+        with translated():
+            found = self._cache.find_one({"_id": KEY}) or {}
+        place, computed_ms = _place(found), typed.moment(found.get("computedAt"))
+        body = typed.json_ready(found.get("body"))
+        if place is None or computed_ms is None or not isinstance(body, dict):
             return None
-        return StoredSnapshot(
-            int(found["term"]), int(found["seq"]), to_ms(found["computedAt"]), found["body"]
-        )
+        return StoredSnapshot(*place, computed_ms, body)
 
     def last_term(self) -> int:
         """The newest term that has written, 0 if none has; raises :class:`StoreUnavailable`."""
         with translated():
-            found = self._cache.find_one({"_id": KEY}, {"term": 1})
-        return int(found["term"]) if found else 0
+            found = self._cache.find_one({"_id": KEY}, {"term": 1}) or {}
+        return _number(found.get("term")) or 0
 
     def last_seq(self) -> int:
         """The number of the stored snapshot, 0 without one; raises :class:`StoreUnavailable`."""
         with translated():
-            found = self._cache.find_one({"_id": KEY}, {"seq": 1})
-        return int(found["seq"]) if found else 0
+            found = self._cache.find_one({"_id": KEY}, {"seq": 1}) or {}
+        return _number(found.get("seq")) or 0
 
     def last_computed_ms(self) -> int | None:
         """When the stored snapshot was computed; raises :class:`StoreUnavailable`."""
         with translated():
-            found = self._cache.find_one({"_id": KEY}, {"computedAt": 1})
-        return to_ms(found["computedAt"]) if found else None
+            found = self._cache.find_one({"_id": KEY}, {"computedAt": 1}) or {}
+        return typed.moment(found.get("computedAt"))
+
+
+def _place(found: Mapping[str, Any]) -> tuple[int, int] | None:
+    term, seq = _number(found.get("term")), _number(found.get("seq"))
+    return None if term is None or seq is None else (term, seq)
+
+
+def _number(value: object) -> int | None:
+    number = typed.integer(value)
+    return number if number is not None and number in typed.PLACE else None

@@ -32,6 +32,12 @@ class SnapshotMetrics:
             "dmstats_audit_timestamp_seconds", "When the last audit ended; 0: there was none.",
             registry=registry, multiprocess_mode="max",
         )  # fmt: skip
+        self._odd = Gauge(
+            "dmstats_odd_documents",
+            "Accounts with values that cannot be read, or an id that is no text, as of the last "
+            "audit on schedule.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
         self._refreshes = Histogram(
             "dmstats_refresh_seconds", "Time a refresh takes, queries and storing included.",
             buckets=FAST, registry=registry,
@@ -76,6 +82,10 @@ class SnapshotMetrics:
             audited_ms, drift = audit
             self._audited.set(audited_ms / 1000)
             self._drift.set(drift)
+
+    def odd_documents(self, number: int) -> None:
+        """An audit on schedule found so many accounts with values that cannot be read."""
+        self._odd.set(number)
 
     def refreshed(self, seconds: float, queries: int) -> None:
         self._refreshes.observe(seconds)

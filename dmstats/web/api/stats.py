@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +12,9 @@ from dmstats.audit.account_activity import buckets
 from dmstats.core.clock import month_of, rfc3339
 from dmstats.core.errors import NotFound, NotSignedIn, TooManyRequests
 from dmstats.db.audit.activity_store import Activities
-from dmstats.db.dashboard.account_directory import AccountDirectory, Sort
+from dmstats.db.dashboard.account_directory import AccountDirectory
+from dmstats.db.dashboard.account_order import Sort
+from dmstats.db.documents import Account
 from dmstats.snapshot.build import limit_of
 from dmstats.snapshot.encoded import newest_of
 from dmstats.snapshot.refresher import Refreshed
@@ -128,30 +129,33 @@ def activity(instagram_id: str) -> ResponseReturnValue:
     return jsonify(ActivityAnswer().dump(answer))
 
 
-def account_fields(account: Mapping[str, Any], month: str, monthly_limit: int) -> dict[str, Any]:
-    """An account's document as it is shown in ``month`` ("YYYY-MM").
+def account_fields(account: Account, month: str, monthly_limit: int) -> dict[str, Any]:
+    """An account as it is shown in ``month`` ("YYYY-MM").
 
-    What an account used in an earlier month is not this month's use. ``monthly_limit`` is that of
-    the accounts without one of their own, 0 for none.
+    ``monthly_limit`` is that of the accounts without one of their own, 0 for none.
     """
-    current = account.get("currentMonth") or month
-    over = current < month
     return {
-        "instagramId": account["instagramId"],
-        "username": account.get("username"),
-        "isActive": bool(account.get("isActive", False)),
-        "createdAt": account.get("createdAt"),
-        "dmUsed": account.get("dmUsed") or 0,
-        "monthlyDmUsed": 0 if over else account.get("monthlyDmUsed") or 0,
-        "currentMonth": month if over else current,
+        "documentId": account.document_id,
+        "needsAttention": list(account.odd),
+        "instagramId": account.instagram_id,
+        "username": account.username,
+        "isActive": account.is_active,
+        "createdAt": _moment(account.created_ms),
+        "dmUsed": account.dm_used,
+        "monthlyDmUsed": account.used_in(month),
+        "currentMonth": month,
         "monthlyDmLimit": limit_of(account, monthly_limit),
-        "lastDMSent": account.get("lastDMSent"),
-        "dmReceived": account.get("dmReceived") or 0,
-        "lastDMReceived": account.get("lastDMReceived"),
+        "lastDMSent": _moment(account.last_sent_ms),
+        "dmReceived": account.dm_received,
+        "lastDMReceived": _moment(account.last_received_ms),
     }
 
 
-def _known(instagram_id: str) -> Mapping[str, Any]:
+def _moment(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)
+
+
+def _known(instagram_id: str) -> Account:
     found = AccountDirectory(services().mongo).one(instagram_id)
     if found is None:
         raise NotFound("There is no account with that Instagram id.")

@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from dmstats.core.clock import rfc3339, to_ms
-from dmstats.db.dashboard.account_directory import SORTS
+from dmstats.db.dashboard.account_order import SORTS
 
 MONTH = r"\d{4}-\d\d\Z"
 RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z"
@@ -51,13 +51,25 @@ def count() -> fields.Integer:
     return fields.Integer(strict=True, required=True, validate=validate.Range(min=0))
 
 
+def known_count() -> fields.Integer:
+    """As :func:`count`; null where what stands in the database cannot be read."""
+    return fields.Integer(
+        strict=True, required=True, allow_none=True, validate=validate.Range(min=0)
+    )
+
+
+def platform_count() -> fields.Integer:
+    """A counter in the host platform's document, which may be set to anything."""
+    return fields.Integer(strict=True, required=True, allow_none=True)
+
+
 class AccountsQuery(Strict):
     query = Text(load_default="", validate=validate.Length(max=100))
     sort = fields.String(
         load_default=None,
         validate=validate.OneOf([sign + name for name in SORTS for sign in ("", "-")]),
     )
-    cursor = Text(load_default=None, validate=validate.Length(max=1000))
+    cursor = Text(load_default=None, validate=validate.Length(max=4000))
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
 
 
@@ -105,16 +117,22 @@ class ActivityAnswer(Strict):
 
 
 class AccountAnswer(Strict):
+    """``instagramId`` is empty where the document has none that can be read. ``needsAttention``
+    names the fields whose values cannot be read (null here), and ``instagramId`` unless it is a
+    text: no DM is counted for a number. ``documentId`` finds the document."""
+
+    documentId = fields.String(required=True)
+    needsAttention = fields.List(fields.String(), required=True)
     instagramId = fields.String(required=True)
     username = fields.String(required=True, allow_none=True)
     isActive = fields.Boolean(required=True)
     createdAt = Moment(required=True, allow_none=True)
-    dmUsed = count()
-    monthlyDmUsed = count()
+    dmUsed = platform_count()
+    monthlyDmUsed = platform_count()
     currentMonth = fields.String(required=True, validate=validate.Regexp(MONTH))
     monthlyDmLimit = fields.Integer(required=True, allow_none=True)
     lastDMSent = Moment(required=True, allow_none=True)
-    dmReceived = count()
+    dmReceived = platform_count()
     lastDMReceived = Moment(required=True, allow_none=True)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import cast
 
 from flask import current_app
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from dmstats.core.errors import BadRequest, ConfigError
-from dmstats.db.dashboard.account_directory import Position, Value
+from dmstats.db.dashboard.account_order import Position, Value
 
 SALT = "accounts-cursor"
 
@@ -17,7 +19,9 @@ def encode(position: Position | None, *, sort: str, query: str) -> str | None:
     """The cursor for the page after ``position`` of this very list; None after the last."""
     if position is None:
         return None
-    return str(_serializer().dumps([sort, query, position.value, position.instagram_id]))
+    key = base64.b64encode(position.key).decode()
+    place = [position.value, position.instagram_id, key, position.reread]
+    return str(_serializer().dumps([sort, query, *place]))
 
 
 def decode(cursor: str | None, *, sort: str, query: str) -> Position | None:
@@ -25,12 +29,13 @@ def decode(cursor: str | None, *, sort: str, query: str) -> Position | None:
     if not cursor:
         return None
     try:
-        of_sort, of_query, value, instagram_id = _serializer().loads(cursor)
-    except (BadSignature, UnicodeError):
+        of_sort, of_query, value, instagram_id, key, reread = _serializer().loads(cursor)
+        document = base64.b64decode(str(key))
+    except (BadSignature, UnicodeError, ValueError, binascii.Error):
         raise BadRequest("cursor: not one that this service gave out.") from None
     if (of_sort, of_query) != (sort, query):
         raise BadRequest("cursor: belongs to another query or sort; start again without it.")
-    return Position(cast("Value", value), str(instagram_id))
+    return Position(cast("Value", value), str(instagram_id), document, bool(reread))
 
 
 def _serializer() -> URLSafeSerializer:

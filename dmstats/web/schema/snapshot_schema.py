@@ -6,13 +6,15 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from dmstats.web.schema.api_schemas import MONTH, Moment, Strict, count
+from dmstats.web.schema.api_schemas import MONTH, Moment, Strict, count, known_count, platform_count
 
 
 class BucketSchema(Strict):
+    """Null where what stands in the database cannot be read."""
+
     at = Moment(required=True)
-    sent = count()
-    received = count()
+    sent = known_count()
+    received = known_count()
 
 
 class Peak(Strict):
@@ -25,9 +27,11 @@ class Pair(Strict):
     received = count()
 
 
-class Span(Pair):
+class Span(Strict):
     """``before`` is the same part of the day or month before; null from before counting began."""
 
+    sent = known_count()
+    received = known_count()
     before = fields.Nested(Pair, required=True, allow_none=True)
 
 
@@ -58,8 +62,8 @@ class PopulationDay(Strict):
 class TopAccount(Strict):
     instagramId = fields.String(required=True)
     username = fields.String(required=True, allow_none=True)
-    dmUsed = count()
-    monthlyDmUsed = count()
+    dmUsed = platform_count()
+    monthlyDmUsed = platform_count()
     monthlyDmLimit = fields.Integer(required=True, allow_none=True)
     lastDMSent = Moment(required=True, allow_none=True)
 
@@ -94,8 +98,8 @@ class Snapshot(Strict):
     source = fields.String(
         required=True, validate=validate.OneOf(["worker", "redis", "store", "computed"])
     )
-    totalDMsSent = count()
-    totalDMsReceived = count()
+    totalDMsSent = known_count()
+    totalDMsReceived = known_count()
     totalUsers = count()
     totalAccounts = count()
     activeAccounts = count()
@@ -105,10 +109,10 @@ class Snapshot(Strict):
     perMinute = fields.Float(required=True, validate=validate.Range(min=0))
     perMinuteBefore = fields.Float(required=True, allow_none=True, validate=validate.Range(min=0))
     peakMinute = fields.Nested(Peak, required=True, allow_none=True)
-    events = fields.Dict(keys=fields.String(), values=count(), required=True)
-    duplicates = count()
-    rejected = count()
-    late = count()
+    events = fields.Dict(keys=fields.String(), values=known_count(), required=True)
+    duplicates = known_count()
+    rejected = known_count()
+    late = known_count()
     series = fields.Nested(Series, required=True)
     topAccounts = fields.List(
         fields.Nested(TopAccount), required=True, validate=validate.Length(max=10)

@@ -1,0 +1,58 @@
+"""Accounts whose documents cannot be read whole: what the last audit listed, and ids at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pymongo
+
+from dmstats.db import typed
+from dmstats.db.audit.differences import OddDocument
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ACCOUNTS, STATS_CACHE
+from dmstats.db.documents import ACCOUNT_FIELDS, account
+
+MOST = 20
+SECONDS = 5.0
+READ = dict.fromkeys(("instagramId", *ACCOUNT_FIELDS), True)
+
+
+class OddDocuments:
+    """Reads them; raises :class:`~dmstats.core.errors.StoreUnavailable`."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._db = mongo.db
+
+    def listed(self) -> tuple[int, list[OddDocument]] | None:
+        """How many the last audit found, and the first of them; None before the first audit."""
+        with translated(), pymongo.timeout(SECONDS):
+            found = self._db[STATS_CACHE].find_one({"_id": "audit"}) or {}
+        number, first = typed.integer(found.get("odd")), found.get("oddDocuments")
+        if number is None or not isinstance(first, list):
+            return None
+        return number, [_odd(typed.document(each)) for each in first[:MOST]]
+
+    def without_text_id(self) -> list[OddDocument]:
+        """Some of the accounts whose id is no text, so that no DM finds them; by the index."""
+        with translated(), pymongo.timeout(SECONDS):
+            accounts = self._db[ACCOUNTS]
+            found = list(accounts.find({"instagramId": {"$not": {"$gte": ""}}}, READ).limit(MOST))
+        read = [account(each) for each in found]
+        return [OddDocument(ACCOUNTS, each.document_id, each.odd) for each in read]
+
+
+def stored(odd: Sequence[OddDocument]) -> Document:
+    """What an audit leaves of them in the cache."""
+    first = [
+        {"collection": each.collection, "key": each.key, "fields": list(each.fields)}
+        for each in odd[:MOST]
+    ]
+    return {"odd": len(odd), "oddDocuments": first}
+
+
+def _odd(found: Document) -> OddDocument:
+    fields = found.get("fields")
+    named = [typed.text(each) or "" for each in (fields if isinstance(fields, list) else [])]
+    return OddDocument(
+        typed.text(found.get("collection")) or "", typed.text(found.get("key")) or "", tuple(named)
+    )

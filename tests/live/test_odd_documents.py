@@ -1,0 +1,192 @@
+"""Every field of an account by every BSON type, on a real service: no value costs another."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import urllib3
+from pymongo.errors import BulkWriteError
+
+from dmstats.core.clock import SystemClock
+from dmstats.db import typed
+from dmstats.db.dashboard.account_order import SORTS
+from dmstats.web.schema.api_schemas import AccountAnswer, AccountsAnswer
+from dmstats.web.schema.snapshot_schema import Snapshot
+from tests.auditing import Auditing
+from tests.bson_values import ODD_VALUES
+from tests.servers import Redis, Secantus, running
+from tests.sse import Stream
+from tests.webserver import ACCOUNT, TOKEN, WebServer, serving
+
+pytestmark = pytest.mark.live
+
+FIELDS = (
+    "instagramId", "username", "dmUsed", "monthlyDmUsed", "dmReceived", "currentMonth",
+    "monthlyDmLimit", "lastDMSent", "createdAt", "lastDMReceived", "isActive", "ledgerBase",
+    "userId", "_id",
+)  # fmt: skip
+OTHERS = 120
+ALL_SORTS = [sign + field for field in SORTS for sign in ("", "-")]
+
+
+class Site:
+    """A service, and what its admins and scripts ask of it."""
+
+    def __init__(self, web: WebServer) -> None:
+        self.web = web
+        self.accounts = web.mongo.db["instagram_accounts"]
+        self.auditing = Auditing(web.mongo, SystemClock())
+        self._http = urllib3.PoolManager(retries=False)
+
+    def get(self, path: str, *, token: str = TOKEN) -> Any:
+        answer = self._http.request(
+            "GET", self.web.url + path, headers={"Authorization": f"Bearer {token}"}, timeout=20.0
+        )
+        assert answer.status == 200, (path, answer.status, answer.data[:300])
+        return answer.data
+
+    def refresh(self) -> dict[str, Any]:
+        self.get("/api/cron/refresh-admin-stats", token=self.web.environ["CRON_SECRET"])
+        shown: dict[str, Any] = json.loads(self.get("/api/admin/stats"))
+        Snapshot().load(shown)
+        return shown
+
+    def listed(self, sort: str) -> list[dict[str, Any]]:
+        """All accounts of all pages."""
+        rows: list[dict[str, Any]] = []
+        cursor = ""
+        while len(rows) < 2000:
+            page = json.loads(self.get(f"/api/admin/accounts?sort={sort}&limit=25{cursor}"))
+            AccountsAnswer().load(page)
+            rows += page["accounts"]
+            if page["nextCursor"] is None:
+                return rows
+            cursor = f"&cursor={page['nextCursor']}"
+        pytest.fail(f"{sort}: the pages go round in circles")
+
+    def fill(self, field: str) -> list[dict[str, Any]]:
+        """Put usual accounts and the odd ones of this field there; those that were stored."""
+        self.accounts.delete_many({"instagramId": {"$ne": ACCOUNT}})
+        usual = [account(f"17{n:06}", n) for n in range(OTHERS)]
+        odd = [account(f"99{n:06}", n % 9) | {field: value} for n, value in enumerate(ODD_VALUES)]
+        missing = account("99999999", 3)
+        missing.pop(field, None)
+        # Some values are refused as an _id, or by a unique index.
+        with contextlib.suppress(BulkWriteError):
+            self.accounts.insert_many([*usual, *odd, missing], ordered=False)
+        return list(self.accounts.find({"instagramId": {"$not": {"$regex": "^17"}}}))
+
+
+def account(instagram_id: str, number: int) -> dict[str, Any]:
+    return {
+        "instagramId": instagram_id, "username": f"p{number:03}", "isActive": True,
+        "dmUsed": 100 + number, "monthlyDmUsed": 1, "currentMonth": f"{datetime.now(UTC):%Y-%m}",
+        "createdAt": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number),
+        "monthlyDmLimit": 1000, "dmReceived": 3,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("odd")
+    database, redis = Secantus(folder / "mongo"), Redis(folder / "redis")
+    quiet = {"STATS_REFRESH_INTERVAL": "3600"}
+    with running(database), running(redis):
+        assert isinstance(database, Secantus)
+        assert isinstance(redis, Redis)
+        with serving(WebServer(folder / "web", database, redis, settings=quiet)) as web:
+            assert web.post("first").status == 200
+            yield Site(web)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_value_costs_another(site: Site, field: str) -> None:
+    odd = site.fill(field)
+    assert len(odd) > 20
+    number = site.accounts.count_documents({})
+    shown = site.refresh()
+    assert shown["totalAccounts"] == number
+    site.get("/")
+    stream = Stream(site.web.port, TOKEN)
+    assert stream.next_data("stats")["version"] == shown["version"]
+    stream.socket.close()
+    for sort in ALL_SORTS:
+        rows = site.listed(sort)
+        ids = [row["documentId"] for row in rows]
+        assert len(set(ids)) == len(ids) == number, sort
+    assert shown["activeAccounts"] == sum(row["isActive"] for row in rows)
+    for row in rows:
+        if row["needsAttention"] and row["instagramId"] and "/" not in row["instagramId"]:
+            path = f"/api/admin/accounts/{quote(row['instagramId'], safe='')}"
+            AccountAnswer().load(json.loads(site.get(path)))
+    site.get("/api/admin/accounts?query=p0")
+    answer = site.web.post(f"with odd {field}")
+    assert (answer.status, answer.body["sent"]) == (200, 1)
+    outcome = site.auditing.audit()
+    assert (outcome.drift, outcome.differences) == (0, [])
+    listed = {each.key for each in outcome.odd}
+    unreadable = {typed.document_id(each["_id"]) for each in odd if field in attention(rows, each)}
+    assert unreadable <= listed or field == "instagramId"
+
+
+def attention(rows: list[dict[str, Any]], found: dict[str, Any]) -> list[str]:
+    key = typed.document_id(found["_id"])
+    named: list[str] = next(row["needsAttention"] for row in rows if row["documentId"] == key)
+    return named
+
+
+OWN: list[tuple[str, str, str]] = [
+    ("stats_cache", "global", field)
+    for field in ("dmsReceived", "events", "lastEventAt", "canaryAt", "late", "duplicates")
+] + [
+    ("stats_cache", "census", field) for field in ("accounts", "users", "inactive", "users.n")
+] + [
+    ("stats_cache", "audit", field) for field in ("at", "drift", "odd", "oddDocuments")
+] + [
+    ("stats_cache", "canary", "countedMs"),
+    *(("stats_cache", "snapshot", field) for field in (
+        "term", "seq", "computedAt", "body", "floor", "population", "body.totalDMsSent",
+        "body.series", "body.topAccounts")),
+    *(("dmstats_hours", "", field) for field in ("received", "minutes", "events")),
+    ("dmstats_days", "", "received"),
+    ("dmstats_ledger_archive", "state", "closing"),
+    ("dmstats_ledger_archive", "state", "generation"),
+    ("dmstats_audit_runs", "repairs", "version"), ("dmstats_audit_runs", "repairs", "hours"),
+    ("dmstats_account_changes", ACCOUNT, "sent"), ("dmstats_account_changes", ACCOUNT, "month"),
+    ("dmstats_account_activity", "index", "chunks"), ("dmstats_account_activity", "index", "spans"),
+]  # fmt: skip
+FEW_VALUES: list[Any] = [None, "x", float("nan"), float("inf"), -1, 2**62, True, [], {"a": 1}, b"x"]
+
+
+@pytest.mark.parametrize(("collection", "key", "field"), OWN, ids="-".join)
+def test_a_value_of_our_own_costs_at_most_that_value(
+    site: Site, collection: str, key: str, field: str
+) -> None:
+    db = site.web.mongo.db
+    site.auditing.audit()
+    found = db[collection].find_one({"_id": key} if key else {}, sort=[("_id", -1)])
+    which = {"_id": found["_id"] if found else key}
+    kept = db[collection].find_one(which)
+    try:
+        for value in FEW_VALUES:
+            if kept is not None:
+                db[collection].replace_one(which, kept, upsert=True)
+            db[collection].update_one(which, {"$set": {field: value}}, upsert=True)
+            site.refresh()
+            site.get("/")
+            site.get(f"/api/admin/accounts/{ACCOUNT}/activity")
+            outcome = site.auditing.audit()
+            assert all(each.place != "accounts" for each in outcome.differences)
+    finally:
+        if kept is None:
+            db[collection].delete_one(which)
+        else:
+            db[collection].replace_one(which, kept, upsert=True)
+    site.auditing.audit(repair=True)
+    assert site.auditing.audit().drift == 0
