@@ -29,17 +29,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_env(attach(os.environ))
         settings.require("mongodb_uri")
-        mongo = connect(settings)
+        mongo = connect(settings, unlimited=True)
+        lines = []
+
+        def tell(line: str) -> None:
+            lines.append(line)
+            print(line, flush=True)
+
         try:
-            done = [f"applied {name}" for name in apply(mongo, settings)]
+            for name in apply(mongo, settings, tell, tell):
+                tell(f"applied {name}")
             if told.shard:
-                done += [f"sharded {name}" for name in shard(mongo, settings, days=told.days)]
+                for name in shard(mongo, settings, days=told.days):
+                    tell(f"sharded {name}")
         finally:
             mongo.close()
     except DmstatsError as error:
         print(f"migrations: {error}", file=sys.stderr)
         return 1
-    print("\n".join(done) or "nothing to apply")
+    if not lines:
+        print("nothing to apply")
     return 0
 
 
