@@ -39,6 +39,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.failures import Failures
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, kill_session
+from dmstats.embedded.attach import stable_address
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -74,7 +75,7 @@ def wire(settings: Settings, send: Send) -> Services:
     client = _redis(settings, seconds=REDIS_SECONDS)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
     transactions = Transactions(mongo, metrics.commit_retried)
-    neighbours = session_folder(f"{settings.mongodb_uri} {mongo.db.name}")
+    neighbours = session_folder(f"{stable_address(settings)} {mongo.db.name}")
     orphan_reaper = OrphanedTransactionReaper(
         SessionRegistry(neighbours),
         Beats(mongo),

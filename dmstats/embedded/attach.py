@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from dmstats.core.settings import Settings
 from dmstats.embedded import secrets
 from dmstats.embedded.datadir import DEFAULT, DataDir, Service
 
@@ -31,6 +32,14 @@ def attach(environ: Mapping[str, str]) -> dict[str, str]:
 def running(environ: Mapping[str, str]) -> Service | None:
     """The service that runs on the data folder ``environ`` names, if one does."""
     return data_dir(environ).service()
+
+
+def stable_address(settings: Settings) -> str:
+    """What names the database from one start to the next: the embedded one has another port each
+    time, so its data folder does."""
+    service = DataDir(settings.data_dir).service()
+    embedded = service is not None and service.mongodb_uri == settings.mongodb_uri
+    return str(settings.data_dir.absolute()) if embedded else settings.mongodb_uri or ""
 
 
 def data_dir(environ: Mapping[str, str]) -> DataDir:

@@ -108,7 +108,11 @@ class Launcher:
             self._embedded["MONGODB_URI"] = address
         self._announce()
         with translated():
-            return connect(self._settings, uri=self._embedded.get("MONGODB_URI"), unlimited=True)
+            return connect(
+                self._settings,
+                uri=self._embedded.get("MONGODB_URI"),
+                unlimited="MONGODB_URI" not in self._embedded,
+            )
 
     def _start_database(
         self,
