@@ -49,6 +49,8 @@ def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tel
             if _ensure(db[wanted.collection], wanted, settings, progress):
                 tell(f"created the index {wanted.title}")
         except OperationFailure as error:
+            if wanted.if_possible and error.code in SAME_INDEX:
+                continue
             problems.append(_explained(db[wanted.collection], wanted, settings, error))
     if problems:
         raise ConfigError("\n".join(problems))

@@ -50,7 +50,8 @@ class Health:
         """``collection.field`` of every index that has no equal, of ours or of the platform's."""
         with translated(), pymongo.timeout(SECONDS):
             found = {name: self._indexes(name) for name in {each.collection for each in WANTED}}
-        return [each.title for each in WANTED if not is_there(each, found[each.collection])]
+        must = [each for each in WANTED if not each.if_possible]
+        return [each.title for each in must if not is_there(each, found[each.collection])]
 
     def unique_indexes_in_the_way(self) -> list[tuple[str, str]]:
         """Name and fields of the platform's unique indexes by which a DM cannot create a second

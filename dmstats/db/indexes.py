@@ -24,13 +24,15 @@ TEXT_ALONE = {"$gte": ""}
 @dataclass(frozen=True, slots=True)
 class WantedIndex:
     """An index on one field. ``text_alone`` leaves out documents whose field is no text; a
-    ``retained`` one makes late ledger rows expire, once they are in the archive."""
+    ``retained`` one makes late ledger rows expire, once they are in the archive. What is wanted
+    ``if_possible`` may be refused by a server that knows only one index per field."""
 
     collection: str
     field: str
     unique: bool = False
     text_alone: bool = False
     retained: bool = False
+    if_possible: bool = False
 
     @property
     def title(self) -> str:
@@ -87,8 +89,9 @@ WANTED = (
     # Two, as the platform may keep accounts without an id, or with null: one sees to it that a DM
     # creates an account once, the other answers look-ups, ranges and orders whatever is there.
     # Neither is touched when a counter changes. A full unique one of the platform's is both.
+    # Before MongoDB 5.0 there can be the first alone, which does for look-ups.
     WantedIndex(ACCOUNTS, "instagramId", unique=True, text_alone=True),
-    WantedIndex(ACCOUNTS, "instagramId"),
+    WantedIndex(ACCOUNTS, "instagramId", if_possible=True),
     WantedIndex(ACCOUNTS, "dmUsed"),
     WantedIndex(ACCOUNTS, "isActive"),
     WantedIndex(ACCOUNTS, "createdAt"),

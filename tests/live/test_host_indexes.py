@@ -116,6 +116,22 @@ def test_an_index_that_the_server_will_not_have_beside_ours_is_named_with_two_co
     assert Health(mongo).missing_indexes() == ["instagram_accounts.dmUsed"]
 
 
+def test_a_server_with_one_index_per_field_has_the_unique_one(
+    mongo: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before MongoDB 5.0."""
+    create_index = Collection.create_index
+
+    def refused(collection: Collection[Document], keys: Any, **options: Any) -> str:
+        if options["name"] == "dmstats_instagramId":
+            raise OperationFailure("Index already exists with different options", 85)
+        return create_index(collection, keys, **options)
+
+    monkeypatch.setattr(Collection, "create_index", refused)
+    migrations.apply(mongo, Settings())
+    assert Health(mongo).missing_indexes() == []
+
+
 def test_a_view_is_named(mongo: Mongo) -> None:
     mongo.db.create_collection("real_accounts")
     mongo.db.command("create", "instagram_accounts", viewOn="real_accounts", pipeline=[])
