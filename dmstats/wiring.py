@@ -37,6 +37,7 @@ from dmstats.db.failures import Failures
 from dmstats.db.installation import Installation
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
+from dmstats.embedded.attach import stable_address
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -73,7 +74,7 @@ def wire(settings: Settings, send: Send) -> Services:
     keys = Keyspace(Installation(mongo).name, clock)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
     transactions = Transactions(mongo, metrics.commit_retried)
-    host_folder = session_folder(f"{settings.mongodb_uri} {mongo.db.name}")
+    host_folder = session_folder(f"{stable_address(settings)} {mongo.db.name}")
     orphan_reaper = OrphanedTransactionReaper(
         SessionRegistry(host_folder),
         partial(abandoned_sessions, mongo),

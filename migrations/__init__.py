@@ -11,8 +11,13 @@ from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, translated
 from dmstats.db.collection_names import MIGRATIONS
 from migrations import indexes
+from migrations.indexes import Tell
 
 NUMBERED = re.compile(r"m\d{4}_\w+")
+
+
+def unheard(_line: str) -> None:
+    """Where there is no one to tell."""
 
 
 def names() -> list[str]:
@@ -21,11 +26,15 @@ def names() -> list[str]:
     return sorted(name.removeprefix("m") for name in found if NUMBERED.fullmatch(name))
 
 
-def apply(mongo: Mongo, settings: Settings) -> list[str]:
+def apply(
+    mongo: Mongo, settings: Settings, tell: Tell = unheard, progress: Tell = unheard
+) -> list[str]:
     """Apply what is not recorded yet, record it, and return the names of what was applied.
 
     Two runs at the same time do the same harmless work twice; one that was interrupted is made
-    again from its start. The indexes are checked by every run, so one that was dropped comes back.
+    again from its start. The indexes are checked by every run, so one that was dropped comes back:
+    ``tell`` hears of each that is made, ``progress`` every few seconds how far one is. Raises
+    :class:`~dmstats.core.errors.ConfigError` with what is in the way.
     """
     applied = []
     with translated():
@@ -36,5 +45,5 @@ def apply(mongo: Mongo, settings: Settings) -> list[str]:
                 record = {"$setOnInsert": {"appliedAt": datetime.now(UTC)}}
                 mongo.db[MIGRATIONS].update_one({"_id": name}, record, upsert=True)
                 applied.append(name)
-        indexes.ensure(mongo.db, settings)
+        indexes.ensure(mongo.db, settings, tell, progress)
     return applied

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dmstats.core.errors import ConfigError, DmstatsError, StoreUnavailable
 from dmstats.core.exit_codes import FAILED, OK, USAGE
@@ -32,28 +32,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not 1 <= told.days <= MOST_DAYS:
         parser.error(f"--days must be from 1 to {MOST_DAYS}")
     try:
-        done = run(shard=told.shard, days=told.days)
+        done = run(shard=told.shard, days=told.days, tell=lambda line: print(line, flush=True))
     except DmstatsError as error:
         print(f"migrations: {error}", file=sys.stderr)
         return USAGE if isinstance(error, ConfigError) else FAILED
-    print("\n".join(done) or "nothing to apply")
+    if not done:
+        print("nothing to apply")
     return OK
 
 
-def run(*, shard: bool, days: int) -> list[str]:
-    """Apply what is missing to the database of the environment; a line for each thing done."""
+def run(*, shard: bool, days: int, tell: Callable[[str], None]) -> bool:
+    """Apply what is missing to the database of the environment, with a line for each thing done;
+    whether there was any."""
     settings = Settings.from_env(attach(os.environ))
     require(settings, os.environ, "mongodb_uri")
-    mongo = connect(settings)
+    mongo = connect(settings, unlimited=True)
+    lines: list[str] = []
+
+    def done(line: str) -> None:
+        lines.append(line)
+        tell(line)
+
     try:
-        done = [f"applied {name}" for name in apply(mongo, settings)]
+        for name in apply(mongo, settings, done, done):
+            done(f"applied {name}")
         if shard:
-            done += [f"sharded {name}" for name in spread(mongo, settings, days=days)]
+            for name in spread(mongo, settings, days=days):
+                done(f"sharded {name}")
     except StoreUnavailable as error:
         raise StoreUnavailable(explain(error, mongo)) from error
     finally:
         mongo.close()
-    return done
+    return bool(lines)
 
 
 if __name__ == "__main__":

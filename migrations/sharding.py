@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import pymongo
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError
 
 from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
-from dmstats.db.client import Mongo, translated
-from dmstats.db.collection_names import ACCOUNTS, LEDGER_PREFIX
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ACCOUNTS, LEDGER_PREFIX, OWN_PREFIX
 from dmstats.db.counting.ledger import Ledger
 
-SECONDS = 600.0
 NO_CLUSTER = "--shard needs a sharded cluster: let MONGODB_URI name a mongos"
 
 
@@ -49,9 +49,11 @@ def shard(mongo: Mongo, settings: Settings, *, days: int) -> list[str]:
     A day is spread best before its first row: run this daily. Raises :class:`ConfigError` where
     there is no cluster, or where a collection is sharded by another key.
     """
-    with translated(), pymongo.timeout(SECONDS):
+    with translated():
         if mongo.client.admin.command("hello").get("msg") != "isdbgrid":
             raise ConfigError(NO_CLUSTER)
+        # Needed before MongoDB 6.0, and changes nothing after.
+        mongo.client.admin.command("enableSharding", mongo.db.name)
         ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
         spreads = plan(ledger.partitions(), datetime.now(UTC), days)
         return [each.collection for each in spreads if _shard(mongo, each)]
@@ -61,6 +63,8 @@ def _shard(mongo: Mongo, spread: ShardPlan) -> bool:
     name = f"{mongo.db.name}.{spread.collection}"
     known = mongo.client["config"]["collections"].find_one({"_id": name, "key": {"$exists": True}})
     if known is None:
+        if spread.unique:
+            _index_whole(mongo.db[spread.collection], next(iter(spread.key)))
         mongo.client.admin.command(
             "shardCollection", name, key=dict(spread.key), unique=spread.unique
         )
@@ -68,3 +72,18 @@ def _shard(mongo: Mongo, spread: ShardPlan) -> bool:
     if dict(known["key"]) != dict(spread.key):
         raise ConfigError(f"{name} is sharded by {dict(known['key'])}, not {dict(spread.key)}")
     return False
+
+
+def _index_whole(collection: Collection[Document], field: str) -> None:
+    """A unique shard key needs a unique index over all documents, those without the field too."""
+    partly = {"partialFilterExpression", "sparse"}
+    for index in collection.list_indexes():
+        if list(index["key"]) == [field] and index.get("unique") and not partly & set(index):
+            return
+    try:
+        collection.create_index(field, unique=True, name=f"{OWN_PREFIX}{field}_shard")
+    except DuplicateKeyError:
+        raise ConfigError(
+            f"--shard needs an {field} of its own in every document of {collection.name}: give one "
+            "to those that have none or null, or move them to another collection"
+        ) from None

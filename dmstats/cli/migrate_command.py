@@ -19,4 +19,5 @@ from migrations.__main__ import DAYS, run
 )
 def migrate(*, shard: bool, days: int) -> None:
     """Create the indexes and record it. Run twice, it changes nothing."""
-    click.echo("\n".join(run(shard=shard, days=days)) or "nothing to apply")
+    if not run(shard=shard, days=days, tell=click.echo):
+        click.echo("nothing to apply")

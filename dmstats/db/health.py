@@ -8,20 +8,15 @@ import pymongo
 from pymongo.errors import OperationFailure
 
 from dmstats.core.records import OTHER_PARTITION
-from dmstats.db.client import Mongo, translated
-from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, MIGRATIONS, USERS
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ACCOUNTS, LEDGER_PREFIX, MIGRATIONS
 from dmstats.db.commit_probe import CommitProbe
+from dmstats.db.indexes import WANTED, is_there, needing_more
 
 SECONDS = 3.0
 
-REQUIRED = {
-    ACCOUNTS: (("instagramId", True), ("dmUsed", False), ("isActive", False),
-                           ("createdAt", False)),
-    USERS: (("createdAt", False),),
-    ADMINS: (("email", True),),
-    LEDGER_PREFIX + OTHER_PARTITION: (("arrived", False),),
-}  # fmt: skip
-"""Per collection the fields that must have an index of their own, and whether it is unique."""
+ACCOUNTS_SECONDS = 10.0
+MOST_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +47,28 @@ class Health:
         return self._mongo.server_time().timestamp() * 1000 - now_ms
 
     def missing_indexes(self) -> list[str]:
-        """``collection.field`` of every index that is not there, or not unique as it must be."""
-        missing = []
+        """``collection.field`` of every index that has no equal, of ours or of the platform's."""
         with translated(), pymongo.timeout(SECONDS):
-            for collection, wanted in REQUIRED.items():
-                found = {
-                    tuple(index["key"]): bool(index.get("unique"))
-                    for index in self._mongo.db[collection].list_indexes()
-                }
-                missing += [
-                    f"{collection}.{field}"
-                    for field, unique in wanted
-                    if found.get((field,)) not in ({True} if unique else {True, False})
-                ]
-        return missing
+            found = {name: self._indexes(name) for name in {each.collection for each in WANTED}}
+        must = [each for each in WANTED if not each.if_possible]
+        return [each.title for each in must if not is_there(each, found[each.collection])]
+
+    def unique_indexes_in_the_way(self) -> list[tuple[str, str]]:
+        """Name and fields of the platform's unique indexes by which a DM cannot create a second
+        account."""
+        with translated(), pymongo.timeout(SECONDS):
+            return needing_more(self._indexes(ACCOUNTS))
+
+    def accounts_without_text_id(self) -> list[str]:
+        """The ``_id`` of the first accounts whose ``instagramId`` is something else than text; one
+        that has none yet does no harm."""
+        other = {"instagramId": {"$exists": True, "$ne": None, "$not": {"$type": "string"}}}
+        with translated(), pymongo.timeout(ACCOUNTS_SECONDS):
+            found = self._mongo.db[ACCOUNTS].find(other, {"_id": True}).limit(MOST_TOLD)
+            return [repr(document["_id"]) for document in found]
+
+    def _indexes(self, collection: str) -> list[Document]:
+        return [dict(index) for index in self._mongo.db[collection].list_indexes()]
 
     def try_commit(self) -> None:
         """Raise unless a delivery could be counted now; see :class:`CommitProbe`."""

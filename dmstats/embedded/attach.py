@@ -60,6 +60,14 @@ def running(environ: Mapping[str, str]) -> Service | None:
     return data_dir(environ).service()
 
 
+def stable_address(settings: Settings) -> str:
+    """What names the database from one start to the next: the embedded one has another port each
+    time, so its data folder does."""
+    service = DataDir(settings.data_dir).service()
+    embedded = service is not None and service.mongodb_uri == settings.mongodb_uri
+    return str(settings.data_dir.absolute()) if embedded else settings.mongodb_uri or ""
+
+
 def data_dir(environ: Mapping[str, str]) -> DataDir:
     """The data folder that ``environ`` names."""
     return DataDir(Path(environ.get("DMSTATS_DATA_DIR", "").strip() or DEFAULT))

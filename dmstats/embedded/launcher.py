@@ -116,7 +116,11 @@ class Launcher:
             self._embedded["MONGODB_URI"] = address
         self._announce()
         with translated():
-            return connect(self._settings, uri=self._embedded.get("MONGODB_URI"))
+            return connect(
+                self._settings,
+                uri=self._embedded.get("MONGODB_URI"),
+                unlimited="MONGODB_URI" not in self._embedded,
+            )
 
     def _start_database(
         self,
@@ -156,7 +160,7 @@ class Launcher:
         def prepared() -> bool:
             nonlocal trouble
             try:
-                for name in migrations.apply(mongo, self._settings):
+                for name in migrations.apply(mongo, self._settings, progress=self._say):
                     self._say(f"applied the migration {name}")
                 # An attempt that seemed to fail may have made the admin.
                 if admins.first(FIRST_ADMIN, password) or (

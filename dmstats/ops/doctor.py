@@ -10,7 +10,7 @@ from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError
 from dmstats.core.settings import Settings
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
-from dmstats.db.health import Health
+from dmstats.db.health import MOST_TOLD, Health
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
 from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
@@ -148,11 +148,19 @@ class Doctor:
             yield bad(
                 "indexes",
                 f"missing, or not unique: {', '.join(absent)}",
-                "Somebody dropped them: delete the migration's record from schema_migrations, then "
-                "python -m migrations.",
+                "python -m migrations: it creates what is missing each time, and names what is in "
+                "the way.",
             )
         else:
             yield good("indexes", "all there")
+        for name, keys in self._health.unique_indexes_in_the_way():
+            yield doubtful(
+                "indexes",
+                f'the unique index "{name}" of instagram_accounts is on {keys}: a second account '
+                "without that cannot be created, and its DMs cannot be counted on it",
+                "Make the index partial: partialFilterExpression with $exists: true on the field.",
+            )
+        yield from self._check_account_ids()
         wanted, kept = self._settings.ledger_retention_hours, self._health.late_rows_seconds()
         if kept is not None and kept != wanted * HOUR_SECONDS:
             yield doubtful(
@@ -161,6 +169,25 @@ class Doctor:
                 'db.runCommand({collMod: "dmstats_ledger_other", index: {keyPattern: '
                 f"{{arrived: 1}}, expireAfterSeconds: {wanted * HOUR_SECONDS}}}}})",
             )
+
+    def _check_account_ids(self) -> Iterator[Finding]:
+        try:
+            found = self._health.accounts_without_text_id()
+        except DmstatsError:
+            yield skipped("account ids", "too many accounts to look through them now")
+            return
+        if found:
+            yield bad(
+                "account ids",
+                f"instagramId is no text in instagram_accounts, _id {', '.join(found)}"
+                f"{' and perhaps more' if len(found) == MOST_TOLD else ''}",
+                "A DM names its account by text, so these never get theirs. Convert them: "
+                "db.instagram_accounts.updateMany({instagramId: {$type: 'number'}}, [{$set: "
+                "{instagramId: {$toString: {$toLong: '$instagramId'}}}}]); where that meets an "
+                "index, there is a second account of that id already: merge the two.",
+            )
+        else:
+            yield good("account ids", "all text")
 
     def _check_figures(self) -> Iterator[Finding]:
         stored = self._snapshots.load()

@@ -280,13 +280,13 @@ def test_the_topology_is_told_apart(store: Store) -> None:
 
 def test_migrations_run_twice_change_nothing(store: Store, mongo: Mongo) -> None:
     before = mongo.db["instagram_accounts"].index_information()
-    assert before["instagramId_1"]["unique"]
+    assert before["dmstats_instagramId_unique"]["unique"]
     assert migrations.apply(mongo, Settings()) == []
     assert mongo.db["instagram_accounts"].index_information() == before
     assert mongo.db["dmstats_migrations"].count_documents({}) == len(migrations.names())
     other = mongo.db["dmstats_ledger_other"].index_information()
-    assert other["arrived_1"]["expireAfterSeconds"] == 168 * 3600
-    assert other["arrived_1"]["partialFilterExpression"] == {"archived": True}
+    assert other["dmstats_arrived"]["expireAfterSeconds"] == 168 * 3600
+    assert other["dmstats_arrived"]["partialFilterExpression"] == {"archived": True}
 
 
 def test_a_delivery_of_very_many_accounts_and_hours_is_counted_in_the_end(

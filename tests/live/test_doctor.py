@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import redis
+from bson.int64 import Int64
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -71,7 +72,7 @@ def test_it_works(examine: Examine, mongo: Mongo, redis_client: redis.Redis) -> 
     found = examine()
     assert [check for check, one in found.items() if one.verdict is Verdict.FAILURE] == []
     for check in ("settings", "mongodb", "transactions", "clock", "migrations", "indexes",
-                  "refresh", "redis", "lease", "webhook"):  # fmt: skip
+                  "commit", "account ids", "refresh", "redis", "lease", "webhook"):  # fmt: skip
         assert found[check].verdict is Verdict.OK, found[check]
 
 
@@ -87,9 +88,25 @@ def test_an_empty_database_lacks_migrations_and_indexes(examine: Examine) -> Non
 def test_an_index_that_is_not_unique_will_not_do(examine: Examine, mongo: Mongo) -> None:
     migrations.apply(mongo, SETTINGS)
     accounts = mongo.db["instagram_accounts"]
-    accounts.drop_index("instagramId_1")
-    accounts.create_index("instagramId")
+    accounts.drop_index("dmstats_instagramId_unique")
     assert "instagram_accounts.instagramId" in examine()["indexes"].found
+
+
+def test_ids_that_are_no_text_are_told(examine: Examine, mongo: Mongo) -> None:
+    migrations.apply(mongo, SETTINGS)
+    odd = mongo.db["instagram_accounts"].insert_one({"instagramId": Int64(5)}).inserted_id
+    found = examine()["account ids"]
+    assert found.verdict is Verdict.FAILURE
+    assert repr(odd) in found.found
+    assert "updateMany" in found.remedy
+
+
+def test_a_unique_index_that_new_accounts_fail_is_told(examine: Examine, mongo: Mongo) -> None:
+    migrations.apply(mongo, SETTINGS)
+    mongo.db["instagram_accounts"].create_index("userId", unique=True, name="host")
+    found = examine()["indexes"]
+    assert found.verdict is Verdict.WARNING
+    assert 'unique index "host" of instagram_accounts is on userId' in found.found
 
 
 def test_a_changed_retention_shows_on_the_late_rows(examine: Examine, mongo: Mongo) -> None:

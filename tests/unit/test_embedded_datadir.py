@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dmstats.core.errors import ConfigError
-from dmstats.embedded.attach import attach, running
+from dmstats.core.settings import Settings
+from dmstats.embedded.attach import attach, running, stable_address
 from dmstats.embedded.datadir import DataDir, Service, write_private
 
 NOBODY = 2**22 + 1  # over Linux' highest process id
@@ -104,3 +105,17 @@ def test_a_file_in_its_place_is_no_folder(tmp_path: Path) -> None:
         DataDir(tmp_path / "var").locked(),
     ):
         pass
+
+
+def test_the_embedded_databases_other_port_is_the_same_database(tmp_path: Path) -> None:
+    """So that its committers share one folder, and no start leaves another behind."""
+    folder, addresses = tmp_path / "var", set()
+    for port in (27001, 27002):
+        uri = f"mongodb://127.0.0.1:{port}/"
+        data = DataDir(folder)
+        with data.locked():
+            data.announce(Service(pid=os.getpid(), mongodb_uri=uri, redis_url=None, base_url="x"))
+            addresses.add(stable_address(Settings(data_dir=folder, mongodb_uri=uri)))
+    assert addresses == {str(folder)}
+    given = "mongodb://db.example/"
+    assert stable_address(Settings(data_dir=folder, mongodb_uri=given)) == given

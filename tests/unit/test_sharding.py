@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
@@ -24,6 +25,9 @@ class Cluster:
 
     def __init__(self, *, hello: dict[str, Any] | None = None) -> None:
         self.sharded: dict[str, dict[str, Any]] = {}
+        self.enabled: set[str] = set()
+        self.indexes: list[dict[str, Any]] = []
+        self.doubles = False
         self._hello = hello or {"msg": "isdbgrid"}
 
     @property
@@ -39,7 +43,12 @@ class Cluster:
     def command(self, name: str, namespace: str = "", **options: Any) -> dict[str, Any]:
         if name == "hello":
             return self._hello
+        if name == "enableSharding":
+            self.enabled.add(namespace)
+            return {"ok": 1}
         assert name == "shardCollection"
+        if namespace.partition(".")[0] not in self.enabled:
+            raise OperationFailure("sharding not enabled for db dms", 20)  # before 6.0
         assert namespace not in self.sharded
         self.sharded[namespace] = options
         return {"ok": 1}
@@ -49,6 +58,14 @@ class Cluster:
 
     def __getitem__(self, name: str) -> Any:
         return self
+
+    def list_indexes(self) -> list[dict[str, Any]]:
+        return self.indexes
+
+    def create_index(self, field: str, **options: Any) -> None:
+        if self.doubles:
+            raise DuplicateKeyError("E11000", 11000)
+        self.indexes.append({"key": {field: 1}, **options})
 
     def find_one(self, wanted: dict[str, Any]) -> dict[str, Any] | None:
         return self.sharded.get(wanted["_id"])
@@ -79,6 +96,22 @@ def test_accounts_stay_unique_and_the_ledger_is_hashed() -> None:
     assert {name.rpartition("_")[0] for name in cluster.sharded} == {"dms.dmstats_ledger"}
     for options in cluster.sharded.values():
         assert options == {"key": {"_id": "hashed"}, "unique": False}
+
+
+def test_the_unique_shard_key_gets_an_index_over_all_documents() -> None:
+    cluster = Cluster()
+    cluster.indexes = [{"key": {"instagramId": 1}, "unique": True, "partialFilterExpression": {}}]
+    shard(cluster)
+    assert [index.get("name") for index in cluster.indexes] == [None, "dmstats_instagramId_shard"]
+    shard(cluster)
+    assert len(cluster.indexes) == 2
+
+
+def test_accounts_without_an_id_are_named() -> None:
+    cluster = Cluster()
+    cluster.doubles = True
+    with pytest.raises(ConfigError, match="an instagramId of its own in every document"):
+        shard(cluster)
 
 
 def test_done_twice_changes_nothing_and_a_later_day_is_added() -> None:

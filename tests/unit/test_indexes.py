@@ -1,0 +1,82 @@
+"""Which of the host platform's indexes serve as well as ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dmstats.db.indexes import WANTED, WantedIndex, in_the_way, is_there, needing_more
+
+UNIQUE_ID, PLAIN_ID = (each for each in WANTED if each.field == "instagramId")
+PLAIN = WantedIndex("instagram_accounts", "dmUsed")
+
+
+def index(*fields: str, **options: Any) -> dict[str, Any]:
+    return {"name": "host", "key": dict.fromkeys(fields, 1), **options}
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (index("dmUsed"), ""),
+        (index("dmUsed", unique=True), ""),
+        (index("dmUsed", expireAfterSeconds=10**9), ""),
+        (index("dmUsed", "createdAt"), ""),
+        ({"name": "host", "key": {"dmUsed": -1}}, ""),
+        ({"name": "host", "key": {"dmUsed": 1.0}}, ""),
+        (index("dmUsed", sparse=True), "leaves documents out"),
+        (index("dmUsed", partialFilterExpression={"isActive": True}), "leaves documents out"),
+        (index("dmUsed", hidden=True), "is hidden"),
+        (index("dmUsed", collation={"locale": "de"}), "has a collation"),
+        (index("dmUsed", collation={"locale": "simple"}), ""),
+        ({"name": "host", "key": {"dmUsed": "hashed"}}, None),
+        (index("createdAt", "dmUsed"), None),
+    ],
+)
+def test_an_index_for_order_and_search(found: dict[str, Any], why: str | None) -> None:
+    assert PLAIN.unfit(found) == why
+    assert is_there(PLAIN, [index("_id"), found]) is (why == "")
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (index("instagramId", unique=True), ""),
+        (index("instagramId", unique=True, sparse=True), ""),
+        *(
+            (index("instagramId", unique=True, partialFilterExpression={"instagramId": part}), "")
+            for part in ({"$exists": True}, {"$gt": ""}, {"$gte": ""})
+        ),
+        (index("instagramId"), "is not unique"),
+        (
+            index("instagramId", unique=True, partialFilterExpression={"isActive": True}),
+            "leaves documents out",
+        ),
+        (index("instagramId", "userId", unique=True), None),
+    ],
+)
+def test_an_index_that_lets_an_account_exist_once(found: dict[str, Any], why: str | None) -> None:
+    assert UNIQUE_ID.unfit(found) == why
+
+
+def test_a_full_unique_one_is_both_that_are_wanted() -> None:
+    assert is_there(UNIQUE_ID, [index("instagramId", unique=True)])
+    assert is_there(PLAIN_ID, [index("instagramId", unique=True)])
+    assert UNIQUE_ID.name != PLAIN_ID.name
+
+
+def test_what_is_in_the_way_is_named() -> None:
+    assert in_the_way(UNIQUE_ID, [index("instagramId")]) == ("host", "is not unique")
+    assert in_the_way(UNIQUE_ID, [index("username")]) is None
+
+
+def test_unique_ones_that_a_new_account_would_fail_are_found() -> None:
+    exists = {"userId": {"$exists": True}}
+    indexes = [
+        index("_id"), index("instagramId", unique=True), index("userId"),
+        index("userId", unique=True, sparse=True),
+        index("userId", unique=True, partialFilterExpression=exists),
+        index("userId", "page", unique=True),
+    ]  # fmt: skip
+    assert needing_more(indexes) == [("host", "userId, page")]
