@@ -6,7 +6,6 @@ prefix one of them would show the other's figures.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -37,17 +36,15 @@ class Keyspace:
     def __init__(self, identify: Callable[[], str], clock: Monotonic) -> None:
         self._identify = identify
         self._clock = clock
-        self._mutex = threading.Lock()
         self._rests_until = float("-inf")
         self._installation: str | None = None
 
     @property
     def installation(self) -> str:
         """The installation's name: the database's and a random id."""
+        # Without a lock: who asks at the same time is told the same.
         if self._installation is None:
-            with self._mutex:
-                if self._installation is None:
-                    self._installation = self._ask()
+            self._installation = self._ask()
         return self._installation
 
     def key(self, name: str) -> str:

@@ -210,6 +210,18 @@ def test_an_idle_connection_does_not_hold_up_the_end(
         connection.close()
 
 
+def test_preloading_loads_nothing_before_the_fork(
+    tmp_path: Path, database: Secantus, shared_redis: Redis
+) -> None:
+    web = WebServer(tmp_path, database, shared_redis, workers=2, options=["--preload"])
+    with serving(web):
+        for number in range(20):
+            assert web.post(f"preloaded-{number}").body == {
+                "sent": 1, "received": 0, "other": 0, "duplicates": 0, "ignored": 0, "rejected": 0,
+            }  # fmt: skip
+        assert "MonkeyPatchWarning" not in web.log
+
+
 @pytest.mark.parametrize(
     "option", [["-k", "gthread"], ["-k", "sync"], ["--threads", "4", "-k", "sync"]]
 )
