@@ -181,7 +181,7 @@ OWN: list[tuple[str, str, str]] = [
 FEW_VALUES: list[Any] = [None, float("nan"), 2**62, {"a": 1}, "x"]
 
 
-@pytest.mark.parametrize(("collection", "key", "field"), OWN, ids="-".join)
+@pytest.mark.parametrize(("collection", "key", "field"), OWN, ids=["-".join(each) for each in OWN])
 def test_a_value_of_our_own_costs_at_most_that_value(
     site: Site, collection: str, key: str, field: str
 ) -> None:
