@@ -78,7 +78,7 @@ class Site:
         rows: list[dict[str, Any]] = []
         cursor = ""
         while len(rows) < 2000:
-            page = json.loads(self.get(f"/api/admin/accounts?sort={sort}&limit=25{cursor}"))
+            page = json.loads(self.get(f"/api/admin/accounts?sort={sort}&limit=40{cursor}"))
             AccountsAnswer().load(page)
             rows += page["accounts"]
             if page["nextCursor"] is None:
