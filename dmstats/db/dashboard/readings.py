@@ -46,7 +46,6 @@ ACCOUNT_FIELDS = {
 }
 MOST_USED = 2**63 - 1
 """More than a counter can hold: a figure of infinity is no account's, and leads no list."""
-NO_ARRAY: Document = {"$not": {"$type": "array"}}
 CACHE_FIELDS = {"body": 0, "unknown": 0}
 
 
@@ -131,7 +130,7 @@ class ReadingsStore:
         with pymongo.timeout(None if usual else LONG_READ_SECONDS):
             top = list(
                 self._db[names.ACCOUNTS]
-                .find({"dmUsed": {"$gte": least, "$lte": MOST_USED} | NO_ARRAY}, ACCOUNT_FIELDS)
+                .find({"dmUsed": {"$gte": least, "$lte": MOST_USED}}, ACCOUNT_FIELDS)
                 .sort("dmUsed", -1)
                 .limit(TOP)
             )
