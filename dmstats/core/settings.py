@@ -20,6 +20,7 @@ from dmstats.core.setting_types import (
     text,
     whole,
 )
+from dmstats.core.time_zones import UTC, zone_name
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 PREFIXES = ("STATS_", "DMSTATS_")
@@ -100,6 +101,11 @@ class Settings:
     refresher: str = setting(
         "STATS_REFRESHER", one_of("worker", "off"), "worker", "`worker`",
         "Who refreshes: a web `worker`, or (`off`) only a side-car or cron.",
+    )  # fmt: skip
+    time_zone: str = setting(
+        "STATS_TIME_ZONE", zone_name, UTC, "`UTC`",
+        "The time zone (IANA) of the days, weeks and months that are shown; what is stored and "
+        "accounts' monthly figures stay in UTC.",
     )  # fmt: skip
     max_streams: int = setting(
         "STATS_MAX_STREAMS", whole(0, 100_000), 1000, "1000",
