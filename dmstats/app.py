@@ -16,7 +16,7 @@ from dmstats.ingest.webhook import MAX_BODY, Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
 from dmstats.sse.subscription import CHANNEL
-from dmstats.web.api import admins, probes, stats
+from dmstats.web.api import admins, history, probes, stats
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.sessions import configure_sessions
@@ -37,7 +37,9 @@ REQUIRED = (
     "cron_secret",
     "secret_key",
 )
-BLUEPRINTS = (stats.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint)
+BLUEPRINTS = (
+    stats.blueprint, history.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint,
+)  # fmt: skip
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -31,12 +31,14 @@ from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.canaries import Canaries
+from dmstats.db.dashboard.history import HistoryReads
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.failures import Failures
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
+from dmstats.history.service import Histories
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -122,6 +124,9 @@ def wire(settings: Settings, send: Send) -> Services:
         interval=settings.refresh_interval,
         computes=settings.refresher == "worker",
     )
+    histories = Histories(
+        HistoryReads(mongo), client, clock, metrics, interval=settings.refresh_interval
+    )
     hub = Hub(
         _redis(settings, seconds=HUB_SECONDS),
         reader.newest,
@@ -184,6 +189,7 @@ def wire(settings: Settings, send: Send) -> Services:
         refresher=refresher,
         publisher=publisher,
         reader=reader,
+        histories=histories,
         hub=hub,
         background_audit=background_audit,
         admins=admins,
