@@ -19,6 +19,7 @@ from dmstats.commit.session_files import SessionRegistry, session_folder
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import unreadable
 from dmstats.core.settings import Settings
+from dmstats.core.time_zones import zone
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.audit.archive import Archive
@@ -38,6 +39,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.failures import Failures
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
+from dmstats.history.calendar import Calendar
 from dmstats.history.service import Histories
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
@@ -114,6 +116,7 @@ def wire(settings: Settings, send: Send) -> Services:
         clock,
         metrics,
         settings.monthly_dm_limit,
+        Calendar(zone(settings.time_zone)),
     )
     reader = Reader(
         client,

@@ -16,10 +16,12 @@ from dmstats.core.clock import Clock
 from dmstats.core.errors import Superseded
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
-from dmstats.snapshot.build import build, floor_of
+from dmstats.history.calendar import Calendar
+from dmstats.snapshot.build import UTC_CALENDAR, build, floor_of
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publication, Publisher
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
+from dmstats.snapshot.zoned import wanted
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Refresher:
         clock: Clock,
         metrics: SnapshotReporter,
         monthly_limit: int = 0,
+        calendar: Calendar = UTC_CALENDAR,
     ) -> None:
         self._readings = readings
         self._snapshots = snapshots
@@ -68,6 +71,7 @@ class Refresher:
         self._clock = clock
         self._metrics = metrics
         self._monthly_limit = monthly_limit
+        self._calendar = calendar
         self._mutex = threading.Lock()
 
     def refresh(self, *, scheduled: bool = False, publish: bool = True) -> Refreshed:
@@ -100,8 +104,9 @@ class Refresher:
             raise Superseded("The lease is not held.")
         started = self._clock.monotonic()
         now_ms = self._clock.now_ms()
-        readings = self._readings.read(now_ms)
-        body = build(readings, now_ms, self._monthly_limit)
+        more = wanted(now_ms, self._calendar)
+        readings = self._readings.read(now_ms, more.days, more.hours, more.minutes)
+        body = build(readings, now_ms, self._monthly_limit, self._calendar)
         compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
         body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
         saved = self._snapshots.save(body, now_ms, term=term, floor=floor_of(readings))

@@ -1,8 +1,8 @@
-"""What a refresh reads: at most six queries, none of which grows with DMs or accounts."""
+"""What a refresh reads: at most seven queries, none of which grows with DMs or accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -11,6 +11,7 @@ import pymongo
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_datetime, to_ms
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.dashboard.history import COUNTS, Counts, pair
 from dmstats.db.dashboard.population import (
     ACCOUNTS,
     INACTIVE,
@@ -47,11 +48,13 @@ CACHE_FIELDS = {"body": 0, "unknown": 0}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
     """The counters of one moment. ``hours`` and ``days`` are keyed by their start in ms since the
-    epoch; an hour holds ``minutes`` ("0" to "59"); any field of a document may be missing."""
+    epoch; an hour holds ``minutes`` ("0" to "59"); any field of a document may be missing.
+    ``hour_counts`` are the hours that were asked for, for the days of another time zone."""
 
     totals: Mapping[str, object] = field(default_factory=dict)
     hours: Mapping[int, Document] = field(default_factory=dict)
     days: Mapping[int, Document] = field(default_factory=dict)
+    hour_counts: Mapping[int, Counts] = field(default_factory=dict)
     top: list[Document] = field(default_factory=list)
     accounts: int = 0
     inactive: int = 0
@@ -70,8 +73,18 @@ class ReadingsStore:
         self._population_counts = population_counts
         self._top_failed = False
 
-    def read(self, now_ms: int) -> Readings:
-        """All that a snapshot at ``now_ms`` needs; raises :class:`StoreUnavailable`."""
+    def read(
+        self,
+        now_ms: int,
+        days: Collection[int] = (),
+        hours: Collection[int] = (),
+        minutes: Collection[int] = (),
+    ) -> Readings:
+        """All that a snapshot at ``now_ms`` needs, and beside it these ``days``, the counts of
+        these ``hours`` and the minutes of the hours in ``minutes``, by start in ms.
+
+        Six queries, and one more for ``hours``. Raises :class:`StoreUnavailable`.
+        """
         counted = _Counted()
         with translated():
             cache = counted(self._cache)
@@ -80,15 +93,20 @@ class ReadingsStore:
             last_hours = [hour - i * HOUR_MS for i in range(HOURS)]
             then = month_before(now_ms)
             hours_then = range(day_start(then), then + 1, HOUR_MS)
-            hours = counted(self._buckets, "stats_hours", [*last_hours, *hours_then])
-            days = counted(self._buckets, "stats_days", [day - i * DAY_MS for i in range(DAYS)])
+            whole_hours = counted(
+                self._buckets, "stats_hours", {*last_hours, *hours_then, *minutes}
+            )
+            last_days = (day - i * DAY_MS for i in range(DAYS))
+            whole_days = counted(self._buckets, "stats_days", {*last_days, *days})
+            hour_counts = counted(self._hour_counts, hours) if hours else {}
             top = counted(self._top, cache.get("snapshot", {}).get("floor"))
         population_counts = cache.get("census", {})
         accounts, inactive, users = self._population(counted, population_counts, now_ms)
         return Readings(
             totals=cache.get("global", {}),
-            hours=hours,
-            days=days,
+            hours=whole_hours,
+            days=whole_days,
+            hour_counts=hour_counts,
             top=top,
             accounts=accounts,
             inactive=inactive,
@@ -103,9 +121,12 @@ class ReadingsStore:
         wanted = {"_id": {"$in": ["global", "audit", "canary", "census", "snapshot"]}}
         return {found["_id"]: found for found in self._db["stats_cache"].find(wanted, CACHE_FIELDS)}
 
-    def _buckets(self, name: str, starts_ms: list[int]) -> dict[int, Document]:
-        wanted = {"_id": {"$in": [to_datetime(start) for start in starts_ms]}}
-        return {to_ms(found["_id"]): found for found in self._db[name].find(wanted)}
+    def _buckets(self, name: str, starts_ms: Collection[int]) -> dict[int, Document]:
+        return {to_ms(found["_id"]): found for found in self._db[name].find(_ids(starts_ms))}
+
+    def _hour_counts(self, starts_ms: Collection[int]) -> dict[int, Counts]:
+        found = self._db["stats_hours"].find(_ids(starts_ms), COUNTS)
+        return {to_ms(hour["_id"]): pair(hour) for hour in found}
 
     def _top(self, floor: int | None) -> list[Document]:
         """The accounts with the most DMs sent, from ``floor`` on.
@@ -175,6 +196,10 @@ class ReadingsStore:
             )
         number, inactive_ones = (found[0]["all"], found[0]["inactive"]) if found else (0, 0)
         return (number, inactive_ones) if number <= FEW else None
+
+
+def _ids(starts_ms: Collection[int]) -> Document:
+    return {"_id": {"$in": [to_datetime(start) for start in sorted(starts_ms)]}}
 
 
 def month_before(now_ms: int) -> int:
