@@ -146,8 +146,6 @@ class Histories:
         return self._interval if chosen.to_ms > now_ms - SETTLED_MS else CLOSED_SECONDS
 
     def _compute(self, plan: Plan) -> Answer:
-        if self._clock.monotonic() < self._store_rests_until:
-            raise StoreUnavailable("MongoDB could not be read a moment ago.")
         if not self._slots.acquire(timeout=WAIT_SECONDS):
             raise Unavailable("Too many ranges are being computed.", retry_after=2)
         started = self._clock.monotonic()
@@ -160,10 +158,8 @@ class Histories:
                     f"{MOST_DOCUMENTS} are allowed: choose a shorter range, or compare=none."
                 )
             now_ms = self._clock.now_ms()
-            counted = Counted(*self._reads.read(asked.days, asked.hours, asked.minutes))
-        except StoreUnavailable:
-            self._store_rests_until = self._clock.monotonic() + BREAK_SECONDS
-            raise
+            with self._reading():
+                counted = Counted(*self._reads.read(asked.days, asked.hours, asked.minutes))
         finally:
             self._slots.release()
         body = msgspec.json.encode(history(plan, counted, since_ms=since, now_ms=now_ms))
@@ -181,10 +177,23 @@ class Histories:
 
     def _first(self) -> int | None:
         """When counting began, read once in an interval."""
-        now = self._clock.monotonic()
-        if self._since is None or now - self._since[1] > self._interval:
-            self._since = (self._reads.first_ms(), now)
-        return self._since[0]
+        with self._flights.alone("first"):
+            now = self._clock.monotonic()
+            if self._since is None or now - self._since[1] >= self._interval:
+                with self._reading():
+                    self._since = (self._reads.first_ms(), now)
+            return self._since[0]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Leave a database that fails alone for a second."""
+        if self._clock.monotonic() < self._store_rests_until:
+            raise StoreUnavailable("MongoDB could not be read a moment ago.")
+        try:
+            yield
+        except StoreUnavailable:
+            self._store_rests_until = self._clock.monotonic() + BREAK_SECONDS
+            raise
 
     def _copy(self, name: str, seconds: float, *, checked: bool) -> Answer | None:
         """This process's own; ``checked`` only if it was compared with Redis a moment ago."""

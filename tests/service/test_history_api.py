@@ -268,6 +268,21 @@ def test_however_many_ask_one_computes(site: AdminSite, counting: Counting) -> N
     assert counting.reads == 3
 
 
+def test_when_counting_began_is_read_once_in_an_interval(
+    site: AdminSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    first_ms = site.reads.first_ms
+    monkeypatch.setattr(site.reads, "first_ms", lambda: asked.append(1) or first_ms())
+    process = site.other_process()
+    with ThreadPoolExecutor(20) as admins:
+        list(admins.map(process.answer, [Question(BERLIN, "all")] * 20))
+    assert len(asked) == 1
+    site.clock.advance(60)
+    process.answer(Question(BERLIN, "all"))
+    assert len(asked) == 2
+
+
 def test_few_are_computed_at_once(site: AdminSite, counting: Counting) -> None:
     counting.seconds = 0.05
     process = site.other_process()
