@@ -17,7 +17,7 @@ import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock, to_ms
-from dmstats.core.errors import BadRequest, StoreUnavailable, Unavailable
+from dmstats.core.errors import BadRequest, Conflict, StoreUnavailable, Unavailable
 from dmstats.db.dashboard.history import READ_SECONDS, HistoryReads
 from dmstats.history.calendar import Calendar
 from dmstats.history.cover import Counted, wanted
@@ -191,9 +191,9 @@ class Histories:
             raise StoreUnavailable("MongoDB could not be read a moment ago.")
         try:
             yield
-        except StoreUnavailable:
+        except (StoreUnavailable, Conflict) as error:  # a conflict is the deadline's
             self._store_rests_until = self._clock.monotonic() + BREAK_SECONDS
-            raise
+            raise StoreUnavailable(str(error)) from error
 
     def _copy(self, name: str, seconds: float, *, checked: bool) -> Answer | None:
         """This process's own; ``checked`` only if it was compared with Redis a moment ago."""

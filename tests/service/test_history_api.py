@@ -271,9 +271,14 @@ def test_however_many_ask_one_computes(site: AdminSite, counting: Counting) -> N
 def test_when_counting_began_is_read_once_in_an_interval(
     site: AdminSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    asked: list[int | None] = []
     first_ms = site.reads.first_ms
-    monkeypatch.setattr(site.reads, "first_ms", lambda: asked.append(1) or first_ms())
+
+    def counted() -> int | None:
+        asked.append(first_ms())
+        return asked[-1]
+
+    monkeypatch.setattr(site.reads, "first_ms", counted)
     process = site.other_process()
     with ThreadPoolExecutor(20) as admins:
         list(admins.map(process.answer, [Question(BERLIN, "all")] * 20))
