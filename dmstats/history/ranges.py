@@ -133,8 +133,12 @@ def unit_of(asked: str | None, chosen: Range, calendar: Calendar) -> str:
 
 def fits(unit: str, chosen: Range, calendar: Calendar) -> bool:
     """Whether the range has at most :data:`MOST_POINTS` buckets of ``unit``."""
-    if (chosen.to_ms - chosen.from_ms) // LONGEST_MS[unit] > MOST_POINTS:
+    length = chosen.to_ms - chosen.from_ms
+    if length // LONGEST_MS[unit] > MOST_POINTS:
         return False
+    # Nearly all are told by the length. A day has 22 hours at least, and a cut one at each end.
+    if unit not in (MINUTE, HOUR) and length // (22 * HOUR_MS) + 2 <= MOST_POINTS:
+        return True
     return len(calendar.edges(unit, chosen.from_ms, chosen.to_ms)) - 1 <= MOST_POINTS
 
 
