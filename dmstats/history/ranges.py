@@ -136,8 +136,10 @@ def fits(unit: str, chosen: Range, calendar: Calendar) -> bool:
     length = chosen.to_ms - chosen.from_ms
     if length // LONGEST_MS[unit] > MOST_POINTS:
         return False
-    # Nearly all are told by the length. A day has 22 hours at least, and a cut one at each end.
-    if unit not in (MINUTE, HOUR) and length // (22 * HOUR_MS) + 2 <= MOST_POINTS:
+    # Nearly all are told by the length: a day has 22 hours at least. Cut buckets at the ends and
+    # hours in which clocks are changed are a few more.
+    usual = {MINUTE: MINUTE_MS, HOUR: HOUR_MS}.get(unit, 22 * HOUR_MS)
+    if length // usual + 10 <= MOST_POINTS:
         return True
     return len(calendar.edges(unit, chosen.from_ms, chosen.to_ms)) - 1 <= MOST_POINTS
 
