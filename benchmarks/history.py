@@ -15,9 +15,9 @@ from benchmarks.report import Result, table
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
 from dmstats.core.time_zones import zone
 from dmstats.db.client import Mongo
-from dmstats.db.dashboard.history import HistoryReads
+from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.calendar import Calendar
-from dmstats.history.service import Histories, Question
+from dmstats.history.service import HistoryRequest, HistoryService
 from dmstats.ops.metrics import Metrics
 
 NOW_MS = 1_798_416_000_000
@@ -46,13 +46,13 @@ def history(databases: Databases, *, quick: bool) -> Result:
         databases.flush_redis()
         _fill(mongo)
         clock = ManualClock(NOW_MS)
-        reads, metrics = HistoryReads(mongo), Metrics()
+        reads, metrics = HistoryStore(mongo), Metrics()
 
-        def worker() -> Histories:
-            return Histories(reads, client, clock, metrics, interval=INTERVAL)
+        def worker() -> HistoryService:
+            return HistoryService(reads, client, clock, metrics, interval=INTERVAL)
 
         for name, (zone_name, range_name, unit) in QUESTIONS.items():
-            question = Question(Calendar(zone(zone_name)), range_name, unit=unit)
+            question = HistoryRequest(Calendar(zone(zone_name)), range_name, unit=unit)
             # The embedded database takes a second or two for a year of hours.
             slow = "Berlin" in name and databases.kind != COMPILED
             cold = 5 if quick or slow else COLD
@@ -93,7 +93,11 @@ def _fill(mongo: Mongo) -> None:
 
 
 def _timed(
-    worker: Callable[[], Histories], question: Question, clock: ManualClock, pace: str, times: int
+    worker: Callable[[], HistoryService],
+    question: HistoryRequest,
+    clock: ManualClock,
+    pace: str,
+    times: int,
 ) -> Figures:
     """A minute passes before each request, or each is a new worker's first, or neither."""
     took = []

@@ -27,7 +27,7 @@ REFRESHES = 400
 """So that their p99 is not their worst."""
 LATE_SECONDS = 23.5 * 3600
 """Late in the day most hours of the month before are read, to compare with."""
-FEW = 5
+SMALL_COLLECTION = 5
 MANY_ROWS = 10_000
 LEDGER = "dmstats_ledger_20260101"
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -80,7 +80,9 @@ def shown(raw: Raw, _: str = "") -> str:
 
 
 def _contestants(harness: Harness, mongo: Mongo, place: str) -> dict[str, Callable[[], Figures]]:
-    few = FEW if mongo.db[SOURCES[place]].estimated_document_count() <= MANY_ROWS else 1
+    few = (
+        SMALL_COLLECTION if mongo.db[SOURCES[place]].estimated_document_count() <= MANY_ROWS else 1
+    )
     return {
         "refresh": partial(_timed, harness.refresher.refresh, REFRESHES),
         "computing": partial(_timed, harness.compute, REFRESHES),

@@ -21,7 +21,7 @@ from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transactions import Transactions
-from dmstats.history.service import Histories
+from dmstats.history.service import HistoryService
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
@@ -67,7 +67,7 @@ class Services:
     refresher: Refresher
     publisher: Publisher
     reader: Reader
-    histories: Histories
+    histories: HistoryService
     hub: Hub
     background_audit: BackgroundAudit
     admins: AdminStore

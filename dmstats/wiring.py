@@ -31,7 +31,7 @@ from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.canaries import Canaries
-from dmstats.db.dashboard.history import HistoryReads
+from dmstats.db.dashboard.history import HistoryStore
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
@@ -41,7 +41,7 @@ from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.embedded.attach import stable_address
 from dmstats.history.calendar import Calendar
-from dmstats.history.service import Histories
+from dmstats.history.service import HistoryService
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -136,8 +136,8 @@ def wire(settings: Settings, send: Send) -> Services:
         computes=settings.refresher == "worker",
         outage=outage,
     )
-    histories = Histories(
-        HistoryReads(mongo),
+    histories = HistoryService(
+        HistoryStore(mongo),
         client,
         clock,
         metrics,

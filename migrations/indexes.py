@@ -18,10 +18,10 @@ from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
 from dmstats.db.client import Document
 from dmstats.db.collection_names import COMMIT_PROBE, DAYS, HOURS, STATS_CACHE
-from dmstats.db.indexes import WANTED, WantedIndex, in_the_way, is_there
+from dmstats.db.indexes import WANTED, WantedIndex, conflicting, exists
 
 TOLD_EVERY_SECONDS = 5.0
-MOST_TOLD = 10
+MAX_LISTED = 10
 NAMESPACE_EXISTS = 48
 DUPLICATE_KEY = 11000
 SAME_INDEX = frozenset({85, 86})
@@ -49,7 +49,7 @@ def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tel
             if _ensure(db[wanted.collection], wanted, settings, progress):
                 tell(f"created the index {wanted.title}")
         except OperationFailure as error:
-            if wanted.if_possible and error.code in SAME_INDEX:
+            if wanted.optional and error.code in SAME_INDEX:
                 continue
             problems.append(_explained(db[wanted.collection], wanted, settings, error))
     if problems:
@@ -70,7 +70,7 @@ def _ensure(
     collection: Collection[Document], wanted: WantedIndex, settings: Settings, progress: Tell
 ) -> bool:
     """Whether it had to be created."""
-    if is_there(wanted, collection.list_indexes()):
+    if exists(wanted, collection.list_indexes()):
         return False
     built: Future[str] = Future()
 
@@ -119,7 +119,7 @@ def _explained(
     """What is in the way of an index, and what to do about it."""
     if isinstance(error, DuplicateKeyError) or error.code == DUPLICATE_KEY:
         return f"{wanted.title}: {_doubles(collection, wanted.field)}"
-    if error.code in SAME_INDEX and (other := in_the_way(wanted, collection.list_indexes())):
+    if error.code in SAME_INDEX and (other := conflicting(wanted, collection.list_indexes())):
         name, why = other
         options = json.dumps(wanted.options(settings.ledger_retention_hours))
         return (
@@ -138,16 +138,16 @@ def _doubles(collection: Collection[Document], field: str) -> str:
             {"$group": {"_id": f"${field}", "ids": {"$push": "$_id"}}},
             {"$match": {"ids.1": {"$exists": True}}},
             {"$sort": {"_id": ASCENDING}},
-            {"$limit": MOST_TOLD + 1},
+            {"$limit": MAX_LISTED + 1},
         ],
         allowDiskUse=True,
     )
     lines = [
-        f"    {group['_id']}: " + ", ".join(f"_id {found!r}" for found in group["ids"][:MOST_TOLD])
+        f"    {group['_id']}: " + ", ".join(f"_id {found!r}" for found in group["ids"][:MAX_LISTED])
         for group in groups
     ]
-    if len(lines) > MOST_TOLD:
-        lines[MOST_TOLD:] = ["    and more"]
+    if len(lines) > MAX_LISTED:
+        lines[MAX_LISTED:] = ["    and more"]
     return (
         "several documents have the same value. Keep one of each, and delete or correct the "
         "others; then run this again:\n" + "\n".join(lines)

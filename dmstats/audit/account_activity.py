@@ -7,13 +7,13 @@ from dmstats.db.audit.activity_store import Activity, Counts
 from dmstats.db.audit.recount import Sums
 
 HOURS, DAYS = 24, 7
-SPANS = HOURS + DAYS
+PERIODS = HOURS + DAYS
 
-HourCounts = tuple[int, int | None, int | None]
+PeriodCounts = tuple[int, int | None, int | None]
 """The start of a span in ms since the epoch, and the DMs sent and received in it, if known."""
 
 
-def starts(at_ms: int) -> list[int]:
+def period_starts(at_ms: int) -> list[int]:
     """The hours and then the days, oldest first; the last of each are those of ``at_ms``."""
     hour, day = hour_start(at_ms), day_start(at_ms)
     hours = range(hour - (HOURS - 1) * HOUR_MS, hour + 1, HOUR_MS)
@@ -21,41 +21,43 @@ def starts(at_ms: int) -> list[int]:
 
 
 class ActivityBuckets:
-    """Spreads the DMs of hours over the spans up to ``at_ms``, for each account."""
+    """Spreads the DMs of hours over the periods up to ``at_ms``, for each account."""
 
     def __init__(self, at_ms: int) -> None:
         self.at_ms = at_ms
-        spans = starts(at_ms)
-        self._hours = {start: place for place, start in enumerate(spans[:HOURS])}
-        self._days = {start: HOURS + place for place, start in enumerate(spans[HOURS:])}
+        periods = period_starts(at_ms)
+        self._hours = {start: place for place, start in enumerate(periods[:HOURS])}
+        self._days = {start: HOURS + place for place, start in enumerate(periods[HOURS:])}
         self._sums: dict[str, list[tuple[int, int]]] = {}
 
     def add(self, hour: int, sums: Sums) -> None:
-        """Add what accounts did in ``hour``; what lies before the spans is left out."""
+        """Add what accounts did in ``hour``; what lies before the periods is left out."""
         found = (self._hours.get(hour), self._days.get(day_start(hour)))
         places = [place for place in found if place is not None]
         if not places:
             return
         for (account, _), (sent, received) in sums.items():
-            spans = self._sums.setdefault(account, [(0, 0)] * SPANS)
+            periods = self._sums.setdefault(account, [(0, 0)] * PERIODS)
             for place in places:
-                before = spans[place]
-                spans[place] = (before[0] + sent, before[1] + received)
+                before = periods[place]
+                periods[place] = (before[0] + sent, before[1] + received)
 
     def hours(self) -> list[int]:
-        """All hours that lie in the spans."""
+        """All hours that lie in the periods."""
         return list(range(min(self._days), hour_start(self.at_ms) + 1, HOUR_MS))
 
     def accounts(self) -> dict[str, Counts]:
-        """The accounts that did something, each with its spans."""
+        """The accounts that did something, each with its periods."""
         return dict(self._sums)
 
 
-def buckets(activity: Activity) -> tuple[list[HourCounts], list[HourCounts]]:
+def buckets(activity: Activity) -> tuple[list[PeriodCounts], list[PeriodCounts]]:
     """The hours and the days of an account; what was before the counting is not known."""
     since = [hour_start(activity.since_ms)] * HOURS + [day_start(activity.since_ms)] * DAYS
-    named: list[HourCounts] = [
+    named: list[PeriodCounts] = [
         (start, *counts) if start >= known else (start, None, None)
-        for start, known, counts in zip(starts(activity.at_ms), since, activity.counts, strict=True)
+        for start, known, counts in zip(
+            period_starts(activity.at_ms), since, activity.counts, strict=True
+        )
     ]
     return named[:HOURS], named[HOURS:]

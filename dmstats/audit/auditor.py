@@ -13,7 +13,7 @@ from functools import partial
 
 import msgspec
 
-from dmstats.audit.account_activity import SPANS
+from dmstats.audit.account_activity import PERIODS
 from dmstats.audit.checks import (
     CheckResult,
     check_accounts,
@@ -27,12 +27,12 @@ from dmstats.audit.comparison import are_ours, drift
 from dmstats.audit.verifier import Verifier
 from dmstats.core.clock import HOUR_MS, Clock
 from dmstats.core.errors import DmstatsError
-from dmstats.db.audit.archive import Archive, stretches
+from dmstats.db.audit.archive import Archive, hour_chunks
 from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.db.audit.runs import AuditRuns
-from dmstats.db.audit.snapshot_reader import AuditRun, Outdated, View
+from dmstats.db.audit.snapshot_reader import AuditOutdated, AuditRun, View
 
-MOST_AGAIN = 6
+MAX_REREAD_HOURS = 6
 """How many changed hours the look at accounts and totals reads itself."""
 
 
@@ -93,12 +93,12 @@ class Auditor:
         ``outcome`` fills meanwhile. Raises :class:`~dmstats.core.errors.StoreUnavailable`.
         """
         while True:
-            audit = self._runs.begin(kind, self._archive.settle(), self._clock.now_ms())
+            audit = self._runs.begin(kind, self._archive.finish_closing(), self._clock.now_ms())
             over = True
             try:
-                yield from self._pass(audit, outcome)
+                yield from self._run(audit, outcome)
                 self._runs.publish(outcome.drift, outcome.odd, self._clock.now_ms())
-            except Outdated:
+            except AuditOutdated:
                 outcome.found.clear()
                 outcome.odd.clear()
                 continue
@@ -110,36 +110,36 @@ class Auditor:
                     (self._runs.end if over else self._runs.leave)(audit)
             return
 
-    def _pass(self, audit: AuditRun, outcome: Outcome) -> Iterator[Progress]:
+    def _run(self, audit: AuditRun, outcome: Outcome) -> Iterator[Progress]:
         plan = self._runs.plan()
         done, total = 0, 25 * len(plan.live) + len(plan.old) + len(audit.parts)
         for day, partition in plan.live.items():
-            for last in self._read(audit, day, partition, outcome):
+            for last in self._read_hours(audit, day, partition, outcome):
                 yield Progress(done + (last - day) // HOUR_MS + 1, total, f"hours of {partition}")
             done += 24
-        self._keep(audit, self._verifier.read(audit, check_late_rows), outcome)
+        self._store(audit, self._verifier.read(audit, check_late_rows), outcome)
         for done, day in enumerate(plan.old, done + 1):  # noqa: B020 - goes on counting
-            self._look(audit, f"day {day}", partial(self._check_old_day, day=day), outcome)
+            self._check(audit, f"day {day}", partial(self._check_old_day, day=day), outcome)
             yield Progress(done, total, "days in the archive")
         for done, day in enumerate(plan.live, done + 1):  # noqa: B020
-            self._look(audit, f"day {day}", partial(check_day, day=day), outcome)
+            self._check(audit, f"day {day}", partial(check_day, day=day), outcome)
             yield Progress(done, total, "days")
-        draft, accounts = self._runs.draft(audit, SPANS), list[Difference]()
+        writer, accounts = self._runs.activity_writer(audit, PERIODS), list[Difference]()
         for done, part in enumerate(audit.parts, done + 1):  # noqa: B020
-            look = partial(self._check_accounts, part=part)
-            finding = self._look(audit, f"part {part}", look, outcome)
+            check = partial(self._check_accounts, part=part)
+            finding = self._check(audit, f"part {part}", check, outcome)
             accounts += finding.accounts
             outcome.odd += finding.odd
-            if finding.rebases and (repairs := self._verifier.repairs):
-                repairs.rebase(finding.rebases)
-            if (lately := finding.activity) is not None:
+            if finding.new_bases and (repairs := self._verifier.repairs):
+                repairs.rebase(finding.new_bases)
+            if (activity := finding.activity) is not None:
                 first, since_ms = audit.first(part), finding.since_ms
-                draft.keep(first, lately.at_ms, since_ms, lately.accounts())
+                writer.keep(first, activity.at_ms, since_ms, activity.accounts())
             yield Progress(done, total, "accounts and totals")
-        draft.publish(self._runs.under_way(), self._clock.now_ms())
-        self._judge(audit, accounts, outcome)
+        writer.publish(self._runs.under_way(), self._clock.now_ms())
+        self._attribute(audit, accounts, outcome)
 
-    def _judge(self, audit: AuditRun, accounts: list[Difference], outcome: Outcome) -> None:
+    def _attribute(self, audit: AuditRun, accounts: list[Difference], outcome: Outcome) -> None:
         """Tell what counting did to accounts from what the host platform did.
 
         What the platform did is explained, and known from now on. An account that is gone cannot
@@ -158,35 +158,37 @@ class Auditor:
         if not ours:  # else the next audit decides, when the rest is put right
             self._runs.explain(changed, self._clock.now_ms())
 
-    def _read(self, audit: AuditRun, day: int, partition: str, outcome: Outcome) -> Iterator[int]:
+    def _read_hours(
+        self, audit: AuditRun, day: int, partition: str, outcome: Outcome
+    ) -> Iterator[int]:
         """Read the hours of a day that have no page yet; yields the last of each stretch."""
         pages = self._verifier.read(audit, lambda view: view.pages(hours_of(day)))
         for hour, page in pages.items():
             outcome.found[f"hour {hour}"] = page.differences
         left = [hour for hour in hours_of(day) if hour not in pages]
-        for hours in stretches(left, self._runs.rows(partition)):
+        for hours in hour_chunks(left, self._runs.rows(partition)):
             read = partial(check_hours, partition=partition, hours=hours)
-            self._keep(audit, self._verifier.verifier(audit, read, outcome.repaired), outcome)
+            self._store(audit, self._verifier.confirm(audit, read, outcome.repaired), outcome)
             yield hours[-1]
 
-    def _keep(self, audit: AuditRun, finding: CheckResult, outcome: Outcome) -> None:
+    def _store(self, audit: AuditRun, finding: CheckResult, outcome: Outcome) -> None:
         for page, _ in finding.pages:
             page.differences = [d for d in finding.differences if d.key == str(page.hour)]
             outcome.found[f"hour {page.hour}"] = page.differences
         self._runs.keep(audit, finding.pages, self._clock.now_ms())
 
-    def _look(
+    def _check(
         self, audit: AuditRun, what: str, read: Callable[[View], CheckResult], outcome: Outcome
     ) -> CheckResult:
         """Judge ``what``; hours that must be read again first are."""
         while True:
-            finding = self._verifier.verifier(audit, read, outcome.repaired)
-            if not finding.again:
+            finding = self._verifier.confirm(audit, read, outcome.repaired)
+            if not finding.stale_hours:
                 break
-            self._runs.invalidate(audit, finding.again)
+            self._runs.invalidate(audit, finding.stale_hours)
             for day, partition in self._runs.live().items():
-                if any(hour in hours_of(day) for hour in finding.again):
-                    list(self._read(audit, day, partition, outcome))
+                if any(hour in hours_of(day) for hour in finding.stale_hours):
+                    list(self._read_hours(audit, day, partition, outcome))
         outcome.found[what] = finding.differences
         return finding
 
@@ -194,10 +196,10 @@ class Auditor:
         finding = check_old_day(view, day)
         # A very late event may have brought the partition back.
         if finding.differences and day in self._runs.live():
-            raise Outdated
+            raise AuditOutdated
         return finding
 
     def _check_accounts(self, view: View, *, part: int) -> CheckResult:
         # Listed after the view's moment: nothing was counted in it that this list lacks.
         live = self._runs.live()
-        return check_accounts(view, part, live, self._clock.now_ms(), most=MOST_AGAIN)
+        return check_accounts(view, part, live, self._clock.now_ms(), most=MAX_REREAD_HOURS)

@@ -15,21 +15,21 @@ KIND = "schedule"
 TICK_SECONDS = 0.5
 LARGEST_SHARE = 0.02
 """The share of the time that auditing may take: each tick is followed by a pause to match."""
-REST_SECONDS = 240.0
+PAUSE_SECONDS = 240.0
 """From the end of a pass, or a failure, to the next."""
 
 
 class BackgroundAudit:
-    """Call :meth:`tick` every few seconds, where the lease is held. ``tell_odd`` is told how many
+    """Call :meth:`tick` every few seconds, where the lease is held. ``report_odd`` is told how many
     accounts have values that cannot be read."""
 
     def __init__(
         self,
         auditor: Auditor,
         clock: Clock,
-        tell_odd: Callable[[int], None] = lambda _: None,
+        report_odd: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._tell_odd = tell_odd
+        self._tell_odd = report_odd
         self._auditor = auditor
         self._clock = clock
         self._due = float("-inf")
@@ -42,10 +42,10 @@ class BackgroundAudit:
         if started < self._due:
             return False
         # Set first: what fails is not tried again at every tick.
-        self._due = started + REST_SECONDS
+        self._due = started + PAUSE_SECONDS
         ended = self._go_on(started)
         took = self._clock.monotonic() - started
-        self._due = started + took / LARGEST_SHARE + (REST_SECONDS if ended else 0.0)
+        self._due = started + took / LARGEST_SHARE + (PAUSE_SECONDS if ended else 0.0)
         return ended
 
     def leave(self) -> None:
@@ -77,4 +77,4 @@ class BackgroundAudit:
         odd = len(self._outcome.odd)
         told = {"drift": drift, "places": dict(places), "changed": changed, "odd": odd}
         self._tell_odd(odd)
-        logger.log(level, "audited", extra=told)
+        logger.log(level, "audit_finished", extra=told)

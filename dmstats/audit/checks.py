@@ -43,9 +43,9 @@ class CheckResult(msgspec.Struct):
     differences: list[Difference] = msgspec.field(default_factory=list)
     accounts: list[Difference] = msgspec.field(default_factory=list)
     odd: list[OddDocument] = msgspec.field(default_factory=list)
-    rebases: dict[str, LedgerBase] = msgspec.field(default_factory=dict)
+    new_bases: dict[str, LedgerBase] = msgspec.field(default_factory=dict)
     pages: list[tuple[HourSummary, Sums]] = msgspec.field(default_factory=list)
-    again: list[int] = msgspec.field(default_factory=list)
+    stale_hours: list[int] = msgspec.field(default_factory=list)
     activity: ActivityBuckets | None = None
     since_ms: int = 0
 
@@ -87,7 +87,7 @@ def check_day(view: View, day: int) -> CheckResult:
     hours = hours_of(day)
     pages = view.pages(hours)
     if len(pages) < len(hours):
-        return CheckResult(view.version, again=[hour for hour in hours if hour not in pages])
+        return CheckResult(view.version, stale_hours=[hour for hour in hours if hour not in pages])
     expected = _dms(*view.at(HOURS, hours).values(), *(p.short for p in pages.values()))
     return CheckResult(view.version, _day(view, day, expected))
 
@@ -128,7 +128,7 @@ def check_accounts(
         if seen(documents.get(hour, {})) != (pages[hour].seen if hour in pages else {})
     }
     if len(changed) > most:
-        return CheckResult(view.version, again=sorted(changed))
+        return CheckResult(view.version, stale_hours=sorted(changed))
     if LATE not in pages or pages[LATE].seen != _late(total):
         changed.add(LATE)
     activity = ActivityBuckets(now_ms)
@@ -160,7 +160,7 @@ def check_accounts(
             backlog.get(name, NOTHING),
         )
     ]
-    rebases = {
+    new_bases = {
         name: base_of(
             account,
             expected.get(name, {}),
@@ -179,7 +179,7 @@ def check_accounts(
         found += compare_global(total, counts)
     since_ms = min(documents, default=now_ms)
     return CheckResult(
-        view.version, found, accounts, odd, rebases, activity=activity, since_ms=since_ms
+        view.version, found, accounts, odd, new_bases, activity=activity, since_ms=since_ms
     )
 
 

@@ -23,30 +23,30 @@ class Verifier:
 
     def __init__(
         self,
-        looks: SnapshotReader,
+        reader: SnapshotReader,
         *,
         repairs: Repairs | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._looks = looks
+        self._reader = reader
         self._repairs = repairs
         self._sleep = sleep
 
     def read(self, audit: AuditRun, read: Callable[[View], T]) -> T:
         """What ``read`` makes of what is there now."""
-        return self._looks.read(audit, read)
+        return self._reader.read(audit, read)
 
-    def verifier(
+    def confirm(
         self, audit: AuditRun, read: Callable[[View], CheckResult], repaired: list[Difference]
     ) -> CheckResult:
         """What ``read`` finds, twice; what was mended is added to ``repaired``."""
-        finding = self._looks.read(audit, read)
+        finding = self._reader.read(audit, read)
         for _ in range(TRIES):
             if not finding.differences and not finding.accounts:
                 break
-            if not self._looks.of_one_moment:
+            if not self._reader.has_snapshots:
                 self._sleep(SETTLE_SECONDS)
-            before, finding = finding, self._looks.read(audit, read)
+            before, finding = finding, self._reader.read(audit, read)
             finding.differences = self._same(before.differences, finding.differences)
             finding.accounts = self._same(before.accounts, finding.accounts)
             mended = finding.differences
@@ -54,7 +54,7 @@ class Verifier:
                 break
             if self._repairs.apply(mended, version=finding.version):
                 repaired += mended
-                finding = self._looks.read(audit, read)
+                finding = self._reader.read(audit, read)
         return finding
 
     @property
@@ -64,7 +64,7 @@ class Verifier:
 
     def version(self, audit: AuditRun) -> int:
         """How many repairs there were."""
-        return self._looks.read(audit, lambda view: view.version)
+        return self._reader.read(audit, lambda view: view.version)
 
     def _same(self, before: Sequence[Difference], after: Sequence[Difference]) -> list[Difference]:
         """The differences of both looks.
@@ -72,7 +72,7 @@ class Verifier:
         Beside traffic a difference stays while both of its sides grow. Where a look is not of one
         moment, one that grew may be a batch under way: both sides must have stood still.
         """
-        if not self._looks.of_one_moment:
+        if not self._reader.has_snapshots:
             return [difference for difference in after if difference in before]
         known = {(d.place, d.key, d.field, d.missing) for d in before}
         return [d for d in after if (d.place, d.key, d.field, d.missing) in known]

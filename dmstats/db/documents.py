@@ -162,7 +162,7 @@ class AuditResult(msgspec.Struct, frozen=True):
     drift: int
 
 
-class Counted(msgspec.Struct, frozen=True):
+class DocumentCount(msgspec.Struct, frozen=True):
     """A number of documents, as of ``at_ms``."""
 
     n: int
@@ -207,11 +207,11 @@ def audit_result(value: object) -> AuditResult | None:
     return None if at_ms is None or drift is None else AuditResult(at_ms, drift)
 
 
-def counted(value: object) -> Counted | None:
+def counted(value: object) -> DocumentCount | None:
     """One count of the census; None if it cannot be read."""
     found = typed.document(value)
     n, at_ms = _present(found.get("n")), typed.moment(found.get("at"))
-    return None if n is None or at_ms is None else Counted(n, at_ms)
+    return None if n is None or at_ms is None else DocumentCount(n, at_ms)
 
 
 def population(value: object) -> dict[int, tuple[int, int]]:

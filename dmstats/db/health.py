@@ -11,12 +11,12 @@ from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNTS, LEDGER_PREFIX, MIGRATIONS
 from dmstats.db.commit_probe import CommitProbe
-from dmstats.db.indexes import WANTED, is_there, needing_more
+from dmstats.db.indexes import WANTED, exists, unique_on_other_fields
 
 SECONDS = 3.0
 
 ACCOUNTS_SECONDS = 10.0
-MOST_TOLD = 5
+MAX_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,21 @@ class Health:
         """``collection.field`` of every index that has no equal, of ours or of the platform's."""
         with translated(), pymongo.timeout(SECONDS):
             found = {name: self._indexes(name) for name in {each.collection for each in WANTED}}
-        must = [each for each in WANTED if not each.if_possible]
-        return [each.title for each in must if not is_there(each, found[each.collection])]
+        must = [each for each in WANTED if not each.optional]
+        return [each.title for each in must if not exists(each, found[each.collection])]
 
-    def unique_indexes_in_the_way(self) -> list[tuple[str, str]]:
+    def blocking_unique_indexes(self) -> list[tuple[str, str]]:
         """Name and fields of the platform's unique indexes by which a DM cannot create a second
         account."""
         with translated(), pymongo.timeout(SECONDS):
-            return needing_more(self._indexes(ACCOUNTS))
+            return unique_on_other_fields(self._indexes(ACCOUNTS))
 
     def accounts_without_text_id(self) -> list[str]:
         """The ``_id`` of the first accounts whose ``instagramId`` is something else than text; one
         that has none yet does no harm."""
         other = {"instagramId": {"$exists": True, "$ne": None, "$not": {"$type": "string"}}}
         with translated(), pymongo.timeout(ACCOUNTS_SECONDS):
-            found = self._mongo.db[ACCOUNTS].find(other, {"_id": True}).limit(MOST_TOLD)
+            found = self._mongo.db[ACCOUNTS].find(other, {"_id": True}).limit(MAX_LISTED)
             return [repr(document["_id"]) for document in found]
 
     def _indexes(self, collection: str) -> list[Document]:

@@ -17,22 +17,22 @@ Index = Mapping[str, Any]
 """One as ``listIndexes`` describes it."""
 
 HOUR_SECONDS = 3600
-TEXT_ALONE = {"$gte": ""}
+TEXT_ONLY = {"$gte": ""}
 """What every text is, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedIndex:
-    """An index on one field. ``text_alone`` leaves out documents whose field is no text; a
+    """An index on one field. ``text_only`` leaves out documents whose field is no text; a
     ``retained`` one makes late ledger rows expire, once they are in the archive. What is wanted
-    ``if_possible`` may be refused by a server that knows only one index per field."""
+    ``optional`` may be refused by a server that knows only one index per field."""
 
     collection: str
     field: str
     unique: bool = False
-    text_alone: bool = False
+    text_only: bool = False
     retained: bool = False
-    if_possible: bool = False
+    optional: bool = False
 
     @property
     def title(self) -> str:
@@ -47,15 +47,15 @@ class WantedIndex:
     def options(self, retention_hours: int) -> dict[str, Any]:
         """The options it is created with, its name apart."""
         options: dict[str, Any] = {"unique": True} if self.unique else {}
-        if self.text_alone:
-            options["partialFilterExpression"] = {self.field: TEXT_ALONE}
+        if self.text_only:
+            options["partialFilterExpression"] = {self.field: TEXT_ONLY}
         if self.retained:
             # Only rows whose counts are in the archive may go: see docs/audit.md.
             options["expireAfterSeconds"] = retention_hours * HOUR_SECONDS
             options["partialFilterExpression"] = {"archived": True}
         return options
 
-    def unfit(self, index: Index) -> str | None:
+    def mismatch(self, index: Index) -> str | None:
         """Why ``index`` does not do; empty if it does, None if it is on other fields.
 
         One that begins with the field serves as well; unless it must be unique.
@@ -76,11 +76,11 @@ class WantedIndex:
     def _covers(self, partial: Any, *, sparse: bool) -> bool:
         if self.retained:
             return bool(partial == {"archived": True})
-        if not self.text_alone:
+        if not self.text_only:
             return not partial and not sparse
         whole = (
             None,
-            *({self.field: part} for part in (TEXT_ALONE, {"$gt": ""}, {"$exists": True})),
+            *({self.field: part} for part in (TEXT_ONLY, {"$gt": ""}, {"$exists": True})),
         )
         return partial in whole
 
@@ -90,8 +90,8 @@ WANTED = (
     # creates an account once, the other answers look-ups, ranges and orders whatever is there.
     # Neither is touched when a counter changes. A full unique one of the platform's is both.
     # Before MongoDB 5.0 there can be the first alone, which does for look-ups.
-    WantedIndex(ACCOUNTS, "instagramId", unique=True, text_alone=True),
-    WantedIndex(ACCOUNTS, "instagramId", if_possible=True),
+    WantedIndex(ACCOUNTS, "instagramId", unique=True, text_only=True),
+    WantedIndex(ACCOUNTS, "instagramId", optional=True),
     WantedIndex(ACCOUNTS, "dmUsed"),
     WantedIndex(ACCOUNTS, "isActive"),
     WantedIndex(ACCOUNTS, "createdAt"),
@@ -103,20 +103,20 @@ WANTED = (
 )
 
 
-def is_there(wanted: WantedIndex, indexes: Iterable[Index]) -> bool:
+def exists(wanted: WantedIndex, indexes: Iterable[Index]) -> bool:
     """Whether one of a collection's ``indexes`` suits."""
-    return any(wanted.unfit(index) == "" for index in indexes)
+    return any(wanted.mismatch(index) == "" for index in indexes)
 
 
-def in_the_way(wanted: WantedIndex, indexes: Iterable[Index]) -> tuple[str, str] | None:
+def conflicting(wanted: WantedIndex, indexes: Iterable[Index]) -> tuple[str, str] | None:
     """The name of the index on the same field that does not suit, and why."""
     for index in indexes:
-        if len(index["key"]) == 1 and (why := wanted.unfit(index)):
+        if len(index["key"]) == 1 and (why := wanted.mismatch(index)):
             return str(index["name"]), why
     return None
 
 
-def needing_more(indexes: Iterable[Index]) -> list[tuple[str, str]]:
+def unique_on_other_fields(indexes: Iterable[Index]) -> list[tuple[str, str]]:
     """Name and fields of the accounts' unique indexes that take one document without the field: an
     account that a DM creates has no field but ours."""
     return [

@@ -13,20 +13,20 @@ NONE, PREVIOUS, WEEKDAYS, YEAR = "none", "previous", "weekdays", "year"
 KINDS = (NONE, PREVIOUS, WEEKDAYS, YEAR)
 WEEK_DAYS = 7
 
-Span = tuple[int, int]
+Interval = tuple[int, int]
 """From, and up to, in ms since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``spans`` has the counterpart of each bucket, in their order, None for one without: 29
+    """``intervals`` has the counterpart of each bucket, in their order, None for one without: 29
     February, the 31st, an hour that clocks repeat. ``unmatched`` are the parts of the whole
     (``from_ms`` to ``to_ms``) that are no bucket's counterpart."""
 
     from_ms: int
     to_ms: int
-    spans: Sequence[Span | None]
-    unmatched: Sequence[Span] = field(default=())
+    intervals: Sequence[Interval | None]
+    unmatched: Sequence[Interval] = field(default=())
 
 
 def compare(
@@ -45,14 +45,14 @@ def compare(
     # Moved by the clocks, a bucket may become longer than its unit: what is left over belongs to no
     # bucket. A week or a month takes it in: 29 February, or the last days of a month.
     cut = unit in (MINUTE, HOUR, DAY) and not (kind == PREVIOUS and chosen.step.ms)
-    spans: list[Span | None] = []
-    unmatched: list[Span] = []
+    intervals: list[Interval | None] = []
+    unmatched: list[Interval] = []
     for start, end in pairwise(shifted):
         stop = min(end, calendar.after(unit, start)) if cut else end
-        spans.append((start, stop) if start < stop else None)
+        intervals.append((start, stop) if start < stop else None)
         if stop < end:
             unmatched.append((stop, end))
-    return Comparison(shifted[0], shifted[-1], spans, unmatched)
+    return Comparison(shifted[0], shifted[-1], intervals, unmatched)
 
 
 def _shift(kind: str, chosen: Range, calendar: Calendar) -> Callable[[int], int]:

@@ -1,6 +1,6 @@
-"""Which stored days, hours and minutes add up to a span of time.
+"""Which stored days, hours and minutes add up to an interval of time.
 
-Days and hours are stored in UTC, and each hour has its minutes. A span takes whole UTC days where
+Days and hours are stored in UTC, and each hour has its minutes. An interval takes whole UTC days where
 it holds some, the hours left over at its ends, and of those that it cuts, the minutes.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start
 from dmstats.history.calendar import MINUTE_MS
-from dmstats.history.comparison import Span
+from dmstats.history.comparison import Interval
 
 Counts = tuple[int, int]
 """DMs sent and received."""
@@ -20,7 +20,7 @@ ZERO: Counts = (0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One span as starts of days, hours and minutes (ms)."""
+    """One interval as starts of days, hours and minutes (ms)."""
 
     days: range
     hours: tuple[range, range]
@@ -28,7 +28,7 @@ class Parts:
 
 
 @dataclass(slots=True)
-class Wanted:
+class RequiredBuckets:
     """The starts of what has to be read (ms): ``minutes`` are hours with their minutes."""
 
     days: set[int] = field(default_factory=set)
@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class StoredCounts:
     """What was read, by start (ms); ``minutes`` by the minute's own start. What is missing had no
     DMs."""
 
@@ -50,9 +50,9 @@ class Counted:
     hours: Mapping[int, Counts] = field(default_factory=dict)
     minutes: Mapping[int, Counts] = field(default_factory=dict)
 
-    def of(self, span: Span) -> Counts:
-        """The DMs of ``span``, which must have been among the wanted ones."""
-        parts = split(span)
+    def of(self, interval: Interval) -> Counts:
+        """The DMs of ``interval``, which must have been among the required_buckets ones."""
+        parts = split(interval)
         sent = received = 0
         found = (
             (self.days, (parts.days,)), (self.hours, parts.hours), (self.minutes, parts.minutes)
@@ -66,9 +66,9 @@ class Counted:
         return sent, received
 
 
-def split(span: Span) -> Parts:
-    """The parts of ``span``, which begins and ends with a minute."""
-    start, end = span
+def split(interval: Interval) -> Parts:
+    """The parts of ``interval``, which begins and ends with a minute."""
+    start, end = interval
     first_hour, last_hour = _up(start, HOUR_MS), hour_start(end)
     if first_hour > last_hour:  # within one hour
         none = range(0)
@@ -81,14 +81,14 @@ def split(span: Span) -> Parts:
     return Parts(range(first_day, last_day, DAY_MS), hours, minutes)
 
 
-def wanted(spans: Iterable[Span], since_ms: int | None = 0) -> Wanted:
-    """What has to be read for ``spans``; nothing of before ``since_ms`` (None: nothing at all)."""
-    found = Wanted()
+def required_buckets(intervals: Iterable[Interval], since_ms: int | None = 0) -> RequiredBuckets:
+    """What has to be read for ``intervals``; nothing of before ``since_ms`` (None: nothing at all)."""
+    found = RequiredBuckets()
     if since_ms is None:
         return found
     first = day_start(since_ms)
-    for span in spans:
-        parts = split(span)
+    for interval in intervals:
+        parts = split(interval)
         found.days.update(at for at in parts.days if at >= first)
         for hours in parts.hours:
             found.hours.update(at for at in hours if at >= first)

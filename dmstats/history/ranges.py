@@ -20,7 +20,7 @@ from dmstats.history.calendar import (
     Calendar,
 )
 
-MOST_POINTS = 750
+MAX_POINTS = 750
 DEFAULT = "30d"
 DEFAULT_DAYS = 30
 LAST_DAYS = {"7d": 7, "30d": 30, "90d": 90}
@@ -118,7 +118,7 @@ def between(from_text: str | None, to_text: str | None, calendar: Calendar, now_
 
 def unit_of(asked: str | None, chosen: Range, calendar: Calendar) -> str:
     """The unit asked for, or the one that suits the length; raises :class:`BadRequest` if that
-    would be more than :data:`MOST_POINTS` points."""
+    would be more than :data:`MAX_POINTS` points."""
     length = chosen.to_ms - chosen.from_ms
     unit = asked or next((unit for most, unit in UP_TO if length <= most), MONTH)
     if fits(unit, chosen, calendar):
@@ -126,22 +126,22 @@ def unit_of(asked: str | None, chosen: Range, calendar: Calendar) -> str:
     others = [other for other in UNITS if fits(other, chosen, calendar)]
     number = length // LONGEST_MS[unit] + 1
     raise BadRequest(
-        f"unit: {unit} gives {number} points or more in this range, and at most {MOST_POINTS} are "
+        f"unit: {unit} gives {number} points or more in this range, and at most {MAX_POINTS} are "
         f"allowed; choose {' or '.join(others) or 'a shorter range'}."
     )
 
 
 def fits(unit: str, chosen: Range, calendar: Calendar) -> bool:
-    """Whether the range has at most :data:`MOST_POINTS` buckets of ``unit``."""
+    """Whether the range has at most :data:`MAX_POINTS` buckets of ``unit``."""
     length = chosen.to_ms - chosen.from_ms
-    if length // LONGEST_MS[unit] > MOST_POINTS:
+    if length // LONGEST_MS[unit] > MAX_POINTS:
         return False
     # Nearly all are told by the length: a day has 22 hours at least. Cut buckets at the ends and
     # hours in which clocks are changed are a few more.
     usual = {MINUTE: MINUTE_MS, HOUR: HOUR_MS}.get(unit, 22 * HOUR_MS)
-    if length // usual + 10 <= MOST_POINTS:
+    if length // usual + 10 <= MAX_POINTS:
         return True
-    return len(calendar.edges(unit, chosen.from_ms, chosen.to_ms)) - 1 <= MOST_POINTS
+    return len(calendar.edges(unit, chosen.from_ms, chosen.to_ms)) - 1 <= MAX_POINTS
 
 
 def _step(start: int, end: int, calendar: Calendar, *, is_open: bool) -> Step:

@@ -9,8 +9,8 @@ from typing import Any
 
 from dmstats.core.clock import hour_start, rfc3339
 from dmstats.history.calendar import Calendar
-from dmstats.history.comparison import Comparison, Span, compare
-from dmstats.history.cover import Counted, Counts
+from dmstats.history.comparison import Comparison, Interval, compare
+from dmstats.history.cover import Counts, StoredCounts
 from dmstats.history.ranges import Range
 
 History = dict[str, Any]
@@ -35,20 +35,20 @@ class Plan:
                    compare(kind, chosen, unit, edges, calendar))  # fmt: skip
 
     @property
-    def buckets(self) -> list[Span]:
+    def buckets(self) -> list[Interval]:
         """The range's buckets; the first and the last are cut at its ends."""
         return list(pairwise(self.edges))
 
-    def spans(self) -> list[Span]:
+    def intervals(self) -> list[Interval]:
         """All that has to be counted."""
         found = self.buckets
         if self.comparison is not None:
-            found += [span for span in self.comparison.spans if span is not None]
+            found += [interval for interval in self.comparison.intervals if interval is not None]
             found += self.comparison.unmatched
         return found
 
 
-def history(plan: Plan, counted: Counted, *, since_ms: int | None, now_ms: int) -> History:
+def history(plan: Plan, counted: StoredCounts, *, since_ms: int | None, now_ms: int) -> History:
     """The answer, JSON-ready.
 
     ``partial`` marks a point that is not a whole bucket: the range's ends, and what is not over.
@@ -56,7 +56,7 @@ def history(plan: Plan, counted: Counted, *, since_ms: int | None, now_ms: int) 
     is 0 or not all counted, as it began before counting did.
     """
     chosen, calendar = plan.chosen, plan.calendar
-    points = [_point(plan, span, counted) for span in plan.buckets]
+    points = [_point(plan, interval, counted) for interval in plan.buckets]
     totals = _totals(points)
     comparison = plan.comparison and _compared(plan.comparison, plan.kind, counted.of)
     return {
@@ -80,19 +80,22 @@ def history(plan: Plan, counted: Counted, *, since_ms: int | None, now_ms: int) 
     }
 
 
-def _point(plan: Plan, span: Span, counted: Counted) -> History:
-    start, end = span
+def _point(plan: Plan, interval: Interval, counted: StoredCounts) -> History:
+    start, end = interval
     calendar, unit = plan.calendar, plan.unit
-    found = _bucket(start, counted.of(span))
+    found = _bucket(start, counted.of(interval))
     if calendar.start(unit, start) < start or calendar.after(unit, start) > end:
         found["partial"] = True
     return found
 
 
-def _compared(comparison: Comparison, kind: str, count: Callable[[Span], Counts]) -> History:
-    points = [span and _bucket(span[0], count(span)) for span in comparison.spans]
+def _compared(comparison: Comparison, kind: str, count: Callable[[Interval], Counts]) -> History:
+    points = [
+        interval and _bucket(interval[0], count(interval)) for interval in comparison.intervals
+    ]
     unmatched = [
-        {**_bucket(span[0], count(span)), "to": rfc3339(span[1])} for span in comparison.unmatched
+        {**_bucket(interval[0], count(interval)), "to": rfc3339(interval[1])}
+        for interval in comparison.unmatched
     ]
     return {
         "kind": kind,

@@ -1,4 +1,4 @@
-"""Histories on demand: from this process, from Redis, or computed by one process for all."""
+"""HistoryService on demand: from this process, from Redis, or computed by one process for all."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock, to_ms
 from dmstats.core.errors import BadRequest, Conflict, StoreUnavailable, Unavailable
-from dmstats.db.dashboard.history import READ_SECONDS, HistoryReads
+from dmstats.db.dashboard.history import READ_SECONDS, HistoryStore
 from dmstats.history.calendar import Calendar
-from dmstats.history.cover import Counted, wanted
+from dmstats.history.cover import StoredCounts, required_buckets
 from dmstats.history.ranges import DEFAULT, Range, between, named, unit_of
 from dmstats.history.series import History, Plan, history
 
@@ -32,12 +32,12 @@ CLOSED_SECONDS = 6 * 3600
 SETTLED_MS = 36 * 3_600_000
 """So long Meta repeats a delivery that it got no 200 for: until then old hours may still grow."""
 
-MOST_DOCUMENTS = 40_000
-KEPT = 64
+MAX_DOCUMENTS = 40_000
+MAX_COPIES = 64
 """So many histories a process keeps itself: about 4 MB."""
-CHECK_SECONDS = 2.0
+RECHECK_SECONDS = 2.0
 """How long a process answers from its own copy without asking Redis for a newer one."""
-COMPUTING = 2
+MAX_COMPUTING = 2
 """So many are computed at once in a process; the others wait, as deliveries must not."""
 WAIT_SECONDS = 10.0
 LOCK_SECONDS = READ_SECONDS + 4.0
@@ -53,7 +53,7 @@ class RedisReporter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class HistoryRequest:
     """What is asked for. ``name`` is one of :data:`~dmstats.history.ranges.RANGES`; without it,
     ``from_text`` and ``to_text`` are times or dates. ``unit`` None: as suits the range."""
 
@@ -66,7 +66,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HistoryResponse:
     """A history as JSON; ``tag`` changes with the content."""
 
     body: bytes
@@ -79,7 +79,7 @@ class Answer:
         return found
 
 
-class Histories:
+class HistoryService:
     """Answers questions; a range is computed at most once in ``interval`` (seconds), by whichever
     process is asked first, and one that has ended for good once in :data:`CLOSED_SECONDS`.
 
@@ -88,7 +88,7 @@ class Histories:
 
     def __init__(
         self,
-        reads: HistoryReads,
+        reads: HistoryStore,
         client: redis.Redis,
         clock: Clock,
         metrics: RedisReporter,
@@ -102,69 +102,71 @@ class Histories:
         self._metrics = metrics
         self._interval = interval
         self._key = key
-        self._copies: OrderedDict[str, tuple[Answer, float]] = OrderedDict()
-        self._flights = _Flights()
-        self._slots = threading.BoundedSemaphore(COMPUTING)
+        self._copies: OrderedDict[str, tuple[HistoryResponse, float]] = OrderedDict()
+        self._single_flight = _SingleFlight()
+        self._slots = threading.BoundedSemaphore(MAX_COMPUTING)
         self._since: tuple[int | None, float] | None = None
-        self._redis_rests_until = float("-inf")
-        self._store_rests_until = float("-inf")
+        self._redis_retry_at = float("-inf")
+        self._store_retry_at = float("-inf")
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, request: HistoryRequest) -> HistoryResponse:
         """The history that is asked for.
 
         Raises :class:`BadRequest`, :class:`StoreUnavailable`, or :class:`Unavailable` where too
         many are waiting for others.
         """
         now_ms = self._clock.now_ms()
-        chosen = self._chosen(question, now_ms)
-        unit = unit_of(question.unit, chosen, question.calendar)
-        seconds = self._seconds(chosen, now_ms)
-        name = _name(question, chosen, unit)
-        if copy := self._copy(name, seconds, checked=True):
+        chosen = self._chosen(request, now_ms)
+        unit = unit_of(request.unit, chosen, request.calendar)
+        seconds = self._ttl(chosen, now_ms)
+        name = _name(request, chosen, unit)
+        if copy := self._own_copy(name, seconds, checked=True):
             return copy
-        with self._flights.alone(name):
-            if copy := self._copy(name, seconds, checked=True) or self._shared(name, seconds):
+        with self._single_flight.only_one(name):
+            if copy := self._own_copy(name, seconds, checked=True) or self._from_redis(
+                name, seconds
+            ):
                 return copy
-            with self._one_process(name):
-                if copy := self._shared(name, seconds):
+            with self._cross_process_lock(name):
+                if copy := self._from_redis(name, seconds):
                     return copy
-                if self._redis_rests and (copy := self._copy(name, seconds, checked=False)):
+                if self._redis_failing and (copy := self._own_copy(name, seconds, checked=False)):
                     return copy
-                answer = self._compute(Plan.make(chosen, unit, question.kind, question.calendar))
+                answer = self._compute(Plan.make(chosen, unit, request.kind, request.calendar))
                 self._keep(name, answer)
-                self._share(name, answer, seconds)
+                self._to_redis(name, answer, seconds)
                 return answer
 
-    def _chosen(self, question: Question, now_ms: int) -> Range:
-        if question.from_text is None and question.to_text is None:
-            name = question.name or DEFAULT
-            since = self._first() if name == "all" else None
-            return named(name, question.calendar, now_ms, since)
-        return between(question.from_text, question.to_text, question.calendar, now_ms)
+    def _chosen(self, request: HistoryRequest, now_ms: int) -> Range:
+        if request.from_text is None and request.to_text is None:
+            name = request.name or DEFAULT
+            since = self._counting_start() if name == "all" else None
+            return named(name, request.calendar, now_ms, since)
+        return between(request.from_text, request.to_text, request.calendar, now_ms)
 
-    def _seconds(self, chosen: Range, now_ms: int) -> float:
+    def _ttl(self, chosen: Range, now_ms: int) -> float:
         return self._interval if chosen.to_ms > now_ms - SETTLED_MS else CLOSED_SECONDS
 
-    def _compute(self, plan: Plan) -> Answer:
+    def _compute(self, plan: Plan) -> HistoryResponse:
         if not self._slots.acquire(timeout=WAIT_SECONDS):
             raise Unavailable("Too many ranges are being computed.", retry_after=2)
         started = self._clock.monotonic()
         try:
-            since = self._first()
-            asked = wanted(plan.spans(), since)
-            if asked.documents > MOST_DOCUMENTS:
+            since = self._counting_start()
+            asked = required_buckets(plan.intervals(), since)
+            if asked.documents > MAX_DOCUMENTS:
                 raise BadRequest(
                     f"This would read {asked.documents} stored hours and days, and at most "
-                    f"{MOST_DOCUMENTS} are allowed: choose a shorter range, or compare=none."
+                    f"{MAX_DOCUMENTS} are allowed: choose a shorter range, or compare=none."
                 )
             now_ms = self._clock.now_ms()
-            with self._reading():
-                counted = Counted(*self._reads.read(asked.days, asked.hours, asked.minutes))
+            with self._breaker():
+                counted = StoredCounts(*self._reads.read(asked.days, asked.hours, asked.minutes))
         finally:
             self._slots.release()
         body = msgspec.json.encode(history(plan, counted, since_ms=since, now_ms=now_ms))
         logger.info(
-            "history",
+            "history_computed",
             extra={
                 "unit": plan.unit,
                 "compare": plan.kind,
@@ -175,56 +177,56 @@ class Histories:
         )
         return _answer(body, now_ms)
 
-    def _first(self) -> int | None:
+    def _counting_start(self) -> int | None:
         """When counting began, read once in an interval."""
-        with self._flights.alone("first"):
+        with self._single_flight.only_one("first"):
             now = self._clock.monotonic()
             if self._since is None or now - self._since[1] >= self._interval:
-                with self._reading():
+                with self._breaker():
                     self._since = (self._reads.first_ms(), now)
             return self._since[0]
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _breaker(self) -> Iterator[None]:
         """Leave a database that fails alone for a second."""
-        if self._clock.monotonic() < self._store_rests_until:
+        if self._clock.monotonic() < self._store_retry_at:
             raise StoreUnavailable("MongoDB could not be read a moment ago.")
         try:
             yield
         except (StoreUnavailable, Conflict) as error:  # a conflict is the deadline's
-            self._store_rests_until = self._clock.monotonic() + BREAK_SECONDS
+            self._store_retry_at = self._clock.monotonic() + BREAK_SECONDS
             raise StoreUnavailable(str(error)) from error
 
-    def _copy(self, name: str, seconds: float, *, checked: bool) -> Answer | None:
+    def _own_copy(self, name: str, seconds: float, *, checked: bool) -> HistoryResponse | None:
         """This process's own; ``checked`` only if it was compared with Redis a moment ago."""
         found = self._copies.get(name)
         if found is None or not self._is_fresh(found[0], seconds):
             return None
-        if checked and self._clock.monotonic() - found[1] >= CHECK_SECONDS:
+        if checked and self._clock.monotonic() - found[1] >= RECHECK_SECONDS:
             return None
         return found[0]
 
-    def _keep(self, name: str, answer: Answer) -> None:
+    def _keep(self, name: str, answer: HistoryResponse) -> None:
         self._copies[name] = (answer, self._clock.monotonic())
         self._copies.move_to_end(name)
-        while len(self._copies) > KEPT:
+        while len(self._copies) > MAX_COPIES:
             self._copies.popitem(last=False)
 
-    def _is_fresh(self, answer: Answer, seconds: float) -> bool:
+    def _is_fresh(self, answer: HistoryResponse, seconds: float) -> bool:
         return abs(self._clock.now_ms() - answer.computed_ms) < seconds * 1000
 
     @property
-    def _redis_rests(self) -> bool:
-        return self._clock.monotonic() < self._redis_rests_until
+    def _redis_failing(self) -> bool:
+        return self._clock.monotonic() < self._redis_retry_at
 
-    def _shared(self, name: str, seconds: float) -> Answer | None:
+    def _from_redis(self, name: str, seconds: float) -> HistoryResponse | None:
         """What another process has computed, or this one."""
-        if self._redis_rests:
+        if self._redis_failing:
             return None
         try:
             body = self._redis.get(self._key(f"{CACHE_KEY}:{name}"))
         except RedisError as error:
-            self._failed("history", error)
+            self._redis_failed("history", error)
             return None
         answer = _read(body) if isinstance(body, bytes) else None
         if answer is None or not self._is_fresh(answer, seconds):
@@ -232,17 +234,17 @@ class Histories:
         self._keep(name, answer)
         return answer
 
-    def _share(self, name: str, answer: Answer, seconds: float) -> None:
-        if self._redis_rests:
+    def _to_redis(self, name: str, answer: HistoryResponse, seconds: float) -> None:
+        if self._redis_failing:
             return
         try:
             key = self._key(f"{CACHE_KEY}:{name}")
             self._redis.set(key, answer.body, px=max(1, round(seconds * 1000)))
         except RedisError as error:
-            self._failed("history", error)
+            self._redis_failed("history", error)
 
     @contextmanager
-    def _one_process(self, name: str) -> Iterator[None]:
+    def _cross_process_lock(self, name: str) -> Iterator[None]:
         """Keep the other processes from computing the same; without Redis, or where one takes too
         long, each computes for itself."""
         lock = self._redis.lock(
@@ -251,11 +253,11 @@ class Histories:
             thread_local=False,
         )  # fmt: skip
         owned = False
-        if not self._redis_rests:
+        if not self._redis_failing:
             try:
                 owned = lock.acquire()
             except RedisError as error:
-                self._failed("lock", error)
+                self._redis_failed("lock", error)
         try:
             yield
         finally:
@@ -266,13 +268,13 @@ class Histories:
                     # It ran out, or Redis is gone: nothing of ours is left there.
                     self._metrics.redis_failed("lock")
 
-    def _failed(self, what: str, error: RedisError) -> None:
-        self._redis_rests_until = self._clock.monotonic() + BREAK_SECONDS
+    def _redis_failed(self, what: str, error: RedisError) -> None:
+        self._redis_retry_at = self._clock.monotonic() + BREAK_SECONDS
         self._metrics.redis_failed(what)
         logger.warning("redis_failed", extra={"what": what, "reason": type(error).__name__})
 
 
-class _Flights:
+class _SingleFlight:
     """One at a time for each name."""
 
     def __init__(self) -> None:
@@ -280,7 +282,7 @@ class _Flights:
         self._locks: dict[str, tuple[threading.Lock, int]] = {}
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[None]:
+    def only_one(self, name: str) -> Iterator[None]:
         with self._mutex:
             lock, users = self._locks.get(name, (threading.Lock(), 0))
             self._locks[name] = (lock, users + 1)
@@ -294,16 +296,16 @@ class _Flights:
                     self._locks[name] = (lock, users - 1)
 
 
-def _name(question: Question, chosen: Range, unit: str) -> str:
+def _name(request: HistoryRequest, chosen: Range, unit: str) -> str:
     """What the same answer is kept under: an open range has no end."""
     end = "now" if chosen.is_open else str(chosen.to_ms)
-    calendar = question.calendar
-    parts = (chosen.name or "", str(chosen.from_ms), end, unit, question.kind,
+    calendar = request.calendar
+    parts = (chosen.name or "", str(chosen.from_ms), end, unit, request.kind,
              calendar.zone.key, calendar.week_start)  # fmt: skip
     return ":".join(parts)
 
 
-def _read(body: bytes) -> Answer | None:
+def _read(body: bytes) -> HistoryResponse | None:
     """What Redis had; None if that is no history."""
     try:
         found: Any = msgspec.json.decode(body)
@@ -313,5 +315,5 @@ def _read(body: bytes) -> Answer | None:
         return None
 
 
-def _answer(body: bytes, computed_ms: int) -> Answer:
-    return Answer(body, hashlib.blake2b(body, digest_size=12).hexdigest(), computed_ms)
+def _answer(body: bytes, computed_ms: int) -> HistoryResponse:
+    return HistoryResponse(body, hashlib.blake2b(body, digest_size=12).hexdigest(), computed_ms)

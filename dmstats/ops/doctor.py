@@ -10,7 +10,7 @@ from dmstats.core.clock import Clock
 from dmstats.core.errors import DmstatsError
 from dmstats.core.settings import Settings
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
-from dmstats.db.health import MOST_TOLD, Health
+from dmstats.db.health import MAX_LISTED, Health
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
 from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
@@ -153,7 +153,7 @@ class Doctor:
             )
         else:
             yield good("indexes", "all there")
-        for name, keys in self._health.unique_indexes_in_the_way():
+        for name, keys in self._health.blocking_unique_indexes():
             yield doubtful(
                 "indexes",
                 f'the unique index "{name}" of instagram_accounts is on {keys}: a second account '
@@ -180,7 +180,7 @@ class Doctor:
             yield bad(
                 "account ids",
                 f"instagramId is no text in instagram_accounts, _id {', '.join(found)}"
-                f"{' and perhaps more' if len(found) == MOST_TOLD else ''}",
+                f"{' and perhaps more' if len(found) == MAX_LISTED else ''}",
                 "A DM names its account by text, so these never get theirs. Convert them: "
                 "db.instagram_accounts.updateMany({instagramId: {$type: 'number'}}, [{$set: "
                 "{instagramId: {$toString: {$toLong: '$instagramId'}}}}]); where that meets an "

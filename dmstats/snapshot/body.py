@@ -15,39 +15,39 @@ Count = int | None
 """None where the counter cannot be read."""
 
 
-class Pair(msgspec.Struct):
+class DirectionCounts(msgspec.Struct):
     sent: int
     received: int
 
 
-class Span(msgspec.Struct):
+class PeriodFigures(msgspec.Struct):
     sent: Count
     received: Count
-    before: Pair | None
+    before: DirectionCounts | None
 
 
-class Month(Span):
+class MonthFigures(PeriodFigures):
     month: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d$")]
 
 
-class Peak(msgspec.Struct):
+class PeakMinute(msgspec.Struct):
     at: Moment
     sent: int
 
 
-class Point(msgspec.Struct):
+class SeriesPoint(msgspec.Struct):
     at: Moment
     sent: Count
     received: Count
 
 
-class Series(msgspec.Struct):
-    minutes: Annotated[list[Point], msgspec.Meta(min_length=60, max_length=60)]
-    hours: Annotated[list[Point], msgspec.Meta(min_length=24, max_length=24)]
-    days: Annotated[list[Point], msgspec.Meta(min_length=30, max_length=30)]
+class TimeSeries(msgspec.Struct):
+    minutes: Annotated[list[SeriesPoint], msgspec.Meta(min_length=60, max_length=60)]
+    hours: Annotated[list[SeriesPoint], msgspec.Meta(min_length=24, max_length=24)]
+    days: Annotated[list[SeriesPoint], msgspec.Meta(min_length=30, max_length=30)]
 
 
-class TopAccount(msgspec.Struct):
+class TopAccountFigures(msgspec.Struct):
     instagramId: str
     username: str | None
     dmUsed: Count
@@ -56,30 +56,30 @@ class TopAccount(msgspec.Struct):
     lastDMSent: Moment | None
 
 
-class PopulationDay(msgspec.Struct):
+class PopulationFigures(msgspec.Struct):
     at: Moment
     activeAccounts: int
     users: int
 
 
-class AuditDone(msgspec.Struct):
+class LastAudit(msgspec.Struct):
     at: Moment
     drift: int
 
 
-class Canary(msgspec.Struct):
+class LastCanary(msgspec.Struct):
     at: Moment
     countedMs: float | None
     streamedMs: float | None
     shownMs: float | None
 
 
-class Cost(msgspec.Struct):
+class ComputeCost(msgspec.Struct):
     computeMs: float
     dbQueries: int
 
 
-class Body(msgspec.Struct, kw_only=True):
+class SnapshotBody(msgspec.Struct, kw_only=True):
     """A snapshot without its version; ``web.schema.snapshot_schema`` documents it.
 
     What another release adds is let through; what it leaves out is not.
@@ -92,27 +92,27 @@ class Body(msgspec.Struct, kw_only=True):
     totalUsers: int
     totalAccounts: int
     activeAccounts: int
-    month: Month
-    today: Span
-    lastHour: Span
+    month: MonthFigures
+    today: PeriodFigures
+    lastHour: PeriodFigures
     perMinute: Annotated[float, msgspec.Meta(ge=0)]
     perMinuteBefore: Annotated[float, msgspec.Meta(ge=0)] | None
-    peakMinute: Peak | None
+    peakMinute: PeakMinute | None
     events: dict[str, Count]
     duplicates: Count
     rejected: Count
     late: Count
-    series: Series
-    topAccounts: Annotated[list[TopAccount], msgspec.Meta(max_length=10)]
-    population: Annotated[list[PopulationDay], msgspec.Meta(min_length=1, max_length=32)]
+    series: TimeSeries
+    topAccounts: Annotated[list[TopAccountFigures], msgspec.Meta(max_length=10)]
+    population: Annotated[list[PopulationFigures], msgspec.Meta(min_length=1, max_length=32)]
     since: Moment | None
     lastEventAt: Moment | None
-    audit: AuditDone | None
-    canary: Canary | None
-    refresh: Cost
+    audit: LastAudit | None
+    canary: LastCanary | None
+    refresh: ComputeCost
 
 
-def check(body: Mapping[str, Any]) -> Body:
+def check(body: Mapping[str, Any]) -> SnapshotBody:
     """``body`` as its types; raises :class:`msgspec.ValidationError` if a field is missing, or of
     another type."""
-    return msgspec.convert(body, Body)
+    return msgspec.convert(body, SnapshotBody)

@@ -13,7 +13,7 @@ import msgspec
 
 from dmstats.core.clock import to_ms
 from dmstats.db.dashboard.snapshot_store import StoredSnapshot
-from dmstats.snapshot.body import AuditDone, check
+from dmstats.snapshot.body import LastAudit, check
 
 WORKER, REDIS, STORE, COMPUTED = "worker", "redis", "store", "computed"
 STALE_AFTER_INTERVALS = 1.5
@@ -107,7 +107,7 @@ def cached_snapshot(snapshot: object) -> CachedSnapshot:
     return CachedSnapshot(str(version), order, computed, tail, audit)
 
 
-def _audit_of(audit: AuditDone | None) -> tuple[int, int] | None:
+def _audit_of(audit: LastAudit | None) -> tuple[int, int] | None:
     return None if audit is None else (to_ms(datetime.fromisoformat(audit.at)), audit.drift)
 
 

@@ -60,7 +60,7 @@ class Lease:
         self._metrics = metrics
         self._ttl = ttl
         self._renew_every = renew_every
-        self._made: Lock | None = None
+        self._redis_lock: Lock | None = None
         self._next_term = client.register_script(NEXT_TERM)
         self._mutex = threading.Lock()
         self._outage = outage or RedisOutage()
@@ -82,7 +82,7 @@ class Lease:
         """Acquire, or renew when it is time; whether this process leads now."""
         with self._mutex:
             if self._leading:
-                self._keep()
+                self._renew()
             if not self._leading:
                 self._acquire()
             return self.held
@@ -91,35 +91,35 @@ class Lease:
         """Let another lead at once, as at shutdown."""
         with self._mutex:
             if self._leading:
-                self._lose("released")
+                self._end("released")
 
     def step_down(self) -> None:
         """Stop leading: a newer term has written."""
         with self._mutex:
             if self._leading:
-                self._lose("superseded")
+                self._end("superseded")
 
     @property
     def _lock(self) -> Lock:
         """The lock under the installation's own name, which may not be known at first."""
-        if self._made is None:
+        if self._redis_lock is None:
             # thread_local=False: the job that renews is not always run by the greenlet that
             # acquired.
-            self._made = self._redis.lock(
+            self._redis_lock = self._redis.lock(
                 self._keys.key(LEASE_KEY), timeout=self._ttl, blocking=False, thread_local=False
             )
-        return self._made
+        return self._redis_lock
 
-    def _keep(self) -> None:
+    def _renew(self) -> None:
         now = self._clock.monotonic()
         if now >= self._renewed + self._ttl:
-            self._lose("expired")
+            self._end("expired")
         elif now - self._renewed >= self._renew_every:
             try:
                 self._lock.reacquire()
                 self._renewed = now
             except LockError:
-                self._lose("lost")
+                self._end("lost")
             except RedisError:
                 # Nobody else can take it while Redis is away, so it stays ours until it ends.
                 self._metrics.redis_failed("lease")
@@ -139,7 +139,7 @@ class Lease:
                 self._outage.failed("lease", error)
             else:
                 logger.warning("lease_unavailable", extra={"reason": error.reason})
-            self._give_back()
+            self._release_lock()
             return
         self._outage.answered()
         self._renewed = started
@@ -147,17 +147,17 @@ class Lease:
         self._metrics.lease_changed(True)  # noqa: FBT003 - the state itself
         logger.info("lease_acquired", extra={"term": self._term})
 
-    def _lose(self, reason: str) -> None:
+    def _end(self, reason: str) -> None:
         self._leading = False
-        self._give_back()
+        self._release_lock()
         self._metrics.lease_changed(False)  # noqa: FBT003 - the state itself
         logger.info("lease_ended", extra={"term": self._term, "reason": reason})
 
-    def _give_back(self) -> None:
-        if self._made is None:
+    def _release_lock(self) -> None:
+        if self._redis_lock is None:
             return
         try:
-            self._made.release()
+            self._redis_lock.release()
         except RedisError:
             # Not ours any more, or Redis is away: then it ends by itself.
-            self._made.local.token = None
+            self._redis_lock.local.token = None

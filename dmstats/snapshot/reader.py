@@ -71,8 +71,8 @@ class Reader:
         self._mutex = threading.Lock()
         self._copy: CachedSnapshot | None = None
         self._checked = float("-inf")
-        self._redis_rests_until = float("-inf")
-        self._store_rests_until = float("-inf")
+        self._redis_retry_at = float("-inf")
+        self._store_retry_at = float("-inf")
 
     @property
     def term(self) -> int:
@@ -86,7 +86,7 @@ class Reader:
         a newer one can be found anywhere, an older one is not served. Raises
         :class:`StoreUnavailable` only if there is nothing to show.
         """
-        if served := self._at_hand(seen):
+        if served := self._own_copy(seen):
             return served
         copy = self._copy
         # One at a time looks further; who has a copy to show does not wait for that.
@@ -94,14 +94,14 @@ class Reader:
             self._metrics.cache_hit()
             return self._serve(copy, WORKER)
         try:
-            return self._at_hand(seen) or self._look(seen)
+            return self._own_copy(seen) or self._look_up(seen)
         finally:
             self._mutex.release()
 
     def newest(self) -> SnapshotResponse:
         """Like :meth:`current`, but never without looking further than the own copy."""
         with self._mutex:
-            return self._look()
+            return self._look_up()
 
     def accept(self, snapshot: object) -> SnapshotResponse | None:
         """Take a published snapshot (decoded JSON) as the own copy.
@@ -115,7 +115,7 @@ class Reader:
         self._checked = self._clock.monotonic()
         return self._serve(copy, REDIS)
 
-    def _at_hand(self, seen: Order) -> SnapshotResponse | None:
+    def _own_copy(self, seen: Order) -> SnapshotResponse | None:
         """The own copy, if it was compared with Redis a moment ago and is not behind ``seen``."""
         copy = self._copy
         if not copy or copy.order < seen:
@@ -125,15 +125,15 @@ class Reader:
         self._metrics.cache_hit()
         return self._serve(copy, WORKER)
 
-    def _look(self, seen: Order = NOTHING_SEEN) -> SnapshotResponse:
+    def _look_up(self, seen: Order = NOTHING_SEEN) -> SnapshotResponse:
         """Redis, the store, a computation; with the mutex held."""
         started = self._clock.monotonic()
         answered, cached = self._from_redis()
-        if cached and self._adopt(cached) and self._will_do(cached, seen):
+        if cached and self._adopt(cached) and self._is_acceptable(cached, seen):
             self._checked = started
             self._metrics.cache_hit()
             return self._serve(cached, REDIS)
-        if answered and self._copy and self._will_do(self._copy, seen):
+        if answered and self._copy and self._is_acceptable(self._copy, seen):
             self._checked = started
             self._metrics.cache_hit()
             return self._serve(self._copy, WORKER)
@@ -146,7 +146,7 @@ class Reader:
 
     def _from_redis(self) -> tuple[bool, CachedSnapshot | None]:
         """Whether Redis answered, and with what."""
-        if self._clock.monotonic() < self._redis_rests_until:
+        if self._clock.monotonic() < self._redis_retry_at:
             return False, None
         try:
             found = self._redis.get(self._keys.key(CACHE_KEY))
@@ -154,7 +154,7 @@ class Reader:
                 return True, None
             return True, cached_from_json(found, self._keys.installation)
         except RedisError as error:
-            self._redis_rests_until = self._clock.monotonic() + BREAK_SECONDS
+            self._redis_retry_at = self._clock.monotonic() + BREAK_SECONDS
             self._metrics.redis_failed("get")
             self._outage.failed("get", error)
             return False, None
@@ -165,7 +165,7 @@ class Reader:
     def _from_store(self) -> str:
         """Adopt the stored snapshot, or a computed one; where the copy then came from."""
         source = WORKER
-        if self._clock.monotonic() < self._store_rests_until:
+        if self._clock.monotonic() < self._store_retry_at:
             return source
         try:
             stored = _readable(self._snapshots.load())
@@ -177,7 +177,7 @@ class Reader:
                 source = COMPUTED
         except DmstatsError as error:
             # Whatever it is: an old figure, marked as old, is better than none.
-            self._store_rests_until = self._clock.monotonic() + BREAK_SECONDS
+            self._store_retry_at = self._clock.monotonic() + BREAK_SECONDS
             logger.warning("store_failed", extra={"reason": error.reason})
         return source
 
@@ -193,7 +193,7 @@ class Reader:
         self._copy = copy
         self._metrics.figures_adopted(copy.computed_ms, copy.audit)
 
-    def _will_do(self, copy: CachedSnapshot, seen: Order) -> bool:
+    def _is_acceptable(self, copy: CachedSnapshot, seen: Order) -> bool:
         return copy.order >= seen and not self._is_stale(copy)
 
     def _is_stale(self, copy: CachedSnapshot) -> bool:

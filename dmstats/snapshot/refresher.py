@@ -25,19 +25,19 @@ from dmstats.snapshot.build import UTC_CALENDAR, build, floor_of
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publication, Publisher
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
-from dmstats.snapshot.zoned import wanted
+from dmstats.snapshot.zoned import required_buckets
 
 logger = logging.getLogger(__name__)
 
 LOCK_KEY = "dmstats:refresh"
 LOCK_SECONDS = 5.0
-LOCK_PATIENCE = 2.0
-READINGS = 2
+LOCK_WAIT_SECONDS = 2.0
+ATTEMPTS = 2
 NOT_PUBLISHED = Publication(published=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
+class RefreshResult:
     """A refresh that was done; ``snapshot`` has its version first, and no age."""
 
     snapshot: dict[str, Any]
@@ -81,14 +81,14 @@ class Refresher:
         self._calendar = calendar
         self._mutex = threading.Lock()
 
-    def refresh(self, *, scheduled: bool = False, publish: bool = True) -> Refreshed:
+    def refresh(self, *, scheduled: bool = False, publish: bool = True) -> RefreshResult:
         """Refresh now.
 
         The ``scheduled`` job must hold the lease, writes under its term and always publishes;
         everybody else publishes within the limit. Raises :class:`Superseded` if the lease is not
         (or no longer) ours, :class:`StoreUnavailable` without MongoDB; never for Redis.
         """
-        with self._alone():
+        with self._exclusive():
             return self._refresh(scheduled=scheduled, publish=publish)
 
     def fill(self, max_age_ms: float) -> StoredSnapshot:
@@ -96,7 +96,7 @@ class Refresher:
 
         However many processes ask at once, one of them computes.
         """
-        with self._alone():
+        with self._exclusive():
             stored = self._snapshots.load()
             if stored and self._is_usable(stored, max_age_ms):
                 return stored
@@ -105,7 +105,7 @@ class Refresher:
         body = {key: value for key, value in done.snapshot.items() if key != "version"}
         return StoredSnapshot(term, seq, self._clock.now_ms(), body)
 
-    def _refresh(self, *, scheduled: bool, publish: bool) -> Refreshed:
+    def _refresh(self, *, scheduled: bool, publish: bool) -> RefreshResult:
         term = self._lease.term if scheduled else None
         if scheduled and not self._lease.held:
             raise Superseded("The lease is not held.")
@@ -119,7 +119,7 @@ class Refresher:
             self._publisher.publish(snapshot, scheduled=scheduled) if publish else NOT_PUBLISHED
         )
         self._log(snapshot, publication, cached=cached)
-        return Refreshed(
+        return RefreshResult(
             snapshot,
             version,
             publication.published,
@@ -136,10 +136,10 @@ class Refresher:
         stored over it, but made again. If that happens twice, the one that is stored now was read
         after this began, and is as good (docs/decisions/0025-newer-readings-win.md).
         """
-        for _ in range(READINGS):
+        for _ in range(ATTEMPTS):
             after, started = self._snapshots.last_seq(), self._clock.monotonic()
             now_ms = self._clock.now_ms()
-            more = wanted(now_ms, self._calendar)
+            more = required_buckets(now_ms, self._calendar)
             readings = self._readings.read(now_ms, more.days, more.hours, more.minutes)
             body = build(readings, now_ms, self._monthly_limit, self._calendar)
             compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
@@ -169,7 +169,7 @@ class Refresher:
         return True
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """Keep other refreshes out, elsewhere as far as Redis can: without it, or behind a slow
         one, a refresh is still better than none."""
         with self._mutex:
@@ -177,7 +177,10 @@ class Refresher:
             try:
                 name = self._keys.key(LOCK_KEY)
                 lock = self._redis.lock(
-                    name, timeout=LOCK_SECONDS, blocking_timeout=LOCK_PATIENCE, thread_local=False
+                    name,
+                    timeout=LOCK_SECONDS,
+                    blocking_timeout=LOCK_WAIT_SECONDS,
+                    thread_local=False,
                 )
                 owned = lock.acquire()
                 if not owned:

@@ -12,9 +12,9 @@ from dmstats.db.dashboard.history import pair
 from dmstats.db.dashboard.readings import Readings
 from dmstats.db.documents import Hour
 from dmstats.history.calendar import DAY, MINUTE_MS, MONTH, Calendar
-from dmstats.history.comparison import Span
-from dmstats.history.cover import Counted, Counts, Wanted
-from dmstats.history.cover import wanted as wanted_for
+from dmstats.history.comparison import Interval
+from dmstats.history.cover import Counts, RequiredBuckets, StoredCounts
+from dmstats.history.cover import required_buckets as required_for
 from dmstats.snapshot.previous_period import history_start
 
 DAYS = 30
@@ -23,18 +23,18 @@ Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
+class ComparedIntervals:
     """What is counted, up to the running minute; ``before`` is the same part of the day or month
     before."""
 
-    today: Span
-    today_before: Span
-    month: Span
-    month_before: Span
-    days: tuple[Span, ...]
+    today: Interval
+    today_before: Interval
+    month: Interval
+    month_before: Interval
+    days: tuple[Interval, ...]
 
     @classmethod
-    def at(cls, now_ms: int, calendar: Calendar) -> Spans:
+    def at(cls, now_ms: int, calendar: Calendar) -> ComparedIntervals:
         """Those of ``now_ms``."""
         minute = now_ms - now_ms % MINUTE_MS
         end = minute + MINUTE_MS
@@ -51,39 +51,48 @@ class Spans:
         )
 
 
-def wanted(now_ms: int, calendar: Calendar) -> Wanted:
+def required_buckets(now_ms: int, calendar: Calendar) -> RequiredBuckets:
     """What a refresh has to read for it: some 50 days, 800 hours and, where a day begins within an
     hour, the minutes of 40; nothing in UTC, whose days are read anyway."""
     if calendar.is_utc:
-        return Wanted()
-    spans = Spans.at(now_ms, calendar)
-    return wanted_for(
-        (spans.today, spans.today_before, spans.month, spans.month_before, *spans.days)
+        return RequiredBuckets()
+    intervals = ComparedIntervals.at(now_ms, calendar)
+    return required_for(
+        (
+            intervals.today,
+            intervals.today_before,
+            intervals.month,
+            intervals.month_before,
+            *intervals.days,
+        )
     )
 
 
 def figures(readings: Readings, now_ms: int, calendar: Calendar) -> Figures:
     """``month``, ``today`` and ``days`` as the snapshot has them."""
-    spans = Spans.at(now_ms, calendar)
-    counted = Counted(
+    intervals = ComparedIntervals.at(now_ms, calendar)
+    counted = StoredCounts(
         {at: pair(day) for at, day in readings.days.items()},
         {at: pair(hour) for at, hour in readings.hour_counts.items()},
         _minutes(readings.hours),
     )
     since = history_start(readings)
 
-    def before(span: Span) -> Figures | None:
-        unknown = not readings.totals.counting or (since is not None and span[0] < since)
-        return None if unknown else _pair(counted.of(span))
+    def before(interval: Interval) -> Figures | None:
+        unknown = not readings.totals.counting or (since is not None and interval[0] < since)
+        return None if unknown else _pair(counted.of(interval))
 
     return {
         "month": {
             "month": calendar.local(now_ms).strftime("%Y-%m"),
-            **_pair(counted.of(spans.month)),
-            "before": before(spans.month_before),
+            **_pair(counted.of(intervals.month)),
+            "before": before(intervals.month_before),
         },
-        "today": {**_pair(counted.of(spans.today)), "before": before(spans.today_before)},
-        "days": [{"at": rfc3339(span[0]), **_pair(counted.of(span))} for span in spans.days],
+        "today": {**_pair(counted.of(intervals.today)), "before": before(intervals.today_before)},
+        "days": [
+            {"at": rfc3339(interval[0]), **_pair(counted.of(interval))}
+            for interval in intervals.days
+        ],
     }
 
 

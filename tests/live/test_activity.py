@@ -19,7 +19,7 @@ from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live
 
-Spans = dict[int, tuple[int | None, int | None]]
+Periods = dict[int, tuple[int | None, int | None]]
 
 
 @pytest.fixture
@@ -33,19 +33,19 @@ def now(clock: ManualClock) -> int:
     return clock.now_ms()
 
 
-def shown(store: Auditing, account: str) -> tuple[Spans, Spans]:
+def shown(store: Auditing, account: str) -> tuple[Periods, Periods]:
     """The hours and days of an account in which there was something, or nothing is known."""
     found = Activities(store.mongo).of(account)
     assert found is not None
     hours, days = (
-        {start: (sent, got) for start, sent, got in spans if sent != 0 or got != 0}
-        for spans in buckets(found)
+        {start: (sent, got) for start, sent, got in periods if sent != 0 or got != 0}
+        for periods in buckets(found)
     )
     return hours, days
 
 
-def known(spans: Spans) -> Spans:
-    return {start: counts for start, counts in spans.items() if counts != (None, None)}
+def known(periods: Periods) -> Periods:
+    return {start: counts for start, counts in periods.items() if counts != (None, None)}
 
 
 def dms(time_ms: int, sent: int, received: int = 0, *, account: str = "a") -> list[LedgerRow]:

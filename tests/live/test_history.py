@@ -1,4 +1,4 @@
-"""Histories on a real server: what is read, and that the service answers."""
+"""HistoryService on a real server: what is read, and that the service answers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import redis
 
 from dmstats.core.clock import HOUR_MS, ManualClock, hour_start, to_datetime
 from dmstats.db.client import Mongo
-from dmstats.db.dashboard.history import HistoryReads
+from dmstats.db.dashboard.history import HistoryStore
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.history.calendar import Calendar
-from dmstats.history.service import Histories, Question
+from dmstats.history.service import HistoryRequest, HistoryService
 from dmstats.ops.metrics import Metrics
 from dmstats.snapshot.build import build
-from dmstats.snapshot.zoned import wanted
+from dmstats.snapshot.zoned import required_buckets
 from dmstats.web.schema.history_schemas import HistoryAnswer
 from tests.launched import Started
 from tests.live.conftest import TOKEN
@@ -50,13 +50,13 @@ def counted(mongo: Mongo, clock: ManualClock) -> Mongo:
     return mongo
 
 
-def histories(mongo: Mongo, client: redis.Redis, clock: ManualClock) -> Histories:
-    return Histories(HistoryReads(mongo), client, clock, Metrics(), interval=60)
+def histories(mongo: Mongo, client: redis.Redis, clock: ManualClock) -> HistoryService:
+    return HistoryService(HistoryStore(mongo), client, clock, Metrics(), interval=60)
 
 
 def test_it_works(counted: Mongo, redis_client: redis.Redis, clock: ManualClock) -> None:
     first, second = (histories(counted, redis_client, clock) for _ in range(2))
-    question = Question(KOLKATA, "30d", kind="previous")
+    question = HistoryRequest(KOLKATA, "30d", kind="previous")
     answer = first.answer(question)
     assert second.answer(question) == answer
     found = answer.decoded()
@@ -79,7 +79,7 @@ def test_all_units_have_the_same_totals(
     for zone in ("UTC", "America/Los_Angeles", "Asia/Kathmandu"):
         calendar = Calendar(ZoneInfo(zone))
         totals = [
-            service.answer(Question(calendar, "30d", unit=unit)).decoded()["totals"]
+            service.answer(HistoryRequest(calendar, "30d", unit=unit)).decoded()["totals"]
             for unit in ("hour", "day", "week", "month")
         ]
         assert totals == [totals[0]] * 4
@@ -87,7 +87,7 @@ def test_all_units_have_the_same_totals(
 
 def test_a_refresh_in_another_zone_takes_one_query_more(counted: Mongo, clock: ManualClock) -> None:
     store = ReadingsStore(counted, PopulationCounts(counted, clock))
-    now, more = clock.now_ms(), wanted(clock.now_ms(), KOLKATA)
+    now, more = clock.now_ms(), required_buckets(clock.now_ms(), KOLKATA)
     readings = store.read(now, more.days, more.hours, more.minutes)
     assert readings.queries == 7
     snapshot = build(readings, now, 0, KOLKATA)

@@ -117,11 +117,11 @@ def test_what_has_left_the_ledger_goes_from_the_archive_too(store: Auditing) -> 
     close(store, 2, 3)
     store.archive.archive_late(now + 3 * DAY_MS)
     before = everything(store)
-    generation = store.archive.settle()
+    generation = store.archive.finish_closing()
     store.count(*simulated(now), *simulated(now - DAY_MS))
     close(store, 2, 3)
     store.archive.archive_late(now + 3 * DAY_MS)
-    assert store.archive.settle() > generation
+    assert store.archive.finish_closing() > generation
     assert store.db["dmstats_ledger_archive_simulated"].count_documents({}) > 3
     assert store.found() == set()
     assert purge(store).sent == 8

@@ -16,7 +16,12 @@ from dmstats.core.errors import StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
 from dmstats.db.dashboard.population import SETTLED_MS, PopulationCounts
-from dmstats.db.dashboard.readings import FEW, LONG_READ_SECONDS, Readings, ReadingsStore
+from dmstats.db.dashboard.readings import (
+    LONG_READ_SECONDS,
+    SMALL_COLLECTION,
+    Readings,
+    ReadingsStore,
+)
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.snapshot.build import build, floor_of
 
@@ -112,10 +117,12 @@ def test_no_reading_takes_more_than_six_queries(
         return told
 
     assert all_queries() == 6, "few accounts and users are counted as they are"
-    mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in range(FEW + 1)])
+    mongo.db["instagram_accounts"].insert_many(
+        [account(i, clock) for i in range(SMALL_COLLECTION + 1)]
+    )
     assert queries() == 6, "many accounts, and no census yet: it is taken beside this refresh"
     assert all_queries() == 6
-    mongo.db["users"].insert_many([{} for _ in range(FEW + 1)])
+    mongo.db["users"].insert_many([{} for _ in range(SMALL_COLLECTION + 1)])
     population_counts.recount()
     assert all_queries() == 5
     clock.advance(7200)
@@ -156,15 +163,17 @@ def test_accounts_are_counted_to_the_one_between_censuses(
 ) -> None:
     accounts = mongo.db["instagram_accounts"]
     fresh = to_datetime(clock.now_ms())
-    accounts.insert_many([account(i, clock) for i in range(FEW)])
-    accounts.insert_many([account(i, clock, createdAt=fresh) for i in range(FEW, FEW + 5)])
+    accounts.insert_many([account(i, clock) for i in range(SMALL_COLLECTION)])
+    accounts.insert_many(
+        [account(i, clock, createdAt=fresh) for i in range(SMALL_COLLECTION, SMALL_COLLECTION + 5)]
+    )
     accounts.update_many({"dmUsed": {"$lt": 3}}, {"$set": {"isActive": False}})
     PopulationCounts(mongo, clock).recount()
     readings = store.read(clock.now_ms())
-    assert (readings.accounts, readings.inactive) == (FEW + 5, 3)
+    assert (readings.accounts, readings.inactive) == (SMALL_COLLECTION + 5, 3)
     clock.advance(60)
-    accounts.insert_one(account(FEW + 5, clock, createdAt=to_datetime(clock.now_ms())))
-    assert store.read(clock.now_ms()).accounts == FEW + 6
+    accounts.insert_one(account(SMALL_COLLECTION + 5, clock, createdAt=to_datetime(clock.now_ms())))
+    assert store.read(clock.now_ms()).accounts == SMALL_COLLECTION + 6
 
 
 def test_a_census_is_taken_when_it_is_due(
@@ -184,12 +193,16 @@ def test_without_a_leader_every_count_comes_round(
     mongo: Mongo, store: ReadingsStore, clock: ManualClock
 ) -> None:
     PopulationCounts(mongo, clock).recount()
-    accounts = [account(i, clock, isActive=i > 1) for i in range(FEW + 5)]
+    accounts = [account(i, clock, isActive=i > 1) for i in range(SMALL_COLLECTION + 5)]
     mongo.db["instagram_accounts"].insert_many(accounts)
-    mongo.db["users"].insert_many([{} for _ in range(FEW + 3)])
+    mongo.db["users"].insert_many([{} for _ in range(SMALL_COLLECTION + 3)])
     clock.advance(7200)
     readings = store.read(clock.now_ms())
-    assert (readings.accounts, readings.inactive, readings.users) == (FEW + 5, 2, FEW + 3)
+    assert (readings.accounts, readings.inactive, readings.users) == (
+        SMALL_COLLECTION + 5,
+        2,
+        SMALL_COLLECTION + 3,
+    )
 
 
 def batched(numbers: range, size: int) -> Iterator[range]:
@@ -238,7 +251,7 @@ def test_no_query_scans_more_than_its_limit(
     }
     matched = {"find": "instagram_accounts", "filter": counts["new"][0]["$match"]}
     assert scanned(mongo, "instagram_accounts", matched) == 0
-    assert counts["few"][0] == {"$limit": FEW + 1}
+    assert counts["few"][0] == {"$limit": SMALL_COLLECTION + 1}
 
 
 def test_the_top_follows_when_the_floor_is_too_high(

@@ -21,8 +21,8 @@ from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.client import Mongo
-from dmstats.db.dashboard.history import HistoryReads
-from dmstats.history.service import Histories
+from dmstats.db.dashboard.history import HistoryStore
+from dmstats.history.service import HistoryService
 from dmstats.ops.metrics import Metrics
 from dmstats.web.api import admins, history, stats
 from dmstats.web.auth import sign_in
@@ -102,7 +102,7 @@ class AdminSite:
         )
         self.clock = clock
         self.stats = FakeStats()
-        self.reads = HistoryReads(self.mongo)
+        self.reads = HistoryStore(self.mongo)
         self.histories = self.other_process()
         self.admins = AdminStore(self.mongo, cheap_passwords(), clock)
         self.app = self._app()
@@ -142,10 +142,10 @@ class AdminSite:
         )
         return app
 
-    def other_process(self) -> Histories:
+    def other_process(self) -> HistoryService:
         """One more that answers histories, with the same databases."""
         interval = self.settings.refresh_interval
-        return Histories(self.reads, self.redis, self.clock, Metrics(), interval=interval)
+        return HistoryService(self.reads, self.redis, self.clock, Metrics(), interval=interval)
 
     def client(self) -> FlaskClient:
         return self.app.test_client()

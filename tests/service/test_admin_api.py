@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from dmstats.audit.account_activity import SPANS, ActivityBuckets
+from dmstats.audit.account_activity import PERIODS, ActivityBuckets
 from dmstats.core.clock import HOUR_MS, ManualClock, hour_start, rfc3339, to_datetime
-from dmstats.db.audit.activity_store import Draft
+from dmstats.db.audit.activity_store import ActivityWriter
 from dmstats.web.schema.api_schemas import (
     AccountAnswer,
     AccountsAnswer,
@@ -264,7 +264,7 @@ def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: Manua
     now = clock.now_ms()
     spread = ActivityBuckets(now)
     spread.add(hour_start(now), {("17", "2026-11"): (3, 2)})
-    draft = Draft(site.mongo, "pass", SPANS)
+    draft = ActivityWriter(site.mongo, "pass", PERIODS)
     draft.keep("", now, now - HOUR_MS, spread.accounts())
     assert draft.publish([], now)
     answer = activity(client, "17").get_json()

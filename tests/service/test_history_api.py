@@ -18,7 +18,7 @@ from dmstats.core.errors import StoreUnavailable, Unavailable
 from dmstats.history.calendar import UNITS, Calendar
 from dmstats.history.comparison import KINDS
 from dmstats.history.ranges import RANGES
-from dmstats.history.service import CACHE_KEY, CLOSED_SECONDS, Histories, Question
+from dmstats.history.service import CACHE_KEY, CLOSED_SECONDS, HistoryRequest, HistoryService
 from dmstats.ops.metrics import Metrics
 from dmstats.web.schema.history_schemas import HistoryAnswer
 from tests.service.admin_site import TOKEN, AdminSite, bearer
@@ -224,7 +224,7 @@ def counting(site: AdminSite, monkeypatch: pytest.MonkeyPatch) -> Counting:
     return Counting(site, monkeypatch)
 
 
-TODAY = Question(BERLIN, "today")
+TODAY = HistoryRequest(BERLIN, "today")
 
 
 def test_an_open_range_is_computed_once_in_an_interval(site: AdminSite, counting: Counting) -> None:
@@ -243,8 +243,8 @@ def test_an_open_range_is_computed_once_in_an_interval(site: AdminSite, counting
 
 def test_a_range_that_ended_long_ago_is_kept_for_hours(site: AdminSite, counting: Counting) -> None:
     process = site.other_process()
-    closed = Question(BERLIN, from_text="2026-11-01", to_text="2026-11-13")
-    recent = Question(BERLIN, from_text="2026-11-01", to_text="2026-11-14")
+    closed = HistoryRequest(BERLIN, from_text="2026-11-01", to_text="2026-11-13")
+    recent = HistoryRequest(BERLIN, from_text="2026-11-01", to_text="2026-11-14")
     for question, expected in ((closed, 1), (recent, 20)):
         counting.reads = 0
         for _ in range(20):
@@ -261,7 +261,7 @@ def test_however_many_ask_one_computes(site: AdminSite, counting: Counting) -> N
     """100 admins, four processes, three ranges."""
     counting.seconds = 0.2
     processes = [site.other_process() for _ in range(4)]
-    questions = [Question(BERLIN, name) for name in ("today", "7d", "12m")]
+    questions = [HistoryRequest(BERLIN, name) for name in ("today", "7d", "12m")]
     with ThreadPoolExecutor(100) as admins:
         answers = list(admins.map(lambda i: processes[i % 4].answer(questions[i % 3]), range(100)))
     assert len({answer.tag for answer in answers}) == 3
@@ -281,17 +281,17 @@ def test_when_counting_began_is_read_once_in_an_interval(
     monkeypatch.setattr(site.reads, "first_ms", counted)
     process = site.other_process()
     with ThreadPoolExecutor(20) as admins:
-        list(admins.map(process.answer, [Question(BERLIN, "all")] * 20))
+        list(admins.map(process.answer, [HistoryRequest(BERLIN, "all")] * 20))
     assert len(asked) == 1
     site.clock.advance(60)
-    process.answer(Question(BERLIN, "all"))
+    process.answer(HistoryRequest(BERLIN, "all"))
     assert len(asked) == 2
 
 
 def test_few_are_computed_at_once(site: AdminSite, counting: Counting) -> None:
     counting.seconds = 0.05
     process = site.other_process()
-    days = [Question(BERLIN, from_text=f"2026-10-{day:02}") for day in range(1, 13)]
+    days = [HistoryRequest(BERLIN, from_text=f"2026-10-{day:02}") for day in range(1, 13)]
     with ThreadPoolExecutor(12) as admins:
         list(admins.map(process.answer, days))
     assert (counting.reads, counting.most) == (12, 2)
@@ -303,9 +303,9 @@ def test_too_many_are_told_to_come_later(
     monkeypatch.setattr("dmstats.history.service.WAIT_SECONDS", 0.05)
     counting.seconds = 0.5
     process = site.other_process()
-    days = [Question(BERLIN, from_text=f"2026-10-{day:02}") for day in range(1, 5)]
+    days = [HistoryRequest(BERLIN, from_text=f"2026-10-{day:02}") for day in range(1, 5)]
 
-    def ask(question: Question) -> float:
+    def ask(question: HistoryRequest) -> float:
         try:
             process.answer(question)
         except Unavailable as error:
@@ -321,7 +321,7 @@ def test_without_redis_each_process_computes_for_itself(
 ) -> None:
     server = fakeredis.FakeServer()
     site.redis = fakeredis.FakeRedis(server=server)
-    process: Histories = site.other_process()
+    process: HistoryService = site.other_process()
     server.connected = False
     first = process.answer(TODAY)
     for _ in range(10):
@@ -362,7 +362,7 @@ def test_a_database_that_fails_is_left_alone_for_a_second(
 def test_documents_are_bounded(
     site: AdminSite, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dmstats.history.service.MOST_DOCUMENTS", 730)
+    monkeypatch.setattr("dmstats.history.service.MAX_DOCUMENTS", 730)
     assert client.get(f"{URL}?range=30d&tz=Asia/Tokyo").status_code == 200
     answer = client.get(f"{URL}?range=30d&tz=Asia/Tokyo&compare=previous")
     assert answer.status_code == 400
@@ -370,7 +370,7 @@ def test_documents_are_bounded(
 
 
 def test_keys_are_made_by_the_installation(site: AdminSite) -> None:
-    histories = Histories(
+    histories = HistoryService(
         site.reads, site.redis, site.clock, Metrics(), interval=60,
         key=lambda name: f"shop:{name}",
     )  # fmt: skip

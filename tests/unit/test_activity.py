@@ -1,8 +1,15 @@
-"""An account's spans, out of the hours that an audit adds up."""
+"""An account's hours and days, out of the hours that an audit adds up."""
 
 from __future__ import annotations
 
-from dmstats.audit.account_activity import DAYS, HOURS, SPANS, ActivityBuckets, buckets, starts
+from dmstats.audit.account_activity import (
+    DAYS,
+    HOURS,
+    PERIODS,
+    ActivityBuckets,
+    buckets,
+    period_starts,
+)
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_start
 from dmstats.db.audit.activity_store import Activity
 
@@ -40,7 +47,7 @@ def test_months_of_one_hour_are_one_sum(clock: ManualClock) -> None:
 
 def test_its_hours_are_all_those_of_the_days(clock: ManualClock) -> None:
     hours = ActivityBuckets(clock.now_ms()).hours()
-    assert hours[0] == starts(clock.now_ms())[HOURS]
+    assert hours[0] == period_starts(clock.now_ms())[HOURS]
     assert hours[-1] == hour_start(clock.now_ms())
     assert len(set(hours)) == (hours[-1] - hours[0]) // HOUR_MS + 1
 
@@ -48,6 +55,6 @@ def test_its_hours_are_all_those_of_the_days(clock: ManualClock) -> None:
 def test_before_the_counting_nothing_is_known(clock: ManualClock) -> None:
     now = clock.now_ms()
     since = hour_start(now) - 2 * HOUR_MS + 1
-    hours, days = buckets(Activity(now, since, [(0, 0)] * SPANS))
+    hours, days = buckets(Activity(now, since, [(0, 0)] * PERIODS))
     assert [sent for _, sent, _ in hours] == [None] * 21 + [0, 0, 0]
     assert [received for _, _, received in days] == [None] * 6 + [0]

@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from dmstats.audit.auditor import Outcome, Progress
-from dmstats.audit.background import LARGEST_SHARE, REST_SECONDS, TICK_SECONDS, BackgroundAudit
+from dmstats.audit.background import LARGEST_SHARE, PAUSE_SECONDS, TICK_SECONDS, BackgroundAudit
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.audit.differences import Difference
@@ -54,7 +54,7 @@ def test_it_works(clock: ManualClock) -> None:
     auditor = Slow(clock, steps=3, seconds=0.01)
     background_audit = BackgroundAudit(auditor, clock)  # type: ignore[arg-type]
     assert background_audit.tick()
-    clock.advance(REST_SECONDS)
+    clock.advance(PAUSE_SECONDS)
     assert not background_audit.tick()
     assert auditor.began == 1
     clock.advance(10)
@@ -84,7 +84,7 @@ def test_a_failure_is_not_repeated_at_every_tick(clock: ManualClock) -> None:
     assert not background_audit.tick()
     assert auditor.began == 1
     auditor.error = None
-    clock.advance(REST_SECONDS)
+    clock.advance(PAUSE_SECONDS)
     assert background_audit.tick()
 
 
@@ -94,7 +94,7 @@ def test_drift_is_an_error_in_the_log(clock: ManualClock, caplog: pytest.LogCapt
     with caplog.at_level(logging.INFO):
         BackgroundAudit(auditor, clock).tick()  # type: ignore[arg-type]
     (record,) = caplog.records
-    assert (record.levelname, record.message) == ("ERROR", "audited")
+    assert (record.levelname, record.message) == ("ERROR", "audit_finished")
     assert record.__dict__["drift"] == 2
     assert record.__dict__["places"] == {"days": 1}
 

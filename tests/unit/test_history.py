@@ -18,8 +18,8 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, hour_start, to_datetime, to_ms
 from dmstats.core.errors import BadRequest
 from dmstats.history.calendar import MINUTE_MS, UNITS, Calendar
 from dmstats.history.comparison import KINDS, NONE
-from dmstats.history.cover import Counted, Counts, split, wanted
-from dmstats.history.ranges import MOST_POINTS, RANGES, Range, between, fits, named, unit_of
+from dmstats.history.cover import Counts, StoredCounts, required_buckets, split
+from dmstats.history.ranges import MAX_POINTS, RANGES, Range, between, fits, named, unit_of
 from dmstats.history.series import Plan, history
 
 ZONES = (
@@ -72,10 +72,10 @@ BERLIN = Calendar(ZoneInfo("Europe/Berlin"))
 DAYS, HOURS = sums(DAY_MS), sums(HOUR_MS)
 
 
-def stored(plan: Plan) -> Counted:
+def stored(plan: Plan) -> StoredCounts:
     """What the store would give: just the documents that were asked for."""
-    asked = wanted(plan.spans(), SINCE_MS)
-    return Counted(
+    asked = required_buckets(plan.intervals(), SINCE_MS)
+    return StoredCounts(
         {at: DAYS[at] for at in asked.days if at in DAYS},
         {at: HOURS[at] for at in asked.hours if at in HOURS},
         {at: MINUTES[at] for hour in asked.minutes
@@ -158,7 +158,7 @@ def test_every_range_unit_and_comparison_is_what_a_recount_finds(zone: str) -> N
                 found = history(plan, stored(plan), since_ms=SINCE_MS, now_ms=ms(NOW))
                 where = (zone, chosen, unit, kind)
                 labels = [label(unit, calendar.local(at(point))) for point in found["points"]]
-                assert len(set(labels)) == len(labels) <= MOST_POINTS, where
+                assert len(set(labels)) == len(labels) <= MAX_POINTS, where
                 moments = [at(point) for point in found["points"]]
                 assert moments == sorted(moments), where
                 counts = [pair(point) for point in found["points"]]
@@ -368,7 +368,7 @@ def test_weeks_begin_where_one_likes(start: str, day: int) -> None:
 def test_a_running_bucket_and_the_cut_ends_are_partial() -> None:
     chosen = between("2028-11-02T05:00:00Z", None, BERLIN, ms(NOW))
     plan = Plan.make(chosen, "day", NONE, BERLIN)
-    found = history(plan, Counted(), since_ms=None, now_ms=ms(NOW))
+    found = history(plan, StoredCounts(), since_ms=None, now_ms=ms(NOW))
     assert [point.get("partial") for point in found["points"]] == [True, None, None, True]
     assert found["range"]["open"] is True
     assert (found["comparison"], found["difference"], found["since"]) == (None, None, None)
@@ -376,7 +376,7 @@ def test_a_running_bucket_and_the_cut_ends_are_partial() -> None:
 
 def test_percents_need_something_to_compare_with() -> None:
     day = ms("2028-11-03T23:00")
-    counted = Counted(hours={day: (3, 2), day - DAY_MS: (2, 0)})
+    counted = StoredCounts(hours={day: (3, 2), day - DAY_MS: (2, 0)})
     chosen = named("yesterday", BERLIN, ms(NOW), SINCE_MS)
     plan = Plan.make(chosen, "hour", "previous", BERLIN)
     found = history(plan, counted, since_ms=SINCE_MS, now_ms=ms(NOW))
@@ -388,6 +388,6 @@ def test_percents_need_something_to_compare_with() -> None:
 
 
 def test_nothing_is_read_of_before_counting_began() -> None:
-    asked = wanted([(ms("2020-01-01T07:31"), ms("2027-02-01"))], SINCE_MS)
+    asked = required_buckets([(ms("2020-01-01T07:31"), ms("2027-02-01"))], SINCE_MS)
     assert (len(asked.days), asked.hours, asked.minutes) == (29, set(), set())
-    assert wanted([(ms("2020-01-01"), ms("2027-02-01"))], None).documents == 0
+    assert required_buckets([(ms("2020-01-01"), ms("2027-02-01"))], None).documents == 0

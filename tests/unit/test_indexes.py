@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dmstats.db.indexes import WANTED, WantedIndex, in_the_way, is_there, needing_more
+from dmstats.db.indexes import WANTED, WantedIndex, conflicting, exists, unique_on_other_fields
 
 UNIQUE_ID, PLAIN_ID = (each for each in WANTED if each.field == "instagramId")
 PLAIN = WantedIndex("instagram_accounts", "dmUsed")
@@ -35,8 +35,8 @@ def index(*fields: str, **options: Any) -> dict[str, Any]:
     ],
 )
 def test_an_index_for_order_and_search(found: dict[str, Any], why: str | None) -> None:
-    assert PLAIN.unfit(found) == why
-    assert is_there(PLAIN, [index("_id"), found]) is (why == "")
+    assert PLAIN.mismatch(found) == why
+    assert exists(PLAIN, [index("_id"), found]) is (why == "")
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_an_index_for_order_and_search(found: dict[str, Any], why: str | None) -
     ],
 )
 def test_an_index_that_lets_an_account_exist_once(found: dict[str, Any], why: str | None) -> None:
-    assert UNIQUE_ID.unfit(found) == why
+    assert UNIQUE_ID.mismatch(found) == why
 
 
 def test_a_full_unique_one_is_both_that_are_wanted() -> None:
-    assert is_there(UNIQUE_ID, [index("instagramId", unique=True)])
-    assert is_there(PLAIN_ID, [index("instagramId", unique=True)])
+    assert exists(UNIQUE_ID, [index("instagramId", unique=True)])
+    assert exists(PLAIN_ID, [index("instagramId", unique=True)])
     assert UNIQUE_ID.name != PLAIN_ID.name
 
 
 def test_what_is_in_the_way_is_named() -> None:
-    assert in_the_way(UNIQUE_ID, [index("instagramId")]) == ("host", "is not unique")
-    assert in_the_way(UNIQUE_ID, [index("username")]) is None
+    assert conflicting(UNIQUE_ID, [index("instagramId")]) == ("host", "is not unique")
+    assert conflicting(UNIQUE_ID, [index("username")]) is None
 
 
 def test_unique_ones_that_a_new_account_would_fail_are_found() -> None:
@@ -79,4 +79,4 @@ def test_unique_ones_that_a_new_account_would_fail_are_found() -> None:
         index("userId", unique=True, partialFilterExpression=exists),
         index("userId", "page", unique=True),
     ]  # fmt: skip
-    assert needing_more(indexes) == [("host", "userId, page")]
+    assert unique_on_other_fields(indexes) == [("host", "userId, page")]

@@ -16,7 +16,7 @@ from dmstats.db.dashboard.readings import DAYS, HOURS, Readings, month_before
 from dmstats.db.documents import bucket
 from dmstats.history.calendar import Calendar
 from dmstats.snapshot.build import build
-from dmstats.snapshot.zoned import wanted
+from dmstats.snapshot.zoned import required_buckets
 from tests.readings import readings_of as documents_read
 
 MINUTE_MS = 60_000
@@ -57,7 +57,7 @@ def readings_of(moments: list[int], now: int, calendar: Calendar) -> Readings:
         minute = hour["minutes"].setdefault(str(at % HOUR_MS // MINUTE_MS), {"sent": 0})
         for counts in (day, hour, minute):
             counts["sent"] += 1
-    more, then = wanted(now, calendar), month_before(now)
+    more, then = required_buckets(now, calendar), month_before(now)
     whole = {hour_start(now) - i * HOUR_MS for i in range(HOURS)}
     whole |= {*range(day_start(then), then + 1, HOUR_MS), *more.minutes}
     read = {day_start(now) - i * DAY_MS for i in range(DAYS)} | more.days
@@ -129,10 +129,10 @@ def test_before_counting_began_is_nothing() -> None:
 
 
 def test_what_is_read_is_bounded_and_nothing_in_utc() -> None:
-    assert wanted(ms(MOMENTS[0]), Calendar(ZoneInfo("Etc/UTC"))).documents == 0
+    assert required_buckets(ms(MOMENTS[0]), Calendar(ZoneInfo("Etc/UTC"))).documents == 0
     for zone in ZONES:
         for moment in MOMENTS:
-            found = wanted(ms(moment), Calendar(ZoneInfo(zone)))
+            found = required_buckets(ms(moment), Calendar(ZoneInfo(zone)))
             assert len(found.hours) <= 800
             assert len(found.minutes) <= 40
             assert len(found.days) <= 62

@@ -44,15 +44,15 @@ class Activity(msgspec.Struct, frozen=True):
     counts: Counts
 
 
-class Draft:
+class ActivityWriter:
     """What an audit writes; nobody reads it before :meth:`publish`."""
 
-    def __init__(self, mongo: Mongo, key: str, spans: int) -> None:
+    def __init__(self, mongo: Mongo, key: str, periods: int) -> None:
         self._chunks = mongo.db[ACCOUNT_ACTIVITY]
         self._key = key
         # Of its own also when another process goes on with the same audit.
         self._draft = uuid.uuid4().hex
-        self._spans = spans
+        self._spans = periods
         self._written: list[tuple[str, str]] = []
         self._moments: list[int] = []
 
@@ -81,7 +81,7 @@ class Draft:
         """
         if not self._moments:
             return False
-        index = {"draft": self._draft, "spans": self._spans, "chunks": self._written,
+        index = {"draft": self._draft, "periods": self._spans, "chunks": self._written,
                  "until": to_datetime(max(self._moments))}  # fmt: skip
         may_go = [
             {"until": {"$not": {"$gt": to_datetime(min(self._moments))}}},
@@ -120,7 +120,7 @@ class Activities:
             _, chunk_id = index.chunks[max(0, bisect_right(firsts, account) - 1)]
             found = self._one(chunk_id)
             if found is not None:
-                return _activity(found, account, index.spans)
+                return _activity(found, account, index.periods)
             # A newer audit has ended between the two reads.
         return None
 
@@ -130,7 +130,7 @@ class Activities:
 
 
 class _Index(msgspec.Struct):
-    spans: int
+    periods: int
     chunks: list[tuple[str, str]]
 
 
@@ -146,13 +146,13 @@ def _read(found: Document | None, shape: type[T]) -> T | None:
         return None
 
 
-def _activity(found: Document, account: str, spans: int) -> Activity | None:
+def _activity(found: Document, account: str, periods: int) -> Activity | None:
     chunk = _read(found, _Chunk)
     at_ms, since_ms = typed.moment(found.get("at")), typed.moment(found.get("since"))
     if chunk is None or at_ms is None or since_ms is None:
         return None
-    counts: Counts = [(0, 0)] * spans
+    counts: Counts = [(0, 0)] * periods
     for name, sent, received in chunk.accounts:
         if name == account:
             counts = list(zip(sent, received, strict=False))
-    return Activity(at_ms, since_ms, counts) if len(counts) == spans else None
+    return Activity(at_ms, since_ms, counts) if len(counts) == periods else None

@@ -35,7 +35,7 @@ ROWS_AT_ONCE = 20_000
 """How many rows one transaction should read: the embedded database adds up 5,000 a second."""
 
 
-def stretches(hours: list[int], rows: int) -> Iterable[list[int]]:
+def hour_chunks(hours: list[int], rows: int) -> Iterable[list[int]]:
     """``hours`` of a day that holds so many ``rows``, in pieces fit for one transaction each."""
     size = max(1, min(24, 24 * ROWS_AT_ONCE // max(rows, 1)))
     return (hours[i : i + size] for i in range(0, len(hours), size))
@@ -63,7 +63,7 @@ class Archive:
         """Archive a partition that no delivery can need any more, and drop it.
 
         It is renamed first, so that nobody can add to it. Then its hours are archived, each in the
-        transaction that marks it as archived. :meth:`settle` goes on where a crash ended this.
+        transaction that marks it as archived. :meth:`finish_closing` goes on where a crash ended this.
         """
         generation = self._read_state()["generation"] + 1
         closing = {"partition": partition, "closed": f"closed_{partition}_{generation}"}
@@ -72,9 +72,9 @@ class Archive:
                 {"_id": "state", "closing.partition": {"$ne": partition}},
                 {"$set": {"generation": generation}, "$push": {"closing": closing}},
             )
-        self.settle()
+        self.finish_closing()
 
-    def settle(self) -> int:
+    def finish_closing(self) -> int:
         """Finish every closing that was begun; the generation that is reached then."""
         for closing in self._read_state()["closing"]:
             self._finish(closing["partition"], closing["closed"])
@@ -112,7 +112,7 @@ class Archive:
             done = _hours_done(self._state.find_one({"_id": closed}))
         hours = [hour for hour in range(start, start + DAY_MS, HOUR_MS) if hour not in done]
         rows = self._recount.size(closed)
-        for stretch in stretches(hours, rows):
+        for stretch in hour_chunks(hours, rows):
             self._take_hours(closed, stretch)
         self._ledger.drop(closed)
         with translated():

@@ -11,7 +11,7 @@ from pymongo import ReplaceOne
 
 from dmstats.core.clock import DAY_MS, day_start, to_datetime
 from dmstats.db import typed
-from dmstats.db.audit.activity_store import Draft
+from dmstats.db.audit.activity_store import ActivityWriter
 from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.db.audit.odd_documents import stored
 from dmstats.db.audit.platform_changes import PlatformChanges
@@ -146,9 +146,9 @@ class AuditRuns:
         with translated():
             return [str(found["_id"]) for found in self._db[AUDIT_RUNS].find(OURS)]
 
-    def draft(self, audit: AuditRun, spans: int) -> Draft:
-        """Where the pass writes what each account did in so many ``spans``."""
-        return Draft(self._mongo, audit.key, spans)
+    def activity_writer(self, audit: AuditRun, periods: int) -> ActivityWriter:
+        """Where the pass writes what each account did in so many ``periods``."""
+        return ActivityWriter(self._mongo, audit.key, periods)
 
     def publish(self, drift: int, odd: Sequence[OddDocument], now_ms: int) -> None:
         """Tell the snapshot, and ``flask doctor``, what the audit found."""

@@ -39,7 +39,7 @@ Rows = list[tuple[str, str, int, int]]
 """Account, month, DMs sent and received."""
 
 
-class Outdated(DmstatsError):
+class AuditOutdated(DmstatsError):
     """What was read is no longer comparable: the pass must begin again."""
 
     title = "The ledger was archived meanwhile"
@@ -104,7 +104,7 @@ def summary_id(audit: AuditRun, hour: int, part: int | None = None) -> str:
 class View:
     """Reads in one session; with transactions everything is of one moment.
 
-    Raises :class:`Outdated` at once where rows have been archived since the pass began.
+    Raises :class:`AuditOutdated` at once where rows have been archived since the pass began.
     """
 
     def __init__(self, mongo: Mongo, audit: AuditRun, session: ClientSession | None) -> None:
@@ -114,9 +114,9 @@ class View:
         self.session = session
         state = self.one(ARCHIVE, "state")
         if (typed.integer(state.get("generation")) or 0) != audit.generation:
-            raise Outdated
+            raise AuditOutdated
         if state.get("closing"):
-            raise Outdated
+            raise AuditOutdated
         repairs = self.one(AUDIT_RUNS, REPAIRS)
         self.version: int = typed.counter(repairs.get("version")) or 0
         self._repaired = {
@@ -154,7 +154,7 @@ class View:
         for found in self._find_ids(AUDIT_PAGES, list(ids)):
             rows = _converted(found.get("accounts"), Rows)
             if rows is None:
-                raise Outdated  # a new pass reads the hour again
+                raise AuditOutdated  # a new pass reads the hour again
             sums = {(name, month): (sent, received) for name, month, sent, received in rows}
             yield ids[found["_id"]], sums
 
@@ -228,7 +228,7 @@ class SnapshotReader:
         self._work = work
 
     @property
-    def of_one_moment(self) -> bool:
+    def has_snapshots(self) -> bool:
         """Whether a look reads everything as of one moment."""
         return self._work.transactional
 

@@ -85,7 +85,7 @@ class Accounts:
                 if account not in refused and (session or not _is_usual(found.get(account), delta))
             }
             first = [a for a in due if a in found and BASE not in found[a]]
-            self._write(first, [_taking_over(a, found[a]) for a in first], session)
+            self._write(first, [_keep_base(a, found[a]) for a in first], session)
             writes = [_write(a, delta, found.get(a), now_ms) for a, delta in due.items()]
             self._write(list(due), writes, session)
         return refused
@@ -181,7 +181,7 @@ def _write(account: str, delta: AccountDelta, found: Document | None, now_ms: in
     return UpdateOne({"_id": found["_id"], "instagramId": account}, update)
 
 
-def _taking_over(account: str, found: Document) -> UpdateOne:
+def _keep_base(account: str, found: Document) -> UpdateOne:
     """Keep the host platform's own counts apart, before the first of ours is added."""
     month = found.get("currentMonth")
     base = {

@@ -58,7 +58,7 @@ class AccountBacklog:
             except (AccountRefused, PoisonError) as error:
                 self._postpone(account, str(error))
             except DmstatsError as error:
-                log.info("backlog_not_drained", extra={"reason": str(error)})
+                log.info("backlog_drain_failed", extra={"reason": str(error)})
                 break
         return bool(accounts)
 

@@ -92,12 +92,12 @@ class Purge:
                 "set (one member will do)."
             )
         with translated():
-            self._archive.settle()
+            self._archive.finish_closing()
             for partition in [*self._ledger.partitions(), OTHER_PARTITION]:
                 for rows in self._found(partition):
                     self._remove(partition, rows)
                     progress(self._kinds.total())
-            self._archive.settle()  # of a day that was closed meanwhile
+            self._archive.finish_closing()  # of a day that was closed meanwhile
             for sums in list(self._db[ARCHIVE_SIMULATED].find()):
                 self._note(self._work.run_transaction(partial(self._take_archived, sums)))
                 progress(self._kinds.total())

@@ -25,7 +25,7 @@ Counts = tuple[int, int]
 """DMs sent and received."""
 
 
-class HistoryReads:
+class HistoryStore:
     """Reads under the configured read preference, by ``_id``, within :data:`READ_SECONDS`."""
 
     def __init__(self, mongo: Mongo) -> None:

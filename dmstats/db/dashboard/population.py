@@ -10,13 +10,13 @@ import pymongo
 from dmstats.core.clock import Clock, to_datetime
 from dmstats.db import collection_names as names
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.documents import Counted, counted
+from dmstats.db.documents import DocumentCount, counted
 
 logger = logging.getLogger(__name__)
 
 ACCOUNTS, USERS, INACTIVE = "accounts", "users", "inactive"
 COUNTS = (ACCOUNTS, USERS, INACTIVE)
-Census = dict[str, Counted]
+DocumentCounts = dict[str, DocumentCount]
 """What the last recount found, by the names in ``COUNTS``."""
 
 RECOUNT_SECONDS = 600.0
@@ -58,14 +58,14 @@ class PopulationCounts:
         self._due = started + max(RECOUNT_SECONDS, took / LARGEST_SHARE)
         return True
 
-    def fresh(self, population_counts: Census, now_ms: int) -> Census:
+    def fresh(self, population_counts: DocumentCounts, now_ms: int) -> DocumentCounts:
         """``population_counts``, or new ones where they are over an hour old (nobody leads, and
         cron alone refreshes) or cannot be read."""
         if all(age_seconds(population_counts, name, now_ms) <= USABLE_SECONDS for name in COUNTS):
             return population_counts
         return self.recount()
 
-    def recount(self) -> Census:
+    def recount(self) -> DocumentCounts:
         """Count all three, store the results and return them."""
         since = self._clock.now_ms() - SETTLED_MS
         with translated(), pymongo.timeout(COUNT_SECONDS):
@@ -80,7 +80,7 @@ class PopulationCounts:
             }
             self._cache.update_one({"_id": "census"}, {"$set": update}, upsert=True)
         logger.info("census", extra={name: number for name, (number, _) in counts.items()})
-        return {name: Counted(number, at_ms) for name, (number, at_ms) in counts.items()}
+        return {name: DocumentCount(number, at_ms) for name, (number, at_ms) in counts.items()}
 
     def _inactive_accounts(self) -> int:
         return self._db[names.ACCOUNTS].count_documents({"isActive": False})
@@ -101,12 +101,12 @@ class PopulationCounts:
 
     def _seconds_left(self) -> float:
         with translated():
-            stored = census(self._cache.find_one({"_id": "census"}) or {})
+            stored = document_counts(self._cache.find_one({"_id": "census"}) or {})
         ages = [age_seconds(stored, name, self._clock.now_ms()) for name in (USERS, INACTIVE)]
         return max(0.0, RECOUNT_SECONDS - max(ages))
 
 
-def census(found: Document) -> Census:
+def document_counts(found: Document) -> DocumentCounts:
     """The counts of a census that can be read, by their names."""
     known = {name: counted(found.get(name)) for name in COUNTS}
     return {name: count for name, count in known.items() if count is not None}
@@ -120,7 +120,7 @@ def new_accounts(since_ms: int) -> dict[str, Any]:
     return {"createdAt": {"$gte": to_datetime(since_ms)}}
 
 
-def age_seconds(population_counts: Census, name: str, now_ms: int) -> float:
+def age_seconds(population_counts: DocumentCounts, name: str, now_ms: int) -> float:
     """How old that count is; infinite if there is none."""
     known = population_counts.get(name)
     return abs(now_ms - known.at_ms) / 1000 if known else float("inf")

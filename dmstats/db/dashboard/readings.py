@@ -18,12 +18,12 @@ from dmstats.db.dashboard.population import (
     INACTIVE,
     NEW_ACCOUNTS_LIMIT,
     USERS,
-    Census,
+    DocumentCounts,
     PopulationCounts,
-    census,
+    document_counts,
     new_accounts,
 )
-from dmstats.db.documents import Account, AuditResult, Bucket, Counted, Hour, Totals
+from dmstats.db.documents import Account, AuditResult, Bucket, DocumentCount, Hour, Totals
 
 T = TypeVar("T")
 Population = Mapping[int, tuple[int, int]]
@@ -33,8 +33,8 @@ HOURS = 26
 DAYS = 62
 """Today's time yesterday needs the last 26 hours, and this month's last month the last 62 days."""
 TOP = 10
-FEW = 500
-"""So many accounts or users are counted anew at each refresh; more are left to the census."""
+SMALL_COLLECTION = 500
+"""So many accounts or users are query anew at each refresh; more are left to the census."""
 LONG_READ_SECONDS = 120.0
 ACCOUNT_FIELDS = {
     "instagramId": 1,
@@ -90,21 +90,21 @@ class ReadingsStore:
 
         Six queries, and one more for ``hours``. Raises :class:`StoreUnavailable`.
         """
-        counted = _Counted()
+        query = _QueryCounter()
         with translated():
-            cache = counted(self._cache)
+            cache = query(self._cache)
             # Listed ids, not a range: the embedded database scans the collection for a range.
             hour, day = hour_start(now_ms), day_start(now_ms)
             last_hours = [hour - i * HOUR_MS for i in range(HOURS)]
             then = month_before(now_ms)
             hours_then = range(day_start(then), then + 1, HOUR_MS)
-            whole_hours = counted(self._buckets, names.HOURS, {*last_hours, *hours_then, *minutes})
+            whole_hours = query(self._buckets, names.HOURS, {*last_hours, *hours_then, *minutes})
             last_days = (day - i * DAY_MS for i in range(DAYS))
-            whole_days = counted(self._buckets, names.DAYS, {*last_days, *days})
-            hour_counts = counted(self._hour_counts, hours) if hours else {}
-            top = counted(self._top, typed.integer(cache.get("snapshot", {}).get("floor")))
-        population_counts = census(cache.get("census", {}))
-        accounts, inactive, users = self._population(counted, population_counts, now_ms)
+            whole_days = query(self._buckets, names.DAYS, {*last_days, *days})
+            hour_counts = query(self._hour_counts, hours) if hours else {}
+            top = query(self._top, typed.integer(cache.get("snapshot", {}).get("floor")))
+        population_counts = document_counts(cache.get("census", {}))
+        accounts, inactive, users = self._population(query, population_counts, now_ms)
         return Readings(
             totals=documents.totals(cache.get("global", {})),
             hours={start: documents.hour(found) for start, found in whole_hours.items()},
@@ -117,7 +117,7 @@ class ReadingsStore:
             audit=documents.audit_result(cache.get("audit")),
             population=documents.population(cache.get("snapshot", {}).get("population")),
             canary=documents.canary_stages(cache.get("canary")),
-            queries=counted.queries,
+            queries=query.queries,
         )
 
     def _cache(self) -> dict[str, Document]:
@@ -157,20 +157,22 @@ class ReadingsStore:
         return top
 
     def _population(
-        self, counted: _Counted, population_counts: Census, now_ms: int
+        self, query: _QueryCounter, population_counts: DocumentCounts, now_ms: int
     ) -> tuple[int, int, int]:
         """Accounts, inactive ones, and users.
 
-        Few are counted as they are. Many are the census' figures and, of the accounts, the new
+        Few are query as they are. Many are the census' figures and, of the accounts, the new
         ones since; a census that is missing or too old is taken first, apart from this refresh.
         """
-        few_accounts = self._few(counted, names.ACCOUNTS, population_counts.get(ACCOUNTS))
+        few_accounts = self._count_small(query, names.ACCOUNTS, population_counts.get(ACCOUNTS))
         many = few_accounts is None
         # Found out by a query that is then missing for the users: six stay six.
         known = population_counts.get(ACCOUNTS)
-        just_found = many and (known is None or known.n <= FEW)
+        just_found = many and (known is None or known.n <= SMALL_COLLECTION)
         few_users = (
-            None if just_found else self._few(counted, names.USERS, population_counts.get(USERS))
+            None
+            if just_found
+            else self._count_small(query, names.USERS, population_counts.get(USERS))
         )
         if many or few_users is None:
             population_counts = self._population_counts.fresh(population_counts, now_ms)
@@ -179,32 +181,34 @@ class ReadingsStore:
             return (*few_accounts, users)
         known = population_counts[ACCOUNTS]
         with translated():
-            new = counted(
+            new = query(
                 self._db[names.ACCOUNTS].count_documents,
                 new_accounts(known.at_ms),
                 limit=NEW_ACCOUNTS_LIMIT,
             )
         return known.n + new, population_counts[INACTIVE].n, users
 
-    def _few(
-        self, counted: _Counted, collection: str, known: Counted | None
+    def _count_small(
+        self, query: _QueryCounter, collection: str, known: DocumentCount | None
     ) -> tuple[int, int] | None:
         """All documents and the inactive ones; None if they are known, or found, to be many."""
-        if known and known.n > FEW:
+        if known and known.n > SMALL_COLLECTION:
             return None
         # As the census' query counts them: false, or an array that holds it.
         each = {"$cond": [{"$isArray": ["$isActive"]}, "$isActive", ["$isActive"]]}
         inactive = {"$cond": [{"$in": [False, each]}, 1, 0]}
         group = {"_id": None, "all": {"$sum": 1}, "inactive": {"$sum": inactive}}
         with translated():
-            found = counted(
+            found = query(
                 lambda: list(
-                    self._db[collection].aggregate([{"$limit": FEW + 1}, {"$group": group}])
+                    self._db[collection].aggregate(
+                        [{"$limit": SMALL_COLLECTION + 1}, {"$group": group}]
+                    )
                 )
             )
         sums = found[0] if found else {}
         number, inactive_ones = (typed.counter(sums.get(k)) or 0 for k in ("all", "inactive"))
-        return (number, inactive_ones) if number <= FEW else None
+        return (number, inactive_ones) if number <= SMALL_COLLECTION else None
 
 
 def _ids(starts_ms: Collection[int]) -> Document:
@@ -218,7 +222,7 @@ def month_before(now_ms: int) -> int:
     return end - (last_day - day + 1) * DAY_MS + now_ms % DAY_MS if day <= last_day else end - 1
 
 
-class _Counted:
+class _QueryCounter:
     """Calls a query and counts it."""
 
     def __init__(self) -> None:

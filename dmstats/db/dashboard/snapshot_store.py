@@ -127,7 +127,7 @@ class SnapshotStore:
                 "seq": _number(found.get("seq")) or computed_ms // 1000,
             }
             self._cache.update_one({"_id": KEY}, {"$set": place})
-        logger.warning("snapshot_place_restored")
+        logger.warning("snapshot_version_restored")
         return True
 
     def load(self) -> StoredSnapshot | None:

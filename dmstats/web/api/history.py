@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from dmstats.core.time_zones import zone
 from dmstats.history.calendar import Calendar
 from dmstats.history.export import as_csv, file_name
-from dmstats.history.service import Answer, Question
+from dmstats.history.service import HistoryRequest, HistoryResponse
 from dmstats.web import services
 from dmstats.web.auth.authenticator import require_admin
 from dmstats.web.schema.history_schemas import HistoryQuery
@@ -23,7 +23,7 @@ def history() -> ResponseReturnValue:
     """The DMs of a range as JSON or CSV, or 304 for a client that has them already."""
     asked = parameters(HistoryQuery(), request)
     calendar = Calendar(zone(asked["tz"] or services().settings.time_zone), asked["weekStart"])
-    question = Question(
+    question = HistoryRequest(
         calendar, asked["range"], asked["from_"], asked["to"], asked["unit"], asked["compare"]
     )
     answer = services().histories.answer(question)
@@ -39,7 +39,7 @@ def history() -> ResponseReturnValue:
     return response
 
 
-def _csv(answer: Answer) -> Response:
+def _csv(answer: HistoryResponse) -> Response:
     found = answer.decoded()
     response = Response(as_csv(found), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{file_name(found)}"'

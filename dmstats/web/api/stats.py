@@ -17,7 +17,7 @@ from dmstats.db.dashboard.account_order import Sort
 from dmstats.db.documents import Account
 from dmstats.snapshot.build import limit_of
 from dmstats.snapshot.encoded import newest_of
-from dmstats.snapshot.refresher import Refreshed
+from dmstats.snapshot.refresher import RefreshResult
 from dmstats.web import services
 from dmstats.web.auth.authenticator import bearer_is, require_admin
 from dmstats.web.schema import cursors
@@ -174,7 +174,7 @@ def _too_soon(wait: float) -> TooManyRequests:
     return TooManyRequests("The figures were refreshed a moment ago.", retry_after=wait)
 
 
-def _refreshed(done: Refreshed) -> dict[str, Any]:
+def _refreshed(done: RefreshResult) -> dict[str, Any]:
     return {
         "version": done.version,
         "published": done.published,

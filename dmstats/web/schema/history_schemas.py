@@ -11,7 +11,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from dmstats.core.time_zones import zone_name
 from dmstats.history.calendar import UNITS, WEEK_STARTS
 from dmstats.history.comparison import KINDS, NONE
-from dmstats.history.ranges import MOST_POINTS, RANGES
+from dmstats.history.ranges import MAX_POINTS, RANGES
 from dmstats.web.schema.api_schemas import Moment, Strict, Text, count
 
 FORMATS = ("json", "csv")
@@ -108,7 +108,7 @@ class HistoryAnswer(Strict):
     points = fields.List(
         fields.Nested(HistoryPoint),
         required=True,
-        validate=validate.Length(min=1, max=MOST_POINTS),
+        validate=validate.Length(min=1, max=MAX_POINTS),
     )
     totals = fields.Nested(HistoryPair, required=True)
     comparison = fields.Nested(HistoryComparison, required=True, allow_none=True)
