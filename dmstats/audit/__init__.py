@@ -1,4 +1,4 @@
-"""From the ledger to proof.
+"""Verifies the counters against the ledger.
 
 In: ledger rows and counters. Out: differences, explained or repaired, and per-account activity.
 """

@@ -1,4 +1,4 @@
-"""An account's last hours and days, out of the hours that an audit adds up; pure."""
+"""An account's last hours and days, computed from an audit's hourly sums; pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ HOURS, DAYS = 24, 7
 PERIODS = HOURS + DAYS
 
 PeriodCounts = tuple[int, int | None, int | None]
-"""The start of a span in ms since the epoch, and the DMs sent and received in it, if known."""
+"""The start of a period in ms since the epoch, and the DMs sent and received in it, if known."""
 
 
 def period_starts(at_ms: int) -> list[int]:
-    """The hours and then the days, oldest first; the last of each are those of ``at_ms``."""
+    """The starts of the hours, then of the days, oldest first; the last of each contain ``at_ms``."""
     hour, day = hour_start(at_ms), day_start(at_ms)
     hours = range(hour - (HOURS - 1) * HOUR_MS, hour + 1, HOUR_MS)
     return [*hours, *range(day - (DAYS - 1) * DAY_MS, day + 1, DAY_MS)]
 
 
 class ActivityBuckets:
-    """Spreads the DMs of hours over the periods up to ``at_ms``, for each account."""
+    """Sums the DMs of each account by period, for the periods up to ``at_ms``."""
 
     def __init__(self, at_ms: int) -> None:
         self.at_ms = at_ms
@@ -31,7 +31,7 @@ class ActivityBuckets:
         self._sums: dict[str, list[tuple[int, int]]] = {}
 
     def add(self, hour: int, sums: Sums) -> None:
-        """Add what accounts did in ``hour``; what lies before the periods is left out."""
+        """Add the DMs of accounts in ``hour``; an hour before all periods is ignored."""
         found = (self._hours.get(hour), self._days.get(day_start(hour)))
         places = [place for place in found if place is not None]
         if not places:
@@ -43,16 +43,16 @@ class ActivityBuckets:
                 periods[place] = (before[0] + sent, before[1] + received)
 
     def hours(self) -> list[int]:
-        """All hours that lie in the periods."""
+        """All hours within the periods."""
         return list(range(min(self._days), hour_start(self.at_ms) + 1, HOUR_MS))
 
     def accounts(self) -> dict[str, Counts]:
-        """The accounts that did something, each with its periods."""
+        """The accounts with DMs, each with its counts by period."""
         return dict(self._sums)
 
 
 def buckets(activity: Activity) -> tuple[list[PeriodCounts], list[PeriodCounts]]:
-    """The hours and the days of an account; what was before the counting is not known."""
+    """The hours and the days of an account; periods before counting began are unknown."""
     since = [hour_start(activity.since_ms)] * HOURS + [day_start(activity.since_ms)] * DAYS
     named: list[PeriodCounts] = [
         (start, *counts) if start >= known else (start, None, None)

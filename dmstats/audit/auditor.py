@@ -1,8 +1,8 @@
-"""The audit: recounts the ledger beside live traffic, in bounded steps.
+"""The audit: recounts the ledger during live traffic, in bounded steps.
 
-Hour by hour, the rows are read in one moment with the hour's document, and what they add up to is
-kept on a page. At the end accounts and totals are read in one moment with the hours' documents: the
-page of an hour that has not changed still tells its rows, the others are read again.
+Hour by hour, it reads the rows and the hour's document in one snapshot, and stores the sums as a
+summary. At the end it reads accounts and totals in one snapshot with the hours' documents. If an
+hour's document is unchanged, its summary is still valid; the other hours are read again.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import AuditOutdated, AuditRun, View
 
 MAX_REREAD_HOURS = 6
-"""How many changed hours the look at accounts and totals reads itself."""
+"""Up to this many changed hours are read again within the check of accounts and totals."""
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """A piece of work is done: ``done`` of ``total``; ``what`` was looked at."""
+    """Step ``done`` of ``total`` is complete; ``what`` was checked."""
 
     done: int
     total: int
@@ -45,8 +45,12 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct):
-    """What an audit found, by what it looked at, and what it mended; what the host platform
-    ``changed`` in accounts since the audit before, and documents that cannot be read whole."""
+    """The result of an audit.
+
+    ``found`` has the remaining differences by what was checked, ``repaired`` those that were
+    repaired, ``changed`` those that the host platform caused since the last audit, and ``odd`` the
+    documents with unreadable values.
+    """
 
     found: dict[str, list[Difference]] = msgspec.field(default_factory=dict)
     repaired: list[Difference] = msgspec.field(default_factory=list)
@@ -55,20 +59,20 @@ class Outcome(msgspec.Struct):
 
     @property
     def differences(self) -> list[Difference]:
-        """All that differs still."""
+        """All remaining differences."""
         return [difference for found in self.found.values() for difference in found]
 
     @property
     def drift(self) -> int:
-        """By how many events the counters are off."""
+        """The number of events by which the counters differ."""
         return drift(self.differences)
 
 
 class Auditor:
-    """Makes one pass after another; what is found is mended if ``verifier`` mends.
+    """Runs audits; differences are repaired if ``verifier`` has repairs.
 
-    With ``believe_ledger`` accounts are put right from the ledger, whatever may have changed them:
-    after a restore, when the platform has changed nothing yet.
+    With ``believe_ledger`` accounts are always repaired from the ledger, whatever the cause. Use it
+    after a restore, before the platform has changed anything.
     """
 
     def __init__(
@@ -87,10 +91,11 @@ class Auditor:
         self._clock = clock
 
     def steps(self, kind: str, outcome: Outcome) -> Generator[Progress, None, None]:
-        """Go on with the interrupted pass of this ``kind``, or make a new one.
+        """Continue the interrupted run of this ``kind``, or start a new one.
 
-        Closing the iterator leaves the rest to the next call, in this or another process.
-        ``outcome`` fills meanwhile. Raises :class:`~dmstats.core.errors.StoreUnavailable`.
+        After the iterator is closed, the next call continues, in this or another process.
+        ``outcome`` is updated at each step. Raises
+        :class:`~dmstats.core.errors.StoreUnavailable`.
         """
         while True:
             audit = self._runs.begin(kind, self._archive.finish_closing(), self._clock.now_ms())
@@ -140,10 +145,10 @@ class Auditor:
         self._attribute(audit, accounts, outcome)
 
     def _attribute(self, audit: AuditRun, accounts: list[Difference], outcome: Outcome) -> None:
-        """Tell what counting did to accounts from what the host platform did.
+        """Attribute differences of accounts to counting or to the host platform.
 
-        What the platform did is explained, and known from now on. An account that is gone cannot
-        be put right: its DMs stay in hours, days and totals.
+        The platform's changes are recorded as known. A deleted account cannot be repaired: its DMs
+        stay in hours, days and totals.
         """
         others = [*outcome.differences, *outcome.repaired]
         ours = self._believe_ledger or are_ours(accounts, others)
@@ -155,13 +160,13 @@ class Auditor:
             lost = []
         outcome.found["accounts"] = lost
         outcome.changed += changed
-        if not ours:  # else the next audit decides, when the rest is put right
+        if not ours:  # otherwise the next audit decides, after the repair
             self._runs.explain(changed, self._clock.now_ms())
 
     def _read_hours(
         self, audit: AuditRun, day: int, partition: str, outcome: Outcome
     ) -> Iterator[int]:
-        """Read the hours of a day that have no page yet; yields the last of each stretch."""
+        """Read the hours of a day that have no summary yet; yields the last of each chunk."""
         pages = self._verifier.read(audit, lambda view: view.pages(hours_of(day)))
         for hour, page in pages.items():
             outcome.found[f"hour {hour}"] = page.differences
@@ -180,7 +185,7 @@ class Auditor:
     def _check(
         self, audit: AuditRun, what: str, read: Callable[[View], CheckResult], outcome: Outcome
     ) -> CheckResult:
-        """Judge ``what``; hours that must be read again first are."""
+        """Check ``what``; first reads hours again where that is needed."""
         while True:
             finding = self._verifier.confirm(audit, read, outcome.repaired)
             if not finding.stale_hours:
@@ -194,12 +199,12 @@ class Auditor:
 
     def _check_old_day(self, view: View, *, day: int) -> CheckResult:
         finding = check_old_day(view, day)
-        # A very late event may have brought the partition back.
+        # A very late event may have created the partition again.
         if finding.differences and day in self._runs.live():
             raise AuditOutdated
         return finding
 
     def _check_accounts(self, view: View, *, part: int) -> CheckResult:
-        # Listed after the view's moment: nothing was counted in it that this list lacks.
+        # Listed after the snapshot started, so the list has every partition with counted rows.
         live = self._runs.live()
         return check_accounts(view, part, live, self._clock.now_ms(), most=MAX_REREAD_HOURS)

@@ -1,4 +1,4 @@
-"""The audit on schedule: a little at a time, one pass after another, at a bounded cost."""
+"""The background audit: runs in short steps with a bounded share of the time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 KIND = "schedule"
 TICK_SECONDS = 0.5
 LARGEST_SHARE = 0.02
-"""The share of the time that auditing may take: each tick is followed by a pause to match."""
+"""The largest share of time for auditing: the pause after each tick depends on its duration."""
 PAUSE_SECONDS = 240.0
-"""From the end of a pass, or a failure, to the next."""
+"""The pause after a finished run or a failure."""
 
 
 class BackgroundAudit:
-    """Call :meth:`tick` every few seconds, where the lease is held. ``report_odd`` is told how many
-    accounts have values that cannot be read."""
+    """The leader calls :meth:`tick` every few seconds. ``report_odd`` receives the number of
+    accounts with unreadable values."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class BackgroundAudit:
         self._steps: Generator[Progress, None, None] | None = None
 
     def tick(self) -> bool:
-        """Audit for a moment if it is time; whether a pass ended."""
+        """Audit for about :data:`TICK_SECONDS` if due; whether a run ended."""
         started = self._clock.monotonic()
         if started < self._due:
             return False
-        # Set first: what fails is not tried again at every tick.
+        # Set first, so that a failing audit is not retried at every tick.
         self._due = started + PAUSE_SECONDS
         ended = self._go_on(started)
         took = self._clock.monotonic() - started
@@ -49,7 +49,7 @@ class BackgroundAudit:
         return ended
 
     def leave(self) -> None:
-        """Leave the rest of an interrupted pass to the next leader, at shutdown."""
+        """At shutdown, allow the next leader to continue an interrupted run."""
         steps, self._steps = self._steps, None
         if steps is not None:
             steps.close()
@@ -75,6 +75,6 @@ class BackgroundAudit:
         level = logging.ERROR if drift else logging.INFO
         changed = len({difference.key for difference in self._outcome.changed})
         odd = len(self._outcome.odd)
-        told = {"drift": drift, "places": dict(places), "changed": changed, "odd": odd}
+        result = {"drift": drift, "places": dict(places), "changed": changed, "odd": odd}
         self._tell_odd(odd)
-        logger.log(level, "audit_finished", extra=told)
+        logger.log(level, "audit_finished", extra=result)

@@ -1,4 +1,4 @@
-"""What an audit looks at: hours, days, late rows, accounts, totals; each look is of one moment."""
+"""The checks of an audit: hours, days, late rows, accounts, totals; each reads one snapshot."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ from dmstats.db.collection_names import ARCHIVE, ARCHIVE_HOURS, DAYS, HOURS, STA
 from dmstats.db.documents import LedgerBase
 
 LATE = 0
-"""The hour at which the page of all late rows stands."""
+"""The hour of the summary of all late rows."""
 
 
 class CheckResult(msgspec.Struct):
-    """What differs of ours, and of the ``accounts``, at which ``version`` of the repairs; documents
-    of accounts that cannot be read whole, and what ``ledgerBase`` should be where it is that;
-    pages to keep, with the DMs by account on
-    each; hours to read ``again`` first; for a part of the accounts what each did lately, and since
-    when that is known."""
+    """The result of one check, at ``version`` of the repairs.
+
+    ``differences`` are those of hours, days and totals, ``accounts`` those of accounts. ``odd``
+    lists accounts with unreadable values, and ``new_bases`` the correct ``ledgerBase`` where the
+    stored one is unreadable. ``pages`` are summaries to store, with the DMs by account.
+    ``stale_hours`` must be read again before this check. ``activity`` of a part of the accounts is
+    known from ``since_ms`` on.
+    """
 
     version: int
     differences: list[Difference] = msgspec.field(default_factory=list)
@@ -56,7 +59,7 @@ def hours_of(day: int) -> range:
 
 
 def check_hours(view: View, partition: str | None, hours: Collection[int]) -> CheckResult:
-    """Each hour's document against its rows, the late and the archived ones included."""
+    """Compare each hour's document with its rows, including late and archived ones."""
     finding = CheckResult(view.version)
     documents, archive = view.at(HOURS, hours), view.at(ARCHIVE_HOURS, hours)
     live = view.recount.hours(partition, hours, view.session) if partition else {}
@@ -68,7 +71,7 @@ def check_hours(view: View, partition: str | None, hours: Collection[int]) -> Ch
         expected = archived + bucket.counts + late.get(hour, HourCounts()).counts
         odd = unreadable(document, *DIRECT_MESSAGES, "events")
         found = compare("hours", hour, counted, expected, odd)
-        # Minutes are looked at closely only where something is wrong: it takes another read.
+        # Minutes are compared with the rows only after a mismatch, since that needs another read.
         if not archived and (found or not minutes_add_up(document)):
             minutes = view.recount.minutes(partition, hour, view.session)
             odd = unreadable(document, "minutes")
@@ -80,9 +83,9 @@ def check_hours(view: View, partition: str | None, hours: Collection[int]) -> Ch
 
 
 def check_day(view: View, day: int) -> CheckResult:
-    """A day's document against its hours and what each of these lacks.
+    """Compare a day's document with its hours, corrected by their differences.
 
-    What an hour lacks does not change with traffic, so it may have been read at another moment.
+    Traffic does not change an hour's difference, so that may come from an earlier snapshot.
     """
     hours = hours_of(day)
     pages = view.pages(hours)
@@ -93,7 +96,7 @@ def check_day(view: View, day: int) -> CheckResult:
 
 
 def check_old_day(view: View, day: int) -> CheckResult:
-    """A day whose partition is gone: its hours and itself against the archive and late rows."""
+    """Compare a day without partition, and its hours, with the archive and the late rows."""
     hours = hours_of(day)
     late = view.recount.late(view.session, hours=hours)
     rows = [*view.at(ARCHIVE_HOURS, hours).values(), *(bucket.counts for bucket in late.values())]
@@ -102,7 +105,7 @@ def check_old_day(view: View, day: int) -> CheckResult:
 
 
 def check_late_rows(view: View) -> CheckResult:
-    """A page of all late rows, for the accounts and the totals."""
+    """Create the summary of all late rows, for the accounts and the totals."""
     bucket = merged(view.recount.late(view.session).values())
     page = HourSummary(
         LATE, _late(view.one(STATS_CACHE, "global")), dict(bucket.counts), view.version
@@ -113,10 +116,10 @@ def check_late_rows(view: View) -> CheckResult:
 def check_accounts(
     view: View, part: int, live: Mapping[int, str], now_ms: int, *, most: int
 ) -> CheckResult:
-    """One part of the accounts, and with the first part the totals.
+    """Compare one part of the accounts, and with the first part also the totals.
 
-    Hours that have changed since their page was written are read again here, in the same moment
-    as the counters. If they are more than ``most``, they are only named.
+    Hours that have changed since their summary was stored are read again here, in the same snapshot
+    as the counters. If there are more than ``most``, they are only returned as ``stale_hours``.
     """
     documents = view.at(HOURS, [hour for day in live for hour in hours_of(day)])
     pages = view.pages([LATE, *(hour for day in live for hour in hours_of(day))])
@@ -133,7 +136,7 @@ def check_accounts(
         changed.add(LATE)
     activity = ActivityBuckets(now_ms)
     hours = _read(view, live, changed)
-    # Late rows have no pages of their own hours.
+    # The summary of late rows is not split by hour, so they are read here.
     late: dict[int, HourCounts] = {}
     if LATE in changed or flat(total)["late"]:
         wanted = None if LATE in changed else activity.hours()
@@ -184,8 +187,8 @@ def check_accounts(
 
 
 def seen(document: Mapping[str, Any]) -> dict[str, int]:
-    """An hour's counters as a page remembers them. They change with every row of the hour; where
-    one cannot be read, its minutes tell."""
+    """An hour's counters for its summary; they change with every row of the hour. If one cannot be
+    read, the minutes are included, which change as well."""
     counts = flat(document)
     if unreadable(document, *DIRECT_MESSAGES, "events"):
         counts.update(flat(document, only="minutes"))

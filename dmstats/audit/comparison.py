@@ -1,4 +1,4 @@
-"""Counters against what the ledger says they should be; pure."""
+"""Compares counters with the values expected from the ledger; pure."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ GLOBAL_FIELDS = {
     RECEIVED: "dmsReceived",
     **{f"events.{kind}": f"events.{kind}" for kind in OTHER_KINDS},
 }
-"""Where the global document counts what an hour counts under another name."""
+"""The global document's field for each field of an hour."""
 
 
 GROUPS = {"events": 1, "minutes": 2}
-"""How deep counters are nested in an hour's and the global document."""
+"""The nesting depth of counters in an hour's and the global document."""
 
 
 def flat(document: Mapping[str, Any], *, only: str = "") -> Counter[str]:
-    """The counters of a document, dotted where nested; of the part ``only``, or of all the rest
-    but ``minutes``."""
+    """The counters of a document, with dotted names if nested: those within ``only``, or all except
+    ``minutes``."""
     counts: Counter[str] = Counter()
     for field, value in document.items():
         if isinstance(value, Mapping):
@@ -48,8 +48,8 @@ def _deep(document: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
 
 
 def unreadable(document: Mapping[str, Any], *fields: str) -> dict[str, str]:
-    """Which of ``fields``, and of what is nested in them, are no counters: their dotted names, and
-    in each case what is wrong (``value``, or ``group`` where counters should be nested)."""
+    """The ``fields``, including nested ones, that are not counters. Maps dotted names to what is
+    unreadable: ``value``, or ``group`` where an embedded document is expected."""
     odd: dict[str, str] = {}
     for field in fields:
         if field not in document:
@@ -80,7 +80,7 @@ def compare(
     expected: Mapping[str, int],
     odd: Mapping[str, str] | None = None,
 ) -> list[Difference]:
-    """Every field that is not the same; a missing one is zero, and one of ``odd`` (see
+    """Every field that differs. A missing field is zero; a field in ``odd`` (see
     :func:`unreadable`) always differs."""
     odd = odd or {}
     names = (counted.keys() | expected.keys() | odd.keys()) - _inside(odd, expected)
@@ -95,13 +95,14 @@ def compare(
 
 
 def _inside(odd: Mapping[str, str], names: Iterable[str]) -> set[str]:
-    """Those of ``names`` that belong into a group which is none: the group comes first."""
+    """The ``names`` within an unreadable group: the group must be repaired first."""
     groups = tuple(f"{name}." for name, what in odd.items() if what == "group")
     return {name for name in names if name.startswith(groups)} if groups else set()
 
 
 def compare_global(document: Mapping[str, Any], expected: Mapping[str, int]) -> list[Difference]:
-    """The totals; ``expected`` is named as in an hour. What has no rows is not compared."""
+    """Compare the totals; ``expected`` has the names of an hour's fields. Counters without rows are
+    not compared."""
     counts = flat(document)
     counted = {name: counts[name] for name in GLOBAL_FIELDS.values()}
     odd = unreadable(document, "dmsSent", "dmsReceived", "events")
@@ -110,7 +111,7 @@ def compare_global(document: Mapping[str, Any], expected: Mapping[str, int]) -> 
 
 
 def minutes_add_up(hour: Mapping[str, Any]) -> bool:
-    """Whether an hour's minutes are its DMs."""
+    """Whether an hour's minutes add up to its DMs."""
     minutes = flat(hour, only="minutes")
     return all(
         sum(n for field, n in minutes.items() if field.endswith(f".{kind}"))
@@ -122,7 +123,8 @@ def minutes_add_up(hour: Mapping[str, Any]) -> bool:
 def expected_of_accounts(
     rows: Sums, archived: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, tuple[int, int]]]:
-    """DMs sent and received by account and month; those the archive received have the month ""."""
+    """DMs sent and received by account and month. Received DMs in the archive are not known by
+    month, and have the month ""."""
     expected: dict[str, dict[str, tuple[int, int]]] = {}
     for (account, month), sums in rows.items():
         expected.setdefault(account, {})[month] = sums
@@ -143,13 +145,13 @@ def compare_account(
     known: Offset = NOTHING,
     backlog: Offset = NOTHING,
 ) -> list[Difference]:
-    """One account against its ``months``, what it brought along, and what is known of it.
+    """Compare one account with its ``months`` (DMs in the ledger), base and known changes.
 
-    What is ours in a counter is what it holds beyond ``ledgerBase``; nothing is without one. It
-    should be the ledger's rows, less the ``backlog`` (counted, but not yet added to the account),
-    give or take what the platform is ``known`` to have changed. A counter that cannot be read is
-    not compared: it is listed as such. The monthly counter is compared while it stands in the
-    running month.
+    The part of a counter that dmstats counted is its value minus ``ledgerBase``; without a base
+    that is zero. It should equal the ledger's rows, minus the ``backlog`` (counted, but not yet
+    added to the account), plus the ``known`` changes by the platform. Unreadable counters are not
+    compared, but listed separately. The monthly counter is compared only if it is for the running
+    month.
     """
     why: Why = "deleted" if account is None else "replaced" if account.base is None else "changed"
     rows = (sum(sent for sent, _ in months.values()), sum(got for _, got in months.values()))
@@ -177,7 +179,7 @@ def compare_account(
 
 
 def _held(account: Account | None, running_month: str) -> dict[str, tuple[int, int]]:
-    """What each counter holds, and how much of that is ours; without what cannot be told."""
+    """Each counter's value, and the part that dmstats counted; unknown ones are omitted."""
     if account is None:
         return dict.fromkeys(("dmUsed", "dmReceived", "monthlyDmUsed"), (0, 0))
     base, held = account.base, {}
@@ -205,8 +207,8 @@ def base_of(
     known: Offset,
     backlog: Offset,
 ) -> LedgerBase:
-    """The ``ledgerBase`` with which nothing differs, where the one there cannot be read; None for
-    a counter that cannot be read either."""
+    """The ``ledgerBase`` that makes the account agree, to replace an unreadable one; None for a
+    counter that cannot be read either."""
     rows = (sum(sent for sent, _ in months.values()), sum(got for _, got in months.values()))
     in_month = account.current_month == running_month
     month_due = (
@@ -231,10 +233,10 @@ def _of(offset: Offset, month: str) -> int:
 
 
 def are_ours(accounts: Sequence[Difference], others: Sequence[Difference]) -> bool:
-    """Whether differences of accounts come from counting, not from the host platform.
+    """Whether differences of accounts were caused by counting, not by the host platform.
 
-    A commit writes ledger, hours, days, totals and accounts together, so what counting lost is
-    missing in the hours, too, and to the same number. The platform changes accounts alone.
+    A commit writes ledger, hours, days, totals and accounts together, so events lost by counting
+    are also missing in the hours, in the same number. The platform changes only accounts.
     """
     lost = [
         sum(d.missing for d in others if d.place == "hours" and d.field == kind)
@@ -247,9 +249,9 @@ def are_ours(accounts: Sequence[Difference], others: Sequence[Difference]) -> bo
 
 
 def drift(differences: Sequence[Difference]) -> int:
-    """How many events the counters are off by: of all places, the one that is off the most.
+    """The number of events by which counters differ: the maximum over all places.
 
-    An event that is missing everywhere is off by one, though four places lack it.
+    An event that is missing in all four places counts as one.
     """
     off: Counter[str] = Counter()
     for difference in differences:

@@ -1,4 +1,4 @@
-"""One look of an audit, made sure of, and mended where that is wanted."""
+"""Confirms the differences found by a check with a second read, and optionally repairs them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ T = TypeVar("T")
 
 TRIES = 5
 SETTLE_SECONDS = 15.0
-"""Longer than a batch may take: without transactions, what differs still is none under way."""
+"""Longer than a batch may take. Without transactions, a difference that remains after this time is
+not caused by a batch in progress."""
 
 
 class Verifier:
-    """Looks until a difference is beyond doubt. ``sleep`` takes seconds."""
+    """Repeats checks until their differences are confirmed. ``sleep`` takes seconds."""
 
     def __init__(
         self,
@@ -33,13 +34,13 @@ class Verifier:
         self._sleep = sleep
 
     def read(self, audit: AuditRun, read: Callable[[View], T]) -> T:
-        """What ``read`` makes of what is there now."""
+        """The result of ``read`` on a new snapshot."""
         return self._reader.read(audit, read)
 
     def confirm(
         self, audit: AuditRun, read: Callable[[View], CheckResult], repaired: list[Difference]
     ) -> CheckResult:
-        """What ``read`` finds, twice; what was mended is added to ``repaired``."""
+        """The differences that ``read`` finds twice; repaired ones are added to ``repaired``."""
         finding = self._reader.read(audit, read)
         for _ in range(TRIES):
             if not finding.differences and not finding.accounts:
@@ -49,28 +50,28 @@ class Verifier:
             before, finding = finding, self._reader.read(audit, read)
             finding.differences = self._same(before.differences, finding.differences)
             finding.accounts = self._same(before.accounts, finding.accounts)
-            mended = finding.differences
-            if not self._repairs or not mended:
+            confirmed = finding.differences
+            if not self._repairs or not confirmed:
                 break
-            if self._repairs.apply(mended, version=finding.version):
-                repaired += mended
+            if self._repairs.apply(confirmed, version=finding.version):
+                repaired += confirmed
                 finding = self._reader.read(audit, read)
         return finding
 
     @property
     def repairs(self) -> Repairs | None:
-        """What mends, if anything is to be mended."""
+        """The repairs; None if differences are only reported."""
         return self._repairs
 
     def version(self, audit: AuditRun) -> int:
-        """How many repairs there were."""
+        """The current version of the repairs."""
         return self._reader.read(audit, lambda view: view.version)
 
     def _same(self, before: Sequence[Difference], after: Sequence[Difference]) -> list[Difference]:
-        """The differences of both looks.
+        """The differences found by both reads.
 
-        Beside traffic a difference stays while both of its sides grow. Where a look is not of one
-        moment, one that grew may be a batch under way: both sides must have stood still.
+        During traffic both sides of a difference grow by the same number. Without snapshots, a
+        growing side may be a batch in progress, so both sides must be unchanged.
         """
         if not self._reader.has_snapshots:
             return [difference for difference in after if difference in before]

@@ -1,4 +1,4 @@
-"""Everything that speaks to MongoDB; no other package imports pymongo.
+"""All access to MongoDB; no other package imports pymongo.
 
 In: records and plain values. Out: the same; errors of :mod:`dmstats.core.errors`.
 """

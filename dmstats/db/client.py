@@ -1,4 +1,4 @@
-"""The connection to MongoDB: one client a process, and the meaning of its errors."""
+"""The MongoDB client (one per process) and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -45,32 +45,32 @@ DEFAULT_DATABASE = "dmstats"
 SERVER_SELECTION_MS = 1_500
 CONNECT_MS = 1_000
 OPERATION_MS = 10_000
-"""For one operation with all its retries, where the caller sets no deadline of its own."""
+"""Limit for one operation including its retries, unless the caller sets a deadline."""
 HEARTBEAT_MS = 1_000
-"""How soon a server is looked at again that has refused to be written to; the driver's own 10 s
-would be an outage of 10 s."""
+"""How often servers are checked. After a fail-over, writes are refused until the next check: with
+the driver's default of 10 s that would be a 10 s outage."""
 PING_SECONDS = 1.5
 MAX_STALENESS_SECONDS = 90
 
 DUPLICATE_KEY = 11000
-"""Inside a transaction it carries no TransientTransactionError label, yet the cure is the same:
-make the whole attempt again."""
+"""Inside a transaction this has no TransientTransactionError label, but the remedy is the same:
+retry the whole transaction."""
 CONFLICT_CODES = frozenset({50, 112, 251, 290, 11601})
 """MaxTimeMSExpired, WriteConflict, NoSuchTransaction, TransactionExceededLifetimeLimitSeconds and
-Interrupted: the transaction is gone, and the whole attempt may be made again. mongod labels neither
-290 nor 11601 as transient (seen on 5.0.7)."""
+Interrupted: the transaction was aborted and can be retried as a whole. mongod 5.0.7 labels neither
+290 nor 11601 as transient."""
 
 POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 121, 10334, 17280})
 """Codes by which the server refuses the data itself: BadValue, FailedToParse, TypeMismatch,
 PathNotViable, ConflictingUpdateOperators, bad field names, DocumentValidationFailure,
-BSONObjectTooLarge, KeyTooLong. Everything else may pass when tried again later, and must never
-cost an event."""
+BSONObjectTooLarge, KeyTooLong. Any other error may be temporary, so the event must be retried and
+never discarded."""
 
 
 CODEC: CodecOptions[Document] = CodecOptions(
     tz_aware=True,
-    # A date that Python has not (before year 1, after 9999) and text that is no UTF-8 must not
-    # fail the whole reply: both may stand in the host platform's documents.
+    # Dates that Python cannot represent (before year 1, after 9999) and invalid UTF-8 must not
+    # fail the whole reply: the host platform's documents may contain both.
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     unicode_decode_error_handler="replace",
 )
@@ -80,8 +80,8 @@ class Mongo:
     """A lazy client and its database; nothing is sent before the first operation.
 
     ``db`` reads from the primary and writes with majority; ``replica`` is the same database under
-    the configured read preference, for readings that may be a little old. Neither takes a read
-    preference, a read concern or a write concern from the client, which has MONGODB_URI's.
+    the configured read preference, for reads that may be slightly stale. Both set read preference,
+    read concern and write concern themselves, so the options in MONGODB_URI do not apply.
     """
 
     def __init__(self, client: MongoClient[Document], name: str, read_preference: str) -> None:
@@ -110,21 +110,22 @@ class Mongo:
         self.client.close()
 
     def ping(self) -> None:
-        """Raise :class:`StoreUnavailable` unless a primary answers soon."""
+        """Raise :class:`StoreUnavailable` unless a primary answers within :data:`PING_SECONDS`."""
         with translated(), pymongo.timeout(PING_SECONDS):
             self.client.admin.command("ping")
 
     def server_time(self) -> datetime:
-        """The server's clock, aware, UTC."""
+        """The server's time, as an aware datetime in UTC."""
         with translated():
             local: datetime = self.client.admin.command("hello")["localTime"]
         return local if local.tzinfo else local.replace(tzinfo=UTC)
 
     def transactional(self) -> bool:
-        """Whether the deployment has transactions: a replica set or a sharded cluster.
+        """Whether the deployment supports transactions: a replica set or a sharded cluster.
 
-        Only a yes is remembered: a standalone server may become a replica set while this process
-        lives. Raises :class:`StoreUnavailable` for a replica set that is not initiated yet.
+        Only a positive result is cached, because a standalone server may become a replica set
+        while this process runs. Raises :class:`StoreUnavailable` if the replica set is not
+        initiated yet.
         """
         if not self._transactional:
             with translated(), pymongo.timeout(PING_SECONDS):
@@ -142,10 +143,10 @@ def connect(
     failures: Failures | None = None,
     unlimited: bool = False,
 ) -> Mongo:
-    """Build the client for ``settings`` (or for ``uri`` in place of its address).
+    """Build the client for ``settings``; ``uri`` overrides the address.
 
-    ``unlimited`` gives an operation all the time it takes: building an index may need hours.
-    Raises :class:`ConfigError` for an address that cannot be read.
+    ``unlimited`` removes the time-outs, for operations such as index builds that may take hours.
+    Raises :class:`ConfigError` for an invalid address.
     """
     operation_ms = None if unlimited else OPERATION_MS
     try:
@@ -155,7 +156,7 @@ def connect(
             appname=APP_NAME,
             serverSelectionTimeoutMS=SERVER_SELECTION_MS,
             connectTimeoutMS=CONNECT_MS,
-            # Here and not left to MONGODB_URI, whose options may be another application's.
+            # Set explicitly: the options in MONGODB_URI may be meant for another application.
             timeoutMS=operation_ms,
             socketTimeoutMS=operation_ms,
             waitQueueTimeoutMS=operation_ms,
@@ -163,15 +164,15 @@ def connect(
             event_listeners=[failures] if failures else [],
         )
     except (PyMongoError, ValueError):
-        # Not with its cause: the driver's words quote what may be a part of the password.
+        # Without the cause: the driver's message may quote part of the password.
         raise unreadable("MONGODB_URI") from None
     name = settings.mongodb_db or _uri_database(client) or DEFAULT_DATABASE
     return Mongo(client, name, settings.read_preference)
 
 
 def server_process(uri: str, *, seconds: float) -> int:
-    """The process id of the server at ``uri``; :class:`StoreUnavailable` if it does not answer
-    within ``seconds``."""
+    """The process id of the server at ``uri``; raises :class:`StoreUnavailable` if it does not
+    answer within ``seconds``."""
     with translated(), MongoClient[Document](uri, timeoutMS=seconds * 1000) as client:
         return int(client.admin.command("serverStatus")["pid"])
 
@@ -184,7 +185,7 @@ def _uri_database(client: MongoClient[Document]) -> str | None:
 
 
 def deadline(seconds: float) -> AbstractContextManager[object]:
-    """All that is asked of MongoDB within the context takes ``seconds`` together at most."""
+    """Limit all MongoDB operations within the context to ``seconds`` in total."""
     return pymongo.timeout(seconds)
 
 
@@ -199,17 +200,17 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: Exception) -> DmstatsError:
-    """What a driver's error means for the caller.
+    """Convert a driver error into one of ours.
 
-    The text is for people and names no data and no address; the ``reason`` names the driver's
-    error, for the log.
+    The message is safe to show: it contains no data and no address. ``reason`` names the driver's
+    error for the log.
     """
     codes = _codes(error)
     if isinstance(error, PyMongoError):
         if error.has_error_label("UnknownTransactionCommitResult"):
             return StoreUnavailable("MongoDB did not confirm the commit in time")
         if DUPLICATE_KEY in codes:
-            return Repeated("MongoDB knows this already")
+            return Repeated("MongoDB already has this document")
         if error.has_error_label("TransientTransactionError") or codes & CONFLICT_CODES:
             return Conflict("MongoDB reports a conflict", reason=_technical(error, codes))
     if not isinstance(error, PyMongoError) or isinstance(error, DocumentTooLarge):
@@ -224,10 +225,10 @@ def _technical(error: Exception, codes: frozenset[int]) -> str:
 
 
 def duplicated_fields(failure: Mapping[str, Any]) -> frozenset[str]:
-    """The fields of the unique index that a duplicate-key error is about; empty if it says none.
+    """The fields of the unique index that caused a duplicate-key error; empty if unknown.
 
-    ``failure`` is a write error as the server sends it: ``keyPattern`` since MongoDB 4.4, before
-    that only the index' name in the message.
+    ``failure`` is a write error as sent by the server. MongoDB 4.4 and later send ``keyPattern``;
+    earlier versions only name the index in the message.
     """
     pattern = failure.get("keyPattern")
     if isinstance(pattern, Mapping):

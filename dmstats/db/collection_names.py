@@ -1,8 +1,8 @@
-"""The name of every collection that dmstats reads or writes; no other module spells one out.
+"""The names of all collections that dmstats reads or writes; defined only here.
 
-The host platform owns ``instagram_accounts`` and ``users``. ``stats_cache`` keeps the name that
-dashboards of others read. All else carries the prefix ``dmstats_``, so that no collection of the
-host platform can be mistaken for one of ours.
+The host platform owns ``instagram_accounts`` and ``users``. ``stats_cache`` has no prefix because
+external dashboards read it. All other names start with ``dmstats_``, so that they cannot collide
+with a collection of the host platform.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ HOURS = "dmstats_hours"
 DAYS = "dmstats_days"
 
 LEDGER_PREFIX = "dmstats_ledger_"
-"""Followed by a partition: a UTC day (``YYYYMMDD``), ``other``, or ``closed_<day>_<n>`` while its
-rows move into the archive."""
+"""Followed by the partition: a UTC day (``YYYYMMDD``), ``other``, or ``closed_<day>_<n>`` while
+its rows are being archived."""
 
 ARCHIVE = "dmstats_ledger_archive"
 ARCHIVE_HOURS = "dmstats_ledger_archive_hours"
 ARCHIVE_ACCOUNTS = "dmstats_ledger_archive_accounts"
 ARCHIVE_SIMULATED = "dmstats_ledger_archive_simulated"
-"""What the archived rows of simulated accounts were, so that a purge can take them back."""
+"""A summary of the archived rows of simulated accounts, so that a purge can subtract them."""
 
 AUDIT_RUNS = "dmstats_audit_runs"
 AUDIT_PAGES = "dmstats_audit_pages"

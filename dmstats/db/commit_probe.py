@@ -1,4 +1,4 @@
-"""Tries what counting needs of MongoDB: a transaction that writes, on a document of its own."""
+"""Checks whether counting would work now: writes in a transaction, to a document of its own."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SECONDS = 1.5
 
 
 class CommitProbe:
-    """A ping is answered by a server that takes no write: a secondary, a full one, another's."""
+    """Stronger than a ping, which also succeeds without a primary, write access or free disk."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
 
     def try_commit(self) -> None:
-        """Write in a transaction and roll it back; a standalone server keeps one document.
+        """Write in a transaction and roll it back. On a standalone server one document remains.
 
-        Takes ``SECONDS`` at most, and meets no commit: it changes no document that others need.
+        Takes at most ``SECONDS``, and cannot conflict with a commit: it changes no shared document.
         Raises :class:`~dmstats.core.errors.StoreUnavailable` or another
-        :class:`~dmstats.core.errors.DmstatsError` when a delivery could not be counted either.
+        :class:`~dmstats.core.errors.DmstatsError` if a delivery could not be counted now.
         """
         with translated(), pymongo.timeout(SECONDS):
             if not self._mongo.transactional():
@@ -47,8 +47,8 @@ class CommitProbe:
     def _write(self, key: str, session: ClientSession | None) -> None:
         db, now = self._mongo.db, {"$currentDate": {"at": True}}
         db[COMMIT_PROBE].update_one({"_id": key}, now, upsert=True, session=session)
-        # No document has such an id: it shows only whether the user may write there. The second
-        # field is the shard key.
+        # Matches no document; it only tests whether the user may write there. ``instagramId`` is
+        # the shard key.
         nothing = {"_id": f"dmstats-probe-{key}", "instagramId": "dmstats-probe"}
         for name in (ACCOUNTS, STATS_CACHE):
             db[name].update_one(nothing, now, session=session)

@@ -1,6 +1,6 @@
-"""Documents as typed records: what of an account, an hour, a day, the totals can be read.
+"""Typed records for documents: accounts, hours, days, totals and what ``stats_cache`` holds.
 
-Each function takes a document as the driver gives it, whatever is in it, and never raises.
+Each function accepts a document with any content and never raises.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from dmstats.db import typed
 from dmstats.db.client import Document
 
 Bucket = tuple[int | None, int | None]
-"""DMs sent and received in an hour, a day or a minute; None where the value cannot be read."""
+"""DMs sent and received in an hour, a day or a minute; None if the value cannot be read."""
 EMPTY: Bucket = (0, 0)
 
 
 class LedgerBase(msgspec.Struct, frozen=True):
-    """What an account had counted before our first event; None where that cannot be read.
+    """An account's counters before our first event; None if one cannot be read.
 
-    ``month`` is empty where no month was known.
+    ``month`` is empty if the month was unknown.
     """
 
     sent: int | None = None
@@ -34,11 +34,11 @@ class LedgerBase(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """An account; times in ms since the epoch, None where nothing is known.
+    """An account. Times are ms since the epoch, None if unknown.
 
-    ``instagram_id`` is empty where the document has none that can be read. ``base`` is None where
-    nothing of ours was counted in the document. ``odd`` names the fields whose values cannot be
-    read, and ``instagramId`` unless that is a text: webhooks name accounts by text.
+    ``instagram_id`` is empty if the document has no readable one. ``base`` is None if dmstats has
+    never counted into this document. ``odd`` lists the fields whose values cannot be read. It
+    includes ``instagramId`` if that is not a string, since webhooks identify accounts by string.
     """
 
     document_id: str = ""
@@ -57,8 +57,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     odd: tuple[str, ...] = ()
 
     def used_in(self, running_month: str) -> int | None:
-        """DMs sent in ``running_month``: what was used in another month, or in one that cannot be
-        read, is not this month's use."""
+        """DMs sent in ``running_month``; 0 if the counter is for another or an unreadable month."""
         if "currentMonth" in self.odd or (self.current_month or running_month) != running_month:
             return 0
         return self.monthly_dm_used
@@ -77,11 +76,11 @@ ACCOUNT_FIELDS: dict[str, Callable[[object], bool]] = {
     "lastDMReceived": lambda value: typed.moment(value) is not None,
     "ledgerBase": lambda value: is_known(ledger_base(value)),
 }
-"""Every field of an account that is read, but its id, and whether a value of it can be."""
+"""The account fields that are read, except the id, each with a test for readable values."""
 
 
 def account(found: Mapping[str, Any]) -> Account:
-    """What a document of ``instagram_accounts`` says."""
+    """Parse a document of ``instagram_accounts``."""
     base = found.get("ledgerBase")
     return Account(
         document_id=typed.document_id(found.get("_id")),
@@ -102,8 +101,8 @@ def account(found: Mapping[str, Any]) -> Account:
 
 
 def odd_fields(found: Mapping[str, Any]) -> tuple[str, ...]:
-    """The fields of an account's document that need attention; null is as good as missing, but
-    in ``ledgerBase``, which is ours."""
+    """The fields of an account that need attention. Null counts as missing, except in
+    ``ledgerBase``, which only dmstats writes."""
     odd = [
         field
         for field, readable in ACCOUNT_FIELDS.items()
@@ -116,7 +115,7 @@ def odd_fields(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def ledger_base(value: object) -> LedgerBase:
-    """What stands in ``ledgerBase``; what is missing there cannot be known."""
+    """Parse ``ledgerBase``; missing counters are None."""
     base = typed.document(value)
     return LedgerBase(
         typed.integer(base.get("sent")),
@@ -127,7 +126,7 @@ def ledger_base(value: object) -> LedgerBase:
 
 
 def is_known(base: LedgerBase) -> bool:
-    """Whether all counters of a base can be read."""
+    """Whether all counters of ``base`` can be read."""
     return None not in (base.sent, base.received, base.month_sent)
 
 
@@ -135,7 +134,7 @@ def is_known(base: LedgerBase) -> bool:
 
 
 class Hour(msgspec.Struct, frozen=True):
-    """An hour's DMs, and those of each of its minutes (0 to 59) that has any."""
+    """An hour's DMs, and the DMs by minute (0 to 59); minutes without DMs are omitted."""
 
     counts: Bucket = EMPTY
     minutes: Mapping[int, Bucket] = {}
@@ -156,7 +155,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditResult(msgspec.Struct, frozen=True):
-    """When the last audit ended (ms since the epoch), and by how many events counters were off."""
+    """When the last audit ended (ms since the epoch), and by how many events counters differed."""
 
     at_ms: int
     drift: int
@@ -170,13 +169,13 @@ class DocumentCount(msgspec.Struct, frozen=True):
 
 
 def bucket(value: object) -> Bucket:
-    """Sent and received of an hour, a day or a minute; what is missing is none."""
+    """Parse the counts of an hour, a day or a minute; missing counts are 0."""
     found = typed.document(value)
     return typed.count(found.get(SENT)), typed.count(found.get(RECEIVED))
 
 
 def hour(found: Mapping[str, Any]) -> Hour:
-    """What a document of the hours says."""
+    """Parse a document of ``dmstats_hours``."""
     minutes = typed.document(found.get("minutes"))
     return Hour(
         bucket(found),
@@ -185,7 +184,7 @@ def hour(found: Mapping[str, Any]) -> Hour:
 
 
 def totals(found: Mapping[str, Any]) -> Totals:
-    """What the global document says."""
+    """Parse the global document."""
     events = typed.document(found.get("events"))
     return Totals(
         counting=bool(found),
@@ -201,21 +200,21 @@ def totals(found: Mapping[str, Any]) -> Totals:
 
 
 def audit_result(value: object) -> AuditResult | None:
-    """What the last audit left; None if that cannot be read."""
+    """Parse the result of the last audit; None if it cannot be read."""
     found = typed.document(value)
     at_ms, drift = typed.moment(found.get("at")), typed.integer(found.get("drift"))
     return None if at_ms is None or drift is None else AuditResult(at_ms, drift)
 
 
 def counted(value: object) -> DocumentCount | None:
-    """One count of the census; None if it cannot be read."""
+    """Parse one stored document count; None if it cannot be read."""
     found = typed.document(value)
     n, at_ms = _present(found.get("n")), typed.moment(found.get("at"))
     return None if n is None or at_ms is None else DocumentCount(n, at_ms)
 
 
 def population(value: object) -> dict[int, tuple[int, int]]:
-    """Active accounts and users by the day's start (ms); days that cannot be read are left out."""
+    """Active accounts and users by start of day (ms); unreadable days are omitted."""
     days = {}
     for day in value if isinstance(value, list) else []:
         found = typed.document(day)
@@ -227,7 +226,7 @@ def population(value: object) -> dict[int, tuple[int, int]]:
 
 
 def canary_stages(value: object) -> dict[str, float | None]:
-    """The ms that each stage of the last canary took."""
+    """The duration of each stage of the last canary, in ms."""
     found = typed.document(value)
     return {stage: typed.number(found.get(stage)) for stage in STAGES}
 
@@ -247,7 +246,7 @@ def _iso(value: object) -> int | None:
 
 
 def by_start(documents: list[Document]) -> dict[int, Document]:
-    """Hours or days by their start, in ms since the epoch; what has no date for ``_id`` is none of
-    ours."""
+    """Hours or days by their start, in ms since the epoch. Documents whose ``_id`` is not a date
+    are ignored."""
     starts = ((typed.moment(found.get("_id")), found) for found in documents)
     return {start: found for start, found in starts if start is not None}

@@ -1,4 +1,4 @@
-"""Tells of every command and heartbeat that MongoDB failed."""
+"""Reports every failed MongoDB command and heartbeat."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from pymongo.monitoring import (
 )
 
 EXPECTED = frozenset({48, 112, 251})
-"""NamespaceExists, WriteConflict, NoSuchTransaction: two committers met, and one tries again."""
+"""NamespaceExists, WriteConflict, NoSuchTransaction: two committers collided and one retries."""
 HEARTBEAT = "heartbeat"
 
 
 class Failures(CommandListener, ServerHeartbeatListener):
-    """Calls ``tell`` with the failed command's name, or ``heartbeat``; conflicts are not told.
+    """Calls ``report`` with the failed command's name, or ``heartbeat``; ignores conflicts.
 
-    A server that cannot be reached shows as failed heartbeats alone: no command gets that far.
+    An unreachable server causes only failed heartbeats, since no command is sent.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
 
     def failed(self, event: CommandFailedEvent | ServerHeartbeatFailedEvent) -> None:
         if isinstance(event, ServerHeartbeatFailedEvent):
-            self._tell(HEARTBEAT)
+            self._report(HEARTBEAT)
         elif event.failure.get("code") not in EXPECTED:
-            self._tell(event.command_name)
+            self._report(event.command_name)
 
     def started(self, event: CommandStartedEvent | ServerHeartbeatStartedEvent) -> None:
-        """Nothing failed."""
+        """Ignored."""
 
     def succeeded(self, event: CommandSucceededEvent | ServerHeartbeatSucceededEvent) -> None:
-        """Nothing failed."""
+        """Ignored."""

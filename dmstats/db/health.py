@@ -1,4 +1,4 @@
-"""What the database says about itself: server, clock, indexes, migrations."""
+"""The state of the database: server, clock, indexes, migrations."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAX_LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Its version, whether it has transactions, and for how long it lets one run (seconds; None
-    where it does not tell)."""
+    """The server's version, whether it supports transactions, and how long one may run (seconds;
+    None if not reported)."""
 
     version: str
     transactional: bool
@@ -30,13 +30,14 @@ class Server:
 
 
 class Health:
-    """Asks; every method may raise :class:`~dmstats.core.errors.StoreUnavailable`."""
+    """Queries the state; every method may raise
+    :class:`~dmstats.core.errors.StoreUnavailable`."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
 
     def server(self) -> Server:
-        """What kind of server it is."""
+        """The server's version and capabilities."""
         admin = self._mongo.client.admin
         with translated(), pymongo.timeout(SECONDS):
             version = str(admin.command("buildInfo")["version"])
@@ -47,21 +48,21 @@ class Health:
         return self._mongo.server_time().timestamp() * 1000 - now_ms
 
     def missing_indexes(self) -> list[str]:
-        """``collection.field`` of every index that has no equal, of ours or of the platform's."""
+        """``collection.field`` of every required index that has no equivalent in the database."""
         with translated(), pymongo.timeout(SECONDS):
             found = {name: self._indexes(name) for name in {each.collection for each in WANTED}}
         must = [each for each in WANTED if not each.optional]
         return [each.title for each in must if not exists(each, found[each.collection])]
 
     def blocking_unique_indexes(self) -> list[tuple[str, str]]:
-        """Name and fields of the platform's unique indexes by which a DM cannot create a second
-        account."""
+        """Name and fields of the platform's unique indexes that would reject a second account
+        created by a DM."""
         with translated(), pymongo.timeout(SECONDS):
             return unique_on_other_fields(self._indexes(ACCOUNTS))
 
     def accounts_without_text_id(self) -> list[str]:
-        """The ``_id`` of the first accounts whose ``instagramId`` is something else than text; one
-        that has none yet does no harm."""
+        """The ``_id`` of the first accounts whose ``instagramId`` is neither a string nor
+        missing."""
         other = {"instagramId": {"$exists": True, "$ne": None, "$not": {"$type": "string"}}}
         with translated(), pymongo.timeout(ACCOUNTS_SECONDS):
             found = self._mongo.db[ACCOUNTS].find(other, {"_id": True}).limit(MAX_LISTED)
@@ -75,14 +76,14 @@ class Health:
         CommitProbe(self._mongo).try_commit()
 
     def migrations(self) -> set[str]:
-        """The names of those that are recorded as applied."""
+        """The names of the applied migrations."""
         with translated(), pymongo.timeout(SECONDS):
             return {
                 str(record["_id"]) for record in self._mongo.db[MIGRATIONS].find({}, {"_id": 1})
             }
 
     def late_rows_seconds(self) -> int | None:
-        """How long the ledger keeps late rows; None if they never expire."""
+        """The retention of late ledger rows in seconds; None if they never expire."""
         with translated(), pymongo.timeout(SECONDS):
             for index in self._mongo.db[LEDGER_PREFIX + OTHER_PARTITION].list_indexes():
                 if "expireAfterSeconds" in index:
@@ -94,4 +95,4 @@ class Health:
         try:
             return int(self._mongo.client.admin.command({"getParameter": 1, name: 1})[name])
         except (OperationFailure, KeyError):
-            return None  # not allowed to this user, or not known to this server
+            return None  # the user lacks the privilege, or the server has no such parameter

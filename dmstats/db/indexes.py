@@ -1,7 +1,7 @@
-"""The indexes that counting, the snapshot and sign-in rely on, and whether one suits; pure.
+"""The indexes that dmstats requires, and whether an existing index satisfies one; pure.
 
-An index on a counter is paid at every increment, so there is only the one on ``dmUsed``;
-``username`` serves the search.
+An index on a counter costs a write at every increment, so ``dmUsed`` is the only indexed counter.
+``username`` is indexed for the search.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, OWN_PREFIX, USERS
 
 Index = Mapping[str, Any]
-"""One as ``listIndexes`` describes it."""
+"""An index as returned by ``listIndexes``."""
 
 HOUR_SECONDS = 3600
 TEXT_ONLY = {"$gte": ""}
-"""What every text is, and nothing else."""
+"""Matches every string, and no other type."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedIndex:
-    """An index on one field. ``text_only`` leaves out documents whose field is no text; a
-    ``retained`` one makes late ledger rows expire, once they are in the archive. What is wanted
-    ``optional`` may be refused by a server that knows only one index per field."""
+    """A required index on one field.
+
+    ``text_only`` excludes documents whose field is not a string. ``retained`` makes late ledger
+    rows expire after they were archived. ``optional``: a server that allows only one index per
+    field may refuse it.
+    """
 
     collection: str
     field: str
@@ -41,24 +44,24 @@ class WantedIndex:
 
     @property
     def name(self) -> str:
-        """Ours alone, so that it never meets one of the host platform's by name."""
+        """Has our prefix, so that it cannot collide with an index name of the host platform."""
         return f"{OWN_PREFIX}{self.field}{'_unique' if self.unique else ''}"
 
     def options(self, retention_hours: int) -> dict[str, Any]:
-        """The options it is created with, its name apart."""
+        """The options for creating it, except the name."""
         options: dict[str, Any] = {"unique": True} if self.unique else {}
         if self.text_only:
             options["partialFilterExpression"] = {self.field: TEXT_ONLY}
         if self.retained:
-            # Only rows whose counts are in the archive may go: see docs/audit.md.
+            # Only archived rows may expire: see docs/audit.md.
             options["expireAfterSeconds"] = retention_hours * HOUR_SECONDS
             options["partialFilterExpression"] = {"archived": True}
         return options
 
     def mismatch(self, index: Index) -> str | None:
-        """Why ``index`` does not do; empty if it does, None if it is on other fields.
+        """Why ``index`` is not equivalent; empty if it is, None if it is on other fields.
 
-        One that begins with the field serves as well; unless it must be unique.
+        A compound index that starts with the field is also accepted, unless it must be unique.
         """
         (field, direction), *more = index["key"].items()
         if field != self.field or direction not in (1, -1) or (self.unique and more):
@@ -86,10 +89,10 @@ class WantedIndex:
 
 
 WANTED = (
-    # Two, as the platform may keep accounts without an id, or with null: one sees to it that a DM
-    # creates an account once, the other answers look-ups, ranges and orders whatever is there.
-    # Neither is touched when a counter changes. A full unique one of the platform's is both.
-    # Before MongoDB 5.0 there can be the first alone, which does for look-ups.
+    # Two indexes, because the platform may have accounts without an id or with null. The first
+    # ensures that a DM creates an account only once; the second serves look-ups, ranges and sorts
+    # over all values. A counter update changes neither. A full unique index of the platform
+    # replaces both. Before MongoDB 5.0 only the first is possible, and it is enough for look-ups.
     WantedIndex(ACCOUNTS, "instagramId", unique=True, text_only=True),
     WantedIndex(ACCOUNTS, "instagramId", optional=True),
     WantedIndex(ACCOUNTS, "dmUsed"),
@@ -104,12 +107,12 @@ WANTED = (
 
 
 def exists(wanted: WantedIndex, indexes: Iterable[Index]) -> bool:
-    """Whether one of a collection's ``indexes`` suits."""
+    """Whether one of a collection's ``indexes`` satisfies ``wanted``."""
     return any(wanted.mismatch(index) == "" for index in indexes)
 
 
 def conflicting(wanted: WantedIndex, indexes: Iterable[Index]) -> tuple[str, str] | None:
-    """The name of the index on the same field that does not suit, and why."""
+    """The name of an index on the same field that does not satisfy ``wanted``, and why."""
     for index in indexes:
         if len(index["key"]) == 1 and (why := wanted.mismatch(index)):
             return str(index["name"]), why
@@ -117,8 +120,8 @@ def conflicting(wanted: WantedIndex, indexes: Iterable[Index]) -> tuple[str, str
 
 
 def unique_on_other_fields(indexes: Iterable[Index]) -> list[tuple[str, str]]:
-    """Name and fields of the accounts' unique indexes that take one document without the field: an
-    account that a DM creates has no field but ours."""
+    """Name and fields of the accounts' unique indexes that allow only one document without those
+    fields. An account created by a DM has only our fields, so a second one would be rejected."""
     return [
         (str(index["name"]), ", ".join(index["key"]))
         for index in indexes

@@ -1,4 +1,4 @@
-"""Which installation this is: a random id in the database, made once and never changed."""
+"""The installation's identity: a random id in the database, generated once and never changed."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ TRIES = 5
 
 
 class Installation:
-    """Names the installation: its database's name and the id that is kept there."""
+    """Identifies the installation by its database's name and the id stored there."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._kept = mongo.db[INSTALLATION]
         self._database = mongo.db.name
 
     def name(self) -> str:
-        """``<database>-<id>``; the first to ask makes the id. Raises :class:`StoreUnavailable`."""
+        """``<database>-<id>``; generates the id at first use. Raises :class:`StoreUnavailable`."""
         with translated(), pymongo.timeout(PING_SECONDS):
             for _ in range(TRIES):
                 kept = self._find_or_create()
                 if isinstance(kept, str) and ID.fullmatch(kept):
                     return f"{self._database}-{kept}"
-        raise StoreUnavailable("The installation's id could neither be read nor made.")
+        raise StoreUnavailable("The installation's id could be neither read nor generated.")
 
     def _find_or_create(self) -> Any:
         found = self._kept.find_one({"_id": KEY})
@@ -42,7 +42,8 @@ class Installation:
         kept = found.get("id")
         if isinstance(kept, str) and ID.fullmatch(kept):
             return kept
-        # A restore or a hand has put something else there. Only the first to notice replaces it.
+        # Damaged by a restore or a manual change. The filter on the old value lets only one
+        # process replace it.
         return self._put({"_id": KEY, "id": kept}, {"$set": {"id": secrets.token_hex(8)}})
 
     def _put(self, where: Document, update: Document) -> Any:
@@ -51,5 +52,5 @@ class Installation:
                 where, update, upsert="$set" not in update, return_document=ReturnDocument.AFTER
             )
         except DuplicateKeyError:
-            return None  # somebody else made it in this very moment: read again
+            return None  # another process generated it at the same moment: read again
         return put and put.get("id")

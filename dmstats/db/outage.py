@@ -1,6 +1,6 @@
-"""Why MongoDB cannot be used, in words for the operator: which server, which setting, what cause.
+"""Explains to the operator why MongoDB is unavailable: which server, which setting, which cause.
 
-For commands and the start. What clients of the HTTP API are told names no server.
+Used by commands and at start-up. Error responses of the HTTP API never name a server.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ NOT_ALLOWED = frozenset({13})
 
 
 def explain(error: DmstatsError, mongo: Mongo) -> str:
-    """What ``error``, which an operation on ``mongo`` raised, means for the operator.
+    """Explain ``error``, raised by an operation on ``mongo``, to the operator.
 
-    "cannot reach db1:27017 (MONGODB_URI): connection refused"; never a user name or a password.
+    For example "cannot reach db1:27017 (MONGODB_URI): connection refused". Never contains a user
+    name or a password.
     """
     cause = error.__cause__
     if isinstance(cause, OperationFailure):
@@ -34,7 +35,7 @@ def explain(error: DmstatsError, mongo: Mongo) -> str:
 
 
 def unreachable(mongo: Mongo) -> str | None:
-    """Which servers were tried without success, and why; None where none failed."""
+    """The servers that could not be reached, and why; None if none failed."""
     servers = mongo.client.topology_description.server_descriptions()
     names = ", ".join(f"{host}:{port}" if port else host for host, port in sorted(servers))
     failed = [(at, one.error) for at, one in sorted(servers.items()) if one.error]
@@ -42,7 +43,7 @@ def unreachable(mongo: Mongo) -> str | None:
         return f"cannot reach {names} ({SETTING}): {_cause(failed[0][1])}"
     known = any(one.is_server_type_known for one in servers.values())
     if known and not any(one.is_writable for one in servers.values()):
-        return f"none of {names} ({SETTING}) is a primary: see that the replica set has one"
+        return f"none of {names} ({SETTING}) is a primary: check the replica set's status"
     return None
 
 

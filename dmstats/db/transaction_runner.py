@@ -1,4 +1,4 @@
-"""One piece of background work in one transaction, tried again when it meets another."""
+"""Runs background work in a transaction, and retries it on conflicts."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ LONGEST_PAUSE_SECONDS = 0.05
 
 
 class TransactionRunner:
-    """Runs bodies that read one moment and write all or nothing, one at a time.
+    """Runs functions in snapshot transactions, one at a time.
 
-    A standalone server has no transactions: there the body gets no session.
+    A standalone server has no transactions: there the function is called without a session.
     """
 
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
         self._transactions = Transactions(mongo)
-        # The scheduler's jobs run side by side, and a session takes one transaction at a time.
+        # The scheduler's jobs run concurrently, and a session allows one transaction at a time.
         self._mutex = threading.Lock()
 
     @property
     def transactional(self) -> bool:
-        """Whether there are transactions; see :meth:`Mongo.transactional`."""
+        """Whether transactions are supported; see :meth:`Mongo.transactional`."""
         return self._mongo.transactional()
 
     def run_transaction(self, body: Callable[[ClientSession | None], T]) -> T:
-        """What ``body`` returns in the attempt that was committed.
+        """The result of ``body`` in the attempt that was committed.
 
-        Raises :class:`~dmstats.core.errors.StoreUnavailable`, or :class:`Conflict` out of tries.
+        Raises :class:`~dmstats.core.errors.StoreUnavailable`, or :class:`Conflict` if all retries
+        conflicted.
         """
         if not self.transactional:
             with translated(), pymongo.timeout(SECONDS):

@@ -1,4 +1,4 @@
-"""One sticky session and the transactions that run in it."""
+"""Transactions that share one long-lived session."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ COMMIT_TRIES = 3
 ABORT_SECONDS = 0.5
 KILL_SECONDS = 0.5
 ABANDONED_SECONDS = 5.0
-"""Longer than a commit may take, a probe of a slow database (4 s) included."""
+"""Longer than any commit may take, including a probe of a slow database (4 s)."""
 
 
 class Transactions:
     """Runs one transaction after another in a single session.
 
-    The session is kept for life: a transaction that a broken connection left open on the server
-    is aborted there by the next one of the same session, and its id is what frees the locks of a
-    process that died (see :mod:`dmstats.commit.orphan_reaper`). ``on_retry`` is called when a
-    commit is sent again.
+    The session is kept until :meth:`close`. If a broken connection leaves a transaction open, the
+    session's next transaction makes the server abort it. The session's id also lets another
+    process release the locks of a dead one (see :mod:`dmstats.commit.orphan_reaper`).
+    ``on_retry`` is called when a commit is sent again.
     """
 
     def __init__(self, mongo: Mongo, on_retry: Callable[[], None] = lambda: None) -> None:
@@ -43,27 +43,28 @@ class Transactions:
         self._may_be_open = False
 
     def session_id(self) -> bytes:
-        """The session's id on the server: the 16 bytes of a UUID."""
+        """The session's id on the server: a UUID as 16 bytes."""
         with translated():
             return bytes(self._open().session_id["id"])
 
     def run(
         self, body: Callable[[ClientSession], None], *, seconds: float, snapshot: bool = False
     ) -> None:
-        """Run ``body`` and commit, all within ``seconds``.
+        """Run ``body`` and commit, within ``seconds`` in total.
 
-        With ``snapshot`` everything read is of one moment, on a sharded cluster, too.
+        With ``snapshot`` all reads are consistent (read concern ``snapshot``), also on a sharded
+        cluster.
 
-        Raises :class:`~dmstats.core.errors.Conflict` when the whole attempt may be made again,
-        :class:`~dmstats.core.errors.PoisonError` when the data is refused, else
-        :class:`~dmstats.core.errors.StoreUnavailable`: then it may or may not have been committed.
+        Raises :class:`~dmstats.core.errors.Conflict` if the transaction can be retried,
+        :class:`~dmstats.core.errors.PoisonError` if the data is refused, and otherwise
+        :class:`~dmstats.core.errors.StoreUnavailable`: it may or may not have been committed.
         """
         with translated():
             session = self._open()
             try:
                 with pymongo.timeout(seconds):
-                    # All three spelt out: the client's come from MONGODB_URI, and a read preference
-                    # meant for another application would fail every read of a transaction.
+                    # Explicit, because the client's defaults come from MONGODB_URI: a read
+                    # preference other than primary makes every read in a transaction fail.
                     session.start_transaction(
                         read_concern=ReadConcern("snapshot" if snapshot else "local"),
                         write_concern=WriteConcern("majority"),
@@ -78,10 +79,10 @@ class Transactions:
             self._may_be_open = False
 
     def abort_orphaned(self, *, seconds: float) -> bool:
-        """End what the last transaction may have left open, if it failed; whether nothing is now.
+        """Abort what a failed transaction may have left open; whether nothing is open now.
 
-        Where neither its commit nor its abort reached the server, it holds its locks there until
-        the session's next transaction, which is this, or for a minute.
+        If neither commit nor abort reached the server, the transaction holds its locks until the
+        session's next transaction starts, which is done here, or for a minute.
         """
         if self._may_be_open:
             with contextlib.suppress(DmstatsError):
@@ -105,7 +106,7 @@ class Transactions:
             try:
                 session.commit_transaction()
             except PyMongoError as error:
-                # An unknown result is settled by asking for the same commit again.
+                # After an unknown result, sending the same commit again is safe.
                 if not left or not error.has_error_label("UnknownTransactionCommitResult"):
                     raise
                 self._on_retry()
@@ -123,11 +124,11 @@ class Transactions:
 
 
 def abandoned_sessions(mongo: Mongo) -> list[bytes]:
-    """The sessions of dmstats processes whose transaction is open and idle for longer than any
-    commit may take; empty where the server does not tell.
+    """The ids of dmstats sessions with a transaction that has been open and idle for longer than
+    any commit may take; empty if the server cannot list them.
 
-    ``$currentOp`` with ``idleSessions`` lists them since MongoDB 4.2, for this user's own sessions
-    without any privilege.
+    ``$currentOp`` with ``idleSessions`` (MongoDB 4.2 or newer) needs no privilege for the user's
+    own sessions.
     """
     long_ago = {"$gt": round(ABANDONED_SECONDS * 1_000_000)}
     pipeline: list[Document] = [
@@ -153,6 +154,6 @@ def abandoned_sessions(mongo: Mongo) -> list[bytes]:
 
 
 def kill_session(mongo: Mongo, session_id: bytes) -> None:
-    """End a session on the server, and with it the transaction and locks it may hold."""
+    """Kill a session on the server; its transaction is aborted and its locks are released."""
     with translated(), pymongo.timeout(KILL_SECONDS):
         mongo.client.admin.command("killSessions", [{"id": Binary(session_id, UUID_SUBTYPE)}])

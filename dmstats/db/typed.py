@@ -1,9 +1,9 @@
-"""The border: the only place where a value read from MongoDB becomes a typed value.
+"""The trust boundary: the only place where values read from MongoDB become typed values.
 
-``instagram_accounts`` and ``users`` belong to the host platform, which may put any BSON value into
-any field; our own collections may hold anything after a bad restore. Each function here takes any
-value and returns the value of its type, or None: unknown. Nothing behind this module meets another
-type, so no view, encoder or template has to ask. docs/architecture.md lists what is understood.
+``instagram_accounts`` and ``users`` belong to the host platform, which may store any BSON value in
+any field; our own collections may hold anything after a bad restore. Each function takes any value
+and returns one of its type, or None for unknown. No view, encoder or template has to check types.
+docs/operations.md lists the accepted values.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from bson.objectid import ObjectId
 from dmstats.core.clock import to_ms
 
 INTEGERS = range(-(2**63), 2**63)
-"""What MongoDB can store as a whole number, and so what a counter can be."""
+"""The range of MongoDB's integers, and so of counters."""
 MOST_DIGITS = 18
 
 MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 DIGITS = re.compile(r"[0-9]{1,15}")
 MINUTE = re.compile(r"[0-9]|[1-5][0-9]")
 PLACE = range(10**15)
-"""Terms and sequence numbers of snapshots: 15 digits, as in a version."""
+"""Terms and sequence numbers of snapshots: up to 15 digits, as in a version."""
 
 COUNTS = range(2**53)
 LARGEST_NUMBER = 1e15
 LONGEST_TEXT = 200
-"""Longer texts are cut: a name is shown in one line, and ten of them are in every snapshot."""
+"""Longer strings are truncated: names are shown on one line, and each snapshot contains ten."""
 DEEPEST = 20
 
 
 def is_text(value: object) -> bool:
-    """Whether it is a text; the driver's ``Code`` looks like one."""
+    """Whether it is a string. The driver's ``Code`` is a subclass of ``str``, but not text."""
     return isinstance(value, str) and not isinstance(value, Code)
 
 
 def integer(value: object) -> int | None:
-    """A whole number: an integer, a double or Decimal128 without a fraction; no bool, no text."""
+    """A whole number: an int, or a double or Decimal128 without a fraction; no bool or string."""
     if type(value) is int:
         return value if value in INTEGERS else None
     if isinstance(value, bool):
         return None
-    if isinstance(value, int):  # the driver's Int64, which no encoder knows
+    if isinstance(value, int):  # the driver's Int64, which encoders do not support
         return int(value) if int(value) in INTEGERS else None
     if isinstance(value, float):
         return int(value) if value.is_integer() and int(value) in INTEGERS else None
@@ -59,26 +59,26 @@ def integer(value: object) -> int | None:
 
 
 def _whole(value: Decimal) -> int | None:
-    # Bounded first: 1E+6144 as an integer has 6,145 digits.
+    # Check the size first: 1E+6144 as an integer has 6,145 digits.
     if not value.is_finite() or value.adjusted() > MOST_DIGITS or value % 1:
         return None
     return int(value) if int(value) in INTEGERS else None
 
 
 def counter(value: object) -> int | None:
-    """A counter: as :func:`integer`; one that is missing or null has counted nothing."""
+    """A counter: like :func:`integer`, and 0 if missing or null."""
     return 0 if value is None else integer(value)
 
 
 def count(value: object) -> int | None:
-    """A counter of our own: from 0 to 2**53, above which neither a page nor a sum is exact."""
+    """A counter of our own, from 0 to 2**53; larger numbers are not exact in JavaScript."""
     number = counter(value)
-    # Not None: a range looks for what is no integer by counting.
+    # Exclude None first: ``None in range`` compares with every element.
     return number if number is not None and number in COUNTS else None
 
 
 def limit(value: object) -> int | None:
-    """A limit, 0 included. Also plain digits as text: nothing is ever added to a limit."""
+    """A limit; 0 is valid. Digits in a string are accepted, since limits are never incremented."""
     if is_text(value):
         return int(str(value)) if DIGITS.fullmatch(str(value)) else None
     return integer(value)
@@ -98,12 +98,12 @@ def month(value: object) -> str | None:
 
 def moment(value: object) -> int | None:
     """A BSON date of the years 1 to 9999, in ms since the epoch."""
-    # Other years arrive as the driver's DatetimeMS: see ``client.CODEC``.
+    # The driver returns other years as DatetimeMS: see ``client.CODEC``.
     return to_ms(value) if isinstance(value, datetime) else None
 
 
 def text(value: object) -> str | None:
-    """A text, cut after :data:`LONGEST_TEXT` characters."""
+    """A string, truncated to :data:`LONGEST_TEXT` characters."""
     if not is_text(value):
         return None
     found = str(value)
@@ -111,14 +111,14 @@ def text(value: object) -> str | None:
 
 
 def active(value: object) -> bool:
-    """Only ``false`` is inactive, also as an element of an array: so MongoDB's index counts it."""
+    """Only ``false`` is inactive, or an array that contains it: so MongoDB's queries match it."""
     if isinstance(value, list):
         return all(element is not False for element in value)
     return value is not False
 
 
 def identifier(value: object) -> str | None:
-    """An Instagram id as text: a text that is not empty, or the digits of a whole number."""
+    """An Instagram id: a non-empty string, or the digits of a whole number."""
     if is_text(value):
         return str(value) or None
     whole = integer(value)
@@ -126,7 +126,7 @@ def identifier(value: object) -> str | None:
 
 
 def document_id(value: object) -> str:
-    """Any ``_id`` as a text by which an operator finds the document."""
+    """Any ``_id`` as a string by which an operator can find the document."""
     if is_text(value) or isinstance(value, ObjectId):
         return str(value)[:LONGEST_TEXT]
     try:
@@ -136,12 +136,12 @@ def document_id(value: object) -> str:
 
 
 def document(value: object) -> dict[str, Any]:
-    """An embedded document; empty if it is none."""
+    """An embedded document; empty if the value is not one."""
     return value if isinstance(value, dict) else {}
 
 
 def json_ready(value: object, depth: int = 0) -> Any:
-    """``value`` with plain types only, as JSON has them; None in place of what JSON has not."""
+    """``value`` with JSON types only; None replaces anything that JSON cannot represent."""
     if value is None or isinstance(value, bool):
         return value
     if is_text(value):

@@ -1,4 +1,4 @@
-"""What the audit reads and keeps.
+"""Storage of the audit.
 
-In: ranges of the ledger and of the counters. Out: sums of one moment, runs, repairs.
+In: ranges of the ledger and of the counters. Out: consistent sums, audit runs, repairs.
 """

@@ -1,9 +1,9 @@
-"""What each account did lately, as the last audit that ended has counted it.
+"""Each account's recent activity, as counted by the last finished audit.
 
-The commit writes no hours of single accounts; an audit adds them up anyway.
-``dmstats_account_activity`` holds some accounts a document (a chunk), and the ``index``: which
-chunks the last audit wrote, by their first account. A new audit's chunks are shown at once and only
-when all are there.
+Commits do not write hourly counters per account; an audit computes them anyway.
+``dmstats_account_activity`` holds several accounts per document (a chunk), and the ``index``: the
+chunks of the last audit by their first account. Replacing the index publishes all chunks of a new
+audit at once.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ CHUNK = 200
 TRIES = 3
 
 Counts = Sequence[tuple[int, int]]
-"""DMs sent and received, span after span."""
+"""DMs sent and received in each period, in order."""
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """One account's DMs, span after span, as of ``at_ms``; all zero where it had none.
+    """One account's DMs in each period, as of ``at_ms``; zeros if it had none.
 
-    Nothing is known of what was before ``since_ms``.
+    Counts before ``since_ms`` are unknown.
     """
 
     at_ms: int
@@ -45,19 +45,19 @@ class Activity(msgspec.Struct, frozen=True):
 
 
 class ActivityWriter:
-    """What an audit writes; nobody reads it before :meth:`publish`."""
+    """Writes the activity found by one audit; readers see it after :meth:`publish`."""
 
     def __init__(self, mongo: Mongo, key: str, periods: int) -> None:
         self._chunks = mongo.db[ACCOUNT_ACTIVITY]
         self._key = key
-        # Of its own also when another process goes on with the same audit.
+        # Unique per process, since another process may continue the same audit.
         self._draft = uuid.uuid4().hex
         self._spans = periods
         self._written: list[tuple[str, str]] = []
         self._moments: list[int] = []
 
     def keep(self, first: str, at_ms: int, since_ms: int, accounts: Mapping[str, Counts]) -> None:
-        """Write what the accounts from ``first`` on did; those of the next call come after them."""
+        """Write the activity of accounts from ``first`` on. Call in ascending order of accounts."""
         self._moments.append(at_ms)
         moments = {"at": to_datetime(at_ms), "since": to_datetime(since_ms)}
         names = sorted(accounts)
@@ -73,11 +73,11 @@ class ActivityWriter:
             self._chunks.insert_many(chunks)
 
     def publish(self, under_way: Collection[str], now_ms: int) -> bool:
-        """Let this be what is read, and drop the chunks of others but of audits ``under_way``.
+        """Publish these chunks, and delete all others except those of audits ``under_way``.
 
-        False, and this one's chunks go, where the audit that is read ended after this one began:
-        what it says of some account may be newer. One that ends in the future (a clock was wrong)
-        stands in nobody's way.
+        If the published audit ended after this one began, it may be newer for some accounts: then
+        this one's chunks are deleted instead, and the result is False. A published audit with an
+        end in the future (a clock was wrong) is always replaced.
         """
         if not self._moments:
             return False
@@ -91,10 +91,10 @@ class ActivityWriter:
         with translated():
             try:
                 self._chunks.replace_one({"_id": INDEX, "$or": may_go}, index, upsert=True)
-            except DuplicateKeyError:  # there is one, and it may not go
+            except DuplicateKeyError:  # the published index may not be replaced
                 self._chunks.delete_many({"_id": {"$ne": INDEX}, "draft": self._draft})
                 return False
-            # Only what carries our mark: a chunk has the audit and the draft that wrote it.
+            # Delete only documents that have the fields of a chunk.
             older = {
                 "draft": {"$type": "string", "$ne": self._draft},
                 "pass": {"$type": "string", "$nin": others},
@@ -105,13 +105,13 @@ class ActivityWriter:
 
 
 class Activities:
-    """Reads what the last audit has written."""
+    """Reads what the last finished audit published."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._chunks = mongo.db[ACCOUNT_ACTIVITY]
 
     def of(self, account: str) -> Activity | None:
-        """What ``account`` did, in two reads by id; None before the first audit has ended."""
+        """The activity of ``account``, in two reads by id; None before the first finished audit."""
         for _ in range(TRIES):
             index = _read(self._one(INDEX), _Index)
             if index is None or not index.chunks:
@@ -121,7 +121,7 @@ class Activities:
             found = self._one(chunk_id)
             if found is not None:
                 return _activity(found, account, index.periods)
-            # A newer audit has ended between the two reads.
+            # A newer audit was published between the two reads.
         return None
 
     def _one(self, key: str) -> Document | None:
@@ -139,7 +139,7 @@ class _Chunk(msgspec.Struct):
 
 
 def _read(found: Document | None, shape: type[T]) -> T | None:
-    """A document of ours; None where it is not what was written."""
+    """Parse one of our documents; None if it does not have the expected shape."""
     try:
         return msgspec.convert(typed.json_ready(found), shape)
     except msgspec.ValidationError:

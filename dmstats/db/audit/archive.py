@@ -1,4 +1,4 @@
-"""What the dropped part of the ledger added up to, so that all-time counters stay provable."""
+"""Sums of the ledger rows that were dropped, so that all-time counters can still be verified."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ logger = logging.getLogger(__name__)
 LATE_ROWS = 1_000
 MINUTE_MS = 60_000
 LATE_OLD_MS, LATE_DUE_MS = DAY_MS, 2 * DAY_MS
-"""Late rows are archived when they are a day old, once the oldest is two: so once a day at most."""
+"""Late rows are archived when they are a day old, but only once the oldest is two days old: so at
+most once a day."""
 
 ROWS_AT_ONCE = 20_000
-"""How many rows one transaction should read: the embedded database adds up 5,000 a second."""
+"""Target number of rows per transaction; the embedded database sums about 5,000 a second."""
 
 
 def hour_chunks(hours: list[int], rows: int) -> Iterable[list[int]]:
-    """``hours`` of a day that holds so many ``rows``, in pieces fit for one transaction each."""
+    """Split ``hours`` of a day with about ``rows`` rows into one chunk per transaction."""
     size = max(1, min(24, 24 * ROWS_AT_ONCE // max(rows, 1)))
     return (hours[i : i + size] for i in range(0, len(hours), size))
 
 
 class Archive:
-    """Keeps the sums of the rows that left the ledger in three collections, and those of simulated
-    accounts also in a fourth.
+    """Stores the sums of archived rows in three collections, and those of simulated accounts also
+    in a fourth.
 
     ``dmstats_ledger_archive_hours`` mirrors ``dmstats_hours`` without minutes.
     ``dmstats_ledger_archive_accounts`` has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent).
     ``dmstats_ledger_archive`` has the ``totals`` and the ``state``: the partitions that are
-    ``closing``, and a ``generation`` that changes whenever rows move from the ledger into the
-    archive.
+    ``closing``, and a ``generation`` that is incremented whenever rows move into the archive.
     """
 
     def __init__(self, mongo: Mongo, ledger: Ledger, work: TransactionRunner) -> None:
@@ -62,8 +62,8 @@ class Archive:
     def close(self, partition: str) -> None:
         """Archive a partition that no delivery can need any more, and drop it.
 
-        It is renamed first, so that nobody can add to it. Then its hours are archived, each in the
-        transaction that marks it as archived. :meth:`finish_closing` goes on where a crash ended this.
+        The partition is renamed first, so that no writer can add to it. Then each hour is archived
+        in the transaction that marks it as archived. After a crash :meth:`finish_closing` resumes.
         """
         generation = self._read_state()["generation"] + 1
         closing = {"partition": partition, "closed": f"closed_{partition}_{generation}"}
@@ -75,13 +75,13 @@ class Archive:
         self.finish_closing()
 
     def finish_closing(self) -> int:
-        """Finish every closing that was begun; the generation that is reached then."""
+        """Finish closing every partition where it was started; returns the new generation."""
         for closing in self._read_state()["closing"]:
             self._finish(closing["partition"], closing["closed"])
         return int(self._read_state()["generation"])
 
     def archive_late(self, now_ms: int) -> None:
-        """Archive the late rows that are old enough: the TTL index takes archived rows alone."""
+        """Archive the late rows that are old enough. The TTL index deletes only archived rows."""
         waiting: Document = {"archived": {"$ne": True}}
         due = waiting | {"arrived": {"$lt": to_datetime(now_ms - LATE_DUE_MS)}}
         old = waiting | {"arrived": {"$lt": to_datetime(now_ms - LATE_OLD_MS)}}
@@ -166,9 +166,9 @@ class Archive:
     def _keep_simulated(
         self, partition: str, rows: Document, session: ClientSession | None
     ) -> None:
-        """Keep the rows of simulated accounts among ``rows`` as numbers by minute, account, kind.
+        """Store counts of the simulated accounts among ``rows`` by minute, account and kind.
 
-        Costs one look-up by an index where there are no such accounts.
+        Without simulated accounts this costs one index look-up.
         """
         own: Document = dict(SIMULATED_RANGE)
         if self._db[ACCOUNTS].find_one({"instagramId": own}, session=session) is None:
@@ -192,21 +192,21 @@ class Archive:
             self._db[ARCHIVE_SIMULATED].insert_many(kept, session=session)
 
     def _read_state(self) -> Document:
-        """The state; made where there is none, outside any transaction."""
+        """The state; created outside any transaction if missing."""
         with translated():
             found = self._state.find_one({"_id": "state"})
             if found is None:
                 found = {"generation": 0, "closing": []}
                 self._state.update_one({"_id": "state"}, {"$setOnInsert": found}, upsert=True)
             elif restored := _restored(found):
-                # Audits under way begin again, if the generation was theirs.
+                # Running audits restart if the generation they started with is gone.
                 self._state.update_one({"_id": "state"}, {"$set": restored})
                 found |= restored
         return found
 
 
 def _restored(state: Document) -> Document:
-    """What must be set so that the state can be read: after a bad restore."""
+    """The fields to set so that a state damaged by a restore becomes readable."""
     changes: Document = {}
     if typed.integer(state.get("generation")) is None:
         changes["generation"] = 0

@@ -1,4 +1,4 @@
-"""A counter that does not say what the ledger says, and why."""
+"""Differences between counters and the ledger, and their causes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import msgspec
 
 Place = Literal["hours", "minutes", "days", "accounts", "months", "global"]
 Why = Literal["", "changed", "replaced", "deleted"]
-"""What the host platform did to an account: set a counter, put another document in its place (ours
-had ``ledgerBase``), or removed it."""
+"""What the host platform did to an account: changed a counter, replaced the document (the new one
+lacks ``ledgerBase``), or deleted it."""
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """What one counter holds and what it should.
+    """One counter's value and its expected value.
 
     ``key`` names the document: the start of an hour or day (ms since the epoch) or an Instagram
     id. ``month`` is the month of an account's monthly counter. ``unreadable`` marks a counter of
-    ours whose value is no number: it is set, as nothing can be added to it. For an account ``why``
-    says what may have happened to it, and ``offset`` is by how much its counter is then known to
-    differ from base and ledger.
+    ours that is not a number: a repair sets it, since it cannot be incremented. For an account,
+    ``why`` says what the platform may have done, and ``offset`` is the resulting difference between
+    the counter and base plus ledger.
     """
 
     place: Place
@@ -39,7 +39,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Offset(msgspec.Struct, frozen=True):
-    """By how much an account's counters are known to differ from base and ledger."""
+    """The known difference of an account's counters from base plus ledger."""
 
     sent: int = 0
     received: int = 0
@@ -48,7 +48,7 @@ class Offset(msgspec.Struct, frozen=True):
 
 
 class OddDocument(msgspec.Struct, frozen=True):
-    """A document with values that cannot be read: its collection, its ``_id`` as text, which."""
+    """A document with unreadable values: its collection, ``_id`` as text, and the fields."""
 
     collection: str
     key: str

@@ -1,4 +1,4 @@
-"""Accounts whose documents cannot be read whole: what the last audit listed, and ids at once."""
+"""Accounts with unreadable values: those listed by the last audit, and those without a text id."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OddDocuments:
         self._db = mongo.db
 
     def listed(self) -> tuple[int, list[OddDocument]] | None:
-        """How many the last audit found, and the first of them; None before the first audit."""
+        """The number that the last audit found, and the first of them; None before any audit."""
         with translated(), pymongo.timeout(SECONDS):
             found = self._db[STATS_CACHE].find_one({"_id": "audit"}) or {}
         number, first = typed.integer(found.get("odd")), found.get("oddDocuments")
@@ -33,7 +33,7 @@ class OddDocuments:
         return number, [_odd(typed.document(each)) for each in first[:MOST]]
 
     def without_text_id(self) -> list[OddDocument]:
-        """Some of the accounts whose id is no text, so that no DM finds them; by the index."""
+        """Some of the accounts whose id is not a string, so that no DM is counted for them."""
         with translated(), pymongo.timeout(SECONDS):
             accounts = self._db[ACCOUNTS]
             found = list(accounts.find({"instagramId": {"$not": {"$gte": ""}}}, READ).limit(MOST))
@@ -42,7 +42,7 @@ class OddDocuments:
 
 
 def stored(odd: Sequence[OddDocument]) -> Document:
-    """What an audit leaves of them in the cache."""
+    """The fields that an audit stores in ``stats_cache``."""
     first = [
         {"collection": each.collection, "key": each.key, "fields": list(each.fields)}
         for each in odd[:MOST]

@@ -1,8 +1,8 @@
-"""What the host platform did to accounts' counters, as the audit has explained it.
+"""Changes of accounts' counters that the audit attributed to the host platform.
 
-``dmstats_account_changes`` has a document for each account whose counters differ from what it
-brought along and the ledger: ``_id`` (the Instagram id), ``sent``, ``received``, ``month`` and
-``monthSent`` (the differences), ``why`` and ``at``. The next audit takes them for known.
+``dmstats_account_changes`` has a document for each account whose counters differ from base plus
+ledger: ``_id`` (the Instagram id), ``sent``, ``received``, ``month`` and ``monthSent`` (the
+differences), ``why`` and ``at``. The next audit includes these differences in what it expects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIELDS = {"dmUsed": "sent", "dmReceived": "received", "monthlyDmUsed": "monthSen
 
 
 class KnownChange(msgspec.Struct, frozen=True):
-    """One account that the platform changed; ``at_ms`` is when the audit saw it last change."""
+    """An account that the platform changed; ``at_ms`` is when the audit last saw a change."""
 
     account: str
     why: str
@@ -35,16 +35,16 @@ class KnownChange(msgspec.Struct, frozen=True):
 
 
 class PlatformChanges:
-    """Keeps them; raises :class:`~dmstats.core.errors.StoreUnavailable`."""
+    """Stores the changes; raises :class:`~dmstats.core.errors.StoreUnavailable`."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._changes = mongo.db[ACCOUNT_CHANGES]
 
     def keep(self, differences: Sequence[Difference], now_ms: int) -> None:
-        """Take these differences of accounts for known from now on.
+        """Record these differences of accounts as known.
 
-        Whole differences are stored, not what they grew by: an audit that sees the same at the
-        same time stores the same.
+        Stores the whole differences, not increments, so that two audits that see the same
+        difference at the same time store the same.
         """
         updates: dict[str, Document] = defaultdict(dict)
         for each in differences:
@@ -59,7 +59,7 @@ class PlatformChanges:
                 self._changes.bulk_write(writes[start : start + AT_ONCE], ordered=False)
 
     def newest(self, most: int) -> tuple[int, list[KnownChange]]:
-        """How many accounts are known to be changed, and the ``most`` that were last."""
+        """The number of changed accounts, and up to ``most`` of the latest changes."""
         with translated():
             number = self._changes.estimated_document_count()
             found = list(self._changes.find().sort("at", -1).limit(most))
@@ -76,7 +76,7 @@ class PlatformChanges:
 
 
 def offset_of(found: Mapping[str, Any]) -> Offset:
-    """What a document of the changes, or of the backlog, says; what cannot be read is none."""
+    """Parse a document of the changes; unreadable values count as 0."""
     return Offset(
         typed.counter(found.get("sent")) or 0,
         typed.counter(found.get("received")) or 0,

@@ -1,4 +1,4 @@
-"""What the ledger's rows add up to: by hour and account, or by minute."""
+"""Sums of ledger rows by hour and account, or by minute."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import LEDGER_PREFIX
 
 FIELDS = {kind: kind if kind in DIRECT_MESSAGES else f"events.{kind}" for kind in KINDS}
-"""Where a row of each kind is counted in its hour."""
+"""The field of the hour's document that counts rows of each kind."""
 
 COUNTED: Document = {"rejected": {"$ne": True}, "archived": {"$ne": True}}
-"""Rows that the counters know and the archive does not."""
+"""Rows that are included in the counters and not yet archived."""
 
 DATED: Document = {"time": {"$type": "date"}}
-"""A row without a time belongs to no hour, and must not end the whole count."""
+"""Rows without a valid time belong to no hour, and must not fail the whole query."""
 
 MS: Document = {"$toLong": "$time"}
 START_OF_HOUR: Document = {"$subtract": [MS, {"$mod": [MS, HOUR_MS]}]}
 BATCH = 1_000
 HOUR_BYTES, ID_BYTES = 4, 20
-"""A row's id is its hour (since 1970) and a digest."""
+"""A row's id consists of its hour (since 1970) and a digest."""
 
 Sums = dict[tuple[str, str], tuple[int, int]]
 """DMs sent and received, by account and month."""
@@ -57,13 +57,13 @@ def add(sums: Sums, more: Sums) -> None:
 
 
 class Recount:
-    """Adds ledger rows up on the server; hours are their starts in ms since the epoch."""
+    """Sums ledger rows on the server; hours are given by their start in ms since the epoch."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._db = mongo.db
 
     def size(self, partition: str) -> int:
-        """About how many rows a partition has."""
+        """The approximate number of rows in a partition."""
         with translated():
             return self._db[LEDGER_PREFIX + partition].estimated_document_count()
 
@@ -124,7 +124,7 @@ class Recount:
     def _groups(
         self, partition: str, match: Document, by: Document, session: ClientSession | None
     ) -> list[Document]:
-        # Small batches: decoding a large one would hold up what else this process does.
+        # Small batches: decoding a large one would block this process's other greenlets.
         pipeline = [{"$match": match}, {"$group": {"_id": by, "n": {"$sum": 1}}}]
         with translated():
             rows = self._db[LEDGER_PREFIX + partition]

@@ -1,4 +1,4 @@
-"""Putting counters right: what differs is added, once, and written down."""
+"""Repairs counters: adds each difference exactly once, and records it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from dmstats.db.transaction_runner import TransactionRunner
 
 
 class _Stale(DmstatsError):
-    """Another repair came between the look and this one."""
+    """Another repair was applied after the differences were read."""
 
 
 class Repairs:
-    """Applies differences by ``$inc``; a counter of ours that is no number is set.
+    """Applies differences with ``$inc``; a counter of ours that is not a number is set.
 
-    Traffic changes a counter and its ledger rows together, so it leaves a difference as it is;
-    only another repair changes it. Hence each repair counts the ``version`` up that the look had
-    seen, in its transaction: of two that saw the same difference, one is refused.
+    Traffic changes a counter and its ledger rows together, so it does not change a difference; only
+    a repair does. Optimistic locking: each repair increments, in its transaction, the ``version``
+    that was read with the differences. Of two repairs that read the same version, one is refused.
 
-    An account is never created: one that the platform deleted stays deleted.
+    Repairs never create an account: one that the platform deleted stays deleted.
     """
 
     def __init__(self, mongo: Mongo, work: TransactionRunner, clock: Clock) -> None:
@@ -48,12 +48,12 @@ class Repairs:
         self._clock = clock
 
     def apply(self, differences: Sequence[Difference], *, version: int) -> bool:
-        """Whether ``differences``, seen at ``version``, are put right: all of them or none."""
+        """Apply all ``differences``, read at ``version``, or none; whether they were applied."""
         with translated():
             self._db[AUDIT_RUNS].update_one(
                 {"_id": REPAIRS}, {"$setOnInsert": {"version": 0}}, upsert=True
             )
-            if not version:  # also where it cannot be read
+            if not version:  # 0 also means unreadable
                 self._db[AUDIT_RUNS].update_one(
                     {"_id": REPAIRS, "version": {"$not": {"$type": "number"}}},
                     {"$set": {"version": 0}},
@@ -65,10 +65,10 @@ class Repairs:
         return True
 
     def rebase(self, bases: Mapping[str, LedgerBase]) -> None:
-        """Set each account's ``ledgerBase`` where the one there cannot be read.
+        """Set the ``ledgerBase`` of accounts where the stored one cannot be read.
 
-        A DM changes an account's counters and its rows together, so a base that was right a moment
-        ago is right now. One with a counter that cannot be read has to wait until that can be.
+        A DM changes an account's counters and its rows together, so a base computed a moment ago is
+        still correct. Accounts with an unreadable counter are skipped until it is readable.
         """
         known = {name: base for name, base in bases.items() if is_known(base)}
         self._work.run_transaction(lambda session: self._rebase(known, session))
@@ -117,7 +117,7 @@ class Repairs:
     def _existing(
         self, deltas: dict[str, AccountDelta], session: ClientSession | None
     ) -> dict[str, AccountDelta]:
-        """Those whose accounts are there: adding to another would create it."""
+        """The deltas of existing accounts: applying one to a missing account would create it."""
         wanted = {"instagramId": {"$in": list(deltas)}}
         accounts = self._db[ACCOUNTS]
         found = accounts.find(wanted, {"instagramId": True}, session=session) if deltas else ()
@@ -125,7 +125,7 @@ class Repairs:
 
 
 BY_INC = ("", "changed")
-"""Why a counter may be off that can be added to where it is."""
+"""The causes of differences that are repaired with ``$inc`` in place."""
 
 COLLECTIONS: dict[str, set[Place]] = {
     HOURS: {"hours", "minutes"},
@@ -153,7 +153,7 @@ def _write(difference: Difference) -> UpdateOne:
 
 
 def _deltas(differences: Iterable[Difference], month: str) -> dict[str, AccountDelta]:
-    """Accounts that nothing was counted for are counted now, as an event of ``month`` would be."""
+    """Differences of replaced accounts as deltas, to be counted like events of ``month``."""
     deltas: dict[str, AccountDelta] = {}
     for difference in differences:
         delta = deltas.setdefault(difference.key, AccountDelta(month=month))

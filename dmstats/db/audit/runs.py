@@ -1,4 +1,4 @@
-"""How far each audit has come: its pages, kept until it ends."""
+"""The progress of each audit: the summaries of the hours it has read, stored until it ends."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ from dmstats.db.documents import by_start
 
 PART = 2_000
 LONG_SECONDS = 120.0
-"""For what reads all accounts or all late rows."""
+"""Time limit for reading all accounts or all late rows."""
 OURS: Document = {"kind": {"$type": "string"}, "generation": {"$exists": True}}
-"""What marks the document of an audit under way."""
+"""Identifies the document of a running audit."""
 SILENT_MS, ABANDONED_MS = 60_000, DAY_MS
-"""How long nobody must have touched a pass for another process to continue it, or to give it up."""
+"""How long a run must be without progress before another process continues it, or deletes it."""
 
 
 class RunPlan(msgspec.Struct, frozen=True):
-    """What there is to compare: days by the partition that holds their rows, all by their start.
+    """The days to compare, by their start in ms.
 
-    ``live`` days still have theirs; ``old`` ones are in the archive, but for late rows.
+    ``live`` maps days to the partition with their rows. The rows of ``old`` days are archived,
+    except late ones.
     """
 
     live: Mapping[int, str]
@@ -50,7 +51,7 @@ class RunPlan(msgspec.Struct, frozen=True):
 
 
 class AuditRuns:
-    """Begins, continues and ends passes."""
+    """Starts, continues and ends audit runs."""
 
     def __init__(self, mongo: Mongo, ledger: Ledger) -> None:
         self._mongo = mongo
@@ -60,11 +61,11 @@ class AuditRuns:
         self._changes = PlatformChanges(mongo)
 
     def explain(self, differences: Sequence[Difference], now_ms: int) -> None:
-        """Take differences of accounts that the host platform made for known."""
+        """Record differences of accounts that were caused by the host platform."""
         self._changes.keep(differences, now_ms)
 
     def begin(self, kind: str, generation: int, now_ms: int) -> AuditRun:
-        """Continue the interrupted pass of this ``kind``, or begin a new one."""
+        """Continue the interrupted run of this ``kind``, or start a new one."""
         runs, now = self._db[AUDIT_RUNS], {"touchedAt": to_datetime(now_ms)}
         with translated(), pymongo.timeout(LONG_SECONDS):
             silent = {"touchedAt": {"$lt": to_datetime(now_ms - SILENT_MS)}}
@@ -73,7 +74,7 @@ class AuditRuns:
             )
             if found and (splits := _texts(found.get("splits"))) is not None:
                 return AuditRun(str(found["_id"]), generation, splits)
-            # Only documents of ours: the collection may have been the host platform's.
+            # Only our documents: the host platform may have used the collection before.
             long_ago = OURS | {"touchedAt": {"$lt": to_datetime(now_ms - ABANDONED_MS)}}
             for abandoned in list(runs.find(long_ago, {"_id": True})):
                 if typed.is_text(abandoned["_id"]):
@@ -88,17 +89,17 @@ class AuditRuns:
         return audit
 
     def leave(self, audit: AuditRun) -> None:
-        """Let another process continue the pass at once."""
+        """Allow another process to continue the run immediately."""
         self._touch(audit, 0)
 
     def end(self, audit: AuditRun) -> None:
-        """Forget the pass and its pages."""
+        """Delete the run and its summaries."""
         with translated():
             self._db[AUDIT_PAGES].delete_many({"pass": audit.key})
             self._db[AUDIT_RUNS].delete_one({"_id": audit.key})
 
     def plan(self) -> RunPlan:
-        """All days that the ledger, the archive or the counters know of."""
+        """All days that appear in the ledger, the archive or the counters."""
         with translated(), pymongo.timeout(LONG_SECONDS):
             days = {
                 day_start(start)
@@ -106,7 +107,7 @@ class AuditRuns:
                 for start in by_start(list(self._db[name].find({}, {"_id": True})))
             }
             late = {day_start(hour) for hour in self._recount.late(None)}
-        # Listed last: a day's partition is there before the day's first count.
+        # Listed last: a day's partition is created before its first counter.
         live = self.live()
         return RunPlan(live, tuple(sorted((days | late) - live.keys())))
 
@@ -115,11 +116,11 @@ class AuditRuns:
         return {day_ms(partition): partition for partition in self._ledger.partitions()}
 
     def rows(self, partition: str) -> int:
-        """About how many rows a partition has."""
+        """The approximate number of rows in a partition."""
         return self._recount.size(partition)
 
     def keep(self, audit: AuditRun, pages: list[tuple[HourSummary, Sums]], now_ms: int) -> None:
-        """Store pages and the DMs by account on them, in place of what was there."""
+        """Store or replace the summaries of hours, with the DMs by account."""
         writes = []
         for page, sums in pages:
             parts: list[list[tuple[str, str, int, int]]] = [[] for _ in audit.parts]
@@ -136,22 +137,22 @@ class AuditRuns:
         self._touch(audit, now_ms)
 
     def invalidate(self, audit: AuditRun, hours: Collection[int]) -> None:
-        """Have these hours read again."""
+        """Delete the summaries of these hours, so that they are read again."""
         ids = [summary_id(audit, hour) for hour in hours]
         with translated():
             self._db[AUDIT_PAGES].delete_many({"_id": {"$in": ids}})
 
     def under_way(self) -> list[str]:
-        """The keys of all passes that have not ended."""
+        """The keys of all running audits."""
         with translated():
             return [str(found["_id"]) for found in self._db[AUDIT_RUNS].find(OURS)]
 
     def activity_writer(self, audit: AuditRun, periods: int) -> ActivityWriter:
-        """Where the pass writes what each account did in so many ``periods``."""
+        """A writer for each account's activity in this number of ``periods``."""
         return ActivityWriter(self._mongo, audit.key, periods)
 
     def publish(self, drift: int, odd: Sequence[OddDocument], now_ms: int) -> None:
-        """Tell the snapshot, and ``flask doctor``, what the audit found."""
+        """Store the audit's result for the snapshot and ``flask doctor``."""
         result = {"$set": {"at": to_datetime(now_ms), "drift": drift} | stored(odd)}
         with translated():
             self._db[STATS_CACHE].update_one({"_id": "audit"}, result, upsert=True)
@@ -163,12 +164,12 @@ class AuditRuns:
             )
 
     def _account_ranges(self) -> tuple[str, ...]:
-        """Where the accounts are cut: every ``PART``-th Instagram id."""
+        """The boundaries between parts: every ``PART``-th Instagram id."""
         accounts, account_ranges = self._db[ACCOUNTS], []
         if accounts.estimated_document_count() <= PART:
             return ()
         found = accounts.find({"instagramId": {"$gte": ""}}, {"_id": False, "instagramId": True})
-        # Small batches: decoding a large one would hold up what else this process does.
+        # Small batches: decoding a large one would block this process's other greenlets.
         ordered = found.sort("instagramId", pymongo.ASCENDING).batch_size(BATCH)
         for number, account in enumerate(ordered):
             name = account["instagramId"]

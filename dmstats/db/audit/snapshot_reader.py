@@ -1,4 +1,4 @@
-"""What an audit reads, all of one moment."""
+"""Consistent reads for the audit."""
 
 from __future__ import annotations
 
@@ -34,21 +34,22 @@ T = TypeVar("T")
 REPAIRS = "repairs"
 READ = dict.fromkeys(("instagramId", *ACCOUNT_FIELDS), True)
 MOST_ODD = 1_000
-"""How many accounts whose id is no text are read; more are not listed."""
+"""At most this many accounts whose id is not a string are listed."""
 Rows = list[tuple[str, str, int, int]]
 """Account, month, DMs sent and received."""
 
 
 class AuditOutdated(DmstatsError):
-    """What was read is no longer comparable: the pass must begin again."""
+    """Rows were archived since the run started, so it must start again."""
 
-    title = "The ledger was archived meanwhile"
+    title = "Ledger rows were archived during the audit"
 
 
 class AuditRun(msgspec.Struct, frozen=True):
-    """One audit from its start to its end, over interruptions.
+    """One audit from start to end, including interruptions.
 
-    ``splits`` cut the accounts, ordered by Instagram id, into parts that fit into memory.
+    ``account_ranges`` holds the boundaries that split the accounts, ordered by Instagram id, into
+    parts that fit into memory.
     """
 
     key: str
@@ -57,7 +58,7 @@ class AuditRun(msgspec.Struct, frozen=True):
 
     @property
     def parts(self) -> range:
-        """The numbers of the parts."""
+        """The indexes of the parts."""
         return range(len(self.account_ranges) + 1)
 
     def part_of(self, account: str) -> int:
@@ -65,23 +66,23 @@ class AuditRun(msgspec.Struct, frozen=True):
         return bisect_right(self.account_ranges, account)
 
     def first(self, part: int) -> str:
-        """Where one part's accounts begin."""
+        """The lower bound of one part's ids."""
         return ("", *self.account_ranges)[part]
 
     def ids(self, part: int) -> Document:
-        """The condition on the ids of one part's accounts."""
+        """The query condition for the ids of one part."""
         bounds = ("", *self.account_ranges, "")
         low, high = bounds[part], bounds[part + 1]
-        # From the empty text on: what is no text is no account that was ever counted.
+        # Only strings: dmstats never counts for an id of another type.
         return {"$gte": low} | ({"$lt": high} if high else {})
 
 
 class HourSummary(msgspec.Struct):
-    """What the ledger's own partitions held for an hour when it was read.
+    """The sums of one hour's rows in its day's partition.
 
-    ``seen`` is the hour's document of the same moment: as long as that has not changed, neither
-    have the rows. ``version`` is that of the repairs. The page of all late rows stands at hour 0;
-    what it has seen is their total.
+    ``seen`` has the counters of the hour's document from the same snapshot: while they are
+    unchanged, so are the rows. ``version`` is the version of the repairs. The summary of all late
+    rows has hour 0, and its ``seen`` is their total.
     """
 
     hour: int
@@ -92,19 +93,19 @@ class HourSummary(msgspec.Struct):
 
     @property
     def short(self) -> dict[str, int]:
-        """What the hour's document lacks."""
+        """What is missing in the hour's document."""
         return {d.field: d.missing for d in self.differences if d.place == "hours"}
 
 
 def summary_id(audit: AuditRun, hour: int, part: int | None = None) -> str:
-    """The id of a page, or of the accounts on it that belong to one part."""
+    """The id of a summary, or of its DMs by account for one part."""
     return f"{audit.key}:{hour}" + ("" if part is None else f":{part}")
 
 
 class View:
-    """Reads in one session; with transactions everything is of one moment.
+    """Reads in one session; with transactions all reads are from one snapshot.
 
-    Raises :class:`AuditOutdated` at once where rows have been archived since the pass began.
+    The constructor raises :class:`AuditOutdated` if rows were archived since the run started.
     """
 
     def __init__(self, mongo: Mongo, audit: AuditRun, session: ClientSession | None) -> None:
@@ -126,11 +127,11 @@ class View:
 
     @property
     def recount(self) -> Recount:
-        """Reads the ledger; give it this view's ``session``."""
+        """Reads the ledger; pass this view's ``session``."""
         return self._recount
 
     def one(self, collection: str, key: str) -> Document:
-        """A document, empty if there is none."""
+        """A document; empty if missing."""
         return self._db[collection].find_one({"_id": key}, session=self.session) or {}
 
     def at(self, collection: str, starts: Iterable[int]) -> dict[int, Document]:
@@ -140,7 +141,7 @@ class View:
         return by_start(list(found))
 
     def pages(self, hours: Collection[int]) -> dict[int, HourSummary]:
-        """The pages that still hold: a repaired hour must be read again."""
+        """The summaries that are still valid; a repaired hour must be read again."""
         ids = [summary_id(self._pass, hour) for hour in hours]
         found = (
             _converted(each.get("page"), HourSummary) for each in self._find_ids(AUDIT_PAGES, ids)
@@ -149,21 +150,21 @@ class View:
         return {p.hour: p for p in pages if self._repaired.get(str(p.hour), 0) <= p.version}
 
     def sums(self, hours: Iterable[int], part: int) -> Iterator[tuple[int, Sums]]:
-        """The hours' pages, and on each the DMs of one part's accounts."""
+        """For each hour with a summary, the DMs of one part's accounts."""
         ids = {summary_id(self._pass, hour, part): hour for hour in hours}
         for found in self._find_ids(AUDIT_PAGES, list(ids)):
             rows = _converted(found.get("accounts"), Rows)
             if rows is None:
-                raise AuditOutdated  # a new pass reads the hour again
+                raise AuditOutdated  # unreadable; a new run reads the hour again
             sums = {(name, month): (sent, received) for name, month, sent, received in rows}
             yield ids[found["_id"]], sums
 
     def only(self, part: int, sums: Sums) -> Sums:
-        """Those of ``sums`` that belong to one part."""
+        """The ``sums`` of one part's accounts."""
         return {key: dms for key, dms in sums.items() if self._pass.part_of(key[0]) == part}
 
     def accounts(self, part: int) -> tuple[dict[str, Account], list[OddDocument]]:
-        """One part's accounts by Instagram id, and the documents that cannot be read whole."""
+        """One part's accounts by Instagram id, and the documents with unreadable values."""
         known: dict[str, Account] = {}
         odd: list[OddDocument] = []
         found = list(self._find(ACCOUNTS, "instagramId", self._pass.ids(part), READ))
@@ -180,17 +181,17 @@ class View:
         return known, odd
 
     def archived(self, part: int) -> dict[str, Document]:
-        """What the archive holds of one part's accounts, by Instagram id."""
+        """The archived sums of one part's accounts, by Instagram id."""
         return self._by_account(ARCHIVE_ACCOUNTS, part)
 
     def known_changes(self, part: int) -> dict[str, Offset]:
-        """What the platform is known to have changed, by Instagram id."""
+        """The known changes by the platform, by Instagram id."""
         found = self._by_account(ACCOUNT_CHANGES, part)
         return {name: offset_of(document) for name, document in found.items()}
 
     def backlog(self, part: int) -> dict[str, Offset]:
-        """What was counted and could not be added to its account yet, by Instagram id: the
-        account's counters are due without it."""
+        """What was counted but could not be added to its account yet, by Instagram id. The
+        account's counters are expected to lack it."""
         found = self._by_account(ACCOUNT_BACKLOG, part)
         deltas = {name: delta_of(document) for name, document in found.items()}
         return {
@@ -213,7 +214,7 @@ class View:
 
 
 def _converted(value: object, wanted: type[T]) -> T | None:
-    """What a page of ours holds; None if that is not what was written."""
+    """Parse part of a stored summary; None if it does not have the expected shape."""
     try:
         return msgspec.convert(typed.json_ready(value), wanted)
     except msgspec.ValidationError:
@@ -221,7 +222,7 @@ def _converted(value: object, wanted: type[T]) -> T | None:
 
 
 class SnapshotReader:
-    """Takes one look after another."""
+    """Runs read functions, each against one snapshot."""
 
     def __init__(self, mongo: Mongo, work: TransactionRunner) -> None:
         self._mongo = mongo
@@ -229,9 +230,9 @@ class SnapshotReader:
 
     @property
     def has_snapshots(self) -> bool:
-        """Whether a look reads everything as of one moment."""
+        """Whether reads are consistent; false on a standalone server."""
         return self._work.transactional
 
     def read(self, audit: AuditRun, read: Callable[[View], T]) -> T:
-        """What ``read`` makes of what is there now."""
+        """The result of ``read`` on a new snapshot."""
         return self._work.run_transaction(lambda session: read(View(self._mongo, audit, session)))

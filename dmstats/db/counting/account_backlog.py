@@ -1,4 +1,4 @@
-"""Increments of accounts whose documents could not be changed, until they can be.
+"""Stores increments of accounts whose documents cannot be changed, until they can be.
 
 ``dmstats_account_backlog`` has one document per account: ``{_id: instagramId, sent, received,
 months: {YYYY-MM: sent}, lastSent, lastReceived, reason, since, retryAt, attention}``. It is written
@@ -21,7 +21,7 @@ from dmstats.db.client import Document
 def backlog_writes(
     deltas: Mapping[str, AccountDelta], deferred: Mapping[str, str], now_ms: int
 ) -> list[UpdateOne]:
-    """The upserts that keep the ``deltas`` of the ``deferred`` accounts (with the reason)."""
+    """The upserts that store the ``deltas`` of the ``deferred`` accounts (account to reason)."""
     return [
         UpdateOne({"_id": account}, _update(deltas[account], reason, now_ms), upsert=True)
         for account, reason in sorted(deferred.items())
@@ -30,7 +30,7 @@ def backlog_writes(
 
 
 def delta_of(document: Mapping[str, Any]) -> AccountDelta:
-    """What a backlog document adds to its account; odd values count as nothing."""
+    """The increments in a backlog document; unreadable values count as 0."""
     months = document.get("months")
     counts = {
         month: count
@@ -50,7 +50,7 @@ def delta_of(document: Mapping[str, Any]) -> AccountDelta:
 
 def _update(delta: AccountDelta, reason: str, now_ms: int) -> Document:
     increments = {"sent": delta.sent, "received": delta.received}
-    # A month without DMs sent is kept, too: it moves the account on to that month.
+    # A month is stored even without sent DMs, since it advances the account to that month.
     update: Document = {"$inc": {**increments, f"months.{delta.month}": delta.month_sent}}
     latest = {"lastSent": delta.last_sent_ms, "lastReceived": delta.last_received_ms}
     if seen := {field: to_datetime(ms) for field, ms in latest.items() if ms}:
@@ -60,10 +60,10 @@ def _update(delta: AccountDelta, reason: str, now_ms: int) -> Document:
 
 
 def whole(value: object) -> int:
-    """``value`` as a count; 0 for what is none."""
+    """``value`` as a count; 0 if it is not an integer."""
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def moment_ms(value: object) -> int:
-    """``value`` in ms since the epoch; 0 for what is no date."""
+    """``value`` in ms since the epoch; 0 if it is not a date."""
     return to_ms(value) if isinstance(value, datetime) else 0

@@ -1,4 +1,4 @@
-"""The accounts' counters, and how an account moves from month to month."""
+"""The accounts' counters, and the roll-over of their monthly counter."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from dmstats.db.client import (
 from dmstats.db.collection_names import ACCOUNTS
 
 BASE = "ledgerBase"
-"""Holds what the host platform had counted before the first event of ours: the audit compares the
-counters with this and the ledger."""
+"""Holds the counters from before our first event; the audit expects counters to equal this base
+plus the ledger."""
 COUNTERS = ("dmUsed", "dmReceived", "monthlyDmUsed")
 LARGEST = 2**53
-"""Larger counters may not be exact as a double, and a little more overflows 64 bits."""
+"""Larger counters may be inexact as a double, and could overflow 64 bits."""
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 class Accounts:
-    """Applies deltas to ``instagram_accounts``; an unknown account is created, active."""
+    """Applies deltas to ``instagram_accounts``; an unknown account is created as active."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._accounts = mongo.db[ACCOUNTS]
@@ -51,12 +51,12 @@ class Accounts:
     ) -> dict[str, str]:
         """Add ``deltas`` (by Instagram id): one read, then one bulk write.
 
-        Returns the accounts that cannot be counted into, with the reason: a counter there is no
-        whole number. They are left as they are; with ``strict`` the first raises
-        :class:`AccountRefused` instead. That is also raised where the database refuses a write
-        because of the account's document (the platform's validator or unique index).
+        Returns the accounts whose counters are not whole numbers, with the reason. They are not
+        changed; with ``strict`` the first one raises :class:`AccountRefused` instead. That is also
+        raised if the database refuses a write because of the account's document (the platform's
+        validator or unique index).
 
-        Every filter holds the Instagram id, which is the shard key.
+        Every filter contains the Instagram id, which is the shard key.
         """
         if not deltas:
             return {}
@@ -93,7 +93,7 @@ class Accounts:
     def _write(
         self, accounts: list[str], writes: list[UpdateOne], session: ClientSession | None
     ) -> None:
-        """One bulk write, an update per account; unordered, so that shards work side by side."""
+        """One bulk write with an update per account; unordered, so that shards work in parallel."""
         if not writes:
             return
         try:
@@ -102,8 +102,8 @@ class Accounts:
             raise _refusal(error, accounts) from error
 
     def _add_where_usual(self, deltas: Mapping[str, AccountDelta]) -> int:
-        """Without transactions: count into the accounts that were counted into before, in the same
-        month, by one conditional write each; how many there were."""
+        """Without transactions: update accounts that have a base, the same month and readable
+        counters with one conditional write each. Returns how many were updated."""
         number = {"$type": ["int", "long"]}
         writes = [
             UpdateOne(
@@ -121,9 +121,9 @@ class Accounts:
 
 
 def uncountable(document: Mapping[str, Any]) -> str:
-    """Why nothing can be added to an account's counters; empty where it can.
+    """Why an account's counters cannot be incremented; empty if they can.
 
-    ``$inc`` fails on what is no number, and is inexact on fractions and beyond 2^53.
+    ``$inc`` fails on values that are not numbers, and is inexact on fractions and beyond 2^53.
     """
     for field in COUNTERS:
         if field in document and not is_whole(document[field]):
@@ -132,7 +132,7 @@ def uncountable(document: Mapping[str, Any]) -> str:
 
 
 def is_whole(value: object) -> bool:
-    """Whether ``$inc`` by a whole number is exact on ``value``, and stays so."""
+    """Whether ``value`` can be incremented exactly with ``$inc``."""
     if isinstance(value, bool):
         return False
     if isinstance(value, Decimal128):
@@ -144,14 +144,14 @@ def is_whole(value: object) -> bool:
 
 
 def _refusal(error: BulkWriteError, accounts: list[str]) -> Exception:
-    """What a failed bulk write of one update per account means."""
+    """Translate the error of a bulk write with one update per account."""
     for failure in (error.details or {}).get("writeErrors", ()):
         code, account = failure.get("code"), accounts[failure["index"]]
         if code == DUPLICATE_KEY:
             fields = duplicated_fields(failure)
             if fields and fields != {"instagramId"} and fields != {"_id"}:
                 return AccountRefused(account, f"unique index on {', '.join(sorted(fields))}")
-            return Repeated("another process creates the account in this moment")
+            return Repeated("another process created the account at the same moment")
         if code in POISON_CODES:
             return AccountRefused(account, f"MongoDB refuses the document (code {code})")
     return error
@@ -167,8 +167,8 @@ def _is_usual(found: Document | None, delta: AccountDelta) -> bool:
 
 
 def known_month(value: object, now_ms: int) -> str | None:
-    """``value`` as a month, ``YYYY-MM``; None for anything else, and for a month that has not
-    begun yet: an account must not wait there until it has."""
+    """``value`` as a month, ``YYYY-MM``; None if it is not one, or more than a day in the future:
+    the monthly counter would stay unused until that month."""
     if not isinstance(value, str) or not _MONTH.fullmatch(value):
         return None
     return value if value <= month_of(now_ms + DAY_MS) else None
@@ -182,7 +182,7 @@ def _write(account: str, delta: AccountDelta, found: Document | None, now_ms: in
 
 
 def _keep_base(account: str, found: Document) -> UpdateOne:
-    """Keep the host platform's own counts apart, before the first of ours is added."""
+    """Store the host platform's own counts as the base, before our first increment."""
     month = found.get("currentMonth")
     base = {
         "sent": {"$ifNull": ["$dmUsed", 0]},
@@ -197,10 +197,10 @@ def _keep_base(account: str, found: Document) -> UpdateOne:
 
 
 def update_for(delta: AccountDelta, current_month: str | None) -> Document:
-    """The update of an account that stands in ``current_month``.
+    """The update for an account whose monthly counter is for ``current_month``.
 
-    A delta of a newer month moves the account on: the month's counter starts anew with it. One
-    of an older month adds to the totals and never to the running month.
+    A delta of a newer month resets the monthly counter to its own count. A delta of an older month
+    is added to the totals only.
     """
     update = _increments(delta, delta.month_sent if delta.month == current_month else 0)
     if current_month is None or delta.month > current_month:
@@ -219,7 +219,7 @@ def _increments(delta: AccountDelta, month_sent: int) -> Document:
 
 
 def _creation(account: str, delta: AccountDelta, now_ms: int) -> UpdateOne:
-    """An upsert rather than an insert: another process may create the account in this moment."""
+    """An upsert, not an insert, since another process may create the account at the same moment."""
     update = _increments(delta, delta.month_sent)
     fresh: Document = {
         "isActive": True,

@@ -1,4 +1,4 @@
-"""Moves deferred increments to their accounts, once those can be changed."""
+"""Applies deferred increments to their accounts once those can be changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READ_SECONDS = 5.0
 
 
 class Deferred(msgspec.Struct, frozen=True):
-    """An account with increments that its document lacks: why, and since when (ms)."""
+    """An account with deferred increments: the reason, and since when (ms)."""
 
     account: str
     reason: str
@@ -35,7 +35,7 @@ class Deferred(msgspec.Struct, frozen=True):
 
 
 class AccountBacklog:
-    """The backlog as the leader sees it; :meth:`drain` empties it."""
+    """The backlog of deferred increments, which the leader drains."""
 
     def __init__(self, mongo: Mongo, runner: TransactionRunner, clock: Clock) -> None:
         self._backlog = mongo.db[ACCOUNT_BACKLOG]
@@ -44,9 +44,9 @@ class AccountBacklog:
         self._clock = clock
 
     def drain(self) -> bool:
-        """Move what is due to its accounts, each in a transaction of its own; whether any was.
+        """Apply all due increments, one transaction per account; whether any were due.
 
-        An account that still cannot be changed stays, and is tried again after a minute.
+        An account that still cannot be changed is retried after a minute.
         """
         now = to_datetime(self._clock.now_ms())
         with translated(), pymongo.timeout(READ_SECONDS):
@@ -63,14 +63,13 @@ class AccountBacklog:
         return bool(accounts)
 
     def waiting(self, *, limit: int = 20) -> list[Deferred]:
-        """The accounts that need attention, oldest first, at most ``limit``: those that were tried
-        and could not be changed."""
+        """Up to ``limit`` accounts that need attention (an attempt failed), oldest first."""
         with translated(), pymongo.timeout(READ_SECONDS):
             found = self._backlog.find({"attention": True}).sort("since", 1).limit(limit)
             return [_deferred(document) for document in found]
 
     def count(self) -> int:
-        """How many accounts need attention."""
+        """The number of accounts that need attention."""
         with translated(), pymongo.timeout(READ_SECONDS):
             return self._backlog.count_documents({"attention": True})
 

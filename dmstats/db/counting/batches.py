@@ -1,4 +1,4 @@
-"""One batch of events as one transaction, or in the weaker order where there are none."""
+"""Writes a batch of events in one transaction, or in a fixed order without transactions."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 10.0
 NO_TRANSACTIONS = (
-    "MongoDB runs standalone and has no transactions: a crash may leave events in the ledger that "
-    "no counter knows, until `flask audit --repair`. Make it a replica set (one member will do)."
+    "MongoDB runs standalone and has no transactions: after a crash, counters may lack events that "
+    "are in the ledger, until `flask audit --repair`. Use a replica set (one member is enough)."
 )
 
 
 class SharedCounterRefused(StoreUnavailable):
-    """A document that many events share cannot be changed."""
+    """A document that is shared by many events cannot be changed."""
 
 
 class Batches:
-    """The committer's view of the database: what is known, and write this."""
+    """The committer's access to the database: finds existing rows and writes batches."""
 
     def __init__(
         self, mongo: Mongo, ledger: Ledger, transactions: Transactions, clock: Clock
@@ -49,7 +49,7 @@ class Batches:
 
     @property
     def transactional(self) -> bool:
-        """Whether batches are all-or-nothing; see :meth:`Mongo.transactional`."""
+        """Whether batches are atomic; see :meth:`Mongo.transactional`."""
         transactional = self._mongo.transactional()
         if not transactional and not self._warned:
             self._warned = True
@@ -59,7 +59,7 @@ class Batches:
     def find_existing(
         self, rows: Sequence[LedgerRow], *, seconds: float, primary_ids: bool = True
     ) -> set[bytes]:
-        """The ids of ``rows`` that have been counted already; see :meth:`Ledger.known`."""
+        """The ids of ``rows`` that were already counted; see :meth:`Ledger.find_existing`."""
         with translated(), pymongo.timeout(seconds):
             self._ledger.prepare(rows)
             return self._ledger.find_existing(
@@ -69,10 +69,10 @@ class Batches:
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
         """Write ledger rows and counters in one transaction.
 
-        The global document comes first: all committers share it, so a conflict shows before any
-        other work is done, and the committer that holds it gets through.
-        Raises what :meth:`Transactions.run` raises, and :class:`AccountRefused`; a
-        :class:`PoisonError` blames ``rows`` alone.
+        The global document is written first. All committers share it, so a conflict is detected
+        before other work is done, and the committer that holds its lock can finish.
+        Raises what :meth:`Transactions.run` raises, and :class:`AccountRefused`. A
+        :class:`PoisonError` is caused by ``rows`` only.
         """
 
         def body(session: ClientSession) -> None:
@@ -88,14 +88,14 @@ class Batches:
         except SharedCounterRefused as error:
             with translated(), pymongo.timeout(seconds):
                 self._counters.reset_odd(deltas)
-            raise Conflict("a counter that held no number was reset") from error
+            raise Conflict("a counter that was not a number was reset") from error
 
     def abort_orphaned(self, *, seconds: float) -> bool:
-        """Abort what a failed write may have left open; whether nothing is open now."""
+        """Abort a transaction that a failed write may have left open; whether none is open now."""
         return self._transactions.abort_orphaned(seconds=seconds)
 
     def reject(self, row: LedgerRow, *, seconds: float) -> None:
-        """Keep a row that the database refuses to count, marked as such, and count the refusal."""
+        """Store a row that the database refuses to count, marked as rejected, and count it."""
         refusal = Deltas(accounts={}, hours={}, days={}, totals={"rejected": 1})
 
         def body(session: ClientSession) -> None:
@@ -111,17 +111,17 @@ class Batches:
         *,
         seconds: float,
     ) -> set[bytes]:
-        """The weaker order of a standalone server: ledger first, then the counters.
+        """Without transactions (standalone server): write the ledger first, then the counters.
 
-        Returns the ids that were new. A crash between the two leaves rows that no counter knows;
-        ``flask audit --repair`` finds and adds them.
+        Returns the ids that were new. After a crash in between, the counters lack those rows until
+        ``flask audit --repair`` adds them.
         """
         with translated(), pymongo.timeout(seconds):
             new = self._ledger.insert_new(rows)
         deltas = merge([row for row in rows if row.row_id in new])
         now_ms = self._clock.now_ms()
-        # The rows are there, so the events will be duplicates when they are sent again: their
-        # counters must be written, even when the waiting requests time out meanwhile.
+        # The rows are stored, so a retry of these events counts as a duplicate. The counters must
+        # be written now, even if the waiting requests time out.
         with translated(), pymongo.timeout(FINISH_SECONDS):
             self._counters.add_buckets(deltas, None)
             self._counters.add_totals(deltas, now_ms, None)
@@ -132,7 +132,7 @@ class Batches:
         return new
 
     def _add_to_accounts(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
-        """Count into the accounts; what cannot be counted there is kept in the backlog."""
+        """Update the accounts; increments that cannot be applied go to the backlog."""
         accounts = {a: d for a, d in deltas.accounts.items() if a not in deltas.deferred}
         deferred = {**deltas.deferred, **self._accounts.apply(accounts, now_ms, session)}
         if writes := backlog_writes(deltas.accounts, deferred, now_ms):
@@ -141,7 +141,7 @@ class Batches:
 
 
 def _shared(write: Callable[[], object]) -> None:
-    """Run a write to documents that many events share: its refusal is no event's fault."""
+    """Run a write to shared documents; no single event is to blame if it is refused."""
     try:
         write()
     except PoisonError as error:

@@ -1,4 +1,4 @@
-"""The global document and the hour and day buckets; changed by ``$inc`` alone."""
+"""The global document and the hour and day buckets; changed only with ``$inc``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Counters:
         self._cache = mongo.db[STATS_CACHE]
 
     def add_buckets(self, deltas: Deltas, session: ClientSession | None) -> None:
-        """One upsert per hour and day met."""
+        """One upsert per hour and per day."""
         with translated():
             if deltas.hours:
                 self._hours.bulk_write(_upserts(deltas.hours), session=session)
@@ -36,7 +36,7 @@ class Counters:
                 self._days.bulk_write(_upserts(deltas.days), session=session)
 
     def add_totals(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
-        """One upsert of the global document, which every committer needs: come here first."""
+        """One upsert of the global document. All committers share it, so call this first."""
         if not (deltas.totals or deltas.canary_ms):
             return
         latest = {"lastEventAt": deltas.last_event_ms, "canaryAt": deltas.canary_ms}
@@ -49,10 +49,10 @@ class Counters:
             self._cache.update_one({"_id": "global"}, update, upsert=True, session=session)
 
     def reset_odd(self, deltas: Deltas) -> None:
-        """Set those counters to 0 that ``deltas`` cannot be added to, as they hold no number.
+        """Set counters to 0 that are not numbers, so that ``deltas`` can be added.
 
-        The value is lost already (a bad restore, a manual change); the audit finds what is missing
-        and ``flask audit --repair`` adds it from the ledger.
+        Their value was already lost (a bad restore, a manual change). The audit finds the
+        difference, and ``flask audit --repair`` adds it from the ledger.
         """
         targets: list[tuple[Collection[Document], Any, Mapping[str, int]]]
         targets = [(self._cache, "global", deltas.totals)]
@@ -69,8 +69,8 @@ class Counters:
 
 
 def odd_counters(document: Mapping[str, Any], fields: Iterable[str]) -> list[str]:
-    """The paths in ``document`` that stop an increment of one of the dotted ``fields``: the
-    counter itself, or what is no document where the path leads through."""
+    """The paths in ``document`` that prevent incrementing the dotted ``fields``: the counter
+    itself, or a value on its path that is not an embedded document."""
     odd = []
     for field in fields:
         value: Any = document

@@ -1,4 +1,4 @@
-"""The ledger: one row per event, in a collection per UTC day, which is dropped whole."""
+"""The ledger: one row per event, in one collection per UTC day, which is dropped as a whole."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from dmstats.db.client import DUPLICATE_KEY, Document, Mongo, translated
 from dmstats.db.collection_names import LEDGER_PREFIX
 
 RETRY_HOURS = 36
-"""Meta retries a delivery for so long; a row must outlive that."""
+"""Meta retries a delivery for this long, so rows must be kept longer."""
 MIN_MAX_AGE_HOURS = 24
 CLOCKS_DIFFER_MS = HOUR_MS // 2
-"""How much the clocks of two hosts may differ."""
+"""The largest clock difference between two hosts that is tolerated."""
 
 SLICE = 200
-"""Ids per look-up: the embedded database needs time by the square of them (1,000: 0.7 s; 200:
-0.04 s), and a delivery brings one as a rule."""
+"""Ids per look-up. The embedded database's time grows with the square of their number (1,000:
+0.7 s; 200: 0.04 s); most deliveries have one."""
 
 _DAY = re.compile(rf"{LEDGER_PREFIX}(\d{{8}})")
 
 
 def max_age_ms(retention_hours: int) -> int:
-    """How old an event may be, in ms, so that its row still outlives all retries.
+    """The largest age of an event, in ms, at which its row still outlives all retries.
 
-    A row goes with its day's partition, so an event that arrives when its day is nearly over
-    its time is kept in the partition ``other`` instead, whose rows expire by their arrival.
+    A row is dropped with its day's partition. An event that is older than this goes to the
+    partition ``other``, whose rows expire by their arrival time.
     """
     return max(retention_hours - RETRY_HOURS, MIN_MAX_AGE_HOURS) * HOUR_MS
 
 
 class Ledger:
-    """Reads and writes ledger rows; the caller brings the transaction."""
+    """Reads and writes ledger rows; the caller provides the transaction."""
 
     def __init__(self, mongo: Mongo, *, retention_hours: int) -> None:
         self._db = mongo.db
@@ -52,11 +52,11 @@ class Ledger:
     def find_existing(
         self, rows: Iterable[LedgerRow], *, majority: bool = False, primary_ids: bool = True
     ) -> set[bytes]:
-        """The ids of those of ``rows`` that are in the ledger already, by primary or alternate id.
+        """The ids of ``rows`` that are already in the ledger, by primary or alternate id.
 
-        One query per partition met and :data:`SLICE` ids. With ``majority`` a row counts only
-        when no failover can take it back: its event is then acknowledged as a duplicate. Without
-        ``primary_ids`` only alternate ids are looked up, which no insert would meet.
+        One query per partition and :data:`SLICE` ids. With ``majority`` only rows that survive a
+        fail-over are found, so that their events can be acknowledged as duplicates. Without
+        ``primary_ids`` only alternate ids are looked up, which an insert does not check.
         """
         concern = ReadConcern("majority" if majority else None)
         wanted: dict[str, dict[bytes, bytes]] = defaultdict(dict)
@@ -78,11 +78,11 @@ class Ledger:
         return found
 
     def check_alternates(self, rows: Iterable[LedgerRow], session: ClientSession) -> None:
-        """Raise :class:`Repeated` if one of ``rows`` was counted elsewhere since it was looked up.
+        """Raise :class:`Repeated` if another committer counted one of ``rows`` since the look-up.
 
-        Two deliveries of one event that are judged by different clocks get different ids, so no
-        duplicate key tells. Only an event whose time is near a bound can be judged differently.
-        Belongs into the transaction, which meets the other one at the global document.
+        Two deliveries of one event may get different ids if their hosts' clocks differ, so there is
+        no duplicate-key error. That is only possible if the event's time is near a bound.
+        Must run in the transaction, which conflicts with the other one on the global document.
         """
         alternate_id: dict[str, list[bytes]] = defaultdict(list)
         for row in rows:
@@ -98,16 +98,16 @@ class Ledger:
                     raise Repeated("an event was counted elsewhere meanwhile")
 
     def prepare(self, rows: Iterable[LedgerRow]) -> None:
-        """Create the partitions of ``rows`` that are not there yet.
+        """Create the missing partitions of ``rows``.
 
-        Outside any transaction: a collection made inside one conflicts with every other
-        committer that needs it in the same moment.
+        Outside any transaction: creating a collection inside one conflicts with every other
+        committer that needs it at the same moment.
         """
         for partition in {row.partition for row in rows} - self._ensured:
             self.create(partition)
 
     def create(self, partition: str) -> None:
-        """Create one partition; nothing happens where it exists."""
+        """Create one partition; does nothing if it exists."""
         with translated():
             try:
                 self._db.create_collection(LEDGER_PREFIX + partition, check_exists=False)
@@ -121,15 +121,15 @@ class Ledger:
     def insert(
         self, rows: Sequence[LedgerRow], session: ClientSession, *, rejected: bool = False
     ) -> None:
-        """Add ``rows`` in ``session``'s transaction; ``rejected`` marks rows that count nowhere."""
+        """Add ``rows`` in ``session``'s transaction; ``rejected`` rows are not counted."""
         with translated():
             for partition, documents in _documents(rows, rejected=rejected).items():
                 self._db[LEDGER_PREFIX + partition].insert_many(documents, session=session)
 
     def insert_new(self, rows: Sequence[LedgerRow]) -> set[bytes]:
-        """Add ``rows`` without a transaction; the ids of those that were new.
+        """Add ``rows`` without a transaction; returns the ids of those that were new.
 
-        For deployments without transactions, where the insert itself has to decide.
+        For deployments without transactions, where the insert decides which events are new.
         """
         new = {row.row_id for row in rows}
         with translated():
@@ -144,18 +144,18 @@ class Ledger:
         return new
 
     def partitions(self) -> list[str]:
-        """The days that have a partition, ``YYYYMMDD``, oldest first."""
+        """The days with a partition, ``YYYYMMDD``, oldest first."""
         with translated():
             names = self._db.list_collection_names(filter={"name": {"$regex": f"^{LEDGER_PREFIX}"}})
         days = (match[1] for name in names if (match := _DAY.fullmatch(name)))
         return sorted(day for day in days if _is_day(day))
 
     def expired(self, now_ms: int) -> list[str]:
-        """The partitions that no delivery and no retry can need any more, oldest first."""
+        """The partitions that no delivery or retry can need any more, oldest first."""
         return [day for day in self.partitions() if day_ms(day) + DAY_MS + self._keep_ms < now_ms]
 
     def close(self, partition: str, closed: str) -> None:
-        """Rename a partition so that nobody can add to it; nothing happens the second time."""
+        """Rename a partition so that no writer can add to it; does nothing if already renamed."""
         with translated():
             try:
                 self._db[LEDGER_PREFIX + partition].rename(LEDGER_PREFIX + closed)
@@ -165,7 +165,7 @@ class Ledger:
         self._ensured.discard(partition)
 
     def drop(self, partition: str) -> None:
-        """Drop one partition whole."""
+        """Drop one partition."""
         if partition == OTHER_PARTITION:
             raise Conflict("the partition of late events expires row by row")
         with translated():

@@ -1,4 +1,4 @@
-"""Takes back what `dmstats simulate` counted: exactly that, beside live traffic."""
+"""Removes exactly what `dmstats simulate` counted, during live traffic."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Merge = Callable[[Iterable[LedgerRow]], Deltas]
 
 
 class Removed(NamedTuple):
-    """What a purge took back."""
+    """The events and accounts that a purge removed."""
 
     sent: int = 0
     received: int = 0
@@ -61,14 +61,15 @@ class Removed(NamedTuple):
 
 
 class _Changed(DmstatsError):
-    """Some of the rows were removed or archived meanwhile."""
+    """Some of the rows were removed or archived since they were read."""
 
 
 class Purge:
-    """Removes the rows of simulated accounts, and what they added everywhere else.
+    """Removes the rows of simulated accounts and subtracts them from all counters.
 
-    ``merge`` is what counting adds rows up with. Each transaction takes some rows and all that they
-    counted, so every moment in between is consistent, and an interrupted purge can be run again.
+    ``merge`` computes the increments of rows, as for counting. Each transaction removes some rows
+    with everything they added, so the data is consistent at every moment, and an interrupted purge
+    can be run again.
     """
 
     def __init__(self, mongo: Mongo, ledger: Ledger, merge: Merge) -> None:
@@ -82,14 +83,14 @@ class Purge:
         self._names: set[str] = set()
 
     def run(self, progress: Callable[[int], object]) -> Removed:
-        """Remove everything; ``progress`` is told how many events are gone.
+        """Remove everything; calls ``progress`` with the number of events removed so far.
 
         Raises :class:`DmstatsError` on a standalone server, which has no transactions.
         """
         if not self._work.transactional:
             raise DmstatsError(
-                "A purge needs transactions, and this MongoDB runs standalone: make it a replica "
-                "set (one member will do)."
+                "A purge needs transactions, and this MongoDB runs standalone: use a replica set "
+                "(one member is enough)."
             )
         with translated():
             self._archive.finish_closing()
@@ -97,7 +98,7 @@ class Purge:
                 for rows in self._found(partition):
                     self._remove(partition, rows)
                     progress(self._kinds.total())
-            self._archive.finish_closing()  # of a day that was closed meanwhile
+            self._archive.finish_closing()  # in case a day was closed during the loop
             for sums in list(self._db[ARCHIVE_SIMULATED].find()):
                 self._note(self._work.run_transaction(partial(self._take_archived, sums)))
                 progress(self._kinds.total())
@@ -130,9 +131,9 @@ class Purge:
     ) -> None:
         rows = [row for row, counted in _rows_of(partition, documents) if counted]
         refused = sum(bool(document.get("rejected")) for document in documents)
-        # What all committers share comes first, as with them: a conflict then costs little.
+        # The shared documents come first, as in a commit, so that a conflict is detected early.
         self._subtract(rows, session, rejected=refused)
-        # A row that was archived since it was read is the archive's to tell of.
+        # Rows that were archived since they were read are handled with the archive.
         gone = 0
         for archived in (True, False):
             ids = [row["_id"] for row in documents if bool(row.get("archived")) is archived]
@@ -161,7 +162,7 @@ class Purge:
             self._db[ACCOUNTS].bulk_write(accounts, session=session)
 
     def _take_archived(self, sums: Document, session: ClientSession | None) -> list[LedgerRow]:
-        """Rows that have left the ledger: the archive kept what they were, and holds their sums."""
+        """Remove archived rows, of which the archive stored counts by minute, account and kind."""
         gone = self._db[ARCHIVE_SIMULATED].delete_one({"_id": sums["_id"]}, session=session)
         if not gone.deleted_count:
             return []
@@ -190,7 +191,7 @@ class Purge:
                 self._names.add(row.name)
 
     def _drop_accounts(self, session: ClientSession | None) -> int:
-        """Accounts without a DM; one that is being sent to now stays for the next purge."""
+        """Delete accounts without DMs; one with new traffic is left to the next purge."""
         accounts, backlog = self._db[ACCOUNTS], self._db[ACCOUNT_BACKLOG]
         for waiting in list(backlog.find({"_id": dict(SIMULATED_RANGE)}, session=session)):
             counts = {"dmUsed": waiting.get("sent", 0), "dmReceived": waiting.get("received", 0)}
@@ -202,7 +203,7 @@ class Purge:
         return gone.deleted_count
 
     def _tidy(self) -> None:
-        """Whatever remembers the traffic without counting it."""
+        """Remove the remaining traces of the traffic that are not counters."""
         for run in list(self._db[SIMULATIONS].find()):
             self._work.run_transaction(partial(self._forget, run))
         cache = self._db[STATS_CACHE]
@@ -213,7 +214,7 @@ class Purge:
             self._work.run_transaction(partial(self._prune, hour))
         if self._hours:
             self._work.run_transaction(self._set_last_event)
-        # The next snapshot's top accounts start from it, and it is a simulated account's figure.
+        # The next query for top accounts starts at this floor, which came from a simulated account.
         cache.update_one({"_id": "snapshot"}, {"$set": {"floor": 0}})
         self._forget_activity()
 
@@ -223,7 +224,7 @@ class Purge:
             self._db[STATS_CACHE].update_one({"_id": "global"}, fewer, session=session)
 
     def _prune(self, hour: int, session: ClientSession | None) -> None:
-        """Leave no zeros where there was nothing before; an hour or day without anything goes."""
+        """Remove counters that became zero, and hours and days without counters."""
         places = {
             HOURS: hour,
             DAYS: day_start(hour),
@@ -241,7 +242,7 @@ class Purge:
                 self._db[name].replace_one(key, kept, session=session)
 
     def _set_last_event(self, session: ClientSession | None) -> None:
-        """The newest event that is left, by the newest hour that has any."""
+        """Set the time of the last event from the newest hour that has any."""
         newest = self._db[HOURS].find_one({}, {"_id": True}, sort=[("_id", -1)],
                                                   session=session)  # fmt: skip
         if newest is None:
@@ -265,7 +266,7 @@ class Purge:
             self._db[STATS_CACHE].update_one({"_id": "global"}, last, session=session)
 
     def _forget_activity(self) -> None:
-        """What the last audit has written of these accounts."""
+        """Remove these accounts from the activity published by the last audit."""
         chunks, (low, high) = self._db[ACCOUNT_ACTIVITY], SIMULATED_RANGE.values()
         index = (chunks.find_one({"_id": INDEX}) or {}).get("chunks", [])
         for place, (first, key) in enumerate(index, 1):
@@ -279,9 +280,9 @@ class Purge:
 
 
 def _rows_of(partition: str, documents: Iterable[Document]) -> Iterator[tuple[LedgerRow, bool]]:
-    """The rows as counting made them, and whether the counters know them as rows of the ledger.
+    """The rows as created by counting, and whether they are counted as rows of the ledger.
 
-    Refused ones were never counted; of archived ones the archive tells.
+    Rejected rows were never counted; archived ones are handled with the archive.
     """
     for document in documents:
         late = partition == OTHER_PARTITION
@@ -323,7 +324,7 @@ def _from_accounts(rows: Iterable[LedgerRow]) -> Iterator[UpdateOne]:
     for (account, field), n in sums.items():
         yield UpdateOne({"instagramId": account}, {"$inc": {field: -n}})
     for (account, month), n in months.items():
-        # One that has moved on to a newer month has forgotten this one.
+        # The monthly counter of an account in a newer month no longer includes this month.
         standing = {"instagramId": account, "currentMonth": month}
         yield UpdateOne(standing, {"$inc": {"monthlyDmUsed": -n}})
 

@@ -1,4 +1,4 @@
-"""What each place says of the DMs counted so far; all must agree."""
+"""The sums of DMs in each place that counts them; all must agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dmstats.db.collection_names import ACCOUNTS, DAYS, HOURS, LEDGER_PREFIX, ST
 from dmstats.db.counting.ledger import Ledger
 
 LARGEST = 2**53
-"""Larger counters are none of ours, and would be all that is left of a sum."""
+"""Larger values are not our counters, and would dominate a sum."""
 
 
 class PlaceSums(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ def read_place_sums(mongo: Mongo, ledger: Ledger) -> dict[str, PlaceSums]:
 def read_own(mongo: Mongo, ledger: Ledger, prefix: str) -> dict[str, PlaceSums]:
     """The sums of the ledger and the accounts for those accounts whose ids begin with ``prefix``.
 
-    The prefix ends with a character of ASCII.
+    The prefix must end with an ASCII character.
     """
     own = {"$gte": prefix, "$lt": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
     rows = _rows(mongo, ledger, {"account": own})
@@ -76,7 +76,7 @@ def _sum(
 
 
 def _counted(field: str) -> Document:
-    """A counter, 0 where it is none: values of other types, and no number, lie outside."""
+    """A counter, or 0 if the value is not a number: other types and NaN fail the comparison."""
     name = f"${field}"
     inside = {"$and": [{"$gte": [name, -LARGEST]}, {"$lte": [name, LARGEST]}]}
     return {"$cond": [inside, name, 0]}

@@ -1,4 +1,4 @@
-"""What a snapshot and the account pages are read from.
+"""Reads for the snapshot, the history and the account pages.
 
 In: filters and positions. Out: readings, accounts, the stored snapshot.
 """

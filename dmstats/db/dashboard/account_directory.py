@@ -1,4 +1,4 @@
-"""Reading accounts for the admins: one, a page of all, or a bounded search."""
+"""Reads accounts for the admin pages: one account, a page of all, or a bounded search."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SEARCH_BOUND = 500
 
 MAX_TIME_MS = 2_000
 ARRAYS_MAX_TIME_MS = 10_000
-"""For a condition on arrays, which no index answers: only where the index says there are some."""
+"""For conditions on arrays, which need a collection scan; used only if the index has arrays."""
 
 PROJECTION: dict[str, int] = dict.fromkeys(["instagramId", *ACCOUNT_FIELDS], 1)
 DIGITS_OF_IDS = 19
@@ -66,8 +66,8 @@ class AccountDirectory:
     """Reads accounts under the configured read preference; raises :class:`StoreUnavailable`.
 
     Equal values are ordered by ``instagramId``. That needs no compound index (each index on a
-    counter is paid at every DM): only the group of equal values that a page cuts is read again
-    by id. That read costs the smaller of the group's size and page x accounts / group.
+    counter costs a write at every DM): if a page ends within a group of equal values, that group
+    is read again by id. That costs the smaller of the group's size and page x accounts / group.
     """
 
     def __init__(self, mongo: Mongo) -> None:
@@ -76,7 +76,7 @@ class AccountDirectory:
         self._arrays: dict[str, bool] = {}
 
     def one(self, instagram_id: str) -> Account | None:
-        """The account with this very id, be it kept as a text or as a number."""
+        """The account with exactly this id, stored as a string or as a number."""
         wanted: list[object] = [instagram_id]
         if NUMBER.fullmatch(instagram_id) and int(instagram_id) in typed.INTEGERS:
             wanted.append(int(instagram_id))
@@ -89,9 +89,9 @@ class AccountDirectory:
         return account(found[0]) if found else None
 
     def page(self, sort: Sort, after: Position | None, limit: int) -> AccountPage:
-        """``limit`` accounts (at most) of all, from ``after`` on.
+        """At most ``limit`` accounts that come after ``after``.
 
-        Raises :class:`BadRequest` if the position cannot be found again.
+        Raises :class:`BadRequest` if the account of the position was deleted.
         """
         after = self._resolved(after, sort)
         section = section_of(after)
@@ -108,9 +108,9 @@ class AccountDirectory:
         return _cut(rows, sort, limit)
 
     def search(self, prefix: str, sort: Sort, after: Position | None, limit: int) -> AccountPage:
-        """``limit`` accounts (at most) whose username or id starts with ``prefix``.
+        """At most ``limit`` accounts whose username or id starts with ``prefix``.
 
-        Instagram's usernames are lower-case; a leading ``@`` and the case do not matter.
+        Instagram's usernames are lower-case; a leading ``@`` and the case are ignored.
         """
         text = prefix.strip().removeprefix("@").lower()
         found = self._starting("username", text)
@@ -131,7 +131,7 @@ class AccountDirectory:
         return self._find({field: span}, field, 1, SEARCH_BOUND + 1)
 
     def _numeric_ids(self, digits: str) -> list[Document]:
-        """Accounts whose ids are numbers that begin with ``digits``: a range for each length."""
+        """Accounts whose ids are numbers starting with ``digits``: one range per length."""
         number = int(digits)
         spans = [
             {ID: {"$gte": number * 10**more, "$lt": (number + 1) * 10**more}}
@@ -152,7 +152,7 @@ class AccountDirectory:
         direction = -1 if sort.descending else 1
         rows = self._find({sort.field: condition}, sort.field, direction, limit)
         if not all(typed.is_text(row.get(ID)) for row in rows):
-            # Asked only now: a condition on two fields keeps the embedded database from its index.
+            # Only if needed: the embedded database uses no index for a condition on two fields.
             both = {sort.field: condition, ID: self._usual(ID)}
             rows = self._find(both, sort.field, direction, limit)
         if len(rows) < limit or not rows or sort.field == ID:
@@ -163,7 +163,7 @@ class AccountDirectory:
         return in_order(whole, sort) + cut
 
     def _ties(self, field: str, value: Value, after_id: str | None, limit: int) -> list[Document]:
-        """Accounts with just this value whose id is above ``after_id``, by id; ids have no ties."""
+        """Accounts with this value and an id above ``after_id``, by id; ids have no ties."""
         if field == ID:
             return []
         same = {"$eq": stored(field, value)}
@@ -179,7 +179,7 @@ class AccountDirectory:
         return self._find({"$and": [unusual, {ID: self._above(after_id)}]}, ID, 1, limit, most_ms)
 
     def _attention(self, after: bytes, limit: int) -> list[Document]:
-        """Accounts whose id is no text, by ``_id``."""
+        """Accounts whose id is not a string, by ``_id``."""
         if limit <= 0:
             return []
         unusual, most_ms = self._unusual(ID)
@@ -194,8 +194,8 @@ class AccountDirectory:
         return self._usual(ID) | bound
 
     def _unusual(self, field: str) -> tuple[Document, int]:
-        """What :func:`_usual` leaves out (negated bounds are ranges of the index, too), and how
-        many ms it may take to find."""
+        """The complement of :func:`_usual` (negated bounds also use the index), and the time limit
+        of the query in ms."""
         outside: list[Document] = [{field: {"$not": {"$gte": LOWEST[field]}}}]
         if field in HIGHEST:
             outside.append({field: {"$not": {"$lte": HIGHEST[field]}}})
@@ -204,18 +204,18 @@ class AccountDirectory:
         return {"$or": [*outside, {field: ARRAY}]}, ARRAYS_MAX_TIME_MS
 
     def _resolved(self, after: Position | None, sort: Sort) -> Position | None:
-        """``after`` with its value and id, where it named its account only."""
+        """``after`` with value and id; they are read again if it has only the account's ``_id``."""
         if after is None or not after.reread:
             return after
         with translated():
             row = self._collection.find_one({"_id": id_of(after.key)}, PROJECTION)
         if row is None:
-            raise BadRequest("cursor: its account is gone; start again without it.")
+            raise BadRequest("cursor: its account was deleted; start again without a cursor.")
         return position_of(row, sort, in_cursor=False)
 
     def _may_hold_arrays(self, field: str) -> bool:
-        """Whether the index on ``field`` has ever held an array; true where the server does not
-        tell. Asked of the planner: looking for arrays reads every document."""
+        """Whether the index on ``field`` has ever contained an array (true if unknown), according
+        to the query planner: a search for arrays would read every document."""
         if field not in self._arrays:
             self._arrays[field] = self._ask_for_arrays(field)
         return self._arrays[field]
@@ -227,8 +227,8 @@ class AccountDirectory:
                 plan = self._db.command({"explain": find, "verbosity": "queryPlanner"})
         except PyMongoError:
             return True
-        told = list(_values(plan, "isMultiKey"))
-        return any(told) or not told
+        flags = list(_values(plan, "isMultiKey"))
+        return any(flags) or not flags
 
     def _find(
         self,
@@ -246,7 +246,7 @@ class AccountDirectory:
 
 
 def _cut(rows: list[Document], sort: Sort, limit: int) -> AccountPage:
-    # Counters move between the queries of one page: an account may have been read twice.
+    # Counters change between the queries of a page, so an account may have been read twice.
     found = unique(rows)
     more = len(found) > limit
     shown = found[:limit]

@@ -1,12 +1,12 @@
-"""The order of accounts in a list, whatever their values are: sections, positions, conditions.
+"""The order of accounts with arbitrary values: sections, positions, query conditions.
 
-MongoDB orders values of all types, but a range matches values of its own type alone, and an array
-by any of its elements. So a list of accounts has up to three sections, each of which its own
-conditions find by an index, and no account is in two of them or in none:
+MongoDB sorts values of all types, but a range matches only values of its own type, and an array if
+any element matches. So a list of accounts has up to three sections. Each has its own indexed
+conditions, and every account is in exactly one:
 
-1. ``KNOWN``: the sort field has its usual type. By its value, equal ones by id.
-2. ``REST``: it has not, or is missing. By id.
-3. ``ATTENTION``: the id is no text, so no DM finds the account. By ``_id``.
+1. ``KNOWN``: the sort field has its usual type. Sorted by value, ties by id.
+2. ``REST``: it has another type or is missing. Sorted by id.
+3. ``ATTENTION``: the id is not a string, so no DM is counted for the account. Sorted by ``_id``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dmstats.db import typed
 from dmstats.db.client import CODEC, Document
 
 SORTS = ("dmUsed", "createdAt", "instagramId", "username")
-"""What accounts can be sorted by: the fields that have an index."""
+"""The fields by which accounts can be sorted; all have an index."""
 
 SEARCH_BOUND = 500
 """The most matches of one field that a search looks at."""
@@ -51,13 +51,13 @@ HIGHEST: dict[str, object] = {
     "dmUsed": typed.INTEGERS.stop - 1,
     "createdAt": datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC),
 }
-"""The bounds of the usual values of each field; all texts are from the empty one on."""
+"""The bounds of each field's usual values; every string is at least the empty one."""
 
 TYPES = (
     "minKey", "null", "number", "string", "object", "array", "binData", "objectId", "bool", "date",
     "timestamp", "regex", "dbPointer", "javascript", "javascriptWithScope", "maxKey",
 )  # fmt: skip
-"""All types in the order in which MongoDB sorts their values."""
+"""All BSON types in MongoDB's sort order."""
 
 PYTHON_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "bool"),
@@ -79,8 +79,8 @@ LONGEST_IN_CURSOR = 200
 DECIMAL = "decimal:"
 
 Value = int | float | str | None
-"""What a position remembers of the sort field; dates in milliseconds since the epoch, a Decimal128
-as "decimal:" and its digits where that is the field's type."""
+"""The value of the sort field in a position. Dates are ms since the epoch; a Decimal128 is
+"decimal:" followed by its digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +107,16 @@ class Position:
 
 
 def usual(field: str, *, arrays: bool) -> Document:
-    """The condition on a field that has its usual type. ``arrays`` says that the index may hold
-    some, which a range would match by their elements."""
+    """The condition for values of the usual type. Set ``arrays`` if the index may contain arrays,
+    which a range would match by their elements."""
     highest = {"$lte": HIGHEST[field]} if field in HIGHEST else {}
     return {"$gte": LOWEST[field], **highest} | ({"$not": ARRAY} if arrays else {})
 
 
 def ids_after(last: object) -> Document:
-    """The ``_id`` of whatever type that MongoDB sorts after ``last``."""
+    """The condition for any ``_id`` that MongoDB sorts after ``last``."""
     if isinstance(last, float) and math.isnan(last):
-        larger: Document = {"$gte": -math.inf}  # it is the first number, and no range holds it
+        larger: Document = {"$gte": -math.inf}  # NaN sorts before all numbers; no range matches it
     else:
         larger = {"$gt": last}
     later = list(TYPES[TYPES.index(_type_of(last)) + 1 :])
@@ -147,7 +147,7 @@ def _is_usual(field: str, value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal128):
         return False
     number = _comparable(value)
-    # Unlike a float's, a comparison with Decimal's NaN raises.
+    # Check for NaN first: comparing a Decimal NaN raises, unlike a float's.
     return bool(math.isfinite(number) and typed.INTEGERS.start <= number <= typed.INTEGERS.stop - 1)
 
 
@@ -168,7 +168,7 @@ def section_of(after: Position | None) -> int:
 
 
 def value_of(field: str, row: Document) -> Value:
-    """The account's value of ``field`` as a :class:`Position` keeps it; None if it is unusual."""
+    """The account's value of ``field`` for a :class:`Position`; None if it has another type."""
     value = row.get(field)
     if not _is_usual(field, value):
         return None

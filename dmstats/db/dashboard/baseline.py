@@ -1,4 +1,4 @@
-"""How many DMs a stretch of minutes had, now and at the same time of earlier weeks."""
+"""The DMs of a period of minutes, now and at the same time in earlier weeks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ READ_SECONDS = 3.0
 
 
 class Baseline:
-    """Reads the hours' minutes under the configured read preference."""
+    """Reads counts by minute with the configured read preference."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._hours = mongo.replica[HOURS]
 
     def dms(self, ends_ms: Sequence[int], minutes: int) -> list[int]:
-        """The DMs of the ``minutes`` (at most 60) before each of ``ends_ms``; in one query.
+        """The DMs in the ``minutes`` (at most 60) before each of ``ends_ms``, in one query.
 
-        Whole minutes: the one that an end falls into does not count.
+        Only whole minutes: the minute that contains an end is excluded.
         """
         wanted = {hour for end in ends_ms for hour in (hour_start(end), hour_start(end) - HOUR_MS)}
         ids = [to_datetime(hour) for hour in sorted(wanted)]

@@ -1,4 +1,4 @@
-"""How long the last canary took that came back."""
+"""Stores how long the last returned canary took."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SECONDS = 3.0
 
 
 class Canaries:
-    """Keeps it in ``stats_cache``, where the next snapshot finds it."""
+    """Writes it to ``stats_cache``, from which the next snapshot reads it."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._cache = mongo.db[STATS_CACHE]
 
     def save(self, at_ms: int, stages: Mapping[str, float]) -> None:
-        """Store the seconds of each stage, of the one that was sent at ``at_ms``."""
+        """Store the duration in seconds of each stage of the canary sent at ``at_ms``."""
         took = {f"{stage}Ms": round(seconds * 1000, 1) for stage, seconds in stages.items()}
         with translated(), pymongo.timeout(SECONDS):
             self._cache.replace_one({"_id": KEY}, {"at": to_datetime(at_ms), **took}, upsert=True)

@@ -1,4 +1,4 @@
-"""The stored hours and days that a history is added up from."""
+"""Reads the stored hours and days from which a history is computed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dmstats.db.collection_names import DAYS, HOURS
 
 READ_SECONDS = 8.0
 IDS = 100
-"""Ids in one query. Listed ids, not a range: the embedded database scans the collection for a
-range, and takes longer than twice as long for twice as many ids."""
+"""Ids per query. A list of ids, not a range: the embedded database scans the collection for a
+range, and its time grows faster than the number of ids."""
 
 COUNTS = {"sent": 1, "received": 1}
 MINUTE_MS = 60_000
@@ -26,14 +26,14 @@ Counts = tuple[int, int]
 
 
 class HistoryStore:
-    """Reads under the configured read preference, by ``_id``, within :data:`READ_SECONDS`."""
+    """Reads by ``_id`` with the configured read preference, within :data:`READ_SECONDS`."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._days = mongo.replica[DAYS]
         self._hours = mongo.replica[HOURS]
 
     def first_ms(self) -> int | None:
-        """The first hour that was counted; None before the first DM. Raises
+        """The start of the first counted hour; None before the first DM. Raises
         :class:`StoreUnavailable`."""
         with translated(), pymongo.timeout(READ_SECONDS):
             dates = {"_id": {"$type": "date"}}
@@ -48,8 +48,8 @@ class HistoryStore:
     def read(
         self, days: Iterable[int], hours: Iterable[int], minutes: Iterable[int]
     ) -> tuple[dict[int, Counts], dict[int, Counts], dict[int, Counts]]:
-        """The counts of those days and hours, and of each minute of the hours in ``minutes``, all
-        by start in ms; raises :class:`StoreUnavailable`."""
+        """The counts of these days and hours, and of each minute of the hours in ``minutes``, all
+        by start in ms. Raises :class:`StoreUnavailable`."""
         with translated(), pymongo.timeout(READ_SECONDS):
             return (
                 dict(self._each(self._days, days, COUNTS, _own)),
@@ -72,13 +72,13 @@ class HistoryStore:
 
 
 def of_minutes(start: int, hour: Document) -> Iterator[tuple[int, Counts]]:
-    """The minutes of an hour's document that have counts; ``start`` is the hour's."""
+    """The counts by minute in an hour's document; ``start`` is the hour's."""
     for minute, counts in documents.hour(hour).minutes.items():
         yield start + minute * MINUTE_MS, pair(counts)
 
 
 def pair(bucket: documents.Bucket) -> Counts:
-    """Sent and received; what cannot be read adds nothing."""
+    """Sent and received; unreadable counts are 0."""
     return bucket[0] or 0, bucket[1] or 0
 
 

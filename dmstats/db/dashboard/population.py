@@ -1,4 +1,4 @@
-"""Counts that may scan: accounts, users and inactive accounts, recounted now and then."""
+"""Counts that may need a scan: accounts, users and inactive accounts, refreshed periodically."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ logger = logging.getLogger(__name__)
 ACCOUNTS, USERS, INACTIVE = "accounts", "users", "inactive"
 COUNTS = (ACCOUNTS, USERS, INACTIVE)
 DocumentCounts = dict[str, DocumentCount]
-"""What the last recount found, by the names in ``COUNTS``."""
+"""The results of the last recount, by the names in ``COUNTS``."""
 
 RECOUNT_SECONDS = 600.0
 LARGEST_SHARE = 0.01
-"""A recount that scans (the embedded database has no counters of its own) may take at most this
-share of the time: the pause after it grows with what it took."""
+"""The largest share of time for recounts, which scan on the embedded database: the pause after a
+recount grows with its duration."""
 
 USABLE_SECONDS = 3600.0
 COUNT_SECONDS = 120.0
 SETTLED_MS = 60_000
-"""Accounts younger than this are left to the count of new ones: at the census they may be half
-visible, and clocks differ between hosts."""
+"""Accounts younger than this are excluded from the recount and counted as new ones at each refresh:
+transactions and clock differences make counts of recent accounts unreliable."""
 
 
 class PopulationCounts:
-    """Counts everything at its slow pace and keeps the result in ``stats_cache``.
+    """Counts periodically and stores the result in ``stats_cache``.
 
     The document: ``{_id: "census", accounts: {n, at}, users: {n, at}, inactive: {n, at}}``, where
     ``accounts.n`` holds the accounts that were created before ``accounts.at``.
@@ -45,13 +45,13 @@ class PopulationCounts:
         self._due: float | None = None
 
     def tick(self) -> bool:
-        """Recount if it is due (600 s after the last, or longer where a recount is slow)."""
+        """Recount if due: 600 s after the last recount, or later if recounts are slow."""
         if self._due is None:
             self._due = self._clock.monotonic() + self._seconds_left()
         if self._clock.monotonic() < self._due:
             return False
         started = self._clock.monotonic()
-        # Set first: a recount that fails is not tried again at every tick.
+        # Set first, so that a failing recount is not retried at every tick.
         self._due = started + RECOUNT_SECONDS
         self.recount()
         took = self._clock.monotonic() - started
@@ -59,14 +59,14 @@ class PopulationCounts:
         return True
 
     def fresh(self, population_counts: DocumentCounts, now_ms: int) -> DocumentCounts:
-        """``population_counts``, or new ones where they are over an hour old (nobody leads, and
-        cron alone refreshes) or cannot be read."""
+        """``population_counts``, or a recount if they cannot be read or are over an hour old (there
+        is no leader, and only cron refreshes)."""
         if all(age_seconds(population_counts, name, now_ms) <= USABLE_SECONDS for name in COUNTS):
             return population_counts
         return self.recount()
 
     def recount(self) -> DocumentCounts:
-        """Count all three, store the results and return them."""
+        """Count accounts, users and inactive accounts; store and return the results."""
         since = self._clock.now_ms() - SETTLED_MS
         with translated(), pymongo.timeout(COUNT_SECONDS):
             counts = {
@@ -79,14 +79,15 @@ class PopulationCounts:
                 for name, (number, at_ms) in counts.items()
             }
             self._cache.update_one({"_id": "census"}, {"$set": update}, upsert=True)
-        logger.info("census", extra={name: number for name, (number, _) in counts.items()})
+        counted = {name: number for name, (number, _) in counts.items()}
+        logger.info("population_counted", extra=counted)
         return {name: DocumentCount(number, at_ms) for name, (number, at_ms) in counts.items()}
 
     def _inactive_accounts(self) -> int:
         return self._db[names.ACCOUNTS].count_documents({"isActive": False})
 
     def _settled_accounts(self, since: int) -> int:
-        """All accounts less the new ones, read in one moment in which no account came."""
+        """All accounts minus the new ones; repeated until no account was created in between."""
         while True:
             before = self._new_accounts(since)
             total = self._db[names.ACCOUNTS].estimated_document_count()
@@ -107,7 +108,7 @@ class PopulationCounts:
 
 
 def document_counts(found: Document) -> DocumentCounts:
-    """The counts of a census that can be read, by their names."""
+    """The readable counts of the stored document, by name."""
     known = {name: counted(found.get(name)) for name in COUNTS}
     return {name: count for name, count in known.items() if count is not None}
 
@@ -116,11 +117,11 @@ NEW_ACCOUNTS_LIMIT = 1000
 
 
 def new_accounts(since_ms: int) -> dict[str, Any]:
-    """The filter of the accounts that were created at or after ``since_ms``."""
+    """The filter for accounts created at or after ``since_ms``."""
     return {"createdAt": {"$gte": to_datetime(since_ms)}}
 
 
 def age_seconds(population_counts: DocumentCounts, name: str, now_ms: int) -> float:
-    """How old that count is; infinite if there is none."""
+    """The age of that count; infinite if missing."""
     known = population_counts.get(name)
     return abs(now_ms - known.at_ms) / 1000 if known else float("inf")

@@ -1,4 +1,4 @@
-"""What a refresh reads: at most seven queries, none of which grows with DMs or accounts."""
+"""The reads of a refresh: at most seven queries, whose cost does not grow with DMs or accounts."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ Population = Mapping[int, tuple[int, int]]
 
 HOURS = 26
 DAYS = 62
-"""Today's time yesterday needs the last 26 hours, and this month's last month the last 62 days."""
+"""The comparison with yesterday needs the last 26 hours, and with last month the last 62 days."""
 TOP = 10
 SMALL_COLLECTION = 500
-"""So many accounts or users are query anew at each refresh; more are left to the census."""
+"""Up to this many documents are counted at each refresh; :class:`PopulationCounts` counts larger
+collections."""
 LONG_READ_SECONDS = 120.0
 ACCOUNT_FIELDS = {
     "instagramId": 1,
@@ -46,15 +47,15 @@ ACCOUNT_FIELDS = {
     "lastDMSent": 1,
 }
 MOST_USED = 2**63 - 1
-"""More than a counter can hold: a figure of infinity is no account's, and leads no list."""
+"""The largest value of a counter. Excludes infinity from the top accounts."""
 CACHE_FIELDS = {"body": 0, "unknown": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """The counters of one moment. ``hours`` and ``days`` are keyed by their start in ms since the
-    epoch; a value that cannot be read is None. ``hour_counts`` are the hours that were asked
-    for, for the days of another time zone."""
+    """The counters at one moment. ``hours`` and ``days`` are keyed by their start in ms since the
+    epoch; a value that cannot be read is None. ``hour_counts`` are the additional hours that are
+    needed for days of another time zone."""
 
     totals: Totals = field(default_factory=Totals)
     hours: Mapping[int, Hour] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Readings:
 
 
 class ReadingsStore:
-    """Reads the counters under the configured read preference."""
+    """Reads the counters with the configured read preference."""
 
     def __init__(self, mongo: Mongo, population_counts: PopulationCounts) -> None:
         self._db = mongo.replica
@@ -85,7 +86,7 @@ class ReadingsStore:
         hours: Collection[int] = (),
         minutes: Collection[int] = (),
     ) -> Readings:
-        """All that a snapshot at ``now_ms`` needs, and beside it these ``days``, the counts of
+        """Everything for a snapshot at ``now_ms``, and additionally these ``days``, the counts of
         these ``hours`` and the minutes of the hours in ``minutes``, by start in ms.
 
         Six queries, and one more for ``hours``. Raises :class:`StoreUnavailable`.
@@ -93,7 +94,7 @@ class ReadingsStore:
         query = _QueryCounter()
         with translated():
             cache = query(self._cache)
-            # Listed ids, not a range: the embedded database scans the collection for a range.
+            # A list of ids, not a range: the embedded database scans the collection for a range.
             hour, day = hour_start(now_ms), day_start(now_ms)
             last_hours = [hour - i * HOUR_MS for i in range(HOURS)]
             then = month_before(now_ms)
@@ -134,14 +135,13 @@ class ReadingsStore:
         return documents.by_start(list(found))
 
     def _top(self, floor: int | None) -> list[Document]:
-        """The accounts with the most DMs sent, from ``floor`` on.
+        """The accounts with the most DMs sent, at least ``floor``.
 
         MongoDB walks the index backwards and stops after ten. The embedded database sorts all
-        that matches before it stops, so it needs the floor: the tenth account's figure at the
-        last refresh, which can only grow, leaves it little more than the ten themselves.
-        Without one (the very first refresh) it may take its time, and also after a failure: many
-        accounts that came with high figures of their own are over a floor that rises only when
-        they have been read.
+        matches first, so it needs the floor: the tenth account's counter at the last refresh, which
+        can only grow, leaves few more than ten matches. The time limit is longer without a floor
+        (the first refresh) and after a failure: then many accounts may be above a floor that rises
+        only after a successful read.
         """
         least = max(1, floor or 1)
         usual = bool(floor) and not self._top_failed
@@ -159,14 +159,15 @@ class ReadingsStore:
     def _population(
         self, query: _QueryCounter, population_counts: DocumentCounts, now_ms: int
     ) -> tuple[int, int, int]:
-        """Accounts, inactive ones, and users.
+        """The numbers of accounts, inactive accounts, and users.
 
-        Few are query as they are. Many are the census' figures and, of the accounts, the new
-        ones since; a census that is missing or too old is taken first, apart from this refresh.
+        Small collections are counted now. For large ones the stored counts are used, plus the
+        accounts created since. If those are missing or too old, a recount runs first; its queries
+        are not part of this refresh.
         """
         few_accounts = self._count_small(query, names.ACCOUNTS, population_counts.get(ACCOUNTS))
         many = few_accounts is None
-        # Found out by a query that is then missing for the users: six stay six.
+        # The query that found this out is saved at the users: there are never more than six.
         known = population_counts.get(ACCOUNTS)
         just_found = many and (known is None or known.n <= SMALL_COLLECTION)
         few_users = (
@@ -191,10 +192,10 @@ class ReadingsStore:
     def _count_small(
         self, query: _QueryCounter, collection: str, known: DocumentCount | None
     ) -> tuple[int, int] | None:
-        """All documents and the inactive ones; None if they are known, or found, to be many."""
+        """The number of documents and of inactive ones; None if the collection is large."""
         if known and known.n > SMALL_COLLECTION:
             return None
-        # As the census' query counts them: false, or an array that holds it.
+        # The same condition as in the recount: false, or an array that contains it.
         each = {"$cond": [{"$isArray": ["$isActive"]}, "$isActive", ["$isActive"]]}
         inactive = {"$cond": [{"$in": [False, each]}, 1, 0]}
         group = {"_id": None, "all": {"$sum": 1}, "inactive": {"$sum": inactive}}
@@ -216,7 +217,7 @@ def _ids(starts_ms: Collection[int]) -> Document:
 
 
 def month_before(now_ms: int) -> int:
-    """The same day and time of the month before, or that month's last moment (ms)."""
+    """The same day and time in the previous month, or that month's last moment (ms)."""
     end = to_ms(to_datetime(day_start(now_ms)).replace(day=1))
     day, last_day = to_datetime(now_ms).day, to_datetime(end - 1).day
     return end - (last_day - day + 1) * DAY_MS + now_ms % DAY_MS if day <= last_day else end - 1

@@ -1,4 +1,4 @@
-"""The stored snapshot: the fence against former leaders, and what is left when Redis is gone."""
+"""The stored snapshot: enforces the fencing token, and serves readers when Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
-    """A snapshot's ``body`` (plain JSON types, without its version) and its place in the order.
+    """A snapshot's ``body`` (plain JSON types, without its version), and its term and number.
 
-    Whether the body is a whole snapshot is the reader's to say.
+    The body is not validated here; readers do that.
     """
 
     term: int
@@ -41,7 +41,7 @@ class StoredSnapshot:
 
 
 class SnapshotStore:
-    """Keeps the last snapshot in ``stats_cache`` and allots the versions; all on the primary."""
+    """Stores the last snapshot in ``stats_cache`` and assigns versions; always on the primary."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._cache = mongo.db[STATS_CACHE]
@@ -55,19 +55,19 @@ class SnapshotStore:
         floor: int = 0,
         after: int | None = None,
     ) -> tuple[int, int]:
-        """Store ``body`` and return the (term, seq) that it got, each greater than the last.
+        """Store ``body`` and return its (term, seq), which is greater than the last one.
 
-        ``term`` is the leader's; None (cron, CLI, a reader) goes under the stored one. ``floor``
-        is what the next reading of the top accounts may start from. ``after`` is what
-        :meth:`last_seq` said before the readings began. Raises :class:`Superseded` if a newer
-        leader has written, :class:`Outdated` if anybody has since then,
+        ``term`` is the leader's; None (cron, CLI, a reader) keeps the stored term. ``floor`` is the
+        lower bound for the next query for top accounts. ``after`` is the value of :meth:`last_seq`
+        before the readings started. Raises :class:`Superseded` if a newer leader has written,
+        :class:`Outdated` if any process has written since ``after``, and
         :class:`StoreUnavailable` if it cannot be stored.
         """
         update: Document = {
             "$set": {
                 "computedAt": to_datetime(computed_ms),
                 "body": body,
-                # Apart from the body: the next reading wants this of it, and nothing else.
+                # Also outside the body, because the next refresh reads only this part.
                 "population": body.get("population", []),
                 "floor": floor,
             },
@@ -82,20 +82,20 @@ class SnapshotStore:
         for _ in range(TRIES):
             try:
                 place = self._write(fence, update)
-            except PoisonError:  # seq is no number, so nothing can be added to it
+            except PoisonError:  # seq is not a number, so it cannot be incremented
                 place = None
             if place is not None:
                 return place
             if not self._restore_place(computed_ms) and term is not None:
                 newest = self.last_term()
                 if newest > term:
-                    raise Superseded(f"Term {term} is over.")
+                    raise Superseded(f"Term {term} was superseded by term {newest}.")
             if after is not None and self.last_seq() > after:
-                raise Outdated("A newer snapshot was stored meanwhile.")
+                raise Outdated("A newer snapshot was stored during the refresh.")
         raise StoreUnavailable("The snapshot could not be stored: too many writers.")
 
     def _write(self, fence: Document, update: Document) -> tuple[int, int] | None:
-        """The place that it got; None where the fence kept it out or the place cannot be read."""
+        """The new term and seq; None if the fence rejected the write, or they cannot be read."""
         with translated():
             try:
                 saved: Any = self._cache.find_one_and_update(
@@ -106,17 +106,17 @@ class SnapshotStore:
                     return_document=ReturnDocument.AFTER,
                 )
             except DuplicateKeyError:
-                # The upsert met a document that the fence had excluded, or that somebody else
-                # inserted in this very moment.
+                # The upsert found a document that the fence excludes, or that another process
+                # inserted at the same moment.
                 return None
-        # The embedded database returns nothing to one of two that insert at once.
+        # If two processes insert at once, the embedded database returns nothing to one of them.
         return _place(saved or {})
 
     def _restore_place(self, computed_ms: int) -> bool:
-        """Give the stored snapshot a place again where it has none that can be read.
+        """Assign a new term and seq to the stored snapshot if they cannot be read.
 
-        Its last sequence number is not known: the seconds since 1970 are more than there were
-        snapshots. Its term is 0 until the leader writes, which is at its next refresh.
+        The last sequence number is unknown, so the seconds since 1970 are used, which are more than
+        the snapshots so far. The term is 0 until the leader's next refresh.
         """
         with translated():
             found = self._cache.find_one({"_id": KEY}, {"term": 1, "seq": 1})
@@ -131,8 +131,7 @@ class SnapshotStore:
         return True
 
     def load(self) -> StoredSnapshot | None:
-        """The last snapshot, None if there is none that can be read; raises
-        :class:`StoreUnavailable`."""
+        """The last snapshot; None if missing or unreadable. Raises :class:`StoreUnavailable`."""
         with translated():
             found = self._cache.find_one({"_id": KEY}) or {}
         place, computed_ms = _place(found), typed.moment(found.get("computedAt"))
@@ -142,19 +141,19 @@ class SnapshotStore:
         return StoredSnapshot(*place, computed_ms, body)
 
     def last_term(self) -> int:
-        """The newest term that has written, 0 if none has; raises :class:`StoreUnavailable`."""
+        """The newest term that has written; 0 if none. Raises :class:`StoreUnavailable`."""
         with translated():
             found = self._cache.find_one({"_id": KEY}, {"term": 1}) or {}
         return _number(found.get("term")) or 0
 
     def last_seq(self) -> int:
-        """The number of the stored snapshot, 0 without one; raises :class:`StoreUnavailable`."""
+        """The number of the stored snapshot; 0 if missing. Raises :class:`StoreUnavailable`."""
         with translated():
             found = self._cache.find_one({"_id": KEY}, {"seq": 1}) or {}
         return _number(found.get("seq")) or 0
 
     def last_computed_ms(self) -> int | None:
-        """When the stored snapshot was computed; raises :class:`StoreUnavailable`."""
+        """When the stored snapshot was computed. Raises :class:`StoreUnavailable`."""
         with translated():
             found = self._cache.find_one({"_id": KEY}, {"computedAt": 1}) or {}
         return typed.moment(found.get("computedAt"))
