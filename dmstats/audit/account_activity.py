@@ -14,7 +14,7 @@ PeriodCounts = tuple[int, int | None, int | None]
 
 
 def period_starts(at_ms: int) -> list[int]:
-    """The starts of the hours, then of the days, oldest first; the last of each contain ``at_ms``."""
+    """The starts of hours, then of days, oldest first; the last of each contain ``at_ms``."""
     hour, day = hour_start(at_ms), day_start(at_ms)
     hours = range(hour - (HOURS - 1) * HOUR_MS, hour + 1, HOUR_MS)
     return [*hours, *range(day - (DAYS - 1) * DAY_MS, day + 1, DAY_MS)]

@@ -1,4 +1,4 @@
-"""Counted DMs over any range: which buckets, compared with what, read from which documents.
+"""Counted DMs over any range: its buckets, its comparison, and the documents to read.
 
-In: a request and a clock. Out: points. Pure, but for :mod:`dmstats.history.service`.
+In: a request and a clock. Out: points. Pure, except :mod:`dmstats.history.service`.
 """

@@ -1,7 +1,7 @@
 """Hours, days, weeks and months of a time zone; times are milliseconds since the epoch.
 
-A day begins when its date begins on the zone's clocks, so a day can have 23 or 25 hours, and an
-hour ends early where clocks are changed within it.
+A day begins when its date begins in local time, so a day can have 23 or 25 hours, and an hour ends
+early if the clocks change within it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WEEK_STARTS = ("monday", "sunday", "saturday")
 LONGEST_MS = {
     MINUTE: MINUTE_MS, HOUR: HOUR_MS, DAY: 26 * HOUR_MS, WEEK: 8 * DAY_MS, MONTH: 32 * DAY_MS,
 }  # fmt: skip
-"""No bucket of the unit is longer."""
+"""The largest possible length of a bucket of each unit."""
 
 _FIRST_WEEKDAY = {"monday": 0, "sunday": 6, "saturday": 5}
 
@@ -34,13 +34,13 @@ class Calendar:
         self.is_utc = zone.key in UTC_NAMES
 
     def local(self, ms: int) -> datetime:
-        """What the zone's clocks say."""
+        """The local time."""
         return to_datetime(ms).astimezone(self.zone)
 
     def instant(self, wall: datetime) -> int:
-        """When the zone's clocks say ``wall`` (its own time zone is not looked at).
+        """The instant of the local time ``wall`` (its ``tzinfo`` is ignored).
 
-        Of a time that comes twice the first, or with ``fold`` 1 the second; of one that is skipped
+        An ambiguous time is the first of the two, or with ``fold`` 1 the second. A skipped time is
         the moment at which the clocks are set forward.
         """
         aware = wall.replace(tzinfo=self.zone)
@@ -54,7 +54,7 @@ class Calendar:
         return self.instant(datetime(day.year, day.month, day.day))  # noqa: DTZ001 - a wall clock's
 
     def date_of(self, ms: int) -> date:
-        """The zone's date."""
+        """The local date."""
         return self.local(ms).date()
 
     def start(self, unit: str, ms: int) -> int:
@@ -73,7 +73,7 @@ class Calendar:
             return self._hour_end(ms)
         day = self.date_of(ms)
         end = ms
-        while end <= ms:  # a date that the zone skipped has no length
+        while end <= ms:  # a date that the zone skipped has length 0
             day = _next_date(unit, self._first_date(unit, day))
             end = self.midnight(day)
         return end
@@ -92,12 +92,12 @@ class Calendar:
             at = self.after(unit, at)
 
     def add_days(self, ms: int, days: int) -> int:
-        """The same time of the zone's clocks, ``days`` later (or, negative, earlier)."""
+        """The same local time, ``days`` later (earlier if negative)."""
         return self._moved(ms, lambda wall: wall + timedelta(days=days))
 
     def add_months(self, ms: int, months: int) -> int:
-        """The same day and time of another month; the end of that month where it has no such day.
-        The end is the first moment of the month after."""
+        """The same day and local time in another month; if that has no such day, its end, which is
+        the first moment of the following month."""
         return self._moved(ms, lambda wall: _months_later(wall, months))
 
     def _moved(self, ms: int, move: Callable[[datetime], datetime]) -> int:
@@ -105,8 +105,8 @@ class Calendar:
         wall = local.replace(tzinfo=None, fold=0)
         moved = move(wall)
         if local.fold:
-            # The second pass of a time that comes twice has no counterpart, except where the other
-            # day has one too: it is put where that pass ends.
+            # The second occurrence of a repeated hour usually has no counterpart on the other day.
+            # Then it is mapped to the end of the repeated hour there.
             again = self.instant(moved.replace(fold=1))
             if again != self.instant(moved):
                 return again
@@ -114,7 +114,7 @@ class Calendar:
         return self.instant(moved)
 
     def _repeat_end(self, ms: int, local: datetime) -> datetime:
-        """What the clocks said when they were set back, before they were."""
+        """The local time at which the clocks were set back, before the change."""
         first_pass = self.instant(local.replace(tzinfo=None, fold=0))
         change = self._transition(first_pass, ms)
         before = self.local(change - 1).utcoffset() or timedelta()
@@ -131,7 +131,7 @@ class Calendar:
         return end if self._offset_ms(end - 1) == offset else self._transition(ms, end)
 
     def _transition(self, from_ms: int, to_ms_: int) -> int:
-        """When between the two the clocks are changed: the first moment of the new offset."""
+        """The first moment with a new UTC offset between the two times."""
         before = self._offset_ms(from_ms)
         while to_ms_ - from_ms > 1:
             middle = (from_ms + to_ms_) // 2
@@ -161,6 +161,6 @@ def _months_later(wall: datetime, months: int) -> datetime:
     number = wall.year * 12 + wall.month - 1 + months
     first = datetime(number // 12, number % 12 + 1, 1)  # noqa: DTZ001 - a wall clock's
     moved = first + timedelta(days=wall.day - 1)
-    if moved.month != first.month:  # it has no such day
+    if moved.month != first.month:  # the month has no such day
         return datetime(moved.year, moved.month, 1)  # noqa: DTZ001 - a wall clock's
     return moved.replace(hour=wall.hour, minute=wall.minute, second=wall.second)

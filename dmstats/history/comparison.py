@@ -1,4 +1,4 @@
-"""Which earlier time each bucket of a range is compared with."""
+"""Computes the earlier interval with which each bucket of a range is compared."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ KINDS = (NONE, PREVIOUS, WEEKDAYS, YEAR)
 WEEK_DAYS = 7
 
 Interval = tuple[int, int]
-"""From, and up to, in ms since the epoch."""
+"""Start (inclusive) and end (exclusive), in ms since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``intervals`` has the counterpart of each bucket, in their order, None for one without: 29
-    February, the 31st, an hour that clocks repeat. ``unmatched`` are the parts of the whole
-    (``from_ms`` to ``to_ms``) that are no bucket's counterpart."""
+    """``intervals`` has the counterpart of each bucket in order, None if there is none (29
+    February, the 31st, a repeated hour). ``unmatched`` has the parts of the compared range
+    (``from_ms`` to ``to_ms``) that are not the counterpart of any bucket."""
 
     from_ms: int
     to_ms: int
@@ -32,18 +32,18 @@ class Comparison:
 def compare(
     kind: str, chosen: Range, unit: str, edges: Sequence[int], calendar: Calendar
 ) -> Comparison | None:
-    """What the range with these ``edges`` of ``unit`` is compared with; None for ``none``.
+    """The comparison for the range with these ``edges`` of ``unit``; None for ``none``.
 
-    ``previous`` is the period just before, as many months, days or minutes; ``weekdays`` lies so
-    many whole weeks back that the two do not overlap; ``year`` has the same dates a year before.
-    Clocks show the same in both, through changes of the clocks.
+    ``previous`` is the period just before, of as many months, days or minutes. ``weekdays`` is the
+    smallest number of whole weeks earlier at which the two do not overlap. ``year`` is the same
+    dates one year earlier. Both ranges have the same local times, also across clock changes.
     """
     if kind == NONE:
         return None
     back = _shift(kind, chosen, calendar)
     shifted = [back(edge) for edge in edges]
-    # Moved by the clocks, a bucket may become longer than its unit: what is left over belongs to no
-    # bucket. A week or a month takes it in: 29 February, or the last days of a month.
+    # Shifted in local time, a bucket may become longer than its unit. The remainder is unmatched
+    # for minutes, hours and days, and included for weeks and months (29 February, month ends).
     cut = unit in (MINUTE, HOUR, DAY) and not (kind == PREVIOUS and chosen.step.ms)
     intervals: list[Interval | None] = []
     unmatched: list[Interval] = []

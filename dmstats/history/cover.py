@@ -1,7 +1,7 @@
-"""Which stored days, hours and minutes add up to an interval of time.
+"""Splits an interval into stored days, hours and minutes.
 
-Days and hours are stored in UTC, and each hour has its minutes. An interval takes whole UTC days where
-it holds some, the hours left over at its ends, and of those that it cuts, the minutes.
+Days and hours are stored in UTC, with minutes within each hour. An interval consists of the whole
+UTC days that it contains, the remaining hours at both ends, and the minutes of partial hours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ZERO: Counts = (0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One interval as starts of days, hours and minutes (ms)."""
+    """The starts of the days, hours and minutes of one interval (ms)."""
 
     days: range
     hours: tuple[range, range]
@@ -29,7 +29,7 @@ class Parts:
 
 @dataclass(slots=True)
 class RequiredBuckets:
-    """The starts of what has to be read (ms): ``minutes`` are hours with their minutes."""
+    """The starts of the documents to read (ms); ``minutes`` has hours whose minutes are needed."""
 
     days: set[int] = field(default_factory=set)
     hours: set[int] = field(default_factory=set)
@@ -37,21 +37,20 @@ class RequiredBuckets:
 
     @property
     def documents(self) -> int:
-        """How many documents that is at most."""
+        """The maximum number of documents."""
         return len(self.days) + len(self.hours) + len(self.minutes)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCounts:
-    """What was read, by start (ms); ``minutes`` by the minute's own start. What is missing had no
-    DMs."""
+    """Stored counts by start (ms); ``minutes`` by the start of the minute. Missing ones are 0."""
 
     days: Mapping[int, Counts] = field(default_factory=dict)
     hours: Mapping[int, Counts] = field(default_factory=dict)
     minutes: Mapping[int, Counts] = field(default_factory=dict)
 
     def of(self, interval: Interval) -> Counts:
-        """The DMs of ``interval``, which must have been among the required_buckets ones."""
+        """The DMs of ``interval``, whose buckets must have been read."""
         parts = split(interval)
         sent = received = 0
         found = (
@@ -67,7 +66,7 @@ class StoredCounts:
 
 
 def split(interval: Interval) -> Parts:
-    """The parts of ``interval``, which begins and ends with a minute."""
+    """The parts of ``interval``, which starts and ends at full minutes."""
     start, end = interval
     first_hour, last_hour = _up(start, HOUR_MS), hour_start(end)
     if first_hour > last_hour:  # within one hour
@@ -82,7 +81,7 @@ def split(interval: Interval) -> Parts:
 
 
 def required_buckets(intervals: Iterable[Interval], since_ms: int | None = 0) -> RequiredBuckets:
-    """What has to be read for ``intervals``; nothing of before ``since_ms`` (None: nothing at all)."""
+    """The buckets to read for ``intervals``, except those before ``since_ms`` (None: none)."""
     found = RequiredBuckets()
     if since_ms is None:
         return found

@@ -1,4 +1,4 @@
-"""A history as a file for spreadsheets."""
+"""Exports a history as CSV for spreadsheets."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Row = list[object]
 
 
 def as_csv(history: Mapping[str, Any]) -> bytes:
-    """All points of ``history``, comma-separated, UTF-8 with a byte-order mark, as Excel wants it.
+    """All points of ``history`` as CSV in UTF-8 with a byte-order mark, which Excel requires.
 
-    ``at`` is UTC and ``local`` the zone's clocks. What is compared with stands beside its point;
-    what has no counterpart comes last, with ``at`` empty.
+    ``at`` is UTC and ``local`` local time. Each point's counterpart is in the same row; unmatched
+    parts of the comparison come last, with ``at`` empty.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
@@ -34,7 +34,7 @@ def as_csv(history: Mapping[str, Any]) -> bytes:
 
 
 def file_name(history: Mapping[str, Any]) -> str:
-    """A name that says which days, in which unit; of single hours and minutes also the times."""
+    """The file name: dates and unit; for hours and minutes also the times."""
     start, end = (_local(history["range"][name], history) for name in ("from", "to"))
     if history["unit"] in (DAY, WEEK, MONTH):
         last = end - timedelta(seconds=1)

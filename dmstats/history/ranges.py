@@ -1,4 +1,4 @@
-"""What was asked for, resolved: from when to when, in which unit."""
+"""Resolves the requested range and unit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULT = "30d"
 DEFAULT_DAYS = 30
 LAST_DAYS = {"7d": 7, "30d": 30, "90d": 90}
 RANGES = ("hour", "24h", "today", "yesterday", *LAST_DAYS, "month", "last-month", "12m", "all")
-"""Names for what is asked for most; all but ``yesterday`` and ``last-month`` end now."""
+"""Named ranges; all except ``yesterday`` and ``last-month`` end now."""
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 MOMENT = (
@@ -40,12 +40,12 @@ UP_TO = (
     (3 * HOUR_MS, MINUTE), (3 * DAY_MS + 2 * HOUR_MS, HOUR), (100 * DAY_MS, DAY),
     (400 * DAY_MS, WEEK),
 )  # fmt: skip
-"""The unit of a range up to that length, where none is asked for; a longer one has months."""
+"""The default unit for ranges up to each length; longer ones have months."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far back the period before a range lies: calendar months, else days, else ms."""
+    """The distance to the previous period: calendar months, otherwise days, otherwise ms."""
 
     months: int = 0
     days: int = 0
@@ -54,8 +54,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From ``from_ms`` up to, but not with, ``to_ms``: whole minutes. An ``is_open`` one ends with
-    the running minute, and goes on. ``name`` is one of :data:`RANGES` if it was asked for by name.
+    """From ``from_ms`` (inclusive) to ``to_ms`` (exclusive), in whole minutes. If ``is_open``, it
+    ends with the current minute and still grows. ``name`` is the requested one of :data:`RANGES`.
     """
 
     from_ms: int
@@ -66,7 +66,7 @@ class Range:
 
 
 def named(name: str, calendar: Calendar, now_ms: int, since_ms: int | None) -> Range:
-    """The range of that name; ``since_ms`` is when counting began, for ``all``."""
+    """The range with that name; ``since_ms`` is when counting began, for ``all``."""
     end = _now_end(now_ms)
     today = calendar.start(DAY, now_ms)
     if name == "hour":
@@ -94,10 +94,10 @@ def named(name: str, calendar: Calendar, now_ms: int, since_ms: int | None) -> R
 
 
 def between(from_text: str | None, to_text: str | None, calendar: Calendar, now_ms: int) -> Range:
-    """The range between two texts, each a time, or a date of the calendar's zone.
+    """The range between two strings, each a time, or a date in the calendar's zone.
 
-    A ``to`` that is a date is part of the range; without one, and where it is later than now, the
-    range ends now. Without ``from`` it begins 30 days before its end. Raises :class:`BadRequest`.
+    If ``to`` is a date, that day is included; without ``to``, or if it is in the future, the range
+    ends now. Without ``from`` it starts 30 days before its end. Raises :class:`BadRequest`.
     """
     end = now_end = _now_end(now_ms)
     if to_text is not None:
@@ -109,7 +109,7 @@ def between(from_text: str | None, to_text: str | None, calendar: Calendar, now_
         moment = _moment("from", from_text, calendar, is_end=False)
         start = moment - moment % MINUTE_MS
     if start >= now_end:
-        raise BadRequest("from: lies ahead; the last that can be asked for is now.")
+        raise BadRequest("from: must not be in the future.")
     if start >= end:
         raise BadRequest("to: must be after from.")
     step = _step(start, end, calendar, is_open=end == now_end)
@@ -117,8 +117,8 @@ def between(from_text: str | None, to_text: str | None, calendar: Calendar, now_
 
 
 def unit_of(asked: str | None, chosen: Range, calendar: Calendar) -> str:
-    """The unit asked for, or the one that suits the length; raises :class:`BadRequest` if that
-    would be more than :data:`MAX_POINTS` points."""
+    """The requested unit, or the default for the range's length. Raises :class:`BadRequest` if
+    there would be more than :data:`MAX_POINTS` points."""
     length = chosen.to_ms - chosen.from_ms
     unit = asked or next((unit for most, unit in UP_TO if length <= most), MONTH)
     if fits(unit, chosen, calendar):
@@ -136,8 +136,8 @@ def fits(unit: str, chosen: Range, calendar: Calendar) -> bool:
     length = chosen.to_ms - chosen.from_ms
     if length // LONGEST_MS[unit] > MAX_POINTS:
         return False
-    # Nearly all are told by the length: a day has 22 hours at least. Cut buckets at the ends and
-    # hours in which clocks are changed are a few more.
+    # The length usually decides: a day has at least 22 hours. The margin of 10 covers partial
+    # buckets at both ends and hours that are split by a clock change.
     usual = {MINUTE: MINUTE_MS, HOUR: HOUR_MS}.get(unit, 22 * HOUR_MS)
     if length // usual + 10 <= MAX_POINTS:
         return True
@@ -145,7 +145,7 @@ def fits(unit: str, chosen: Range, calendar: Calendar) -> bool:
 
 
 def _step(start: int, end: int, calendar: Calendar, *, is_open: bool) -> Step:
-    """Whole months are compared with whole months, whole days with days, the rest by its length."""
+    """Whole months are shifted by months, whole days by days, other ranges by their length."""
     first = calendar.date_of(start)
     if not is_open and all(calendar.start(MONTH, at) == at for at in (start, end)):
         last = calendar.date_of(end)
@@ -156,7 +156,7 @@ def _step(start: int, end: int, calendar: Calendar, *, is_open: bool) -> Step:
 
 
 def _days(start: int, end: int, calendar: Calendar) -> int:
-    """How many of the zone's days the range touches."""
+    """The number of local days that the range overlaps."""
     return (calendar.date_of(end - 1) - calendar.date_of(start)).days + 1
 
 
@@ -178,16 +178,16 @@ def _moment(name: str, text: str, calendar: Calendar, *, is_end: bool) -> int:
 
 
 def _not_a_moment(name: str, text: str) -> str:
-    # In a query string, a plus sign is a space.
+    # In a query string, a plus sign means a space.
     hint = "; write the + of an offset as %2B" if re.search(r"\d \d\d:\d\d$", text) else ""
     return f"{name}: must be {MOMENT}{hint}."
 
 
 def _now_end(now_ms: int) -> int:
-    """The end of the running minute."""
+    """The end of the current minute."""
     return now_ms - now_ms % MINUTE_MS + MINUTE_MS
 
 
 def _minute_up(ms: int) -> int:
-    """The end of the minute that holds ``ms``, or ``ms`` where a minute begins just then."""
+    """``ms`` rounded up to a full minute."""
     return -(-ms // MINUTE_MS) * MINUTE_MS

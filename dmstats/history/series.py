@@ -1,4 +1,4 @@
-"""A history as it is answered: points, totals, and what they are compared with."""
+"""Builds the response of a history request: points, totals, and the comparison."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ History = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A resolved request: a range in buckets of ``unit``, and what each is compared with."""
+    """A resolved request: a range, its buckets of ``unit``, and their comparison."""
 
     chosen: Range
     unit: str
@@ -29,18 +29,18 @@ class Plan:
 
     @classmethod
     def make(cls, chosen: Range, unit: str, kind: str, calendar: Calendar) -> Plan:
-        """Split the range, and find what it is compared with."""
+        """Split the range into buckets and compute the comparison."""
         edges = calendar.edges(unit, chosen.from_ms, chosen.to_ms)
         return cls(chosen, unit, kind, calendar, edges,
                    compare(kind, chosen, unit, edges, calendar))  # fmt: skip
 
     @property
     def buckets(self) -> list[Interval]:
-        """The range's buckets; the first and the last are cut at its ends."""
+        """The range's buckets; the first and last may be partial."""
         return list(pairwise(self.edges))
 
     def intervals(self) -> list[Interval]:
-        """All that has to be counted."""
+        """All intervals whose counts are needed."""
         found = self.buckets
         if self.comparison is not None:
             found += [interval for interval in self.comparison.intervals if interval is not None]
@@ -49,11 +49,11 @@ class Plan:
 
 
 def history(plan: Plan, counted: StoredCounts, *, since_ms: int | None, now_ms: int) -> History:
-    """The answer, JSON-ready.
+    """The response, JSON-ready.
 
-    ``partial`` marks a point that is not a whole bucket: the range's ends, and what is not over.
-    ``difference`` is None without a comparison; its per cents are None where the compared figure
-    is 0 or not all counted, as it began before counting did.
+    ``partial`` marks a point that is not a whole bucket: one cut by the range, or not over yet.
+    ``difference`` is None without a comparison. Its percentages are None if the compared figure is
+    0, or if the compared range starts before counting began.
     """
     chosen, calendar = plan.chosen, plan.calendar
     points = [_point(plan, interval, counted) for interval in plan.buckets]
@@ -108,7 +108,7 @@ def _compared(comparison: Comparison, kind: str, count: Callable[[Interval], Cou
 
 
 def _is_whole(plan: Plan, since_ms: int | None) -> bool:
-    """Whether all that is compared with lies after counting began."""
+    """Whether the compared range starts after counting began."""
     return (
         plan.comparison is not None
         and since_ms is not None

@@ -1,4 +1,4 @@
-"""HistoryService on demand: from this process, from Redis, or computed by one process for all."""
+"""Serves histories from a cache in this process or Redis; on a miss, one process computes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ logger = logging.getLogger(__name__)
 
 CACHE_KEY = "admin:stats:history"
 CLOSED_SECONDS = 6 * 3600
-"""How long a range is kept that ended before :data:`SETTLED_MS`; an audit's repairs show then."""
+"""The cache TTL of a range that ended more than :data:`SETTLED_MS` ago; repairs appear after it."""
 SETTLED_MS = 36 * 3_600_000
-"""So long Meta repeats a delivery that it got no 200 for: until then old hours may still grow."""
+"""Meta retries deliveries for this long, so until then old hours may still grow."""
 
 MAX_DOCUMENTS = 40_000
 MAX_COPIES = 64
-"""So many histories a process keeps itself: about 4 MB."""
+"""The number of histories that a process caches: about 4 MB."""
 RECHECK_SECONDS = 2.0
-"""How long a process answers from its own copy without asking Redis for a newer one."""
+"""How long a process serves its own copy without checking Redis for a newer one."""
 MAX_COMPUTING = 2
-"""So many are computed at once in a process; the others wait, as deliveries must not."""
+"""Concurrent computations per process; more requests wait, so that deliveries are not delayed."""
 WAIT_SECONDS = 10.0
 LOCK_SECONDS = READ_SECONDS + 4.0
 POLL_SECONDS = 0.05
@@ -46,7 +46,7 @@ BREAK_SECONDS = 1.0
 
 
 class RedisReporter(Protocol):
-    """What this package reports."""
+    """The metrics that this package reports."""
 
     def redis_failed(self, what: str) -> None:
         """Redis did not answer to ``what``."""
@@ -54,8 +54,8 @@ class RedisReporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HistoryRequest:
-    """What is asked for. ``name`` is one of :data:`~dmstats.history.ranges.RANGES`; without it,
-    ``from_text`` and ``to_text`` are times or dates. ``unit`` None: as suits the range."""
+    """A request. ``name`` is one of :data:`~dmstats.history.ranges.RANGES`; without it,
+    ``from_text`` and ``to_text`` are times or dates. ``unit`` None is the default unit."""
 
     calendar: Calendar
     name: str | None = None
@@ -80,10 +80,11 @@ class HistoryResponse:
 
 
 class HistoryService:
-    """Answers questions; a range is computed at most once in ``interval`` (seconds), by whichever
-    process is asked first, and one that has ended for good once in :data:`CLOSED_SECONDS`.
+    """Serves history requests.
 
-    Without Redis each process computes for itself. ``key`` makes a Redis key of a name.
+    A range is computed at most once per ``interval`` (seconds), by the first process that is asked;
+    one that can no longer change, once per :data:`CLOSED_SECONDS`. Without Redis each process
+    computes for itself. ``key`` builds a Redis key from a name.
     """
 
     def __init__(
@@ -110,10 +111,10 @@ class HistoryService:
         self._store_retry_at = float("-inf")
 
     def answer(self, request: HistoryRequest) -> HistoryResponse:
-        """The history that is asked for.
+        """The requested history.
 
-        Raises :class:`BadRequest`, :class:`StoreUnavailable`, or :class:`Unavailable` where too
-        many are waiting for others.
+        Raises :class:`BadRequest`, :class:`StoreUnavailable`, or :class:`Unavailable` if too many
+        computations are in progress.
         """
         now_ms = self._clock.now_ms()
         chosen = self._chosen(request, now_ms)
@@ -178,7 +179,7 @@ class HistoryService:
         return _answer(body, now_ms)
 
     def _counting_start(self) -> int | None:
-        """When counting began, read once in an interval."""
+        """When counting began; read at most once per interval."""
         with self._single_flight.only_one("first"):
             now = self._clock.monotonic()
             if self._since is None or now - self._since[1] >= self._interval:
@@ -188,7 +189,7 @@ class HistoryService:
 
     @contextmanager
     def _breaker(self) -> Iterator[None]:
-        """Leave a database that fails alone for a second."""
+        """A circuit breaker: after an error, MongoDB is not queried for a second."""
         if self._clock.monotonic() < self._store_retry_at:
             raise StoreUnavailable("MongoDB could not be read a moment ago.")
         try:
@@ -198,7 +199,7 @@ class HistoryService:
             raise StoreUnavailable(str(error)) from error
 
     def _own_copy(self, name: str, seconds: float, *, checked: bool) -> HistoryResponse | None:
-        """This process's own; ``checked`` only if it was compared with Redis a moment ago."""
+        """This process's copy; with ``checked`` only if it was recently compared with Redis."""
         found = self._copies.get(name)
         if found is None or not self._is_fresh(found[0], seconds):
             return None
@@ -220,7 +221,7 @@ class HistoryService:
         return self._clock.monotonic() < self._redis_retry_at
 
     def _from_redis(self, name: str, seconds: float) -> HistoryResponse | None:
-        """What another process has computed, or this one."""
+        """The copy in Redis, which any process may have computed."""
         if self._redis_failing:
             return None
         try:
@@ -245,8 +246,8 @@ class HistoryService:
 
     @contextmanager
     def _cross_process_lock(self, name: str) -> Iterator[None]:
-        """Keep the other processes from computing the same; without Redis, or where one takes too
-        long, each computes for itself."""
+        """Prevent other processes from computing the same history. Without Redis, or if the lock is
+        not released in time, each process computes for itself."""
         lock = self._redis.lock(
             self._key(f"{CACHE_KEY}:lock:{name}"),
             timeout=LOCK_SECONDS, blocking_timeout=WAIT_SECONDS, sleep=POLL_SECONDS,
@@ -265,7 +266,7 @@ class HistoryService:
                 try:
                     lock.release()
                 except RedisError:
-                    # It ran out, or Redis is gone: nothing of ours is left there.
+                    # The lock expired, or Redis is down: there is nothing to release.
                     self._metrics.redis_failed("lock")
 
     def _redis_failed(self, what: str, error: RedisError) -> None:
@@ -275,7 +276,7 @@ class HistoryService:
 
 
 class _SingleFlight:
-    """One at a time for each name."""
+    """Allows one caller at a time per name."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -297,7 +298,7 @@ class _SingleFlight:
 
 
 def _name(request: HistoryRequest, chosen: Range, unit: str) -> str:
-    """What the same answer is kept under: an open range has no end."""
+    """The cache key of a request; an open range has no fixed end."""
     end = "now" if chosen.is_open else str(chosen.to_ms)
     calendar = request.calendar
     parts = (chosen.name or "", str(chosen.from_ms), end, unit, request.kind,
@@ -306,7 +307,7 @@ def _name(request: HistoryRequest, chosen: Range, unit: str) -> str:
 
 
 def _read(body: bytes) -> HistoryResponse | None:
-    """What Redis had; None if that is no history."""
+    """Parse the value from Redis; None if it is not a history."""
     try:
         found: Any = msgspec.json.decode(body)
         return _answer(body, to_ms(datetime.fromisoformat(found["computedAt"])))

@@ -1,4 +1,4 @@
-"""From counters to what admins see.
+"""Builds the snapshot that admins see from the counters.
 
 In: readings of the counters. Out: one snapshot a minute, stored, cached and published.
 """

@@ -1,4 +1,4 @@
-"""What a snapshot holds, as types: only what has this shape is stored, served or taken over."""
+"""The snapshot's schema: only data that matches it is stored, cached or served."""
 
 # ruff: noqa: N815 (fields are named as JSON names them)
 
@@ -12,7 +12,7 @@ import msgspec
 Moment = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")]
 """RFC 3339 in UTC."""
 Count = int | None
-"""None where the counter cannot be read."""
+"""None if the counter cannot be read."""
 
 
 class DirectionCounts(msgspec.Struct):
@@ -80,9 +80,9 @@ class ComputeCost(msgspec.Struct):
 
 
 class SnapshotBody(msgspec.Struct, kw_only=True):
-    """A snapshot without its version; ``web.schema.snapshot_schema`` documents it.
+    """A snapshot without its version; documented in ``web.schema.snapshot_schema``.
 
-    What another release adds is let through; what it leaves out is not.
+    Unknown fields (of a newer release) are accepted; missing fields are not.
     """
 
     computedAt: Moment
@@ -113,6 +113,6 @@ class SnapshotBody(msgspec.Struct, kw_only=True):
 
 
 def check(body: Mapping[str, Any]) -> SnapshotBody:
-    """``body`` as its types; raises :class:`msgspec.ValidationError` if a field is missing, or of
-    another type."""
+    """Validate ``body``; raises :class:`msgspec.ValidationError` if a field is missing or has the
+    wrong type."""
     return msgspec.convert(body, SnapshotBody)

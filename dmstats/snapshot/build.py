@@ -1,4 +1,4 @@
-"""Readings to what admins see; pure."""
+"""Computes the snapshot from the readings; pure."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ Snapshot = dict[str, Any]
 def build(
     readings: Readings, now_ms: int, monthly_limit: int = 0, calendar: Calendar = UTC_CALENDAR
 ) -> Snapshot:
-    """The snapshot's body, JSON-ready: all of it but version, age, staleness, source and cost.
+    """The snapshot's body, JSON-ready, without version, age, staleness, source and cost.
 
-    ``lastHour`` is the running minute and the 59 before it. ``perMinute`` is sent and received
-    DMs a minute over the last five complete minutes. ``peakMinute`` is the minute with the most
-    DMs sent of the last 24 hours (the later one of equals), None without any. ``before`` is the
-    same part of the day or month before, and for minutes the same ones yesterday; None if that
-    was before counting began, at ``since`` (None if long ago). ``monthly_limit`` is that of the
-    accounts without one of their own, 0 for none. ``today``, ``month`` and the series of days are
-    those of ``calendar``; all else is UTC's. A value that cannot be read is None where it stands,
-    and adds nothing to sums.
+    ``lastHour`` is the current minute and the 59 before it. ``perMinute`` is sent and received
+    DMs per minute over the last five complete minutes. ``peakMinute`` is the minute with the most
+    DMs sent in the last 24 hours (of equals the latest), None if there is none. ``before`` is the
+    same part of the previous day or month, and for minutes the same ones yesterday; None if that
+    was before counting began, at ``since`` (None if long ago). ``monthly_limit`` applies to
+    accounts without their own limit; 0 means none. ``today``, ``month`` and the series of days
+    follow ``calendar``; everything else is UTC. A value that cannot be read is None, and counts as
+    0 in sums.
     """
     minutes = _minutes(readings.hours, now_ms)
     this_minute = now_ms - now_ms % MINUTE_MS
@@ -112,13 +112,13 @@ def build(
 
 
 def floor_of(readings: Readings) -> int:
-    """DMs sent of the last of a full list of top accounts, 0 when the list is not full."""
+    """DMs sent of the last of the top accounts; 0 if the list is not full."""
     return (readings.top[-1].dm_used or 0) if len(readings.top) == TOP else 0
 
 
 def _minutes(hours: Mapping[int, Hour], now_ms: int) -> dict[int, Bucket]:
-    """Every recent minute that has counts, up to now: events ahead of the clock wait for their
-    time. Hours of last month were read for their sums."""
+    """The recent minutes with counts, up to now; events with a future time are left out until then.
+    Hours of last month are ignored here: they were read for the comparison."""
     return {
         start: counts
         for hour, found in hours.items()
@@ -160,9 +160,9 @@ def _peak(minutes: Mapping[int, Bucket], this_minute: int) -> Snapshot | None:
 
 
 def limit_of(account: Account, default: int) -> int | None:
-    """An account's monthly limit: its own (0 is one), else the ``default`` unless that is 0.
+    """An account's monthly limit: its own (which may be 0), otherwise ``default`` unless that is 0.
 
-    One that cannot be read is unknown: the default is not its own.
+    An unreadable limit is unknown; the default does not apply.
     """
     if account.monthly_dm_limit is None and "monthlyDmLimit" not in account.odd:
         return default or None
@@ -189,7 +189,7 @@ def _audit(audit: AuditResult | None) -> Snapshot | None:
 
 
 def _canary(at_ms: int | None, stages: Mapping[str, float | None], now_ms: int) -> Snapshot | None:
-    """The newest canary that was counted, and how long the last one took that came back."""
+    """The time of the newest counted canary, and the durations of the last returned one."""
     if at_ms is None or now_ms - at_ms > DAY_MS:
         return None
     return {"at": rfc3339(at_ms), **{stage: stages.get(stage) for stage in STAGES}}

@@ -1,4 +1,4 @@
-"""A snapshot as it is handed out: encoded once, its age and source put in front each time."""
+"""Encoded snapshots: the JSON is encoded once; age and source are prepended to each response."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ WORKER, REDIS, STORE, COMPUTED = "worker", "redis", "store", "computed"
 STALE_AFTER_INTERVALS = 1.5
 STALE_SUFFIX = "-stale"
 INSTALLATION = "installation"
-"""What Redis holds says whose it is; what is handed out does not."""
+"""Marks snapshots in Redis with their installation; responses do not have this field."""
 VERSION = re.compile(r"(\d{1,15})-(\d{1,15})")
 
 Order = tuple[int, int]
 
 
 class Malformed(ValueError):
-    """That is no snapshot of this program."""
+    """The data is not a valid snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotResponse:
-    """One answer. ``etag`` is the opaque tag without quotes; it changes when the snapshot does,
-    or turns stale. ``order`` is the version as a tuple that compares."""
+    """One response. ``etag`` is the opaque tag without quotes; it changes when the snapshot changes
+    or becomes stale. ``order`` is the version as a comparable tuple."""
 
     version: str
     order: Order
@@ -44,7 +44,7 @@ class SnapshotResponse:
 
 @dataclass(frozen=True, slots=True)
 class CachedSnapshot:
-    """One version of the snapshot, kept; ``tail`` is its JSON without the opening brace.
+    """One version of the snapshot; ``tail`` is its JSON without the opening brace.
 
     ``audit`` is when the last audit ended (ms since the epoch), and its drift.
     """
@@ -56,7 +56,7 @@ class CachedSnapshot:
     audit: tuple[int, int] | None = None
 
     def serve(self, source: str, now_ms: int, stale_after_ms: float) -> SnapshotResponse:
-        """The whole JSON as of ``now_ms``."""
+        """The complete JSON as of ``now_ms``."""
         age_ms = self.age_ms(now_ms)
         stale = age_ms > stale_after_ms
         head = (
@@ -69,12 +69,12 @@ class CachedSnapshot:
         )
 
     def age_ms(self, now_ms: int) -> int:
-        """How long ago it was computed; how far ahead, where a clock was stepped back since."""
+        """The age; absolute, since the clock may have been set back after the computation."""
         return abs(now_ms - self.computed_ms)
 
 
 def order_of(version: object) -> Order:
-    """The place of ``version`` ("term-seq") in the order; raises :class:`Malformed`."""
+    """``version`` ("term-seq") as a comparable tuple; raises :class:`Malformed`."""
     match = VERSION.fullmatch(version) if isinstance(version, str) else None
     if match is None:
         raise Malformed("no version")
@@ -82,7 +82,7 @@ def order_of(version: object) -> Order:
 
 
 def newest_of(tags: Iterable[str]) -> Order:
-    """The newest version among ``tags`` (entity tags of ours, without quotes); (0, 0) if none."""
+    """The newest version among ``tags`` (our entity tags, without quotes); (0, 0) if none."""
     orders = [(0, 0)]
     for tag in tags:
         with suppress(Malformed):
@@ -91,7 +91,7 @@ def newest_of(tags: Iterable[str]) -> Order:
 
 
 def cached_snapshot(snapshot: object) -> CachedSnapshot:
-    """Keep ``snapshot`` (its body and its version, plain JSON types); raises :class:`Malformed`."""
+    """Encode ``snapshot`` (body and version, plain JSON types); raises :class:`Malformed`."""
     if not isinstance(snapshot, Mapping):
         raise Malformed("no object")
     body: dict[str, Any] = {key: value for key, value in snapshot.items() if key != "version"}
@@ -103,7 +103,7 @@ def cached_snapshot(snapshot: object) -> CachedSnapshot:
         audit = _audit_of(checked.audit)
         tail = msgspec.json.encode(body)[1:]
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise Malformed("not the figures of a snapshot") from error
+        raise Malformed("not the shape of a snapshot") from error
     return CachedSnapshot(str(version), order, computed, tail, audit)
 
 
@@ -112,23 +112,23 @@ def _audit_of(audit: LastAudit | None) -> tuple[int, int] | None:
 
 
 def cached_from_store(stored: StoredSnapshot) -> CachedSnapshot:
-    """Keep a stored snapshot; raises :class:`Malformed`."""
+    """Encode a stored snapshot; raises :class:`Malformed`."""
     return cached_snapshot({"version": stored.version, **stored.body})
 
 
 def cached_from_json(encoded: bytes | str, installation: str) -> CachedSnapshot:
-    """Keep a snapshot that came as JSON; raises :class:`Malformed`."""
+    """Decode a snapshot from Redis' JSON; raises :class:`Malformed`."""
     try:
         return cached_from_redis(msgspec.json.decode(encoded), installation)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed("no JSON") from error
+        raise Malformed("not JSON") from error
 
 
 def cached_from_redis(snapshot: object, installation: str) -> CachedSnapshot:
-    """Keep a snapshot (decoded JSON) from Redis, if it is a whole one of ``installation``;
-    raises :class:`Malformed`."""
+    """Encode a snapshot (decoded JSON) from Redis; raises :class:`Malformed` unless it is complete
+    and from ``installation``."""
     if not isinstance(snapshot, Mapping):
         raise Malformed("no object")
     if snapshot.get(INSTALLATION) != installation:
-        raise Malformed("another installation's")
+        raise Malformed("from another installation")
     return cached_snapshot({key: snapshot[key] for key in snapshot if key != INSTALLATION})

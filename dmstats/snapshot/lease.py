@@ -1,4 +1,4 @@
-"""Who leads: a sticky Redis lease with a fencing term."""
+"""Leader election: a sticky Redis lease with a fencing token (the term)."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ local next = math.max(known, tonumber(ARGV[1])) + 1
 redis.call('set', KEYS[1], string.format('%.0f', next))
 return next
 """
-"""Past what Redis knows and past what MongoDB has seen: Redis may have come back empty, or hold
-there what is no term."""
+"""Returns a term greater than those known to Redis and to MongoDB: Redis may have lost its data, or
+hold an invalid value."""
 
 
 class Lease:
-    """Acquired by one process, kept by renewing, lost by silence.
+    """Held by one process, which renews it; it expires if it is not renewed.
 
-    Call :meth:`tick` every few seconds. ``last_term`` tells the newest term that has ever
-    written; it may raise :class:`StoreUnavailable`, and then nobody becomes the leader.
+    Call :meth:`tick` every few seconds. ``last_term`` returns the newest term that has written a
+    snapshot; if it raises :class:`StoreUnavailable`, no process becomes the leader.
     """
 
     def __init__(
@@ -70,16 +70,16 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether this process leads; false by its own clock once the lease must have ended."""
+        """Whether this process leads; false once the lease may have expired by its own clock."""
         return self._leading and self._clock.monotonic() < self._renewed + self._ttl
 
     @property
     def term(self) -> int:
-        """The term of the last leadership, 0 before the first."""
+        """The term of this process's last leadership; 0 before the first."""
         return self._term
 
     def tick(self) -> bool:
-        """Acquire, or renew when it is time; whether this process leads now."""
+        """Acquire the lease, or renew it if due; whether this process leads now."""
         with self._mutex:
             if self._leading:
                 self._renew()
@@ -88,20 +88,20 @@ class Lease:
             return self.held
 
     def release(self) -> None:
-        """Let another lead at once, as at shutdown."""
+        """Release the lease at shutdown, so that another process can lead at once."""
         with self._mutex:
             if self._leading:
                 self._end("released")
 
     def step_down(self) -> None:
-        """Stop leading: a newer term has written."""
+        """Stop leading, because a newer term has written."""
         with self._mutex:
             if self._leading:
                 self._end("superseded")
 
     @property
     def _lock(self) -> Lock:
-        """The lock under the installation's own name, which may not be known at first."""
+        """The lock; created on first use, because the installation's name may be unknown before."""
         if self._redis_lock is None:
             # thread_local=False: the job that renews is not always run by the greenlet that
             # acquired.
@@ -121,14 +121,14 @@ class Lease:
             except LockError:
                 self._end("lost")
             except RedisError:
-                # Nobody else can take it while Redis is away, so it stays ours until it ends.
+                # No other process can acquire it while Redis is down: it is ours until it expires.
                 self._metrics.redis_failed("lease")
 
     def _acquire(self) -> None:
         started = self._clock.monotonic()
         try:
             if not self._lock.acquire(blocking=False):
-                # Else a key of another program's, or a hand's, would be a leader that never ends.
+                # A foreign key without expiry would otherwise block the election for ever.
                 drop_without_expiry(self._redis, self._keys.key(LEASE_KEY))
                 return
             keys = [self._keys.key(TERM_KEY)]
@@ -159,5 +159,5 @@ class Lease:
         try:
             self._redis_lock.release()
         except RedisError:
-            # Not ours any more, or Redis is away: then it ends by itself.
+            # Lost already, or Redis is down: then it expires by itself.
             self._redis_lock.local.token = None

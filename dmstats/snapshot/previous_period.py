@@ -1,4 +1,4 @@
-"""What the same part of the day, hour or month before had, to compare with; pure."""
+"""The figures of the same part of the previous day, hour or month, for comparison; pure."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ NO_HOUR = Hour()
 
 
 def history_start(readings: Readings) -> int | None:
-    """When counting began (ms): the first bucket there is, if all that was ever counted is in
-    the days that were read; None if it began before them."""
+    """When counting began (ms): the first bucket, if the days that were read contain everything
+    ever counted; None if counting began earlier."""
     in_days = add(readings.days.values())
     totals = (readings.totals.sent, readings.totals.received)
     if totals[0] is None or totals[1] is None or in_days == NONE:
         return None
-    # The days are read after the totals: they may have more.
+    # The days are read after the totals, so they may have more.
     if in_days[0] < totals[0] or in_days[1] < totals[1]:
         return None
     first_day = min(at for at, day in readings.days.items() if day != NONE)
     hours = [at for at, hour in readings.hours.items() if hour.counts != NONE]
-    # Hours are read of some days only; of the first day itself, or of none before it.
+    # Hours are read only for some days; use those of the first day, if there are any.
     return min((at for at in hours if day_start(at) == first_day), default=first_day)
 
 
 def today_before(readings: Readings, now_ms: int) -> Counts | None:
-    """Yesterday until this time: the whole day less the hours after, which are read anyway."""
+    """Yesterday until this time: the whole day minus the later hours, which are read anyway."""
     then = now_ms - DAY_MS
     if _is_before_history(readings, day_start(then)):
         return None
@@ -48,7 +48,7 @@ def today_before(readings: Readings, now_ms: int) -> Counts | None:
 
 
 def month_so_far_before(readings: Readings, now_ms: int) -> Counts | None:
-    """Last month until this day and time; all of it where it is shorter."""
+    """Last month until this day and time; the whole month if it is shorter."""
     then = month_before(now_ms)
     month, day = month_of(day_start(then)), day_start(then)
     days = [at for at in range(day - 31 * DAY_MS, day, DAY_MS) if month_of(at) == month]
@@ -67,7 +67,7 @@ def month_so_far_before(readings: Readings, now_ms: int) -> Counts | None:
 def minutes_before(
     minutes: Mapping[int, Bucket], readings: Readings, last_ms: int, number: int
 ) -> Counts | None:
-    """The ``number`` minutes up to ``last_ms`` (the start of one), a day earlier."""
+    """The ``number`` minutes up to ``last_ms`` (the start of a minute), one day earlier."""
     last = last_ms - DAY_MS
     first = last - (number - 1) * MINUTE_MS
     if _is_before_history(readings, hour_start(first)):
@@ -76,14 +76,14 @@ def minutes_before(
 
 
 def population(known: Population, now_ms: int, active: int, users: int) -> Population:
-    """Active accounts and users by day (ms), with today's; each day keeps what it began with."""
+    """Active accounts and users by day (ms), including today; each day keeps its first value."""
     today = day_start(now_ms)
     kept = {at: pair for at, pair in known.items() if 0 <= today - at < POPULATION_DAYS * DAY_MS}
     return dict(sorted({today: (active, users), **kept}.items()))
 
 
 def add(counts: Iterable[Bucket]) -> Counts:
-    """The sums; a count that cannot be read adds nothing."""
+    """The sums; an unreadable count adds 0."""
     pairs = list(counts)
     return sum(sent or 0 for sent, _ in pairs), sum(received or 0 for _, received in pairs)
 

@@ -1,4 +1,4 @@
-"""A snapshot's way out: the cache in Redis, the publish limit, the publish."""
+"""Writes the snapshot to the cache in Redis, and publishes it within a rate limit."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ end
 redis.call('setex', KEYS[1], ARGV[2], ARGV[1])
 return 1
 """
-"""SETEX, unless a newer version of ours is there: a slow refresher must not put its older one back,
-and what is not ours must not keep ours out."""
+"""SETEX, unless a newer version of this installation is cached: a slow refresher must not overwrite
+it with an older one. Foreign values are overwritten."""
 
 Send = Callable[[dict[str, Any], str], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What became of a publish; ``retry_after`` in seconds, 0 unless it was limited."""
+    """The result of a publish; ``retry_after`` is in seconds, 0 unless rate-limited."""
 
     published: bool
     rate_limited: bool = False
@@ -50,12 +50,11 @@ class Publication:
 
 
 class Publisher:
-    """Caches and publishes; a failing Redis is logged and counted, never raised.
+    """Caches and publishes; Redis errors are logged and counted, never raised.
 
-    ``send(snapshot, version)`` publishes in flask-sse's wire format, on the channel of this
-    installation; with ``transport`` "stream"
-    the same message goes to a Redis stream instead. ``cache_ttl`` and ``min_interval`` are
-    seconds.
+    ``send(snapshot, version)`` publishes in flask-sse's wire format, on this installation's
+    channel. With ``transport`` "stream" the same message goes to a Redis stream instead.
+    ``cache_ttl`` and ``min_interval`` are in seconds.
     """
 
     def __init__(
@@ -81,11 +80,11 @@ class Publisher:
 
     @property
     def cache_ttl(self) -> int:
-        """How long the cached snapshot lives, in seconds."""
+        """How long the snapshot is cached, in seconds."""
         return self._cache_ttl
 
     def cache(self, snapshot: dict[str, Any]) -> bool:
-        """Put the snapshot where the readers of every worker look; whether it is there.
+        """Write the snapshot to the cache that all workers read; whether it succeeded.
 
         ``version`` must be its first key.
         """
@@ -107,7 +106,7 @@ class Publisher:
     def publish(self, snapshot: dict[str, Any], *, scheduled: bool) -> Publication:
         """Send the snapshot to every worker's hub.
 
-        The ``scheduled`` job always does; everybody else only if nothing was published within
+        The ``scheduled`` job always publishes; other callers only if nothing was published within
         the limit.
         """
         try:
@@ -123,7 +122,7 @@ class Publisher:
         return Publication(published=True)
 
     def retry_after(self) -> float:
-        """Seconds until the limit lets another publish through; 0 if it would now."""
+        """Seconds until the limit allows another publish; 0 if it does now."""
         try:
             return self._seconds_left()
         except RedisError as error:
@@ -152,7 +151,7 @@ class Publisher:
             )
 
     def _marked(self, snapshot: dict[str, Any]) -> dict[str, Any]:
-        """The snapshot as it stands in Redis: it says whose it is, right after its version."""
+        """The snapshot for Redis: the installation is inserted after the version."""
         version, *rest = snapshot.items()
         return dict([version, (INSTALLATION, self._keys.installation), *rest])
 

@@ -1,4 +1,4 @@
-"""Which copy of the snapshot a request gets: never an older one than before, rarely computed."""
+"""Serves the snapshot to requests: monotonic reads, and a computation only if nothing is fresh."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ NOTHING_SEEN: Order = (0, 0)
 
 
 class Reader:
-    """Serves this process's copy, which it compares with Redis every two seconds at most.
+    """Serves this process's copy, which it compares with Redis at most every two seconds.
 
-    Where Redis has nothing it takes the stored snapshot, and where that is older than 1.5
-    ``interval`` (seconds) one computation. With ``computes`` off (somebody else refreshes) it
-    computes only when there is nothing at all to show. Whatever fails is left alone for a second.
+    If Redis has no snapshot, the stored one is used; if that is older than 1.5 ``interval``
+    (seconds), one is computed. With ``computes`` off (another process refreshes), it computes only
+    if there is no snapshot at all. After an error, Redis or MongoDB is not queried for a second.
     """
 
     def __init__(
@@ -76,20 +76,20 @@ class Reader:
 
     @property
     def term(self) -> int:
-        """The newest term this process has seen, 0 before the first snapshot."""
+        """The newest term that this process has seen; 0 before the first snapshot."""
         return self._copy.order[0] if self._copy else 0
 
     def current(self, seen: Order = NOTHING_SEEN) -> SnapshotResponse:
         """The snapshot, at most two seconds behind the newest while Redis works.
 
-        ``seen`` is the version that the asker has shown already, perhaps by another worker: while
-        a newer one can be found anywhere, an older one is not served. Raises
-        :class:`StoreUnavailable` only if there is nothing to show.
+        ``seen`` is the version that the client already has, perhaps from another worker; an older
+        one is not served if this one or a newer one is available. Raises
+        :class:`StoreUnavailable` only if there is no snapshot at all.
         """
         if served := self._own_copy(seen):
             return served
         copy = self._copy
-        # One at a time looks further; who has a copy to show does not wait for that.
+        # One request at a time queries Redis; the others are served the copy without waiting.
         if not self._mutex.acquire(blocking=copy is None or copy.order < seen) and copy:
             self._metrics.cache_hit()
             return self._serve(copy, WORKER)
@@ -99,14 +99,14 @@ class Reader:
             self._mutex.release()
 
     def newest(self) -> SnapshotResponse:
-        """Like :meth:`current`, but never without looking further than the own copy."""
+        """Like :meth:`current`, but always compares the copy with Redis or the store first."""
         with self._mutex:
             return self._look_up()
 
     def accept(self, snapshot: object) -> SnapshotResponse | None:
-        """Take a published snapshot (decoded JSON) as the own copy.
+        """Replace this process's copy by a published snapshot (decoded JSON).
 
-        None if it is older than what this process has shown; raises :class:`Malformed`.
+        None if it is older than the copy; raises :class:`Malformed`.
         """
         copy = cached_from_redis(snapshot, self._keys.installation)
         if self._copy and copy.order < self._copy.order:
@@ -116,7 +116,7 @@ class Reader:
         return self._serve(copy, REDIS)
 
     def _own_copy(self, seen: Order) -> SnapshotResponse | None:
-        """The own copy, if it was compared with Redis a moment ago and is not behind ``seen``."""
+        """This process's copy, if recently compared with Redis and not older than ``seen``."""
         copy = self._copy
         if not copy or copy.order < seen:
             return None
@@ -126,7 +126,7 @@ class Reader:
         return self._serve(copy, WORKER)
 
     def _look_up(self, seen: Order = NOTHING_SEEN) -> SnapshotResponse:
-        """Redis, the store, a computation; with the mutex held."""
+        """Try Redis, the store, then a computation. The caller must hold the mutex."""
         started = self._clock.monotonic()
         answered, cached = self._from_redis()
         if cached and self._adopt(cached) and self._is_acceptable(cached, seen):
@@ -145,7 +145,7 @@ class Reader:
         return self._serve(self._copy, source)
 
     def _from_redis(self) -> tuple[bool, CachedSnapshot | None]:
-        """Whether Redis answered, and with what."""
+        """Whether Redis answered, and the snapshot that it had."""
         if self._clock.monotonic() < self._redis_retry_at:
             return False, None
         try:
@@ -163,7 +163,7 @@ class Reader:
             return True, None
 
     def _from_store(self) -> str:
-        """Adopt the stored snapshot, or a computed one; where the copy then came from."""
+        """Adopt the stored snapshot, or a computed one; returns the copy's source."""
         source = WORKER
         if self._clock.monotonic() < self._store_retry_at:
             return source
@@ -176,13 +176,13 @@ class Reader:
             if filled and self._adopt(filled):
                 source = COMPUTED
         except DmstatsError as error:
-            # Whatever it is: an old figure, marked as old, is better than none.
+            # Any error: figures that are marked as stale are better than none.
             self._store_retry_at = self._clock.monotonic() + BREAK_SECONDS
             logger.warning("store_failed", extra={"reason": error.reason})
         return source
 
     def _adopt(self, copy: CachedSnapshot) -> bool:
-        """Make it the own copy unless it is older; the same version keeps its encoding."""
+        """Replace this process's copy unless ``copy`` is older; an equal version keeps the copy."""
         if self._copy and copy.order < self._copy.order:
             return False
         if not self._copy or copy.order > self._copy.order:
@@ -204,7 +204,7 @@ class Reader:
 
 
 def _readable(stored: StoredSnapshot | None) -> CachedSnapshot | None:
-    """What was stored, unless it is no whole snapshot: then it is as if there were none."""
+    """The stored snapshot; None if missing or malformed."""
     try:
         return cached_from_store(stored) if stored else None
     except Malformed:

@@ -1,4 +1,4 @@
-"""One refresh: readings to snapshot, stored, cached and published."""
+"""The refresh: reads the counters, builds the snapshot, stores, caches and publishes it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NOT_PUBLISHED = Publication(published=False)
 
 @dataclass(frozen=True, slots=True)
 class RefreshResult:
-    """A refresh that was done; ``snapshot`` has its version first, and no age."""
+    """A completed refresh; the first key of ``snapshot`` is its version, and it has no age."""
 
     snapshot: dict[str, Any]
     version: str
@@ -50,10 +50,10 @@ class RefreshResult:
 
 
 class Refresher:
-    """The only way figures get from MongoDB to the admins: for the job, cron, CLI and readers.
+    """The only code that computes snapshots: for the job, cron, the CLI and readers.
 
-    Whoever reads later also gets the later version, so figures do not go back while versions go
-    forward. In one process refreshes never overlap, and as a rule in several neither.
+    A later read always gets a later version, so figures never go back while versions increase.
+    Refreshes of one process never overlap; those of several processes normally do not.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class Refresher:
     def refresh(self, *, scheduled: bool = False, publish: bool = True) -> RefreshResult:
         """Refresh now.
 
-        The ``scheduled`` job must hold the lease, writes under its term and always publishes;
-        everybody else publishes within the limit. Raises :class:`Superseded` if the lease is not
-        (or no longer) ours, :class:`StoreUnavailable` without MongoDB; never for Redis.
+        The ``scheduled`` job must hold the lease, writes with its term and always publishes; other
+        callers publish within the limit. Raises :class:`Superseded` if this process does not hold
+        the lease, :class:`StoreUnavailable` if MongoDB is unavailable; never for Redis.
         """
         with self._exclusive():
             return self._refresh(scheduled=scheduled, publish=publish)
 
     def fill(self, max_age_ms: float) -> StoredSnapshot:
-        """The stored snapshot, refreshed first (unpublished) if it is older than that.
+        """The stored snapshot; if older than ``max_age_ms``, refreshed first without publishing.
 
-        However many processes ask at once, one of them computes.
+        If several processes call this at once, one of them computes.
         """
         with self._exclusive():
             stored = self._snapshots.load()
@@ -132,9 +132,9 @@ class Refresher:
     def _store_new(self, term: int | None) -> dict[str, Any]:
         """Read, build and store; the snapshot that is stored then, version first.
 
-        Whoever else has stored one while this read may have read later, so these readings are not
-        stored over it, but made again. If that happens twice, the one that is stored now was read
-        after this began, and is as good (docs/decisions/0025-newer-readings-win.md).
+        If another process stored a snapshot during the read, its readings may be newer, so this
+        read is repeated. If that happens twice, the snapshot that is stored now was read after this
+        refresh began, so it is used instead (docs/decisions/0025-newer-readings-win.md).
         """
         for _ in range(ATTEMPTS):
             after, started = self._snapshots.last_seq(), self._clock.monotonic()
@@ -144,9 +144,7 @@ class Refresher:
             body = build(readings, now_ms, self._monthly_limit, self._calendar)
             compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
             body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
-            check(
-                body
-            )  # what cannot be served must not be stored: every worker would start with it
+            check(body)  # never store a snapshot that readers would reject
             try:
                 place = self._snapshots.save(
                     body, now_ms, term=term, floor=floor_of(readings), after=after
@@ -156,7 +154,7 @@ class Refresher:
             return {"version": "{}-{}".format(*place), **body}
         stored = self._snapshots.load()
         if stored is None:
-            raise StoreUnavailable("The snapshot was removed while it was refreshed.")
+            raise StoreUnavailable("The snapshot was removed during the refresh.")
         return {"version": stored.version, **stored.body}
 
     def _is_usable(self, stored: StoredSnapshot, max_age_ms: float) -> bool:
@@ -170,8 +168,8 @@ class Refresher:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Keep other refreshes out, elsewhere as far as Redis can: without it, or behind a slow
-        one, a refresh is still better than none."""
+        """Exclude other refreshes: in this process always, in others by a lock in Redis. If Redis
+        is down or the lock is not released in time, refresh anyway."""
         with self._mutex:
             lock = None
             try:
@@ -195,7 +193,7 @@ class Refresher:
                     try:
                         lock.release()
                     except RedisError:
-                        # It ran out, or Redis is gone: nothing of ours is left there.
+                        # The lock expired, or Redis is down: there is nothing to release.
                         self._metrics.redis_failed("lock")
 
     def _log(self, snapshot: dict[str, Any], publication: Publication, *, cached: bool) -> None:

@@ -1,4 +1,4 @@
-"""When the leader refreshes: once an interval, over any change of leader."""
+"""The leader's refresh schedule: once per interval, also across a change of leader."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ RETRY_SECONDS = 5.0
 
 
 class RefreshSchedule:
-    """Call :meth:`tick` every second; it refreshes when this process leads and it is time.
+    """Call :meth:`tick` every second; it refreshes if this process leads and a refresh is due.
 
-    A new leader goes on in its predecessor's rhythm: it refreshes at once only if the stored
+    A new leader continues its predecessor's schedule: it refreshes at once only if the stored
     snapshot is ``interval`` seconds old.
     """
 
@@ -36,8 +36,8 @@ class RefreshSchedule:
         self._due = 0.0
 
     def tick(self) -> bool:
-        """Refresh if it is due; whether it did. Errors of MongoDB pass through, and the next
-        attempt comes 5 s later (or an interval, where that is shorter)."""
+        """Refresh if due; whether it did. MongoDB errors are raised, and the next attempt is 5 s
+        later (or one interval, if that is shorter)."""
         if not self._lease.held:
             return False
         now = self._clock.monotonic()
@@ -52,13 +52,13 @@ class RefreshSchedule:
         except Superseded:
             self._lease.step_down()
             return False
-        # On the old beat, unless that was missed altogether.
+        # Keep the old schedule, unless it is late by more than half an interval.
         self._due = max(due, now - self._interval / 2) + self._interval
         return True
 
     def _seconds_left(self) -> float:
-        """Until the stored snapshot is an interval old; a clock that was stepped back must not
-        make that long."""
+        """Seconds until the stored snapshot is one interval old; at most one interval, even if the
+        clock was set back."""
         computed_ms = self._snapshots.last_computed_ms()
         if computed_ms is None:
             return 0.0

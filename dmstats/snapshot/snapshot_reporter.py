@@ -1,4 +1,4 @@
-"""What the statistics wing reports about itself, for whoever keeps the metrics."""
+"""The metrics that this package reports, as an interface."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class SnapshotReporter(Protocol):
-    """The hooks that this wing calls; each returns at once and never raises."""
+    """Called by this package; each method returns immediately and never raises."""
 
     def cache_hit(self) -> None:
         """A reader was served from its worker's copy or from Redis."""
@@ -15,10 +15,10 @@ class SnapshotReporter(Protocol):
         """A reader had to go to the stored snapshot, or compute."""
 
     def hit_ratio(self) -> float | None:
-        """Hits over reads in this process since the last call; None if nobody read."""
+        """Hits divided by reads in this process since the last call; None without reads."""
 
     def figures_adopted(self, computed_ms: int, audit: tuple[int, int] | None) -> None:
-        """A newer snapshot was seen: when it was computed, and (when, drift) of the last audit."""
+        """This process has a newer snapshot: its time, and (time, drift) of the last audit."""
 
     def refreshed(self, seconds: float, queries: int) -> None:
         """A snapshot was computed and stored."""
@@ -30,10 +30,10 @@ class SnapshotReporter(Protocol):
         """A snapshot was not published: the last publish is too recent."""
 
     def lease_changed(self, held: bool) -> None:  # noqa: FBT001 - the state itself
-        """This process became the leader, or ceased to be it."""
+        """This process became the leader, or stopped being it."""
 
     def redis_failed(self, what: str) -> None:
         """Redis did not answer to ``what`` (a fixed name such as ``cache``)."""
 
     def viewers(self) -> int:
-        """How many streams this process serves."""
+        """The number of streams that this process serves."""

@@ -1,4 +1,4 @@
-"""Today, the month and the last days of a snapshot in a time zone other than UTC; pure."""
+"""A snapshot's figures for today, the month and the last days in a zone other than UTC; pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ComparedIntervals:
-    """What is counted, up to the running minute; ``before`` is the same part of the day or month
-    before."""
+    """The intervals of the figures, up to and including the current minute; ``..._before`` is the
+    same part of the previous day or month."""
 
     today: Interval
     today_before: Interval
@@ -35,7 +35,7 @@ class ComparedIntervals:
 
     @classmethod
     def at(cls, now_ms: int, calendar: Calendar) -> ComparedIntervals:
-        """Those of ``now_ms``."""
+        """The intervals at ``now_ms``."""
         minute = now_ms - now_ms % MINUTE_MS
         end = minute + MINUTE_MS
         today, month = calendar.start(DAY, now_ms), calendar.start(MONTH, now_ms)
@@ -45,15 +45,15 @@ class ComparedIntervals:
             (today, end),
             (yesterday, min(calendar.add_days(minute, -1) + MINUTE_MS, today)),
             (month, end),
-            # Of a month without this day, all.
+            # The whole month if it has no such day.
             (last_month, min(calendar.add_months(minute, -1) + MINUTE_MS, month)),
             tuple(pairwise(starts)),
         )
 
 
 def required_buckets(now_ms: int, calendar: Calendar) -> RequiredBuckets:
-    """What a refresh has to read for it: some 50 days, 800 hours and, where a day begins within an
-    hour, the minutes of 40; nothing in UTC, whose days are read anyway."""
+    """The buckets that a refresh must read: about 50 days, 800 hours and, if days begin within an
+    hour, the minutes of 40 hours. None in UTC, whose days are read anyway."""
     if calendar.is_utc:
         return RequiredBuckets()
     intervals = ComparedIntervals.at(now_ms, calendar)
@@ -69,7 +69,7 @@ def required_buckets(now_ms: int, calendar: Calendar) -> RequiredBuckets:
 
 
 def figures(readings: Readings, now_ms: int, calendar: Calendar) -> Figures:
-    """``month``, ``today`` and ``days`` as the snapshot has them."""
+    """``month``, ``today`` and ``days`` for the snapshot."""
     intervals = ComparedIntervals.at(now_ms, calendar)
     counted = StoredCounts(
         {at: pair(day) for at, day in readings.days.items()},
