@@ -95,7 +95,7 @@ class Doctor:
             yield doubtful(
                 "transactions",
                 "a standalone server has none: a crash may leave events uncounted",
-                "Make it a replica set (one member is enough), or run `dmstats audit --repair` after "
+                "Make it a replica set (one member will do), or run `dmstats audit --repair` after "
                 "every crash.",
             )
         seconds = server.transaction_seconds
