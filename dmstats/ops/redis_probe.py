@@ -71,6 +71,8 @@ def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator
     """Use Redis once as the service does; nothing of the service's own is changed."""
     try:
         client.ping()
+    except (AuthenticationError, BusyLoadingError):
+        pass  # kinds of a connection error that are named below, with their remedies
     except RedisConnectionError as error:
         yield bad("redis", f"cannot reach Redis (REDIS_URL): {plain_reason(error)}", UNREACHABLE)
         return
