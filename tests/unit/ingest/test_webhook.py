@@ -20,7 +20,7 @@ from dmstats.core.errors import Unavailable
 from dmstats.core.records import LedgerRow
 from dmstats.ingest.webhook import MAX_BODY, PATH, Webhook, is_webhook
 
-PAYLOAD = (Path(__file__).parents[1] / "payloads" / "01_message_text_inbound.json").read_bytes()
+PAYLOAD = (Path(__file__).parents[2] / "payloads" / "01_message_text_inbound.json").read_bytes()
 SECRETS = ("first-secret", "second-secret")
 
 

@@ -23,7 +23,7 @@ from packaging.version import Version
 
 import hatch_build
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONF = ROOT / "gunicorn.conf.py"
 
 

@@ -4,7 +4,7 @@ Hypothesis decides, command by command, whose goes on and how it ends; a counter
 which events were acknowledged is the reference. The database is a model (``mongomodel``); all that
 is ours is real. A longer search::
 
-    MODEL_EXAMPLES=5000 python -m pytest tests/unit/test_model.py
+    MODEL_EXAMPLES=5000 python -m pytest tests/unit/commit/test_model.py
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transactions import Transactions
 from dmstats.ingest.events import NO_HOUR
-from tests.unit.mongomodel import Client, Database, Outcome, Server
-from tests.unit.test_group_commit import Recorder
+from tests.unit.commit.mongomodel import Client, Database, Outcome, Server
+from tests.unit.commit.test_group_commit import Recorder
 
 NOW_MS = to_ms(datetime(2026, 11, 30, 23, 59, 50, tzinfo=UTC))
 FOREVER = 10_000.0

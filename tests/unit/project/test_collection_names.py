@@ -9,7 +9,7 @@ import pytest
 
 from dmstats.db import collection_names
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = {
     value
     for name, value in vars(collection_names).items()

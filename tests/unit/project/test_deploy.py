@@ -17,7 +17,7 @@ from dmstats.cli import COMMANDS
 from dmstats.core.settings import Settings
 from tests.proxy import example, nginx
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))

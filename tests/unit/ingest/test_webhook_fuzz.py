@@ -2,7 +2,7 @@
 
 Takes seconds. For a long run (about ten minutes on two cores)::
 
-    FUZZ_EXAMPLES=6000 python -m pytest tests/unit/test_webhook_fuzz.py
+    FUZZ_EXAMPLES=6000 python -m pytest tests/unit/ingest/test_webhook_fuzz.py
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOW_MS = 1_785_000_100_000
 MAX_AGE_MS = 132 * 3_600_000
 STUCK_SECONDS = 5.0
 PAYLOADS = [
-    path.read_bytes() for path in sorted((Path(__file__).parents[1] / "payloads").iterdir())
+    path.read_bytes() for path in sorted((Path(__file__).parents[2] / "payloads").iterdir())
 ]
 
 fuzz = settings(

@@ -17,7 +17,7 @@ from dmstats.core.records import OTHER_PARTITION
 from dmstats.ingest.events import Reading, read_events
 from dmstats.ingest.identity import normalise_time
 
-PAYLOADS = Path(__file__).parents[1] / "payloads"
+PAYLOADS = Path(__file__).parents[2] / "payloads"
 NOW = 1_785_000_100_000
 MAX_AGE = 132 * HOUR_MS
 

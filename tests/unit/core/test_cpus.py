@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dmstats.core.cpus import cores, default_workers
-from tests.unit.test_packaging import conf
+from tests.unit.project.test_packaging import conf
 
 V2 = "0::/\n"
 V2_HOST_PATH = "0::/kubepods/pod1/c1\n"

@@ -26,7 +26,7 @@ from dmstats.core.errors import ConfigError, StoreUnavailable
 from dmstats.core.exit_codes import FAILED, INTERRUPTED, USAGE
 from dmstats.core.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "secret-of-the-test"
 AWAY = {
     "MONGODB_URI": "mongodb://ada:hidden-pass@127.0.0.1:1/",

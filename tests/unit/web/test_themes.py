@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-TOKENS = Path(__file__).parents[2] / "static" / "css" / "tokens.css"
+TOKENS = Path(__file__).parents[3] / "static" / "css" / "tokens.css"
 CHOSEN = re.compile(r':root\[data-theme="dark"\] \{(.*?)\}', re.DOTALL)
 SYSTEMS = re.compile(
     r"@media \(prefers-color-scheme: dark\) \{\s*:root:not\(\[data-theme\]\) \{(.*?)\}", re.DOTALL

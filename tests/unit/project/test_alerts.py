@@ -13,7 +13,7 @@ import yaml
 
 from docs.metrics import series
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RULES: list[dict[str, Any]] = [
     rule
     for group in yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"]

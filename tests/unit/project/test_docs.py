@@ -16,7 +16,7 @@ from dmstats.db import collection_names
 from docs.__main__ import PAGES
 from docs.metrics import series
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 METRIC = re.compile(r"\bdmstats_[a-z_]*[a-z]\b")

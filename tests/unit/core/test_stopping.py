@@ -17,7 +17,7 @@ import pytest
 from dmstats.core.stopping import SIGNALS, StopSignal
 from dmstats.services import Services
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 INTERRUPTED_AT_EVERY_STEP = """
 import signal, sys
