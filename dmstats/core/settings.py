@@ -23,6 +23,7 @@ from dmstats.core.setting_types import (
     text,
     whole,
 )
+from dmstats.core.time_zones import UTC, zone_name
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 PREFIXES = ("STATS_", "DMSTATS_")
@@ -122,6 +123,11 @@ class Settings:
         "STATS_REFRESHER", one_of("worker", "off"), "worker", "`worker`",
         "Who refreshes: a web `worker`, or (`off`) only a side-car or cron.",
     )  # fmt: skip
+    time_zone: str = setting(
+        "STATS_TIME_ZONE", zone_name, UTC, "`UTC`",
+        "The time zone (IANA) of the days, weeks and months that are shown; what is stored and "
+        "accounts' monthly figures stay in UTC.",
+    )  # fmt: skip
     max_streams: int = setting(
         "STATS_MAX_STREAMS", whole(0, 100_000), 1000, "1000",
         "The most open dashboard streams per worker; over it, dashboards poll.",
@@ -177,7 +183,9 @@ class Settings:
                 if raw:
                     values[declared.name] = meta["parse"](raw)
             except ValueError as error:
-                problems.append(f"{meta['env']}: must be {error}{_given(raw, meta)}")
+                allowed, hint, near = str(error).partition("; did you mean")
+                given = _given(raw, meta)
+                problems.append(f"{meta['env']}: must be {allowed}{given}{hint}{near}")
             except OSError as error:
                 problems.append(f"{meta['env']}_FILE: {error.strerror}: {error.filename}")
         problems += [_no_such(name) for name in sorted(_unknown(environ))]

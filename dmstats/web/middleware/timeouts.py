@@ -1,7 +1,7 @@
 """How long a client may take to send a body and to take an answer, and how much bodies may hold.
 
 A slow client costs a place among the worker's connections, so none may keep it for ever. Request
-lines and headers have gunicorn's ``keepalive`` to arrive in.
+lines and headers have a time of their own, in gunicorn.conf.py.
 """
 
 from __future__ import annotations
