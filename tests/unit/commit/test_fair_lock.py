@@ -1,4 +1,4 @@
-"""Neighbours take turns, and nobody waits for long."""
+"""A host's committers take turns, and none waits for long."""
 
 from __future__ import annotations
 
@@ -12,94 +12,98 @@ from dmstats.commit.fair_lock import NO_WAIT_SECONDS, FairFileLock
 from dmstats.core.clock import ManualClock, SystemClock
 
 
-class Table:
+class Committers:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.taken: list[str] = []
-        self.most = 0
-        self.seats: list[FairFileLock] = []
+        self.holders: list[str] = []
+        self.most_at_once = 0
+        self.locks: list[FairFileLock] = []
         self._now = 0
 
-    def seat(self, *, wait_seconds: float = 5.0) -> FairFileLock:
-        self.seats.append(FairFileLock(self.folder, SystemClock(), wait_seconds=wait_seconds))
-        return self.seats[-1]
+    def lock(self, *, wait_seconds: float = 5.0) -> FairFileLock:
+        self.locks.append(FairFileLock(self.folder, SystemClock(), wait_seconds=wait_seconds))
+        return self.locks[-1]
 
-    def play(self, name: str, rounds: int) -> None:
-        turns = self.seat()
-        for _ in range(rounds):
-            with turns.hold():
+    def hold_repeatedly(self, name: str, times: int) -> None:
+        lock = self.lock()
+        for _ in range(times):
+            with lock.hold():
                 self._now += 1
-                self.most = max(self.most, self._now)
-                self.taken.append(name)
+                self.most_at_once = max(self.most_at_once, self._now)
+                self.holders.append(name)
                 gevent.sleep(0.003)
                 self._now -= 1
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[Table]:
-    table = Table(tmp_path / "committers")
-    yield table
-    for seat in table.seats:
-        seat.close()
+def committers(tmp_path: Path) -> Iterator[Committers]:
+    committers = Committers(tmp_path / "committers")
+    yield committers
+    for lock in committers.locks:
+        lock.close()
 
 
-def test_it_works(table: Table) -> None:
-    gevent.joinall([gevent.spawn(table.play, name, 10) for name in "abc"], raise_error=True)
-    assert len(table.taken) == 30
-    assert table.most == 1
+def test_it_works(committers: Committers) -> None:
+    gevent.joinall(
+        [gevent.spawn(committers.hold_repeatedly, name, 10) for name in "abc"], raise_error=True
+    )
+    assert len(committers.holders) == 30
+    assert committers.most_at_once == 1
 
 
-def test_nobody_takes_two_turns_while_another_waits(table: Table) -> None:
-    gevent.joinall([gevent.spawn(table.play, name, 20) for name in "ab"], raise_error=True)
-    first_both = table.taken.index("b")
-    between = "".join(table.taken[first_both:20])
+def test_no_holder_takes_two_turns_while_another_waits(committers: Committers) -> None:
+    gevent.joinall(
+        [gevent.spawn(committers.hold_repeatedly, name, 20) for name in "ab"], raise_error=True
+    )
+    first_both = committers.holders.index("b")
+    between = "".join(committers.holders[first_both:20])
     assert "aaa" not in between
     assert "bbb" not in between
 
 
-def test_a_stopped_holder_is_not_waited_for_for_long(table: Table) -> None:
-    with table.seat().hold():
+def test_a_stopped_holder_is_not_waited_for_for_long(committers: Committers) -> None:
+    with committers.lock().hold():
         started = SystemClock().monotonic()
-        with table.seat(wait_seconds=0.05).hold():
+        with committers.lock(wait_seconds=0.05).hold():
             assert 0.04 < SystemClock().monotonic() - started < 1
 
 
-def test_who_has_waited_in_vain_does_not_wait_again_soon(table: Table) -> None:
+def test_a_committer_that_timed_out_does_not_wait_again_soon(committers: Committers) -> None:
     clock = ManualClock()
-    hurried = FairFileLock(table.folder, clock, wait_seconds=5.0)
-    table.seats.append(hurried)
-    with table.seat().hold():
-        waiting = gevent.spawn(take, hurried)
+    timed_out = FairFileLock(committers.folder, clock, wait_seconds=5.0)
+    committers.locks.append(timed_out)
+    with committers.lock().hold():
+        waiting = gevent.spawn(take, timed_out)
         gevent.sleep(0.01)
         clock.advance(5)
         waiting.get(timeout=5)
-        take(hurried)  # or this would wait for ever
+        take(timed_out)  # or this would wait for ever
     clock.advance(NO_WAIT_SECONDS)
-    with table.seat().hold():
-        waiting = gevent.spawn(take, hurried)
+    with committers.lock().hold():
+        waiting = gevent.spawn(take, timed_out)
         gevent.sleep(0.01)
         assert not waiting.ready()
         clock.advance(5)
         waiting.get(timeout=5)
 
 
-def take(turns: FairFileLock) -> None:
-    with turns.hold():
+def take(lock: FairFileLock) -> None:
+    with lock.hold():
         pass
 
 
-def test_the_turn_goes_on_when_its_holder_fails(table: Table) -> None:
-    turns = table.seat()
-    with pytest.raises(ZeroDivisionError), turns.hold():
+def test_the_lock_is_released_when_its_holder_fails(committers: Committers) -> None:
+    lock = committers.lock()
+    with pytest.raises(ZeroDivisionError), lock.hold():
         raise ZeroDivisionError
-    table.play("a", 1)
-    assert table.taken == ["a"]
+    committers.hold_repeatedly("a", 1)
+    assert committers.holders == ["a"]
 
 
 def test_without_a_folder_the_lock_is_not_waited_for(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    turns = FairFileLock(blocked / "committers", SystemClock())
+    lock = FairFileLock(blocked / "committers", SystemClock())
     for _ in range(2):
-        with turns.hold():
+        with lock.hold():
             pass

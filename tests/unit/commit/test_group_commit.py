@@ -1,4 +1,4 @@
-"""Group commit against an obedient store in memory that can be told to fail."""
+"""Group commit against a store in memory that fails on demand."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def of_account(account: str, name: str) -> list[LedgerRow]:
     return [LedgerRow(name.encode(), "20260101", account, "sent", 1, 1)]
 
 
-def test_a_refused_account_costs_its_neighbours_one_attempt(harness: Harness) -> None:
+def test_a_refused_account_costs_the_rest_of_its_batch_one_attempt(harness: Harness) -> None:
     harness.store.unwritable = {"b", "c"}
     brought = [*of_account("a", "1"), *of_account("b", "2"), *of_account("c", "3")]
     assert harness.committer.submit(brought) == Counted(sent=3)
@@ -296,7 +296,7 @@ def test_a_defect_in_a_report_costs_no_later_batch(harness: Harness, report: str
     assert harness.store.ids == {b"a", b"b"}
 
 
-def test_while_commits_fail_others_are_refused_at_once() -> None:
+def test_while_commits_fail_new_requests_are_refused_at_once() -> None:
     harness = Harness(commit_seconds=0.2, probe_seconds=0.4)
     harness.store.failures = [StoreUnavailable("down")] * 3
     for name in "ab":
@@ -341,7 +341,7 @@ def test_a_database_that_needs_longer_than_a_request_waits_still_counts() -> Non
     harness.committer.stop(seconds=1)
 
 
-def test_a_host_that_meets_nobody_leaves_nobody_room(harness: Harness) -> None:
+def test_a_host_without_conflicts_does_not_pause(harness: Harness) -> None:
     """However long its look-ups take: where all is repeated there is little else to do."""
     know = harness.store.find_existing
 
@@ -355,7 +355,7 @@ def test_a_host_that_meets_nobody_leaves_nobody_room(harness: Harness) -> None:
         assert harness.writer.pause < 0.001
 
 
-def test_whoever_met_others_leaves_them_room(harness: Harness) -> None:
+def test_a_host_that_met_conflicts_pauses(harness: Harness) -> None:
     harness.store.failures = [Conflict("1")] * 3
     harness.committer.submit(rows("a"))
     assert harness.writer.pause > 0.001
@@ -389,7 +389,7 @@ def test_what_failed_is_freed_although_nothing_more_comes(harness: Harness) -> N
     assert not harness.store.unsettled
 
 
-def test_endless_conflicts_end_with_503_within_the_patience() -> None:
+def test_endless_conflicts_end_with_503_within_the_commit_timeout() -> None:
     harness = Harness(commit_seconds=0.2)
     harness.store.failures = [Conflict("again")] * 1000
     started = SystemClock().monotonic()

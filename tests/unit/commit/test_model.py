@@ -143,7 +143,7 @@ class World:
         self.dead.clear()
 
     def settle(self) -> None:
-        """Let everybody run until each waits for a command, an answer or work; then judge."""
+        """Run all processes until each waits for a command, an answer or work; then check."""
         for _ in range(15):
             gevent.sleep(0)
         for greenlet, events, _ in [each for each in self.requests if each[0].ready()]:
@@ -280,7 +280,7 @@ def broken_commit(server: Server) -> Callable[..., None]:
     return commit
 
 
-def test_the_judge_sees_half_a_commit() -> None:
+def test_the_check_finds_half_a_commit() -> None:
     """The search above can fail."""
     world = World()
     world.server.commit = broken_commit(world.server)  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""A committer's death is seen by its neighbours at once."""
+"""The other committers of a host notice a committer's death at once."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _noted(looked: list[float], harness: Harness) -> Iterator[bytes]:
     return iter(())
 
 
-def test_a_conflict_looks_for_dead_neighbours_but_not_each_time(harness: Harness) -> None:
+def test_a_conflict_looks_for_dead_committers_but_not_each_time(harness: Harness) -> None:
     looked: list[float] = []
     harness.registry.dead = lambda: _noted(looked, harness)  # type: ignore[method-assign]
     for _ in range(10):

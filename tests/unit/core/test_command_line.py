@@ -1,4 +1,4 @@
-"""The command that the start and the empty dashboard tell to try."""
+"""The command that the start and the empty dashboard suggest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Causes in words: no exception's name, no address, no password reaches a person."""
+"""Causes in plain words, without exception names, addresses or passwords."""
 
 from __future__ import annotations
 

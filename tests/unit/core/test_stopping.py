@@ -1,4 +1,4 @@
-"""The request to end: no signal may find its handler waiting for what it interrupted."""
+"""The request to stop: a signal handler never waits for the code that it interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a document, only typed values or None get past the border."""
+"""Documents with any content are read as typed values or None."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dmstats.core.settings import Settings
 from dmstats.embedded.attach import attach, running, stable_address
 from dmstats.embedded.datadir import DataDir, Service, write_private
 
-NOBODY = 2**22 + 1  # over Linux' highest process id
+NO_PROCESS = 2**22 + 1  # over Linux' highest process id
 
 
 def service(pid: int) -> Service:
@@ -51,7 +51,7 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_note_of_a_dead_service_says_only_that(tmp_path: Path) -> None:
     data = DataDir(tmp_path)
-    data.announce(service(NOBODY))
+    data.announce(service(NO_PROCESS))
     assert data.service() is None
     assert data.was_left_behind()
 
@@ -91,7 +91,7 @@ def test_attach_after_the_service_has_ended(tmp_path: Path) -> None:
     environ = {"DMSTATS_DATA_DIR": str(tmp_path)}
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "CRON_SECRET").write_text("kept-and-quite-long")
-    DataDir(tmp_path).announce(service(NOBODY))
+    DataDir(tmp_path).announce(service(NO_PROCESS))
     assert attach(environ) == {
         **environ,
         "CRON_SECRET_FILE": str(tmp_path / "secrets" / "CRON_SECRET"),

@@ -1,4 +1,4 @@
-"""Secrets that are made up once and led to by files."""
+"""Secrets that are generated once and kept in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that are allowed and yet deserve a word."""
+"""Settings that are allowed and yet deserve a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the watchdog barks: judged from what was seen, without a clock or a database."""
+"""When the watchdog reports an incident, from recorded deliveries alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_it_works() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "barks"),
+    ("record", "reported"),
     [
         (Record(), False),
         (Record(NOW, minutes_ago(1), 0), False),
@@ -37,8 +37,8 @@ def test_it_works() -> None:
         (failed_since(90), True),
     ],
 )
-def test_failing_deliveries(record: Record, barks: bool) -> None:
-    assert (failing(record, NOW) is not None) is barks
+def test_failing_deliveries(record: Record, reported: bool) -> None:
+    assert (failing(record, NOW) is not None) is reported
 
 
 def test_after_the_hour_it_says_where_to_look() -> None:
@@ -48,19 +48,21 @@ def test_after_the_hour_it_says_where_to_look() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dms", "usual", "barks"),
+    ("dms", "usual", "reported"),
     [
         (0, [100, 90, 110, 80], True),
         (1, [100, 90, 110, 80], False),
         (0, [0, 0, 0, 0], False),  # it is always quiet then
-        (0, [1000, 0, 0, 0], False),  # one week is no rhythm
+        (0, [1000, 0, 0, 0], False),  # one week is no pattern
         (0, [1000, 1000, 0, 0], True),
         (0, [5, 4, 6, 5], False),  # too little to tell
         (0, [], False),
     ],
 )
-def test_silence_is_judged_by_its_own_rhythm(dms: int, usual: list[int], barks: bool) -> None:
-    assert (silent(dms, usual) is not None) is barks
+def test_silence_is_judged_against_the_last_weeks(
+    dms: int, usual: list[int], reported: bool
+) -> None:
+    assert (silent(dms, usual) is not None) is reported
 
 
 def test_any_drift_is_an_incident() -> None:
@@ -75,7 +77,7 @@ def test_any_drift_is_an_incident() -> None:
         ([Record(5, 0, 0), Record(3, 0, 0)], Record(5, 0, 0)),
         # Another worker acknowledged later: it is not all of us that fail.
         ([Record(1, 4, 2), Record(9, 0, 0)], Record(9, 4, 0)),
-        # It failed after the other's last success: since then nobody acknowledged anything.
+        # It failed after the other's last success: since then no worker acknowledged anything.
         ([Record(1, 9, 2), Record(5, 0, 0)], Record(5, 9, 5)),
         ([Record(1, 9, 6), Record(5, 8, 7)], Record(5, 9, 6)),
     ],

@@ -1,4 +1,4 @@
-"""The capacity model: what it foretells for machines whose service times are known."""
+"""The capacity model: its predictions for machines whose service times are known."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_dockerfile_passes_the_linter() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_image_runs_as_nobody_special() -> None:
+def test_image_runs_as_an_unprivileged_user() -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     assert re.search(r"^USER [1-9]\d+$", text, re.MULTILINE)
     assert "--require-hashes" in text

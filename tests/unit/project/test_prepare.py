@@ -64,7 +64,7 @@ def test_a_package_that_is_not_locked_is_not_fetched() -> None:
         prepare.locked("no-such-package")
 
 
-SPEAKS = "print('Downloading all'); print(' + a==1'); print('no room'); raise SystemExit({})"
+SPEAKS = "print('Downloading all'); print(' + a==1'); print('disk full'); raise SystemExit({})"
 
 
 def test_progress_is_shown_and_the_list_of_packages_is_not(
@@ -83,7 +83,7 @@ def test_a_step_that_fails_says_why_and_what_to_do(
     monkeypatch.setattr(prepare, "plan", lambda *_: [("The packages", fail), ("Never", fail)])
     assert prepare.main("run") == prepare.FAILED
     output = capsys.readouterr().out
-    assert "no room" in output
+    assert "disk full" in output
     assert "this step failed: The packages. It needs" in output
     assert "Never" not in output
 

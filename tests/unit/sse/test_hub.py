@@ -256,7 +256,7 @@ class TestHeartbeat:
         assert harness.hub.viewers == 0
         assert harness.metrics.seen["stream_dropped"] == 1
 
-    def test_who_is_not_allowed_any_more_loses_the_stream(self, harness: Harness) -> None:
+    def test_an_admin_who_is_disabled_loses_the_stream(self, harness: Harness) -> None:
         asked: list[str] = []
 
         def question(who: str, *, answer: bool) -> bool:
@@ -272,7 +272,7 @@ class TestHeartbeat:
         assert not mine.closed
         assert asked.count("eve") == asked.count("ada") == 1
 
-    def test_an_outage_shuts_nobody_out(self, harness: Harness) -> None:
+    def test_an_outage_ends_no_stream(self, harness: Harness) -> None:
         def unknown() -> bool:
             raise StoreUnavailable
 

@@ -135,7 +135,7 @@ def test_many_at_once_make_one_query(clock: ManualClock) -> None:
     assert [admin is not None for admin in found] == [True] * 8
 
 
-def test_nobody_waits_for_a_query_while_there_is_a_list(clock: ManualClock) -> None:
+def test_no_request_waits_for_a_query_while_there_is_a_list(clock: ManualClock) -> None:
     entered, release = threading.Event(), threading.Event()
     release.set()
 
