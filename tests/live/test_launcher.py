@@ -278,7 +278,7 @@ def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
     launcher._tell_password()
     said = capsys.readouterr().out
     assert said.count("made the first admin") == 1
-    # Nobody is told a password at the next start.
+    # The next start prints no password.
     mongo = connect(Settings(mongodb_uri=launcher._embedded["MONGODB_URI"]))
     assert len(AdminStore(mongo).list()) == 1
     launcher._prepare(mongo)

@@ -30,7 +30,7 @@ from tests.webserver import body
 pytestmark = pytest.mark.live
 
 PER_SECOND = 40
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ class Load:
     def __init__(self, url: str, secret: str) -> None:
         self.traffic = Traffic(seed=6, accounts=50, duplicates=0.05, batch=(1, 5))
         self._over = threading.Event()
-        self.sender = Sender(url + PATH, secret, parallel=4, patience=PATIENCE_SECONDS)
+        self.sender = Sender(url + PATH, secret, parallel=4, patience=RETRY_SECONDS)
         self._thread = threading.Thread(target=self.sender.send_all, args=[self._paced()])
 
     def _paced(self) -> Iterator[Delivery]:
@@ -67,7 +67,7 @@ class Load:
 
     def stop(self) -> None:
         self._over.set()
-        self._thread.join(2 * PATIENCE_SECONDS)
+        self._thread.join(2 * RETRY_SECONDS)
         assert not self._thread.is_alive()
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard is told of deliveries that fail or stay away."""
+"""What the dashboard learns about deliveries that fail or do not arrive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Unheard:
     def object_ignored(self, name: str, events: int) -> None: ...
 
 
-def lookout_with(
+def status_with(
     clock: ManualClock, client: redis.Redis
 ) -> tuple[DeliveryStatus, DeliveryLog, SharedDeliveryLog]:
     deliveries = DeliveryLog(Unheard(), clock)
@@ -35,7 +35,7 @@ def lookout_with(
 
 
 def test_it_works(clock: ManualClock) -> None:
-    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, _ = status_with(clock, fakeredis.FakeRedis())
     deliveries.delivery(200, 0.1)
     assert delivery_status.look() == Warnings()
 
@@ -43,7 +43,7 @@ def test_it_works(clock: ManualClock) -> None:
 def test_a_lasting_failure_is_told_with_the_time_at_which_meta_gives_up(
     clock: ManualClock,
 ) -> None:
-    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, _ = status_with(clock, fakeredis.FakeRedis())
     since = clock.now_ms()
     deliveries.delivery(503, 0.1)
     assert delivery_status.look() == Warnings()
@@ -57,7 +57,7 @@ def test_a_lasting_failure_is_told_with_the_time_at_which_meta_gives_up(
 
 
 def test_another_workers_success_counts_as_well(clock: ManualClock) -> None:
-    delivery_status, deliveries, other = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, other = status_with(clock, fakeredis.FakeRedis())
     deliveries.delivery(503, 0.1)
     clock.advance(120)
     other.post(Record(acknowledged=clock.now_ms()))
@@ -71,14 +71,14 @@ def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
         SILENT,
         msgspec.json.encode(OpenIncident(clock.now_ms(), "No DM.", told=True)),
     )
-    warned = lookout_with(clock, client)[0].look()
+    warned = status_with(clock, client)[0].look()
     assert (warned.silence, warned.silent_since) == ("No DM.", rfc3339(clock.now_ms()))
 
 
 def test_without_redis_it_knows_of_its_own_deliveries(clock: ManualClock) -> None:
     server = fakeredis.FakeServer()
     server.connected = False
-    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis(server=server))
+    delivery_status, deliveries, _ = status_with(clock, fakeredis.FakeRedis(server=server))
     deliveries.delivery(503, 0.1)
     clock.advance(61)
     assert delivery_status.look().failing_since
