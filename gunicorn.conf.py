@@ -196,8 +196,8 @@ def post_worker_init(worker: Any) -> None:
     # balancer know.
     signal.signal(
         signal.SIGTERM,
-        lambda number, frame: services.leave(
-            lambda: worker.handle_exit(number, frame), lambda: _has_to_wait(worker.pid)
+        lambda number, frame: services.drain(
+            lambda: worker.handle_exit(number, frame), lambda: _must_wait(worker.pid)
         ),
     )
 
@@ -207,7 +207,7 @@ def on_reload(server: Any) -> None:
     (_run_folder() / OUTGOING).write_text(" ".join(str(pid) for pid in server.WORKERS))
 
 
-def _has_to_wait(pid: int) -> bool:
+def _must_wait(pid: int) -> bool:
     """Whether this worker is being replaced, and its successors are not all ready."""
     outgoing: set[str] = set()
     with contextlib.suppress(FileNotFoundError):

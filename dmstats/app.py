@@ -10,6 +10,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dmstats import cli
+from dmstats.core.constants import CHANNEL
 from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
 from dmstats.db.counting.ledger import max_age_ms
@@ -17,7 +18,6 @@ from dmstats.embedded.attach import attach, require
 from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
-from dmstats.sse.subscription import CHANNEL
 from dmstats.web.api import admins, probes, stats
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import sign_in
@@ -90,12 +90,12 @@ def create_app(settings: Settings | None = None) -> Flask:
             events.publish(snapshot, type="stats", id=version, channel=CHANNEL)
 
     services = app.extensions["dmstats"] = wire(settings, send)
-    _put_in_front(app, services)
+    _wrap_with_middleware(app, services)
     cli.register(app)
     return app
 
 
-def _put_in_front(app: Flask, services: Services) -> None:
+def _wrap_with_middleware(app: Flask, services: Services) -> None:
     """Let trusted proxies tell who asks, the webhook answer before Flask's own dispatch, log
     requests, and let streams have their connections."""
     settings = services.settings
@@ -119,7 +119,7 @@ def _put_in_front(app: Flask, services: Services) -> None:
         verify_token=settings.meta_verify_token or "",
         max_age_ms=max_age_ms(settings.ledger_retention_hours),
     )
-    bounded = RequestTimeouts(webhook.in_front_of(application), services.clock)
+    bounded = RequestTimeouts(webhook.wrap(application), services.clock)
     services.close_idle = bounded.close_idle
     logged = RequestLog(
         bounded, services.clock, services.metrics, trusted_proxies=settings.trusted_proxies

@@ -36,9 +36,9 @@ from dmstats.web.auth.authenticator import Authenticator
 
 logger = logging.getLogger(__name__)
 
-NOTICE_SECONDS = 0.2
+POLL_SECONDS = 0.2
 DRAIN_SECONDS = 3.0
-HANDOVER_SECONDS = 30.0
+SUCCESSOR_SECONDS = 30.0
 
 
 @dataclass(kw_only=True)
@@ -77,7 +77,7 @@ class Services:
     close_idle: Callable[[], None] = field(default=lambda: None, init=False)
     stopping: bool = field(default=False, init=False)
     _schedule: Schedule | None = field(default=None, init=False)
-    _leaving: tuple[Callable[[], object], Callable[[], bool]] | None = field(
+    _draining: tuple[Callable[[], object], Callable[[], bool]] | None = field(
         default=None, init=False
     )
 
@@ -88,28 +88,28 @@ class Services:
         watched: open streams would hold the worker up until the graceful time-out is over.
         """
         for sentence in config_warnings(self.settings):
-            logger.warning("setting_doubtful", extra={"advice": sentence})
+            logger.warning("setting_warning", extra={"advice": sentence})
         self.committer.start()
         self.hub.start()
         self._schedule = self.worker_schedule()
         self._schedule.start()
         gevent.spawn(self._watch, is_alive)
 
-    def leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
+    def drain(self, end: Callable[[], object], must_wait: Callable[[], bool]) -> None:
         """Call ``end`` when nobody needs this worker any more; it serves meanwhile.
 
-        If others replace it that is when they are ready, as long as it ``has_to_wait``. Else it is
+        If others replace it that is when they are ready, as long as it ``must_wait``. Else it is
         no longer ready itself, for as long as a load balancer needs to notice. For a signal
         handler, which may interrupt anything, this one included: it only takes a note.
         """
-        if self._leaving is None:
-            self._leaving = (end, has_to_wait)
+        if self._draining is None:
+            self._draining = (end, must_wait)
 
-    def _leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
-        if has_to_wait():
-            deadline = self.clock.monotonic() + HANDOVER_SECONDS
-            while has_to_wait() and self.clock.monotonic() < deadline:
-                gevent.sleep(NOTICE_SECONDS)
+    def _drain(self, end: Callable[[], object], must_wait: Callable[[], bool]) -> None:
+        if must_wait():
+            deadline = self.clock.monotonic() + SUCCESSOR_SECONDS
+            while must_wait() and self.clock.monotonic() < deadline:
+                gevent.sleep(POLL_SECONDS)
             self.stopping = True
         else:
             self.stopping = True
@@ -124,7 +124,7 @@ class Services:
         if self._schedule is not None:
             self._schedule.stop()
             self.background_audit.leave()
-            self.orphan_reaper.leave()
+            self.orphan_reaper.unregister()
         self.lease.release()
         self.disconnect()
 
@@ -147,12 +147,12 @@ class Services:
         stop.ignore()
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:
-        told = False
+        spawned = False
         while is_alive():
-            if self._leaving is not None and not told:
-                told = True
-                gevent.spawn(self._leave, *self._leaving)
-            gevent.sleep(NOTICE_SECONDS)
+            if self._draining is not None and not spawned:
+                spawned = True
+                gevent.spawn(self._drain, *self._draining)
+            gevent.sleep(POLL_SECONDS)
         self.stopping = True
         self.hub.stop()
         self.close_idle()

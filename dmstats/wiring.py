@@ -166,15 +166,18 @@ def wire(settings: Settings, send: Send) -> Services:
         shared_delivery_log, Baseline(mongo), snapshots, notifier, client, keys, clock,
         metrics, lambda: canary.lost_in_a_row if canary else 0,
     )  # fmt: skip
-    refreshing = jobs.refreshing(
+    refresh_jobs = jobs.refresher_jobs(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
-    refreshing += [jobs.watching(watchdog), jobs.draining(backlog)]
+    refresh_jobs += [jobs.watchdog_job(watchdog), jobs.account_backlog_job(backlog)]
     if canary:
-        refreshing.append(jobs.proving(canary))
-    in_worker = [jobs.reaping(orphan_reaper), jobs.telling(shared_delivery_log, delivery_log)]
+        refresh_jobs.append(jobs.canary_job(canary))
+    worker_jobs = [
+        jobs.orphan_reaper_job(orphan_reaper),
+        jobs.delivery_log_job(shared_delivery_log, delivery_log),
+    ]
     if settings.refresher == "worker":
-        in_worker += refreshing
+        worker_jobs += refresh_jobs
     admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
 
     def leading() -> bool:
@@ -203,8 +206,8 @@ def wire(settings: Settings, send: Send) -> Services:
         auditor=auditor,
         authenticator=Authenticator(settings, admins, SignInRateLimit(client, keys), clock),
         readiness=Readiness(CommitProbe(mongo).try_commit, clock),
-        worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading, clock_watch),
+        worker_schedule=partial(gevent_schedule, worker_jobs, clock, metrics, leading, clock_watch),
         refresher_schedule=partial(
-            thread_schedule, refreshing, clock, metrics, leading, clock_watch
+            thread_schedule, refresh_jobs, clock, metrics, leading, clock_watch
         ),
     )

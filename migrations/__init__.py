@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, translated
 from dmstats.db.collection_names import MIGRATIONS
-from migrations import indexes
-from migrations.indexes import Tell
+from migrations import ensure_indexes
+from migrations.ensure_indexes import Tell
 
 NUMBERED = re.compile(r"m\d{4}_\w+")
 
 
-def unheard(_line: str) -> None:
+def ignore_line(_line: str) -> None:
     """Where there is no one to tell."""
 
 
@@ -27,7 +27,7 @@ def names() -> list[str]:
 
 
 def apply(
-    mongo: Mongo, settings: Settings, tell: Tell = unheard, progress: Tell = unheard
+    mongo: Mongo, settings: Settings, tell: Tell = ignore_line, progress: Tell = ignore_line
 ) -> list[str]:
     """Apply what is not recorded yet, record it, and return the names of what was applied.
 
@@ -45,5 +45,5 @@ def apply(
                 record = {"$setOnInsert": {"appliedAt": datetime.now(UTC)}}
                 mongo.db[MIGRATIONS].update_one({"_id": name}, record, upsert=True)
                 applied.append(name)
-        indexes.ensure(mongo.db, settings, tell, progress)
+        ensure_indexes.ensure(mongo.db, settings, tell, progress)
     return applied

@@ -33,7 +33,7 @@ from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.webserver import base_url
 from dmstats.ops.account_findings import account_findings
 from dmstats.ops.doctor import Doctor, check_disk
-from dmstats.ops.findings import Finding, Verdict, bad, good, skipped
+from dmstats.ops.findings import Finding, Verdict, failed, passed, skipped
 from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.wiring import REDIS_SECONDS
@@ -71,7 +71,7 @@ def _examine(url: str | None) -> Iterator[Finding]:
         mongo = connect(settings)
         client = redis_client(settings.redis_url or "", seconds=REDIS_SECONDS)
     except ConfigError as error:
-        yield bad(
+        yield failed(
             "settings", str(error), "docs/configuration.md has every setting and what it may be."
         )
         yield _service()
@@ -109,7 +109,7 @@ def _examine(url: str | None) -> Iterator[Finding]:
 def _service() -> Finding:
     service, folder = running(os.environ), data_dir(os.environ).path
     if service:
-        return good("service", f"runs on {folder} (process {service.pid}, {service.base_url})")
+        return passed("service", f"runs on {folder} (process {service.pid}, {service.base_url})")
     return skipped("service", f"no dmstats was started on {folder}")
 
 

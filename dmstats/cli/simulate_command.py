@@ -16,6 +16,7 @@ from rich.table import Table
 from dmstats.cli.command import Command, Failure, connected
 from dmstats.cli.urls import BaseUrl
 from dmstats.commit.increments import merge
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.exit_codes import INTERRUPTED, USAGE
 from dmstats.core.setting_types import is_loopback
 from dmstats.core.stopping import StopSignal
@@ -24,7 +25,6 @@ from dmstats.db.counting.simulations import Simulations
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.datadir import Service
-from dmstats.ingest.webhook import PATH
 from dmstats.ops.findings import Verdict
 from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.services import Services
@@ -73,7 +73,7 @@ class Number(click.FloatRange):
     help="POSTs in flight at once.",
 )  # fmt: skip
 @click.option(
-    "--patience", type=Number(0, 3_600), default=90.0, show_default=True,
+    "--timeout", type=Number(0, 3_600), default=90.0, show_default=True,
     help="Seconds to retry a POST for.",
 )  # fmt: skip
 @click.option("--seed", type=int, help="Repeat an earlier run's choices.")
@@ -135,7 +135,7 @@ def _send(
         raise Failure(f"{answer.found}. {answer.remedy}")
     seed = random.getrandbits(32) if seed is None else seed
     click.echo(f"Sending to {where} (data folder {data_dir(os.environ).path}).", err=True)
-    plan = SimulationPlan(base + PATH, secret, seed=seed, batch=(1, max_batch), **options)
+    plan = SimulationPlan(base + WEBHOOK_PATH, secret, seed=seed, batch=(1, max_batch), **options)
     with StopSignal().listening() as stop, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(f"sending (seed {seed})", total=1.0)
         result = run_simulation(

@@ -10,7 +10,7 @@ import msgspec
 from dmstats.core.records import CANARY, RECEIVED, SENT, LedgerRow
 
 
-class Counted(msgspec.Struct):
+class CommitOutcome(msgspec.Struct):
     """What became of some events: DMs sent and received, other events, and what was not new."""
 
     sent: int = 0
@@ -80,12 +80,12 @@ class Batch(Generic[S]):
         """The duplicates and unreadable entries up to now are durable."""
         self._reported = (self.duplicates, self.rejected)
 
-    def outcomes(self) -> list[Counted]:
+    def outcomes(self) -> list[CommitOutcome]:
         """One answer per submission; the first to bring an event is told that it counted."""
         unclaimed, refused = set(self.counted), set(self.refused)
         outcomes = []
         for submission in self.submissions:
-            outcome = Counted(rejected=submission.rejected)
+            outcome = CommitOutcome(rejected=submission.rejected)
             for row in submission.rows:
                 if row.row_id in unclaimed:
                     unclaimed.discard(row.row_id)

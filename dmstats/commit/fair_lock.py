@@ -16,7 +16,7 @@ from typing import IO
 
 import gevent
 
-from dmstats.commit.session_files import private
+from dmstats.commit.session_files import ensure_private
 from dmstats.core.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class FairFileLock:
             return None
         lock, queue = (self._folder / name for name in ("commit.lock", "commit.queue"))
         try:
-            private(self._folder)
+            ensure_private(self._folder)
             # Kept open for life, and opened no earlier than here: a lock is shared over a fork.
             self._files = lock.open("wb"), queue.open("wb")
         except OSError as error:

@@ -15,7 +15,7 @@ from typing import Protocol
 import gevent
 from gevent.event import AsyncResult, Event
 
-from dmstats.commit.batch import Batch, Counted, Submission
+from dmstats.commit.batch import Batch, CommitOutcome, Submission
 from dmstats.commit.batch_writer import LATE, BatchWriter
 from dmstats.commit.limits import AdaptiveLimit, Breaker
 from dmstats.core.clock import Clock
@@ -59,7 +59,7 @@ class _Waiting(Submission):
 
     def __init__(self, rows: Rows, *, rejected: int, deadline: float) -> None:
         super().__init__(rows, rejected=rejected, deadline=deadline)
-        self.result: AsyncResult[Counted] = AsyncResult()
+        self.result: AsyncResult[CommitOutcome] = AsyncResult()
 
 
 class Committer:
@@ -96,14 +96,14 @@ class Committer:
         self._greenlet: gevent.Greenlet | None = None
         self._closing = False
 
-    def submit(self, rows: Rows, *, rejected: int = 0) -> Counted:
+    def submit(self, rows: Rows, *, rejected: int = 0) -> CommitOutcome:
         """Count ``rows`` and wait until that is durable.
 
         Raises :class:`~dmstats.core.errors.Unavailable` when that is not known in time, or when
         it cannot be tried now; the ledger makes it safe to send the same rows again.
         """
         if not rows and not rejected:
-            return Counted()
+            return CommitOutcome()
         if self._closing:
             raise Unavailable("The worker is shutting down")
         seconds = self._admit(len(rows))
@@ -113,7 +113,7 @@ class Committer:
         self._queued += len(rows)
         self._arrived.set()
         try:
-            outcome: Counted = waiting.result.get(timeout=seconds)
+            outcome: CommitOutcome = waiting.result.get(timeout=seconds)
         except gevent.Timeout:
             raise Unavailable(LATE) from None
         return outcome

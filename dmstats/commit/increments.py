@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from dmstats.core.clock import day_start, hour_start, month_of
+from dmstats.core.clock import MINUTE_MS, day_start, hour_start, month_of
 from dmstats.core.records import CANARY, DIRECT_MESSAGES, SENT, AccountDelta, Deltas, LedgerRow
-
-MINUTE_MS = 60_000
 
 
 def merge(rows: Iterable[LedgerRow], *, duplicates: int = 0, rejected: int = 0) -> Deltas:

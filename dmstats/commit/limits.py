@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dmstats.core.clock import Clock, hour_start
 from dmstats.core.records import LedgerRow
 
-LEAST = 25
-QUICK = 0.25
+MIN_BATCH = 25
+GROW_BELOW = 0.25
 """A batch that took less than this share of its time may be followed by a larger one."""
-SLOW = 0.5
+SHRINK_ABOVE = 0.5
 """One that took more than this share should be followed by a smaller one."""
 
 
@@ -32,9 +32,9 @@ class AdaptiveLimit:
 
     def written(self, events: int, seconds: float) -> None:
         """``events`` were written in ``seconds``."""
-        if seconds > SLOW * self._seconds:
+        if seconds > SHRINK_ABOVE * self._seconds:
             self._lower(events // 2)
-        elif seconds < QUICK * self._seconds and 2 * events >= self.limit:
+        elif seconds < GROW_BELOW * self._seconds and 2 * events >= self.limit:
             self.limit = min(self._most, 2 * self.limit)
 
     def out_of_time(self, events: int) -> None:
@@ -42,7 +42,7 @@ class AdaptiveLimit:
         self._lower(events // 4)
 
     def _lower(self, events: int) -> None:
-        self.limit = max(min(LEAST, self._most), min(self.limit, events))
+        self.limit = max(min(MIN_BATCH, self._most), min(self.limit, events))
 
 
 MOST_HOURS = 50
@@ -52,24 +52,24 @@ slow database: what does not, would fail again at every retry, and everything el
 
 
 def split_by_write_set(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
-    """``rows`` in one portion as a rule; those of many hours or accounts in several, by time.
+    """``rows`` in one chunk as a rule; those of many hours or accounts in several, by time.
 
-    A portion that was committed stays so, whatever becomes of the next: a retry goes on from there.
+    A chunk that was committed stays so, whatever becomes of the next: a retry goes on from there.
     """
     if _fits(rows):
         yield rows
         return
-    portion: list[LedgerRow] = []
+    chunk: list[LedgerRow] = []
     hours: set[int] = set()
     accounts: set[str] = set()
     for row in sorted(rows, key=lambda row: row.time_ms):
         hours.add(hour_start(row.time_ms))
         accounts.add(row.account)
         if len(hours) > MOST_HOURS or len(accounts) > MOST_ACCOUNTS:
-            yield portion
-            portion, hours, accounts = [], {hour_start(row.time_ms)}, {row.account}
-        portion.append(row)
-    yield portion
+            yield chunk
+            chunk, hours, accounts = [], {hour_start(row.time_ms)}, {row.account}
+        chunk.append(row)
+    yield chunk
 
 
 def _fits(rows: Sequence[LedgerRow]) -> bool:
@@ -82,7 +82,7 @@ def _fits(rows: Sequence[LedgerRow]) -> bool:
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.004, 0.1
 """The bounds of the longest back-off; no pause is longer, either."""
 FIRST_BACKOFF_SECONDS = 0.002
-LOOKS_PER_COMMIT = 2
+ATTEMPTS_PER_COMMIT = 2
 
 
 class ContentionBackoff:
@@ -105,7 +105,7 @@ class ContentionBackoff:
         commits while this one does everything else; the pause leaves room for the rest.
         """
         self.pause = min(LONGEST_SECONDS, max(0.0, self.pause + waited - took))
-        self._longest = min(LONGEST_SECONDS, max(SHORTEST_SECONDS, took / LOOKS_PER_COMMIT))
+        self._longest = min(LONGEST_SECONDS, max(SHORTEST_SECONDS, took / ATTEMPTS_PER_COMMIT))
 
 
 FAILURES_TO_OPEN = 2

@@ -19,15 +19,15 @@ from dmstats.core.errors import DmstatsError
 
 log = logging.getLogger(__name__)
 
-LOCAL_EVERY_SECONDS = 0.05
-ASK_EVERY_SECONDS = 1.0
-ASK_AFTER_CONFLICTS = 4
+HOST_CHECK_SECONDS = 0.05
+SERVER_CHECK_SECONDS = 1.0
+SERVER_CHECK_CONFLICTS = 4
 STOPPED_SECONDS = 5.0
 """A neighbour that has not touched its file for so long is stopped. If it does go on, it has lost
 one transaction, which it makes again."""
 
-AGAIN_EVERY_SECONDS = 0.25
-AGAIN_FOR_SECONDS = 15.0
+REPEAT_EVERY_SECONDS = 0.25
+REPEAT_FOR_SECONDS = 15.0
 """The server may work on what a dead process sent only after its session was ended: the
 transaction that this opens has no owner any more, so the session is ended again."""
 
@@ -53,9 +53,9 @@ class OrphanedTransactionReaper:
         self._own_session = own_session
         self._clock = clock
         self._registered = False
-        self._local_at = float("-inf")
-        self._asked_at = float("-inf")
-        self._again_at = float("-inf")
+        self._host_checked_at = float("-inf")
+        self._server_checked_at = float("-inf")
+        self._repeated_at = float("-inf")
         self._ended: dict[bytes, float] = {}
 
     def tick(self) -> None:
@@ -73,9 +73,9 @@ class OrphanedTransactionReaper:
                 log.warning("session_file_not_written", extra={"reason": error.strerror})
         with contextlib.suppress(OSError):
             self._registry.touch()
-        self.free_neighbours()
+        self.end_dead_sessions()
 
-    def free_neighbours(self) -> None:
+    def end_dead_sessions(self) -> None:
         """End the sessions of this host's dead committers."""
         for session_id in self._registry.dead():
             self._kill(session_id)
@@ -86,28 +86,31 @@ class OrphanedTransactionReaper:
         """Look for a dead owner behind a conflict, the ``in_a_row``-th, not too often."""
         now = self._clock.monotonic()
         try:
-            if now - self._local_at >= LOCAL_EVERY_SECONDS:
-                self._local_at = now
-                self.free_neighbours()
-            self._end_again(now)
-            if in_a_row >= ASK_AFTER_CONFLICTS and now - self._asked_at >= ASK_EVERY_SECONDS:
-                self._asked_at = now
+            if now - self._host_checked_at >= HOST_CHECK_SECONDS:
+                self._host_checked_at = now
+                self.end_dead_sessions()
+            self._repeat_kills(now)
+            if (
+                in_a_row >= SERVER_CHECK_CONFLICTS
+                and now - self._server_checked_at >= SERVER_CHECK_SECONDS
+            ):
+                self._server_checked_at = now
                 for session_id in [*self._registry.stopped(STOPPED_SECONDS), *self._find_open()]:
                     self._kill(session_id)
                     log.warning("orphaned_transaction_ended", extra={"session": session_id.hex()})
         except DmstatsError as error:
             log.warning("orphan_reaper_failed", extra={"reason": error.reason})
 
-    def leave(self) -> None:
+    def unregister(self) -> None:
         """Remove this committer's file, at an orderly end."""
         self._registry.unregister()
 
-    def _end_again(self, now: float) -> None:
-        if now - self._again_at < AGAIN_EVERY_SECONDS:
+    def _repeat_kills(self, now: float) -> None:
+        if now - self._repeated_at < REPEAT_EVERY_SECONDS:
             return
-        self._again_at = now
+        self._repeated_at = now
         for session_id, ended in list(self._ended.items()):
-            if now - ended > AGAIN_FOR_SECONDS:
+            if now - ended > REPEAT_FOR_SECONDS:
                 del self._ended[session_id]
             else:
                 self._kill(session_id)

@@ -22,7 +22,7 @@ def session_folder(database: str) -> Path:
     return Path(tempfile.gettempdir()) / f"dmstats-{os.getuid()}-{digest}"
 
 
-def private(folder: Path) -> None:
+def ensure_private(folder: Path) -> None:
     """Make ``folder``; raises ``PermissionError`` where other users could have written to it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
@@ -42,7 +42,7 @@ class SessionRegistry:
 
     def register(self, session_id: bytes) -> None:
         """Say which session is ours, for as long as this process lives."""
-        private(self._folder)
+        ensure_private(self._folder)
         path = self._folder / f"{os.getpid()}-{session_id.hex()}{SUFFIX}"
         draft = path.with_suffix(".new")
         # Kept open beyond this call on purpose: the lock lives as long as the file is open.

@@ -10,20 +10,25 @@ from typing import Protocol
 logger = logging.getLogger(__name__)
 
 JUMP_SECONDS = 5.0
+MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-class Clock(Protocol):
-    """The two times a program needs: what the wall says, and what has passed."""
-
-    def now_ms(self) -> int:
-        """Wall-clock time, in whole milliseconds since the Unix epoch (UTC)."""
+class MonotonicClock(Protocol):
+    """Measures elapsed time."""
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary start; never steps back."""
+
+
+class Clock(MonotonicClock, Protocol):
+    """Wall-clock time and elapsed time."""
+
+    def now_ms(self) -> int:
+        """Wall-clock time, in whole milliseconds since the Unix epoch (UTC)."""
 
 
 class SystemClock:
@@ -39,14 +44,14 @@ class SystemClock:
 class ClockWatch:
     """Compares the wall clock with the monotonic one, to notice when it was stepped.
 
-    What must not be done too early goes by :meth:`cautious_ms`.
+    What must not be done too early goes by :meth:`conservative_now_ms`.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._start_ms = self._last_ms = self._offset_ms()
 
-    def look(self) -> bool:
+    def detect_step(self) -> bool:
         """Whether the wall clock was stepped since the last look, which is logged as
         ``clock_jumped`` (seconds, negative: back). Call it every few seconds, so that a clock
         which is slewed is not taken for one that was stepped."""
@@ -57,7 +62,7 @@ class ClockWatch:
             logger.warning("clock_jumped", extra={"seconds": round(seconds, 1)})
         return stepped
 
-    def cautious_ms(self) -> int:
+    def conservative_now_ms(self) -> int:
         """The wall clock, or what it would say without the steps since the start if that is
         earlier: a clock that was set forward by mistake must not make anything too old."""
         now_ms = self._clock.now_ms()

@@ -142,11 +142,11 @@ class AccountRefused(DmstatsError):
         self.account = account
 
 
-class Outdated(DmstatsError):
+class StaleSnapshot(DmstatsError):
     """Somebody else has written since: what was read before that must not replace it."""
 
     status = 409
-    title = "Outdated by a newer reading"
+    title = "Superseded by a newer snapshot"
 
 
 class Superseded(DmstatsError):

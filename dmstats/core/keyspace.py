@@ -7,23 +7,17 @@ prefix one of them would show the other's figures.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from redis.exceptions import RedisError
 
+from dmstats.core.clock import MonotonicClock
 from dmstats.core.errors import DmstatsError
 
-BREAK_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
 class InstallationUnknown(RedisError):
     """MongoDB could not be asked yet which installation this is, so Redis cannot be used either."""
-
-
-class Monotonic(Protocol):
-    """The part of the clock that is needed here."""
-
-    def monotonic(self) -> float: ...
 
 
 class Keyspace:
@@ -33,10 +27,10 @@ class Keyspace:
     :class:`InstallationUnknown`, so that whoever can do without Redis goes on.
     """
 
-    def __init__(self, identify: Callable[[], str], clock: Monotonic) -> None:
+    def __init__(self, identify: Callable[[], str], clock: MonotonicClock) -> None:
         self._identify = identify
         self._clock = clock
-        self._rests_until = float("-inf")
+        self._retry_at = float("-inf")
         self._installation: str | None = None
 
     @property
@@ -52,10 +46,10 @@ class Keyspace:
         return f"{self.installation}:{name}"
 
     def _ask(self) -> str:
-        if self._clock.monotonic() < self._rests_until:
+        if self._clock.monotonic() < self._retry_at:
             raise InstallationUnknown("MongoDB was just asked, and did not answer.")
         try:
             return self._identify()
         except DmstatsError as error:
-            self._rests_until = self._clock.monotonic() + BREAK_SECONDS
+            self._retry_at = self._clock.monotonic() + RETRY_SECONDS
             raise InstallationUnknown(str(error)) from error

@@ -29,4 +29,4 @@ class RedisOutage:
         """Redis answered; the next failure is a new outage."""
         if self._away:
             self._away = False
-            logger.info("redis_back")
+            logger.info("redis_recovered")

@@ -18,7 +18,7 @@ DEFAULT_SECRETS = frozenset(
         *("12345678", "123456789", "1234567890", "87654321", "qwertyui", "qwertyuiop"),
     }
 )
-LEAST_DIFFERENT = 4
+MIN_DISTINCT = 4
 """Fewer different characters than this are a placeholder."""
 MIN_SECRET_LENGTH = 8
 BYTE_ORDER_MARK = "\ufeff"
@@ -87,7 +87,7 @@ def host_name(value: str) -> str:
 def one_secret(value: str) -> str:
     """A secret that is neither quoted, short nor a well-known default."""
     _refuse_quotes(value)
-    default = value.lower() in DEFAULT_SECRETS or len(set(value)) < LEAST_DIFFERENT
+    default = value.lower() in DEFAULT_SECRETS or len(set(value)) < MIN_DISTINCT
     if len(value) < MIN_SECRET_LENGTH or default:
         raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and no well-known default")
     return value

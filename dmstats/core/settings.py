@@ -26,8 +26,8 @@ from dmstats.core.setting_types import (
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 PREFIXES = ("STATS_", "DMSTATS_")
-LONGEST_GIVEN = 60
-NEAR = 0.8
+MAX_SHOWN = 60
+MIN_SIMILARITY = 0.8
 """How alike (0 to 1) an unknown name must be to a known one to be taken for a slip."""
 SERVICE_LINK = re.compile(
     r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -177,10 +177,10 @@ class Settings:
                 if raw:
                     values[declared.name] = meta["parse"](raw)
             except ValueError as error:
-                problems.append(f"{meta['env']}: must be {error}{_given(raw, meta)}")
+                problems.append(f"{meta['env']}: must be {error}{_shown(raw, meta)}")
             except OSError as error:
                 problems.append(f"{meta['env']}_FILE: {error.strerror}: {error.filename}")
-        problems += [_no_such(name) for name in sorted(_unknown(environ))]
+        problems += [_unknown_setting(name) for name in sorted(_unknown(environ))]
         if problems:
             raise ConfigError("; ".join(problems))
         settings = cls(**values)
@@ -202,11 +202,11 @@ class Settings:
             )
 
 
-def _given(raw: str, meta: Mapping[str, Any]) -> str:
+def _shown(raw: str, meta: Mapping[str, Any]) -> str:
     """What was given instead, for the message; never of a secret or of what may hold a password."""
     if not raw or meta["secret"] or "@" in raw:
         return ""
-    return f", not {raw if len(raw) <= LONGEST_GIVEN else raw[:LONGEST_GIVEN] + '...'!r}"
+    return f", not {raw if len(raw) <= MAX_SHOWN else raw[:MAX_SHOWN] + '...'!r}"
 
 
 def _known() -> set[str]:
@@ -222,8 +222,8 @@ def _unknown(environ: Mapping[str, str]) -> set[str]:
     } - _known()
 
 
-def _no_such(name: str) -> str:
-    near = difflib.get_close_matches(name, sorted(_known()), n=1, cutoff=NEAR)
+def _unknown_setting(name: str) -> str:
+    near = difflib.get_close_matches(name, sorted(_known()), n=1, cutoff=MIN_SIMILARITY)
     return f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
 
 

@@ -74,7 +74,7 @@ class Child:
         self.group = self.process.pid
         self.started = now
 
-    def lingers(self) -> bool:
+    def has_survivors(self) -> bool:
         """Whether something that the process started is still there."""
         with suppress(ChildProcessError):  # orphans become ours if we are a container's process 1
             while os.waitpid(-self.group, os.WNOHANG)[0]:
@@ -92,7 +92,7 @@ class Child:
             self.process.wait()
             self.process = None
 
-    def bury(self, now: float) -> None:
+    def exited(self, now: float) -> None:
         """The process has died: what it started is asked to end, too."""
         self.process = None
         self.died = now

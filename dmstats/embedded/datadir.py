@@ -98,7 +98,7 @@ class DataDir:
         )
         return service if service.is_alive() else None
 
-    def was_left_behind(self) -> bool:
+    def has_stale_note(self) -> bool:
         """Whether the last service died without saying so; ask only while holding the folder."""
         return self._note.exists()
 

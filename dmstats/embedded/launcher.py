@@ -31,7 +31,7 @@ WEB_READY_SECONDS = 60.0
 DATABASE_STARTS = 3
 """Deaths of a database that has not answered yet after which the start is given up."""
 
-PORT_PATIENCE_SECONDS = 10.0
+PORT_RELEASE_SECONDS = 10.0
 """How long a web server whose launcher was killed may take to let go of its port: as long as
 gunicorn's graceful timeout, and a little."""
 
@@ -70,7 +70,7 @@ class Launcher:
                     self._serve()
                 finally:
                     # Whatever happens: the next start makes no other.
-                    self._tell_password()
+                    self._print_password()
                 self._say(f"running at {self._base_url} (Ctrl-C ends it)")
                 self._supervisor.run()
             finally:
@@ -80,9 +80,9 @@ class Launcher:
 
     def _check_port(self) -> None:
         host, port = self._settings.host, self._settings.port
-        patience = PORT_PATIENCE_SECONDS if self._data.was_left_behind() else 0.0
+        seconds = PORT_RELEASE_SECONDS if self._data.has_stale_note() else 0.0
         try:
-            free = self._supervisor.until(lambda: servers.is_free(host, port), patience)
+            free = self._supervisor.until(lambda: servers.is_free(host, port), seconds)
         except OSError as error:
             raise ConfigError(f"HOST={host}, PORT={port}: {error.strerror}") from error
         if not free:
@@ -137,10 +137,10 @@ class Launcher:
             program, where = make(port), address(port)
             child = self._supervisor.start(program)
 
-            def settled(child: Child = child, where: str = where) -> bool:
+            def decided(child: Child = child, where: str = where) -> bool:
                 return child.failures > 0 or ready(where, child)
 
-            if not self._supervisor.until(settled, DATABASE_READY_SECONDS):
+            if not self._supervisor.until(decided, DATABASE_READY_SECONDS):
                 break
             if not child.failures:
                 return where
@@ -172,9 +172,9 @@ class Launcher:
                 return False
             return True
 
-        patience = DATABASE_READY_SECONDS if "MONGODB_URI" in self._embedded else 0.0
+        seconds = DATABASE_READY_SECONDS if "MONGODB_URI" in self._embedded else 0.0
         try:
-            if not self._supervisor.until(prepared, patience) and trouble:
+            if not self._supervisor.until(prepared, seconds) and trouble:
                 raise StoreUnavailable(explain(trouble, mongo)) from trouble
         finally:
             mongo.close()
@@ -192,7 +192,7 @@ class Launcher:
         if sentence := plain_http.warning(settings):
             self._say(f"warning: {sentence}")
 
-    def _tell_password(self) -> None:
+    def _print_password(self) -> None:
         """Show the first admin's password, once."""
         if self._password:
             self._say(

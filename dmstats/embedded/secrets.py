@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dmstats.embedded.datadir import PRIVATE_FILE, PRIVATE_FOLDER, write_private
 
-MADE_UP = (
+GENERATED = (
     "META_APP_SECRET",
     "META_VERIFY_TOKEN",
     "CRON_SECRET",
@@ -22,7 +22,7 @@ BYTES = 32
 def make_missing(environ: Mapping[str, str], folder: Path) -> None:
     """Make every secret that neither ``environ`` nor ``folder`` has: a file of mode 600 each."""
     folder.chmod(PRIVATE_FOLDER)
-    for name in MADE_UP:
+    for name in GENERATED:
         path = folder / name
         if path.exists():
             path.chmod(PRIVATE_FILE)
@@ -37,7 +37,7 @@ def point_to(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """
     return {
         f"{name}_FILE": str(folder / name)
-        for name in MADE_UP
+        for name in GENERATED
         if _is_missing(environ, name) and (folder / name).exists()
     }
 

@@ -17,7 +17,7 @@ BACK_OFF_CAP_SECONDS = 15.0
 HEALTHY_SECONDS = 5.0
 """A child that lived this long is forgiven its earlier deaths."""
 
-LINGER_SECONDS = 3.0
+SURVIVOR_SECONDS = 3.0
 """How long a dead child's own children may take to finish what they do before its successor."""
 
 LOG_BYTES = 10_000_000
@@ -71,22 +71,22 @@ class Supervisor:
         self._children.remove(child)
         child.stop()
 
-    def tend(self) -> None:
+    def check_children(self) -> None:
         """Look after every child once; raises :class:`Ended` if one is gone for good."""
         now = self._clock.monotonic()
         for child in self._children:
             if child.process is None:
-                self._revive(child, now)
+                self._restart(child, now)
                 continue
             code = child.process.poll()
             if code is not None:
-                child.bury(now)
+                child.exited(now)
                 if code >= 0 and not child.program.always_restart:
                     raise Ended(child.program.name, code)
                 self._schedule(child, code, now)
 
-    def _revive(self, child: Child, now: float) -> None:
-        if now >= child.due and (now >= child.died + LINGER_SECONDS or not child.lingers()):
+    def _restart(self, child: Child, now: float) -> None:
+        if now >= child.due and (now >= child.died + SURVIVOR_SECONDS or not child.has_survivors()):
             child.stop()
             child.start(now)
 
@@ -104,13 +104,13 @@ class Supervisor:
                 return True
             if self._clock.monotonic() > deadline:
                 return False
-            self.tend()
+            self.check_children()
             pause = TICK_SECONDS
 
     def run(self) -> None:
         """Tend the children until the end is asked for."""
         while not self._stop.wait(TICK_SECONDS):
-            self.tend()
+            self.check_children()
 
     def stop_all(self) -> None:
         """End every child, the last started first."""

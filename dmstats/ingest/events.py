@@ -20,9 +20,9 @@ from dmstats.ingest.identity import Unreadable, digest_of, identify, normalise_t
 from dmstats.ingest.payload import (
     PARTS,
     Entry,
-    Foreign,
+    ForeignBody,
     Item,
-    Loose,
+    LooseEntry,
     Scalar,
     content_of,
     decode,
@@ -32,7 +32,7 @@ from dmstats.ingest.payload import (
 FUTURE_TOLERANCE_MS = HOUR_MS
 """How far a sender's clock may be ahead of ours before its time is not believed."""
 
-OLDEST_BELIEVED_MS = 366 * DAY_MS
+MAX_CREDIBLE_AGE_MS = 366 * DAY_MS
 """An event that claims to be older is counted by its arrival."""
 
 MAX_ID_LENGTH = 64
@@ -96,11 +96,11 @@ class _Reader:
             for item in entry.messaging:
                 self._item(account, entry.time, item, None)
 
-    def read_loosely(self, entry: Loose | Foreign | None) -> None:
+    def read_loosely(self, entry: LooseEntry | ForeignBody | None) -> None:
         if entry is None:
             self.reading.rejected += 1
             return
-        if isinstance(entry, Foreign):
+        if isinstance(entry, ForeignBody):
             entries = max(1, entry.entries)
             self.reading.ignored += entries
             self.reading.foreign[entry.object] += entries
@@ -115,7 +115,7 @@ class _Reader:
         for change in entry.changes:
             self._change(entry, change)
         if not (entry.items or entry.changes or entry.standby):
-            for name, value in entry.strange:
+            for name, value in entry.unknown_fields:
                 self._unknown(entry.id, name, None, entry.time, value)
 
     def _item(self, account: str, entry_time: Scalar, item: Item, raw: Any) -> None:
@@ -134,7 +134,7 @@ class _Reader:
         else:
             self._add(account, kind, parts, own_ms, entry_time)
 
-    def _change(self, entry: Loose, change: Any) -> None:
+    def _change(self, entry: LooseEntry, change: Any) -> None:
         field = change.get("field") if isinstance(change, dict) else None
         if not isinstance(field, str):
             self.reading.rejected += 1
@@ -176,23 +176,31 @@ class _Reader:
             row = self._timeless(account, kind, digest, normalise_time(entry_time), name)
         self.reading.rows.append(row)
 
-    def _row(self, account: str, kind: str, digest: bytes, told_ms: int, name: str) -> LedgerRow:
+    def _row(self, account: str, kind: str, digest: bytes, event_ms: int, name: str) -> LedgerRow:
         other = (OTHER_PARTITION, NO_HOUR + digest)
-        time_ms = told_ms if self._believes(told_ms) else self._arrived_ms
-        late = told_ms > self._newest_ms or told_ms < self._oldest_ms
-        dated = _dated(told_ms, digest)
-        here, alternate_id = (other, dated) if late else (dated, other)
+        time_ms = event_ms if self._is_credible(event_ms) else self._arrived_ms
+        late = event_ms > self._newest_ms or event_ms < self._oldest_ms
+        dated = _dated(event_ms, digest)
+        primary, alternate_id = (other, dated) if late else (dated, other)
         return LedgerRow(
-            here[1], here[0], account, kind, time_ms, self._arrived_ms, late, name, alternate_id
+            primary[1],
+            primary[0],
+            account,
+            kind,
+            time_ms,
+            self._arrived_ms,
+            late,
+            name,
+            alternate_id,
         )
 
     def _timeless(
-        self, account: str, kind: str, digest: bytes, told_ms: int | None, name: str
+        self, account: str, kind: str, digest: bytes, event_ms: int | None, name: str
     ) -> LedgerRow:
         """An event without a time of its own. It is counted by when the POST was sent, which a
         retry may tell otherwise: so that is no part of its id."""
-        believed = told_ms is not None and self._believes(told_ms)
-        time_ms = told_ms if believed and told_ms is not None else self._arrived_ms
+        believed = event_ms is not None and self._is_credible(event_ms)
+        time_ms = event_ms if believed and event_ms is not None else self._arrived_ms
         return LedgerRow(
             NO_HOUR + digest,
             OTHER_PARTITION,
@@ -203,11 +211,11 @@ class _Reader:
             late=True,
             name=name,
             # Where an earlier version has put it.
-            alternate_id=None if told_ms is None else _dated(told_ms, digest),
+            alternate_id=None if event_ms is None else _dated(event_ms, digest),
         )
 
-    def _believes(self, told_ms: int) -> bool:
-        return self._arrived_ms - OLDEST_BELIEVED_MS <= told_ms <= self._newest_ms
+    def _is_credible(self, event_ms: int) -> bool:
+        return self._arrived_ms - MAX_CREDIBLE_AGE_MS <= event_ms <= self._newest_ms
 
 
 def _dated(time_ms: int, digest: bytes) -> tuple[str, bytes]:

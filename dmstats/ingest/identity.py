@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Sequence
 
 from dmstats.core.records import RECEIVED, SENT
-from dmstats.ingest.payload import Item, Marked, Scalar
+from dmstats.ingest.payload import Item, MessageRef, Scalar
 
 LEAST_MS, MOST_MS = 10**11, 10**14
 """What is between these is a time in ms; below are seconds, above are microseconds."""
 
-MARKED = (
+REFERENCES = (
     ("edit", "message_edit"),
     ("reaction", "reaction"),
     ("seen", "read"),
@@ -55,16 +55,16 @@ def identify(account: str, item: Item, time_ms: int | None) -> tuple[str, Sequen
         if message.is_deleted:
             return "unsent", ("unsent", message.mid)
         return SENT if message.is_echo else RECEIVED, ("message", message.mid)
-    for kind, name in MARKED:
-        part: Marked | None = getattr(item, name)
+    for kind, name in REFERENCES:
+        part: MessageRef | None = getattr(item, name)
         if part is not None and (part.mid or time_ms is not None):
-            return kind, _marked(account, kind, part, time_ms)
+            return kind, _reference(account, kind, part, time_ms)
     if item.referral is not None and time_ms is not None:
         return "referral", ("referral", account, str(time_ms), item.referral)
     raise Unreadable("neither a mid nor a time")
 
 
-def _marked(account: str, kind: str, part: Marked, time_ms: int | None) -> Sequence[str]:
+def _reference(account: str, kind: str, part: MessageRef, time_ms: int | None) -> Sequence[str]:
     if not part.mid:
         return kind, "", account, str(time_ms), part.content
     if kind == "edit":

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from dmstats.commit.batch import Counted
+from dmstats.commit.batch import CommitOutcome
 from dmstats.core.clock import Clock
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import CANARY, LedgerRow
@@ -77,7 +77,7 @@ MOST_REMEMBERED = 64
 class Submit(Protocol):
     """Counts rows, and returns when that is durable."""
 
-    def __call__(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted: ...
+    def __call__(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> CommitOutcome: ...
 
 
 class SlicedSubmission:
@@ -95,7 +95,7 @@ class SlicedSubmission:
 
     def submit(
         self, rows: Sequence[LedgerRow], *, rejected: int, body: bytes, started: float
-    ) -> Counted:
+    ) -> CommitOutcome:
         """Count the ``rows`` of ``body``, which arrived at ``started`` (monotonic).
 
         Raises :class:`Unavailable` if not all of it was counted in time.
@@ -104,7 +104,7 @@ class SlicedSubmission:
             return self._submit(rows, rejected=rejected)
         digest = hashlib.sha256(body).digest()
         done = min(self._done.pop(digest, 0), len(rows))
-        counted = Counted(duplicates=sum(row.kind != CANARY for row in rows[:done]))
+        counted = CommitOutcome(duplicates=sum(row.kind != CANARY for row in rows[:done]))
         while True:
             last = done + self._size >= len(rows)
             try:
@@ -130,7 +130,7 @@ class SlicedSubmission:
                 self._done.popitem(last=False)
 
 
-def add(total: Counted, part: Counted) -> None:
+def add(total: CommitOutcome, part: CommitOutcome) -> None:
     """Add a slice's outcome to the delivery's."""
     for name in part.__struct_fields__:
         setattr(total, name, getattr(total, name) + getattr(part, name))

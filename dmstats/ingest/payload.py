@@ -28,7 +28,7 @@ class Message(msgspec.Struct, gc=False):
     is_deleted: bool = False
 
 
-class Marked(msgspec.Struct, gc=False):
+class MessageRef(msgspec.Struct, gc=False):
     """Any event that points at a message by ``mid``: seen, postback, reaction, edit.
 
     One without a ``mid`` is told apart by its ``content``, as JSON.
@@ -48,10 +48,10 @@ class Item(msgspec.Struct, gc=False):
 
     timestamp: Scalar = None
     message: Message | None = None
-    message_edit: Marked | None = None
-    reaction: Marked | None = None
-    read: Marked | None = None
-    postback: Marked | None = None
+    message_edit: MessageRef | None = None
+    reaction: MessageRef | None = None
+    read: MessageRef | None = None
+    postback: MessageRef | None = None
     referral: str | None = None
 
     def complete(self) -> bool:
@@ -73,17 +73,17 @@ class Entry(msgspec.Struct, gc=False):
     field: msgspec.Raw = msgspec.Raw()
 
 
-class Body(msgspec.Struct, gc=False):
+class WebhookBody(msgspec.Struct, gc=False):
     """The whole body of a POST."""
 
     object: str
     entry: list[Entry]
 
 
-class Loose(msgspec.Struct):
+class LooseEntry(msgspec.Struct):
     """One entry decoded item by item: ``items`` as (typed or ``None`` if unreadable, raw).
 
-    ``strange`` holds the lists and objects of unknown names; ``rejected`` is 1 where ``messaging``
+    ``unknown_fields`` holds the lists and objects of unknown names; ``rejected`` is 1 where ``messaging``
     is something else than items.
     """
 
@@ -92,11 +92,11 @@ class Loose(msgspec.Struct):
     items: list[tuple[Item | None, Any]]
     standby: int
     changes: list[Any]
-    strange: list[tuple[str, Any]]
+    unknown_fields: list[tuple[str, Any]]
     rejected: int = 0
 
 
-class Foreign(msgspec.Struct):
+class ForeignBody(msgspec.Struct):
     """A body of another ``object`` than Instagram's, with so many entries."""
 
     object: str
@@ -105,9 +105,9 @@ class Foreign(msgspec.Struct):
 
 _OBJECT = "instagram"
 MOST_DIGITS = 400
-_BODY = msgspec.json.Decoder(Body)
+_BODY = msgspec.json.Decoder(WebhookBody)
 PARTS = ("message", "message_edit", "reaction", "read", "postback", "referral")
-_MARKED = ("message_edit", "reaction", "read", "postback")
+_REFERENCES = ("message_edit", "reaction", "read", "postback")
 _KNOWN_LISTS = ("messaging", "changes", "standby")
 _CHANGE = ("field", "value")
 """Instead of in ``changes``, a change may stand in the entry itself, by these two names."""
@@ -129,7 +129,7 @@ def decode(body: bytes) -> list[Entry] | None:
     return decoded.entry
 
 
-def decode_loosely(body: bytes) -> Iterator[Loose | Foreign | None]:
+def decode_loosely(body: bytes) -> Iterator[LooseEntry | ForeignBody | None]:
     """The entries of any webhook body, item by item; ``None`` stands for an unreadable entry.
 
     Raises :class:`BadRequest` for what is not JSON or has no webhook's shape.
@@ -150,7 +150,7 @@ def decode_loosely(body: bytes) -> Iterator[Loose | Foreign | None]:
             yield from map(_loose, one["entry"])
         else:
             entries = one.get("entry")
-            yield Foreign(one["object"], len(entries) if isinstance(entries, list) else 0)
+            yield ForeignBody(one["object"], len(entries) if isinstance(entries, list) else 0)
 
 
 def _problem_of(one: Any) -> str:
@@ -175,7 +175,7 @@ def content_of(value: Any) -> str:
         raise ValueError("nested too deeply") from error
 
 
-def _loose(entry: Any) -> Loose | None:
+def _loose(entry: Any) -> LooseEntry | None:
     if not isinstance(entry, dict):
         return None
     account = entry.get("id")
@@ -188,13 +188,13 @@ def _loose(entry: Any) -> Loose | None:
         changes = [*changes, change]
     else:
         change = {}
-    return Loose(
+    return LooseEntry(
         id=str(account),
         time=_scalar(entry.get("time")),
         items=[(_item(raw), raw) for raw in _list(messaging)],
         standby=len(standby) if isinstance(standby, list) else 0,
         changes=changes,
-        strange=[
+        unknown_fields=[
             (name, entry[name])
             for name in sorted(entry)
             if name not in _KNOWN_LISTS
@@ -224,23 +224,23 @@ def _item(raw: Any) -> Item | None:
     if isinstance(message := raw.get("message"), dict):
         flags = (_flag(message.get(name)) for name in ("is_echo", "is_self", "is_deleted"))
         parts["message"] = Message(_text(message.get("mid")), *flags)
-    for name in _MARKED:
+    for name in _REFERENCES:
         if isinstance(part := raw.get(name), dict):
-            parts[name] = _marked(part)
+            parts[name] = _reference(part)
     if isinstance(referral := raw.get("referral"), dict):
         with suppress(ValueError):
             parts["referral"] = content_of(referral)
     return Item(timestamp=_scalar(raw.get("timestamp")), **parts)
 
 
-def _marked(part: dict[str, Any]) -> Marked | None:
+def _reference(part: dict[str, Any]) -> MessageRef | None:
     mid, content = _text(part.get("mid")), ""
     if not mid:
         try:
             content = content_of(part)
         except ValueError:
             return None
-    return Marked(mid, _text(part.get("action")), _scalar(part.get("num_edit")), content)
+    return MessageRef(mid, _text(part.get("action")), _scalar(part.get("num_edit")), content)
 
 
 def _flag(value: Any) -> bool:

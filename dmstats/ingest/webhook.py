@@ -18,7 +18,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from dmstats.core.clock import Clock
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import BadRequest, BadSignature, DmstatsError, Forbidden, TooLarge
+from dmstats.core.signature import SIGNATURE_PREFIX
 from dmstats.ingest.events import read_events
 from dmstats.ingest.large_deliveries import BodyLease, SlicedSubmission
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATH = "/api/webhooks/instagram"
 MAX_BODY = 4 * 1024 * 1024
 CHUNK = 64 * 1024
 """A body is read in such pieces, so that the memory it takes can be watched."""
@@ -37,7 +38,6 @@ BODY_KEY = "dmstats.body"
 """Where a request's environment holds the lease on its body's memory."""
 _SLASHES = re.compile(r"/{2,}")
 MAX_DIGITS = 20
-SIGNATURE_PREFIX = "sha256="
 CANARY_KEY = "dmstats.canary"
 """Set for the canary's delivery: measured with Meta's, it would hide that those fail."""
 
@@ -53,7 +53,7 @@ class WebhookReporter(Protocol):
 
 
 class Webhook:
-    """Answers ``GET`` and ``POST`` at :data:`PATH`."""
+    """Answers ``GET`` and ``POST`` at :data:`WEBHOOK_PATH`."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Webhook:
         self._verify_token = verify_token.encode()
         self._max_age_ms = max_age_ms
 
-    def in_front_of(self, application: WSGIApplication) -> WSGIApplication:
+    def wrap(self, application: WSGIApplication) -> WSGIApplication:
         """``application``, with this webhook answering at its own path."""
 
         def branch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -179,10 +179,10 @@ class MethodNotAllowed(DmstatsError):
 
 def is_webhook(path: str) -> bool:
     """Whether ``path`` is the webhook's, also with slashes that a typed address has too many."""
-    if path == PATH:
+    if path == WEBHOOK_PATH:
         return True
     doubtful = path.endswith("/") or "//" in path
-    return doubtful and _SLASHES.sub("/", path).rstrip("/") == PATH
+    return doubtful and _SLASHES.sub("/", path).rstrip("/") == WEBHOOK_PATH
 
 
 def _read(environ: WSGIEnvironment) -> bytes:

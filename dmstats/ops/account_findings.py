@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dmstats.db.audit.differences import OddDocument
 from dmstats.db.audit.odd_documents import OddDocuments
-from dmstats.ops.findings import Finding, doubtful, good
+from dmstats.ops.findings import Finding, passed, warning
 
 CHECK = "accounts"
 TEXT_ID = (
@@ -25,14 +25,14 @@ def account_findings(documents: OddDocuments) -> Iterator[Finding]:
     """Ids that are no text, looked up now; then all that the last audit listed."""
     ids = documents.without_text_id()
     if ids:
-        yield doubtful(CHECK, f"instagramId is no text: {named(ids)}", TEXT_ID)
+        yield warning(CHECK, f"instagramId is no text: {named(ids)}", TEXT_ID)
     listed = documents.listed()
     if listed is not None and listed[0]:
         number, first = listed
         more = f", and {number - len(first):,} more" if number > len(first) else ""
-        yield doubtful(CHECK, f"values that cannot be read: {named(first)}{more}", VALUES)
+        yield warning(CHECK, f"values that cannot be read: {named(first)}{more}", VALUES)
     elif not ids:
-        yield good(CHECK, "all values can be read" if listed else "all ids are texts")
+        yield passed(CHECK, "all values can be read" if listed else "all ids are texts")
 
 
 def named(odd: Sequence[OddDocument]) -> str:

@@ -18,11 +18,12 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from dmstats.core.clock import Clock, to_ms
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.records import CANARY_ACCOUNT
 from dmstats.core.settings import Settings
+from dmstats.core.signature import sign
 from dmstats.db.dashboard.canaries import Canaries
 from dmstats.ops.outgoing import pool_for
-from dmstats.ops.webhook_probe import PATH, sign
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +62,10 @@ class _Figures(msgspec.Struct):
     canary: _Canary | None = None
 
 
-class Canary:
-    """Call :meth:`fly` once a minute where the lease is held; it waits for the next refresh.
+class CanaryProbe:
+    """Call :meth:`run` once a minute where the lease is held; it waits for the next refresh.
 
-    ``url`` is the service's base address; after ``patience`` (seconds) the canary is lost.
+    ``url`` is the service's base address; after ``timeout_seconds`` (seconds) the canary is lost.
     ``lost_in_a_row`` counts those that were since the last one came back.
     """
 
@@ -77,7 +78,7 @@ class Canary:
         *,
         app_secret: str,
         token: str,
-        patience: float,
+        timeout_seconds: float,
     ) -> None:
         self._url = url.rstrip("/")
         self._canaries = canaries
@@ -85,17 +86,17 @@ class Canary:
         self._metrics = metrics
         self._app_secret = app_secret
         self._token = token
-        self._patience = patience
+        self._timeout = timeout_seconds
         self._http = pool_for(url, retries=False)
         self._over = threading.Event()
         self.lost_in_a_row = 0
         self._stream: urllib3.BaseHTTPResponse | None = None
 
-    def fly(self) -> None:
+    def run(self) -> None:
         """Send one, and wait until it is shown, or lost, or :meth:`stop` is called."""
         at_ms = self._clock.now_ms()
         try:
-            stages = self._fly(at_ms)
+            stages = self._run(at_ms)
         except CanaryLost as lost:
             if not self._over.is_set():
                 self.lost_in_a_row += 1
@@ -113,11 +114,11 @@ class Canary:
             with suppress(OSError, RuntimeError, ValueError):  # it has ended already
                 self._stream.shutdown()
 
-    def _fly(self, at_ms: int) -> dict[str, float]:
+    def _run(self, at_ms: int) -> dict[str, float]:
         started = self._clock.monotonic()
         self._post(at_ms)
         counted = self._clock.monotonic() - started
-        computed_ms = self._wait(at_ms, started + self._patience)
+        computed_ms = self._wait(at_ms, started + self._timeout)
         streamed = max(0, self._clock.now_ms() - computed_ms) / 1000
         shown = self._clock.monotonic() - started
         return {COUNTED: counted, STREAMED: streamed, SHOWN: shown}
@@ -130,7 +131,7 @@ class Canary:
         }
         try:
             answer = self._http.request(
-                "POST", self._url + PATH, body=body, headers=headers, timeout=ANSWER_SECONDS
+                "POST", self._url + WEBHOOK_PATH, body=body, headers=headers, timeout=ANSWER_SECONDS
             )
         except HTTPError as error:
             raise CanaryLost(f"the webhook: {type(error).__name__}") from error
@@ -176,14 +177,14 @@ class Canary:
 
 def canary_for(
     settings: Settings, canaries: Canaries, clock: Clock, metrics: CanaryMetrics
-) -> Canary | None:
+) -> CanaryProbe | None:
     """The canary that ``settings`` ask for; None without."""
     if not settings.canary_url:
         return None
-    return Canary(
+    return CanaryProbe(
         settings.canary_url, canaries, clock, metrics,
         app_secret=settings.meta_app_secrets[0], token=settings.admin_api_token or "",
-        patience=1.5 * settings.refresh_interval + GRACE_SECONDS,
+        timeout_seconds=1.5 * settings.refresh_interval + GRACE_SECONDS,
     )  # fmt: skip
 
 

@@ -6,16 +6,16 @@ from dmstats.core import plain_http
 from dmstats.core.settings import Settings
 
 SHORT_SECRET = 16
-BRISK_SECONDS = 30
+RECOMMENDED_SECONDS = 30
 
 
 def config_warnings(settings: Settings) -> list[str]:
     """One sentence per doubtful setting, each with its name and what would be better."""
     found = []
-    if settings.refresh_interval < BRISK_SECONDS:
+    if settings.refresh_interval < RECOMMENDED_SECONDS:
         found.append(
             f"STATS_REFRESH_INTERVAL={settings.refresh_interval} refreshes more than twice a "
-            f"minute: {BRISK_SECONDS} or more spares MongoDB"
+            f"minute: {RECOMMENDED_SECONDS} or more spares MongoDB"
         )
     if settings.cache_ttl < settings.refresh_interval:
         found.append(

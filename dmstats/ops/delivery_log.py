@@ -17,9 +17,9 @@ from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import drop_field, dropping_wrong_type
 
 KEY = "dmstats:deliveries"
-FORGET_MS = 7_200_000
+EXPIRY_MS = 7_200_000
 ACKNOWLEDGED = 200
-Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
+EpochMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
 """In ms since the epoch, up to the year 9999: what any clock may have said."""
 FAILED = 500
 """Statuses from here on are ours to mend; a 4xx is the sender's doing."""
@@ -29,9 +29,9 @@ class Record(msgspec.Struct):
     """Times in ms since the epoch, 0 for never. ``failing_since`` is the first failure after the
     last acknowledged delivery."""
 
-    acknowledged: Moment = 0
-    failed: Moment = 0
-    failing_since: Moment = 0
+    acknowledged: EpochMs = 0
+    failed: EpochMs = 0
+    failing_since: EpochMs = 0
 
 
 class DeliveryMetrics(Protocol):
@@ -93,17 +93,17 @@ class SharedDeliveryLog:
             key = self._keys.key(KEY)
             with dropping_wrong_type(self._redis, key):
                 self._redis.hset(key, self._worker, msgspec.json.encode(new))
-            self._redis.pexpire(key, FORGET_MS)
+            self._redis.pexpire(key, EXPIRY_MS)
             self._posted = new
         except RedisError:
-            self._redis_failed("bulletin")
+            self._redis_failed("delivery_log")
 
     def read(self) -> Record:
         """All workers' records in one; those that have had no delivery for long are dropped.
 
         May raise ``RedisError``.
         """
-        oldest = self._clock.now_ms() - FORGET_MS
+        oldest = self._clock.now_ms() - EXPIRY_MS
         records = []
         key = self._keys.key(KEY)
         with dropping_wrong_type(self._redis, key):
@@ -116,7 +116,7 @@ class SharedDeliveryLog:
                 self._redis.hdel(key, worker)
             else:
                 records.append(record)
-        return together(records)
+        return merge_records(records)
 
 
 def _record(kept: bytes) -> Record | None:
@@ -127,7 +127,7 @@ def _record(kept: bytes) -> Record | None:
         return None
 
 
-def together(records: Iterable[Record]) -> Record:
+def merge_records(records: Iterable[Record]) -> Record:
     """As if one worker had had all deliveries: a failure counts if nothing was acknowledged since.
 
     Of each worker only the first failure after its own last success is known, so the joint

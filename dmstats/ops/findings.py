@@ -25,17 +25,17 @@ class Finding:
     remedy: str = ""
 
 
-def good(check: str, found: str) -> Finding:
+def passed(check: str, found: str) -> Finding:
     """All is well."""
     return Finding(check, Verdict.OK, found)
 
 
-def doubtful(check: str, found: str, remedy: str) -> Finding:
+def warning(check: str, found: str, remedy: str) -> Finding:
     """It works, but should be seen to."""
     return Finding(check, Verdict.WARNING, found, remedy)
 
 
-def bad(check: str, found: str, remedy: str) -> Finding:
+def failed(check: str, found: str, remedy: str) -> Finding:
     """It does not work."""
     return Finding(check, Verdict.FAILURE, found, remedy)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from dmstats.core.clock import MINUTE_MS
 from dmstats.ops.delivery_log import Record
 
-MINUTE_MS = 60_000
 WINDOW_MINUTES = 30
 LEAST_USUAL = 10
 """Fewer DMs than this in a window are no rhythm."""

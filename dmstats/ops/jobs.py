@@ -9,7 +9,7 @@ from dmstats.db.audit.archive import Archive
 from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.population import PopulationCounts
-from dmstats.ops.canary import Canary
+from dmstats.ops.canary import CanaryProbe
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
@@ -19,55 +19,55 @@ from dmstats.snapshot.schedule import RefreshSchedule
 LEASE_SECONDS = 5.0
 ORPHANS_SECONDS = 1.0
 BACKLOG_SECONDS = 2.0
-CADENCE_SECONDS = 1.0
-CENSUS_SECONDS = 10.0
+REFRESH_CHECK_SECONDS = 1.0
+POPULATION_COUNTS_SECONDS = 10.0
 PARTITIONS_SECONDS = 3600.0
 AUDIT_SECONDS = 5.0
-AUDIT_SETTLE_SECONDS = 60.0
+AUDIT_LEADER_DELAY_SECONDS = 60.0
 """A new leader may lead because something has died, and what it missed is being sent again."""
-BULLETIN_SECONDS = 5.0
-WATCH_SECONDS = 15.0
+DELIVERY_LOG_SECONDS = 5.0
+WATCHDOG_SECONDS = 15.0
 CANARY_SECONDS = 60.0
 
 
-def reaping(orphan_reaper: OrphanedTransactionReaper) -> Job:
+def orphan_reaper_job(orphan_reaper: OrphanedTransactionReaper) -> Job:
     """Frees what dead workers of this host left locked, in every web worker."""
     return Job(name="orphans", every_seconds=ORPHANS_SECONDS, run=orphan_reaper.tick)
 
 
-def draining(backlog: AccountBacklog) -> Job:
+def account_backlog_job(backlog: AccountBacklog) -> Job:
     """Counts into the accounts that could not be changed at once."""
     return Job(
         name="account_backlog", every_seconds=BACKLOG_SECONDS, run=backlog.drain, leader_only=True
     )
 
 
-def telling(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> Job:
+def delivery_log_job(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> Job:
     """How this worker's deliveries are answered, for the watchdog of whoever leads."""
     return Job(
-        name="bulletin",
-        every_seconds=BULLETIN_SECONDS,
+        name="delivery_log",
+        every_seconds=DELIVERY_LOG_SECONDS,
         run=lambda: shared_delivery_log.post(deliveries.record),
     )
 
 
-def watching(watchdog: Watchdog) -> Job:
+def watchdog_job(watchdog: Watchdog) -> Job:
     """The look-out for incidents."""
-    return Job(name="watchdog", every_seconds=WATCH_SECONDS, run=watchdog.tick, leader_only=True)
+    return Job(name="watchdog", every_seconds=WATCHDOG_SECONDS, run=watchdog.tick, leader_only=True)
 
 
-def proving(canary: Canary) -> Job:
+def canary_job(canary: CanaryProbe) -> Job:
     """The canary's round."""
     return Job(
         name="canary",
         every_seconds=CANARY_SECONDS,
-        run=canary.fly,
+        run=canary.run,
         leader_only=True,
         stop=canary.stop,
     )
 
 
-def refreshing(
+def refresher_jobs(
     lease: Lease,
     refresh_schedule: RefreshSchedule,
     population_counts: PopulationCounts,
@@ -79,17 +79,17 @@ def refreshing(
     """What one process does for all: wherever the lease may be held."""
     return [
         Job(name="lease", every_seconds=LEASE_SECONDS, run=lease.tick),
-        Job(name="refresh", every_seconds=CADENCE_SECONDS, run=refresh_schedule.tick),
+        Job(name="refresh", every_seconds=REFRESH_CHECK_SECONDS, run=refresh_schedule.tick),
         Job(
-            name="census",
-            every_seconds=CENSUS_SECONDS,
+            name="population_counts",
+            every_seconds=POPULATION_COUNTS_SECONDS,
             run=population_counts.tick,
             leader_only=True,
         ),
         Job(
             name="partitions",
             every_seconds=PARTITIONS_SECONDS,
-            run=lambda: keep_partitions(ledger, archive, clock_watch.cautious_ms()),
+            run=lambda: keep_partitions(ledger, archive, clock_watch.conservative_now_ms()),
             leader_only=True,
         ),
         Job(
@@ -97,7 +97,7 @@ def refreshing(
             every_seconds=AUDIT_SECONDS,
             run=background_audit.tick,
             leader_only=True,
-            settle_seconds=AUDIT_SETTLE_SECONDS,
+            leader_delay_seconds=AUDIT_LEADER_DELAY_SECONDS,
         ),
     ]
 

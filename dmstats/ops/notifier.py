@@ -25,16 +25,16 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Notifier(Protocol):
-    """Whoever is told of incidents."""
+    """Whoever is sent of incidents."""
 
-    def tell(self, notice: Notice) -> bool:
+    def notify(self, notice: Notice) -> bool:
         """Whether the notice arrived, or need not: else it is tried again later."""
 
 
 class LogOnly:
     """Where no address is set the log line has to do."""
 
-    def tell(self, notice: Notice) -> bool:  # noqa: ARG002 - nobody to tell
+    def notify(self, notice: Notice) -> bool:  # noqa: ARG002 - nobody to tell
         return True
 
 
@@ -45,7 +45,7 @@ class WebhookNotifier:
         self._url = url
         self._http = pool_for(url, retries=False, timeout=SECONDS)
 
-    def tell(self, notice: Notice) -> bool:
+    def notify(self, notice: Notice) -> bool:
         try:
             answer = self._http.request(
                 "POST",
@@ -54,11 +54,11 @@ class WebhookNotifier:
                 headers={"Content-Type": "application/json"},
             )
         except HTTPError as error:
-            logger.warning("notice_not_sent", extra={"reason": type(error).__name__})
+            logger.warning("alert_not_sent", extra={"reason": type(error).__name__})
             return False
-        # A redirect, as to a sign-in page, is no answer of who should be told. It is not followed:
+        # A redirect, as to a sign-in page, is no answer of who should be sent. It is not followed:
         # the address is a secret, and the place it leads to is somebody else's choice.
-        told = 200 <= answer.status < 300
-        if not told:
-            logger.warning("notice_not_sent", extra={"reason": f"status {answer.status}"})
-        return told
+        sent = 200 <= answer.status < 300
+        if not sent:
+            logger.warning("alert_not_sent", extra={"reason": f"status {answer.status}"})
+        return sent

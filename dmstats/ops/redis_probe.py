@@ -21,13 +21,13 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from dmstats.core.constants import CHANNEL
 from dmstats.core.errors import plain_reason
 from dmstats.core.keyspace import InstallationUnknown, Keyspace
-from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
+from dmstats.ops.findings import Finding, failed, passed, skipped, warning
 from dmstats.snapshot.lease import LEASE_KEY
 from dmstats.snapshot.publisher import CACHE_KEY
 from dmstats.sse.messages import PROBE
-from dmstats.sse.subscription import CHANNEL
 
 PROBE_KEY = "dmstats:doctor"
 PROBE_MS = 10_000
@@ -72,7 +72,7 @@ def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator
     try:
         client.ping()
     except RedisConnectionError as error:
-        yield bad("redis", f"cannot reach Redis (REDIS_URL): {plain_reason(error)}", UNREACHABLE)
+        yield failed("redis", f"cannot reach Redis (REDIS_URL): {plain_reason(error)}", UNREACHABLE)
         return
     except RedisError:
         pass  # named below, with its remedy
@@ -87,9 +87,9 @@ def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator
         except RedisError as error:
             remedy = next((text for kind, text in REMEDIES if isinstance(error, kind)), UNREACHABLE)
             found = f"{command}: {type(error).__name__}"
-            yield bad("redis", found, remedy.format(installation=installation))
+            yield failed("redis", found, remedy.format(installation=installation))
             return
-    yield good("redis", f"{_version(client)} does all that is needed, under {installation}:*")
+    yield passed("redis", f"{_version(client)} does all that is needed, under {installation}:*")
     yield _lease(client, keys)
 
 
@@ -146,9 +146,9 @@ def _version(client: redis.Redis) -> str:
 def _lease(client: redis.Redis, keys: Keyspace) -> Finding:
     left = int(cast("Any", client).pttl(keys.key(LEASE_KEY)))
     if left < 0:
-        return doubtful(
+        return warning(
             "lease",
             "nobody leads, so nobody refreshes on schedule",
             "See that the service runs; with STATS_REFRESHER=off, `flask run-refresher` too.",
         )
-    return good("lease", f"held, for {left / 1000:.0f} s or until it is renewed")
+    return passed("lease", f"held, for {left / 1000:.0f} s or until it is renewed")

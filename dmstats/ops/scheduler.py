@@ -23,26 +23,26 @@ from dmstats.core.errors import Conflict, Superseded, Unavailable
 
 logger = logging.getLogger(__name__)
 
-LEADER_LOOK_SECONDS = 5.0
+LEADER_CHECK_SECONDS = 5.0
 STOP_SECONDS = 10.0
-PASSING = (Unavailable, Conflict, Superseded)
+TRANSIENT_ERRORS = (Unavailable, Conflict, Superseded)
 """What is no defect: the next run may do better."""
 OPTIONS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-LOOK_SECONDS = 5.0
+CLOCK_CHECK_SECONDS = 5.0
 """How often the two clocks are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One row of the table. A ``leader_only`` job runs where the lease is held: at once when
-    this process begins to lead, or ``settle_seconds`` later, then ``every_seconds``. ``stop`` cuts
+    this process begins to lead, or ``leader_delay_seconds`` later, then ``every_seconds``. ``stop`` cuts
     a long run short, at the end."""
 
     name: str
     every_seconds: float
     run: Callable[[], object]
     leader_only: bool = False
-    settle_seconds: float = 0.0
+    leader_delay_seconds: float = 0.0
     stop: Callable[[], object] | None = None
 
 
@@ -115,8 +115,8 @@ class Schedule:
 
     def _watch_clock(self) -> None:
         """Where the wall clock was stepped, run every job now and plan anew from there."""
-        while not self._over.wait(LOOK_SECONDS):
-            if self._clock_watch.look():
+        while not self._over.wait(CLOCK_CHECK_SECONDS):
+            if self._clock_watch.detect_step():
                 now = datetime.now(UTC)
                 for job in self._scheduler.get_jobs():
                     job.modify(next_run_time=now)
@@ -131,7 +131,7 @@ class _Runner:
         self.job = job
         self.stopping = False
         self.period = (
-            min(job.every_seconds, LEADER_LOOK_SECONDS) if job.leader_only else job.every_seconds
+            min(job.every_seconds, LEADER_CHECK_SECONDS) if job.leader_only else job.every_seconds
         )
         self._clock = clock
         self._metrics = metrics
@@ -149,12 +149,14 @@ class _Runner:
             except Exception as error:
                 # One failed run must not cost the runs after it.
                 self._metrics.job_failed(self.job.name)
-                passing = isinstance(error, PASSING)
-                reason = error.reason if isinstance(error, PASSING) else type(error).__name__
+                transient = isinstance(error, TRANSIENT_ERRORS)
+                reason = (
+                    error.reason if isinstance(error, TRANSIENT_ERRORS) else type(error).__name__
+                )
                 logger.log(
-                    logging.WARNING if passing else logging.ERROR,
+                    logging.WARNING if transient else logging.ERROR,
                     "job_failed",
-                    exc_info=not passing,
+                    exc_info=not transient,
                     extra={"job": self.job.name, "reason": reason},
                 )
 
@@ -172,7 +174,7 @@ class _Runner:
             return False
         if self._led_since is None:
             self._led_since = now
-        if now < max(self._due, self._led_since + self.job.settle_seconds):
+        if now < max(self._due, self._led_since + self.job.leader_delay_seconds):
             return False
         # Half a look early: the looks do not fall exactly on the beat.
         self._due = now + self.job.every_seconds - self.period / 2

@@ -10,13 +10,13 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from dmstats.core.clock import DAY_MS, Clock, rfc3339
+from dmstats.core.clock import DAY_MS, MINUTE_MS, Clock, rfc3339
 from dmstats.core.errors import DmstatsError
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import drop_field, dropping_wrong_type
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
-from dmstats.ops.delivery_log import Moment, SharedDeliveryLog
+from dmstats.ops.delivery_log import EpochMs, SharedDeliveryLog
 from dmstats.ops.incidents import (
     CANARIES,
     DRIFT,
@@ -47,9 +47,9 @@ class IncidentMetrics(Protocol):
 class OpenIncident(msgspec.Struct):
     """``since`` is in ms since the epoch; ``told`` is whether somebody was told."""
 
-    since: Moment
+    since: EpochMs
     text: str
-    told: bool = False
+    notified: bool = msgspec.field(default=False, name="told")
 
 
 class Watchdog:
@@ -62,7 +62,7 @@ class Watchdog:
     def __init__(
         self,
         shared_delivery_log: SharedDeliveryLog,
-        rhythm: Baseline,
+        baseline: Baseline,
         snapshots: SnapshotStore,
         notifier: Notifier,
         client: redis.Redis,
@@ -72,7 +72,7 @@ class Watchdog:
         canaries_lost: Callable[[], int] = lambda: 0,
     ) -> None:
         self._shared_delivery_log = shared_delivery_log
-        self._rhythm = rhythm
+        self._baseline = baseline
         self._snapshots = snapshots
         self._notifier = notifier
         self._redis = client
@@ -90,25 +90,27 @@ class Watchdog:
 
     def _tick(self) -> None:
         key = self._keys.key(KEY)
-        for name, incident in self._look():
+        for name, incident in self._check():
             with dropping_wrong_type(self._redis, key):
                 kept: Any = self._redis.hget(key, name)
             before = kept_incident(kept)
             if incident is not None:
-                self._go_on(incident, before)
+                self._update(incident, before)
             elif before is not None:
                 self._end(name, before)
             elif kept is not None:
                 drop_field(self._redis, key, name)
             self._metrics.incident(name, incident is not None)
 
-    def _look(self) -> Iterator[tuple[str, Incident | None]]:
+    def _check(self) -> Iterator[tuple[str, Incident | None]]:
         now = self._clock.now_ms()
-        for name, look in LOOKS.items():
+        for name, check in CHECKS.items():
             try:
-                yield name, look(self, now)
+                yield name, check(self, now)
             except DmstatsError as error:
-                logger.info("not_looked_at", extra={"incident": name, "reason": error.reason})
+                logger.info(
+                    "incident_check_failed", extra={"incident": name, "reason": error.reason}
+                )
 
     def failure(self, now: int) -> Incident | None:
         """Whether deliveries fail."""
@@ -117,7 +119,7 @@ class Watchdog:
     def silence(self, now: int) -> Incident | None:
         """Whether deliveries should come, and do not."""
         ends = [now - week * 7 * DAY_MS for week in range(WEEKS + 1)]
-        current, *usual = self._rhythm.dms(ends, WINDOW_MINUTES)
+        current, *usual = self._baseline.dms(ends, WINDOW_MINUTES)
         return silent(current, usual)
 
     def canaries(self, now: int) -> Incident | None:  # noqa: ARG002 - as the other looks
@@ -130,24 +132,24 @@ class Watchdog:
         audit = stored.body.get("audit") if stored else None
         return drifted(int(audit["drift"]) if audit else 0)
 
-    def _go_on(self, incident: Incident, before: OpenIncident | None) -> None:
+    def _update(self, incident: Incident, before: OpenIncident | None) -> None:
         state = before or OpenIncident(self._clock.now_ms(), incident.text)
         if before is None:
             logger.warning("incident", extra={"incident": incident.name, "text": incident.text})
-        if not state.told:
-            state.told = self._tell(incident.name, "open", incident.text)
+        if not state.notified:
+            state.notified = self._notify(incident.name, "open", incident.text)
             self._redis.hset(self._keys.key(KEY), incident.name, msgspec.json.encode(state))
 
     def _end(self, name: str, before: OpenIncident) -> None:
-        minutes = (self._clock.now_ms() - before.since) // 60_000
-        logger.info("incident_over", extra={"incident": name, "minutes": minutes})
+        minutes = (self._clock.now_ms() - before.since) // MINUTE_MS
+        logger.info("incident_resolved", extra={"incident": name, "minutes": minutes})
         # Who was never told that it began need not be told that it is over.
         text = f"Over after {minutes} minutes: {before.text}"
-        if not before.told or self._tell(name, "over", text):
+        if not before.notified or self._notify(name, "over", text):
             self._redis.hdel(self._keys.key(KEY), name)
 
-    def _tell(self, name: str, state: str, text: str) -> bool:
-        return self._notifier.tell(Notice(name, state, text, rfc3339(self._clock.now_ms())))
+    def _notify(self, name: str, state: str, text: str) -> bool:
+        return self._notifier.notify(Notice(name, state, text, rfc3339(self._clock.now_ms())))
 
 
 def kept_incident(kept: bytes | str | None) -> OpenIncident | None:
@@ -158,7 +160,7 @@ def kept_incident(kept: bytes | str | None) -> OpenIncident | None:
         return None
 
 
-LOOKS: dict[str, Callable[[Watchdog, int], Incident | None]] = {
+CHECKS: dict[str, Callable[[Watchdog, int], Incident | None]] = {
     FAILING: Watchdog.failure,
     SILENT: Watchdog.silence,
     CANARIES: Watchdog.canaries,

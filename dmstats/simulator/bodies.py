@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import random
 from collections import Counter
@@ -147,8 +145,3 @@ class Traffic:
                 {"id": "0", "time": now_ms // 1000, "changes": [test]},
             ]
         )
-
-
-def sign(body: bytes, secret: str) -> str:
-    """The value of ``X-Hub-Signature-256`` for ``body``."""
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

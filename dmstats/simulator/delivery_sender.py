@@ -12,8 +12,9 @@ import msgspec
 import urllib3
 
 from dmstats.core.errors import plain_reason
+from dmstats.core.signature import sign
 from dmstats.core.stopping import Stop
-from dmstats.simulator.bodies import Delivery, sign
+from dmstats.simulator.bodies import Delivery
 
 ANSWER_SECONDS = 5.0
 """Meta gives up on an answer after this."""
@@ -32,19 +33,19 @@ class Report(msgspec.Struct):
     longest_gap: float = 0.0
 
 
-class Sender:
-    """Posts deliveries to ``url``, ``parallel`` at a time, each until 200 or ``patience`` is over.
+class DeliverySender:
+    """Posts deliveries to ``url``, ``parallel`` at a time, each until 200 or ``timeout`` is over.
 
-    ``patience`` is in seconds per delivery; after ``stop`` nothing is sent again.
+    ``timeout`` is in seconds per delivery; after ``stop`` nothing is sent again.
     """
 
     def __init__(
-        self, url: str, secret: str, *, parallel: int, patience: float, stop: Stop | None = None
+        self, url: str, secret: str, *, parallel: int, timeout: float, stop: Stop | None = None
     ) -> None:
         self._url = url
         self._secret = secret
         self._parallel = parallel
-        self._patience = patience
+        self._timeout = timeout
         self._stop: Stop = stop or threading.Event()
         self._http = urllib3.PoolManager(maxsize=parallel, block=True, retries=False)
         self._lock = threading.Lock()
@@ -77,7 +78,7 @@ class Sender:
             "Content-Type": "application/json",
             "X-Hub-Signature-256": sign(delivery.body, self._secret),
         }
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._timeout
         pause = FIRST_PAUSE_SECONDS
         while True:
             status = self._post(delivery.body, headers)

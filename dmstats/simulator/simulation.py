@@ -13,7 +13,7 @@ from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.counting.reconciliation import PlaceSums, read_own, read_place_sums
 from dmstats.simulator.bodies import Delivery, Traffic
-from dmstats.simulator.delivery_sender import Report, Sender
+from dmstats.simulator.delivery_sender import DeliverySender, Report
 
 OWN = ("ledger", "accounts")
 """Places that tell the accounts of this run from others."""
@@ -31,7 +31,7 @@ class SimulationPlan(msgspec.Struct, frozen=True):
     accounts: int
     seed: int
     parallel: int
-    patience: float
+    timeout: float
 
 
 class Result(msgspec.Struct):
@@ -84,8 +84,8 @@ def simulate(
         run=(run := secrets.token_hex(8)),
     )
     before = read_place_sums(mongo, ledger)
-    sender = Sender(
-        plan.url, plan.secret, parallel=plan.parallel, patience=plan.patience, stop=stop
+    sender = DeliverySender(
+        plan.url, plan.secret, parallel=plan.parallel, timeout=plan.timeout, stop=stop
     )
     started = time.monotonic()
     report = sender.send_all(_paced(plan, traffic, progress, stop))

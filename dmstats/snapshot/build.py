@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, month_of, rfc3339
+from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, day_start, hour_start, month_of, rfc3339
 from dmstats.db.dashboard.readings import HOURS as READ_HOURS
 from dmstats.db.dashboard.readings import TOP, Readings
 from dmstats.db.documents import EMPTY, STAGES, Account, AuditResult, Bucket, Hour
 from dmstats.snapshot.previous_period import (
-    MINUTE_MS,
     Counts,
     add,
     history_start,

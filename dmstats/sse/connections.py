@@ -14,7 +14,7 @@ from dmstats.sse.messages import Event
 from dmstats.sse.sse_reporter import SseReporter
 
 FULL_RETRY_SECONDS = 30.0
-AT_ONCE = 50
+STREAMS_PER_SLICE = 50
 """So many streams are written before somebody else gets a turn: a millisecond's worth."""
 
 
@@ -56,7 +56,7 @@ class Connections:
         """Leave ``event`` for everybody."""
         for number, stream in enumerate(tuple(self._subscribers), 1):
             stream.offer(event)
-            if number % AT_ONCE == 0:
+            if number % STREAMS_PER_SLICE == 0:
                 gevent.sleep(0)
 
     def close(self) -> None:
@@ -73,17 +73,17 @@ class Connections:
                 stream.drop()
                 self._metrics.stream_dropped()
 
-    def shut_out(self) -> None:
+    def close_unauthorised(self) -> None:
         """End the streams of who is not allowed any more; each is asked about once."""
         verdicts: dict[str, bool] = {}
         for stream in tuple(self._subscribers):
             if stream.who not in verdicts:
-                verdicts[stream.who] = _may_go_on(stream)
+                verdicts[stream.who] = _is_allowed(stream)
             if not verdicts[stream.who]:
                 stream.close()
 
 
-def _may_go_on(stream: EventBuffer) -> bool:
+def _is_allowed(stream: EventBuffer) -> bool:
     try:
         return stream.allowed()
     except DmstatsError:

@@ -43,7 +43,7 @@ class Hub:
     ``client`` is a Redis client of its own, with a socket time-out of a few seconds.
     ``latest`` gives the newest figures known anywhere (it may do IO, and raise a
     :class:`DmstatsError`); ``accept`` takes published ones and returns them ready to be shown,
-    None if they are old, ``ValueError`` if they are none. ``heartbeat`` is in seconds.
+    None if they are old, ``ValueError`` if they are none. ``heartbeat_seconds`` is the interval between heartbeats.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Hub:
         *,
         transport: str = "pubsub",
         max_streams: int = 1000,
-        heartbeat: float = HEARTBEAT_SECONDS,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
         outage: RedisOutage | None = None,
     ) -> None:
         self._feed = feed_for(transport, client, keys, clock)
@@ -65,7 +65,7 @@ class Hub:
         self._accept = accept
         self._clock = clock
         self._metrics = metrics
-        self._heartbeat = heartbeat
+        self._heartbeat_seconds = heartbeat_seconds
         self._connections = Connections(clock, metrics, max_streams)
         self._greenlets: list[gevent.Greenlet] = []
         self._outage = outage or RedisOutage()
@@ -82,7 +82,7 @@ class Hub:
     def start(self) -> None:
         """Subscribe and begin to send heartbeats; needs a running gevent loop."""
         self._stopped = False
-        self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._beat)]
+        self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._send_heartbeats)]
 
     def stop(self) -> None:
         """End every stream cleanly and let go of Redis."""
@@ -146,7 +146,7 @@ class Hub:
         try:
             self._send(self._latest())
         except DmstatsError as error:
-            logger.warning("no_figures", extra={"reason": error.reason})
+            logger.warning("snapshot_unavailable", extra={"reason": error.reason})
         self._set_connected(connected=True)
 
     def _receive(self, message: Message) -> None:
@@ -173,19 +173,19 @@ class Hub:
             # At once: the page starts or stops polling by it.
             self._connections.send(self.heartbeat())
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         while True:
-            gevent.sleep(self._heartbeat)
+            gevent.sleep(self._heartbeat_seconds)
             try:
-                self._name_latest()
+                self._update_version()
                 self._connections.send(self.heartbeat())
-                self._connections.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat)
-                self._connections.shut_out()
+                self._connections.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat_seconds)
+                self._connections.close_unauthorised()
             except Exception:
                 # Heartbeats are how dead streams are noticed: they must not end.
                 logger.exception("heartbeat_failed")
 
-    def _name_latest(self) -> None:
+    def _update_version(self) -> None:
         try:
             latest = self._latest()
         except DmstatsError:

@@ -7,22 +7,17 @@ from typing import Any, Protocol, cast
 
 import redis
 
+from dmstats.core.clock import MonotonicClock
+from dmstats.core.constants import CHANNEL
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import dropping_wrong_type
 
-CHANNEL = "admin:stats:updated"
 WAIT_SECONDS = 1.0
 PING_SECONDS = 2.0
 SILENCE_SECONDS = 5.0
 CATCH_UP = 100
 
 Message = bytes | str
-
-
-class Monotonic(Protocol):
-    """The part of the clock that is needed here."""
-
-    def monotonic(self) -> float: ...
 
 
 class Feed(Protocol):
@@ -39,7 +34,7 @@ class Feed(Protocol):
 class PubSubFeed:
     """Redis Pub/Sub: nothing is kept for who is not there."""
 
-    def __init__(self, client: redis.Redis, keys: Keyspace, clock: Monotonic) -> None:
+    def __init__(self, client: redis.Redis, keys: Keyspace, clock: MonotonicClock) -> None:
         self._redis = client
         self._keys = keys
         self._clock = clock
@@ -117,6 +112,6 @@ def _key(entry: str) -> tuple[int, int]:
     return int(milliseconds), int(number or 0)
 
 
-def feed_for(transport: str, client: redis.Redis, keys: Keyspace, clock: Monotonic) -> Feed:
+def feed_for(transport: str, client: redis.Redis, keys: Keyspace, clock: MonotonicClock) -> Feed:
     """The feed that goes with ``STATS_TRANSPORT``."""
     return StreamFeed(client, keys) if transport == "stream" else PubSubFeed(client, keys, clock)

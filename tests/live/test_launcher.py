@@ -24,7 +24,7 @@ from dmstats.db.client import Mongo, connect, server_process, translated
 from dmstats.embedded import servers
 from dmstats.embedded.attach import attach
 from dmstats.embedded.launcher import Launcher
-from dmstats.embedded.secrets import MADE_UP
+from dmstats.embedded.secrets import GENERATED
 from tests.launched import START_SECONDS, STOP_SECONDS, Started, attempt, runs
 from tests.servers import free_port, wait_until
 
@@ -69,7 +69,7 @@ def test_note_and_secrets_are_private(service: Started) -> None:
     assert content["pid"] == service.process.pid
     assert content["baseUrl"] == f"http://127.0.0.1:{service.environ['PORT']}"
     assert (data / "secrets").stat().st_mode & 0o777 == 0o700
-    for file in [note, *(data / "secrets" / name for name in MADE_UP)]:
+    for file in [note, *(data / "secrets" / name for name in GENERATED)]:
         assert file.stat().st_mode & 0o777 == 0o600, file
 
 
@@ -77,7 +77,7 @@ def test_no_secret_shows_in_a_process_list(service: Started) -> None:
     assert service.process
     folder = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     values = [file.read_text().strip() for file in folder.iterdir()]
-    assert len(values) == len(MADE_UP)
+    assert len(values) == len(GENERATED)
     for process in psutil.Process(service.process.pid).children(recursive=True):
         shown = " ".join([*process.cmdline(), *process.environ().values()])
         assert not [value for value in values if value in shown]
@@ -255,7 +255,7 @@ def test_a_new_database_that_is_slow_is_asked_again(
 
     monkeypatch.setattr(migrations, "apply", slow_at_first)
     launcher._prepare(launcher._start_databases())
-    launcher._tell_password()
+    launcher._print_password()
     assert "made the first admin" in capsys.readouterr().out
 
 
@@ -274,14 +274,14 @@ def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
 
     monkeypatch.setattr(AdminStore, "first", unconfirmed)
     launcher._prepare(launcher._start_databases())
-    launcher._tell_password()
+    launcher._print_password()
     said = capsys.readouterr().out
     assert said.count("made the first admin") == 1
     # Nobody is told a password at the next start.
     mongo = connect(Settings(mongodb_uri=launcher._embedded["MONGODB_URI"]))
     assert len(AdminStore(mongo).list()) == 1
     launcher._prepare(mongo)
-    launcher._tell_password()
+    launcher._print_password()
     assert "made the first admin" not in capsys.readouterr().out
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import urllib3
 
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.exit_codes import INTERRUPTED
-from dmstats.ingest.webhook import PATH
-from dmstats.simulator.bodies import sign
+from dmstats.core.signature import sign
 from tests.launched import Started
 from tests.servers import wait_until
 from tests.webserver import body
@@ -164,6 +164,6 @@ def deliver(service: Started, mid: str) -> None:
     folder = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     raw = body(mid)
     headers = {"X-Hub-Signature-256": sign(raw, (folder / "META_APP_SECRET").read_text().strip())}
-    url = f"http://127.0.0.1:{service.environ['PORT']}{PATH}"
+    url = f"http://127.0.0.1:{service.environ['PORT']}{WEBHOOK_PATH}"
     with urllib3.PoolManager(retries=False) as http:
         assert http.request("POST", url, body=raw, headers=headers).status == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmstats.commit.limits import LEAST, AdaptiveLimit
+from dmstats.commit.limits import MIN_BATCH, AdaptiveLimit
 
 
 def test_it_works() -> None:
@@ -36,7 +36,7 @@ def test_the_limit_has_limits() -> None:
     pace = AdaptiveLimit(2000, seconds=1.8)
     for _ in range(20):
         pace.out_of_time(10)
-    assert pace.limit == LEAST
+    assert pace.limit == MIN_BATCH
     for _ in range(20):
         pace.written(pace.limit, 0.01)
     assert pace.limit == 2000

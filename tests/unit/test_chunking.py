@@ -17,7 +17,7 @@ def row(number: int, *, hour: int = 0, account: str = "a") -> LedgerRow:
 
 
 def sizes(rows: Sequence[LedgerRow]) -> list[int]:
-    return [len(portion) for portion in split_by_write_set(rows)]
+    return [len(chunk) for chunk in split_by_write_set(rows)]
 
 
 def test_it_works() -> None:

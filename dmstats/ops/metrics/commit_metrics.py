@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from dmstats.core.records import KINDS
 from dmstats.ops.metrics.buckets import FAST, SIZES
 
-USUAL = (200, 401, 503)
+COMMON_STATUSES = (200, 401, 503)
 OBJECTS = frozenset(
     {"ad_account", "application", "catalog", "certificate_transparency", "group", "page",
      "payments", "permissions", "threads", "user", "whatsapp_business_account",
@@ -26,7 +26,9 @@ class CommitMetrics:
             "dmstats_webhook_delivery_seconds", "Time from a POST's arrival to its answer.",
             ["status"], buckets=FAST, registry=registry,
         )  # fmt: skip
-        self._delivery = {status: self._deliveries.labels(str(status)).observe for status in USUAL}
+        self._delivery = {
+            status: self._deliveries.labels(str(status)).observe for status in COMMON_STATUSES
+        }
         outcomes = Counter(
             "dmstats_webhook_events_total", "Events by what became of them.",
             ["outcome"], registry=registry,

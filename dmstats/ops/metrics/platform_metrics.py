@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from dmstats.ops.metrics.buckets import FAST, PATIENT
+from dmstats.ops.metrics.buckets import FAST, SLOW
 
 
 class PlatformMetrics:
@@ -39,7 +39,7 @@ class PlatformMetrics:
             "dmstats_canary_seconds",
             "Time of a canary: to its 200 (counted), from the refresh to the stream (streamed), "
             "and to the stream in all, wait for the refresh included (shown).",
-            ["stage"], buckets=PATIENT, registry=registry,
+            ["stage"], buckets=SLOW, registry=registry,
         )  # fmt: skip
 
     def request(self, route: str, status: int, seconds: float) -> None:

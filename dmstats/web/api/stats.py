@@ -69,7 +69,7 @@ def refresh() -> ResponseReturnValue:
 @require_admin
 def traffic() -> ResponseReturnValue:
     """Whether deliveries fail, or stay away; needs no database."""
-    return jsonify(msgspec.to_builtins(services().delivery_status.look()))
+    return jsonify(msgspec.to_builtins(services().delivery_status.current()))
 
 
 @blueprint.route("/cron/refresh-admin-stats", methods=["GET", "POST"])

@@ -20,8 +20,8 @@ from dmstats.db.client import Document
 from dmstats.db.collection_names import COMMIT_PROBE, DAYS, HOURS, STATS_CACHE
 from dmstats.db.indexes import WANTED, WantedIndex, in_the_way, is_there
 
-TOLD_EVERY_SECONDS = 5.0
-MOST_TOLD = 10
+PROGRESS_SECONDS = 5.0
+MAX_LISTED = 10
 NAMESPACE_EXISTS = 48
 DUPLICATE_KEY = 11000
 SAME_INDEX = frozenset({85, 86})
@@ -88,7 +88,7 @@ def _ensure(
     threading.Thread(target=build, daemon=True).start()
     while True:
         try:
-            built.result(TOLD_EVERY_SECONDS)
+            built.result(PROGRESS_SECONDS)
         except NotYet:
             seconds = time.monotonic() - started
             done = _documents_done(collection)
@@ -138,16 +138,16 @@ def _doubles(collection: Collection[Document], field: str) -> str:
             {"$group": {"_id": f"${field}", "ids": {"$push": "$_id"}}},
             {"$match": {"ids.1": {"$exists": True}}},
             {"$sort": {"_id": ASCENDING}},
-            {"$limit": MOST_TOLD + 1},
+            {"$limit": MAX_LISTED + 1},
         ],
         allowDiskUse=True,
     )
     lines = [
-        f"    {group['_id']}: " + ", ".join(f"_id {found!r}" for found in group["ids"][:MOST_TOLD])
+        f"    {group['_id']}: " + ", ".join(f"_id {found!r}" for found in group["ids"][:MAX_LISTED])
         for group in groups
     ]
-    if len(lines) > MOST_TOLD:
-        lines[MOST_TOLD:] = ["    and more"]
+    if len(lines) > MAX_LISTED:
+        lines[MAX_LISTED:] = ["    and more"]
     return (
         "several documents have the same value. Keep one of each, and delete or correct the "
         "others; then run this again:\n" + "\n".join(lines)
