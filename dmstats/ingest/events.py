@@ -30,17 +30,18 @@ from dmstats.ingest.payload import (
 )
 
 FUTURE_TOLERANCE_MS = HOUR_MS
-"""How far a sender's clock may be ahead of ours before its time is not believed."""
+"""How far an event's timestamp may be ahead of our clock before the arrival time is used."""
 
 MAX_CREDIBLE_AGE_MS = 366 * DAY_MS
-"""An event that claims to be older is counted by its arrival."""
+"""An event with an older timestamp is counted at its arrival time."""
 
 MAX_ID_LENGTH = 64
 TEST_FIELD = "messages"
-"""The dashboard's test button sends a change of this field; real messages come by ``messaging``."""
+"""The test button in Meta's app dashboard sends a change of this field. Real messages arrive in
+``messaging``."""
 
 NO_HOUR = bytes(4)
-"""Stands before the digest in the partition ``other``, where the hour is not to be trusted."""
+"""Replaces the hour in row ids of the partition ``other``, where the hour cannot be trusted."""
 
 _ACCOUNT = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_ID_LENGTH}}}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -49,10 +50,10 @@ _COMMON_KEYS = _PERSONS | {"timestamp"}
 
 
 class Reading(msgspec.Struct):
-    """What one body holds: rows to count, and how many entries are ignored or unreadable.
+    """The contents of one body: rows to count, and the numbers of ignored and unreadable entries.
 
-    ``foreign`` counts, by its object, what is of another object than Instagram's; it is part of
-    what is ignored.
+    ``foreign`` counts the entries of other objects than Instagram, by object. They are included in
+    ``ignored``.
     """
 
     rows: list[LedgerRow]
@@ -62,15 +63,15 @@ class Reading(msgspec.Struct):
 
     @property
     def is_canary(self) -> bool:
-        """Whether the service's own test event is all there is."""
+        """Whether the body contains only the service's own test event."""
         return bool(self.rows) and all(row.kind == CANARY for row in self.rows)
 
 
 def read_events(body: bytes, *, arrived_ms: int, max_age_ms: int) -> Reading:
-    """Read every event out of a POST's raw ``body``.
+    """Read every event in a POST's raw ``body``.
 
-    ``max_age_ms`` is how old an event may be to have its row in its own day's partition; an older
-    one is late. Raises :class:`~dmstats.core.errors.BadRequest` for what is no webhook's body.
+    An event older than ``max_age_ms`` is late: its row goes to the partition ``other`` instead of
+    its own day's. Raises :class:`~dmstats.core.errors.BadRequest` if this is not a webhook body.
     """
     reader = _Reader(arrived_ms, max_age_ms)
     entries = decode(body)
@@ -147,7 +148,7 @@ class _Reader:
         self, account: str, name: str, own_ms: int | None, entry_time: Scalar, content: Any
     ) -> None:
         try:
-            name.encode()  # half of a surrogate pair is no name
+            name.encode()  # a lone surrogate is not a valid name
             parts = ("unknown", account, str(own_ms), content_of(content))
         except ValueError:
             self.reading.rejected += 1
@@ -197,8 +198,8 @@ class _Reader:
     def _timeless(
         self, account: str, kind: str, digest: bytes, event_ms: int | None, name: str
     ) -> LedgerRow:
-        """An event without a time of its own. It is counted by when the POST was sent, which a
-        retry may tell otherwise: so that is no part of its id."""
+        """An event without its own timestamp. It is counted at the entry's time. A retry may carry
+        another entry time, so the time is not part of the row id."""
         believed = event_ms is not None and self._is_credible(event_ms)
         time_ms = event_ms if believed and event_ms is not None else self._arrived_ms
         return LedgerRow(
@@ -210,7 +211,7 @@ class _Reader:
             self._arrived_ms,
             late=True,
             name=name,
-            # Where an earlier version has put it.
+            # Where an earlier version of dmstats stored it.
             alternate_id=None if event_ms is None else _dated(event_ms, digest),
         )
 

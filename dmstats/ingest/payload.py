@@ -1,8 +1,8 @@
 """The shape of Meta's webhook bodies, and their tolerant decoding; pure.
 
-The common case is one typed decode of the whole body. A body that does not fit (an item of another
-shape, a lone surrogate that only Python's parser takes) is decoded again item by item. There, what
-counting does not need may have any type: it is passed by, and costs nothing else.
+The common case is one typed decode of the whole body. A body that does not match (an item with an
+unexpected shape, a lone surrogate that only Python's parser accepts) is decoded again, item by
+item. That second decoder ignores the type of every field that counting does not need.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Message(msgspec.Struct, gc=False):
 class MessageRef(msgspec.Struct, gc=False):
     """Any event that points at a message by ``mid``: seen, postback, reaction, edit.
 
-    One without a ``mid`` is told apart by its ``content``, as JSON.
+    An event without a ``mid`` is identified by its ``content``, as JSON.
     """
 
     mid: str = ""
@@ -41,7 +41,7 @@ class MessageRef(msgspec.Struct, gc=False):
 
 
 class Item(msgspec.Struct, gc=False):
-    """One element of ``entry[].messaging``: the first of the parts that is complete tells its kind.
+    """One element of ``entry[].messaging``; the first complete part determines its kind.
 
     ``referral`` is its content, as JSON: it has no ``mid``.
     """
@@ -55,7 +55,7 @@ class Item(msgspec.Struct, gc=False):
     referral: str | None = None
 
     def complete(self) -> bool:
-        """Whether a ``mid`` identifies it, so that nothing else of it need be looked at."""
+        """Whether a ``mid`` identifies the item, so that no other field is needed."""
         if self.message is not None:
             return self.message.mid != ""
         part = self.message_edit or self.reaction or self.read or self.postback
@@ -83,8 +83,8 @@ class WebhookBody(msgspec.Struct, gc=False):
 class LooseEntry(msgspec.Struct):
     """One entry decoded item by item: ``items`` as (typed or ``None`` if unreadable, raw).
 
-    ``unknown_fields`` holds the lists and objects of unknown names; ``rejected`` is 1 where ``messaging``
-    is something else than items.
+    ``unknown_fields`` holds the lists and objects under unknown names. ``rejected`` is 1 if
+    ``messaging`` is neither a list nor an object.
     """
 
     id: str
@@ -97,7 +97,7 @@ class LooseEntry(msgspec.Struct):
 
 
 class ForeignBody(msgspec.Struct):
-    """A body of another ``object`` than Instagram's, with so many entries."""
+    """A body whose ``object`` is not Instagram, and its number of entries."""
 
     object: str
     entries: int
@@ -110,11 +110,12 @@ PARTS = ("message", "message_edit", "reaction", "read", "postback", "referral")
 _REFERENCES = ("message_edit", "reaction", "read", "postback")
 _KNOWN_LISTS = ("messaging", "changes", "standby")
 _CHANGE = ("field", "value")
-"""Instead of in ``changes``, a change may stand in the entry itself, by these two names."""
+"""A change may be given in the entry itself under these two names, instead of in ``changes``."""
 
 
 def decode(body: bytes) -> list[Entry] | None:
-    """The entries of a body in which everything is known; ``None`` where a closer look is due."""
+    """The entries of a body that fully matches the schema; ``None`` if it needs
+    :func:`decode_loosely`."""
     try:
         decoded = _BODY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -132,7 +133,7 @@ def decode(body: bytes) -> list[Entry] | None:
 def decode_loosely(body: bytes) -> Iterator[LooseEntry | ForeignBody | None]:
     """The entries of any webhook body, item by item; ``None`` stands for an unreadable entry.
 
-    Raises :class:`BadRequest` for what is not JSON or has no webhook's shape.
+    Raises :class:`BadRequest` if the body is not JSON or not shaped like a webhook.
     """
     try:
         decoded = json.loads(body, parse_int=_number)
@@ -154,7 +155,7 @@ def decode_loosely(body: bytes) -> Iterator[LooseEntry | ForeignBody | None]:
 
 
 def _problem_of(one: Any) -> str:
-    """Why this is no webhook's body; empty if it is one."""
+    """Why this is not a webhook body; empty if it is one."""
     if not isinstance(one, dict) or not isinstance(one.get("object"), str):
         return 'The body is not an object with "object" and "entry"'
     if one["object"] == _OBJECT and not isinstance(one.get("entry"), list):
@@ -163,7 +164,7 @@ def _problem_of(one: Any) -> str:
 
 
 def _number(digits: str) -> int | float:
-    """Python reads no integer of thousands of digits, and nothing here needs one."""
+    """Python refuses integers of thousands of digits, and no field here needs one."""
     return int(digits) if len(digits) < MOST_DIGITS else float(digits)
 
 
@@ -210,14 +211,14 @@ def _is_change(value: Any) -> bool:
 
 
 def _list(value: Any) -> list[Any]:
-    """A list as it is, and a single object in place of one; nothing for all else."""
+    """A list unchanged, a single object as a list of one, anything else as an empty list."""
     if isinstance(value, list):
         return value
     return [value] if isinstance(value, dict) and value else []
 
 
 def _item(raw: Any) -> Item | None:
-    """The parts of an item that are objects, whatever else there is; None where there is none."""
+    """The parts of an item that are objects; other values are ignored. None if it is no object."""
     if not isinstance(raw, dict):
         return None
     parts: dict[str, Any] = {}
@@ -244,7 +245,7 @@ def _reference(part: dict[str, Any]) -> MessageRef | None:
 
 
 def _flag(value: Any) -> bool:
-    """True for what says so plainly; a flag of any other type says nothing."""
+    """True for ``true``, ``"true"`` and 1; any other value counts as false."""
     return value is True or value == "true" or (type(value) is int and value == 1)
 
 
