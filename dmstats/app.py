@@ -45,12 +45,12 @@ REQUIRED = (
     "secret_key",
 )
 MAX_FORM = 64 * 1024
-"""The largest body of anything but the webhook, in bytes."""
+"""The maximum body size of every route except the webhook, in bytes."""
 BLUEPRINTS = (stats.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint)
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
-    """The settings of ``environ``, completed by the service that runs on its data folder.
+    """The settings in ``environ``, completed from the service that runs on its data folder.
 
     Raises :class:`~dmstats.core.errors.ConfigError`.
     """
@@ -60,11 +60,11 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Build the application; nothing is sent anywhere before the first request or ``start()``.
+    """Build the application; it does no IO before the first request or ``start()``.
 
-    Without ``settings`` they come from the environment, completed by what ``python -m dmstats``
-    left in its data folder; inside the ``flask`` command bad ones give an application that has
-    the commands alone. Raises :class:`~dmstats.core.errors.ConfigError`.
+    Without ``settings``, they are read from the environment and completed from the data folder of
+    a running ``dmstats run``. If they are invalid inside the ``flask`` command, the application has
+    only the commands. Raises :class:`~dmstats.core.errors.ConfigError`.
     """
     if settings is None:
         logs.configure(request_fields)
@@ -96,8 +96,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _wrap_with_middleware(app: Flask, services: Services) -> None:
-    """Let trusted proxies tell who asks, the webhook answer before Flask's own dispatch, log
-    requests, and let streams have their connections."""
+    """Add the WSGI middleware, from the inside out: trusted proxy headers, database deadline,
+    webhook, time-outs, request log, and connection hijacking for streams."""
     settings = services.settings
     application: WSGIApplication = app.wsgi_app
     if proxies := settings.trusted_proxies:

@@ -1,4 +1,4 @@
-"""The objects of one process, and the order in which they start and end."""
+"""The long-lived objects of one process, and the order in which they start and stop."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ SUCCESSOR_SECONDS = 30.0
 
 @dataclass(kw_only=True)
 class Services:
-    """What ``dmstats.app`` wired together; ``web.services()`` finds it from a view.
+    """The objects that ``dmstats.wiring`` built; views get them from ``web.services()``.
 
-    ``auditor(repair=...)`` makes an auditor; ``worker_schedule`` and ``refresher_schedule`` make
-    the job table of a web worker and of the stand-alone refresher. ``close_idle`` ends the
-    connections that nobody uses.
+    ``auditor(repair=...)`` creates an auditor. ``worker_schedule`` and ``refresher_schedule``
+    create the job table of a web worker and of the stand-alone refresher. ``close_idle`` closes
+    idle client connections.
     """
 
     settings: Settings
@@ -82,10 +82,10 @@ class Services:
     )
 
     def start(self, is_alive: Callable[[], bool]) -> None:
-        """Begin the background work of a web worker.
+        """Start the background work of a web worker.
 
-        When ``is_alive`` turns false Gunicorn waits for the requests that are under way, so it is
-        watched: open streams would hold the worker up until the graceful time-out is over.
+        ``is_alive`` is polled. When it turns false, Gunicorn waits for open requests, so streams
+        are closed then; otherwise they would keep the worker until the graceful time-out.
         """
         for sentence in config_warnings(self.settings):
             logger.warning("setting_warning", extra={"advice": sentence})
@@ -96,11 +96,11 @@ class Services:
         gevent.spawn(self._watch, is_alive)
 
     def drain(self, end: Callable[[], object], must_wait: Callable[[], bool]) -> None:
-        """Call ``end`` when nobody needs this worker any more; it serves meanwhile.
+        """Call ``end`` when this worker is no longer needed, and serve requests until then.
 
-        If others replace it that is when they are ready, as long as it ``must_wait``. Else it is
-        no longer ready itself, for as long as a load balancer needs to notice. For a signal
-        handler, which may interrupt anything, this one included: it only takes a note.
+        During a reload, that is once the successors are ready (``must_wait`` returns False).
+        Otherwise ``/readyz`` returns 503 for the configured drain time first. This is called from
+        a signal handler, which may interrupt anything, so it only records the request.
         """
         if self._draining is None:
             self._draining = (end, must_wait)
@@ -117,7 +117,7 @@ class Services:
         end()
 
     def stop(self) -> None:
-        """End in the order in which nothing is lost: streams, counting, leadership, clients."""
+        """Stop in the order that loses no events: streams, counting, leadership, clients."""
         self.stopping = True
         self.hub.stop()
         self.committer.stop(seconds=DRAIN_SECONDS)
@@ -129,13 +129,13 @@ class Services:
         self.disconnect()
 
     def disconnect(self) -> None:
-        """Close the connections; of a process that began no background work, all there is."""
+        """Close the connections; sufficient for a process without background work."""
         self.transactions.close()
         self.redis.close()
         self.mongo.close()
 
     def run_refresher(self) -> None:
-        """Be the stand-alone refresher, until SIGTERM, SIGINT or SIGHUP."""
+        """Run as the stand-alone refresher until SIGTERM, SIGINT or SIGHUP."""
         stop = StopSignal()
         stop.listen()
         schedule = self.refresher_schedule()

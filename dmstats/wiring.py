@@ -1,4 +1,4 @@
-"""Which object is made of which: the only place where they meet."""
+"""Builds the object graph; the only module that knows which object depends on which."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ HUB_SECONDS = 3.0
 
 
 def wire(settings: Settings, send: Send) -> Services:
-    """Build everything that ``settings`` ask for; nothing is sent anywhere yet.
+    """Build all services for ``settings``; does no IO.
 
     ``send(snapshot, version)`` publishes a snapshot to all workers.
     """
@@ -94,7 +94,7 @@ def wire(settings: Settings, send: Send) -> Services:
     snapshots, population_counts = SnapshotStore(mongo), PopulationCounts(mongo, clock)
 
     def last_term() -> int:
-        # Also what this worker has shown: both databases may have come back empty.
+        # Include the term that this worker has served: both databases may have lost their data.
         return max(snapshots.last_term(), reader.term)
 
     outage = RedisOutage()

@@ -1,4 +1,4 @@
-"""Numbered, idempotent changes of the database, forward only; and the indexes, made each time."""
+"""Numbered, idempotent, forward-only migrations, and the indexes, which every run checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NUMBERED = re.compile(r"m\d{4}_\w+")
 
 
 def ignore_line(_line: str) -> None:
-    """Where there is no one to tell."""
+    """The default for callers that do not print progress."""
 
 
 def names() -> list[str]:
@@ -29,12 +29,12 @@ def names() -> list[str]:
 def apply(
     mongo: Mongo, settings: Settings, tell: Tell = ignore_line, progress: Tell = ignore_line
 ) -> list[str]:
-    """Apply what is not recorded yet, record it, and return the names of what was applied.
+    """Apply and record all pending migrations; returns their names.
 
-    Two runs at the same time do the same harmless work twice; one that was interrupted is made
-    again from its start. The indexes are checked by every run, so one that was dropped comes back:
-    ``tell`` hears of each that is made, ``progress`` every few seconds how far one is. Raises
-    :class:`~dmstats.core.errors.ConfigError` with what is in the way.
+    Concurrent runs are harmless, and an interrupted migration is repeated from its start. Every run
+    creates missing indexes. ``tell`` is called with a line for each created index, ``progress``
+    every few seconds while one is being built. Raises
+    :class:`~dmstats.core.errors.ConfigError` with the obstacle.
     """
     applied = []
     with translated():

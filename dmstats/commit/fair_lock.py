@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = 1.0
 """Longer than a commit normally takes. After this the holder is stopped, or the database hangs."""
 NO_WAIT_SECONDS = 10.0
-"""How long after a timed-out wait the lock is only tried, without waiting. A stopped holder does not
+"""How long after a timed-out wait the lock is only tried, not waited for. A stopped holder does not
 resume soon, and the locks it left in the database show up as conflicts."""
 POLL_SECONDS = 0.001
 

@@ -91,7 +91,7 @@ class SessionRegistry:
             yield None
 
     def dead(self) -> Iterator[bytes]:
-        """The sessions of dead processes; each file is removed when the caller asks for the next."""
+        """The sessions of dead processes; a file is removed once the next is asked for."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             with self._locked(path) as session_id:
                 if session_id is not None:

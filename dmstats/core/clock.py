@@ -32,7 +32,7 @@ class Clock(MonotonicClock, Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The system's clocks."""
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
@@ -42,9 +42,9 @@ class SystemClock:
 
 
 class ClockWatch:
-    """Compares the wall clock with the monotonic one, to notice when it was stepped.
+    """Detects steps of the wall clock by comparing it with the monotonic clock.
 
-    What must not be done too early goes by :meth:`conservative_now_ms`.
+    Deletions and other actions that must not happen too early use :meth:`conservative_now_ms`.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -52,9 +52,9 @@ class ClockWatch:
         self._start_ms = self._last_ms = self._offset_ms()
 
     def detect_step(self) -> bool:
-        """Whether the wall clock was stepped since the last look, which is logged as
-        ``clock_jumped`` (seconds, negative: back). Call it every few seconds, so that a clock
-        which is slewed is not taken for one that was stepped."""
+        """Whether the wall clock was stepped since the last call. A step is logged as
+        ``clock_jumped`` (seconds, negative if backwards). Call this every few seconds, so that a
+        slewed clock is not mistaken for a stepped one."""
         offset_ms = self._offset_ms()
         seconds, self._last_ms = (offset_ms - self._last_ms) / 1000, offset_ms
         stepped = abs(seconds) >= JUMP_SECONDS
@@ -63,8 +63,8 @@ class ClockWatch:
         return stepped
 
     def conservative_now_ms(self) -> int:
-        """The wall clock, or what it would say without the steps since the start if that is
-        earlier: a clock that was set forward by mistake must not make anything too old."""
+        """The earlier of the wall clock and the wall clock without the steps since the start, in ms
+        since the epoch. A clock set forward by mistake must not make data expire."""
         now_ms = self._clock.now_ms()
         return min(now_ms, now_ms - round(self._offset_ms() - self._start_ms))
 
@@ -73,7 +73,7 @@ class ClockWatch:
 
 
 class ManualClock:
-    """A clock that moves only when told to; for tests and simulations."""
+    """A clock that only moves when advanced; for tests and simulations."""
 
     def __init__(self, now_ms: int = 0) -> None:
         self._now_ms = now_ms
@@ -86,12 +86,12 @@ class ManualClock:
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass on both clocks."""
+        """Advance both clocks by ``seconds``."""
         self._now_ms += round(seconds * 1000)
         self._monotonic += seconds
 
     def step(self, seconds: float) -> None:
-        """Step the wall clock alone, as NTP or an operator does."""
+        """Step only the wall clock, as NTP or an operator does."""
         self._now_ms += round(seconds * 1000)
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard warns of: deliveries that fail, or that do not come."""
+"""The dashboard's warnings: failing deliveries, and deliveries that stopped arriving."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dmstats.ops.watchdog import KEY, kept_incident
 
 CACHE_SECONDS = 5.0
 WARN_AFTER_MS = MINUTE_MS
-"""A failure that the next delivery makes good is no news."""
+"""Shorter failures are not shown: a retry resolves them."""
 
 
 class Warnings(msgspec.Struct, frozen=True, rename="camel"):
-    """Times in RFC 3339, None where all is well. ``disabled_at`` is when Meta may give up."""
+    """Times in RFC 3339, None if all is well. ``disabled_at`` is when Meta may disable delivery."""
 
     failing_since: str | None = None
     disabled_at: str | None = None
@@ -27,10 +27,10 @@ class Warnings(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DeliveryStatus:
-    """One look for all admins of a worker every :data:`CACHE_SECONDS`.
+    """The current warnings, cached for :data:`CACHE_SECONDS` for all admins of a worker.
 
-    It asks no database: when that is what makes deliveries fail, it must still be able to say so.
-    Without Redis it knows of this worker's own deliveries, and of no silence.
+    It does not query MongoDB, so that it can report an outage of it. Without Redis it knows only
+    this worker's deliveries, and cannot report missing ones.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class DeliveryStatus:
         self._kept: tuple[float, Warnings] | None = None
 
     def current(self) -> Warnings:
-        """What there is to warn of now."""
+        """The current warnings."""
         now = self._clock.monotonic()
         if self._kept is None or now - self._kept[0] >= CACHE_SECONDS:
             self._kept = (now, self._read())

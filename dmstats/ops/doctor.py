@@ -1,4 +1,4 @@
-"""Examines an installation, part by part, and says what to do about each fault."""
+"""Checks an installation, component by component, with a remedy for each problem."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ HOUR_SECONDS = 3600
 
 
 class Doctor:
-    """``migrations`` are the names of those that this version brings; ``probe_redis`` and
-    ``probe_webhook`` try Redis and the webhook; ``explain`` puts an outage of MongoDB in words;
-    ``accounts`` says which accounts cannot be read whole."""
+    """``migrations`` are the names of this version's migrations. ``probe_redis`` and
+    ``probe_webhook`` test Redis and the webhook. ``explain`` describes an outage of MongoDB.
+    ``accounts`` finds accounts with unreadable values."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Doctor:
         self._explain = explain
 
     def examine(self) -> Iterator[Finding]:
-        """Every finding, as it is made."""
+        """Run all checks; yields each finding as it is made."""
         yield from self._check_settings()
         yield from self._check_mongodb()
         yield from self._probe_redis()
@@ -82,21 +82,22 @@ class Doctor:
             yield failed(
                 "mongodb",
                 self._explain(error),
-                "See that MongoDB runs, that MONGODB_URI leads to it from this machine, and that "
-                "its user may read and write the database; webhooks are answered 503 until then.",
+                "Check that MongoDB is running, that MONGODB_URI is reachable from here, and "
+                "that its user may read and write the database. Until then, webhooks get 503.",
             )
 
     def _check_server(self) -> Iterator[Finding]:
         server = self._health.server()
         yield passed("mongodb", f"version {server.version} answers")
         if server.transactional:
-            yield passed("transactions", "there are transactions")
+            yield passed("transactions", "supported")
         else:
             yield warning(
                 "transactions",
-                "a standalone server has none: a crash may leave events uncounted",
-                "Make it a replica set (one member will do), or run `dmstats audit --repair` after "
-                "every crash.",
+                "not supported by a standalone server: a crash may leave the counters out of step "
+                "with the ledger",
+                "Convert it to a replica set (one member is enough), or run `dmstats audit "
+                "--repair` after every crash.",
             )
         seconds = server.transaction_seconds
         if seconds is None:
@@ -104,10 +105,10 @@ class Doctor:
         elif seconds > TRANSACTION_SECONDS:
             yield warning(
                 "transaction lifetime",
-                f"transactionLifetimeLimitSeconds is {seconds}: a host that dies while it commits "
-                "may hold up counting for so long",
-                "db.adminCommand({setParameter: 1, transactionLifetimeLimitSeconds: 5}), and the "
-                "same in mongod's configuration.",
+                f"transactionLifetimeLimitSeconds is {seconds}: a host that dies during a commit "
+                "may block counting for that long",
+                "Run db.adminCommand({setParameter: 1, transactionLifetimeLimitSeconds: 5}), and "
+                "set the same in mongod's configuration.",
             )
         else:
             yield passed("transaction lifetime", f"{seconds} s")
@@ -119,12 +120,12 @@ class Doctor:
             yield failed(
                 "commit",
                 str(error),
-                "See that MONGODB_URI leads to the primary (no directConnection to a secondary), "
+                "Check that MONGODB_URI leads to the primary (no directConnection to a secondary), "
                 "that its user has the role readWrite on the database, and that the server's disk "
-                "is not full; webhooks are answered 503 until then.",
+                "is not full. Until then, webhooks get 503.",
             )
         else:
-            yield passed("commit", "a transaction can write (it was rolled back)")
+            yield passed("commit", "a test transaction could write (and was rolled back)")
 
     def _check_clock(self) -> Iterator[Finding]:
         ahead = self._health.ahead_ms(self._clock.now_ms())
@@ -147,12 +148,12 @@ class Doctor:
         if absent := self._health.missing_indexes():
             yield failed(
                 "indexes",
-                f"missing, or not unique: {', '.join(absent)}",
-                "python -m migrations: it creates what is missing each time, and names what is in "
-                "the way.",
+                f"missing or not unique: {', '.join(absent)}",
+                "Run python -m migrations. It creates missing indexes and reports what prevents "
+                "it.",
             )
         else:
-            yield passed("indexes", "all there")
+            yield passed("indexes", "all present")
         for name, keys in self._health.unique_indexes_in_the_way():
             yield warning(
                 "indexes",
@@ -165,7 +166,7 @@ class Doctor:
         if kept is not None and kept != wanted * HOUR_SECONDS:
             yield warning(
                 "retention",
-                f"late events are kept {kept // HOUR_SECONDS} h, not {wanted} h",
+                f"late events are kept for {kept // HOUR_SECONDS} h instead of {wanted} h",
                 'db.runCommand({collMod: "dmstats_ledger_other", index: {keyPattern: '
                 f"{{arrived: 1}}, expireAfterSeconds: {wanted * HOUR_SECONDS}}}}})",
             )
@@ -174,26 +175,26 @@ class Doctor:
         try:
             found = self._health.accounts_without_text_id()
         except DmstatsError:
-            yield skipped("account ids", "too many accounts to look through them now")
+            yield skipped("account ids", "too many accounts to scan them now")
             return
         if found:
             yield failed(
                 "account ids",
-                f"instagramId is no text in instagram_accounts, _id {', '.join(found)}"
+                f"instagramId is not a string in instagram_accounts, _id {', '.join(found)}"
                 f"{' and perhaps more' if len(found) == MOST_TOLD else ''}",
-                "A DM names its account by text, so these never get theirs. Convert them: "
+                "Webhooks identify accounts by a string, so no DM counts on these. Convert them: "
                 "db.instagram_accounts.updateMany({instagramId: {$type: 'number'}}, [{$set: "
-                "{instagramId: {$toString: {$toLong: '$instagramId'}}}}]); where that meets an "
-                "index, there is a second account of that id already: merge the two.",
+                "{instagramId: {$toString: {$toLong: '$instagramId'}}}}]). A duplicate key error "
+                "means that a second account with that id exists: merge the two.",
             )
         else:
-            yield passed("account ids", "all text")
+            yield passed("account ids", "all strings")
 
     def _check_figures(self) -> Iterator[Finding]:
         stored = self._snapshots.load()
         remedy = (
-            "See that the service (with STATS_REFRESHER=off, `dmstats run-refresher`) runs; its "
-            "log says why a refresh failed. `dmstats refresh-stats` makes one now."
+            "Check that the service is running (with STATS_REFRESHER=off, `dmstats run-refresher` "
+            "too). Its log says why a refresh failed. `dmstats refresh-stats` refreshes now."
         )
         if stored is None:
             yield warning("refresh", "there are no figures yet", remedy)
@@ -207,7 +208,7 @@ class Doctor:
 
 
 def check_disk(folder: Path) -> Finding:
-    """How much is free where the data folder is, or will be."""
+    """The free disk space at the data folder, or at its closest existing parent."""
     place = next((path for path in (folder, *folder.parents) if path.exists()), Path())
     usage = shutil.disk_usage(place.absolute())
     found = f"{usage.free / 1e9:.1f} GB free at {place.absolute()}"
@@ -215,6 +216,7 @@ def check_disk(folder: Path) -> Finding:
         return failed(
             "disk",
             found,
-            "Make room, or move DMSTATS_DATA_DIR: the embedded databases stop when it is full.",
+            "Free up space or move DMSTATS_DATA_DIR: the embedded databases stop when the disk is "
+            "full.",
         )
     return passed("disk", found)

@@ -1,4 +1,4 @@
-"""What runs on a schedule, and how often."""
+"""The scheduled jobs and their intervals."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ POPULATION_COUNTS_SECONDS = 10.0
 PARTITIONS_SECONDS = 3600.0
 AUDIT_SECONDS = 5.0
 AUDIT_LEADER_DELAY_SECONDS = 60.0
-"""A new leader may lead because something has died, and what it missed is being sent again."""
+"""A new leader often takes over after a crash, when retries are still arriving."""
 DELIVERY_LOG_SECONDS = 5.0
 WATCHDOG_SECONDS = 15.0
 CANARY_SECONDS = 60.0
 
 
 def orphan_reaper_job(orphan_reaper: OrphanedTransactionReaper) -> Job:
-    """Frees what dead workers of this host left locked, in every web worker."""
+    """Aborts the transactions of this host's dead workers; runs in every web worker."""
     return Job(name="orphans", every_seconds=ORPHANS_SECONDS, run=orphan_reaper.tick)
 
 
 def account_backlog_job(backlog: AccountBacklog) -> Job:
-    """Counts into the accounts that could not be changed at once."""
+    """Applies deferred increments to accounts that could not be updated immediately."""
     return Job(
         name="account_backlog", every_seconds=BACKLOG_SECONDS, run=backlog.drain, leader_only=True
     )
 
 
 def delivery_log_job(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> Job:
-    """How this worker's deliveries are answered, for the watchdog of whoever leads."""
+    """Shares this worker's delivery record with the leader's watchdog."""
     return Job(
         name="delivery_log",
         every_seconds=DELIVERY_LOG_SECONDS,
@@ -52,12 +52,12 @@ def delivery_log_job(shared_delivery_log: SharedDeliveryLog, deliveries: Deliver
 
 
 def watchdog_job(watchdog: Watchdog) -> Job:
-    """The look-out for incidents."""
+    """Checks for incidents."""
     return Job(name="watchdog", every_seconds=WATCHDOG_SECONDS, run=watchdog.tick, leader_only=True)
 
 
 def canary_job(canary: CanaryProbe) -> Job:
-    """The canary's round."""
+    """Sends the canary."""
     return Job(
         name="canary",
         every_seconds=CANARY_SECONDS,
@@ -76,7 +76,7 @@ def refresher_jobs(
     background_audit: BackgroundAudit,
     clock_watch: ClockWatch,
 ) -> list[Job]:
-    """What one process does for all: wherever the lease may be held."""
+    """The jobs of every process that may become the leader."""
     return [
         Job(name="lease", every_seconds=LEASE_SECONDS, run=lease.tick),
         Job(name="refresh", every_seconds=REFRESH_CHECK_SECONDS, run=refresh_schedule.tick),
@@ -103,7 +103,7 @@ def refresher_jobs(
 
 
 def keep_partitions(ledger: Ledger, archive: Archive, now_ms: int) -> None:
-    """Have today's and tomorrow's partition ready, and archive what no retry can need."""
+    """Create today's and tomorrow's partition, and archive those that no retry can need."""
     for day_ms in (now_ms, now_ms + DAY_MS):
         ledger.create(to_datetime(day_ms).strftime("%Y%m%d"))
     for partition in ledger.expired(now_ms):

@@ -1,4 +1,4 @@
-"""Looks for incidents, and tells of each once when it begins and once when it is over."""
+"""Detects incidents, and sends one alert when an incident starts and one when it is resolved."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ WEEKS = 4
 
 
 class IncidentMetrics(Protocol):
-    """What the watchdog reports."""
+    """Metrics hooks of the watchdog."""
 
     def incident(self, name: str, is_open: bool) -> None: ...  # noqa: FBT001 - the state itself
     def redis_failed(self, what: str) -> None: ...
 
 
 class OpenIncident(msgspec.Struct):
-    """``since`` is in ms since the epoch; ``told`` is whether somebody was told."""
+    """``since`` is in ms since the epoch; ``notified`` is whether the alert was sent."""
 
     since: EpochMs
     text: str
@@ -53,10 +53,10 @@ class OpenIncident(msgspec.Struct):
 
 
 class Watchdog:
-    """Call :meth:`tick` where the lease is held; open incidents are kept in Redis, so that the
-    next leader does not tell of them again. Without Redis nobody leads, and nobody looks.
+    """The leader calls :meth:`tick`. Open incidents are stored in Redis, so that the next leader
+    does not repeat their alerts. Without Redis there is no leader and no check.
 
-    ``canaries_lost`` says how many in a row were.
+    ``canaries_lost`` returns the number of consecutive lost canaries.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Watchdog:
         self._canaries_lost = canaries_lost
 
     def tick(self) -> None:
-        """Look once; what could not be looked at stays as it was."""
+        """Run all checks once; if a check fails, its incident keeps its state."""
         try:
             self._tick()
         except RedisError:
@@ -117,7 +117,7 @@ class Watchdog:
         return failing(self._shared_delivery_log.read(), now)
 
     def silence(self, now: int) -> Incident | None:
-        """Whether deliveries should come, and do not."""
+        """Whether deliveries are expected but do not arrive."""
         ends = [now - week * 7 * DAY_MS for week in range(WEEKS + 1)]
         current, *usual = self._baseline.dms(ends, WINDOW_MINUTES)
         return silent(current, usual)
@@ -127,7 +127,7 @@ class Watchdog:
         return unreturned(self._canaries_lost())
 
     def drift(self, now: int) -> Incident | None:  # noqa: ARG002 - as the other looks
-        """Whether the last audit found fault."""
+        """Whether the last audit found drift."""
         stored = self._snapshots.load()
         audit = stored.body.get("audit") if stored else None
         return drifted(int(audit["drift"]) if audit else 0)
@@ -143,7 +143,7 @@ class Watchdog:
     def _end(self, name: str, before: OpenIncident) -> None:
         minutes = (self._clock.now_ms() - before.since) // MINUTE_MS
         logger.info("incident_resolved", extra={"incident": name, "minutes": minutes})
-        # Who was never told that it began need not be told that it is over.
+        # No alert for the end if the alert for the start was never sent.
         text = f"Over after {minutes} minutes: {before.text}"
         if not before.notified or self._notify(name, "over", text):
             self._redis.hdel(self._keys.key(KEY), name)
@@ -153,7 +153,7 @@ class Watchdog:
 
 
 def kept_incident(kept: bytes | str | None) -> OpenIncident | None:
-    """An open incident, as it lies in Redis; None if there is none, or what is no incident."""
+    """Decode an open incident from Redis; None if there is none or it is invalid."""
     try:
         return msgspec.json.decode(kept, type=OpenIncident) if kept else None
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Whether the webhook answers at an address as Meta needs it to."""
+"""Checks that the webhook at an address answers as Meta requires."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS = 5.0
 
 
 def probe_webhook(base_url: str, verify_token: str, app_secret: str) -> Finding:
-    """Make Meta's handshake and a signed delivery without events; nothing is counted."""
+    """Send Meta's handshake and a signed delivery without events; nothing is counted."""
     url = base_url.rstrip("/") + WEBHOOK_PATH
     challenge = secrets.token_hex(8)
     try:
@@ -42,8 +42,8 @@ def probe_webhook(base_url: str, verify_token: str, app_secret: str) -> Finding:
         return failed(
             CHECK,
             f"{base_url} does not answer: {plain_reason(error)}",
-            "See that the service runs and listens there, and that name, firewall and TLS "
-            "certificate are right; give another address with --url.",
+            "Check that the service is running there, and check DNS, firewall and TLS "
+            "certificate. To test another address, use --url.",
         )
     return passed(CHECK, f"{url} answers the handshake and a signed delivery")
 
@@ -52,6 +52,6 @@ def _wrong(url: str, what: str, status: int) -> Finding:
     return failed(
         CHECK,
         f"{url} answers {what} with {status}",
-        "See that this address leads to this installation with the same META_VERIFY_TOKEN and "
-        "META_APP_SECRET, and that no proxy changes bodies, headers or queries.",
+        "Check that this address leads to this installation with the same META_VERIFY_TOKEN and "
+        "META_APP_SECRET, and that no proxy changes bodies, headers or query strings.",
     )

@@ -1,4 +1,4 @@
-"""Sends deliveries as Meta does: signed, in parallel, again when not answered 200."""
+"""Sends deliveries as Meta does: signed, concurrently, with retries until they get a 200."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dmstats.core.stopping import Stop
 from dmstats.simulator.bodies import Delivery
 
 ANSWER_SECONDS = 5.0
-"""Meta gives up on an answer after this."""
+"""Meta's time-out."""
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
 
 class Report(msgspec.Struct):
-    """What happened to the deliveries: ``answers`` adds up the counts of all 200 answers."""
+    """The outcome of the deliveries; ``answers`` sums up the counts in all 200 answers."""
 
     acknowledged: int = 0
     given_up: int = 0
@@ -34,9 +34,9 @@ class Report(msgspec.Struct):
 
 
 class DeliverySender:
-    """Posts deliveries to ``url``, ``parallel`` at a time, each until 200 or ``timeout`` is over.
+    """Posts deliveries to ``url``, ``parallel`` at a time, and retries each until it gets a 200.
 
-    ``timeout`` is in seconds per delivery; after ``stop`` nothing is sent again.
+    A delivery is given up after ``timeout`` seconds. After ``stop`` there are no retries.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DeliverySender:
         self.report = Report()
 
     def send_all(self, deliveries: Iterable[Delivery]) -> Report:
-        """Send everything that ``deliveries`` yields (it may pace itself) and wait for the end."""
+        """Send all ``deliveries``, as they are yielded, and wait for the answers."""
         self._last_answer = time.monotonic()
         with ThreadPoolExecutor(self._parallel) as pool:
             running: set[Future[None]] = set()
@@ -95,7 +95,7 @@ class DeliverySender:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _post(self, body: bytes, headers: dict[str, str]) -> str:
-        """The status as text, or what went wrong on the way, in words."""
+        """The status as text, or a description of the connection error."""
         try:
             answer = self._http.request(
                 "POST", self._url, body=body, headers=headers, timeout=ANSWER_SECONDS

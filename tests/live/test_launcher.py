@@ -50,7 +50,7 @@ def test_it_works(service: Started) -> None:
     *_, password, address = [
         line for line in service.output.splitlines() if line.startswith("dmstats: ")
     ]
-    assert "made the first admin, admin@localhost, with the password" in password
+    assert "created the first admin, admin@localhost, with the password" in password
     assert address.startswith(f"dmstats: running at http://127.0.0.1:{service.environ['PORT']}")
 
 
@@ -122,7 +122,7 @@ def test_killed_database_comes_back_at_its_address(service: Started, database: s
             return False
 
     wait_until(new_process)
-    assert "(killed by SIGKILL); starting it again in" in service.output
+    assert "(killed by SIGKILL); restarting it in" in service.output
     assert service.answers()
 
 
@@ -160,7 +160,7 @@ def test_bad_settings(tmp_path: Path) -> None:
     assert code == 2
     assert said.count("\n") == 1
     assert "PORT: must be" in said
-    assert "SECRET_KEY: must be at least 8 characters, and no well-known default" in said
+    assert "SECRET_KEY: must be at least 8 characters, and not a common default" in said
     assert "CRON_SECRET: must be" in said
     assert "Changeme" not in said
     assert "brief" not in said
@@ -256,7 +256,7 @@ def test_a_new_database_that_is_slow_is_asked_again(
     monkeypatch.setattr(migrations, "apply", slow_at_first)
     launcher._prepare(launcher._start_databases())
     launcher._print_password()
-    assert "made the first admin" in capsys.readouterr().out
+    assert "created the first admin" in capsys.readouterr().out
 
 
 def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
@@ -276,13 +276,13 @@ def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
     launcher._prepare(launcher._start_databases())
     launcher._print_password()
     said = capsys.readouterr().out
-    assert said.count("made the first admin") == 1
+    assert said.count("created the first admin") == 1
     # Nobody is told a password at the next start.
     mongo = connect(Settings(mongodb_uri=launcher._embedded["MONGODB_URI"]))
     assert len(AdminStore(mongo).list()) == 1
     launcher._prepare(mongo)
     launcher._print_password()
-    assert "made the first admin" not in capsys.readouterr().out
+    assert "created the first admin" not in capsys.readouterr().out
 
 
 def test_a_given_database_that_is_away(tmp_path: Path) -> None:

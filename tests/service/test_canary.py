@@ -134,7 +134,7 @@ def test_a_stream_that_ends_is_opened_again(service: Service, url: str) -> None:
     [
         ({"webhook_answers": 503}, "the webhook answers 503"),
         ({"stream_answers": 401}, "the stream answers 401"),
-        ({"ends_first": 9}, "the stream does not tell of it"),
+        ({"ends_first": 9}, "it did not arrive on the stream"),
     ],
 )
 def test_what_is_lost_is_told_with_how_far_it_came(

@@ -304,7 +304,7 @@ def test_while_commits_fail_others_are_refused_at_once() -> None:
             harness.committer.submit(rows(name))
     started = time.monotonic()
     for name in "cdefg":
-        with pytest.raises(Unavailable, match="does not commit now"):
+        with pytest.raises(Unavailable, match="cannot commit right now"):
             harness.committer.submit(rows(name))
     assert time.monotonic() - started < 0.2
     assert harness.metrics.seen["refused"] == 5
