@@ -78,6 +78,8 @@ graceful_timeout = 7 + _drain_seconds
 # closed first, a request in transit would meet a closed connection, a 502. A stopping worker closes
 # idle connections itself.
 keepalive = 75
+FIRST_SECONDS = 5
+"""In which the first request line and headers of a connection must be there."""
 
 # Single sign-on and analytics proxies set large cookies; nginx forwards up to 16 KiB.
 limit_request_field_size = 16 * 1024
@@ -184,7 +186,22 @@ def post_fork(server: Any, worker: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def _limit_first_request(worker: Any) -> None:
+    """Give a new connection less time than one that is known: whoever connects and says nothing, or
+    sends headers that never end, would keep its place for as long as a proxy does."""
+    import gevent  # noqa: PLC0415 - in the worker, where it has patched already
+
+    def timeout_ctx() -> Any:
+        connection = gevent.getcurrent()  # gunicorn has a greenlet for each
+        known = getattr(connection, "dmstats_known", False)
+        connection.dmstats_known = True
+        return gevent.Timeout(keepalive if known else FIRST_SECONDS, exception=False)
+
+    worker.timeout_ctx = timeout_ctx
+
+
 def post_worker_init(worker: Any) -> None:
+    _limit_first_request(worker)
     services = worker.wsgi.extensions["dmstats"]
     services.start(lambda: worker.alive)
     # Exclude everything loaded so far from garbage collection, which would delay requests.

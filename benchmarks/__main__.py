@@ -21,6 +21,7 @@ from benchmarks.constant import loads
 from benchmarks.databases import EMBEDDED, Databases, kinds
 from benchmarks.growth import growth
 from benchmarks.guarantees import guarantees
+from benchmarks.history import history
 from benchmarks.ingest import hosts, ingest, spreads, workers
 from benchmarks.limits import limits
 from benchmarks.memory import memory
@@ -77,6 +78,7 @@ ALL: dict[str, Part] = {
     "commits": Part(commits, Where.EVERY),
     "reading": Part(reading),
     "refresh": Part(refresh, Where.EVERY),
+    "history": Part(history, Where.EVERY),
     "streams": Part(streams),
     "troubles": Part(troubles),
     "memory": Part(memory),

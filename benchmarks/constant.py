@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -71,10 +71,16 @@ class Watched(ReadingsStore):
         super().__init__(mongo, population_counts)
         self._listener = listener
 
-    def read(self, now_ms: int) -> Readings:
+    def read(
+        self,
+        now_ms: int,
+        days: Collection[int] = (),
+        hours: Collection[int] = (),
+        minutes: Collection[int] = (),
+    ) -> Readings:
         self._listener.purpose = "stats"
         try:
-            return super().read(now_ms)
+            return super().read(now_ms, days, hours, minutes)
         finally:
             self._listener.purpose = "leading"
 

@@ -18,7 +18,7 @@ from dmstats.embedded.attach import attach, require
 from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
-from dmstats.web.api import admins, probes, stats
+from dmstats.web.api import admins, history, probes, stats
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.sessions import configure_sessions
@@ -46,7 +46,9 @@ REQUIRED = (
 )
 MAX_FORM = 64 * 1024
 """The maximum body size of every route except the webhook, in bytes."""
-BLUEPRINTS = (stats.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint)
+BLUEPRINTS = (
+    stats.blueprint, history.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint,
+)  # fmt: skip
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

@@ -21,6 +21,7 @@ from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transactions import Transactions
+from dmstats.history.service import Histories
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
@@ -66,6 +67,7 @@ class Services:
     refresher: Refresher
     publisher: Publisher
     reader: Reader
+    histories: Histories
     hub: Hub
     background_audit: BackgroundAudit
     admins: AdminStore

@@ -17,6 +17,7 @@ from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_client import redis_client
 from dmstats.core.redis_outage import RedisOutage
 from dmstats.core.settings import Settings
+from dmstats.core.time_zones import zone
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.audit.archive import Archive
@@ -30,6 +31,7 @@ from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.canaries import Canaries
+from dmstats.db.dashboard.history import HistoryReads
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
@@ -38,6 +40,8 @@ from dmstats.db.installation import Installation
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.embedded.attach import stable_address
+from dmstats.history.calendar import Calendar
+from dmstats.history.service import Histories
 from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -119,6 +123,7 @@ def wire(settings: Settings, send: Send) -> Services:
         clock,
         metrics,
         settings.monthly_dm_limit,
+        Calendar(zone(settings.time_zone)),
     )
     reader = Reader(
         client,
@@ -130,6 +135,14 @@ def wire(settings: Settings, send: Send) -> Services:
         interval=settings.refresh_interval,
         computes=settings.refresher == "worker",
         outage=outage,
+    )
+    histories = Histories(
+        HistoryReads(mongo),
+        client,
+        clock,
+        metrics,
+        interval=settings.refresh_interval,
+        key=keys.key,
     )
     hub = Hub(
         redis_client(settings.redis_url or "", seconds=HUB_SECONDS),
@@ -200,6 +213,7 @@ def wire(settings: Settings, send: Send) -> Services:
         refresher=refresher,
         publisher=publisher,
         reader=reader,
+        histories=histories,
         hub=hub,
         background_audit=background_audit,
         admins=admins,

@@ -34,7 +34,7 @@ def flat(document: Mapping[str, Any], *, only: str = "") -> Counter[str]:
         if isinstance(value, Mapping):
             if field == only or (not only and field != "minutes"):
                 counts.update({f"{field}.{k}": n for k, n in _deep(value)})
-        elif not only and (number := typed.integer(value)) is not None:
+        elif not only and field not in GROUPS and (number := typed.integer(value)) is not None:
             counts[field] = number
     return counts
 

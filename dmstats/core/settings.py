@@ -23,6 +23,7 @@ from dmstats.core.setting_types import (
     text,
     whole,
 )
+from dmstats.core.time_zones import UTC, zone_name
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 PREFIXES = ("STATS_", "DMSTATS_")
@@ -127,6 +128,11 @@ class Settings:
         "Which process refreshes: a web `worker`, or (`off`) only the stand-alone refresher or "
         "cron.",
     )  # fmt: skip
+    time_zone: str = setting(
+        "STATS_TIME_ZONE", zone_name, UTC, "`UTC`",
+        "The IANA time zone of the days, weeks and months on the dashboard. Stored data and the "
+        "accounts' monthly figures use UTC.",
+    )  # fmt: skip
     max_streams: int = setting(
         "STATS_MAX_STREAMS", whole(0, 100_000), 1000, "1000",
         "The maximum number of open dashboard streams per worker; above it, dashboards poll.",
@@ -182,7 +188,9 @@ class Settings:
                 if raw:
                     values[declared.name] = meta["parse"](raw)
             except ValueError as error:
-                problems.append(f"{meta['env']}: must be {error}{_shown(raw, meta)}")
+                allowed, hint, near = str(error).partition("; did you mean")
+                given = _shown(raw, meta)
+                problems.append(f"{meta['env']}: must be {allowed}{given}{hint}{near}")
             except OSError as error:
                 problems.append(f"{meta['env']}_FILE: {error.strerror}: {error.filename}")
         problems += [_unknown_setting(name) for name in sorted(_unknown(environ))]

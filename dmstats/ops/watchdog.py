@@ -14,6 +14,7 @@ from dmstats.core.clock import DAY_MS, MINUTE_MS, Clock, rfc3339
 from dmstats.core.errors import DmstatsError
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import drop_field, dropping_wrong_type
+from dmstats.db import typed
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.ops.delivery_log import EpochMs, SharedDeliveryLog
@@ -129,8 +130,8 @@ class Watchdog:
     def drift(self, now: int) -> Incident | None:  # noqa: ARG002 - as the other looks
         """Whether the last audit found drift."""
         stored = self._snapshots.load()
-        audit = stored.body.get("audit") if stored else None
-        return drifted(int(audit["drift"]) if audit else 0)
+        audit = typed.document(stored.body.get("audit")) if stored else {}
+        return drifted(typed.integer(audit.get("drift")) or 0)
 
     def _update(self, incident: Incident, before: OpenIncident | None) -> None:
         state = before or OpenIncident(self._clock.now_ms(), incident.text)

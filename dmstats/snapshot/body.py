@@ -86,6 +86,7 @@ class Body(msgspec.Struct, kw_only=True):
     """
 
     computedAt: Moment
+    timeZone: str = "UTC"
     totalDMsSent: Count
     totalDMsReceived: Count
     totalUsers: int

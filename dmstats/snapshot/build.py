@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, day_start, hour_start, month_of, rfc3339
+from dmstats.core.time_zones import UTC, zone
 from dmstats.db.dashboard.readings import HOURS as READ_HOURS
 from dmstats.db.dashboard.readings import TOP, Readings
 from dmstats.db.documents import EMPTY, STAGES, Account, AuditResult, Bucket, Hour
+from dmstats.history.calendar import Calendar
+from dmstats.snapshot import zoned
 from dmstats.snapshot.previous_period import (
     Counts,
     add,
@@ -21,11 +24,14 @@ from dmstats.snapshot.previous_period import (
 
 MINUTES, HOURS, DAYS = 60, 24, 30
 RATE_MINUTES = 5
+UTC_CALENDAR = Calendar(zone(UTC))
 
 Snapshot = dict[str, Any]
 
 
-def build(readings: Readings, now_ms: int, monthly_limit: int = 0) -> Snapshot:
+def build(
+    readings: Readings, now_ms: int, monthly_limit: int = 0, calendar: Calendar = UTC_CALENDAR
+) -> Snapshot:
     """The snapshot's body, JSON-ready: all of it but version, age, staleness, source and cost.
 
     ``lastHour`` is the running minute and the 59 before it. ``perMinute`` is sent and received
@@ -33,8 +39,9 @@ def build(readings: Readings, now_ms: int, monthly_limit: int = 0) -> Snapshot:
     DMs sent of the last 24 hours (the later one of equals), None without any. ``before`` is the
     same part of the day or month before, and for minutes the same ones yesterday; None if that
     was before counting began, at ``since`` (None if long ago). ``monthly_limit`` is that of the
-    accounts without one of their own, 0 for none. A value that cannot be read is None where it
-    stands, and adds nothing to sums.
+    accounts without one of their own, 0 for none. ``today``, ``month`` and the series of days are
+    those of ``calendar``; all else is UTC's. A value that cannot be read is None where it stands,
+    and adds nothing to sums.
     """
     minutes = _minutes(readings.hours, now_ms)
     this_minute = now_ms - now_ms % MINUTE_MS
@@ -44,8 +51,9 @@ def build(readings: Readings, now_ms: int, monthly_limit: int = 0) -> Snapshot:
     active = max(0, readings.accounts - readings.inactive)
     before = minutes_before(minutes, readings, this_minute - MINUTE_MS, RATE_MINUTES)
     since = history_start(readings)
-    return {
+    snapshot: Snapshot = {
         "computedAt": rfc3339(now_ms),
+        "timeZone": calendar.zone.key,
         "totalDMsSent": totals.sent,
         "totalDMsReceived": totals.received,
         "totalUsers": readings.users,
@@ -95,6 +103,11 @@ def build(readings: Readings, now_ms: int, monthly_limit: int = 0) -> Snapshot:
         "audit": _audit(readings.audit),
         "canary": _canary(totals.canary_ms, readings.canary, now_ms),
     }  # fmt: skip
+    if not calendar.is_utc:
+        own = zoned.figures(readings, now_ms, calendar)
+        snapshot["series"]["days"] = own.pop("days")
+        snapshot |= own
+    return snapshot
 
 
 def floor_of(readings: Readings) -> int:

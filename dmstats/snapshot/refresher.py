@@ -19,11 +19,13 @@ from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import drop_without_expiry
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
+from dmstats.history.calendar import Calendar
 from dmstats.snapshot.body import check
-from dmstats.snapshot.build import build, floor_of
+from dmstats.snapshot.build import UTC_CALENDAR, build, floor_of
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publication, Publisher
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
+from dmstats.snapshot.zoned import wanted
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Refresher:
         clock: Clock,
         metrics: SnapshotReporter,
         monthly_limit: int = 0,
+        calendar: Calendar = UTC_CALENDAR,
     ) -> None:
         self._readings = readings
         self._snapshots = snapshots
@@ -75,6 +78,7 @@ class Refresher:
         self._clock = clock
         self._metrics = metrics
         self._monthly_limit = monthly_limit
+        self._calendar = calendar
         self._mutex = threading.Lock()
 
     def refresh(self, *, scheduled: bool = False, publish: bool = True) -> Refreshed:
@@ -135,8 +139,9 @@ class Refresher:
         for _ in range(READINGS):
             after, started = self._snapshots.last_seq(), self._clock.monotonic()
             now_ms = self._clock.now_ms()
-            readings = self._readings.read(now_ms)
-            body = build(readings, now_ms, self._monthly_limit)
+            more = wanted(now_ms, self._calendar)
+            readings = self._readings.read(now_ms, more.days, more.hours, more.minutes)
+            body = build(readings, now_ms, self._monthly_limit, self._calendar)
             compute_ms = round((self._clock.monotonic() - started) * 1000, 2)
             body["refresh"] = {"computeMs": compute_ms, "dbQueries": readings.queries}
             check(

@@ -76,7 +76,8 @@ def test_drift_is_shown_and_fails_until_it_is_repaired(app: Flask, store: Auditi
     assert repaired.exit_code == 0
     assert "repaired" in repaired.stdout
     assert json.loads(run.invoke(args=["audit", "--json"]).stdout) == {
-        "drift": 0, "differences": [], "repaired": []
+        "drift": 0, "differences": [], "repaired": [], "changedByPlatform": [],
+        "accountsChangedByPlatform": 0, "unreadable": [], "documentsUnreadable": 0,
     }  # fmt: skip
 
 

@@ -11,16 +11,19 @@ from urllib.parse import quote
 
 import pytest
 import urllib3
-from pymongo.errors import BulkWriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from dmstats.core.clock import SystemClock
 from dmstats.db import typed
 from dmstats.db.dashboard.account_order import SORTS
+from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.snapshot.body import check
+from dmstats.snapshot.encoded import Malformed, cached_from_store
 from dmstats.web.schema.api_schemas import AccountAnswer, AccountsAnswer
 from dmstats.web.schema.snapshot_schema import Snapshot
 from tests.auditing import Auditing
 from tests.bson_values import ODD_VALUES
-from tests.servers import Redis, Secantus, running
+from tests.servers import Redis, Secantus, running, wait_until
 from tests.sse import Stream
 from tests.webserver import ACCOUNT, TOKEN, WebServer, serving
 
@@ -52,7 +55,20 @@ class Site:
         return answer.data
 
     def refresh(self) -> dict[str, Any]:
-        self.get("/api/cron/refresh-admin-stats", token=self.web.environ["CRON_SECRET"])
+        """The figures of a refresh that was made now; readers have them within 2 s."""
+        secret = self.web.environ["CRON_SECRET"]
+        version = json.loads(self.get("/api/cron/refresh-admin-stats", token=secret))["version"]
+        wait_until(lambda: self.stats()["version"] == version, seconds=5)
+        return self.stats()
+
+    def reload(self) -> None:
+        """As a new worker begins, with Redis empty: what it makes of the stored snapshot."""
+        stored = SnapshotStore(self.web.mongo).load()
+        if stored is not None:
+            with contextlib.suppress(Malformed):
+                cached_from_store(stored)
+
+    def stats(self) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads(self.get("/api/admin/stats"))
         Snapshot().load(shown)
         return shown
@@ -62,7 +78,7 @@ class Site:
         rows: list[dict[str, Any]] = []
         cursor = ""
         while len(rows) < 2000:
-            page = json.loads(self.get(f"/api/admin/accounts?sort={sort}&limit=25{cursor}"))
+            page = json.loads(self.get(f"/api/admin/accounts?sort={sort}&limit=40{cursor}"))
             AccountsAnswer().load(page)
             rows += page["accounts"]
             if page["nextCursor"] is None:
@@ -77,9 +93,11 @@ class Site:
         odd = [account(f"99{n:06}", n % 9) | {field: value} for n, value in enumerate(ODD_VALUES)]
         missing = account("99999999", 3)
         missing.pop(field, None)
-        # Some values are refused as an _id, or by a unique index.
-        with contextlib.suppress(BulkWriteError):
-            self.accounts.insert_many([*usual, *odd, missing], ordered=False)
+        self.accounts.insert_many(usual)
+        for document in [*odd, missing]:
+            # Some values are refused: as an _id, by a unique index, by the embedded database.
+            with contextlib.suppress(OperationFailure, DuplicateKeyError):
+                self.accounts.insert_one(document)
         return list(self.accounts.find({"instagramId": {"$not": {"$regex": "^17"}}}))
 
 
@@ -115,7 +133,7 @@ def test_no_value_costs_another(site: Site, field: str) -> None:
     site.get("/")
     stream = Stream(site.web.port, TOKEN)
     assert stream.next_data("stats")["version"] == shown["version"]
-    stream.socket.close()
+    stream.close()
     for sort in ALL_SORTS:
         rows = site.listed(sort)
         ids = [row["documentId"] for row in rows]
@@ -161,10 +179,10 @@ OWN: list[tuple[str, str, str]] = [
     ("dmstats_account_changes", ACCOUNT, "sent"), ("dmstats_account_changes", ACCOUNT, "month"),
     ("dmstats_account_activity", "index", "chunks"), ("dmstats_account_activity", "index", "spans"),
 ]  # fmt: skip
-FEW_VALUES: list[Any] = [None, "x", float("nan"), float("inf"), -1, 2**62, True, [], {"a": 1}, b"x"]
+FEW_VALUES: list[Any] = [None, float("nan"), 2**62, {"a": 1}, "x"]
 
 
-@pytest.mark.parametrize(("collection", "key", "field"), OWN, ids="-".join)
+@pytest.mark.parametrize(("collection", "key", "field"), OWN, ids=["-".join(each) for each in OWN])
 def test_a_value_of_our_own_costs_at_most_that_value(
     site: Site, collection: str, key: str, field: str
 ) -> None:
@@ -172,21 +190,24 @@ def test_a_value_of_our_own_costs_at_most_that_value(
     site.auditing.audit()
     found = db[collection].find_one({"_id": key} if key else {}, sort=[("_id", -1)])
     which = {"_id": found["_id"] if found else key}
-    kept = db[collection].find_one(which)
     try:
         for value in FEW_VALUES:
-            if kept is not None:
-                db[collection].replace_one(which, kept, upsert=True)
+            if found is not None:
+                db[collection].replace_one(which, found, upsert=True)
             db[collection].update_one(which, {"$set": {field: value}}, upsert=True)
-            site.refresh()
-            site.get("/")
-            site.get(f"/api/admin/accounts/{ACCOUNT}/activity")
-            outcome = site.auditing.audit()
-            assert all(each.place != "accounts" for each in outcome.differences)
+            site.reload()
+            secret = site.web.environ["CRON_SECRET"]
+            site.get("/api/cron/refresh-admin-stats", token=secret)
+            stored = SnapshotStore(site.web.mongo).load()
+            assert stored is not None
+            check(stored.body)
+        site.get(f"/api/admin/accounts/{ACCOUNT}/activity")
+        outcome = site.auditing.audit()
+        assert all(each.place not in {"accounts", "months"} for each in outcome.differences)
     finally:
-        if kept is None:
+        if found is None:
             db[collection].delete_one(which)
         else:
-            db[collection].replace_one(which, kept, upsert=True)
+            db[collection].replace_one(which, found, upsert=True)
     site.auditing.audit(repair=True)
     assert site.auditing.audit().drift == 0

@@ -111,8 +111,9 @@ def test_unsigned_bodies_have_a_bound_together(web: WebServer) -> None:
                     del left[connection]  # refused
             highest = max(highest, worker.memory_info().rss)
             time.sleep(0.001)
-        assert web.post("op-4").status == 200, "deliveries have memory of their own"
-        assert highest - before < 100 * 1024 * 1024
+        wait_until(lambda: web.post("op-4").status == 200, seconds=10)
+        # Without a bound it is some 230 MiB.
+        assert highest - before < 120 * 1024 * 1024
     finally:
         for connection in connections:
             connection.close()

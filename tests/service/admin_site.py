@@ -21,7 +21,10 @@ from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.client import Mongo
-from dmstats.web.api import admins, stats
+from dmstats.db.dashboard.history import HistoryReads
+from dmstats.history.service import Histories
+from dmstats.ops.metrics import Metrics
+from dmstats.web.api import admins, history, stats
 from dmstats.web.auth import sign_in
 from dmstats.web.auth.authenticator import Authenticator, require_admin
 from dmstats.web.auth.rate_limit import SignInRateLimit
@@ -99,6 +102,8 @@ class AdminSite:
         )
         self.clock = clock
         self.stats = FakeStats()
+        self.reads = HistoryReads(self.mongo)
+        self.histories = self.other_process()
         self.admins = AdminStore(self.mongo, cheap_passwords(), clock)
         self.app = self._app()
 
@@ -109,7 +114,7 @@ class AdminSite:
         configure_sessions(app)
         register_errors(app)
         register_headers(app)
-        for room in (stats, sign_in, admins):
+        for room in (stats, history, sign_in, admins):
             app.register_blueprint(room.blueprint)
 
         @app.get("/")
@@ -131,10 +136,16 @@ class AdminSite:
                 self.settings, self.admins, SignInRateLimit(self.redis, KEYS), self.clock
             ),
             reader=self.stats,
+            histories=self.histories,
             publisher=self.stats,
             refresher=self.stats,
         )
         return app
+
+    def other_process(self) -> Histories:
+        """One more that answers histories, with the same databases."""
+        interval = self.settings.refresh_interval
+        return Histories(self.reads, self.redis, self.clock, Metrics(), interval=interval)
 
     def client(self) -> FlaskClient:
         return self.app.test_client()

@@ -15,7 +15,8 @@ def snapshot() -> dict[str, Any]:
     at = "2026-11-15T12:34:00.000Z"
     bucket = {"at": at, "sent": 1, "received": 0}
     return {
-        "version": "12-345", "computedAt": at, "ageSeconds": 3.2, "stale": False, "source": "redis",
+        "version": "12-345", "computedAt": at, "timeZone": "UTC", "ageSeconds": 3.2,
+        "stale": False, "source": "redis",
         "totalDMsSent": 5, "totalDMsReceived": 4, "totalUsers": 3, "totalAccounts": 2,
         "activeAccounts": 1,
         "month": {"month": "2026-11", "sent": 1, "received": 1, "before": None},

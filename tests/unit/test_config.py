@@ -194,3 +194,22 @@ def test_secrets_are_not_printed() -> None:
 )  # fmt: skip
 def test_loopback_is_told_apart(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("europe/berlin", "Europe/Berlin"), ("Berlin", "Europe/Berlin"), ("utc", "UTC"),
+     ("Europe/Belrin", "Europe/Berlin"), ("los angeles", "America/Los_Angeles")],
+)  # fmt: skip
+def test_a_time_zone_that_is_none_is_refused_with_a_near_one(given: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_env({"STATS_TIME_ZONE": given})
+    assert "STATS_TIME_ZONE: must be an IANA time zone" in str(refused.value)
+    assert str(refused.value).endswith(f"did you mean {meant}?")
+
+
+@pytest.mark.parametrize("given", ["../etc/passwd", "/etc/localtime", "Europe", "\x00", "?"])
+def test_a_time_zone_is_a_name_and_no_path(given: str) -> None:
+    with pytest.raises(ConfigError, match="must be an IANA time zone"):
+        Settings.from_env({"STATS_TIME_ZONE": given})
+    assert Settings.from_env({"STATS_TIME_ZONE": "Asia/Kolkata"}).time_zone == "Asia/Kolkata"

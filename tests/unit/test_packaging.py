@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -181,6 +182,17 @@ def test_a_folder_that_was_cleared_away_is_made_again(
     handlers[-1](signal.SIGTERM, None)
     shutil.rmtree(folder, ignore_errors=True)
     settings.on_exit(None)
+
+
+def test_a_new_connection_has_less_time_than_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, one = conf(monkeypatch), worker(1)
+    settings._limit_first_request(one)
+
+    def two_requests() -> list[float]:
+        return [one.timeout_ctx().seconds for _ in range(2)]
+
+    for _ in range(2):
+        assert gevent.spawn(two_requests).get() == [settings.FIRST_SECONDS, settings.keepalive]
 
 
 def test_it_outlives_a_proxys_idle_connection() -> None:

@@ -25,6 +25,7 @@ from dmstats.db.collection_names import (
     AUDIT_PAGES,
     AUDIT_RUNS,
 )
+from dmstats.db.counting.account_backlog import delta_of
 from dmstats.db.documents import ACCOUNT_FIELDS, Account, account, by_start
 from dmstats.db.transaction_runner import TransactionRunner
 
@@ -191,7 +192,11 @@ class View:
         """What was counted and could not be added to its account yet, by Instagram id: the
         account's counters are due without it."""
         found = self._by_account(ACCOUNT_BACKLOG, part)
-        return {name: offset_of(document) for name, document in found.items()}
+        deltas = {name: delta_of(document) for name, document in found.items()}
+        return {
+            name: Offset(delta.sent, delta.received, delta.month, delta.month_sent)
+            for name, delta in deltas.items()
+        }
 
     def _by_account(self, collection: str, part: int) -> dict[str, Document]:
         found = self._find(collection, "_id", self._pass.ids(part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,6 @@ from dmstats.db.dashboard.account_order import (
     Position,
     Sort,
     Value,
-    above,
     id_of,
     ids_after,
     in_order,
@@ -47,6 +47,7 @@ ARRAYS_MAX_TIME_MS = 10_000
 
 PROJECTION: dict[str, int] = dict.fromkeys(["instagramId", *ACCOUNT_FIELDS], 1)
 DIGITS_OF_IDS = 19
+NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +73,13 @@ class AccountDirectory:
     def __init__(self, mongo: Mongo) -> None:
         self._db = mongo.replica
         self._collection = mongo.replica[ACCOUNTS]
+        self._arrays: dict[str, bool] = {}
 
     def one(self, instagram_id: str) -> Account | None:
         """The account with this very id, be it kept as a text or as a number."""
         wanted: list[object] = [instagram_id]
-        if (
-            instagram_id.isascii()
-            and instagram_id.isdecimal()
-            and len(instagram_id) <= DIGITS_OF_IDS
-        ):
-            wanted.append(min(int(instagram_id), typed.INTEGERS.stop - 1))
+        if NUMBER.fullmatch(instagram_id) and int(instagram_id) in typed.INTEGERS:
+            wanted.append(int(instagram_id))
         found = [
             row
             for row in self._find({ID: {"$in": wanted}}, ID, 1, 10)
@@ -146,14 +144,17 @@ class AccountDirectory:
 
     def _beyond(self, sort: Sort, after: Position | None, limit: int) -> list[Document]:
         """Accounts of the section ``known`` beyond ``after``'s value, in exact order."""
-        condition = usual(sort.field)
+        condition = self._usual(sort.field)
         if after is not None:
             bound = stored(sort.field, after.value)
             side = "$lt" if sort.descending else "$gt"
             condition |= {side: bound}
         direction = -1 if sort.descending else 1
-        wanted = {sort.field: condition} | ({} if sort.field == ID else {ID: usual(ID)})
-        rows = self._find(wanted, sort.field, direction, limit)
+        rows = self._find({sort.field: condition}, sort.field, direction, limit)
+        if not all(typed.is_text(row.get(ID)) for row in rows):
+            # Asked only now: a condition on two fields keeps the embedded database from its index.
+            both = {sort.field: condition, ID: self._usual(ID)}
+            rows = self._find(both, sort.field, direction, limit)
         if len(rows) < limit or not rows or sort.field == ID:
             return in_order(rows, sort)
         last = rows[-1][sort.field]
@@ -165,15 +166,17 @@ class AccountDirectory:
         """Accounts with just this value whose id is above ``after_id``, by id; ids have no ties."""
         if field == ID:
             return []
-        same = {"$eq": stored(field, value), "$not": ARRAY}
-        return self._find({field: same, ID: above(after_id)}, ID, 1, limit)
+        same = {"$eq": stored(field, value)}
+        if self._may_hold_arrays(field):
+            same["$not"] = ARRAY
+        return self._find({field: same, ID: self._above(after_id)}, ID, 1, limit)
 
     def _rest(self, field: str, after_id: str | None, limit: int) -> list[Document]:
         """Accounts without a usual value of ``field`` whose id is above ``after_id``, by id."""
         if limit <= 0:
             return []
         unusual, most_ms = self._unusual(field)
-        return self._find({"$and": [unusual, {ID: above(after_id)}]}, ID, 1, limit, most_ms)
+        return self._find({"$and": [unusual, {ID: self._above(after_id)}]}, ID, 1, limit, most_ms)
 
     def _attention(self, after: bytes, limit: int) -> list[Document]:
         """Accounts whose id is no text, by ``_id``."""
@@ -182,6 +185,13 @@ class AccountDirectory:
         unusual, most_ms = self._unusual(ID)
         conditions = [unusual, *([ids_after(id_of(after))] if after else [])]
         return self._find({"$and": conditions}, "_id", 1, limit, most_ms)
+
+    def _usual(self, field: str) -> Document:
+        return usual(field, arrays=self._may_hold_arrays(field))
+
+    def _above(self, instagram_id: str | None) -> Document:
+        bound = {} if instagram_id is None else {"$gt": instagram_id}
+        return self._usual(ID) | bound
 
     def _unusual(self, field: str) -> tuple[Document, int]:
         """What :func:`_usual` leaves out (negated bounds are ranges of the index, too), and how
@@ -206,6 +216,11 @@ class AccountDirectory:
     def _may_hold_arrays(self, field: str) -> bool:
         """Whether the index on ``field`` has ever held an array; true where the server does not
         tell. Asked of the planner: looking for arrays reads every document."""
+        if field not in self._arrays:
+            self._arrays[field] = self._ask_for_arrays(field)
+        return self._arrays[field]
+
+    def _ask_for_arrays(self, field: str) -> bool:
         find = {"find": ACCOUNTS, "filter": {field: {"$gte": LOWEST[field]}}, "hint": {field: 1}}
         try:
             with pymongo.timeout(MAX_TIME_MS / 1000):

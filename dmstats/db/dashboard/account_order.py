@@ -106,14 +106,11 @@ class Position:
     reread: bool = False
 
 
-def usual(field: str) -> Document:
-    """The condition on a field that has its usual type."""
+def usual(field: str, *, arrays: bool) -> Document:
+    """The condition on a field that has its usual type. ``arrays`` says that the index may hold
+    some, which a range would match by their elements."""
     highest = {"$lte": HIGHEST[field]} if field in HIGHEST else {}
-    return {"$gte": LOWEST[field], **highest, "$not": ARRAY}
-
-
-def above(instagram_id: str | None) -> Document:
-    return usual(ID) | ({} if instagram_id is None else {"$gt": instagram_id})
+    return {"$gte": LOWEST[field], **highest} | ({"$not": ARRAY} if arrays else {})
 
 
 def ids_after(last: object) -> Document:

@@ -1,8 +1,8 @@
-"""What a refresh reads: at most six queries, none of which grows with DMs or accounts."""
+"""What a refresh reads: at most seven queries, none of which grows with DMs or accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_dateti
 from dmstats.db import collection_names as names
 from dmstats.db import documents, typed
 from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.dashboard.history import COUNTS
 from dmstats.db.dashboard.population import (
     ACCOUNTS,
     INACTIVE,
@@ -46,18 +47,19 @@ ACCOUNT_FIELDS = {
 }
 MOST_USED = 2**63 - 1
 """More than a counter can hold: a figure of infinity is no account's, and leads no list."""
-NO_ARRAY: Document = {"$not": {"$type": "array"}}
 CACHE_FIELDS = {"body": 0, "unknown": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
     """The counters of one moment. ``hours`` and ``days`` are keyed by their start in ms since the
-    epoch; a value that cannot be read is None."""
+    epoch; a value that cannot be read is None. ``hour_counts`` are the hours that were asked
+    for, for the days of another time zone."""
 
     totals: Totals = field(default_factory=Totals)
     hours: Mapping[int, Hour] = field(default_factory=dict)
     days: Mapping[int, Bucket] = field(default_factory=dict)
+    hour_counts: Mapping[int, Bucket] = field(default_factory=dict)
     top: list[Account] = field(default_factory=list)
     accounts: int = 0
     inactive: int = 0
@@ -76,8 +78,18 @@ class ReadingsStore:
         self._population_counts = population_counts
         self._top_failed = False
 
-    def read(self, now_ms: int) -> Readings:
-        """All that a snapshot at ``now_ms`` needs; raises :class:`StoreUnavailable`."""
+    def read(
+        self,
+        now_ms: int,
+        days: Collection[int] = (),
+        hours: Collection[int] = (),
+        minutes: Collection[int] = (),
+    ) -> Readings:
+        """All that a snapshot at ``now_ms`` needs, and beside it these ``days``, the counts of
+        these ``hours`` and the minutes of the hours in ``minutes``, by start in ms.
+
+        Six queries, and one more for ``hours``. Raises :class:`StoreUnavailable`.
+        """
         counted = _Counted()
         with translated():
             cache = counted(self._cache)
@@ -86,15 +98,18 @@ class ReadingsStore:
             last_hours = [hour - i * HOUR_MS for i in range(HOURS)]
             then = month_before(now_ms)
             hours_then = range(day_start(then), then + 1, HOUR_MS)
-            hours = counted(self._buckets, names.HOURS, [*last_hours, *hours_then])
-            days = counted(self._buckets, names.DAYS, [day - i * DAY_MS for i in range(DAYS)])
+            whole_hours = counted(self._buckets, names.HOURS, {*last_hours, *hours_then, *minutes})
+            last_days = (day - i * DAY_MS for i in range(DAYS))
+            whole_days = counted(self._buckets, names.DAYS, {*last_days, *days})
+            hour_counts = counted(self._hour_counts, hours) if hours else {}
             top = counted(self._top, typed.integer(cache.get("snapshot", {}).get("floor")))
         population_counts = census(cache.get("census", {}))
         accounts, inactive, users = self._population(counted, population_counts, now_ms)
         return Readings(
             totals=documents.totals(cache.get("global", {})),
-            hours={start: documents.hour(found) for start, found in hours.items()},
-            days={start: documents.bucket(found) for start, found in days.items()},
+            hours={start: documents.hour(found) for start, found in whole_hours.items()},
+            days={start: documents.bucket(found) for start, found in whole_days.items()},
+            hour_counts={start: documents.bucket(found) for start, found in hour_counts.items()},
             top=[documents.account(found) for found in top],
             accounts=accounts,
             inactive=inactive,
@@ -111,9 +126,12 @@ class ReadingsStore:
             found["_id"]: found for found in self._db[names.STATS_CACHE].find(wanted, CACHE_FIELDS)
         }
 
-    def _buckets(self, name: str, starts_ms: list[int]) -> dict[int, Document]:
-        wanted = {"_id": {"$in": [to_datetime(start) for start in starts_ms]}}
-        return documents.by_start(list(self._db[name].find(wanted)))
+    def _buckets(self, name: str, starts_ms: Collection[int]) -> dict[int, Document]:
+        return documents.by_start(list(self._db[name].find(_ids(starts_ms))))
+
+    def _hour_counts(self, starts_ms: Collection[int]) -> dict[int, Document]:
+        found = self._db[names.HOURS].find(_ids(starts_ms), COUNTS)
+        return documents.by_start(list(found))
 
     def _top(self, floor: int | None) -> list[Document]:
         """The accounts with the most DMs sent, from ``floor`` on.
@@ -131,7 +149,7 @@ class ReadingsStore:
         with pymongo.timeout(None if usual else LONG_READ_SECONDS):
             top = list(
                 self._db[names.ACCOUNTS]
-                .find({"dmUsed": {"$gte": least, "$lte": MOST_USED} | NO_ARRAY}, ACCOUNT_FIELDS)
+                .find({"dmUsed": {"$gte": least, "$lte": MOST_USED}}, ACCOUNT_FIELDS)
                 .sort("dmUsed", -1)
                 .limit(TOP)
             )
@@ -187,6 +205,10 @@ class ReadingsStore:
         sums = found[0] if found else {}
         number, inactive_ones = (typed.counter(sums.get(k)) or 0 for k in ("all", "inactive"))
         return (number, inactive_ones) if number <= FEW else None
+
+
+def _ids(starts_ms: Collection[int]) -> Document:
+    return {"_id": {"$in": [to_datetime(start) for start in sorted(starts_ms)]}}
 
 
 def month_before(now_ms: int) -> int:

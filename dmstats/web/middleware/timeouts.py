@@ -1,7 +1,7 @@
 """Time-outs for receiving a body and sending a response, and the memory budget for bodies.
 
-A slow client occupies one of the worker's connections, so its time is limited. The request line and
-headers must arrive within gunicorn's ``keepalive``.
+A slow client occupies one of the worker's connections, so its time is limited. The time-out for
+request lines and headers is in gunicorn.conf.py.
 """
 
 from __future__ import annotations

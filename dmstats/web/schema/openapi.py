@@ -14,11 +14,17 @@ from marshmallow import Schema, validate
 from dmstats import __version__
 from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.web.auth.authenticator import require_admin
-from dmstats.web.schema import api_schemas, documented_only, snapshot_schema
+from dmstats.web.schema import (
+    api_schemas,
+    documented_only,
+    history_schemas,
+    snapshot_schema,
+)
 
 PATH = "/api/openapi.json"
-Answers = dict[int, type[Schema] | str]
-"""By status: the schema of a JSON answer, or another answer's media type."""
+Content = type[Schema] | str
+Answers = dict[int, Content | tuple[Content, ...]]
+"""By status: the schema of a JSON answer, or another answer's media type; or several."""
 
 ADMIN: list[dict[str, list[str]]] = [{"session": []}, {"token": []}]
 SESSION: list[dict[str, list[str]]] = [{"session": []}]
@@ -70,6 +76,9 @@ OPERATIONS = (
               {200: api_schemas.CronAnswer}, (401, 503), CRON),
     Operation("/api/cron/refresh-admin-stats", "post", "Refresh, for a cron job",
               {200: api_schemas.CronAnswer}, (401, 503), CRON),
+    Operation("/api/admin/history", "get", "Counted DMs of a range, as JSON or (format) as CSV",
+              {200: (history_schemas.HistoryAnswer, "text/csv"), 304: ""}, (400, *READING), ADMIN,
+              query=history_schemas.HistoryQuery),
     Operation("/api/admin/accounts", "get", "A page of accounts", {200: api_schemas.AccountsAnswer},
               (400, *READING), ADMIN, query=api_schemas.AccountsQuery),
     Operation("/api/admin/accounts/{instagram_id}", "get", "One account",
@@ -163,14 +172,15 @@ def _described(operation: Operation) -> dict[str, Any]:
     return found
 
 
-def _answer(answer: type[Schema] | str) -> dict[str, Any]:
+def _answer(answer: Content | tuple[Content, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {"description": "As asked."}
-    if isinstance(answer, str):
-        if answer:
-            found["content"] = {answer: {}}
-    else:
-        found["content"] = {"application/json": {"schema": answer}}
-    return found
+    content: dict[str, Any] = {}
+    for one in answer if isinstance(answer, tuple) else (answer,):
+        if not isinstance(one, str):
+            content["application/json"] = {"schema": one}
+        elif one:
+            content[one] = {}
+    return found | ({"content": content} if content else {})
 
 
 def _refined(self: Any, field: Any, **_: Any) -> dict[str, Any]:  # noqa: ARG001 - apispec's

@@ -93,6 +93,7 @@ class Snapshot(Strict):
 
     version = fields.String(required=True, validate=validate.Regexp(r"\d+-\d+\Z"))
     computedAt = Moment(required=True)
+    timeZone = fields.String(required=True)
     ageSeconds = fields.Float(required=True, validate=validate.Range(min=0))
     stale = fields.Boolean(required=True)
     source = fields.String(

@@ -1,0 +1,166 @@
+"""Hours, days, weeks and months of a time zone; times are milliseconds since the epoch.
+
+A day begins when its date begins on the zone's clocks, so a day can have 23 or 25 hours, and an
+hour ends early where clocks are changed within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime, to_ms
+from dmstats.core.time_zones import UTC_NAMES
+
+MINUTE_MS = 60_000
+MINUTE, HOUR, DAY, WEEK, MONTH = "minute", "hour", "day", "week", "month"
+UNITS = (MINUTE, HOUR, DAY, WEEK, MONTH)
+WEEK_STARTS = ("monday", "sunday", "saturday")
+LONGEST_MS = {
+    MINUTE: MINUTE_MS, HOUR: HOUR_MS, DAY: 26 * HOUR_MS, WEEK: 8 * DAY_MS, MONTH: 32 * DAY_MS,
+}  # fmt: skip
+"""No bucket of the unit is longer."""
+
+_FIRST_WEEKDAY = {"monday": 0, "sunday": 6, "saturday": 5}
+
+
+class Calendar:
+    """The calendar of ``zone``; weeks begin on ``week_start``, one of :data:`WEEK_STARTS`."""
+
+    def __init__(self, zone: ZoneInfo, week_start: str = "monday") -> None:
+        self.zone = zone
+        self.week_start = week_start
+        self.is_utc = zone.key in UTC_NAMES
+
+    def local(self, ms: int) -> datetime:
+        """What the zone's clocks say."""
+        return to_datetime(ms).astimezone(self.zone)
+
+    def instant(self, wall: datetime) -> int:
+        """When the zone's clocks say ``wall`` (its own time zone is not looked at).
+
+        Of a time that comes twice the first, or with ``fold`` 1 the second; of one that is skipped
+        the moment at which the clocks are set forward.
+        """
+        aware = wall.replace(tzinfo=self.zone)
+        ms = to_ms(aware.astimezone(UTC))
+        if self.local(ms).replace(tzinfo=None) == wall.replace(tzinfo=None):
+            return ms
+        return self._transition(ms - DAY_MS, ms + DAY_MS)
+
+    def midnight(self, day: date) -> int:
+        """When ``day`` begins."""
+        return self.instant(datetime(day.year, day.month, day.day))  # noqa: DTZ001 - a wall clock's
+
+    def date_of(self, ms: int) -> date:
+        """The zone's date."""
+        return self.local(ms).date()
+
+    def start(self, unit: str, ms: int) -> int:
+        """The start of the bucket of ``unit`` that holds ``ms``."""
+        if unit == MINUTE:
+            return ms - ms % MINUTE_MS
+        if unit == HOUR:
+            return self._hour_start(ms)
+        return self.midnight(self._first_date(unit, self.date_of(ms)))
+
+    def after(self, unit: str, ms: int) -> int:
+        """The end of the bucket of ``unit`` that holds ``ms``."""
+        if unit == MINUTE:
+            return ms - ms % MINUTE_MS + MINUTE_MS
+        if unit == HOUR:
+            return self._hour_end(ms)
+        day = self.date_of(ms)
+        end = ms
+        while end <= ms:  # a date that the zone skipped has no length
+            day = _next_date(unit, self._first_date(unit, day))
+            end = self.midnight(day)
+        return end
+
+    def edges(self, unit: str, from_ms: int, to_ms_: int) -> list[int]:
+        """``from_ms``, every start of a bucket of ``unit`` in between, and ``to_ms_``."""
+        return [from_ms, *self._starts(unit, from_ms, to_ms_), to_ms_]
+
+    def _starts(self, unit: str, from_ms: int, to_ms_: int) -> Iterator[int]:
+        if unit == MINUTE:
+            yield from range(from_ms - from_ms % MINUTE_MS + MINUTE_MS, to_ms_, MINUTE_MS)
+            return
+        at = self.after(unit, from_ms)
+        while at < to_ms_:
+            yield at
+            at = self.after(unit, at)
+
+    def add_days(self, ms: int, days: int) -> int:
+        """The same time of the zone's clocks, ``days`` later (or, negative, earlier)."""
+        return self._moved(ms, lambda wall: wall + timedelta(days=days))
+
+    def add_months(self, ms: int, months: int) -> int:
+        """The same day and time of another month; the end of that month where it has no such day.
+        The end is the first moment of the month after."""
+        return self._moved(ms, lambda wall: _months_later(wall, months))
+
+    def _moved(self, ms: int, move: Callable[[datetime], datetime]) -> int:
+        local = self.local(ms)
+        wall = local.replace(tzinfo=None, fold=0)
+        moved = move(wall)
+        if local.fold:
+            # The second pass of a time that comes twice has no counterpart, except where the other
+            # day has one too: it is put where that pass ends.
+            again = self.instant(moved.replace(fold=1))
+            if again != self.instant(moved):
+                return again
+            moved = move(self._repeat_end(ms, local))
+        return self.instant(moved)
+
+    def _repeat_end(self, ms: int, local: datetime) -> datetime:
+        """What the clocks said when they were set back, before they were."""
+        first_pass = self.instant(local.replace(tzinfo=None, fold=0))
+        change = self._transition(first_pass, ms)
+        before = self.local(change - 1).utcoffset() or timedelta()
+        return (to_datetime(change) + before).replace(tzinfo=None)
+
+    def _hour_start(self, ms: int) -> int:
+        offset = self._offset_ms(ms)
+        start = ms - (ms + offset) % HOUR_MS
+        return start if self._offset_ms(start) == offset else self._transition(start, ms)
+
+    def _hour_end(self, ms: int) -> int:
+        offset = self._offset_ms(ms)
+        end = ms - (ms + offset) % HOUR_MS + HOUR_MS
+        return end if self._offset_ms(end - 1) == offset else self._transition(ms, end)
+
+    def _transition(self, from_ms: int, to_ms_: int) -> int:
+        """When between the two the clocks are changed: the first moment of the new offset."""
+        before = self._offset_ms(from_ms)
+        while to_ms_ - from_ms > 1:
+            middle = (from_ms + to_ms_) // 2
+            if self._offset_ms(middle) == before:
+                from_ms = middle
+            else:
+                to_ms_ = middle
+        return to_ms_
+
+    def _offset_ms(self, ms: int) -> int:
+        offset = self.local(ms).utcoffset() or timedelta()
+        return offset // timedelta(milliseconds=1)
+
+    def _first_date(self, unit: str, day: date) -> date:
+        if unit == WEEK:
+            return day - timedelta((day.weekday() - _FIRST_WEEKDAY[self.week_start]) % 7)
+        return day.replace(day=1) if unit == MONTH else day
+
+
+def _next_date(unit: str, first: date) -> date:
+    if unit == MONTH:
+        return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+    return first + timedelta(days=7 if unit == WEEK else 1)
+
+
+def _months_later(wall: datetime, months: int) -> datetime:
+    number = wall.year * 12 + wall.month - 1 + months
+    first = datetime(number // 12, number % 12 + 1, 1)  # noqa: DTZ001 - a wall clock's
+    moved = first + timedelta(days=wall.day - 1)
+    if moved.month != first.month:  # it has no such day
+        return datetime(moved.year, moved.month, 1)  # noqa: DTZ001 - a wall clock's
+    return moved.replace(hour=wall.hour, minute=wall.minute, second=wall.second)

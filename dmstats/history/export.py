@@ -1,0 +1,78 @@
+"""A history as a file for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import zip_longest
+from typing import Any
+
+from dmstats.core.time_zones import zone
+from dmstats.history.calendar import DAY, MONTH, WEEK
+
+COLUMNS = ("at", "local", "sent", "received", "partial")
+COMPARED = ("compared_at", "compared_local", "compared_sent", "compared_received",
+            "difference_sent", "difference_received")  # fmt: skip
+
+Row = list[object]
+
+
+def as_csv(history: Mapping[str, Any]) -> bytes:
+    """All points of ``history``, comma-separated, UTF-8 with a byte-order mark, as Excel wants it.
+
+    ``at`` is UTC and ``local`` the zone's clocks. What is compared with stands beside its point;
+    what has no counterpart comes last, with ``at`` empty.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    compared = history["comparison"]
+    writer.writerow((*COLUMNS, *(COMPARED if compared else ())))
+    writer.writerows(_rows(history))
+    return text.getvalue().encode("utf-8-sig")
+
+
+def file_name(history: Mapping[str, Any]) -> str:
+    """A name that says which days, in which unit; of single hours and minutes also the times."""
+    start, end = (_local(history["range"][name], history) for name in ("from", "to"))
+    if history["unit"] in (DAY, WEEK, MONTH):
+        last = end - timedelta(seconds=1)
+        span = f"{start:%Y-%m-%d}-to-{last:%Y-%m-%d}"
+    else:
+        span = f"{start:%Y-%m-%dT%H%M}-to-{end:%Y-%m-%dT%H%M}"
+    return f"dmstats-{span}-by-{history['unit']}.csv"
+
+
+def _rows(history: Mapping[str, Any]) -> Iterator[Row]:
+    compared = history["comparison"]
+    if compared is None:
+        for point in history["points"]:
+            yield _point(point, history)
+        return
+    for point, before in zip_longest(history["points"], compared["points"]):
+        yield [*_point(point, history), *_compared(before, history), *_difference(point, before)]
+    for rest in compared["unmatched"]:
+        yield [*[""] * len(COLUMNS), *_compared(rest, history), "", ""]
+
+
+def _point(point: Mapping[str, Any], history: Mapping[str, Any]) -> Row:
+    partial = "yes" if point.get("partial") else ""
+    return [*_compared(point, history), partial]
+
+
+def _compared(point: Mapping[str, Any] | None, history: Mapping[str, Any]) -> Row:
+    if point is None:
+        return ["", "", "", ""]
+    local = _local(point["at"], history).isoformat(timespec="minutes")
+    return [point["at"], local, point["sent"], point["received"]]
+
+
+def _difference(point: Mapping[str, Any], before: Mapping[str, Any] | None) -> Row:
+    if before is None:
+        return ["", ""]
+    return [point[name] - before[name] for name in ("sent", "received")]
+
+
+def _local(at: str, history: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(at).astimezone(zone(history["tz"]))
