@@ -1,4 +1,4 @@
-"""Which object is made of which: the only place where they meet."""
+"""Builds the object graph; the only module that knows which object depends on which."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ HUB_SECONDS = 3.0
 
 
 def wire(settings: Settings, send: Send) -> Services:
-    """Build everything that ``settings`` ask for; nothing is sent anywhere yet.
+    """Build all services for ``settings``; does no IO.
 
     ``send(snapshot, version)`` publishes a snapshot to all workers.
     """
@@ -98,7 +98,7 @@ def wire(settings: Settings, send: Send) -> Services:
     snapshots, population_counts = SnapshotStore(mongo), PopulationCounts(mongo, clock)
 
     def last_term() -> int:
-        # Also what this worker has shown: both databases may have come back empty.
+        # Include the term that this worker has served: both databases may have lost their data.
         return max(snapshots.last_term(), reader.term)
 
     outage = RedisOutage()
@@ -179,15 +179,18 @@ def wire(settings: Settings, send: Send) -> Services:
         shared_delivery_log, Baseline(mongo), snapshots, notifier, client, keys, clock,
         metrics, lambda: canary.lost_in_a_row if canary else 0,
     )  # fmt: skip
-    refreshing = jobs.refreshing(
+    refresh_jobs = jobs.refresher_jobs(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
-    refreshing += [jobs.watching(watchdog), jobs.draining(backlog)]
+    refresh_jobs += [jobs.watchdog_job(watchdog), jobs.account_backlog_job(backlog)]
     if canary:
-        refreshing.append(jobs.proving(canary))
-    in_worker = [jobs.reaping(orphan_reaper), jobs.telling(shared_delivery_log, delivery_log)]
+        refresh_jobs.append(jobs.canary_job(canary))
+    worker_jobs = [
+        jobs.orphan_reaper_job(orphan_reaper),
+        jobs.delivery_log_job(shared_delivery_log, delivery_log),
+    ]
     if settings.refresher == "worker":
-        in_worker += refreshing
+        worker_jobs += refresh_jobs
     admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
 
     def leading() -> bool:
@@ -217,8 +220,8 @@ def wire(settings: Settings, send: Send) -> Services:
         auditor=auditor,
         authenticator=Authenticator(settings, admins, SignInRateLimit(client, keys), clock),
         readiness=Readiness(CommitProbe(mongo).try_commit, clock),
-        worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading, clock_watch),
+        worker_schedule=partial(gevent_schedule, worker_jobs, clock, metrics, leading, clock_watch),
         refresher_schedule=partial(
-            thread_schedule, refreshing, clock, metrics, leading, clock_watch
+            thread_schedule, refresh_jobs, clock, metrics, leading, clock_watch
         ),
     )

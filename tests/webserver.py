@@ -20,10 +20,10 @@ from pymongo import MongoClient
 
 import migrations
 from dmstats.commit.session_files import session_folder
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.settings import Settings
+from dmstats.core.signature import sign
 from dmstats.db.client import Mongo
-from dmstats.ingest.webhook import PATH
-from dmstats.simulator.bodies import sign
 from tests.servers import Redis, Secantus, bare_environ, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,7 +156,7 @@ class WebServer:
         status, told = 0, {}
         with contextlib.suppress(urllib3.exceptions.HTTPError):
             answer = self._http.request(
-                "POST", self.url + PATH, body=raw, headers=headers, timeout=10.0
+                "POST", self.url + WEBHOOK_PATH, body=raw, headers=headers, timeout=10.0
             )
             status, told = answer.status, json.loads(answer.data)
         return Answer(status, told, time.monotonic() - started)

@@ -9,28 +9,28 @@ import click
 from dmstats.cli.command import Command, connected
 
 
-@click.command(cls=Command, short_help="Add an admin who may sign in.")
+@click.command(cls=Command, short_help="Create an admin.")
 @click.argument("email")
 def create_admin(email: str) -> None:
-    """Create an admin; the password is asked for, or read from standard input."""
+    """Create an admin. The password is prompted for or read from standard input."""
     with connected() as services:
         services.admins.create(email, _password())
     click.echo(f"{email} can sign in now.")
 
 
-@click.command(cls=Command, short_help="Set an admin's password, as when it was lost.")
+@click.command(cls=Command, short_help="Set a new password for an admin.")
 @click.argument("email")
 def reset_password(email: str) -> None:
-    """Set an admin's password; it is asked for, or read from standard input.
+    """Set a new password for an admin. It is prompted for or read from standard input.
 
-    That admin's open sessions end.
+    This signs the admin out of all open sessions.
     """
     with connected() as services:
         admin = services.admins.find(email)
         services.admins.change_password(admin.id, _password())
     click.echo(f"{admin.email} has a new password.")
     if admin.disabled:
-        click.echo("This admin is disabled: another one has to enable the account first.", err=True)
+        click.echo("This admin is disabled. Another admin must enable the account.", err=True)
 
 
 def _password() -> str:

@@ -1,4 +1,4 @@
-"""One JSON line per thing that happened."""
+"""Structured logging: one JSON line per event."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SILENCED = {
 
 
 class JsonLines(JsonFormatter):
-    """``time``, ``level``, ``logger``, ``event``, then whatever ``extra`` the call brought.
+    """``time``, ``level``, ``logger``, ``event``, then the call's ``extra`` fields.
 
-    Line breaks in values are escaped by JSON itself, so no value can forge a line. ``context``
-    gives fields that every line carries.
+    JSON escapes line breaks, so no value can forge a line. ``context`` returns fields that are
+    added to every line.
     """
 
     def __init__(self, context: Context) -> None:

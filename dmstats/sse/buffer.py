@@ -1,4 +1,4 @@
-"""What one stream has not been told yet: the newest event of each type, and nothing older."""
+"""The pending events of one stream: a coalescing buffer with the newest event of each type."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dmstats.sse.messages import Event, Order
 
 
 class EventBuffer(ABC):
-    """One stream; filled by the hub.
+    """One stream, filled by the hub.
 
-    ``who`` and ``allowed`` tell whose stream it is and whether it may go on. A slow stream gets
-    fewer, newer events; ``writing_since`` tells how long its last write has been going on.
-    ``order`` is the newest version that it was told.
+    ``who`` identifies the stream's admin, and ``allowed`` returns whether it may continue. A slow
+    client receives fewer, newer events. ``writing_since`` is when the write in progress began
+    (monotonic), or None. ``order`` is the newest version that was sent (monotonic reads).
     """
 
     __slots__ = ("_clock", "_events", "allowed", "closed", "order", "who", "writing_since")
@@ -30,12 +30,12 @@ class EventBuffer(ABC):
         self.writing_since: float | None = None
 
     def offer(self, event: Event) -> None:
-        """Leave ``event``; it replaces one of the same type that was not taken yet."""
+        """Buffer ``event``; it replaces a pending event of the same type."""
         self._events[event.type] = event
         self._wake()
 
     def poll(self) -> Event | None:
-        """The next event that is there already and not old, None without."""
+        """The next pending event that is not outdated, or None; never waits."""
         while self._events and not self.closed:
             event = self._events.pop(next(iter(self._events)))
             if event.order is None:
@@ -51,8 +51,8 @@ class EventBuffer(ABC):
 
     @abstractmethod
     def drop(self) -> None:
-        """End a stream whose client does not read."""
+        """Drop a stream whose client does not read."""
 
     @abstractmethod
     def _wake(self) -> None:
-        """There is something to tell."""
+        """Called when an event was buffered."""

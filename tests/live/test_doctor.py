@@ -23,7 +23,7 @@ from dmstats.db.client import Mongo, connect
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health, Server
 from dmstats.ops.doctor import Doctor
-from dmstats.ops.findings import Finding, Verdict, good
+from dmstats.ops.findings import Finding, Verdict, passed
 from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
 from tests.keyspace import KEYS, LEASE_KEY
@@ -54,7 +54,7 @@ def examine(mongo: Mongo, redis_client: redis.Redis, tmp_path: Path) -> Examine:
             clock or SystemClock(),
             migrations=migrations.names(),
             probe_redis=lambda: probe_redis(client, KEYS, "pubsub"),
-            probe_webhook=lambda: good("webhook", "fine"),
+            probe_webhook=lambda: passed("webhook", "fine"),
         )
         findings = list(doctor.examine())
         for finding in findings:

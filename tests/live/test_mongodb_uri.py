@@ -20,7 +20,7 @@ from dmstats.db.commit_probe import CommitProbe
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.ops.doctor import Doctor
-from dmstats.ops.findings import Finding, Verdict, good
+from dmstats.ops.findings import Finding, Verdict, passed
 from tests.auditing import Auditing, auditing, event
 from tests.servers import Secantus, running
 
@@ -75,8 +75,8 @@ def examined(mongo: Mongo, folder: Path) -> dict[str, Finding]:
         SnapshotStore(mongo),
         SystemClock(),
         migrations=migrations.names(),
-        probe_redis=lambda: iter([good("redis", "fine")]),
-        probe_webhook=lambda: good("webhook", "fine"),
+        probe_redis=lambda: iter([passed("redis", "fine")]),
+        probe_webhook=lambda: passed("webhook", "fine"),
     )
     return {finding.check: finding for finding in doctor.examine()}
 

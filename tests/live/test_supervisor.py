@@ -69,7 +69,7 @@ def test_restarts_what_was_killed(supervisor: Supervisor, said: list[str], tmp_p
     assert first
     os.kill(first, signal.SIGKILL)
     assert supervisor.until(lambda: child.pid not in (first, None), 10)
-    assert said[0].startswith("it ended (killed by SIGKILL); starting it again in 0.")
+    assert said[0].startswith("it ended (killed by SIGKILL); restarting it in 0.")
 
 
 def test_waits_longer_after_each_death(supervisor: Supervisor, tmp_path: Path) -> None:

@@ -199,13 +199,13 @@ NOTICE = Notice("drift", "open", "text", "2026-11-26T00:00:00Z")
     ],
 )
 def test_2xx_alone_means_told(chat: str, status: int, told: bool) -> None:
-    assert WebhookNotifier(f"{chat}/{status}").tell(NOTICE) is told
+    assert WebhookNotifier(f"{chat}/{status}").notify(NOTICE) is told
     assert Chat.asked == [f"/{status}"], "a redirect is not followed"
 
 
 def test_notices_go_through_the_proxy(chat: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", chat)
-    assert WebhookNotifier("http://hooks.example.com/x").tell(NOTICE)
+    assert WebhookNotifier("http://hooks.example.com/x").notify(NOTICE)
     assert Chat.asked == ["http://hooks.example.com/x"]
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from flask import Response, request
 from flask_sse import ServerSentEventsBlueprint
 
+from dmstats.core.constants import CHANNEL
 from dmstats.core.errors import NotFound, StoreUnavailable
 from dmstats.snapshot.encoded import newest_of
 from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.hub import Hub
 from dmstats.sse.messages import Event, Figures, chunk, stats_event
 from dmstats.sse.socket_stream import SocketStream
-from dmstats.sse.subscription import CHANNEL
 from dmstats.web import services
 from dmstats.web.auth.authenticator import admin_still_allowed, current_admin, require_admin
 

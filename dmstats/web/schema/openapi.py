@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, validate
 
 from dmstats import __version__
-from dmstats.ingest.webhook import PATH as WEBHOOK
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.web.auth.authenticator import require_admin
 from dmstats.web.schema import (
     api_schemas,
@@ -60,9 +60,9 @@ STATS, ADMINS = "/api/admin/stats", "/api/admin/admins"
 READING, CHANGING = (401, 403, 503), (400, 401, 403, 408, 413, 503)
 
 OPERATIONS = (
-    Operation(WEBHOOK, "get", "Meta's handshake", {200: "text/plain"}, (403,),
+    Operation(WEBHOOK_PATH, "get", "Meta's handshake", {200: "text/plain"}, (403,),
               query=documented_only.Handshake),
-    Operation(WEBHOOK, "post", "A signed delivery", {200: documented_only.DeliveryAnswer},
+    Operation(WEBHOOK_PATH, "post", "A signed delivery", {200: documented_only.DeliveryAnswer},
               (400, 401, 408, 413, 503)),
     Operation(STATS, "get", "The figures", {200: snapshot_schema.Snapshot, 304: ""},
               READING, ADMIN),

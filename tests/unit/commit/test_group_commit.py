@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from dmstats.commit import group_commit as committing
-from dmstats.commit.batch import Counted
+from dmstats.commit.batch import CommitOutcome
 from dmstats.commit.batch_writer import PREFETCH_BATCHES, BatchWriter
 from dmstats.commit.group_commit import Committer
 from dmstats.core.clock import SystemClock
@@ -148,8 +148,8 @@ def rows(*names: str, kind: str = "sent") -> list[LedgerRow]:
 
 
 def test_it_works(harness: Harness) -> None:
-    assert harness.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
-    assert harness.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
+    assert harness.committer.submit(rows("a", "b"), rejected=1) == CommitOutcome(sent=2, rejected=1)
+    assert harness.committer.submit(rows("b", "c")) == CommitOutcome(sent=1, duplicates=1)
     assert harness.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}
 
 
@@ -168,7 +168,7 @@ def test_what_is_ready_shares_the_batch(harness: Harness, monkeypatch: pytest.Mo
     for end in chain.from_iterable(pipes):
         gevent.os.make_nonblocking(end)
 
-    def submit(n: int) -> Counted:
+    def submit(n: int) -> CommitOutcome:
         gevent.os.nb_read(pipes[n][0], 1)
         gevent.os.nb_write(pipes[n + 1][1], b"x")
         return harness.committer.submit(rows(f"{n}"))
@@ -187,7 +187,7 @@ def test_a_batch_waits_for_no_endless_work(harness: Harness) -> None:
     busy = gevent.spawn(lambda: [gevent.sleep(0) for _ in iter(int, 1)])
     try:
         started = time.monotonic()
-        assert harness.committer.submit(rows("a")) == Counted(sent=1)
+        assert harness.committer.submit(rows("a")) == CommitOutcome(sent=1)
         assert time.monotonic() - started < 1
     finally:
         busy.kill()
@@ -199,8 +199,8 @@ def test_the_day_is_looked_up_only_while_events_are_repeated(harness: Harness) -
         harness.committer.submit(rows(f"{n}"))
     assert harness.store.looked_up == [True] * PREFETCH_BATCHES + [False]
     harness.store.looked_up.clear()
-    assert harness.committer.submit(rows("new", "1")) == Counted(sent=1, duplicates=1)
-    assert harness.committer.submit(rows("newer")) == Counted(sent=1)
+    assert harness.committer.submit(rows("new", "1")) == CommitOutcome(sent=1, duplicates=1)
+    assert harness.committer.submit(rows("newer")) == CommitOutcome(sent=1)
     assert harness.store.looked_up == [False, True, True]
     assert harness.metrics.seen["conflicts"] == 0
 
@@ -210,8 +210,8 @@ def test_one_event_elsewhere_is_always_looked_up(harness: Harness) -> None:
         harness.committer.submit(rows(f"{n}"))
     ahead = LedgerRow(b"ahead", "other", "a", "sent", 1, 1, True, "", ("20260101", b"dated"))
     dated = LedgerRow(b"dated", "20260101", "a", "sent", 1, 1, False, "", ("other", b"ahead"))
-    assert harness.committer.submit([ahead]) == Counted(sent=1)
-    assert harness.committer.submit([dated]) == Counted(duplicates=1)
+    assert harness.committer.submit([ahead]) == CommitOutcome(sent=1)
+    assert harness.committer.submit([dated]) == CommitOutcome(duplicates=1)
 
 
 def test_one_event_in_many_requests_counts_once(harness: Harness) -> None:
@@ -226,7 +226,7 @@ def test_one_event_judged_by_two_clocks_counts_once(harness: Harness) -> None:
     """Its time was in bounds at one delivery and out of bounds at the other."""
     dated = LedgerRow(b"dated", "20260101", "a", "sent", 1, 1, False, "", ("other", b"late"))
     late = LedgerRow(b"late", "other", "a", "sent", 1, 1, True, "", ("20260101", b"dated"))
-    assert harness.committer.submit([dated, late]) == Counted(sent=1, duplicates=1)
+    assert harness.committer.submit([dated, late]) == CommitOutcome(sent=1, duplicates=1)
 
 
 def test_one_event_judged_by_two_clocks_in_batches_in_a_row_counts_once(harness: Harness) -> None:
@@ -237,7 +237,7 @@ def test_one_event_judged_by_two_clocks_in_batches_in_a_row_counts_once(harness:
     gevent.sleep(0.01)
     second = gevent.spawn(harness.committer.submit, [late])
     gevent.joinall([first, second], raise_error=True)
-    assert second.value == Counted(duplicates=1)
+    assert second.value == CommitOutcome(duplicates=1)
 
 
 def test_what_is_being_written_is_known_to_the_next_batch(harness: Harness) -> None:
@@ -246,13 +246,13 @@ def test_what_is_being_written_is_known_to_the_next_batch(harness: Harness) -> N
     gevent.sleep(0.01)  # "x" is being written now
     second = gevent.spawn(harness.committer.submit, rows("x"))
     gevent.joinall([first, second], raise_error=True)
-    assert second.value == Counted(duplicates=1)
+    assert second.value == CommitOutcome(duplicates=1)
     assert harness.metrics.seen["conflicts"] == 0
 
 
 def test_a_conflict_makes_the_whole_attempt_again(harness: Harness) -> None:
     harness.store.failures = [Conflict("1"), Conflict("2")]
-    assert harness.committer.submit(rows("a")) == Counted(sent=1)
+    assert harness.committer.submit(rows("a")) == CommitOutcome(sent=1)
     assert harness.metrics.seen["conflicts"] == 2
     # What others write meanwhile is met in the transaction: no need to look again.
     assert harness.store.looked_up == [True]
@@ -265,22 +265,22 @@ def of_account(account: str, name: str) -> list[LedgerRow]:
 def test_a_refused_account_costs_the_rest_of_its_batch_one_attempt(harness: Harness) -> None:
     harness.store.unwritable = {"b", "c"}
     brought = [*of_account("a", "1"), *of_account("b", "2"), *of_account("c", "3")]
-    assert harness.committer.submit(brought) == Counted(sent=3)
+    assert harness.committer.submit(brought) == CommitOutcome(sent=3)
     # All accounts of that batch are deferred at once; a background job counts into the good ones.
     assert harness.store.deferred == [{"a", "b", "c"}]
-    assert harness.committer.submit([*of_account("a", "4"), *of_account("b", "5")]) == Counted(
-        sent=2
-    )
+    assert harness.committer.submit(
+        [*of_account("a", "4"), *of_account("b", "5")]
+    ) == CommitOutcome(sent=2)
     assert harness.store.deferred[1:] == [{"b"}]
     assert harness.store.totals["dmsSent"] == 5
     assert harness.metrics.seen["conflicts"] == 0
 
 
 def test_a_committer_whose_greenlet_died_is_started_again(harness: Harness) -> None:
-    assert harness.committer.submit(rows("a")) == Counted(sent=1)
+    assert harness.committer.submit(rows("a")) == CommitOutcome(sent=1)
     assert harness.committer._greenlet is not None
     harness.committer._greenlet.kill()
-    assert harness.committer.submit(rows("b")) == Counted(sent=1)
+    assert harness.committer.submit(rows("b")) == CommitOutcome(sent=1)
 
 
 @pytest.mark.parametrize("report", ["events_queued", "batch_committed", "events_counted"])
@@ -304,7 +304,7 @@ def test_while_commits_fail_new_requests_are_refused_at_once() -> None:
             harness.committer.submit(rows(name))
     started = time.monotonic()
     for name in "cdefg":
-        with pytest.raises(Unavailable, match="does not commit now"):
+        with pytest.raises(Unavailable, match="cannot commit right now"):
             harness.committer.submit(rows(name))
     assert time.monotonic() - started < 0.2
     assert harness.metrics.seen["refused"] == 5
@@ -312,8 +312,8 @@ def test_while_commits_fail_new_requests_are_refused_at_once() -> None:
     with pytest.raises(Unavailable):
         harness.committer.submit(rows("h"))  # the probe fails, too
     gevent.sleep(0.3)
-    assert harness.committer.submit(rows("h")) == Counted(sent=1)
-    assert harness.committer.submit(rows("i")) == Counted(sent=1)
+    assert harness.committer.submit(rows("h")) == CommitOutcome(sent=1)
+    assert harness.committer.submit(rows("i")) == CommitOutcome(sent=1)
     harness.committer.stop(seconds=1)
 
 
@@ -364,7 +364,7 @@ def test_a_host_that_met_conflicts_pauses(harness: Harness) -> None:
 def test_another_worker_may_win(harness: Harness) -> None:
     harness.store.failures = [Conflict("1")]
     harness.store.before_write = lambda: harness.store.ids.add(b"a")
-    assert harness.committer.submit(rows("a", "b")) == Counted(sent=1, duplicates=1)
+    assert harness.committer.submit(rows("a", "b")) == CommitOutcome(sent=1, duplicates=1)
     assert harness.store.looked_up == [True, True]
 
 
@@ -373,7 +373,7 @@ def test_what_failed_is_not_acknowledged(harness: Harness) -> None:
     with pytest.raises(Unavailable, match="gone"):
         harness.committer.submit(rows("a"))
     assert harness.store.totals == {}
-    assert harness.committer.submit(rows("a")) == Counted(sent=1)
+    assert harness.committer.submit(rows("a")) == CommitOutcome(sent=1)
 
 
 def test_what_failed_is_freed_although_nothing_more_comes(harness: Harness) -> None:
@@ -403,9 +403,9 @@ def test_a_poison_event_fails_alone(harness: Harness) -> None:
     harness.store.poison = {b"bad", b"worse"}
     names = [f"ok{n}" for n in range(9)]
     counted = harness.committer.submit(rows(*names[:4], "bad", *names[4:], "worse"), rejected=1)
-    assert counted == Counted(sent=9, rejected=3)
+    assert counted == CommitOutcome(sent=9, rejected=3)
     assert harness.store.totals == {"dmsSent": 9, "rejected": 3}
-    assert harness.committer.submit(rows("bad")) == Counted(duplicates=1)
+    assert harness.committer.submit(rows("bad")) == CommitOutcome(duplicates=1)
 
 
 def test_the_queue_is_bounded() -> None:
@@ -451,12 +451,12 @@ def test_a_defect_costs_one_batch(harness: Harness) -> None:
     harness.store.before_write = break_once
     with pytest.raises(Unavailable):
         harness.committer.submit(rows("a"))
-    assert harness.committer.submit(rows("a")) == Counted(sent=1)
+    assert harness.committer.submit(rows("a")) == CommitOutcome(sent=1)
 
 
 def test_without_transactions_the_ledger_decides(harness: Harness) -> None:
     harness.store.transactional = False
-    assert harness.committer.submit(rows("a", "b"), rejected=1) == Counted(sent=2, rejected=1)
+    assert harness.committer.submit(rows("a", "b"), rejected=1) == CommitOutcome(sent=2, rejected=1)
     harness.store.find_existing = lambda rows, seconds, primary_ids: set()  # type: ignore[method-assign,misc]
-    assert harness.committer.submit(rows("b", "c")) == Counted(sent=1, duplicates=1)
+    assert harness.committer.submit(rows("b", "c")) == CommitOutcome(sent=1, duplicates=1)
     assert harness.store.totals == {"dmsSent": 3, "rejected": 1, "duplicates": 1}

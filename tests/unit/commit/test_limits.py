@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dmstats.commit.limits import (
     FAILURES_TO_OPEN,
-    LEAST,
     LONGEST_SECONDS,
+    MIN_BATCH,
     MOST_ACCOUNTS,
     MOST_HOURS,
     PROBE_AGAIN_SECONDS,
@@ -58,7 +58,7 @@ def test_the_limit_stays_between_its_bounds() -> None:
     limit = AdaptiveLimit(2000, seconds=1.8)
     for _ in range(20):
         limit.out_of_time(10)
-    assert limit.limit == LEAST
+    assert limit.limit == MIN_BATCH
     for _ in range(20):
         limit.written(limit.limit, 0.01)
     assert limit.limit == 2000

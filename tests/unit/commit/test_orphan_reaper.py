@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from dmstats.commit.orphan_reaper import (
-    AGAIN_EVERY_SECONDS,
-    AGAIN_FOR_SECONDS,
-    ASK_AFTER_CONFLICTS,
+    REPEAT_EVERY_SECONDS,
+    REPEAT_FOR_SECONDS,
+    SERVER_CHECK_CONFLICTS,
     OrphanedTransactionReaper,
 )
 from dmstats.commit.session_files import SessionRegistry, session_folder
@@ -58,13 +58,13 @@ def neighbour(folder: Path, session_id: bytes) -> subprocess.Popen[bytes]:
 def test_it_works(harness: Harness, tmp_path: Path) -> None:
     harness.orphan_reaper.tick()
     with neighbour(tmp_path / "committers", OTHER) as process:
-        harness.orphan_reaper.free_neighbours()
+        harness.orphan_reaper.end_dead_sessions()
         assert harness.killed == []
         process.kill()
         process.wait()
-    harness.orphan_reaper.free_neighbours()
+    harness.orphan_reaper.end_dead_sessions()
     assert harness.killed == [OTHER]
-    harness.orphan_reaper.free_neighbours()
+    harness.orphan_reaper.end_dead_sessions()
     assert harness.killed == [OTHER]
 
 
@@ -88,7 +88,7 @@ def test_an_abandoned_transaction_of_another_host_is_ended_after_several_conflic
     harness.open = [OTHER]
     harness.orphan_reaper.on_conflict(1)
     assert harness.killed == []
-    harness.orphan_reaper.on_conflict(ASK_AFTER_CONFLICTS)
+    harness.orphan_reaper.on_conflict(SERVER_CHECK_CONFLICTS)
     assert harness.killed == [OTHER]
 
 
@@ -100,11 +100,11 @@ def test_what_the_dead_had_sent_is_ended_too(harness: Harness, tmp_path: Path) -
         process.wait()
     harness.orphan_reaper.on_conflict(1)
     once = len(harness.killed)
-    harness.clock.advance(AGAIN_EVERY_SECONDS)
+    harness.clock.advance(REPEAT_EVERY_SECONDS)
     harness.orphan_reaper.on_conflict(1)
     harness.orphan_reaper.on_conflict(1)
     assert len(harness.killed) == once + 1
-    harness.clock.advance(AGAIN_FOR_SECONDS + 1)
+    harness.clock.advance(REPEAT_FOR_SECONDS + 1)
     harness.orphan_reaper.on_conflict(1)
     assert len(harness.killed) == once + 1
 
@@ -114,7 +114,7 @@ def test_a_server_that_does_not_answer_fails_no_batch(harness: Harness) -> None:
         raise StoreUnavailable
 
     harness.orphan_reaper._find_open = unavailable
-    harness.orphan_reaper.on_conflict(ASK_AFTER_CONFLICTS)
+    harness.orphan_reaper.on_conflict(SERVER_CHECK_CONFLICTS)
 
 
 def test_a_folder_that_cannot_be_written_is_said_once(
@@ -131,7 +131,7 @@ def test_an_orderly_end_leaves_nothing(harness: Harness, tmp_path: Path) -> None
     harness.orphan_reaper.tick()
     harness.orphan_reaper.tick()
     assert len(list((tmp_path / "committers").iterdir())) == 1
-    harness.orphan_reaper.leave()
+    harness.orphan_reaper.unregister()
     assert list((tmp_path / "committers").iterdir()) == []
 
 

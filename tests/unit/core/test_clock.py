@@ -26,7 +26,7 @@ def test_a_step_is_logged_once(
         for number in range(100):
             if number == 50:
                 clock.step(step)
-            watch.look()
+            watch.detect_step()
             clock.advance(5)
     assert jumps(caplog) == [step]
 
@@ -37,7 +37,7 @@ def test_a_clock_that_is_slewed_was_not_stepped(
     for _ in range(1_000):
         clock.advance(5)
         clock.step(0.0025)
-        watch.look()
+        watch.detect_step()
     assert jumps(caplog) == []
 
 
@@ -46,8 +46,8 @@ def test_what_must_not_be_too_early_goes_by_the_earlier_clock(
 ) -> None:
     start = clock.now_ms()
     clock.advance(60)
-    assert watch.cautious_ms() == start + 60_000
+    assert watch.conservative_now_ms() == start + 60_000
     clock.step(30 * 86400)
-    assert watch.cautious_ms() == start + 60_000
+    assert watch.conservative_now_ms() == start + 60_000
     clock.step(-31 * 86400)
-    assert watch.cautious_ms() == start + 60_000 - DAY_MS
+    assert watch.conservative_now_ms() == start + 60_000 - DAY_MS

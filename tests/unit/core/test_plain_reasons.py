@@ -86,7 +86,7 @@ def test_an_outage_of_redis_is_told_once(caplog: pytest.LogCaptureFixture) -> No
         outage.failed("lease", TimeoutError())
     assert [(r.getMessage(), getattr(r, "reason", "")) for r in caplog.records] == [
         ("redis_unavailable", "connection refused"),
-        ("redis_back", ""),
+        ("redis_recovered", ""),
         ("redis_unavailable", "timed out"),
     ]
     assert caplog.records[0].__dict__["setting"] == "REDIS_URL"

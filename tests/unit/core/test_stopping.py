@@ -91,11 +91,11 @@ def test_ignored_at_the_end() -> None:
 
 def test_a_worker_that_is_told_to_go_only_takes_a_note() -> None:
     """The handler may interrupt itself; the first call holds."""
-    worker = SimpleNamespace(_leaving=None)
+    worker = SimpleNamespace(_draining=None)
     ends = [lambda: 1, lambda: 2]
     for end in ends:
-        Services.leave(worker, end, lambda: True)  # type: ignore[arg-type]
-    assert worker._leaving[0] is ends[0]
+        Services.drain(worker, end, lambda: True)  # type: ignore[arg-type]
+    assert worker._draining[0] is ends[0]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def service(pid: int) -> Service:
 def test_it_works(tmp_path: Path) -> None:
     data = DataDir(tmp_path / "a" / "var")
     with data.locked():
-        assert not data.was_left_behind()
+        assert not data.has_stale_note()
         data.announce(service(os.getpid()))
         assert data.service() == service(os.getpid())
         data.withdraw()
@@ -53,7 +53,7 @@ def test_note_of_a_dead_service_says_only_that(tmp_path: Path) -> None:
     data = DataDir(tmp_path)
     data.announce(service(NO_PROCESS))
     assert data.service() is None
-    assert data.was_left_behind()
+    assert data.has_stale_note()
 
 
 def test_note_is_private(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dmstats.core.settings import Settings
-from dmstats.embedded.secrets import MADE_UP, make_missing, point_to
+from dmstats.embedded.secrets import GENERATED, make_missing, point_to
 
 
 def test_it_works(tmp_path: Path) -> None:
@@ -26,10 +26,10 @@ def test_only_the_owner_reads_them(tmp_path: Path) -> None:
 
 def test_they_are_kept_and_all_different(tmp_path: Path) -> None:
     make_missing({}, tmp_path)
-    first = [(tmp_path / name).read_text() for name in MADE_UP]
+    first = [(tmp_path / name).read_text() for name in GENERATED]
     make_missing({}, tmp_path)
-    assert [(tmp_path / name).read_text() for name in MADE_UP] == first
-    assert len(set(first)) == len(MADE_UP)
+    assert [(tmp_path / name).read_text() for name in GENERATED] == first
+    assert len(set(first)) == len(GENERATED)
 
 
 def test_given_ones_are_left_alone(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from dmstats.commit.batch import Counted
+from dmstats.commit.batch import CommitOutcome
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import LedgerRow
@@ -22,14 +22,14 @@ class Ledger:
         self.sizes: list[int] = []
         self.failing = False
 
-    def __call__(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted:
+    def __call__(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> CommitOutcome:
         self.sizes.append(len(rows))
         self.clock.advance(len(rows) * self.seconds)
         if self.failing:
             raise Unavailable
         new = {row.row_id for row in rows} - self.seen
         self.seen |= new
-        return Counted(sent=len(new), duplicates=len(rows) - len(new), rejected=rejected)
+        return CommitOutcome(sent=len(new), duplicates=len(rows) - len(new), rejected=rejected)
 
 
 def rows(count: int) -> list[LedgerRow]:
@@ -39,15 +39,15 @@ def rows(count: int) -> list[LedgerRow]:
     ]
 
 
-def send(slices: SlicedSubmission, count: int, clock: ManualClock) -> Counted:
+def send(slices: SlicedSubmission, count: int, clock: ManualClock) -> CommitOutcome:
     return slices.submit(rows(count), rejected=2, body=b"%d" % count, started=clock.monotonic())
 
 
 def test_it_works(clock: ManualClock) -> None:
     ledger = Ledger(clock)
     slices = SlicedSubmission(ledger, clock)
-    assert send(slices, 3, clock) == Counted(sent=3, rejected=2)
-    assert send(slices, 2 * SLICE + 1, clock) == Counted(
+    assert send(slices, 3, clock) == CommitOutcome(sent=3, rejected=2)
+    assert send(slices, 2 * SLICE + 1, clock) == CommitOutcome(
         sent=2 * SLICE - 2, duplicates=3, rejected=2
     )
     assert ledger.sizes == [3, SLICE, SLICE, 1]
@@ -81,7 +81,7 @@ def test_a_failed_slice_is_made_again_and_those_before_it_are_not(clock: ManualC
     with pytest.raises(Unavailable):
         send(slices, 1_500, clock)
     ledger.failing = False
-    assert send(slices, 1_500, clock) == Counted(sent=500, duplicates=1_000, rejected=2)
+    assert send(slices, 1_500, clock) == CommitOutcome(sent=500, duplicates=1_000, rejected=2)
     assert ledger.sizes == [SLICE] * 4
 
 

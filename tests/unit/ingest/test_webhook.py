@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from dmstats.commit.batch import Counted
+from dmstats.commit.batch import CommitOutcome
 from dmstats.core.clock import ManualClock
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import LedgerRow
-from dmstats.ingest.webhook import MAX_BODY, PATH, Webhook, is_webhook
+from dmstats.ingest.webhook import MAX_BODY, Webhook, is_webhook
 
 PAYLOAD = (Path(__file__).parents[2] / "payloads" / "01_message_text_inbound.json").read_bytes()
 SECRETS = ("first-secret", "second-secret")
@@ -31,11 +32,11 @@ class FakeCommitter:
         self.rows: list[LedgerRow] = []
         self.failure: Exception | None = None
 
-    def submit(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted:
+    def submit(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> CommitOutcome:
         if self.failure:
             raise self.failure
         self.rows += rows
-        return Counted(received=len(rows), rejected=rejected)
+        return CommitOutcome(received=len(rows), rejected=rejected)
 
 
 class FakeMetrics:
@@ -69,12 +70,12 @@ class Harness:
 
     def post(self, body: bytes, *, secret: str = SECRETS[0], **headers: str) -> TestResponse:
         told = {"X-Hub-Signature-256": sign(body, secret)} | headers
-        return self.client.post(PATH, data=body, headers=told)
+        return self.client.post(WEBHOOK_PATH, data=body, headers=told)
 
     def handshake(self, **query: str) -> TestResponse:
         asked = {"mode": "subscribe", "verify_token": "the-verify-token", "challenge": "1158"}
         fields = {f"hub.{name}": value for name, value in (asked | query).items()}
-        return self.client.get(PATH, query_string=fields)
+        return self.client.get(WEBHOOK_PATH, query_string=fields)
 
 
 def sign(body: bytes, secret: str) -> str:
@@ -158,7 +159,7 @@ def test_a_body_without_a_length_is_bounded_too(harness: Harness) -> None:
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3"])
 def test_a_length_that_is_none_is_a_bad_request(harness: Harness, length: str) -> None:
-    answer = harness.client.post(PATH, environ_overrides={"CONTENT_LENGTH": length})
+    answer = harness.client.post(WEBHOOK_PATH, environ_overrides={"CONTENT_LENGTH": length})
     assert answer.status_code == 400
 
 
@@ -176,7 +177,7 @@ def test_a_defect_is_a_500_without_details(harness: Harness) -> None:
 
 
 def test_other_methods_are_not_allowed(harness: Harness) -> None:
-    answer = harness.client.delete(PATH)
+    answer = harness.client.delete(WEBHOOK_PATH)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, POST")
 
 
@@ -191,21 +192,22 @@ def test_other_paths_go_on_to_the_application(harness: Harness) -> None:
         start_response("204 No Content", [])
         return []
 
-    client = Client(harness.webhook.in_front_of(application))
+    client = Client(harness.webhook.wrap(application))
     assert client.get("/elsewhere").status_code == 204
-    assert client.get(PATH).status_code == 403
+    assert client.get(WEBHOOK_PATH).status_code == 403
 
 
 def test_without_secrets_it_does_not_start() -> None:
-    with pytest.raises(ValueError, match="anybody"):
+    with pytest.raises(ValueError, match="anyone"):
         Webhook(None, None, None, app_secrets=(), verify_token="x", max_age_ms=1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("path", "ours"),
     [
-        (PATH, True), (PATH + "/", True), ("/" + PATH, True), ("//api//webhooks/instagram//", True),
-        ("/api/webhooks", False), (PATH + "/x", False), ("", False), ("/", False),
+        (WEBHOOK_PATH, True), (WEBHOOK_PATH + "/", True), ("/" + WEBHOOK_PATH, True),
+        ("//api//webhooks/instagram//", True),
+        ("/api/webhooks", False), (WEBHOOK_PATH + "/x", False), ("", False), ("/", False),
     ],
 )  # fmt: skip
 def test_slashes_that_are_too_many_do_no_harm(path: str, ours: bool) -> None:

@@ -20,13 +20,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dmstats.commit.batch import Counted
+from dmstats.commit.batch import CommitOutcome
 from dmstats.commit.increments import merge
 from dmstats.core.clock import ManualClock
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.records import LedgerRow
+from dmstats.core.signature import sign
 from dmstats.db.counting.ledger import _documents
-from dmstats.ingest.webhook import PATH, Webhook
-from dmstats.simulator.bodies import sign
+from dmstats.ingest.webhook import Webhook
 
 SECRET = "app-secret"
 NOW_MS = 1_785_000_100_000
@@ -56,13 +57,13 @@ class Harness:
             max_age_ms=MAX_AGE_MS,
         )
 
-    def submit(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> Counted:
+    def submit(self, rows: Sequence[LedgerRow], *, rejected: int = 0) -> CommitOutcome:
         for documents in _documents(rows, rejected=False).values():
             for document in documents:
                 assert len(bson.encode(document)) < 600
         assert all(bson.encode({"$inc": dict(merge(rows).totals)}) for _ in rows[:1])
         self.rows += rows
-        return Counted(sent=len(rows), rejected=rejected)
+        return CommitOutcome(sent=len(rows), rejected=rejected)
 
     def delivery(self, status: int, seconds: float) -> None: ...
 
@@ -77,7 +78,7 @@ class Harness:
         answer = self.webhook(
             {
                 "REQUEST_METHOD": method,
-                "PATH_INFO": PATH,
+                "PATH_INFO": WEBHOOK_PATH,
                 "QUERY_STRING": "",
                 "CONTENT_LENGTH": str(len(body)),
                 "wsgi.input": io.BytesIO(body),

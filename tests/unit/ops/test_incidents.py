@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.ops.delivery_log import Record, together
+from dmstats.ops.delivery_log import Record, merge_records
 from dmstats.ops.incidents import drifted, failing, silent
 
 MINUTE = 60_000
@@ -83,4 +83,4 @@ def test_any_drift_is_an_incident() -> None:
     ],
 )
 def test_all_workers_records_in_one(records: list[Record], expected: Record) -> None:
-    assert together(records) == expected
+    assert merge_records(records) == expected

@@ -106,7 +106,7 @@ def test_jobs_go_on_when_the_wall_clock_is_stepped(
 
     for module in (base_scheduler, scheduler):
         monkeypatch.setattr(module, "datetime", Stepped)
-    monkeypatch.setattr(scheduler, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(scheduler, "CLOCK_CHECK_SECONDS", 0.05)
     clock, runs = ManualClock(10**12), threading.Semaphore(0)
     job = Job(name="tick", every_seconds=0.05, run=runs.release)
     running = thread_schedule([job], clock, Recorder(), lambda: True)
@@ -157,7 +157,7 @@ def test_a_job_may_let_things_settle_whenever_its_process_begins_to_lead() -> No
     table = ByHand()
     job = Job(
         name="settled", every_seconds=5, run=lambda: runs.append(clock.monotonic()),
-        leader_only=True, settle_seconds=60,
+        leader_only=True, leader_delay_seconds=60,
     )  # fmt: skip
     running = Schedule([job], table, clock, Recorder(), lambda: leading[0])
     running.start()

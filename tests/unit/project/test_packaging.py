@@ -214,8 +214,8 @@ class Services:
     def stop(self) -> None:
         self.calls.append("stopped")
 
-    def leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
-        self.calls.append("waits" if has_to_wait() else end())
+    def drain(self, end: Callable[[], object], must_wait: Callable[[], bool]) -> None:
+        self.calls.append("waits" if must_wait() else end())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from dmstats.simulator.bodies import Traffic
-from dmstats.simulator.delivery_sender import Sender
+from dmstats.simulator.delivery_sender import DeliverySender
 from dmstats.simulator.simulation import SimulationPlan, _paced
 from tests.servers import free_port
 
@@ -27,7 +27,7 @@ def traffic() -> Traffic:
 
 
 def test_nothing_is_sent_again_after_a_stop(stop: threading.Event, traffic: Traffic) -> None:
-    sender = Sender(URL, "secret", parallel=2, patience=3600, stop=stop)
+    sender = DeliverySender(URL, "secret", parallel=2, timeout=3600, stop=stop)
     timer = threading.Timer(0.2, stop.set)
     timer.start()
     began = time.monotonic()
@@ -40,7 +40,7 @@ def test_nothing_is_sent_again_after_a_stop(stop: threading.Event, traffic: Traf
 def test_no_delivery_is_made_after_a_stop(stop: threading.Event, traffic: Traffic) -> None:
     plan = SimulationPlan(
         URL, "secret", rate=1, seconds=3600, duplicates=0, batch=(1, 1), accounts=2, seed=1,
-        parallel=1, patience=1,
+        parallel=1, timeout=1,
     )  # fmt: skip
     deliveries = _paced(plan, traffic, lambda share: None, stop)
     next(deliveries)

@@ -59,7 +59,7 @@ class Harness:
         self.newest: Figures | None = Figures((1, 1))
         self.hub = Hub(
             fakeredis.FakeRedis(), KEYS, self.latest, self.accept, clock, self.metrics,
-            max_streams=max_streams, heartbeat=heartbeat,
+            max_streams=max_streams, heartbeat_seconds=heartbeat,
         )  # fmt: skip
         self.hub._feed = self.feed
 

@@ -1,4 +1,4 @@
-"""Creates what collections and indexes are missing, each for as long as it takes."""
+"""Creates missing collections and indexes, without a time limit."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from dmstats.db.client import Document
 from dmstats.db.collection_names import COMMIT_PROBE, DAYS, HOURS, STATS_CACHE
 from dmstats.db.indexes import WANTED, WantedIndex, in_the_way, is_there
 
-TOLD_EVERY_SECONDS = 5.0
-MOST_TOLD = 10
+PROGRESS_SECONDS = 5.0
+MAX_LISTED = 10
 NAMESPACE_EXISTS = 48
 DUPLICATE_KEY = 11000
 SAME_INDEX = frozenset({85, 86})
-"""IndexOptionsConflict and IndexKeySpecsConflict: one on the same field has other options."""
+"""IndexOptionsConflict and IndexKeySpecsConflict: an index on the field has other options."""
 IN_COMMITS = (STATS_CACHE, HOURS, DAYS, COMMIT_PROBE)
-"""Made here: of two transactions that create the same collection, one conflicts at its commit."""
+"""Created in advance, because two transactions that create the same collection conflict."""
 
 Tell = Callable[[str], object]
 
 
 def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tell) -> None:
-    """Create what is missing; ``tell`` hears of each index made, ``progress`` how far one is.
+    """Create what is missing; ``tell`` gets a line per created index, ``progress`` while it builds.
 
-    Raises one :class:`ConfigError` with all that is in the way, after everything else is made.
+    Raises one :class:`ConfigError` with all obstacles, after everything else is created.
     """
     for name in IN_COMMITS:
         _create_collection(db, name)
@@ -84,11 +84,11 @@ def _ensure(
             built.set_exception(error)
 
     started = time.monotonic()
-    # A daemon, so that Ctrl-C is obeyed; the server goes on, and the next run finds the index.
+    # A daemon thread, so that Ctrl-C works. The server continues, and the next run finds the index.
     threading.Thread(target=build, daemon=True).start()
     while True:
         try:
-            built.result(TOLD_EVERY_SECONDS)
+            built.result(PROGRESS_SECONDS)
         except NotYet:
             seconds = time.monotonic() - started
             done = _documents_done(collection)
@@ -98,7 +98,7 @@ def _ensure(
 
 
 def _documents_done(collection: Collection[Document]) -> str:
-    """How far the server says it is; empty where it does not."""
+    """The progress reported by the server; empty if it reports none."""
     mine = {"command.createIndexes": collection.name, "progress.total": {"$gt": 0}}
     try:
         admin = collection.database.client.admin
@@ -116,7 +116,7 @@ def _explained(
     settings: Settings,
     error: OperationFailure,
 ) -> str:
-    """What is in the way of an index, and what to do about it."""
+    """Why an index cannot be created, with the remedy."""
     if isinstance(error, DuplicateKeyError) or error.code == DUPLICATE_KEY:
         return f"{wanted.title}: {_doubles(collection, wanted.field)}"
     if error.code in SAME_INDEX and (other := in_the_way(wanted, collection.list_indexes())):
@@ -127,8 +127,8 @@ def _explained(
             f'    db.{collection.name}.dropIndex("{name}")\n'
             f"    db.{collection.name}.createIndex({{{wanted.field}: 1}}, {options})"
         )
-    told = (error.details or {}).get("codeName") or "OperationFailure"
-    return f"{wanted.title}: {told} [{error.code}]"
+    name = (error.details or {}).get("codeName") or "OperationFailure"
+    return f"{wanted.title}: {name} [{error.code}]"
 
 
 def _doubles(collection: Collection[Document], field: str) -> str:
@@ -138,16 +138,16 @@ def _doubles(collection: Collection[Document], field: str) -> str:
             {"$group": {"_id": f"${field}", "ids": {"$push": "$_id"}}},
             {"$match": {"ids.1": {"$exists": True}}},
             {"$sort": {"_id": ASCENDING}},
-            {"$limit": MOST_TOLD + 1},
+            {"$limit": MAX_LISTED + 1},
         ],
         allowDiskUse=True,
     )
     lines = [
-        f"    {group['_id']}: " + ", ".join(f"_id {found!r}" for found in group["ids"][:MOST_TOLD])
+        f"    {group['_id']}: " + ", ".join(f"_id {found!r}" for found in group["ids"][:MAX_LISTED])
         for group in groups
     ]
-    if len(lines) > MOST_TOLD:
-        lines[MOST_TOLD:] = ["    and more"]
+    if len(lines) > MAX_LISTED:
+        lines[MAX_LISTED:] = ["    and more"]
     return (
         "several documents have the same value. Keep one of each, and delete or correct the "
         "others; then run this again:\n" + "\n".join(lines)
