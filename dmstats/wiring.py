@@ -19,6 +19,7 @@ from dmstats.core.redis_outage import RedisOutage
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.repairs import Repairs
 from dmstats.db.audit.runs import AuditRuns
@@ -128,6 +129,9 @@ def wire(settings: Settings, send: Send) -> Services:
         computes=settings.refresher == "worker",
         outage=outage,
     )
+    admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
+    sessions = SessionStore(mongo, clock, hours=settings.session_hours)
+    authenticator = Authenticator(settings, admins, sessions, SignInRateLimit(client, keys), clock)
     hub = Hub(
         redis_client(settings.redis_url or "", seconds=HUB_SECONDS),
         keys,
@@ -137,6 +141,7 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics,
         transport=settings.transport,
         max_streams=settings.max_streams,
+        ended=authenticator.ended,
         outage=outage,
     )
     refresh_schedule = RefreshSchedule(
@@ -171,7 +176,6 @@ def wire(settings: Settings, send: Send) -> Services:
     in_worker = [jobs.reaping(orphan_reaper), jobs.telling(shared_delivery_log, delivery_log)]
     if settings.refresher == "worker":
         in_worker += refreshing
-    admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
 
     def leading() -> bool:
         return lease.held
@@ -197,7 +201,7 @@ def wire(settings: Settings, send: Send) -> Services:
         background_audit=background_audit,
         admins=admins,
         auditor=auditor,
-        authenticator=Authenticator(settings, admins, SignInRateLimit(client, keys), clock),
+        authenticator=authenticator,
         worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading, clock_watch),
         refresher_schedule=partial(
             thread_schedule, refreshing, clock, metrics, leading, clock_watch

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.core.settings import Settings
 from dmstats.db.client import Document
-from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, USERS
+from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, SESSIONS, USERS
 
 HOUR_SECONDS = 3600
 
@@ -25,6 +25,9 @@ def ensure(db: Database[Document], settings: Settings) -> None:
         accounts.create_index([(field, ASCENDING)])
     db[USERS].create_index([("createdAt", ASCENDING)])
     db[ADMINS].create_index([("email", ASCENDING)], unique=True)
+    sessions = db[SESSIONS]
+    sessions.create_index([("endsAt", ASCENDING)], expireAfterSeconds=0)
+    sessions.create_index([("admin", ASCENDING)])
     late = db[LEDGER_PREFIX + OTHER_PARTITION]
     # Only rows whose counts are in the archive may go: see docs/audit.md.
     late.create_index(

@@ -85,6 +85,10 @@ class Settings:
     secret_key: str | None = setting(
         "SECRET_KEY", one_secret, None, "none", "Signs the sessions.", secret=True
     )
+    session_hours: int = setting(
+        "DMSTATS_SESSION_HOURS", whole(1, 24 * 365, "hours"), 12, "12 h",
+        "How long a sign-in lasts at most; without a request for 12 hours it ends before.",
+    )  # fmt: skip
     admin_api_token: str | None = setting(
         "ADMIN_API_TOKEN", one_secret, None,
         "none: bearer access is off; `dmstats run` generates one",

@@ -11,21 +11,18 @@ from dmstats.sse.messages import Event, Order
 class EventBuffer(ABC):
     """One stream; filled by the hub.
 
-    ``who`` and ``allowed`` tell whose stream it is and whether it may go on. A slow stream gets
-    fewer, newer events; ``writing_since`` tells how long its last write has been going on.
-    ``order`` is the newest version that it was told.
+    ``session`` is that of whoever reads it, empty where it cannot end. A slow stream gets fewer,
+    newer events; ``writing_since`` tells how long its last write has been going on. ``order`` is
+    the newest version that it was told.
     """
 
-    __slots__ = ("_clock", "_events", "allowed", "closed", "order", "who", "writing_since")
+    __slots__ = ("_clock", "_events", "closed", "order", "session", "writing_since")
 
-    def __init__(
-        self, monotonic: Callable[[], float], who: str, allowed: Callable[[], bool]
-    ) -> None:
+    def __init__(self, monotonic: Callable[[], float], session: str) -> None:
         self._clock = monotonic
         self._events: dict[str, Event] = {}
         self.closed = False
-        self.who = who
-        self.allowed = allowed
+        self.session = session
         self.order: Order = (0, 0)
         self.writing_since: float | None = None
 

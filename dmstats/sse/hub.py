@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 BLOCKED_HEARTBEATS = 2
 HEARTBEAT_SECONDS = 15.0
+GUARD_SECONDS = 0.5
+"""How often it is asked whether sessions have ended: their streams have to end within two seconds,
+also where no message from Redis arrives."""
 
 
 class Hub:
@@ -43,7 +46,9 @@ class Hub:
     ``client`` is a Redis client of its own, with a socket time-out of a few seconds.
     ``latest`` gives the newest figures known anywhere (it may do IO, and raise a
     :class:`DmstatsError`); ``accept`` takes published ones and returns them ready to be shown,
-    None if they are old, ``ValueError`` if they are none. ``heartbeat`` is in seconds.
+    None if they are old, ``ValueError`` if they are none. ``ended`` tells which of the given
+    sessions have ended (it may do IO, and raise a :class:`DmstatsError`). ``heartbeat`` is in
+    seconds.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Hub:
         transport: str = "pubsub",
         max_streams: int = 1000,
         heartbeat: float = HEARTBEAT_SECONDS,
+        ended: Callable[[set[str]], set[str]] = lambda _: set(),
         outage: RedisOutage | None = None,
     ) -> None:
         self._feed = feed_for(transport, client, keys, clock)
@@ -66,6 +72,7 @@ class Hub:
         self._clock = clock
         self._metrics = metrics
         self._heartbeat = heartbeat
+        self._ended = ended
         self._connections = Connections(clock, metrics, max_streams)
         self._greenlets: list[gevent.Greenlet] = []
         self._outage = outage or RedisOutage()
@@ -82,7 +89,7 @@ class Hub:
     def start(self) -> None:
         """Subscribe and begin to send heartbeats; needs a running gevent loop."""
         self._stopped = False
-        self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._beat)]
+        self._greenlets = [gevent.spawn(run) for run in (self._listen, self._beat, self._guard)]
 
     def stop(self) -> None:
         """End every stream cleanly and let go of Redis."""
@@ -92,16 +99,14 @@ class Hub:
         self._greenlets = []
         self.connected = False
 
-    def subscribe(
-        self, who: str = "", allowed: Callable[[], bool] = lambda: True
-    ) -> GreenletStream:
+    def subscribe(self, session: str = "") -> GreenletStream:
         """Open a stream's mailbox; raises :class:`Unavailable` over the cap, or when stopping.
 
-        ``allowed`` is asked at each heartbeat, once for all streams of ``who``.
+        It ends with the ``session``, unless that is empty.
         """
         if self._stopped:
             raise Unavailable("This worker is stopping.", retry_after=FULL_RETRY_SECONDS)
-        return self._connections.admit(who, allowed)
+        return self._connections.admit(session)
 
     def hand_over(
         self, stream: EventBuffer, connection: socket, first: bytes, on_end: Callable[[], None]
@@ -180,10 +185,20 @@ class Hub:
                 self._name_latest()
                 self._connections.send(self.heartbeat())
                 self._connections.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat)
-                self._connections.shut_out()
             except Exception:
                 # Heartbeats are how dead streams are noticed: they must not end.
                 logger.exception("heartbeat_failed")
+
+    def _guard(self) -> None:
+        while True:
+            gevent.sleep(GUARD_SECONDS)
+            try:
+                if sessions := self._connections.sessions():
+                    self._connections.end_sessions(self._ended(sessions))
+            except DmstatsError:
+                pass  # Nobody can say now, and an outage is no reason to end streams.
+            except Exception:
+                logger.exception("guard_failed")
 
     def _name_latest(self) -> None:
         try:

@@ -33,7 +33,7 @@ class SocketStream(EventBuffer):
         on_end: Callable[[], None],
     ) -> None:
         """Go on with the stream of the mailbox ``before``, after the bytes ``first``."""
-        super().__init__(monotonic, before.who, before.allowed)
+        super().__init__(monotonic, before.session)
         self._connection = connection
         self._on_end: Callable[[], None] | None = on_end
         self._rest: bytes | memoryview = first

@@ -52,9 +52,28 @@ function rowOf(admin, isMe) {
   since.title = admin.createdAt ? format.utc(admin.createdAt) : "";
   const actions = document.createElement("td");
   actions.className = "actions";
+  actions.append(signOutFor(admin, isMe));
   if (!isMe) actions.append(switchFor(admin));
   row.append(email, since, actions);
   return row;
+}
+
+/**
+ * @param {Admin} admin
+ * @param {boolean} isMe
+ */
+function signOutFor(admin, isMe) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = "Sign out everywhere";
+  button.setAttribute("aria-label", `Sign out everywhere: ${admin.email}`);
+  button.disabled = admin.disabled;
+  button.addEventListener("click", async () => {
+    const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/sign-out`;
+    if (await change(url, {}, `${admin.email} is signed out everywhere.`, !isMe) && isMe) location.reload();
+  });
+  return button;
 }
 
 /** @param {Admin} admin */
@@ -76,9 +95,10 @@ function switchFor(admin) {
  * @param {string} url
  * @param {unknown} body
  * @param {string} done
+ * @param {boolean} again Whether the list is to be loaded again.
  * @returns {Promise<boolean>}
  */
-async function change(url, body, done) {
+async function change(url, body, done, again = true) {
   const line = part("done");
   // Clear the messages of the change before.
   line.className = "visually-hidden";
@@ -89,7 +109,7 @@ async function change(url, body, done) {
   if (!answer.ok) return false;
   line.className = "success";
   line.textContent = done;
-  await load();
+  if (again) await load();
   return true;
 }
 

@@ -18,6 +18,7 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.client import Mongo
 from dmstats.web.api import admins, stats
 from dmstats.web.auth import sign_in
@@ -83,13 +84,14 @@ class AdminSite:
         self.clock = clock
         self.stats = FakeStats()
         self.admins = AdminStore(self.mongo, cheap_passwords(), clock)
+        self.sessions = SessionStore(self.mongo, clock, hours=self.settings.session_hours)
         self.app = self._app()
 
     def _app(self) -> Flask:
         app = Flask("admin_site")
         app.secret_key = self.settings.secret_key
         app.jinja_loader = DictLoader({"login.html": "{{ error or '' }}|{{ email }}|{{ next }}"})
-        configure_sessions(app)
+        configure_sessions(app, hours=self.settings.session_hours)
         register_errors(app)
         register_headers(app)
         for room in (stats, sign_in, admins):
@@ -111,7 +113,11 @@ class AdminSite:
             mongo=self.mongo,
             admins=self.admins,
             authenticator=Authenticator(
-                self.settings, self.admins, SignInRateLimit(self.redis, KEYS), self.clock
+                self.settings,
+                self.admins,
+                self.sessions,
+                SignInRateLimit(self.redis, KEYS),
+                self.clock,
             ),
             reader=self.stats,
             publisher=self.stats,

@@ -6,23 +6,24 @@ import contextlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument
+from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from dmstats.core.clock import Clock, SystemClock, rfc3339, to_datetime, to_ms
-from dmstats.core.errors import BadRequest, DmstatsError, NotFound, StoreUnavailable
+from dmstats.core.clock import Clock, SystemClock, to_datetime
+from dmstats.core.errors import BadRequest, DmstatsError, NotFound, PoisonError, StoreUnavailable
+from dmstats.db.admins.admin import IDENTITY, PUBLIC, Admin, admin_from
 from dmstats.db.admins.passwords import Passwords
-from dmstats.db.client import Mongo, translated
+from dmstats.db.admins.session_store import SessionStore
+from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ADMINS
 
-MOST = 1000
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 EMAIL_LENGTH = 254
+EPOCH = "sessionEpoch"
 FIRST_ID = ObjectId("0" * 24)
 """The very first admin's id, always the same: of two starts at once only one can insert it."""
 
@@ -32,20 +33,6 @@ class EmailTaken(DmstatsError):
 
     status = 409
     title = "Email taken"
-
-
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """One admin, without the password's hash; ``created_at`` is RFC 3339.
-
-    ``session_epoch`` grows whenever the admin's open sessions must end.
-    """
-
-    id: str
-    email: str
-    disabled: bool
-    session_epoch: int
-    created_at: str | None
 
 
 def normal_email(email: str) -> str:
@@ -65,6 +52,7 @@ class AdminStore:
         self._collection = mongo.db[ADMINS]
         self._passwords = passwords or Passwords()
         self._clock = clock or SystemClock()
+        self._sessions = SessionStore(mongo, self._clock)
 
     def create(self, email: str, password: str) -> Admin:
         """Add an admin; raises :class:`BadRequest` or :class:`EmailTaken`."""
@@ -90,11 +78,12 @@ class AdminStore:
             wanted = ""
         with translated():
             found = self._collection.find_one({"email": wanted}) if wanted else None
-        known = str(found["passwordHash"]) if found else None
+        stored = found.get("passwordHash") if found else None
+        known = stored if isinstance(stored, str) else None
         if not self._passwords.matches(password, known) or found is None or known is None:
             return None
-        admin = _admin(found)
-        if admin.disabled:
+        admin = admin_from(found)
+        if admin is None or admin.disabled:
             return None
         if self._passwords.outdated(known):
             self._rehash(found["_id"], known, password)
@@ -108,20 +97,27 @@ class AdminStore:
         """Shut an admin out, or let one in again; all open sessions of that admin end."""
         return self._change(admin_id, {"disabled": disabled})
 
+    def sign_out_everywhere(self, admin_id: str) -> Admin:
+        """End all open sessions of an admin, in every browser."""
+        return self._change(admin_id, {})
+
     def find(self, email: str) -> Admin:
         """The admin with that email; raises :class:`BadRequest` or :class:`NotFound`."""
         wanted = normal_email(email)
         with translated():
-            found = self._collection.find_one({"email": wanted}, {"passwordHash": 0})
-        if found is None:
+            found = self._collection.find_one({"email": wanted}, PUBLIC)
+        admin = admin_from(found) if found else None
+        if admin is None:
             raise NotFound(f"There is no admin with the email {wanted}.")
-        return _admin(found)
+        return admin
 
     def list(self) -> list[Admin]:
-        """All admins by email."""
-        with translated():
-            found = self._collection.find({}, {"passwordHash": 0}).sort("email", 1).limit(MOST)
-            return [_admin(document) for document in found]
+        """All admins by email; documents that dmstats did not write are left out."""
+        try:
+            return _read(self._collection, PUBLIC)
+        except PoisonError:
+            # One of them holds a date that is none; it must not hide the others.
+            return _read(self._collection, IDENTITY)
 
     def _insert(self, key: ObjectId, email: str, password_hash: str) -> Admin:
         document = {
@@ -129,7 +125,7 @@ class AdminStore:
             "email": email,
             "passwordHash": password_hash,
             "disabled": False,
-            "sessionEpoch": 1,
+            EPOCH: 1,
             "createdAt": to_datetime(self._clock.now_ms()),
         }
         with translated():
@@ -137,19 +133,31 @@ class AdminStore:
                 self._collection.insert_one(document)
             except DuplicateKeyError:
                 raise EmailTaken(f"There is an admin with the email {email} already.") from None
-        return _admin(document)
+        return _only(document)
 
-    def _change(self, admin_id: str, values: dict[str, object]) -> Admin:
+    def _change(self, admin_id: str, values: Document) -> Admin:
+        """Set ``values``, and end all sessions of that admin: those that are open, and by the new
+        epoch one that is being opened at this moment."""
+        key = _key(admin_id)
+        setting = {"$set": values} if values else {}
         with translated():
-            found = self._collection.find_one_and_update(
-                {"_id": _key(admin_id)},
-                {"$set": values, "$inc": {"sessionEpoch": 1}},
-                projection={"passwordHash": 0},
-                return_document=ReturnDocument.AFTER,
-            )
+            for where, update in (
+                ({EPOCH: {"$type": "number"}}, {**setting, "$inc": {EPOCH: 1}}),
+                # A document that something else has written: there is nothing to count up from.
+                ({}, {"$set": {**values, EPOCH: 1}}),
+            ):
+                found = self._collection.find_one_and_update(
+                    {"_id": key, **where},
+                    update,
+                    projection=PUBLIC,
+                    return_document=ReturnDocument.AFTER,
+                )
+                if found is not None:
+                    break
         if found is None:
             raise NotFound("There is no such admin.")
-        return _admin(found)
+        self._sessions.end_all(admin_id)
+        return _only(found)
 
     def _rehash(self, key: ObjectId, known: str, password: str) -> None:
         # The old hash still signs in: neither an outage nor a password from before the present
@@ -167,12 +175,14 @@ def _key(admin_id: str) -> ObjectId:
     return ObjectId(admin_id)
 
 
-def _admin(document: Mapping[str, Any]) -> Admin:
-    created = document.get("createdAt")
-    return Admin(
-        id=str(document["_id"]),
-        email=str(document["email"]),
-        disabled=bool(document.get("disabled", False)),
-        session_epoch=int(document.get("sessionEpoch", 0)),
-        created_at=rfc3339(to_ms(created)) if isinstance(created, datetime) else None,
-    )
+def _only(document: Document) -> Admin:
+    admin = admin_from(document)
+    if admin is None:
+        raise NotFound("There is no such admin.")
+    return admin
+
+
+def _read(collection: Collection[Document], fields: Mapping[str, Any]) -> list[Admin]:
+    with translated():
+        found = map(admin_from, collection.find({}, fields).sort("email", 1))
+        return [admin for admin in found if admin is not None]

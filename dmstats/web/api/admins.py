@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dmstats.core.errors import Forbidden
-from dmstats.db.admins.admin_store import Admin
+from dmstats.db.admins.admin import Admin
 from dmstats.web import services
 from dmstats.web.auth.authenticator import require_admin, require_session
 from dmstats.web.schema.api_schemas import AdminAnswer, NewAdmin, NewPassword
@@ -54,6 +54,14 @@ def enable(admin_id: str) -> ResponseReturnValue:
     return _changed("admin_enabled", me, services().admins.set_disabled(admin_id, disabled=False))
 
 
+@blueprint.post("/<admin_id>/sign-out")
+@require_admin
+def sign_out_everywhere(admin_id: str) -> ResponseReturnValue:
+    """End all sessions of an admin, one's own among them if it is oneself."""
+    me = require_session()
+    return _changed("admin_signed_out", me, services().admins.sign_out_everywhere(admin_id))
+
+
 @blueprint.post("/<admin_id>/password")
 @require_admin
 def change_password(admin_id: str) -> ResponseReturnValue:
@@ -69,6 +77,5 @@ def change_password(admin_id: str) -> ResponseReturnValue:
 
 
 def _changed(event: str, by: Admin, admin: Admin) -> Response:
-    services().authenticator.admins_changed()
     logger.info(event, extra={"admin": admin.id, "by": by.id})
     return jsonify(AdminAnswer().dump(admin))

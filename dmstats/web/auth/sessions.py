@@ -1,9 +1,8 @@
-"""The session cookie: what it holds, how long it lasts, and how browsers must treat it."""
+"""The session cookie: what it holds and how browsers must treat it."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -12,21 +11,7 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 
 from dmstats.core.setting_types import is_loopback
-from dmstats.db.admins.admin_store import Admin
-
-LIFETIME_SECONDS = 12 * 3600
-RENEW_AFTER_SECONDS = 3600
-"""Renewed once an hour, not at each request: an answer that is still under way while the admin
-signs out would bring the session back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What a session proves: who, since which epoch, and when it was signed (s since 1970)."""
-
-    admin_id: str
-    epoch: int
-    signed_at: int
+from dmstats.db.admins.session_store import session_key
 
 
 class AdminSessions(SecureCookieSessionInterface):
@@ -67,41 +52,37 @@ def is_plain_http(request: Request) -> bool:
     )
 
 
-def configure_sessions(app: Flask) -> None:
-    """Set the cookie's rules on ``app``."""
+def configure_sessions(app: Flask, *, hours: int) -> None:
+    """Set the cookie's rules on ``app``; a browser drops it after ``hours``."""
     app.session_interface = AdminSessions()
     app.config.update(
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
         SESSION_REFRESH_EACH_REQUEST=False,
-        PERMANENT_SESSION_LIFETIME=timedelta(seconds=LIFETIME_SECONDS),
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=hours),
     )
 
 
-def open_session(admin: Admin, now_ms: int) -> None:
-    """Begin a new session; nothing of an earlier one stays."""
+def set_cookie(token: str) -> None:
+    """Give this browser the session with that token; nothing of an earlier one stays."""
     session.clear()
     session.permanent = True
-    session.update(admin=admin.id, epoch=admin.session_epoch, at=now_ms // 1000)
+    session["token"] = token
 
 
-def close_session() -> None:
-    """End the session of this browser."""
+def clear_cookie() -> None:
+    """Take the session from this browser."""
     session.clear()
 
 
-def read_session(now_ms: int) -> Ticket | None:
-    """The session's content, renewed if it is due; None if there is none or it is over."""
-    admin_id, epoch, at = (session.get(name) for name in ("admin", "epoch", "at"))
-    if not (isinstance(admin_id, str) and isinstance(epoch, int) and isinstance(at, int)):
-        return None
-    now = now_ms // 1000
-    if now - at >= LIFETIME_SECONDS:
-        return None
-    if now - at >= RENEW_AFTER_SECONDS:
-        session["at"] = at = now
-    return Ticket(admin_id, epoch, at)
+def sent_key() -> str | None:
+    """The key of the session that the request brings, whether or not it still holds.
+
+    The cookie is signed: what somebody made up costs no look into the database.
+    """
+    token = session.get("token")
+    return session_key(token) if isinstance(token, str) else None
 
 
 @functools.lru_cache(maxsize=256)  # asked three times for each request, about few hosts

@@ -84,6 +84,8 @@ OPERATIONS = (
               {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
     Operation(ADMINS + "/{admin_id}/enable", "post", "Let an admin in again",
               {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
+    Operation(ADMINS + "/{admin_id}/sign-out", "post", "End all sessions of an admin",
+              {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
     Operation(ADMINS + "/{admin_id}/password", "post", "Set an admin's password",
               {200: api_schemas.AdminAnswer}, (404, 429, *CHANGING), SESSION,
               body=api_schemas.NewPassword),
