@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings.require(*REQUIRED)
     app = Flask("dmstats", static_folder=None)
     app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=MAX_FORM)
-    configure_sessions(app, hours=settings.session_hours)
+    configure_sessions(app)
     register_errors(app)
     register_headers(app)
     register_pages(app)

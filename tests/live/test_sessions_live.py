@@ -18,6 +18,7 @@ from bson import encode
 from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 
+from dmstats.core.errors import PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.client import Mongo
@@ -179,6 +180,17 @@ def test_one_admin_with_an_impossible_date_locks_nobody_out(site: Site) -> None:
     status, body, _ = site.ask("GET", "/api/admin/admins", mine)
     assert status == 200
     assert ADA in body.decode()
+
+
+@pytest.mark.parametrize("places", [None, "x", {}], ids=str)
+def test_an_odd_list_of_places_stops_no_sign_in(mongo: Mongo, places: object) -> None:
+    apply(mongo, Settings())
+    admins = AdminStore(mongo, cheap_passwords())
+    ada = admins.create(ADA, PASSWORD)
+    mongo.db["dmstats_admins"].update_one({}, {"$set": {"places": places}})
+    with pytest.raises((StoreUnavailable, PoisonError)):  # which the sign-in passes over
+        admins.remember_place(ada.id, "place")
+    assert not admins.is_known_place(ADA, "place")
 
 
 def test_the_database_forgets_sessions_by_itself(site: Site) -> None:

@@ -91,7 +91,7 @@ class AdminSite:
         app = Flask("admin_site")
         app.secret_key = self.settings.secret_key
         app.jinja_loader = DictLoader({"login.html": "{{ error or '' }}|{{ email }}|{{ next }}"})
-        configure_sessions(app, hours=self.settings.session_hours)
+        configure_sessions(app)
         register_errors(app)
         register_headers(app)
         for room in (stats, sign_in, admins):

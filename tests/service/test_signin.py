@@ -144,6 +144,84 @@ def test_one_address_cannot_try_many_accounts(site: AdminSite) -> None:
     assert sign_in(client, environ_overrides=alternate_id).status_code == 303
 
 
+def far_away(n: int) -> dict[str, str]:
+    return {"REMOTE_ADDR": f"203.0.113.{n}"}
+
+
+def wide(email: str, at: int) -> str:
+    """``email`` with one letter in its full-width form, which NFKC makes the same."""
+    return email[:at] + chr(ord(email[at]) + 0xFEE0) + email[at + 1 :]
+
+
+def test_every_spelling_is_one_account(site: AdminSite) -> None:
+    spellings = [wide(EMAIL, n) for n, c in enumerate(EMAIL) if c.isalpha()]
+    statuses = [
+        site.client().post("/login", json={"email": email, "password": "guess"}).status_code
+        for email in spellings
+    ]
+    assert statuses == [401] * 5 + [429] * (len(spellings) - 5)
+
+
+def test_another_spelling_signs_in_as_the_same_admin(site: AdminSite) -> None:
+    credentials = {"email": wide(EMAIL, 0), "password": PASSWORD}
+    assert site.client().post("/login", json=credentials).get_json() == {"email": EMAIL}
+
+
+def test_what_is_no_address_is_one_account(site: AdminSite) -> None:
+    statuses = [
+        site.client().post("/login", json={"email": f"no {n}", "password": "x"}).status_code
+        for n in range(6)
+    ]
+    assert statuses == [401] * 5 + [429]
+
+
+class TestStrangersCannotLockOut:
+    def flood(self, site: AdminSite, start: int = 0) -> None:
+        for n in range(110):
+            sign_in(site.client(), "wrong password", environ_overrides=far_away(start + n))
+        answer = sign_in(site.client(), environ_overrides={"REMOTE_ADDR": "2001:db8::1"})
+        assert answer.status_code == 429, "not even with the right password, from nowhere known"
+
+    def test_from_an_address_of_before(self, site: AdminSite) -> None:
+        assert sign_in(site.client()).status_code == 303
+        self.flood(site)
+        assert sign_in(site.client()).status_code == 303
+
+    def test_in_a_browser_of_before(self, site: AdminSite) -> None:
+        browser = site.client()
+        assert sign_in(browser).status_code == 303
+        browser.post("/logout")
+        self.flood(site)
+        answer = sign_in(browser, environ_overrides={"REMOTE_ADDR": "2001:db8:1::1"})
+        assert answer.status_code == 303
+
+    def test_not_even_at_the_same_address(self, site: AdminSite) -> None:
+        """As where a proxy is not trusted, and all come from its address."""
+        browser = site.client()
+        assert sign_in(browser).status_code == 303
+        browser.post("/logout")
+        for _ in range(6):
+            sign_in(site.client(), "wrong password")
+        assert sign_in(site.client()).status_code == 429
+        assert sign_in(browser).status_code == 303
+
+    def test_a_browser_is_known_for_its_own_account_alone(self, site: AdminSite) -> None:
+        browser = site.signed_in("grace@example.com")
+        self.flood(site)
+        answer = sign_in(browser, environ_overrides={"REMOTE_ADDR": "2001:db8:1::1"})
+        assert answer.status_code == 429
+
+    def test_no_address_is_stored(self, site: AdminSite) -> None:
+        sign_in(site.client(), environ_overrides=far_away(7))
+        stored = site.mongo.db["dmstats_admins"].find_one() or {}
+        assert len(stored["places"]) == 1
+        assert "203.0.113.7" not in str(stored)
+        for n in range(20):
+            sign_in(site.client(), environ_overrides=far_away(n))
+        stored = site.mongo.db["dmstats_admins"].find_one() or {}
+        assert len(stored["places"]) == 10
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -236,7 +314,7 @@ def test_signing_in_starts_a_new_session(site: AdminSite) -> None:
         planted["admin"] = "somebody"
     sign_in(client)
     with client.session_transaction() as session:
-        assert set(session) == {"_permanent", "token"}
+        assert set(session) == {"_permanent", "token", "device", "known"}
 
 
 def test_a_forged_or_foreign_cookie_is_nobody(site: AdminSite) -> None:

@@ -24,6 +24,7 @@ from dmstats.db.collection_names import ADMINS
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 EMAIL_LENGTH = 254
 EPOCH = "sessionEpoch"
+MOST_PLACES = 10
 FIRST_ID = ObjectId("0" * 24)
 """The very first admin's id, always the same: of two starts at once only one can insert it."""
 
@@ -41,6 +42,14 @@ def normal_email(email: str) -> str:
     if len(normal) > EMAIL_LENGTH or not EMAIL.fullmatch(normal) or not normal.isprintable():
         raise BadRequest("That is not an email address.")
     return normal
+
+
+def lookup_name(email: str) -> str:
+    """The one name under which every spelling of ``email`` is looked up; empty for what is none."""
+    try:
+        return normal_email(email)
+    except BadRequest:
+        return ""
 
 
 class AdminStore:
@@ -72,10 +81,7 @@ class AdminStore:
 
     def verify(self, email: str, password: str) -> Admin | None:
         """The admin whom these credentials sign in; ``None`` if they are wrong or disabled."""
-        try:
-            wanted = normal_email(email)
-        except BadRequest:
-            wanted = ""
+        wanted = lookup_name(email)
         with translated():
             found = self._collection.find_one({"email": wanted}) if wanted else None
         stored = found.get("passwordHash") if found else None
@@ -88,6 +94,20 @@ class AdminStore:
         if self._passwords.outdated(known):
             self._rehash(found["_id"], known, password)
         return admin
+
+    def is_known_place(self, email: str, place: str) -> bool:
+        """Whether the admin with that email has signed in from that place before."""
+        wanted = {"email": lookup_name(email), "places": place}
+        with translated():
+            return self._collection.find_one(wanted, {"_id": 1}) is not None
+
+    def remember_place(self, admin_id: str, place: str) -> None:
+        """Note a place that the admin signed in from; the last ten are kept."""
+        unknown = {"_id": _key(admin_id), "places": {"$ne": place}}
+        with translated():
+            self._collection.update_one(
+                unknown, {"$push": {"places": {"$each": [place], "$slice": -MOST_PLACES}}}
+            )
 
     def change_password(self, admin_id: str, password: str) -> Admin:
         """Set a new password; all open sessions of that admin end."""

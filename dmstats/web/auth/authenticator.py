@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +14,17 @@ from flask import g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import Forbidden, NotSignedIn, StoreUnavailable
+from dmstats.core.errors import Forbidden, NotSignedIn, PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
-from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.admin_store import AdminStore, lookup_name
 from dmstats.db.admins.session_store import Session, SessionStore
 from dmstats.web import services
+from dmstats.web.auth.client_address import place_of
 from dmstats.web.auth.csrf import SAFE_METHODS, require_own_origin
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.session_guard import SessionGuard
-from dmstats.web.auth.sessions import clear_cookie, sent_key, set_cookie
+from dmstats.web.auth.sessions import clear_cookie, known_device, sent_key, set_cookie
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=ResponseReturnValue)
@@ -48,6 +50,7 @@ class Authenticator:
         clock: Clock,
     ) -> None:
         self._token = settings.admin_api_token
+        self._secret = (settings.secret_key or "").encode()
         self._admins = admins
         self._sessions = sessions
         self._rate_limit = rate_limit
@@ -58,31 +61,44 @@ class Authenticator:
 
         Raises :class:`NotSignedIn` or :class:`TooManyRequests`.
         """
-        admin, before = self._check(email, password), sent_key()
-        set_cookie(self._sessions.open(admin))
+        account, place = lookup_name(email), self._place()
+        taken = self._rate_limit.attempt(
+            account,
+            request.remote_addr,
+            device=known_device(account),
+            known_place=lambda: self._admins.is_known_place(account, place),
+        )
+        admin = self._admins.verify(account, password)
+        if admin is None:
+            raise NotSignedIn("That email and password do not match an active admin.")
+        self._rate_limit.succeeded(taken)
+        before = sent_key()
+        set_cookie(self._sessions.open(admin), admin.email)
+        # No sign-in fails for it: neither by an outage nor by an odd document.
+        with contextlib.suppress(StoreUnavailable, PoisonError):
+            self._admins.remember_place(admin.id, place)
         if before is not None:
             self._end(before)
         return admin
 
     def confirm(self, admin: Admin, password: str) -> None:
-        """Ask a signed-in admin's password again; raises :class:`Forbidden` if it is wrong."""
-        try:
-            self._check(admin.email, password)
-        except NotSignedIn:
-            raise Forbidden("Your current password is not right.") from None
+        """Ask a signed-in admin's password again.
+
+        Raises :class:`Forbidden` if it is wrong, or :class:`TooManyRequests`.
+        """
+        taken = self._rate_limit.confirm(sent_key() or admin.id)
+        if self._admins.verify(admin.email, password) is None:
+            raise Forbidden("Your current password is not right.")
+        self._rate_limit.succeeded(taken)
 
     def resume(self, admin: Admin) -> None:
         """Go on with a new session, after a change that ended the old ones."""
-        set_cookie(self._sessions.open(admin))
+        set_cookie(self._sessions.open(admin), admin.email)
 
-    def _check(self, email: str, password: str) -> Admin:
-        account = email.strip().casefold()
-        self._rate_limit.attempt(account, request.remote_addr)
-        admin = self._admins.verify(email, password)
-        if admin is None:
-            raise NotSignedIn("That email and password do not match an active admin.")
-        self._rate_limit.succeeded(account)
-        return admin
+    def _place(self) -> str:
+        """Where the request comes from, in a form that can be stored: it names no address."""
+        place = place_of(request.remote_addr).encode()
+        return hmac.new(self._secret, place, hashlib.sha256).hexdigest()[:32]
 
     def sign_out(self) -> None:
         """End this browser's session, and no other one of the same admin.

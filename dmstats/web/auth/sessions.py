@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import secrets
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -12,6 +14,13 @@ from itsdangerous import URLSafeTimedSerializer
 
 from dmstats.core.setting_types import is_loopback
 from dmstats.db.admins.session_store import session_key
+
+DEVICE_DAYS = 180
+"""How long a browser is known after a sign-in. The session in the same cookie ends long before: its
+document in the database decides."""
+
+MOST_ACCOUNTS = 5
+"""So many accounts are known in one browser."""
 
 
 class AdminSessions(SecureCookieSessionInterface):
@@ -52,28 +61,54 @@ def is_plain_http(request: Request) -> bool:
     )
 
 
-def configure_sessions(app: Flask, *, hours: int) -> None:
-    """Set the cookie's rules on ``app``; a browser drops it after ``hours``."""
+def configure_sessions(app: Flask) -> None:
+    """Set the cookie's rules on ``app``."""
     app.session_interface = AdminSessions()
     app.config.update(
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
         SESSION_REFRESH_EACH_REQUEST=False,
-        PERMANENT_SESSION_LIFETIME=timedelta(hours=hours),
+        PERMANENT_SESSION_LIFETIME=timedelta(days=DEVICE_DAYS),
     )
 
 
-def set_cookie(token: str) -> None:
-    """Give this browser the session with that token; nothing of an earlier one stays."""
+def set_cookie(token: str, email: str) -> None:
+    """Give this browser the session with that token, and note that ``email`` signed in here.
+
+    Of an earlier session nothing stays but which accounts this browser is known for.
+    """
+    device, known = _device()
+    account = _digest(email)
     session.clear()
     session.permanent = True
-    session["token"] = token
+    session.update(
+        token=token,
+        device=device or secrets.token_urlsafe(12),
+        known=[account, *(other for other in known if other != account)][:MOST_ACCOUNTS],
+    )
 
 
 def clear_cookie() -> None:
-    """Take the session from this browser."""
-    session.clear()
+    """Take the session from this browser; it stays known."""
+    session.pop("token", None)
+
+
+def known_device(email: str) -> str | None:
+    """The name of this browser if ``email`` has signed in here before, else None."""
+    device, known = _device()
+    return device if _digest(email) in known else None
+
+
+def _device() -> tuple[str | None, list[str]]:
+    device, known = session.get("device"), session.get("known")
+    if not isinstance(device, str) or not isinstance(known, list):
+        return None, []
+    return device, [account for account in known if isinstance(account, str)]
+
+
+def _digest(email: str) -> str:
+    return hashlib.sha256(email.encode("utf-8", "replace")).hexdigest()[:20]
 
 
 def sent_key() -> str | None:
