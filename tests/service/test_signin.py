@@ -344,11 +344,37 @@ def test_the_bearer_token(site: AdminSite, clock: ManualClock) -> None:
         assert client.get("/api/admin/stats", headers=bearer(wrong)).status_code == 401
     basic = {"Authorization": f"Basic {TOKEN}"}
     assert client.get("/api/admin/stats", headers=basic).status_code == 401
-    signed_in = site.signed_in()
-    assert signed_in.get("/api/admin/stats", headers=bearer("wrong")).status_code == 401
     off = AdminSite(clock, admin_api_token=None).client()
     for sent in ("", "None", TOKEN):
         assert off.get("/api/admin/stats", headers=bearer(sent)).status_code == 401
+
+
+class TestABearerThatIsNotOurs:
+    """An identity proxy in front adds one of its own to each request."""
+
+    JWT = "eyJhbGciOiJub25lIn0.e30.x"
+
+    def test_the_session_counts(self, site: AdminSite) -> None:
+        client, foreign = site.client(), bearer(self.JWT)
+        assert sign_in(client, headers=foreign).status_code == 303
+        assert client.get("/", headers=foreign).text == "home"
+        assert client.get("/api/admin/stats", headers=foreign).status_code == 200
+        assert client.get("/login", headers=foreign).status_code == 303
+        assert client.post("/api/admin/stats/refresh", headers=foreign).status_code == 202
+
+    def test_it_does_not_excuse_from_the_rules_for_cookies(self, site: AdminSite) -> None:
+        client, cross = site.signed_in(), bearer(self.JWT) | {"Sec-Fetch-Site": "cross-site"}
+        assert client.post("/api/admin/stats/refresh", headers=cross).status_code == 403
+        assert site.stats.refreshes == []
+
+    def test_alone_it_is_nobody(self, site: AdminSite) -> None:
+        assert site.client().get("/", headers=bearer(self.JWT)).headers["Location"] == "/login"
+        assert site.client().get("/api/admin/stats", headers=bearer("")).status_code == 401
+
+    def test_our_token_decides_alone(self, site: AdminSite) -> None:
+        client = site.signed_in()
+        answer = client.get("/api/admin/admins", headers=bearer(TOKEN))
+        assert answer.status_code == 403, "a script, whatever cookie it sends along"
 
 
 def test_a_token_with_equals_signs_inside(clock: ManualClock) -> None:

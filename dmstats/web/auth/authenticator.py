@@ -118,12 +118,13 @@ class Authenticator:
     def identify(self) -> Identity | None:
         """Who the current request is from; None if nobody known.
 
-        A bearer token, where one is sent, decides alone. Raises :class:`Forbidden` for a
-        state-changing request that another site made with an admin's cookie, and
-        :class:`StoreUnavailable` while MongoDB is away; see :class:`SessionGuard`.
+        Our bearer token decides; any other one is an identity proxy's business, and then the
+        session counts. Raises :class:`Forbidden` for a state-changing request that another site
+        made with an admin's cookie, and :class:`StoreUnavailable` while MongoDB is away; see
+        :class:`SessionGuard`.
         """
-        if _bearer() is not None:
-            return Identity(None) if bearer_is(self._token) else None
+        if bearer_is(self._token):
+            return Identity(None)
         key = sent_key()
         reading = request.method in SAFE_METHODS
         found = self._guard.find(key, reading=reading) if key else None

@@ -27,6 +27,9 @@ class ConnectionHijack:
 
     Under another server than gunicorn, and over TLS, HTTP/2 and HTTP/1.0, the server goes on with
     the stream, in a greenlet or thread for each.
+
+    Raises ``StopIteration`` once it has taken a connection over, by which gunicorn's asynchronous
+    workers close their side of it.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -48,7 +51,9 @@ class ConnectionHijack:
         if connection is None:
             return body
         stream.hand_over(connection, _head(*answer), getattr(body, "close", stream.close))
-        return _already_handled()
+        # Gunicorn leaves the connection for good. Told only that the answer was given, it would go
+        # on with what the client sent behind this request, and write that answer into the stream.
+        raise StopIteration
 
 
 def _hijacked_from(environ: WSGIEnvironment) -> socket.socket | None:
@@ -67,12 +72,6 @@ def _hijacked_from(environ: WSGIEnvironment) -> socket.socket | None:
     # Not gevent's class: nobody ever waits for it.
     ours: socket.socket = monkey.get_original("socket", "socket")(fileno=fileno)
     ours.settimeout(0)
-    try:
-        # Gunicorn waits for the next request: it hears now that there is none, and lets go.
-        theirs.shutdown(socket.SHUT_RD)
-    except OSError:
-        ours.close()
-        return None
     return ours
 
 
@@ -85,12 +84,3 @@ def _head(line: str, headers: list[tuple[str, str]]) -> bytes:
     ]
     lines = [f"HTTP/1.1 {line}", *(f"{name}: {value}" for name, value in fields), "", ""]
     return "\r\n".join(lines).encode("latin-1")
-
-
-def _already_handled() -> Iterable[bytes]:
-    """What tells gunicorn that there is nothing left to do."""
-    # Here, where gunicorn has it loaded: commands without a web server need not.
-    from gunicorn.workers.base_async import ALREADY_HANDLED  # noqa: PLC0415
-
-    handled: Iterable[bytes] = ALREADY_HANDLED
-    return handled
