@@ -20,7 +20,7 @@ from dmstats.services import Services
 from dmstats.sse.subscription import CHANNEL
 from dmstats.web.api import admins, probes, stats
 from dmstats.web.api.stream import StatsEvents
-from dmstats.web.auth import sign_in
+from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.hijack import ConnectionHijack
 from dmstats.web.middleware.prefix import plain_prefix
@@ -45,7 +45,13 @@ REQUIRED = (
 )
 MAX_FORM = 64 * 1024
 """The largest body of anything but the webhook, in bytes."""
-BLUEPRINTS = (stats.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint)
+BLUEPRINTS = (
+    stats.blueprint,
+    admins.blueprint,
+    sign_in.blueprint,
+    password_links.blueprint,
+    probes.blueprint,
+)
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

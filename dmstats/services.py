@@ -24,6 +24,7 @@ from dmstats.db.transactions import Transactions
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
+from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.scheduler import Schedule
 from dmstats.snapshot.lease import Lease
@@ -69,6 +70,7 @@ class Services:
     background_audit: BackgroundAudit
     admins: AdminStore
     authenticator: Authenticator
+    mailer: Mailer | None
     auditor: Callable[..., Auditor]
     worker_schedule: Callable[[], Schedule]
     refresher_schedule: Callable[[], Schedule]

@@ -41,6 +41,7 @@ from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
+from dmstats.ops.mail import SmtpMailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
@@ -202,6 +203,9 @@ def wire(settings: Settings, send: Send) -> Services:
         admins=admins,
         auditor=auditor,
         authenticator=authenticator,
+        mailer=SmtpMailer(settings.smtp_url, settings.mail_from or "")
+        if settings.smtp_url
+        else None,
         worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading, clock_watch),
         refresher_schedule=partial(
             thread_schedule, refreshing, clock, metrics, leading, clock_watch

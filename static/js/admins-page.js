@@ -1,11 +1,12 @@
 /** The page of the admins: add, disable, enable, change a password. */
 
 import { ask } from "./ask.js";
+import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { adminsFrom } from "./wire.js";
+import { adminsFrom, handoutFrom } from "./wire.js";
 
 /** @typedef {import("./types.js").Admin} Admin */
 
@@ -40,10 +41,10 @@ function rowOf(admin, isMe) {
   email.className = "email";
   email.append(address);
   email.dataset.disabled = String(admin.disabled);
-  if (admin.disabled || isMe) {
+  if (admin.disabled || admin.invited || isMe) {
     const mark = document.createElement("span");
     mark.className = "mark";
-    mark.textContent = isMe ? "you" : "disabled";
+    mark.textContent = isMe ? "you" : admin.disabled ? "disabled" : "invited";
     email.append(" ", mark);
   }
   const since = document.createElement("td");
@@ -94,7 +95,7 @@ function switchFor(admin) {
 /**
  * @param {string} url
  * @param {unknown} body
- * @param {string} done
+ * @param {string | ((answer: unknown) => string)} done What is said then; empty to say nothing.
  * @param {boolean} again Whether the list is to be loaded again.
  * @returns {Promise<boolean>}
  */
@@ -103,31 +104,56 @@ async function change(url, body, done, again = true) {
   // Clear the messages of the change before.
   line.className = "visually-hidden";
   line.textContent = "";
+  part("handout").hidden = true;
   showProblem(part("problem"), null);
   const answer = await ask(url, { method: "POST", body });
   showProblem(part("problem"), answer.ok ? null : answer);
   if (!answer.ok) return false;
-  line.className = "success";
-  line.textContent = done;
+  const words = typeof done === "string" ? done : done(answer.data);
+  if (words) line.className = "success";
+  line.textContent = words;
   if (again) await load();
   return true;
+}
+
+/**
+ * A link was mailed, which is said, or has to be handed out, which is shown.
+ * @param {unknown} answer
+ */
+function handOut(answer) {
+  const { email, link, endsAt, problem } = handoutFrom(answer);
+  if (link === null) return `A link was mailed to ${email}.`;
+  part("handout-email").textContent = email;
+  part("handout-link").textContent = link;
+  part("handout-problem").textContent = problem ?? "";
+  part("handout-until").textContent = endsAt ? format.moment(endsAt) : "tomorrow";
+  part("handout").hidden = false;
+  part("handout").focus();
+  return "";
 }
 
 const adding = part("add", HTMLFormElement);
 adding.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { email, password } = Object.fromEntries(new FormData(adding));
-  if (await change(URL_OF_ALL, { email, password }, `${email} can sign in now.`)) adding.reset();
+  const added = password
+    ? change(URL_OF_ALL, { email, password }, `${email} can sign in now.`)
+    : change(`${URL_OF_ALL}/invite`, { email }, handOut);
+  if (await added) adding.reset();
 });
 const changing = part("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { whose, current, new: password } = Object.fromEntries(new FormData(changing));
-  const url = `${URL_OF_ALL}/${encodeURIComponent(String(whose))}/password`;
-  if (await change(url, { currentPassword: current, password }, "The password was changed.")) {
+  const url = `${URL_OF_ALL}/${encodeURIComponent(String(whose))}`;
+  const changed = password
+    ? change(`${url}/password`, { currentPassword: current, password }, "The password was changed.")
+    : change(`${url}/link`, { currentPassword: current }, handOut);
+  if (await changed) {
     part("current", HTMLInputElement).value = "";
     part("new", HTMLInputElement).value = "";
   }
 });
+wireCopy(document);
 wireTheme();
 void load();

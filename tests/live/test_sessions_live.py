@@ -14,9 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from bson import encode
-from bson.datetime_ms import DatetimeMS
-from bson.raw_bson import RawBSONDocument
 
 from dmstats.core.errors import PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
@@ -172,14 +169,22 @@ def test_the_command_ends_sessions_without_redis(site: Site, redis_server: Redis
     others.close()
 
 
-def test_one_admin_with_an_impossible_date_locks_nobody_out(site: Site) -> None:
-    document = {"email": "odd@example.com", "createdAt": DatetimeMS(10**17)}
-    site.mongo.db["dmstats_admins"].insert_one(RawBSONDocument(encode(document)))
-    mine = site.sign_in()
-    assert site.statuses(mine) == {200}
-    status, body, _ = site.ask("GET", "/api/admin/admins", mine)
-    assert status == 200
-    assert ADA in body.decode()
+def test_a_link_made_by_the_command(site: Site) -> None:
+    url = f"http://localhost:{site.worker.port}"
+    done = subprocess.run(
+        [sys.executable, "-m", "dmstats", "create-admin", "new@example.com", "--link", "--url", url],
+        check=False, cwd=ROOT, env=site.worker.environ, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    link = done.stdout.split()[-1]
+    assert link.startswith(f"{url}/password?link=")
+    assert site.ask("GET", link.removeprefix(url))[0] == 200
+    chosen = {"link": link.partition("?link=")[2], "password": PASSWORD}
+    assert site.ask("POST", "/password", body=chosen)[0] == 200
+    assert site.statuses(site.sign_in("new@example.com")) == {200}
+    log = (site.worker.folder / "log").read_text()
+    assert chosen["link"].partition(".")[2] not in log
 
 
 @pytest.mark.parametrize("places", [None, "x", {}], ids=str)

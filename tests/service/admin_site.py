@@ -20,8 +20,9 @@ from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.client import Mongo
+from dmstats.ops.mail import Mailer
 from dmstats.web.api import admins, stats
-from dmstats.web.auth import sign_in
+from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.authenticator import Authenticator, require_admin
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
@@ -85,16 +86,22 @@ class AdminSite:
         self.stats = FakeStats()
         self.admins = AdminStore(self.mongo, cheap_passwords(), clock)
         self.sessions = SessionStore(self.mongo, clock, hours=self.settings.session_hours)
+        self.mailer: Mailer | None = None
         self.app = self._app()
 
     def _app(self) -> Flask:
         app = Flask("admin_site")
         app.secret_key = self.settings.secret_key
-        app.jinja_loader = DictLoader({"login.html": "{{ error or '' }}|{{ email }}|{{ next }}"})
+        app.jinja_loader = DictLoader(
+            {
+                "login.html": "{{ error or '' }}|{{ email }}|{{ next }}",
+                "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
+            }
+        )
         configure_sessions(app)
         register_errors(app)
         register_headers(app)
-        for room in (stats, sign_in, admins):
+        for room in (stats, sign_in, password_links, admins):
             app.register_blueprint(room.blueprint)
 
         @app.get("/")
@@ -119,6 +126,7 @@ class AdminSite:
                 SignInRateLimit(self.redis, KEYS),
                 self.clock,
             ),
+            mailer=self.mailer,
             reader=self.stats,
             publisher=self.stats,
             refresher=self.stats,

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 from bson import ObjectId
+from bson.errors import InvalidBSON
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import NotSignedIn, StoreUnavailable
@@ -243,6 +244,19 @@ class TestOddAdmins:
         if isinstance(email := odd.get("email"), str):
             answer = site.client().post("/login", json={"email": email, "password": PASSWORD})
             assert answer.status_code == 401
+
+    def test_one_impossible_date_hides_nobody(
+        self, admins: AdminStore, ada: Admin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        find = admins._collection.find
+
+        def as_the_driver(where: object, fields: dict[str, object]) -> object:
+            if "createdAt" in fields:
+                raise InvalidBSON("year 10000 is out of range")
+            return find(where, fields)
+
+        monkeypatch.setattr(admins._collection, "find", as_the_driver)
+        assert [admin.email for admin in admins.list()] == [ada.email]
 
     def test_an_admin_without_an_epoch_can_be_mended(
         self, mongo: Mongo, admins: AdminStore, sessions: SessionStore, ada: Admin

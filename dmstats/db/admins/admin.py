@@ -15,7 +15,7 @@ from dmstats.core.clock import rfc3339, to_ms
 IDENTITY: Mapping[str, Any] = {"email": 1, "disabled": 1, "sessionEpoch": 1}
 """The fields that say who it is and who is let in."""
 
-PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1}
+PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
 """All fields that an :class:`Admin` is made of; no password's hash among them."""
 
 
@@ -23,7 +23,8 @@ PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1}
 class Admin:
     """One admin, without the password's hash; ``created_at`` is RFC 3339.
 
-    ``session_epoch`` changes whenever all sessions of the admin must end.
+    ``session_epoch`` changes whenever all sessions of the admin must end. Who is only ``invited``
+    has no password yet.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Admin:
     disabled: bool
     session_epoch: int
     created_at: str | None
+    invited: bool = False
 
 
 def admin_from(document: Mapping[str, Any]) -> Admin | None:
@@ -44,6 +46,7 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
         disabled=bool(document.get("disabled", False)),
         session_epoch=epoch_from(document.get("sessionEpoch")),
         created_at=rfc3339(to_ms(created)) if isinstance(created, datetime) else None,
+        invited=document.get("invited") is True,
     )
 
 

@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from dmstats.core.clock import Clock, SystemClock, to_datetime
 from dmstats.core.errors import BadRequest, DmstatsError, NotFound, PoisonError, StoreUnavailable
 from dmstats.db.admins.admin import IDENTITY, PUBLIC, Admin, admin_from
+from dmstats.db.admins.password_link import Link, LinkOver, link_digest, link_owner, new_link
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.client import Document, Mongo, translated
@@ -110,8 +111,57 @@ class AdminStore:
             )
 
     def change_password(self, admin_id: str, password: str) -> Admin:
-        """Set a new password; all open sessions of that admin end."""
+        """Set a new password; all open sessions of that admin end, and so does a link."""
         return self._change(admin_id, {"passwordHash": self._passwords.hash(password)})
+
+    def invite(self, email: str) -> tuple[Admin, Link]:
+        """Add an admin who chooses a password by the link.
+
+        Raises :class:`BadRequest` or :class:`EmailTaken`.
+        """
+        admin = self._insert(ObjectId(), normal_email(email), None)
+        return self.make_link(admin.id)
+
+    def make_link(self, admin_id: str) -> tuple[Admin, Link]:
+        """A link by which the admin may choose a password once, within a day.
+
+        It takes the place of an earlier one; until it is used the present password and the
+        sessions stay. Raises :class:`NotFound`, also for an admin who is disabled.
+        """
+        link, ends_ms = new_link(admin_id, self._clock.now_ms())
+        stored = {"digest": link_digest(link.token), "endsAt": to_datetime(ends_ms)}
+        with translated():
+            found = self._collection.find_one_and_update(
+                {"_id": _key(admin_id), "disabled": {"$ne": True}},
+                {"$set": {"link": stored}},
+                projection=PUBLIC,
+                return_document=ReturnDocument.AFTER,
+            )
+        if found is None:
+            raise NotFound("There is no such admin, or the account is disabled.")
+        return _only(found), link
+
+    def link_holder(self, token: str) -> Admin:
+        """Whose link it is; raises :class:`LinkOver` for one that is not valid (any more)."""
+        with translated():
+            found = self._collection.find_one(self._by_link(token), PUBLIC)
+        admin = admin_from(found) if found else None
+        if admin is None:
+            raise LinkOver
+        return admin
+
+    def redeem(self, token: str, password: str) -> Admin:
+        """Set the password of whose link it is, and use the link up; all open sessions end.
+
+        A password that is refused leaves the link valid. Raises :class:`BadRequest` or
+        :class:`LinkOver`; of two at once, one gets that.
+        """
+        admin = self.link_holder(token)
+        values = {"passwordHash": self._passwords.hash(password)}
+        try:
+            return self._change(admin.id, values, where=self._by_link(token))
+        except NotFound:
+            raise LinkOver from None
 
     def set_disabled(self, admin_id: str, *, disabled: bool) -> Admin:
         """Shut an admin out, or let one in again; all open sessions of that admin end."""
@@ -139,8 +189,8 @@ class AdminStore:
             # One of them holds a date that is none; it must not hide the others.
             return _read(self._collection, IDENTITY)
 
-    def _insert(self, key: ObjectId, email: str, password_hash: str) -> Admin:
-        document = {
+    def _insert(self, key: ObjectId, email: str, password_hash: str | None) -> Admin:
+        document: Document = {
             "_id": key,
             "email": email,
             "passwordHash": password_hash,
@@ -148,6 +198,8 @@ class AdminStore:
             EPOCH: 1,
             "createdAt": to_datetime(self._clock.now_ms()),
         }
+        if password_hash is None:
+            document["invited"] = True
         with translated():
             try:
                 self._collection.insert_one(document)
@@ -155,20 +207,33 @@ class AdminStore:
                 raise EmailTaken(f"There is an admin with the email {email} already.") from None
         return _only(document)
 
-    def _change(self, admin_id: str, values: Document) -> Admin:
+    def _by_link(self, token: str) -> Document:
+        now = to_datetime(self._clock.now_ms())
+        return {
+            "_id": link_owner(token),
+            "link.digest": link_digest(token),
+            "link.endsAt": {"$gt": now},
+            "disabled": {"$ne": True},
+        }
+
+    def _change(self, admin_id: str, values: Document, *, where: Document | None = None) -> Admin:
         """Set ``values``, and end all sessions of that admin: those that are open, and by the new
-        epoch one that is being opened at this moment."""
-        key = _key(admin_id)
+        epoch one that is being opened at this moment. A link that was not used ends with them.
+
+        ``where`` must hold for it at the same time, or it is :class:`NotFound`.
+        """
+        wanted = {**(where or {}), "_id": _key(admin_id)}
+        over = {"link": "", **({"invited": ""} if "passwordHash" in values else {})}
         setting = {"$set": values} if values else {}
         with translated():
-            for where, update in (
+            for epoch, update in (
                 ({EPOCH: {"$type": "number"}}, {**setting, "$inc": {EPOCH: 1}}),
                 # A document that something else has written: there is nothing to count up from.
                 ({}, {"$set": {**values, EPOCH: 1}}),
             ):
                 found = self._collection.find_one_and_update(
-                    {"_id": key, **where},
-                    update,
+                    {**wanted, **epoch},
+                    {**update, "$unset": over},
                     projection=PUBLIC,
                     return_document=ReturnDocument.AFTER,
                 )

@@ -9,9 +9,18 @@ from flask.typing import ResponseReturnValue
 
 from dmstats.core.errors import Forbidden
 from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.password_link import Link
 from dmstats.web import services
 from dmstats.web.auth.authenticator import require_admin, require_session
-from dmstats.web.schema.api_schemas import AdminAnswer, NewAdmin, NewPassword
+from dmstats.web.auth.password_links import deliver
+from dmstats.web.schema.api_schemas import (
+    AdminAnswer,
+    Invitation,
+    LinkAnswer,
+    LinkRequest,
+    NewAdmin,
+    NewPassword,
+)
 from dmstats.web.schema.validation import body
 
 blueprint = Blueprint("team", __name__, url_prefix="/api/admin/admins")
@@ -34,6 +43,25 @@ def add() -> ResponseReturnValue:
     me = require_session()
     asked = body(NewAdmin(), request)
     return _changed("admin_added", me, services().admins.create(**asked)), 201
+
+
+@blueprint.post("/invite")
+@require_admin
+def invite() -> ResponseReturnValue:
+    """A new admin, who chooses a password by a link."""
+    me = require_session()
+    asked = body(Invitation(), request)
+    return _delivered("admin_invited", me, *services().admins.invite(**asked)), 201
+
+
+@blueprint.post("/<admin_id>/link")
+@require_admin
+def make_link(admin_id: str) -> ResponseReturnValue:
+    """A link by which an admin chooses a new password, given one's own password."""
+    me = require_session()
+    asked = body(LinkRequest(), request)
+    services().authenticator.confirm(me, asked["currentPassword"])
+    return _delivered("link_made", me, *services().admins.make_link(admin_id))
 
 
 @blueprint.post("/<admin_id>/disable")
@@ -74,6 +102,13 @@ def change_password(admin_id: str) -> ResponseReturnValue:
     if changed.id == me.id:
         authenticator.resume(changed)
     return _changed("admin_password_changed", me, changed)
+
+
+def _delivered(event: str, by: Admin, admin: Admin, link: Link) -> Response:
+    base = services().settings.public_url or request.url_root
+    delivery = deliver(admin, link, base, services().mailer)
+    logger.info(event, extra={"admin": admin.id, "by": by.id, "mailed": delivery.mailed})
+    return jsonify(LinkAnswer().dump(delivery))
 
 
 def _changed(event: str, by: Admin, admin: Admin) -> Response:
