@@ -101,6 +101,7 @@ def test_a_link_for_a_lost_password_ends_the_sessions_once_it_is_used(
     admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
 ) -> None:
     add(admins, GUEST, PASSWORD)
+    expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
     guest = open_context()
     credentials = {"email": GUEST, "password": PASSWORD}
     assert guest.request.post(f"{guarded.url}/login", data=credentials).ok

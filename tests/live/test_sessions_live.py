@@ -28,6 +28,7 @@ from tests.streamworker import ROOT, Worker
 pytestmark = pytest.mark.live
 
 ADA, GRACE, PASSWORD = "ada@example.com", "grace@example.com", "correct horse battery"
+NEW = "new@example.com"
 SECONDS = 2.0
 """Within so many seconds open streams have to end."""
 
@@ -172,7 +173,7 @@ def test_the_command_ends_sessions_without_redis(site: Site, redis_server: Redis
 def test_a_link_made_by_the_command(site: Site) -> None:
     url = f"http://localhost:{site.worker.port}"
     done = subprocess.run(
-        [sys.executable, "-m", "dmstats", "create-admin", "new@example.com", "--link", "--url", url],
+        [sys.executable, "-m", "dmstats", "create-admin", NEW, "--link", "--url", url],
         check=False, cwd=ROOT, env=site.worker.environ, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
@@ -182,7 +183,7 @@ def test_a_link_made_by_the_command(site: Site) -> None:
     assert site.ask("GET", link.removeprefix(url))[0] == 200
     chosen = {"link": link.partition("?link=")[2], "password": PASSWORD}
     assert site.ask("POST", "/password", body=chosen)[0] == 200
-    assert site.statuses(site.sign_in("new@example.com")) == {200}
+    assert site.statuses(site.sign_in(NEW)) == {200}
     log = (site.worker.folder / "log").read_text()
     assert chosen["link"].partition(".")[2] not in log
 
