@@ -20,7 +20,7 @@ from dmstats.ops import logs
 from dmstats.services import Services
 from dmstats.web.api import admins, history, probes, stats
 from dmstats.web.api.stream import StatsEvents
-from dmstats.web.auth import sign_in
+from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.database_deadline import DatabaseDeadline
 from dmstats.web.middleware.hijack import ConnectionHijack
@@ -47,8 +47,13 @@ REQUIRED = (
 MAX_FORM = 64 * 1024
 """The maximum body size of every route except the webhook, in bytes."""
 BLUEPRINTS = (
-    stats.blueprint, history.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint,
-)  # fmt: skip
+    stats.blueprint,
+    history.blueprint,
+    admins.blueprint,
+    sign_in.blueprint,
+    password_links.blueprint,
+    probes.blueprint,
+)
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

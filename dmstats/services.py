@@ -25,6 +25,7 @@ from dmstats.history.service import Histories
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
+from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.readiness import Readiness
 from dmstats.ops.scheduler import Schedule
@@ -73,6 +74,7 @@ class Services:
     admins: AdminStore
     authenticator: Authenticator
     readiness: Readiness
+    mailer: Mailer | None
     auditor: Callable[..., Auditor]
     worker_schedule: Callable[[], Schedule]
     refresher_schedule: Callable[[], Schedule]

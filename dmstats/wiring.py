@@ -20,6 +20,7 @@ from dmstats.core.settings import Settings
 from dmstats.core.time_zones import zone
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.repairs import Repairs
 from dmstats.db.audit.runs import AuditRuns
@@ -46,6 +47,7 @@ from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
+from dmstats.ops.mail import SmtpMailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
 from dmstats.ops.readiness import Readiness
@@ -144,6 +146,9 @@ def wire(settings: Settings, send: Send) -> Services:
         interval=settings.refresh_interval,
         key=keys.key,
     )
+    admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
+    sessions = SessionStore(mongo, clock, hours=settings.session_hours)
+    authenticator = Authenticator(settings, admins, sessions, SignInRateLimit(client, keys), clock)
     hub = Hub(
         redis_client(settings.redis_url or "", seconds=HUB_SECONDS),
         keys,
@@ -153,6 +158,7 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics,
         transport=settings.transport,
         max_streams=settings.max_streams,
+        ended=authenticator.ended,
         outage=outage,
     )
     refresh_schedule = RefreshSchedule(
@@ -191,7 +197,6 @@ def wire(settings: Settings, send: Send) -> Services:
     ]
     if settings.refresher == "worker":
         worker_jobs += refresh_jobs
-    admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
 
     def leading() -> bool:
         return lease.held
@@ -218,7 +223,10 @@ def wire(settings: Settings, send: Send) -> Services:
         background_audit=background_audit,
         admins=admins,
         auditor=auditor,
-        authenticator=Authenticator(settings, admins, SignInRateLimit(client, keys), clock),
+        authenticator=authenticator,
+        mailer=SmtpMailer(settings.smtp_url, settings.mail_from or "")
+        if settings.smtp_url
+        else None,
         readiness=Readiness(CommitProbe(mongo).try_commit, clock),
         worker_schedule=partial(gevent_schedule, worker_jobs, clock, metrics, leading, clock_watch),
         refresher_schedule=partial(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 DEFAULT_SECRETS = frozenset(
     {
@@ -120,6 +121,28 @@ def address(*schemes: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def mail_server(value: str) -> str:
+    """The address of a mail server."""
+    parts = urlsplit(value)
+    try:
+        good = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.path.strip("/") or not value.isprintable():
+        raise ValueError(
+            "smtps://user:password@host:port or smtp://..., user name and password percent-encoded"
+        )
+    return value
+
+
+def mail_address(value: str) -> str:
+    """An address for mails, perhaps with a name before it."""
+    name, at, domain = value.partition("@")
+    if not (name and at and domain) or not value.isprintable() or "@" in domain:
+        raise ValueError("an address for mails, such as dmstats@example.com")
+    return value
 
 
 def whole(least: int, most: int, unit: str = "") -> Callable[[str], int]:

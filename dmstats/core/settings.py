@@ -15,6 +15,8 @@ from dmstats.core.redis_client import redis_address
 from dmstats.core.setting_types import (
     address,
     host_name,
+    mail_address,
+    mail_server,
     one_of,
     one_secret,
     raw_value,
@@ -89,6 +91,10 @@ class Settings:
     secret_key: str | None = setting(
         "SECRET_KEY", one_secret, None, "none", "Signs session cookies.", secret=True
     )
+    session_hours: int = setting(
+        "DMSTATS_SESSION_HOURS", whole(1, 24 * 365, "hours"), 12, "12 h",
+        "How long a sign-in lasts at most; without a request for 12 hours it ends before.",
+    )  # fmt: skip
     admin_api_token: str | None = setting(
         "ADMIN_API_TOKEN", one_secret, None,
         "none: bearer access is off; `dmstats run` generates one",
@@ -153,6 +159,20 @@ class Settings:
         "DMSTATS_ALERT_URL", address("https", "http"), None, "none: incidents are only logged",
         "Where the watchdog posts incidents, as JSON that chat webhooks accept.", secret=True,
     )  # fmt: skip
+    public_url: str | None = setting(
+        "DMSTATS_PUBLIC_URL", address("https", "http"), None,
+        "none: the address that the admin's browser shows",
+        "The service's own public address, as links in mails and from commands begin.",
+    )  # fmt: skip
+    smtp_url: str | None = setting(
+        "DMSTATS_SMTP_URL", mail_server, None, "none: links are shown to be copied",
+        "The mail server that sends invitations and links for new passwords, "
+        "`smtps://user:password@host:port` (or `smtp://`); needs `DMSTATS_MAIL_FROM`.",
+        secret=True,
+    )  # fmt: skip
+    mail_from: str | None = setting(
+        "DMSTATS_MAIL_FROM", mail_address, None, "none", "The address that mails come from."
+    )
     canary_url: str | None = setting(
         "DMSTATS_CANARY_URL", address("https", "http"), None, "none: no canary",
         "The service's public base address. The canary sends a test event there every minute; "
@@ -199,6 +219,8 @@ class Settings:
         settings = cls(**values)
         if settings.canary_url and not settings.admin_api_token:
             raise ConfigError("DMSTATS_CANARY_URL: needs ADMIN_API_TOKEN, to read the stream")
+        if settings.smtp_url and not settings.mail_from:
+            raise ConfigError("DMSTATS_SMTP_URL: needs DMSTATS_MAIL_FROM")
         return settings
 
     def missing(self, *names: str) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmstats.core.records import OTHER_PARTITION
-from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, OWN_PREFIX, USERS
+from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, OWN_PREFIX, SESSIONS, USERS
 
 Index = Mapping[str, Any]
 """One as ``listIndexes`` describes it."""
@@ -24,7 +24,8 @@ TEXT_ALONE = {"$gte": ""}
 @dataclass(frozen=True, slots=True)
 class WantedIndex:
     """An index on one field. ``text_alone`` leaves out documents whose field is no text; a
-    ``retained`` one makes late ledger rows expire, once they are in the archive. What is wanted
+    ``retained`` one makes late ledger rows expire, once they are in the archive; an ``expires`` one
+    deletes documents at the time in their field. What is wanted
     ``if_possible`` may be refused by a server that knows only one index per field."""
 
     collection: str
@@ -32,6 +33,7 @@ class WantedIndex:
     unique: bool = False
     text_alone: bool = False
     retained: bool = False
+    expires: bool = False
     if_possible: bool = False
 
     @property
@@ -53,6 +55,8 @@ class WantedIndex:
             # Only rows whose counts are in the archive may go: see docs/audit.md.
             options["expireAfterSeconds"] = retention_hours * HOUR_SECONDS
             options["partialFilterExpression"] = {"archived": True}
+        if self.expires:
+            options["expireAfterSeconds"] = 0
         return options
 
     def unfit(self, index: Index) -> str | None:
@@ -69,7 +73,8 @@ class WantedIndex:
             "has a collation": index.get("collation", {}).get("locale", "simple") != "simple",
             "is not unique": self.unique and not index.get("unique"),
             "leaves documents out": not self._covers(partial, sparse=bool(index.get("sparse"))),
-            "does not expire": self.retained and "expireAfterSeconds" not in index,
+            "does not expire": (self.retained or self.expires)
+            and "expireAfterSeconds" not in index,
         }
         return next((fault for fault, found in faults.items() if found), "")
 
@@ -98,6 +103,8 @@ WANTED = (
     WantedIndex(ACCOUNTS, "username"),
     WantedIndex(USERS, "createdAt"),
     WantedIndex(ADMINS, "email", unique=True),
+    WantedIndex(SESSIONS, "endsAt", expires=True),
+    WantedIndex(SESSIONS, "admin"),
     WantedIndex(LEDGER_PREFIX + OTHER_PARTITION, "arrived", retained=True),
     WantedIndex(LEDGER_PREFIX + OTHER_PARTITION, "time"),
 )

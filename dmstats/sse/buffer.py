@@ -11,21 +11,18 @@ from dmstats.sse.messages import Event, Order
 class EventBuffer(ABC):
     """One stream, filled by the hub.
 
-    ``who`` identifies the stream's admin, and ``allowed`` returns whether it may continue. A slow
-    client receives fewer, newer events. ``writing_since`` is when the write in progress began
+    ``session`` identifies the reader's session; it is empty if the stream has none that can end. A
+    slow client receives fewer, newer events. ``writing_since`` is when the write in progress began
     (monotonic), or None. ``order`` is the newest version that was sent (monotonic reads).
     """
 
-    __slots__ = ("_clock", "_events", "allowed", "closed", "order", "who", "writing_since")
+    __slots__ = ("_clock", "_events", "closed", "order", "session", "writing_since")
 
-    def __init__(
-        self, monotonic: Callable[[], float], who: str, allowed: Callable[[], bool]
-    ) -> None:
+    def __init__(self, monotonic: Callable[[], float], session: str) -> None:
         self._clock = monotonic
         self._events: dict[str, Event] = {}
         self.closed = False
-        self.who = who
-        self.allowed = allowed
+        self.session = session
         self.order: Order = (0, 0)
         self.writing_since: float | None = None
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import gevent
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import DmstatsError, Unavailable
+from dmstats.core.errors import Unavailable
 from dmstats.sse.buffer import EventBuffer
 from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.messages import Event
@@ -30,14 +28,14 @@ class Connections:
     def __len__(self) -> int:
         return len(self._subscribers)
 
-    def admit(self, who: str, allowed: Callable[[], bool]) -> GreenletStream:
+    def admit(self, session: str) -> GreenletStream:
         """Open a stream; raises :class:`Unavailable` at the limit."""
         if len(self._subscribers) >= self._max_streams:
             self._metrics.stream_refused()
             raise Unavailable(
                 "This worker has reached its stream limit.", retry_after=FULL_RETRY_SECONDS
             )
-        stream = GreenletStream(self._monotonic, who, allowed)
+        stream = GreenletStream(self._monotonic, session)
         self._subscribers.add(stream)
         self._metrics.viewers_changed(len(self._subscribers))
         return stream
@@ -73,19 +71,12 @@ class Connections:
                 stream.drop()
                 self._metrics.stream_dropped()
 
-    def close_unauthorised(self) -> None:
-        """Close the streams of admins who lost access; each admin is checked once."""
-        verdicts: dict[str, bool] = {}
+    def sessions(self) -> set[str]:
+        """The sessions of all streams that have one."""
+        return {stream.session for stream in self._subscribers if stream.session}
+
+    def end_sessions(self, ended: set[str]) -> None:
+        """End the streams of these sessions, each session on its own."""
         for stream in tuple(self._subscribers):
-            if stream.who not in verdicts:
-                verdicts[stream.who] = _is_allowed(stream)
-            if not verdicts[stream.who]:
+            if stream.session and stream.session in ended:
                 stream.close()
-
-
-def _is_allowed(stream: EventBuffer) -> bool:
-    try:
-        return stream.allowed()
-    except DmstatsError:
-        # The check itself failed: an outage must not sign everyone out.
-        return True

@@ -17,10 +17,8 @@ class GreenletStream(EventBuffer):
 
     __slots__ = ("_waiter", "_writer")
 
-    def __init__(
-        self, monotonic: Callable[[], float], who: str, allowed: Callable[[], bool]
-    ) -> None:
-        super().__init__(monotonic, who, allowed)
+    def __init__(self, monotonic: Callable[[], float], session: str) -> None:
+        super().__init__(monotonic, session)
         # Waiter rather than Event: a waiting greenlet keeps a copy of its C stack, and Waiter
         # needs the fewest frames.
         self._waiter: Any = None

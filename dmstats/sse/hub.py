@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 BLOCKED_HEARTBEATS = 2
 HEARTBEAT_SECONDS = 15.0
+SESSION_CHECK_SECONDS = 0.5
+"""How often it is asked whether sessions have ended: their streams have to end within two seconds,
+also where no message from Redis arrives."""
 
 
 class Hub:
@@ -43,7 +46,8 @@ class Hub:
     ``client`` is a dedicated Redis client with a socket time-out of a few seconds. ``latest``
     returns the newest snapshot from any source (it may do IO and raise a :class:`DmstatsError`).
     ``accept`` takes a published snapshot and returns it ready to be sent, or None if it is
-    outdated; it raises ``ValueError`` if the message is not a snapshot.
+    outdated; it raises ``ValueError`` if the message is not a snapshot. ``ended`` returns which of
+    the given sessions have ended (it may do IO and raise a :class:`DmstatsError`).
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Hub:
         transport: str = "pubsub",
         max_streams: int = 1000,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        ended: Callable[[set[str]], set[str]] = lambda _: set(),
         outage: RedisOutage | None = None,
     ) -> None:
         self._feed = feed_for(transport, client, keys, clock)
@@ -66,6 +71,7 @@ class Hub:
         self._clock = clock
         self._metrics = metrics
         self._heartbeat_seconds = heartbeat_seconds
+        self._ended = ended
         self._connections = Connections(clock, metrics, max_streams)
         self._greenlets: list[gevent.Greenlet] = []
         self._outage = outage or RedisOutage()
@@ -82,7 +88,9 @@ class Hub:
     def start(self) -> None:
         """Subscribe and start sending heartbeats; needs a running gevent loop."""
         self._stopped = False
-        self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._send_heartbeats)]
+        self._greenlets = [
+            gevent.spawn(run) for run in (self._listen, self._send_heartbeats, self._end_sessions)
+        ]
 
     def stop(self) -> None:
         """Close every stream cleanly and disconnect from Redis."""
@@ -92,16 +100,14 @@ class Hub:
         self._greenlets = []
         self.connected = False
 
-    def subscribe(
-        self, who: str = "", allowed: Callable[[], bool] = lambda: True
-    ) -> GreenletStream:
+    def subscribe(self, session: str = "") -> GreenletStream:
         """Open a stream; raises :class:`Unavailable` at the limit or while stopping.
 
-        ``allowed`` is called at each heartbeat, once for all streams of ``who``.
+        It is closed when ``session`` ends, unless that is empty.
         """
         if self._stopped:
             raise Unavailable("This worker is stopping.", retry_after=FULL_RETRY_SECONDS)
-        return self._connections.admit(who, allowed)
+        return self._connections.admit(session)
 
     def hand_over(
         self, stream: EventBuffer, connection: socket, first: bytes, on_end: Callable[[], None]
@@ -180,10 +186,20 @@ class Hub:
                 self._update_version()
                 self._connections.send(self.heartbeat())
                 self._connections.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat_seconds)
-                self._connections.close_unauthorised()
             except Exception:
                 # Heartbeats are how dead streams are detected, so this loop must never end.
                 logger.exception("heartbeat_failed")
+
+    def _end_sessions(self) -> None:
+        while True:
+            gevent.sleep(SESSION_CHECK_SECONDS)
+            try:
+                if sessions := self._connections.sessions():
+                    self._connections.end_sessions(self._ended(sessions))
+            except DmstatsError:
+                pass  # The check failed: an outage must not end streams.
+            except Exception:
+                logger.exception("session_check_failed")
 
     def _update_version(self) -> None:
         try:

@@ -26,6 +26,9 @@ class ConnectionHijack:
 
     With other servers than gunicorn, and over TLS, HTTP/2 and HTTP/1.0, the server keeps the
     connection, in one greenlet or thread per stream.
+
+    Raises ``StopIteration`` once it has taken a connection over, which makes gunicorn's
+    asynchronous workers close their side of it.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -47,7 +50,9 @@ class ConnectionHijack:
         if connection is None:
             return body
         stream.hand_over(connection, _head(*answer), getattr(body, "close", stream.close))
-        return _already_handled()
+        # Gunicorn leaves the connection for good. Told only that the answer was given, it would go
+        # on with what the client sent behind this request, and write that answer into the stream.
+        raise StopIteration
 
 
 def _hijacked_from(environ: WSGIEnvironment) -> socket.socket | None:
@@ -66,12 +71,6 @@ def _hijacked_from(environ: WSGIEnvironment) -> socket.socket | None:
     # Not gevent's class: no greenlet ever waits for this socket.
     ours: socket.socket = monkey.get_original("socket", "socket")(fileno=fileno)
     ours.settimeout(0)
-    try:
-        # Gunicorn waits for the next request; end of input makes it close the connection.
-        theirs.shutdown(socket.SHUT_RD)
-    except OSError:
-        ours.close()
-        return None
     return ours
 
 
@@ -84,12 +83,3 @@ def _head(line: str, headers: list[tuple[str, str]]) -> bytes:
     ]
     lines = [f"HTTP/1.1 {line}", *(f"{name}: {value}" for name, value in fields), "", ""]
     return "\r\n".join(lines).encode("latin-1")
-
-
-def _already_handled() -> Iterable[bytes]:
-    """The response that tells gunicorn that the request is handled."""
-    # Imported here, because commands without a web server do not load gunicorn.
-    from gunicorn.workers.base_async import ALREADY_HANDLED  # noqa: PLC0415
-
-    handled: Iterable[bytes] = ALREADY_HANDLED
-    return handled

@@ -91,11 +91,40 @@ class NewPassword(Strict):
     password = fields.String(required=True)
 
 
+class Invitation(Strict):
+    email = Text(required=True, validate=validate.Length(max=320))
+
+
+class LinkRequest(Strict):
+    """``currentPassword`` is that of the admin who asks."""
+
+    currentPassword = fields.String(required=True)
+
+
+class ChosenPassword(Strict):
+    link = fields.String(required=True, validate=validate.Length(max=200))
+    password = fields.String(required=True)
+
+
 class AdminAnswer(Strict):
+    """Who is only ``invited`` has no password yet."""
+
     id = fields.String(required=True)
     email = fields.String(required=True)
     disabled = fields.Boolean(required=True)
+    invited = fields.Boolean(required=True)
     createdAt = fields.String(attribute="created_at", required=True, allow_none=True)
+
+
+class LinkAnswer(Strict):
+    """``link`` is null if it was mailed; ``problem`` says why it was not, though a mail server is
+    set."""
+
+    admin = fields.Nested(AdminAnswer, required=True)
+    link = fields.String(required=True, allow_none=True)
+    mailed = fields.Boolean(required=True)
+    endsAt = Moment(attribute="ends_at", required=True)
+    problem = fields.String(required=True, allow_none=True)
 
 
 class ActivityBucket(Strict):

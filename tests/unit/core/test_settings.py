@@ -57,6 +57,14 @@ def test_settings_cannot_change() -> None:
         ("SECRET_KEY", "\ufeff0123456789abcdef", "without the byte order mark"),
         ("META_APP_SECRET", " , ", "one secret or several"),
         ("HOST", "a b", "a host name"),
+        ("DMSTATS_SESSION_HOURS", "0", "from 1 to 8760 hours"),
+        ("DMSTATS_PUBLIC_URL", "stats.example.com", "https://"),
+        ("DMSTATS_SMTP_URL", "mail.example.com", "smtps://"),
+        ("DMSTATS_SMTP_URL", "smtp://", "smtps://"),
+        ("DMSTATS_SMTP_URL", "smtp://user:a/b@mail.example.com", "percent-encoded"),
+        ("DMSTATS_SMTP_URL", "smtp://mail.example.com:x", "smtps://"),
+        ("DMSTATS_MAIL_FROM", "dmstats", "an address for mails"),
+        ("DMSTATS_MAIL_FROM", "a@b.c\nBcc: d@e.f", "an address for mails"),
     ],
 )
 def test_a_bad_value_names_the_setting_and_what_is_allowed(
@@ -178,6 +186,15 @@ def test_the_canary_needs_a_token() -> None:
         Settings.from_env(environ)
     token = {"ADMIN_API_TOKEN": "token-of-the-test"}
     assert Settings.from_env(environ | token).canary_url == "https://stats.example.com"
+
+
+def test_a_mail_server_needs_a_sender() -> None:
+    environ = {"DMSTATS_SMTP_URL": "smtps://user:p%40ss@mail.example.com"}
+    with pytest.raises(ConfigError, match="needs DMSTATS_MAIL_FROM") as caught:
+        Settings.from_env(environ)
+    assert "p%40ss" not in str(caught.value)
+    sender = {"DMSTATS_MAIL_FROM": "dmstats <stats@example.com>"}
+    assert Settings.from_env(environ | sender).mail_from == "dmstats <stats@example.com>"
 
 
 def test_secrets_are_not_printed() -> None:

@@ -37,12 +37,29 @@ def test_one_password_however_it_is_typed(passwords: Passwords) -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["", "123456789", "aaaaaaaaaa", "abcabcabcabc", "x" * 1025, "\ud800" * 12]
+    "password",
+    [
+        *("", "1234567", "2 short", "123456789", "aaaaaaaaaa", "abcabcabcabc", "x" * 1025),
+        *("\ud800" * 12, "password1", "PassWord1", "football1", "iloveyou", "\uff50assword1"),
+    ],
 )
 def test_what_is_no_password(passwords: Passwords, password: str) -> None:
     with pytest.raises(BadRequest):
         passwords.hash(password)
     assert not passwords.matches(password, passwords.hash("correct horse"))
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("8 chars!", "onlylowercaseletters", "2837465019", "éèêëïîôû", "z" + "xy" * 511),
+        "correct horse battery staple and a good deal more than sixty-four characters",
+    ],
+)
+def test_length_and_the_common_ones_are_all_that_is_asked(
+    passwords: Passwords, password: str
+) -> None:
+    assert passwords.matches(password, passwords.hash(password))
 
 
 @pytest.mark.parametrize("known", ["", "plain", "$argon2id$broken"])

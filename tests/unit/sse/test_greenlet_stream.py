@@ -9,7 +9,7 @@ from dmstats.sse.messages import Event
 
 @pytest.fixture
 def stream() -> GreenletStream:
-    return GreenletStream(lambda: 7.0, "ada", lambda: True)
+    return GreenletStream(lambda: 7.0, "session")
 
 
 def test_it_works(stream: GreenletStream) -> None:

@@ -256,26 +256,51 @@ class TestHeartbeat:
         assert harness.hub.viewers == 0
         assert harness.metrics.seen["stream_dropped"] == 1
 
-    def test_an_admin_who_is_disabled_loses_the_stream(self, harness: Harness) -> None:
-        asked: list[str] = []
 
-        def question(who: str, *, answer: bool) -> bool:
-            asked.append(who)
-            return answer
+class TestSessions:
+    @pytest.fixture
+    def ended(self, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+        """What a test puts in here has ended."""
+        gone: set[str] = set()
+        monkeypatch.setattr("dmstats.sse.hub.SESSION_CHECK_SECONDS", 0.02)
+        harness.hub._ended = lambda keys: keys & gone
+        harness.hub.stop()
+        harness.hub.start()
+        return gone
 
-        theirs = [
-            harness.hub.subscribe("eve", lambda: question("eve", answer=False)) for _ in range(3)
-        ]
-        mine = harness.hub.subscribe("ada", lambda: question("ada", answer=True))
-        gevent.sleep(0.08)
-        assert all(stream.closed for stream in theirs)
+    def test_the_streams_of_a_session_end_with_it_and_no_other(
+        self, harness: Harness, ended: set[str]
+    ) -> None:
+        stolen = [harness.hub.subscribe("stolen") for _ in range(3)]
+        mine, script = harness.hub.subscribe("mine"), harness.hub.subscribe()
+        gevent.sleep(0.06)
+        assert not any(stream.closed for stream in (*stolen, mine, script))
+        ended.update({"stolen", ""})
+        gevent.sleep(0.06)
+        assert all(stream.closed for stream in stolen)
         assert not mine.closed
-        assert asked.count("eve") == asked.count("ada") == 1
+        assert not script.closed, "the API token has no session that could end"
 
-    def test_an_outage_ends_no_stream(self, harness: Harness) -> None:
-        def unknown() -> bool:
+    def test_an_outage_ends_no_stream(self, harness: Harness, ended: set[str]) -> None:
+        def unknown(_: set[str]) -> set[str]:
             raise StoreUnavailable
 
-        stream = harness.hub.subscribe("ada", unknown)
-        gevent.sleep(0.12)
+        harness.hub._ended = unknown
+        stream = harness.hub.subscribe("mine")
+        gevent.sleep(0.06)
         assert not stream.closed
+        harness.hub._ended = lambda keys: keys
+        gevent.sleep(0.06)
+        assert stream.closed
+
+    def test_without_sessions_nothing_is_asked(self, harness: Harness, ended: set[str]) -> None:
+        asked: list[set[str]] = []
+
+        def ended_of(keys: set[str]) -> set[str]:
+            asked.append(keys)
+            return keys
+
+        harness.hub._ended = ended_of
+        harness.hub.subscribe()
+        gevent.sleep(0.06)
+        assert asked == []

@@ -26,7 +26,7 @@ class Client:
         self, clock: ManualClock, before: Callable[[GreenletStream], None] = lambda _: None
     ) -> None:
         self.ends = 0
-        buffer = GreenletStream(clock.monotonic, "ada", lambda: True)
+        buffer = GreenletStream(clock.monotonic, "session")
         before(buffer)
         self.socket, server = socket.socketpair()
         server.settimeout(0)
