@@ -1,4 +1,4 @@
-"""The installation of the tests, and what its keys are called."""
+"""The tests' installation id, and the names of its Redis keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHANNEL = KEYS.key(constants.CHANNEL)
 
 
 def key_of(client: redis.Redis, name: str) -> str:
-    """What ``name`` is called by the one installation whose keys lie in Redis."""
+    """The full key of ``name``, of the only installation that has keys in Redis."""
     kept = [key.decode() for key in client.scan_iter("*")]
     [installation] = {match[1] for key in kept if (match := OURS.match(key))}
     return f"{installation}:{name}"

@@ -1,4 +1,4 @@
-"""A dashboard's side of the event stream, in blocking sockets and by hand."""
+"""A client of the event stream on a blocking socket."""
 
 from __future__ import annotations
 

@@ -71,6 +71,8 @@ def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator
     """Use Redis as the service does, without changing any of the service's keys."""
     try:
         client.ping()
+    except (AuthenticationError, BusyLoadingError):
+        pass  # kinds of a connection error that are named below, with their remedies
     except RedisConnectionError as error:
         yield failed("redis", f"cannot reach Redis (REDIS_URL): {plain_reason(error)}", UNREACHABLE)
         return

@@ -116,7 +116,7 @@ def test_accounts_page_by_page(mongo: Mongo) -> None:
     assert [row.username for row in found] == [f"shop{n:03}" for n in range(10)]
 
 
-def test_the_throttle_goes_on_when_redis_dies(tmp_path: Path) -> None:
+def test_the_rate_limit_holds_when_redis_dies(tmp_path: Path) -> None:
     server = Redis(tmp_path)
     server.start()
     try:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -247,11 +248,11 @@ def test_a_new_database_that_is_slow_is_asked_again(
     tried: list[int] = []
     apply = migrations.apply
 
-    def slow_at_first(mongo: Mongo, settings: Settings) -> list[str]:
+    def slow_at_first(mongo: Mongo, settings: Settings, **options: Any) -> list[str]:
         tried.append(1)
         if len(tried) < 3:
             raise StoreUnavailable("MongoDB: AutoReconnect")
-        return apply(mongo, settings)
+        return apply(mongo, settings, **options)
 
     monkeypatch.setattr(migrations, "apply", slow_at_first)
     launcher._prepare(launcher._start_databases())
@@ -277,7 +278,7 @@ def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
     launcher._print_password()
     said = capsys.readouterr().out
     assert said.count("created the first admin") == 1
-    # Nobody is told a password at the next start.
+    # The next start prints no password.
     mongo = connect(Settings(mongodb_uri=launcher._embedded["MONGODB_URI"]))
     assert len(AdminStore(mongo).list()) == 1
     launcher._prepare(mongo)

@@ -164,8 +164,8 @@ def test_a_standalone_that_becomes_a_replica_set_gets_transactions(tmp_path: Pat
             assert store.total()["dmsSent"] == 1
 
 
-class Ghost:
-    """A member of a replica set that is not initiated answers so."""
+class Uninitiated:
+    """Answers as a member of a replica set that is not initiated does."""
 
     def __init__(self) -> None:
         self.admin = self
@@ -177,7 +177,7 @@ class Ghost:
 
 def test_a_replica_set_that_is_not_initiated_counts_nothing(mongo: Mongo) -> None:
     with connected("mongodb://127.0.0.1:1/") as uninitiated:
-        client, uninitiated.client = uninitiated.client, Ghost()  # type: ignore[assignment]
+        client, uninitiated.client = uninitiated.client, Uninitiated()  # type: ignore[assignment]
         with pytest.raises(StoreUnavailable, match=r"rs\.initiate"):
             uninitiated.transactional()
         uninitiated.client = client

@@ -31,7 +31,7 @@ from tests.webserver import body
 pytestmark = pytest.mark.live
 
 PER_SECOND = 40
-TIMEOUT_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -52,9 +52,7 @@ class Load:
     def __init__(self, url: str, secret: str) -> None:
         self.traffic = Traffic(seed=6, accounts=50, duplicates=0.05, batch=(1, 5))
         self._over = threading.Event()
-        self.sender = DeliverySender(
-            url + WEBHOOK_PATH, secret, parallel=4, timeout=TIMEOUT_SECONDS
-        )
+        self.sender = DeliverySender(url + WEBHOOK_PATH, secret, parallel=4, timeout=RETRY_SECONDS)
         self._thread = threading.Thread(target=self.sender.send_all, args=[self._paced()])
 
     def _paced(self) -> Iterator[Delivery]:
@@ -70,7 +68,7 @@ class Load:
 
     def stop(self) -> None:
         self._over.set()
-        self._thread.join(2 * TIMEOUT_SECONDS)
+        self._thread.join(2 * RETRY_SECONDS)
         assert not self._thread.is_alive()
 
 

@@ -63,7 +63,7 @@ def shared(
 
 @pytest.fixture
 def worker(shared: Worker, client: redis.Redis) -> Worker:
-    """One that nobody listens to any more, and that may publish at once."""
+    """One without open streams, which may publish at once."""
     wait_until(lambda: not connections(shared), seconds=10)
     allow_publish(client)
     return shared
@@ -145,7 +145,7 @@ def test_where_the_connection_cannot_be_had_the_server_goes_on(
     new.close()
 
 
-def test_who_has_it_already_gets_nothing_again(worker: Worker) -> None:
+def test_a_client_that_has_it_already_gets_nothing_again(worker: Worker) -> None:
     version = worker.refresh()
     stream = worker.stream(f"?last_event_id={version}")
     assert "retry" in stream.next()

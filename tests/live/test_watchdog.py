@@ -1,4 +1,4 @@
-"""The watchdog on real databases: each incident is told once, to whoever listens."""
+"""The watchdog on real databases: each incident is reported once, to every configured receiver."""
 
 from __future__ import annotations
 

@@ -114,8 +114,8 @@ class AdminSite:
         configure_sessions(app)
         register_errors(app)
         register_headers(app)
-        for room in (stats, history, sign_in, admins):
-            app.register_blueprint(room.blueprint)
+        for views in (stats, history, sign_in, admins):
+            app.register_blueprint(views.blueprint)
 
         @app.get("/")
         @require_admin

@@ -40,7 +40,7 @@ def test_a_disabled_admin_is_out_at_once_and_can_come_back(
     assert site.signed_in(OTHER).get("/api/admin/stats").status_code == 200
 
 
-def test_nobody_disables_themself(site: AdminSite) -> None:
+def test_admins_cannot_disable_themselves(site: AdminSite) -> None:
     client = site.signed_in()
     me = client.get("/api/admin/admins").get_json()["you"]
     answer = client.post(f"/api/admin/admins/{me}/disable")

@@ -1,4 +1,4 @@
-"""What proxies change: who asks, below which path, and what is for this machine alone."""
+"""What proxies change: the client address, the path prefix, and routes for this machine alone."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class TestBelowAPath:
         answer = behind.test_client().get("/", headers=told)
         assert answer.headers["Location"] == "/login"
 
-    def test_without_a_trusted_proxy_nobody_is_believed(self) -> None:
+    def test_without_a_trusted_proxy_no_forwarded_header_is_believed(self) -> None:
         app = create_app(SETTINGS)
         answer = app.test_client().get("/", headers={"X-Forwarded-Prefix": "/stats"})
         assert answer.headers["Location"] == "/login"

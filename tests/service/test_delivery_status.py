@@ -1,4 +1,4 @@
-"""What the dashboard is told of deliveries that fail or stay away."""
+"""What the dashboard learns about deliveries that fail or do not arrive."""
 
 from __future__ import annotations
 

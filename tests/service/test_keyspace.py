@@ -1,4 +1,4 @@
-"""Several installations on one Redis, and what others leave under our names there."""
+"""Several installations on one Redis, and keys of other programs under our names."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class TestKeyspace:
         assert [keys.key("x"), keys.key("y")] == ["stats-1:x", "stats-1:y"]
         assert len(asked) == 2
 
-    def test_whoever_uses_redis_takes_it_for_a_redis_that_is_away(self, clock: ManualClock) -> None:
+    def test_an_unknown_installation_is_handled_like_an_unreachable_redis(
+        self, clock: ManualClock
+    ) -> None:
         def unknown() -> str:
             raise StoreUnavailable
 

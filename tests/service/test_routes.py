@@ -27,7 +27,7 @@ SAMPLE = "17841400000000001"
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    # Nobody listens there: a route that asked a database before it asked who is there would fail.
+    # No database listens there: a route that queries it before it checks the session fails.
     return create_app(
         Settings(
             mongodb_uri="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50",

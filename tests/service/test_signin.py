@@ -238,7 +238,7 @@ def test_signing_in_starts_a_new_session(site: AdminSite) -> None:
         assert set(session) == {"_permanent", "admin", "epoch", "at"}
 
 
-def test_a_forged_or_foreign_cookie_is_nobody(site: AdminSite) -> None:
+def test_a_forged_or_foreign_cookie_signs_in_no_admin(site: AdminSite) -> None:
     client = site.client()
     client.set_cookie("dmstats", "eyJhZG1pbiI6IjEifQ.aaaa.bbbb")
     assert client.get("/api/admin/stats").status_code == 401

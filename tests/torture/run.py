@@ -42,7 +42,7 @@ class Options(msgspec.Struct, frozen=True):
     batch: tuple[int, int] = (1, 50)
     duplicates: float = 0.05
     keep: Path | None = None
-    """Where to leave the data and the logs; else they go."""
+    """Where to keep the data and the logs; without it they are deleted."""
     server: Path | None = None
     """The program of a database to run beside the service; else the embedded one."""
 
