@@ -187,8 +187,8 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def _limit_first_request(worker: Any) -> None:
-    """Give a new connection less time than one that is known: whoever connects and says nothing, or
-    sends headers that never end, would keep its place for as long as a proxy does."""
+    """Give a new connection less time than a kept-alive one. Otherwise a client that connects and
+    sends nothing, or never finishes its headers, could occupy it for as long as a proxy."""
     import gevent  # noqa: PLC0415 - in the worker, where it has patched already
 
     def timeout_ctx() -> Any:

@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class RangeCounts:
     """What was read, by start (ms); ``minutes`` by the minute's own start. What is missing had no
     DMs."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from dmstats.core.clock import hour_start, rfc3339
 from dmstats.history.calendar import Calendar
 from dmstats.history.comparison import Comparison, Span, compare
-from dmstats.history.cover import Counted, Counts
+from dmstats.history.cover import Counts, RangeCounts
 from dmstats.history.ranges import Range
 
 History = dict[str, Any]
@@ -48,7 +48,7 @@ class Plan:
         return found
 
 
-def history(plan: Plan, counted: Counted, *, since_ms: int | None, now_ms: int) -> History:
+def history(plan: Plan, counted: RangeCounts, *, since_ms: int | None, now_ms: int) -> History:
     """The answer, JSON-ready.
 
     ``partial`` marks a point that is not a whole bucket: the range's ends, and what is not over.
@@ -80,7 +80,7 @@ def history(plan: Plan, counted: Counted, *, since_ms: int | None, now_ms: int) 
     }
 
 
-def _point(plan: Plan, span: Span, counted: Counted) -> History:
+def _point(plan: Plan, span: Span, counted: RangeCounts) -> History:
     start, end = span
     calendar, unit = plan.calendar, plan.unit
     found = _bucket(start, counted.of(span))

@@ -20,7 +20,7 @@ from dmstats.core.clock import Clock, to_ms
 from dmstats.core.errors import BadRequest, Conflict, StoreUnavailable, Unavailable
 from dmstats.db.dashboard.history import READ_SECONDS, HistoryReads
 from dmstats.history.calendar import Calendar
-from dmstats.history.cover import Counted, wanted
+from dmstats.history.cover import RangeCounts, wanted
 from dmstats.history.ranges import DEFAULT, Range, between, named, unit_of
 from dmstats.history.series import History, Plan, history
 
@@ -159,7 +159,7 @@ class Histories:
                 )
             now_ms = self._clock.now_ms()
             with self._reading():
-                counted = Counted(*self._reads.read(asked.days, asked.hours, asked.minutes))
+                counted = RangeCounts(*self._reads.read(asked.days, asked.hours, asked.minutes))
         finally:
             self._slots.release()
         body = msgspec.json.encode(history(plan, counted, since_ms=since, now_ms=now_ms))

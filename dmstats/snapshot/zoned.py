@@ -13,7 +13,7 @@ from dmstats.db.dashboard.readings import Readings
 from dmstats.db.documents import Hour
 from dmstats.history.calendar import DAY, MINUTE_MS, MONTH, Calendar
 from dmstats.history.comparison import Span
-from dmstats.history.cover import Counted, Counts, Wanted
+from dmstats.history.cover import Counts, RangeCounts, Wanted
 from dmstats.history.cover import wanted as wanted_for
 from dmstats.snapshot.previous_period import history_start
 
@@ -65,7 +65,7 @@ def wanted(now_ms: int, calendar: Calendar) -> Wanted:
 def figures(readings: Readings, now_ms: int, calendar: Calendar) -> Figures:
     """``month``, ``today`` and ``days`` as the snapshot has them."""
     spans = Spans.at(now_ms, calendar)
-    counted = Counted(
+    counted = RangeCounts(
         {at: pair(day) for at, day in readings.days.items()},
         {at: pair(hour) for at, hour in readings.hour_counts.items()},
         _minutes(readings.hours),

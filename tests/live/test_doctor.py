@@ -199,7 +199,7 @@ def test_a_wrong_address_is_a_failure_in_words(service: Started) -> None:
     done = flask(service, "--url", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
     assert "does not answer: connection refused" in " ".join(done.stdout.split())
-    assert "→ See that the service runs" in done.stdout
+    assert "→ Check that the service" in done.stdout
 
 
 def test_a_wrong_secret_shows_at_the_webhook(service: Started) -> None:

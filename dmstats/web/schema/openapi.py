@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI), made from the schemas that check and answer requests."""
+"""The OpenAPI description, generated from the schemas that validate requests and answers."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ ADMIN: list[dict[str, list[str]]] = [{"session": []}, {"token": []}]
 SESSION: list[dict[str, list[str]]] = [{"session": []}]
 CRON: list[dict[str, list[str]]] = [{"cronSecret": []}]
 PROBLEMS = {
-    400: "What was sent cannot be read, or is not allowed.",
+    400: "The request is malformed or not allowed.",
     401: "Not signed in, or not signed.",
     403: "Known, but not allowed.",
-    404: "There is nothing by that name.",
-    408: "The body came too slowly.",
-    409: "It is there already.",
+    404: "The resource does not exist.",
+    408: "The body arrived too slowly.",
+    409: "The resource already exists.",
     413: "The body is too large.",
     429: "Later; Retry-After says when.",
-    503: "It cannot be done now; Retry-After says when to try again.",
+    503: "Temporarily unavailable; Retry-After says when to retry.",
 }
 
 

@@ -1,4 +1,4 @@
-"""What the snapshot looks like from outside, as marshmallow schemas."""
+"""The public format of the snapshot, as marshmallow schemas."""
 
 # ruff: noqa: N815 (fields are named as JSON names them)
 
@@ -10,7 +10,7 @@ from dmstats.web.schema.api_schemas import MONTH, Moment, Strict, count, known_c
 
 
 class BucketSchema(Strict):
-    """Null where what stands in the database cannot be read."""
+    """Null if the value in the database is unreadable."""
 
     at = Moment(required=True)
     sent = known_count()
@@ -89,7 +89,7 @@ class RefreshCost(Strict):
 
 
 class Snapshot(Strict):
-    """What admins see. Validated in tests; serving it hands out the bytes as they were cached."""
+    """The snapshot. Validated in tests only: the service sends the cached bytes unchanged."""
 
     version = fields.String(required=True, validate=validate.Regexp(r"\d+-\d+\Z"))
     computedAt = Moment(required=True)

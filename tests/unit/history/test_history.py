@@ -18,7 +18,7 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, hour_start, to_datetime, to_ms
 from dmstats.core.errors import BadRequest
 from dmstats.history.calendar import MINUTE_MS, UNITS, Calendar
 from dmstats.history.comparison import KINDS, NONE
-from dmstats.history.cover import Counted, Counts, split, wanted
+from dmstats.history.cover import Counts, RangeCounts, split, wanted
 from dmstats.history.ranges import MOST_POINTS, RANGES, Range, between, fits, named, unit_of
 from dmstats.history.series import Plan, history
 
@@ -72,10 +72,10 @@ BERLIN = Calendar(ZoneInfo("Europe/Berlin"))
 DAYS, HOURS = sums(DAY_MS), sums(HOUR_MS)
 
 
-def stored(plan: Plan) -> Counted:
+def stored(plan: Plan) -> RangeCounts:
     """What the store would give: just the documents that were asked for."""
     asked = wanted(plan.spans(), SINCE_MS)
-    return Counted(
+    return RangeCounts(
         {at: DAYS[at] for at in asked.days if at in DAYS},
         {at: HOURS[at] for at in asked.hours if at in HOURS},
         {at: MINUTES[at] for hour in asked.minutes
@@ -368,7 +368,7 @@ def test_weeks_begin_where_one_likes(start: str, day: int) -> None:
 def test_a_running_bucket_and_the_cut_ends_are_partial() -> None:
     chosen = between("2028-11-02T05:00:00Z", None, BERLIN, ms(NOW))
     plan = Plan.make(chosen, "day", NONE, BERLIN)
-    found = history(plan, Counted(), since_ms=None, now_ms=ms(NOW))
+    found = history(plan, RangeCounts(), since_ms=None, now_ms=ms(NOW))
     assert [point.get("partial") for point in found["points"]] == [True, None, None, True]
     assert found["range"]["open"] is True
     assert (found["comparison"], found["difference"], found["since"]) == (None, None, None)
@@ -376,7 +376,7 @@ def test_a_running_bucket_and_the_cut_ends_are_partial() -> None:
 
 def test_percents_need_something_to_compare_with() -> None:
     day = ms("2028-11-03T23:00")
-    counted = Counted(hours={day: (3, 2), day - DAY_MS: (2, 0)})
+    counted = RangeCounts(hours={day: (3, 2), day - DAY_MS: (2, 0)})
     chosen = named("yesterday", BERLIN, ms(NOW), SINCE_MS)
     plan = Plan.make(chosen, "hour", "previous", BERLIN)
     found = history(plan, counted, since_ms=SINCE_MS, now_ms=ms(NOW))

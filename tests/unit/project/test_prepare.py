@@ -96,7 +96,7 @@ def test_ctrl_c_is_no_traceback(
 
     monkeypatch.setattr(prepare, "plan", lambda *_: [("The packages", interrupted)])
     assert prepare.main("run") == prepare.INTERRUPTED
-    assert "interrupted; the next start goes on" in capsys.readouterr().out
+    assert "interrupted; the next start resumes" in capsys.readouterr().out
 
 
 ENDLESS = """
