@@ -1,4 +1,4 @@
-"""The open sessions of the admins, in ``dmstats_sessions``: whoever deletes one has ended it."""
+"""The admins' open sessions, in ``dmstats_sessions``; deleting a document ends its session."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class SessionStore:
         }
         with translated():
             self._sessions.insert_one(document)
-            # Whoever ends an admin's sessions changes the epoch first and deletes then: either
+            # Ending an admin's sessions changes the epoch first and deletes afterwards: either
             # that deletion met this session, or the new epoch is there to be read.
             if self._holder(document) is None:
                 self._sessions.delete_one({"_id": key})

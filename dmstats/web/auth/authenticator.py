@@ -116,7 +116,7 @@ class Authenticator:
         self._sessions.end(key)
 
     def identify(self) -> Identity | None:
-        """Who the current request is from; None if nobody known.
+        """Who the current request is from; None if that is not known.
 
         Our bearer token decides; any other one is an identity proxy's business, and then the
         session counts. Raises :class:`Forbidden` for a state-changing request that another site

@@ -30,7 +30,7 @@ MAX_TARGET = 2000
 
 @blueprint.get("/login")
 def login() -> ResponseReturnValue:
-    """The sign-in page; whoever is signed in already goes on."""
+    """The sign-in page; redirects admins who are signed in already."""
     target = own_path(request.args.get("next"))
     with contextlib.suppress(StoreUnavailable):
         if services().authenticator.identify() is not None:
