@@ -13,6 +13,8 @@ from pythonjsonlogger.json import JsonFormatter
 Context = Callable[[], Mapping[str, str]]
 
 SILENCED = {
+    "apscheduler": logging.WARNING,
+    "apscheduler.scheduler": logging.ERROR,  # it warns of each run that a long one leaves out
     "pymongo": logging.WARNING,
 }
 
