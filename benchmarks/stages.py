@@ -18,13 +18,13 @@ from benchmarks.contestants import TOKEN, gunicorn_peer, ours
 from benchmarks.databases import Databases
 from benchmarks.programs import ROOT, Program, Web, listens
 from dmstats.core.clock import SystemClock
+from dmstats.core.constants import CHANNEL
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.settings import Settings
 from dmstats.db.client import connect
 from dmstats.db.installation import Installation
 from dmstats.snapshot.build import build
 from dmstats.snapshot.publisher import CACHE_KEY
-from dmstats.sse.subscription import CHANNEL
 from tests.readings import readings_of
 
 BEARER = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/event-stream, application/json"}

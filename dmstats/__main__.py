@@ -1,4 +1,4 @@
-"""`python -m dmstats`: the commands; :func:`main` runs the whole service until it is ended."""
+"""`python -m dmstats`: the commands; :func:`main` runs the whole service until it is stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dmstats.core.stopping import Stop, StopSignal
 
 
 def main() -> int:
-    """Run until SIGTERM, SIGINT or SIGHUP; the exit status."""
+    """Run until SIGTERM, SIGINT or SIGHUP; returns the exit status."""
     stop = StopSignal()
     stop.listen()
     try:
@@ -19,8 +19,8 @@ def main() -> int:
 
 
 def run(stop: Stop) -> int:
-    """Run until ``stop``; the exit status."""
-    # Imported now, when a signal already means an orderly end: it takes about a second.
+    """Run until ``stop``; returns the exit status."""
+    # Imported after the signal handlers are installed, because importing takes about a second.
     from dmstats.core.clock import SystemClock  # noqa: PLC0415
     from dmstats.core.errors import ConfigError, DmstatsError  # noqa: PLC0415
     from dmstats.core.exit_codes import FAILED, OK, USAGE  # noqa: PLC0415
@@ -40,7 +40,7 @@ def run(stop: Stop) -> int:
 
 
 def say(line: str) -> None:
-    """One line for whoever started the service."""
+    """Print one line for the user who started the service."""
     print(f"dmstats: {line}", file=sys.stderr, flush=True)
 
 

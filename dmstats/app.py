@@ -10,6 +10,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dmstats import cli
+from dmstats.core.constants import CHANNEL
 from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
 from dmstats.db.counting.ledger import max_age_ms
@@ -17,10 +18,9 @@ from dmstats.embedded.attach import attach, require
 from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
-from dmstats.sse.subscription import CHANNEL
 from dmstats.web.api import admins, history, probes, stats
 from dmstats.web.api.stream import StatsEvents
-from dmstats.web.auth import sign_in
+from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.database_deadline import DatabaseDeadline
 from dmstats.web.middleware.hijack import ConnectionHijack
@@ -45,14 +45,19 @@ REQUIRED = (
     "secret_key",
 )
 MAX_FORM = 64 * 1024
-"""The largest body of anything but the webhook, in bytes."""
+"""The maximum body size of every route except the webhook, in bytes."""
 BLUEPRINTS = (
-    stats.blueprint, history.blueprint, admins.blueprint, sign_in.blueprint, probes.blueprint,
-)  # fmt: skip
+    stats.blueprint,
+    history.blueprint,
+    admins.blueprint,
+    sign_in.blueprint,
+    password_links.blueprint,
+    probes.blueprint,
+)
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
-    """The settings of ``environ``, completed by the service that runs on its data folder.
+    """The settings in ``environ``, completed from the service that runs on its data folder.
 
     Raises :class:`~dmstats.core.errors.ConfigError`.
     """
@@ -62,11 +67,11 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Build the application; nothing is sent anywhere before the first request or ``start()``.
+    """Build the application; it does no IO before the first request or ``start()``.
 
-    Without ``settings`` they come from the environment, completed by what ``python -m dmstats``
-    left in its data folder; inside the ``flask`` command bad ones give an application that has
-    the commands alone. Raises :class:`~dmstats.core.errors.ConfigError`.
+    Without ``settings``, they are read from the environment and completed from the data folder of
+    a running ``dmstats run``. If they are invalid inside the ``flask`` command, the application has
+    only the commands. Raises :class:`~dmstats.core.errors.ConfigError`.
     """
     if settings is None:
         logs.configure(request_fields)
@@ -92,14 +97,14 @@ def create_app(settings: Settings | None = None) -> Flask:
             events.publish(snapshot, type="stats", id=version, channel=CHANNEL)
 
     services = app.extensions["dmstats"] = wire(settings, send)
-    _put_in_front(app, services)
+    _wrap_with_middleware(app, services)
     cli.register(app)
     return app
 
 
-def _put_in_front(app: Flask, services: Services) -> None:
-    """Let trusted proxies tell who asks, the webhook answer before Flask's own dispatch, log
-    requests, and let streams have their connections."""
+def _wrap_with_middleware(app: Flask, services: Services) -> None:
+    """Add the WSGI middleware, from the inside out: trusted proxy headers, database deadline,
+    webhook, time-outs, request log, and connection hijacking for streams."""
     settings = services.settings
     application: WSGIApplication = app.wsgi_app
     if proxies := settings.trusted_proxies:
@@ -121,7 +126,7 @@ def _put_in_front(app: Flask, services: Services) -> None:
         verify_token=settings.meta_verify_token or "",
         max_age_ms=max_age_ms(settings.ledger_retention_hours),
     )
-    bounded = RequestTimeouts(webhook.in_front_of(application), services.clock)
+    bounded = RequestTimeouts(webhook.wrap(application), services.clock)
     services.close_idle = bounded.close_idle
     logged = RequestLog(
         bounded, services.clock, services.metrics, trusted_proxies=settings.trusted_proxies

@@ -1,4 +1,4 @@
-"""The objects of one process, and the order in which they start and end."""
+"""The long-lived objects of one process, and the order in which they start and stop."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from dmstats.history.service import HistoryService
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
+from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.readiness import Readiness
 from dmstats.ops.scheduler import Schedule
@@ -37,18 +38,18 @@ from dmstats.web.auth.authenticator import Authenticator
 
 logger = logging.getLogger(__name__)
 
-NOTICE_SECONDS = 0.2
+POLL_SECONDS = 0.2
 DRAIN_SECONDS = 3.0
-HANDOVER_SECONDS = 30.0
+SUCCESSOR_SECONDS = 30.0
 
 
 @dataclass(kw_only=True)
 class Services:
-    """What ``dmstats.app`` wired together; ``web.services()`` finds it from a view.
+    """The objects that ``dmstats.wiring`` built; views get them from ``web.services()``.
 
-    ``auditor(repair=...)`` makes an auditor; ``worker_schedule`` and ``refresher_schedule`` make
-    the job table of a web worker and of the stand-alone refresher. ``close_idle`` ends the
-    connections that nobody uses.
+    ``auditor(repair=...)`` creates an auditor. ``worker_schedule`` and ``refresher_schedule``
+    create the job table of a web worker and of the stand-alone refresher. ``close_idle`` closes
+    idle client connections.
     """
 
     settings: Settings
@@ -73,45 +74,46 @@ class Services:
     admins: AdminStore
     authenticator: Authenticator
     readiness: Readiness
+    mailer: Mailer | None
     auditor: Callable[..., Auditor]
     worker_schedule: Callable[[], Schedule]
     refresher_schedule: Callable[[], Schedule]
     close_idle: Callable[[], None] = field(default=lambda: None, init=False)
     stopping: bool = field(default=False, init=False)
     _schedule: Schedule | None = field(default=None, init=False)
-    _leaving: tuple[Callable[[], object], Callable[[], bool]] | None = field(
+    _draining: tuple[Callable[[], object], Callable[[], bool]] | None = field(
         default=None, init=False
     )
 
     def start(self, is_alive: Callable[[], bool]) -> None:
-        """Begin the background work of a web worker.
+        """Start the background work of a web worker.
 
-        When ``is_alive`` turns false Gunicorn waits for the requests that are under way, so it is
-        watched: open streams would hold the worker up until the graceful time-out is over.
+        ``is_alive`` is polled. When it turns false, Gunicorn waits for open requests, so streams
+        are closed then; otherwise they would keep the worker until the graceful time-out.
         """
         for sentence in config_warnings(self.settings):
-            logger.warning("setting_doubtful", extra={"advice": sentence})
+            logger.warning("setting_warning", extra={"advice": sentence})
         self.committer.start()
         self.hub.start()
         self._schedule = self.worker_schedule()
         self._schedule.start()
         gevent.spawn(self._watch, is_alive)
 
-    def leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
-        """Call ``end`` when nobody needs this worker any more; it serves meanwhile.
+    def drain(self, end: Callable[[], object], must_wait: Callable[[], bool]) -> None:
+        """Call ``end`` when this worker is no longer needed, and serve requests until then.
 
-        If others replace it that is when they are ready, as long as it ``has_to_wait``. Else it is
-        no longer ready itself, for as long as a load balancer needs to notice. For a signal
-        handler, which may interrupt anything, this one included: it only takes a note.
+        During a reload, that is once the successors are ready (``must_wait`` returns False).
+        Otherwise ``/readyz`` returns 503 for the configured drain time first. This is called from
+        a signal handler, which may interrupt anything, so it only records the request.
         """
-        if self._leaving is None:
-            self._leaving = (end, has_to_wait)
+        if self._draining is None:
+            self._draining = (end, must_wait)
 
-    def _leave(self, end: Callable[[], object], has_to_wait: Callable[[], bool]) -> None:
-        if has_to_wait():
-            deadline = self.clock.monotonic() + HANDOVER_SECONDS
-            while has_to_wait() and self.clock.monotonic() < deadline:
-                gevent.sleep(NOTICE_SECONDS)
+    def _drain(self, end: Callable[[], object], must_wait: Callable[[], bool]) -> None:
+        if must_wait():
+            deadline = self.clock.monotonic() + SUCCESSOR_SECONDS
+            while must_wait() and self.clock.monotonic() < deadline:
+                gevent.sleep(POLL_SECONDS)
             self.stopping = True
         else:
             self.stopping = True
@@ -119,25 +121,25 @@ class Services:
         end()
 
     def stop(self) -> None:
-        """End in the order in which nothing is lost: streams, counting, leadership, clients."""
+        """Stop in the order that loses no events: streams, counting, leadership, clients."""
         self.stopping = True
         self.hub.stop()
         self.committer.stop(seconds=DRAIN_SECONDS)
         if self._schedule is not None:
             self._schedule.stop()
             self.background_audit.leave()
-            self.orphan_reaper.leave()
+            self.orphan_reaper.unregister()
         self.lease.release()
         self.disconnect()
 
     def disconnect(self) -> None:
-        """Close the connections; of a process that began no background work, all there is."""
+        """Close the connections; sufficient for a process without background work."""
         self.transactions.close()
         self.redis.close()
         self.mongo.close()
 
     def run_refresher(self) -> None:
-        """Be the stand-alone refresher, until SIGTERM, SIGINT or SIGHUP."""
+        """Run as the stand-alone refresher until SIGTERM, SIGINT or SIGHUP."""
         stop = StopSignal()
         stop.listen()
         schedule = self.refresher_schedule()
@@ -149,12 +151,12 @@ class Services:
         stop.ignore()
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:
-        told = False
+        spawned = False
         while is_alive():
-            if self._leaving is not None and not told:
-                told = True
-                gevent.spawn(self._leave, *self._leaving)
-            gevent.sleep(NOTICE_SECONDS)
+            if self._draining is not None and not spawned:
+                spawned = True
+                gevent.spawn(self._drain, *self._draining)
+            gevent.sleep(POLL_SECONDS)
         self.stopping = True
         self.hub.stop()
         self.close_idle()

@@ -1,4 +1,4 @@
-"""Which object is made of which: the only place where they meet."""
+"""Builds the object graph; the only module that knows which object depends on which."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dmstats.core.settings import Settings
 from dmstats.core.time_zones import zone
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.repairs import Repairs
 from dmstats.db.audit.runs import AuditRuns
@@ -46,6 +47,7 @@ from dmstats.ops import jobs
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
+from dmstats.ops.mail import SmtpMailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import LogOnly, WebhookNotifier
 from dmstats.ops.readiness import Readiness
@@ -67,7 +69,7 @@ HUB_SECONDS = 3.0
 
 
 def wire(settings: Settings, send: Send) -> Services:
-    """Build everything that ``settings`` ask for; nothing is sent anywhere yet.
+    """Build all services for ``settings``; does no IO.
 
     ``send(snapshot, version)`` publishes a snapshot to all workers.
     """
@@ -98,7 +100,7 @@ def wire(settings: Settings, send: Send) -> Services:
     snapshots, population_counts = SnapshotStore(mongo), PopulationCounts(mongo, clock)
 
     def last_term() -> int:
-        # Also what this worker has shown: both databases may have come back empty.
+        # Include the term that this worker has served: both databases may have lost their data.
         return max(snapshots.last_term(), reader.term)
 
     outage = RedisOutage()
@@ -144,6 +146,9 @@ def wire(settings: Settings, send: Send) -> Services:
         interval=settings.refresh_interval,
         key=keys.key,
     )
+    admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
+    sessions = SessionStore(mongo, clock, hours=settings.session_hours)
+    authenticator = Authenticator(settings, admins, sessions, SignInRateLimit(client, keys), clock)
     hub = Hub(
         redis_client(settings.redis_url or "", seconds=HUB_SECONDS),
         keys,
@@ -153,6 +158,7 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics,
         transport=settings.transport,
         max_streams=settings.max_streams,
+        ended=authenticator.ended,
         outage=outage,
     )
     refresh_schedule = RefreshSchedule(
@@ -179,16 +185,18 @@ def wire(settings: Settings, send: Send) -> Services:
         shared_delivery_log, Baseline(mongo), snapshots, notifier, client, keys, clock,
         metrics, lambda: canary.lost_in_a_row if canary else 0,
     )  # fmt: skip
-    refreshing = jobs.refreshing(
+    refresh_jobs = jobs.refresher_jobs(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
-    refreshing += [jobs.watching(watchdog), jobs.draining(backlog)]
+    refresh_jobs += [jobs.watchdog_job(watchdog), jobs.account_backlog_job(backlog)]
     if canary:
-        refreshing.append(jobs.proving(canary))
-    in_worker = [jobs.reaping(orphan_reaper), jobs.telling(shared_delivery_log, delivery_log)]
+        refresh_jobs.append(jobs.canary_job(canary))
+    worker_jobs = [
+        jobs.orphan_reaper_job(orphan_reaper),
+        jobs.delivery_log_job(shared_delivery_log, delivery_log),
+    ]
     if settings.refresher == "worker":
-        in_worker += refreshing
-    admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
+        worker_jobs += refresh_jobs
 
     def leading() -> bool:
         return lease.held
@@ -215,10 +223,13 @@ def wire(settings: Settings, send: Send) -> Services:
         background_audit=background_audit,
         admins=admins,
         auditor=auditor,
-        authenticator=Authenticator(settings, admins, SignInRateLimit(client, keys), clock),
+        authenticator=authenticator,
+        mailer=SmtpMailer(settings.smtp_url, settings.mail_from or "")
+        if settings.smtp_url
+        else None,
         readiness=Readiness(CommitProbe(mongo).try_commit, clock),
-        worker_schedule=partial(gevent_schedule, in_worker, clock, metrics, leading, clock_watch),
+        worker_schedule=partial(gevent_schedule, worker_jobs, clock, metrics, leading, clock_watch),
         refresher_schedule=partial(
-            thread_schedule, refreshing, clock, metrics, leading, clock_watch
+            thread_schedule, refresh_jobs, clock, metrics, leading, clock_watch
         ),
     )

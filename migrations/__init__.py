@@ -1,4 +1,4 @@
-"""Numbered, idempotent changes of the database, forward only; and the indexes, made each time."""
+"""Numbered, idempotent, forward-only migrations, and the indexes, which every run checks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, translated
 from dmstats.db.collection_names import MIGRATIONS
-from migrations import indexes
-from migrations.indexes import Tell
+from migrations import ensure_indexes
+from migrations.ensure_indexes import Tell
 
 NUMBERED = re.compile(r"m\d{4}_\w+")
 
 
-def unheard(_line: str) -> None:
-    """Where there is no one to tell."""
+def ignore_line(_line: str) -> None:
+    """The default for callers that do not print progress."""
 
 
 def names() -> list[str]:
@@ -27,14 +27,14 @@ def names() -> list[str]:
 
 
 def apply(
-    mongo: Mongo, settings: Settings, tell: Tell = unheard, progress: Tell = unheard
+    mongo: Mongo, settings: Settings, tell: Tell = ignore_line, progress: Tell = ignore_line
 ) -> list[str]:
-    """Apply what is not recorded yet, record it, and return the names of what was applied.
+    """Apply and record all pending migrations; returns their names.
 
-    Two runs at the same time do the same harmless work twice; one that was interrupted is made
-    again from its start. The indexes are checked by every run, so one that was dropped comes back:
-    ``tell`` hears of each that is made, ``progress`` every few seconds how far one is. Raises
-    :class:`~dmstats.core.errors.ConfigError` with what is in the way.
+    Concurrent runs are harmless, and an interrupted migration is repeated from its start. Every run
+    creates missing indexes. ``tell`` is called with a line for each created index, ``progress``
+    every few seconds while one is being built. Raises
+    :class:`~dmstats.core.errors.ConfigError` with the obstacle.
     """
     applied = []
     with translated():
@@ -45,5 +45,5 @@ def apply(
                 record = {"$setOnInsert": {"appliedAt": datetime.now(UTC)}}
                 mongo.db[MIGRATIONS].update_one({"_id": name}, record, upsert=True)
                 applied.append(name)
-        indexes.ensure(mongo.db, settings, tell, progress)
+        ensure_indexes.ensure(mongo.db, settings, tell, progress)
     return applied

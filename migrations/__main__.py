@@ -1,4 +1,4 @@
-"""``python -m migrations [--shard]``: bring the database up to date and say what was done."""
+"""``python -m migrations [--shard]``: apply pending migrations and print what was done."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ MOST_DAYS = 366
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m migrations", description=__doc__)
     parser.add_argument(
-        "--shard", action="store_true", help="spread ledger and accounts over a sharded cluster"
+        "--shard", action="store_true", help="shard ledger and accounts in a sharded cluster"
     )
     parser.add_argument(
-        "--days", type=int, default=DAYS, help="how many days to come (default: %(default)s)"
+        "--days", type=int, default=DAYS, help="days to prepare in advance (default: %(default)s)"
     )
-    told = parser.parse_args(arguments)
-    if not 1 <= told.days <= MOST_DAYS:
+    options = parser.parse_args(arguments)
+    if not 1 <= options.days <= MOST_DAYS:
         parser.error(f"--days must be from 1 to {MOST_DAYS}")
     try:
-        done = run(shard=told.shard, days=told.days, tell=lambda line: print(line, flush=True))
+        done = run(
+            shard=options.shard, days=options.days, tell=lambda line: print(line, flush=True)
+        )
     except DmstatsError as error:
         print(f"migrations: {error}", file=sys.stderr)
         return USAGE if isinstance(error, ConfigError) else FAILED
@@ -42,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(*, shard: bool, days: int, tell: Callable[[str], None]) -> bool:
-    """Apply what is missing to the database of the environment, with a line for each thing done;
-    whether there was any."""
+    """Apply pending migrations to the configured database; ``tell`` is called with a line for each
+    change. Returns whether there was any."""
     settings = Settings.from_env(attach(os.environ))
     require(settings, os.environ, "mongodb_uri")
     mongo = connect(settings, unlimited=True)

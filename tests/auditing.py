@@ -1,4 +1,4 @@
-"""A committer's store and its auditor on a real server, for the tests of the audit."""
+"""A committer's store and an auditor on a real server, for the tests of the audit."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ ODD_VALUES: list[Any] = [
     Timestamp(5, 1), Regex("a.*", "i"), re.compile("a"), Code("x"), Code("x", {"a": 1}),
     MinKey(), MaxKey(), DBRef("a", 1),
 ]  # fmt: skip
-"""One or more of each type; also what its neighbours in the order of types are."""
+"""One or more values of each type, and of the types next to it in BSON's order."""
 
 UNSTORABLE: list[Any] = [DatetimeMS(2**62), DatetimeMS(-(2**62))]
 """What the embedded database refuses, and MongoDB does not."""

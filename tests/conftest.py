@@ -37,11 +37,11 @@ hypothesis_settings.load_profile("dmstats")
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for pytest-xdist, and put first what takes long.
+    """Group the tests for pytest-xdist, the slow ones first.
 
     The tests of a module run in one worker, in their order; those of one that is marked
-    ``parts(n)`` are dealt out to ``n`` groups. Groups with a ``slow`` test start first and the pure
-    tests last, so that no worker is left with a long one when the others have ended.
+    ``parts(n)`` are spread over ``n`` groups. Groups with a ``slow`` test start first and the pure
+    tests last, so that no long test is still running when the other workers are done.
     """
     dealt: Counter[str] = Counter()
     ranks: dict[str, int] = {}
@@ -67,7 +67,7 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is tested leaves its temporary files where pytest tidies up."""
+    """Put temporary files where pytest deletes them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
         patch.setattr(tempfile, "tempdir", None)
@@ -107,7 +107,7 @@ def redis_server(tmp_path: Path) -> Iterator[Redis]:
 
 @pytest.fixture
 def mongo(mongodb_uri: str) -> Iterator[Mongo]:
-    """A database of its own on the real server, with which it goes: dropping is slow there."""
+    """A database of the test's own on the real server. It stays there: dropping it is slow."""
     settings = Settings(mongodb_uri=mongodb_uri, mongodb_db=f"test_{uuid.uuid4().hex[:12]}")
     with closing(connect(settings)) as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""The installation of the tests, and what its keys are called."""
+"""The tests' installation id, and the names of its Redis keys."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 import redis
 
+from dmstats.core import constants
 from dmstats.core.clock import ManualClock
 from dmstats.core.keyspace import Keyspace
 from dmstats.snapshot import lease, publisher
-from dmstats.sse import subscription
 
 INSTALLATION = "tests-0123456789abcdef"
 OURS = re.compile(r"(.+-[0-9a-f]{16}):")
@@ -17,11 +17,11 @@ KEYS = Keyspace(lambda: INSTALLATION, ManualClock())
 
 LEASE_KEY, TERM_KEY = KEYS.key(lease.LEASE_KEY), KEYS.key(lease.TERM_KEY)
 CACHE_KEY, LAST_PUBLISH_KEY = KEYS.key(publisher.CACHE_KEY), KEYS.key(publisher.LAST_PUBLISH_KEY)
-CHANNEL = KEYS.key(subscription.CHANNEL)
+CHANNEL = KEYS.key(constants.CHANNEL)
 
 
 def key_of(client: redis.Redis, name: str) -> str:
-    """What ``name`` is called by the one installation whose keys lie in Redis."""
+    """The full key of ``name``, of the only installation that has keys in Redis."""
     kept = [key.decode() for key in client.scan_iter("*")]
     [installation] = {match[1] for key in kept if (match := OURS.match(key))}
     return f"{installation}:{name}"

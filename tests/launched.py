@@ -73,7 +73,7 @@ class Started:
             return False
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Ask for the end; the seconds it took. Kills what is left, whatever happened."""
+        """Ask it to stop; returns the seconds it took. Always kills what is left."""
         assert self.process
         family = psutil.Process(self.process.pid).children(recursive=True)
         self.family = [*self.family, *family]
@@ -86,7 +86,7 @@ class Started:
         return time.monotonic() - started
 
     def left(self) -> list[psutil.Process]:
-        """What it started and what still runs (a zombie has ended; its parent is slow)."""
+        """The processes it started that still run; a zombie counts as ended."""
         return [process for process in self.family if runs(process)]
 
 
@@ -98,7 +98,7 @@ def runs(process: psutil.Process) -> bool:
 
 
 def attempt(environ: dict[str, str]) -> tuple[int, str]:
-    """A start that is meant to fail: its exit status and what it said."""
+    """A start that is expected to fail: its exit status and output."""
     done = subprocess.run(
         [sys.executable, "-m", "dmstats"],
         env=environ,

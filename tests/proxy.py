@@ -1,4 +1,4 @@
-"""The nginx of the tests: the machine's own, else the one that PyPI packages."""
+"""The nginx of the tests: the installed one, or else the one from PyPI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def nginx() -> str | None:
 
 
 def example(folder: Path, program: str) -> str:
-    """deploy/nginx.conf as it wants to be for this version, with a certificate in ``folder``."""
+    """deploy/nginx.conf adapted to this version of nginx, with a certificate in ``folder``."""
     certificate, key = folder / "fullchain.pem", folder / "privkey.pem"
     issued = trustme.CA().issue_cert("localhost")
     issued.cert_chain_pems[0].write_to_path(certificate)

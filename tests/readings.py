@@ -1,4 +1,4 @@
-"""Readings made of documents, through the border as the store makes them."""
+"""Readings made of documents, parsed as the store parses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics that remember what was reported; for every wing's hooks."""
+"""Metrics that remember what was reported, for the hooks of every package."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ from pymongo.errors import PyMongoError
 
 READY_SECONDS = 30.0
 WORKERS = 8
-"""Of pytest-xdist, at most: each has ports of its own."""
+"""The most workers of pytest-xdist; each has its own range of ports."""
 
 PORTS = range(10_000, 20_000)
-"""From where neither a client's own port nor an embedded database's comes."""
+"""Below the ephemeral ports, and apart from those of the embedded databases."""
 
 
 def free_port() -> int:
@@ -39,12 +39,12 @@ def free_port() -> int:
 
 
 def bare_environ() -> dict[str, str]:
-    """What a program needs of the environment, and none of its settings."""
+    """An environment for child processes without any settings of dmstats."""
     return {"PATH": os.environ["PATH"], "TMPDIR": tempfile.gettempdir()}
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = READY_SECONDS) -> None:
-    """Poll ``condition`` until it holds; ``AssertionError`` when the time is over."""
+    """Poll ``condition`` until it holds; ``AssertionError`` on time-out."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
@@ -71,7 +71,7 @@ class Server:
         wait_until(self.ready)
 
     def launch(self) -> None:
-        """Start it and wait for nothing."""
+        """Start it without waiting until it is ready."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -100,7 +100,7 @@ S = TypeVar("S", bound=Server)
 class Secantus(Server):
     """SecantusDB: a MongoDB wire-protocol server with transactions.
 
-    ``program`` is another that takes the same options: that project's compiled one.
+    ``program`` replaces the executable, e.g. by the project's compiled server.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Redis(Server):
 
 @contextlib.contextmanager
 def running(server: S) -> Iterator[S]:
-    """Start ``server`` and stop it at the end, whatever happened between."""
+    """Start ``server`` and always stop it at the end."""
     try:
         server.start()
         yield server

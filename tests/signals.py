@@ -2,7 +2,7 @@
 
 ``python -m tests.signals --runs 100 [--make] [--seed 1]`` prints a line per run and exits 1 if one
 of them did not end in time, left a process behind or could not be started. All runs share one data
-folder, so that each also shows that the start after the one before works.
+folder, so each run also tests the start after the previous one.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ READY_SECONDS = 60.0
 MOST_SIGNALS = 5
 BURST_SECONDS = 0.01
 STARTING_SECONDS = 5.0
-"""Half of the bursts come within this of the start; the others in the second after it is ready."""
+"""Half of the bursts come within this of the start, the others in the second after readiness."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run: when and by what it was ended, and the seconds until nothing of it was left."""
+    """One run: when and by which signals it was ended, and how many seconds that took."""
 
     moment: str
     signals: tuple[signal.Signals, ...]
@@ -184,7 +184,7 @@ def main() -> int:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  what a program is for
+    print(text, flush=True)  # noqa: T201  a command-line program
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A dashboard's side of the event stream, in blocking sockets and by hand."""
+"""A client of the event stream on a blocking socket."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ class Stream:
     """One open stream. ``next`` waits for the next event and returns its fields."""
 
     def __init__(
-        self, port: int, token: str, *, query: str = "", timeout: float = 20.0, http: str = "1.1"
+        self,
+        port: int,
+        token: str = "",
+        *,
+        query: str = "",
+        timeout: float = 20.0,
+        http: str = "1.1",
+        cookie: str = "",
     ) -> None:
+        who = f"Cookie: {cookie}" if cookie else f"Authorization: Bearer {token}"
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.sendall(
-            f"GET {PATH}{query} HTTP/{http}\r\nHost: x\r\n"
-            f"Authorization: Bearer {token}\r\n\r\n".encode()
+            f"GET {PATH}{query} HTTP/{http}\r\nHost: localhost:{port}\r\n{who}\r\n\r\n".encode()
         )
         self._file = self.socket.makefile("rb")
         self.status = int(self._file.readline().split()[1])

@@ -1,4 +1,4 @@
-"""The whole application with a short heartbeat, for gunicorn; its streams' ends come quickly."""
+"""The whole application for gunicorn, with a short heartbeat to notice closed streams quickly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gunicorn with dmstats' own settings, on databases that a test may kill, pause and spoil."""
+"""Gunicorn with dmstats' own settings, on databases that a test may kill, pause and make fail."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from pymongo import MongoClient
 
 import migrations
 from dmstats.commit.session_files import session_folder
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.settings import Settings
+from dmstats.core.signature import sign
 from dmstats.db.client import Mongo
-from dmstats.ingest.webhook import PATH
-from dmstats.simulator.bodies import sign
 from tests.servers import Redis, Secantus, bare_environ, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ ACCOUNT = "17841400000000001"
 
 
 class Answer(msgspec.Struct):
-    """A POST's answer: its status (0: none came), what it says, and the seconds it took."""
+    """A POST's answer: its status (0: no answer came), its body, and the seconds it took."""
 
     status: int
     body: dict[str, Any]
@@ -59,7 +59,7 @@ class WebServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.name = f"web_{uuid.uuid4().hex[:12]}"
-        # By another name than the workers' clients, whose commands a test may have failed.
+        # Not the application name of the workers: a test may make the commands of theirs fail.
         client: MongoClient[dict[str, Any]] = MongoClient(database.uri, appname="tests")
         self.mongo = Mongo(client, self.name, "primary")
         self._log = folder / "gunicorn.log"
@@ -121,7 +121,7 @@ class WebServer:
         return psutil.Process(self._process.pid).children()
 
     def wait_complete(self) -> None:
-        """Until every worker has registered its session, which its first job does."""
+        """Wait until every worker has registered its session, which its first job does."""
         folder = session_folder(f"{self.environ['MONGODB_URI']} {self.name}")
         wait_until(lambda: len(list(folder.glob("*.session"))) == self._workers)
 
@@ -136,7 +136,7 @@ class WebServer:
         return self._process.wait(seconds)
 
     def begin_anew(self) -> None:
-        """Count from zero, for an account that nothing was sent for: several tests may share it."""
+        """Count from zero, for a new account: several tests may share the server."""
         self.account = f"1784{uuid.uuid4().int % 10**13:013d}"
         self._prefix = f"{self.account}-"
         self._before = self._counted()
@@ -156,7 +156,7 @@ class WebServer:
         status, told = 0, {}
         with contextlib.suppress(urllib3.exceptions.HTTPError):
             answer = self._http.request(
-                "POST", self.url + PATH, body=raw, headers=headers, timeout=10.0
+                "POST", self.url + WEBHOOK_PATH, body=raw, headers=headers, timeout=10.0
             )
             status, told = answer.status, json.loads(answer.data)
         return Answer(status, told, time.monotonic() - started)
@@ -221,7 +221,7 @@ def body(*mids: str, account: str = ACCOUNT, sent: bool = True) -> bytes:
 
 @contextlib.contextmanager
 def serving(web: WebServer) -> Iterator[WebServer]:
-    """Start ``web`` and end it, whatever happened between."""
+    """Start ``web`` and always stop it at the end."""
     try:
         web.start()
         yield web

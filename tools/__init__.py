@@ -1,1 +1,1 @@
-"""How a checkout is installed: run by `make`, with nothing but Python."""
+"""Installs a checkout; run by `make`, requires only Python."""

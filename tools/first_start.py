@@ -1,7 +1,7 @@
-"""``python3 tools/first_start.py``: `make run` where nothing is installed yet, and once more.
+"""``python3 tools/first_start.py``: tests `make run` in a fresh clone, twice.
 
-For a fresh clone; needs nothing but Python. Ends with 1 unless both starts are ready
-in time, end by Ctrl-C, and have installed no more than they need.
+Requires only Python. Exits with 1 unless both starts are ready in time, stop on Ctrl-C, and have
+installed no more than they need.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_SECONDS, SECOND_SECONDS = 90.0, 30.0
-"""Three and six times what two idle cores need (30 and 5 s): this one may share them."""
+"""Three and six times what two idle cores need (30 and 5 s), because the machine may be busy."""
 STOP_SECONDS = 15.0
 MOST_MB = 250
 
 
 def main() -> None:
-    """Start and end it twice."""
+    """Start and stop the service twice."""
     with tempfile.TemporaryDirectory() as folder:
         for name, allowed in {"first": FIRST_SECONDS, "second": SECOND_SECONDS}.items():
             took = start_and_end(Path(folder), allowed)
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def start_and_end(folder: Path, allowed: float) -> float:
-    """`make run` until it is ready, then Ctrl-C; seconds until then."""
+    """Run `make run` until it is ready, then send Ctrl-C; returns the seconds until ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -59,7 +59,7 @@ def start_and_end(folder: Path, allowed: float) -> float:
 
 
 def is_ready(port: int) -> bool:
-    """Whether /readyz says so."""
+    """Whether /readyz answers 200."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)

@@ -1,7 +1,7 @@
-"""Installs a checkout: ``python3 tools/prepare.py run`` what the service needs, ``dev`` all else.
+"""Installs a checkout: ``python3 tools/prepare.py run`` for the service, ``dev`` for the tools.
 
-Needs nothing but Python's standard library. Everything lands in ``.venv/``, ``static/vendor/`` and
-``.cache/``, at the versions and hashes of the lock files. `make` runs it when a lock file changed.
+Requires only Python's standard library. It installs into ``.venv/``, ``static/vendor/`` and
+``.cache/``, with the versions and hashes of the lock files. `make` runs it if a lock file changed.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ HELP = (
 FAILED, INTERRUPTED = 1, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROGRESS = ("Downloading", "Downloaded", "Prepared", "Installed")
-"""How the lines of uv begin that say how far it is; others are a list of all packages."""
+"""The prefixes of uv's progress lines; its other lines list all packages."""
 
 
 class Failed(Exception):
-    """A step did not succeed; the text is what it said."""
+    """A step failed; the text is its output."""
 
 
 class Kind(NamedTuple):
-    """What can be installed."""
+    """A set of packages to install."""
 
     lock: str
     stamp: str
-    """What `make` leaves in ``.venv/`` once it is installed."""
+    """The file that `make` creates in ``.venv/`` after the installation."""
     about: str
 
 
@@ -68,16 +68,16 @@ KINDS = {
 
 
 def main(name: str) -> int:
-    """Install the kind ``name``, telling of each step; the exit status."""
+    """Install the kind ``name`` and print each step; returns the exit status."""
     try:
         return install(name)
     except KeyboardInterrupt:
-        print("\nmake: interrupted; the next start goes on from here.")
+        print("\nmake: interrupted; the next start resumes here.")
         return INTERRUPTED
 
 
 def install(name: str) -> int:
-    """As :func:`main`; a signal ends it by KeyboardInterrupt."""
+    """As :func:`main`; raises KeyboardInterrupt on a signal."""
     kind, started = KINDS[name], time.monotonic()
     if not (find_spec("venv") and find_spec("ensurepip")):
         print("make: Python's venv module is missing: apt-get install python3-venv")
@@ -100,7 +100,7 @@ def install(name: str) -> int:
 
 
 def plan(is_dev: bool, lock: str, folder: Path) -> list[tuple[str, Callable[[], None]]]:  # noqa: FBT001
-    """The steps in their order: title, and what does it. ``folder`` is theirs, and goes."""
+    """The steps in order, as (title, function). ``folder`` is temporary."""
     uv = Uv(folder)
     steps: list[tuple[str, Callable[[], None]]] = []
     if not (uv.is_there() or has_pip()):
@@ -120,7 +120,7 @@ def plan(is_dev: bool, lock: str, folder: Path) -> list[tuple[str, Callable[[], 
 
 
 class Uv:
-    """The installer: the one in ``.venv/`` if it is the locked one, else a temporary one."""
+    """The uv in ``.venv/`` if it has the locked version, otherwise a temporary one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -131,10 +131,10 @@ class Uv:
         wanted = locked(UV).split()[0].partition("==")[2]
         if not self._program.exists():
             return False
-        told = subprocess.run(
+        answer = subprocess.run(
             [self._program, "--version"], capture_output=True, text=True, check=False
         )
-        return PYTHON.exists() and told.stdout.split()[1:2] == [wanted]
+        return PYTHON.exists() and answer.stdout.split()[1:2] == [wanted]
 
     def fetch(self) -> None:
         """Fetch it with pip, at the hash of the lock file."""
@@ -145,13 +145,13 @@ class Uv:
         self._program = target / "bin" / "uv"
 
     def install(self, *what: str, environ: Mapping[str, str] = {}) -> None:
-        """``uv pip install``; of its output what tells how far it is."""
+        """``uv pip install``; prints only its progress."""
         command: list[str | Path] = [self._program, "pip", "install", "--python", PYTHON]
         command += ["--no-deps", *(["--require-hashes"] if "-r" in what else [])]
         run([*command, *what], environ, shown=PROGRESS)
 
     def temporary_node(self) -> dict[str, str]:
-        """Fetch a Node.js that is gone afterwards; the environment in which Python finds it."""
+        """Fetch a temporary Node.js; returns the environment variables for Python to find it."""
         target = self._folder / "node"
         pin = write_pin(self._folder, NODE)
         self.install("--no-cache", "--target", str(target), "-r", str(pin))
@@ -159,7 +159,7 @@ class Uv:
 
 
 def has_pip() -> bool:
-    """Whether ``.venv/`` was made, and to the end."""
+    """Whether ``.venv/`` exists and is complete."""
     return (
         PYTHON.exists()
         and not subprocess.run(
@@ -169,14 +169,14 @@ def has_pip() -> bool:
 
 
 def make_environment() -> None:
-    """Make ``.venv/`` with the Python that runs this."""
+    """Create ``.venv/`` with the running Python."""
     run([sys.executable, "-m", "venv", VENV])
 
 
 def link_node() -> None:
-    """Let ``node`` and ``npm`` be found beside ``python``."""
-    told = subprocess.run([PYTHON, "-c", NODE_FOLDER], capture_output=True, text=True, check=True)
-    folder = Path(told.stdout.strip())
+    """Link ``node`` and ``npm`` into the environment's ``bin``."""
+    answer = subprocess.run([PYTHON, "-c", NODE_FOLDER], capture_output=True, text=True, check=True)
+    folder = Path(answer.stdout.strip())
     for name, target in {"node": "bin/node", "npm": "lib/node_modules/npm/bin/npm-cli.js"}.items():
         link = VENV / "bin" / name
         link.unlink(missing_ok=True)
@@ -184,12 +184,12 @@ def link_node() -> None:
 
 
 def fetch_charts(environ: Mapping[str, str]) -> None:
-    """Fetch what `static/vendor/` holds, unless it is there."""
+    """Fetch the files in `static/vendor/` unless they exist."""
     run([PYTHON, "hatch_build.py"], environ)
 
 
 def locked(name: str) -> str:
-    """The package's pin with its hashes, as it stands in the lock file of all packages."""
+    """The package's pin and hashes from the development lock file."""
     found = re.search(
         rf"^{re.escape(name)}==(?:.*\\\n)*.*\n", (ROOT / DEV_LOCK).read_text(), re.MULTILINE
     )
@@ -210,9 +210,9 @@ def run(
     environ: Mapping[str, str] = {},
     shown: tuple[str, ...] = (),
 ) -> None:
-    """Run ``command`` in the checkout, passing on the lines that begin with one of ``shown``.
+    """Run ``command`` in the checkout and print the lines that start with one of ``shown``.
 
-    Raises Failed with the rest of the output unless it ends with 0.
+    Raises Failed with the rest of the output unless the exit status is 0.
     """
     output = []
     with subprocess.Popen(
@@ -235,7 +235,7 @@ def run(
 
 
 def interrupt(*_: object) -> None:
-    """End at the first signal, and in order: further ones are ignored."""
+    """Stop cleanly at the first signal and ignore further ones."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

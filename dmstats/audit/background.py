@@ -29,7 +29,7 @@ class BackgroundAudit:
         clock: Clock,
         report_odd: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._tell_odd = report_odd
+        self._report_odd = report_odd
         self._auditor = auditor
         self._clock = clock
         self._due = float("-inf")
@@ -76,5 +76,5 @@ class BackgroundAudit:
         changed = len({difference.key for difference in self._outcome.changed})
         odd = len(self._outcome.odd)
         result = {"drift": drift, "places": dict(places), "changed": changed, "odd": odd}
-        self._tell_odd(odd)
+        self._report_odd(odd)
         logger.log(level, "audit_finished", extra=result)

@@ -1,6 +1,7 @@
 """The commands: ``dmstats COMMAND``, ``python -m dmstats COMMAND`` and ``flask COMMAND``.
 
-Each is imported when it is needed: ``dmstats run`` needs neither Flask nor a database client.
+Each command is imported on first use, because ``dmstats run`` needs neither Flask nor a database
+client.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COMMANDS = {
     "reset-password": "dmstats.cli.admin_commands:reset_password",
     "migrate": "dmstats.cli.migrate_command:migrate",
 }
-"""Where each command is, in the order of ``--help``."""
+"""The location of each command, in the order of ``--help``."""
 
 DEFAULT = "run"
 NOT_FOR_FLASK = frozenset({"run"})  # `flask run` is Flask's own development server
@@ -36,14 +37,14 @@ NOT_FOR_FLASK = frozenset({"run"})  # `flask run` is Flask's own development ser
 EPILOG = """\b
 Exit codes:
   0    done
-  1    failed: a database is away, drift was found, a check failed
-  2    wrong arguments or settings, or no running service was found
-  130  interrupted (Ctrl-C); `run` and `run-refresher` end with 0 then
+  1    failed: a database is unreachable, drift was found, a check failed
+  2    invalid arguments or settings, or no running service was found
+  130  interrupted (Ctrl-C); `run` and `run-refresher` exit with 0
 """
 
 
 class Group(click.Group):
-    """Finds the commands of :data:`COMMANDS`; without one it runs the service."""
+    """Loads the commands in :data:`COMMANDS`; without a command it runs the service."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return [*COMMANDS]
@@ -71,10 +72,10 @@ class Group(click.Group):
 @click.version_option(__version__, message="dmstats %(version)s")
 @click.pass_context
 def dmstats(ctx: click.Context) -> None:
-    """Count Instagram DMs exactly once, and show them live. Without a command: run the service.
+    """Count Instagram DMs exactly once and show live statistics. By default, run the service.
 
-    Commands use the service that runs on the data folder (DMSTATS_DATA_DIR, else ./var), or the
-    databases that MONGODB_URI and REDIS_URL name.
+    Commands connect to the service running on the data folder (DMSTATS_DATA_DIR or ./var), or to
+    the databases in MONGODB_URI and REDIS_URL.
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(load(DEFAULT))
@@ -88,8 +89,8 @@ def load(name: str) -> click.Command:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status."""
-    from dmstats.cli.command import plain_errors  # noqa: PLC0415  Ctrl-C while it is imported
+    """Run one command; returns the exit status."""
+    from dmstats.cli.command import plain_errors  # noqa: PLC0415  slow import; Ctrl-C works
 
     try:
         with plain_errors():
@@ -115,12 +116,11 @@ def register(app: Any) -> None:
 
 
 def without_settings(error: ConfigError) -> Any:
-    """What the application factory answers with inside the ``flask`` command, when it cannot
-    build the application: one that has the commands alone.
+    """The application for the ``flask`` command if the settings are invalid: it has only commands.
 
-    A command then reports ``error`` itself, or, as ``doctor`` does, examines it. Everything else
-    (``flask run``, a WSGI server) cannot go on without settings: raises ``error``, as click
-    shows it where there is a command line.
+    Commands then report ``error`` themselves; ``doctor`` makes it a finding. Everything else
+    (``flask run``, a WSGI server) needs valid settings: ``error`` is raised, as a click error if
+    there is a command line.
     """
     context = click.get_current_context(silent=True)
     if context is None:

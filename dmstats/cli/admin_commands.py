@@ -3,34 +3,77 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from dmstats.cli.command import Command, connected
+from dmstats.cli.urls import BaseUrl
+
+if TYPE_CHECKING:
+    from dmstats.db.admins.admin import Admin
+    from dmstats.db.admins.password_link import Link
+    from dmstats.services import Services
+
+with_link = click.option(
+    "--link", is_flag=True, help="Make a link for choosing a password, instead of setting one."
+)
+with_url = click.option(
+    "--url", type=BaseUrl(), help="The address that the link begins with; DMSTATS_PUBLIC_URL."
+)
 
 
-@click.command(cls=Command, short_help="Add an admin who may sign in.")
+@click.command(cls=Command, short_help="Create an admin.")
 @click.argument("email")
-def create_admin(email: str) -> None:
-    """Create an admin; the password is asked for, or read from standard input."""
+@with_link
+@with_url
+def create_admin(email: str, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
+    """Create an admin; the password is asked for, or read from standard input.
+
+    With --link the admin chooses it: the link is mailed if DMSTATS_SMTP_URL is set, else printed.
+    """
     with connected() as services:
+        if link:
+            _deliver(services, *services.admins.invite(email), url)
+            return
         services.admins.create(email, _password())
     click.echo(f"{email} can sign in now.")
 
 
-@click.command(cls=Command, short_help="Set an admin's password, as when it was lost.")
+@click.command(cls=Command, short_help="Set a new password for an admin.")
 @click.argument("email")
-def reset_password(email: str) -> None:
+@with_link
+@with_url
+def reset_password(email: str, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
     """Set an admin's password; it is asked for, or read from standard input.
 
-    That admin's open sessions end.
+    That admin's open sessions end. With --link the admin chooses the password, and until then
+    nothing changes; the link is mailed if DMSTATS_SMTP_URL is set, else printed.
     """
     with connected() as services:
         admin = services.admins.find(email)
+        if link:
+            _deliver(services, *services.admins.make_link(admin.id), url)
+            return
         services.admins.change_password(admin.id, _password())
     click.echo(f"{admin.email} has a new password.")
     if admin.disabled:
-        click.echo("This admin is disabled: another one has to enable the account first.", err=True)
+        click.echo("This admin is disabled. Another admin must enable the account.", err=True)
+
+
+def _deliver(services: Services, admin: Admin, link: Link, url: str | None) -> None:
+    from dmstats.web.auth.password_links import deliver  # noqa: PLC0415  not before it is needed
+
+    settings = services.settings
+    base = url or settings.public_url or f"http://localhost:{settings.port}"
+    delivery = deliver(admin, link, base, services.mailer)
+    if delivery.problem:
+        click.echo(delivery.problem, err=True)
+    if delivery.mailed:
+        click.echo(f"A link was mailed to {admin.email}; it works once, until {link.ends_at}.")
+    else:
+        click.echo(f"Give this link to {admin.email}; it works once, until {link.ends_at}:")
+        click.echo(delivery.link)
 
 
 def _password() -> str:

@@ -23,28 +23,28 @@ MOST_ROWS = 100
 MOST_LISTED = 20
 HAPPENED = {
     "changed": "the counter was set",
-    "replaced": "the document was replaced, or never counted in",
-    "deleted": "the account is gone",
+    "replaced": "the document was replaced or is new",
+    "deleted": "the account was deleted",
 }
 
 
 @click.command(cls=Command, short_help="Check every counter against the ledger.")
-@click.option("--repair", is_flag=True, help="Add what the counters lack, and write that down.")
+@click.option("--repair", is_flag=True, help="Correct the counters and record each repair.")
 @click.option(
     "--accounts",
     is_flag=True,
-    help="With --repair, after a restore: put accounts right from the ledger, too, as the platform "
-    "has not changed them.",
+    help="With --repair, after a restore: also correct account counters from the ledger, assuming "
+    "that the platform has not changed them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def audit(*, repair: bool, accounts: bool, as_json: bool) -> None:
-    """Recount the ledger against hours, days, accounts and totals; exit 1 if they differ.
+    """Compare hours, days, accounts and totals with the ledger; exit code 1 if they differ.
 
-    What the host platform changed in its accounts is listed, and is no difference of ours. Traffic
-    may go on meanwhile. An audit that was interrupted goes on where it was.
+    Changes that the host platform made to its accounts are listed but do not count as drift. The
+    service may keep running. An interrupted audit resumes where it stopped.
     """
     if accounts and not repair:
-        raise click.UsageError("--accounts goes with --repair.")
+        raise click.UsageError("--accounts requires --repair.")
     outcome = Outcome()
     bar = Progress(console=Console(stderr=True), disable=as_json)
     interrupted = False
@@ -62,7 +62,7 @@ def audit(*, repair: bool, accounts: bool, as_json: bool) -> None:
             if interrupted := stop.wait(0):
                 break
     if interrupted:
-        click.echo("Interrupted. The next audit goes on from here.", err=True)
+        click.echo("Interrupted. The next audit resumes here.", err=True)
         raise click.exceptions.Exit(INTERRUPTED)
     if as_json:
         click.echo(msgspec.json.encode(_result(outcome)))
@@ -111,13 +111,13 @@ def _print(outcome: Outcome) -> None:
         console.print(_unreadable(outcome.odd))
     if outcome.differences:
         console.print(_table("counters that differ from the ledger", outcome.differences, "red"))
-        console.print(f"off by {outcome.drift:,}; `dmstats audit --repair` adds what is missing")
+        console.print(f"off by {outcome.drift:,}; `dmstats audit --repair` corrects the counters")
     else:
         console.print("verified: drift 0")
 
 
 def _changes(changed: Sequence[Difference]) -> Table:
-    title = "changed by the platform since the audit before; no drift"
+    title = "changed by the platform since the previous audit (not drift)"
     table = Table("account", "counter", "holds", "ledger says", "what happened", title=title)
     for each in changed[:MOST_LISTED]:
         numbers = (f"{each.counted:,}", f"{each.expected:,}")
@@ -128,7 +128,7 @@ def _changes(changed: Sequence[Difference]) -> Table:
 
 
 def _unreadable(odd: Sequence[OddDocument]) -> Table:
-    table = Table("collection", "_id", "fields", title="values that cannot be read: unknown")
+    table = Table("collection", "_id", "fields", title="unreadable values, shown as unknown")
     for each in odd[:MOST_LISTED]:
         table.add_row(each.collection, each.key, ", ".join(each.fields))
     if len(odd) > MOST_LISTED:

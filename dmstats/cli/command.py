@@ -1,4 +1,4 @@
-"""What all commands share: the services they work with, and errors as one plain line."""
+"""Shared by all commands: access to the services, and error handling."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Failure(click.ClickException):
-    """Ends the command with one line and an exit code."""
+    """Ends the command with a one-line message and an exit code."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(message)
@@ -29,9 +29,9 @@ class Failure(click.ClickException):
 
 
 class Command(click.Command):
-    """A command whose expected errors are one clear line and a documented exit code.
+    """A command that reports expected errors as one line with a documented exit code.
 
-    Where a person watches, its log has warnings alone.
+    On a terminal it logs only warnings and errors.
     """
 
     least_level = logging.WARNING
@@ -44,14 +44,14 @@ class Command(click.Command):
 
 
 class ServiceCommand(Command):
-    """A command that runs until it is ended; its log is what it is watched by."""
+    """A long-running command; it also logs at level info on a terminal."""
 
     least_level = logging.INFO
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn expected errors, and Ctrl-C, into what click shows as one line."""
+    """Convert expected errors and Ctrl-C into one-line click errors."""
     try:
         yield
     except KeyboardInterrupt:
@@ -68,11 +68,11 @@ def plain_errors() -> Iterator[None]:
 
 @contextmanager
 def connected() -> Iterator[Services]:
-    """The services of this process: those of the application that ``flask`` loaded, else new ones.
+    """The services of the application that ``flask`` loaded, or of a new application.
 
-    Raises :class:`ConfigError`; an outage of MongoDB inside says which server, and why.
+    Raises :class:`ConfigError`. A MongoDB error inside the context names the server and the reason.
     """
-    from dmstats.db.outage import explain  # noqa: PLC0415  not before it is needed
+    from dmstats.db.outage import explain  # noqa: PLC0415  slow import
 
     app, ours = _application()
     services = cast("Services", app.extensions["dmstats"])
@@ -87,7 +87,7 @@ def connected() -> Iterator[Services]:
 
 
 def _application() -> tuple[Flask, bool]:
-    """The application, and whether it was made for this command."""
+    """The application, and whether it was created for this command."""
     from flask.cli import ScriptInfo  # noqa: PLC0415
 
     from dmstats.app import create_app, settings_from  # noqa: PLC0415

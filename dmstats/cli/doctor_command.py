@@ -33,7 +33,7 @@ from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.webserver import base_url
 from dmstats.ops.account_findings import account_findings
 from dmstats.ops.doctor import Doctor, check_disk
-from dmstats.ops.findings import Finding, Verdict, bad, good, skipped
+from dmstats.ops.findings import Finding, Verdict, failed, passed, skipped
 from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.wiring import REDIS_SECONDS
@@ -46,15 +46,15 @@ STYLES = {
 }
 
 
-@click.command(cls=Command, short_help="Examine everything; says what to do about each fault.")
+@click.command(cls=Command, short_help="Check the installation and suggest remedies.")
 @click.option(
     "--url",
     type=BaseUrl(),
-    help="The public base address to try.  [default: DMSTATS_CANARY_URL, or the local one]",
+    help="The public base URL to test.  [default: DMSTATS_CANARY_URL, or the local one]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(*, url: str | None, as_json: bool) -> None:
-    """Examine settings, databases, schema, lease, webhook and disk; exit 1 on any failure."""
+    """Check settings, databases, schema, lease, webhook and disk; exit code 1 on any failure."""
     findings = list(_examine(url))
     if as_json:
         click.echo(msgspec.json.encode([dataclasses.asdict(finding) for finding in findings]))
@@ -65,18 +65,18 @@ def doctor(*, url: str | None, as_json: bool) -> None:
 
 
 def _examine(url: str | None) -> Iterator[Finding]:
-    """Without usable settings that is the first finding, and the rest cannot be looked at."""
+    """All findings. With invalid settings, that is the first one and most checks are skipped."""
     try:
         settings = settings_from(os.environ)
         mongo = connect(settings)
         client = redis_client(settings.redis_url or "", seconds=REDIS_SECONDS)
     except ConfigError as error:
-        yield bad(
-            "settings", str(error), "docs/configuration.md has every setting and what it may be."
+        yield failed(
+            "settings", str(error), "See docs/configuration.md for all settings and their values."
         )
         yield _service()
         for check in ("mongodb", "redis", "webhook"):
-            yield skipped(check, "needs the settings")
+            yield skipped(check, "requires valid settings")
         yield check_disk(data_dir(os.environ).path)
         return
     yield _service()
@@ -109,8 +109,8 @@ def _examine(url: str | None) -> Iterator[Finding]:
 def _service() -> Finding:
     service, folder = running(os.environ), data_dir(os.environ).path
     if service:
-        return good("service", f"runs on {folder} (process {service.pid}, {service.base_url})")
-    return skipped("service", f"no dmstats was started on {folder}")
+        return passed("service", f"running on {folder} (process {service.pid}, {service.base_url})")
+    return skipped("service", f"no dmstats is running on {folder}")
 
 
 def _local(settings: Settings) -> str:
@@ -119,10 +119,10 @@ def _local(settings: Settings) -> str:
 
 
 def _print(findings: list[Finding]) -> None:
-    table = Table("", "verdict", "found and what to do", box=None)
+    table = Table("", "verdict", "finding and remedy", box=None)
     for finding in findings:
-        said = Text(finding.found)
+        text = Text(finding.found)
         if finding.remedy:
-            said.append(f"\n→ {finding.remedy}", style="italic")
-        table.add_row(finding.check, Text(finding.verdict, style=STYLES[finding.verdict]), said)
+            text.append(f"\n→ {finding.remedy}", style="italic")
+        table.add_row(finding.check, Text(finding.verdict, style=STYLES[finding.verdict]), text)
     Console().print(table)

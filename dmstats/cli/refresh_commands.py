@@ -9,11 +9,11 @@ from dmstats.cli.command import Command, ServiceCommand, connected
 from dmstats.core.errors import ConfigError
 
 
-@click.command(cls=Command, short_help="Refresh the figures now, and print them.")
+@click.command(cls=Command, short_help="Refresh the statistics now and print them.")
 @click.option("--publish/--no-publish", default=True, help="Push the result to open dashboards.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def refresh_stats(*, publish: bool, as_json: bool) -> None:
-    """Refresh the statistics once, now, and print them."""
+    """Refresh the statistics now and print them."""
     from rich.console import Console  # noqa: PLC0415  not needed for JSON
     from rich.table import Table  # noqa: PLC0415
 
@@ -30,13 +30,15 @@ def refresh_stats(*, publish: bool, as_json: bool) -> None:
     Console().print(table)
 
 
-@click.command(cls=ServiceCommand, short_help="Refresh on schedule, as a process of its own.")
-@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Answer Prometheus there.")
+@click.command(cls=ServiceCommand, short_help="Run the refresher as a separate process.")
+@click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="Address for --metrics-port."
+)
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve metrics on this port.")
 def run_refresher(*, metrics_host: str, metrics_port: int | None) -> None:
-    """Refresh on schedule in a process of its own, until SIGTERM or Ctrl-C.
+    """Run the refresher as a separate process until SIGTERM or Ctrl-C.
 
-    Set STATS_REFRESHER=off for the web workers then.
+    Set STATS_REFRESHER=off on the web workers.
     """
     with connected() as services:
         if metrics_port is not None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from dmstats.cli.command import Command, Failure, connected
 from dmstats.cli.urls import BaseUrl
 from dmstats.commit.increments import merge
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.exit_codes import INTERRUPTED, USAGE
 from dmstats.core.setting_types import is_loopback
 from dmstats.core.stopping import StopSignal
@@ -24,7 +25,6 @@ from dmstats.db.counting.simulations import Simulations
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.datadir import Service
-from dmstats.ingest.webhook import PATH
 from dmstats.ops.findings import Verdict
 from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.services import Services
@@ -33,7 +33,7 @@ from dmstats.simulator.simulation import simulate as run_simulation
 
 
 class Number(click.FloatRange):
-    """A number within bounds; "nan" is none."""
+    """A number within bounds; rejects "nan"."""
 
     name = "NUMBER"
 
@@ -44,21 +44,21 @@ class Number(click.FloatRange):
         return number
 
 
-@click.command(cls=Command, short_help="Send made-up webhooks and check that all are counted.")
+@click.command(cls=Command, short_help="Send test webhooks and check that all are counted.")
 @click.option(
-    "--url", type=BaseUrl(), help="The service's base address.  [default: the running one's]"
+    "--url", type=BaseUrl(), help="The service's base URL.  [default: the running service]"
 )
 @click.option(
     "--rate", type=Number(0, 100_000, min_open=True), default=200.0, show_default=True,
-    help="New DMs a second.",
+    help="New DMs per second.",
 )  # fmt: skip
 @click.option(
     "--seconds", type=Number(0, 604_800, min_open=True), default=60.0, show_default=True,
-    help="For how long.",
+    help="Duration of the run.",
 )  # fmt: skip
 @click.option(
     "--duplicates", type=Number(0, 1, max_open=True), default=0.05, show_default=True,
-    help="Share of events sent again.",
+    help="Share of events that are sent twice.",
 )  # fmt: skip
 @click.option(
     "--max-batch", type=click.IntRange(1, 1_000), default=50, show_default=True,
@@ -66,25 +66,25 @@ class Number(click.FloatRange):
 )  # fmt: skip
 @click.option(
     "--accounts", type=click.IntRange(1, 100_000), default=40, show_default=True,
-    help="Over how many accounts.",
+    help="Number of simulated accounts.",
 )  # fmt: skip
 @click.option(
     "--parallel", type=click.IntRange(1, 256), default=8, show_default=True,
-    help="POSTs in flight at once.",
+    help="Number of concurrent POSTs.",
 )  # fmt: skip
 @click.option(
-    "--patience", type=Number(0, 3_600), default=90.0, show_default=True,
-    help="Seconds to retry a POST for.",
+    "--timeout", type=Number(0, 3_600), default=90.0, show_default=True,
+    help="Seconds after which a POST is no longer retried.",
 )  # fmt: skip
-@click.option("--seed", type=int, help="Repeat an earlier run's choices.")
-@click.option("--purge", is_flag=True, help="Remove all that simulate ever counted, and send none.")
-@click.option("--yes", is_flag=True, help="Also to a service other than the embedded one.")
+@click.option("--seed", type=int, help="Random seed, to repeat an earlier run.")
+@click.option("--purge", is_flag=True, help="Send nothing; remove everything simulate counted.")
+@click.option("--yes", is_flag=True, help="Allow a service other than the embedded one.")
 def simulate(*, url: str | None, purge: bool, yes: bool, **options: Any) -> None:
-    """Send signed webhooks to a running service, and compare what it counted; exit 1 if not exact.
+    """Send signed webhooks to a running service and compare the counters; exit 1 if not exact.
 
-    POSTs carry every type of event that Meta sends, some of them twice. The accounts are made up
-    (simulated-...). What is counted stays until `dmstats simulate --purge`, which removes exactly
-    that.
+    The POSTs contain every event type that Meta sends, including duplicates. The accounts are
+    simulated (simulated-...). Their events stay counted until `dmstats simulate --purge` removes
+    them.
     """
     with connected() as services:
         service = running(os.environ)
@@ -92,8 +92,8 @@ def simulate(*, url: str | None, purge: bool, yes: bool, **options: Any) -> None
         where = f"{base}, database {services.mongo.db.name}"
         if not (yes or _is_embedded(services, service, base)):
             raise Failure(
-                f"This is not the embedded service ({where}): made-up DMs would be counted among "
-                "its real ones. If that is meant, add --yes.",
+                f"This is not the embedded service ({where}): simulated DMs would be counted "
+                "together with real ones. To do this anyway, add --yes.",
                 USAGE,
             )
         if purge:
@@ -113,7 +113,7 @@ def _is_embedded(services: Services, service: Service | None, base: str) -> bool
 
 
 def _same(base: str, other: str) -> bool:
-    """Whether both are one address; this machine has several names."""
+    """Whether both are the same address; all loopback names are equal."""
     one, two = urlsplit(base), urlsplit(other)
     local = is_loopback(one.hostname or "") and is_loopback(two.hostname or "")
     return base == other or (
@@ -135,7 +135,7 @@ def _send(
         raise Failure(f"{answer.found}. {answer.remedy}")
     seed = random.getrandbits(32) if seed is None else seed
     click.echo(f"Sending to {where} (data folder {data_dir(os.environ).path}).", err=True)
-    plan = SimulationPlan(base + PATH, secret, seed=seed, batch=(1, max_batch), **options)
+    plan = SimulationPlan(base + WEBHOOK_PATH, secret, seed=seed, batch=(1, max_batch), **options)
     with StopSignal().listening() as stop, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(f"sending (seed {seed})", total=1.0)
         result = run_simulation(
@@ -149,8 +149,8 @@ def _send(
     Simulations(services.mongo).record(result.run, result.report.answers["duplicates"], now_ms)
     _print(result)
     if result.interrupted:
-        click.echo("Interrupted: the table shows what was sent until then.", err=True)
-    click.echo("It stays counted until `dmstats simulate --purge`.", err=True)
+        click.echo("Interrupted: the table shows what was sent up to that point.", err=True)
+    click.echo("These events stay counted until `dmstats simulate --purge`.", err=True)
     if result.interrupted:
         raise click.exceptions.Exit(INTERRUPTED)
     if not result.exact:
@@ -162,8 +162,8 @@ def _shortfall(result: Result, seed: int) -> str:
     if not report.acknowledged:
         return f"No POST was acknowledged; answers: {_answers(result)}."
     if report.given_up:
-        return f"{report.given_up:,} POSTs were given up; answers: {_answers(result)}."
-    return f"Not exact. Run `dmstats audit`, and repeat with --seed {seed}."
+        return f"{report.given_up:,} POSTs timed out; answers: {_answers(result)}."
+    return f"Not exact. Run `dmstats audit`, then repeat with --seed {seed}."
 
 
 def _answers(result: Result) -> str:
@@ -180,12 +180,12 @@ def _print(result: Result) -> None:
     console.print(table)
     if any(result.elsewhere):
         console.print(
-            f"{sum(result.elsewhere):,} DMs came from elsewhere meanwhile; hours, days and totals "
-            "hold them, too."
+            f"{sum(result.elsewhere):,} other DMs arrived during the run; hours, days and totals "
+            "include them."
         )
     console.print(
         f"{report.acknowledged:,} POSTs acknowledged in {result.seconds:.1f} s, "
-        f"{report.retries:,} retried, {report.given_up:,} given up; "
+        f"{report.retries:,} retries, {report.given_up:,} timed out; "
         f"{result.repeated:,} events sent twice; answers: {_answers(result)}"
     )
 
@@ -201,5 +201,5 @@ def _purge(services: Services) -> None:
         f"Removed {removed.sent:,} DMs sent, {removed.received:,} received, "
         f"{removed.other:,} other events and {removed.accounts:,} accounts."
         if any(removed)
-        else "There was nothing to remove."
+        else "Nothing to remove."
     )

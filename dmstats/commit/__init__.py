@@ -1,4 +1,4 @@
 """From ledger rows to one durable transaction.
 
-In: the rows of many requests. Out: one committed batch, and what became of each row.
+In: the rows of many requests. Out: one committed batch, and the outcome for each request.
 """

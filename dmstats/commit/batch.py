@@ -1,4 +1,4 @@
-"""The requests of one commit, and what became of each one's events; pure."""
+"""The requests of one group commit, and the outcome of each; pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import msgspec
 from dmstats.core.records import CANARY, RECEIVED, SENT, LedgerRow
 
 
-class Counted(msgspec.Struct):
-    """What became of some events: DMs sent and received, other events, and what was not new."""
+class CommitOutcome(msgspec.Struct):
+    """How a request's events were counted: DMs sent and received, other events, duplicates, and
+    rejected entries."""
 
     sent: int = 0
     received: int = 0
@@ -35,10 +36,10 @@ S = TypeVar("S", bound=Submission)
 
 
 class Batch(Generic[S]):
-    """The submissions of one commit, whatever kind of submission they are.
+    """The submissions of one commit.
 
-    ``pending`` holds the rows still to be judged, by id, each event once; ``duplicates`` counts
-    its repetitions. ``counted`` and ``refused`` fill as rows are written.
+    ``pending`` holds the rows that are not yet written, by id, each event once; ``duplicates``
+    counts repeated events. ``counted`` and ``refused`` fill up as rows are written.
     """
 
     def __init__(self, submissions: Sequence[S], *, started: float) -> None:
@@ -58,34 +59,34 @@ class Batch(Generic[S]):
         self.refused: set[bytes] = set()
 
     def drop_known(self, known: set[bytes]) -> None:
-        """Take the events that the ledger holds already out of ``pending``."""
+        """Remove the events that are already in the ledger from ``pending``."""
         for row_id in known & self.pending.keys():
             self.duplicates += self.pending.pop(row_id).kind != CANARY
 
     def mark_counted(self, rows: Sequence[LedgerRow]) -> None:
-        """These rows are durable."""
+        """Record that these rows are durable."""
         for row in rows:
             self.counted[row.row_id] = self.pending.pop(row.row_id)
 
     def mark_refused(self, row: LedgerRow) -> None:
-        """The database refuses to count this row."""
+        """Record that the database refuses this row."""
         del self.pending[row.row_id]
         self.refused.add(row.row_id)
 
     def unreported(self) -> tuple[int, int]:
-        """The duplicates and unreadable entries that no transaction has added yet."""
+        """The duplicates and unreadable entries that no transaction has written yet."""
         return self.duplicates - self._reported[0], self.rejected - self._reported[1]
 
     def mark_reported(self) -> None:
-        """The duplicates and unreadable entries up to now are durable."""
+        """Record that the duplicates and unreadable entries so far are durable."""
         self._reported = (self.duplicates, self.rejected)
 
-    def outcomes(self) -> list[Counted]:
-        """One answer per submission; the first to bring an event is told that it counted."""
+    def outcomes(self) -> list[CommitOutcome]:
+        """One outcome per submission; the first submission with an event gets it as counted."""
         unclaimed, refused = set(self.counted), set(self.refused)
         outcomes = []
         for submission in self.submissions:
-            outcome = Counted(rejected=submission.rejected)
+            outcome = CommitOutcome(rejected=submission.rejected)
             for row in submission.rows:
                 if row.row_id in unclaimed:
                     unclaimed.discard(row.row_id)

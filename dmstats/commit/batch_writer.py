@@ -1,4 +1,4 @@
-"""Getting one batch written: look-up, attempts with back-off, and isolation of a poison event."""
+"""Writes one batch: duplicate look-up, retries with back-off, isolation of a poison event."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ log = logging.getLogger(__name__)
 LATE = "The database did not confirm in time"
 ABORT_SECONDS = 0.5
 PREFETCH_BATCHES = 16
-"""For so many batches after a repeated event, each is looked up before it is written. Otherwise
-the insert finds what is there already, which costs that batch an attempt."""
+"""The number of batches after a duplicate whose rows are looked up before they are written. Without
+the look-up, the insert fails on a duplicate, which costs the batch one attempt."""
 LEAST_SECONDS = 0.05
-"""Less time than this is not worth a round trip."""
+"""With less time left than this, a round trip is not attempted."""
 
 DEFER_SECONDS = 60.0
-"""For so long a refused account's increments go to the backlog without another attempt."""
+"""How long a refused account's increments go straight to the backlog, without another attempt."""
 MOST_REFUSED = 10_000
 
 
 class Store(Protocol):
-    """What a commit needs of the database; see :class:`dmstats.db.counting.batches.Batches`."""
+    """The database operations of a commit; see :class:`dmstats.db.counting.batches.Batches`."""
 
     @property
     def transactional(self) -> bool: ...
@@ -54,8 +54,8 @@ class Store(Protocol):
 class BatchWriter:
     """Writes batches, one at a time.
 
-    ``on_conflict`` is called after each attempt that met another transaction, with the number of
-    those since the last batch that was written.
+    ``on_conflict`` is called after each write conflict, with the number of conflicts since the last
+    batch that was written.
     """
 
     def __init__(self, store: Store, clock: Clock, on_conflict: Callable[[int], None]) -> None:
@@ -65,12 +65,12 @@ class BatchWriter:
         self._conflicts = 0
         self._backoff = ContentionBackoff()
         self._refused = RefusedAccounts(clock)
-        # After a start senders repeat what the last process did not answer.
+        # After a restart, senders retry what the previous process did not acknowledge.
         self._prefetch_batches = PREFETCH_BATCHES
 
     @property
     def pause(self) -> float:
-        """Seconds for which to leave the database to other hosts before the next batch is taken."""
+        """Seconds to wait before the next batch, so that other hosts can commit."""
         return self._backoff.pause
 
     def write(self, batch: Batch[S]) -> None:
@@ -83,7 +83,7 @@ class BatchWriter:
                     prefetched = self._prefetch_batches > 0
                     self._look_up(batch)
                     looked_up = True
-                    # From here on: a look-up, and what it is made again for, is no contention.
+                    # Contention is measured from here: the look-up is not part of it.
                     began = self._clock.monotonic()
                 waited = self._clock.monotonic() - began
                 started = self._clock.monotonic()
@@ -92,7 +92,7 @@ class BatchWriter:
                 self._conflicts = 0
                 break
             except Conflict as conflict:
-                # The look-up still holds: what others write meanwhile is met in the transaction.
+                # The look-up stays valid: rows written since then conflict in the transaction.
                 if isinstance(conflict, Repeated):
                     looked_up = False
                     if not prefetched:
@@ -106,7 +106,7 @@ class BatchWriter:
                 gevent.sleep(pause)
 
     def abort_orphaned(self) -> bool:
-        """Abort what a failed batch may have left open; whether nothing is open now."""
+        """Abort the transaction that a failed batch may have left open; True if none is open."""
         return self._store.abort_orphaned(seconds=ABORT_SECONDS)
 
     def _look_up(self, batch: Batch[S]) -> None:
@@ -139,10 +139,10 @@ class BatchWriter:
         batch.mark_reported()
 
     def _write(self, batch: Batch[S], rows: Sequence[LedgerRow]) -> None:
-        """Write ``rows``; where the database refuses an event, halve until it is alone.
+        """Write ``rows``. If the database refuses an event, bisect until that event is alone.
 
-        Where it refuses an account, the second attempt defers all accounts of ``rows``: their
-        counters are made good in the background, and no event waits for the culprit.
+        If it refuses an account document, the second attempt defers all accounts of ``rows``:
+        their counters are updated in the background, so no event has to wait.
         """
         duplicates, rejected = batch.unreported()
         deltas = merge(rows, duplicates=duplicates, rejected=rejected)
@@ -181,14 +181,14 @@ class BatchWriter:
 
 
 class RefusedAccounts:
-    """Remembers them for a while, so that each costs its neighbours in a batch one attempt."""
+    """Remembers refused accounts for a while, so that each costs a batch one extra attempt only."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._accounts: dict[str, tuple[float, str]] = {}
 
     def add(self, error: AccountRefused) -> None:
-        """The database refused to change that account's document."""
+        """Record that the database refused to change that account's document."""
         log.warning("account_deferred", extra={"account": error.account, "reason": error.reason})
         if len(self._accounts) >= MOST_REFUSED:
             self._accounts.clear()
@@ -196,7 +196,7 @@ class RefusedAccounts:
         self._accounts[error.account] = (until, str(error))
 
     def defer(self, deltas: Deltas) -> None:
-        """Have the increments of those among ``deltas`` kept in the backlog."""
+        """Move the increments of refused accounts in ``deltas`` to the backlog."""
         now = self._clock.monotonic()
         for account in deltas.accounts.keys() & self._accounts.keys():
             until, reason = self._accounts[account]

@@ -1,8 +1,8 @@
-"""A lock between the committers of one host, so that their transactions seldom conflict.
+"""A lock between the committers of one host, so that their transactions rarely conflict.
 
-Under load two committers would conflict at the global document each time, and one of them would do
-its work for nothing. Exactness does not depend on the lock: a committer that waits too long goes
-ahead without it, and the database's write conflicts remain the safety net.
+Under load, two committers would conflict on the global document every time, and one of them would
+have to repeat its work. Exactness does not depend on the lock. A committer that waits too long
+proceeds without it, and the database detects any write conflict.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import IO
 
 import gevent
 
-from dmstats.commit.session_files import private
+from dmstats.commit.session_files import ensure_private
 from dmstats.core.clock import Clock
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
-"""Longer than the lock is held as a rule: its holder is stopped, or the database hangs."""
+"""Longer than a commit normally takes. After this the holder is stopped, or the database hangs."""
 NO_WAIT_SECONDS = 10.0
-"""For so long after a wait that timed out, the lock is tried but not waited for: a stopped holder
-does not come back soon, and what it left locked in the database shows as a conflict."""
+"""How long after a timed-out wait the lock is only tried, not waited for. A stopped holder does not
+resume soon, and the locks it left in the database show up as conflicts."""
 POLL_SECONDS = 0.001
 
 
 class FairFileLock:
     """Two locked files in ``folder``: one is the lock, the other a queue of length one.
 
-    A process has to hold the queue's place before it may take the lock, so no process takes the
-    lock twice while another waits. The kernel releases both when their holder dies. For use by one
-    greenlet of the process.
+    A process must hold the queue file before it may take the lock, so no process takes the lock
+    twice while another waits. The kernel releases both when the holder dies. Only one greenlet of
+    the process may use this object.
     """
 
     def __init__(self, folder: Path, clock: Clock, *, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -47,7 +47,7 @@ class FairFileLock:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Wait for the lock, at most ``wait_seconds``, and hold it while the context lasts."""
+        """Wait up to ``wait_seconds`` for the lock and hold it inside the context."""
         files = self._files or self._open()
         if files is None:
             yield
@@ -69,7 +69,7 @@ class FairFileLock:
             fcntl.flock(lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Release everything, as the end of the process does."""
+        """Release the lock and the queue, as the end of the process does."""
         for file in self._files or ():
             file.close()
         self._files = None
@@ -90,8 +90,8 @@ class FairFileLock:
             return None
         lock, queue = (self._folder / name for name in ("commit.lock", "commit.queue"))
         try:
-            private(self._folder)
-            # Kept open for life, and opened no earlier than here: a lock is shared over a fork.
+            ensure_private(self._folder)
+            # Kept open until exit. Not opened before the fork: forked processes share a flock.
             self._files = lock.open("wb"), queue.open("wb")
         except OSError as error:
             self._failed = True

@@ -1,7 +1,7 @@
-"""Group commit: everything that many requests brought in, in one transaction.
+"""Group commit: the events of many requests are written in one transaction.
 
-While one batch is written, arrivals gather for the next. A lone request waits for nothing, and
-under load batches grow as large as the database needs them to be.
+While one batch is written, new requests queue up for the next. A single request does not wait, and
+under load batches grow until the database keeps up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 import gevent
 from gevent.event import AsyncResult, Event
 
-from dmstats.commit.batch import Batch, Counted, Submission
+from dmstats.commit.batch import Batch, CommitOutcome, Submission
 from dmstats.commit.batch_writer import LATE, BatchWriter
 from dmstats.commit.limits import AdaptiveLimit, Breaker
 from dmstats.core.clock import Clock
@@ -25,25 +25,27 @@ from dmstats.core.records import CANARY, LedgerRow
 log = logging.getLogger(__name__)
 
 COMMIT_SECONDS = 1.8
-"""How long a request waits for its commit: the sender gives up at 5 s and must hear 503 before."""
+"""How long a request waits for its commit. The sender times out after 5 s and must get a 503 before
+that."""
 PROBE_SECONDS = 4.0
-"""How long the requests of a probe wait: a database that needs seconds per commit still counts."""
+"""How long the requests of a probe wait, so that events are counted even if a commit takes seconds.
+"""
 MAX_QUEUED = 20_000
-"""Events that may wait in one worker."""
+"""The maximum number of queued events per worker."""
 MAX_BATCH = 2_000
-"""Events in one batch."""
+"""The maximum number of events per batch."""
 ABORT_EVERY_SECONDS = 1.0
 GATHER_SECONDS = 0.02
-"""Longest wait for the event loop to become idle before a batch is taken."""
+"""The longest wait for the event loop to become idle before a batch is taken."""
 PROBE_GATHER_SECONDS = 0.25
-"""While commits fail: so many requests share a probe, where each costs the database seconds."""
+"""The same while commits fail, so that many requests share one probe of a slow database."""
 DEFECT_PAUSE_SECONDS = 0.1
 
 Rows = Sequence[LedgerRow]
 
 
 class CommitReporter(Protocol):
-    """What the committer reports."""
+    """Metrics hooks of the committer."""
 
     def batch_committed(self, events: int, seconds: float) -> None: ...
     def events_counted(self, kinds: Mapping[str, int], duplicates: int, rejected: int) -> None: ...
@@ -53,20 +55,20 @@ class CommitReporter(Protocol):
 
 
 class _Waiting(Submission):
-    """A submission and the place where its request waits for the outcome."""
+    """A submission and the result that its request waits for."""
 
     __slots__ = ("result",)
 
     def __init__(self, rows: Rows, *, rejected: int, deadline: float) -> None:
         super().__init__(rows, rejected=rejected, deadline=deadline)
-        self.result: AsyncResult[Counted] = AsyncResult()
+        self.result: AsyncResult[CommitOutcome] = AsyncResult()
 
 
 class Committer:
     """Takes events from any number of greenlets and answers each once its events are durable.
 
-    ``lock`` is held while a batch is taken and written; it keeps the committers of one host from
-    meeting in the database (see :class:`dmstats.commit.fair_lock.FairFileLock`).
+    ``lock`` is held while a batch is taken and written, so that the committers of one host do not
+    conflict in the database (see :class:`dmstats.commit.fair_lock.FairFileLock`).
     """
 
     def __init__(
@@ -96,14 +98,14 @@ class Committer:
         self._greenlet: gevent.Greenlet | None = None
         self._closing = False
 
-    def submit(self, rows: Rows, *, rejected: int = 0) -> Counted:
-        """Count ``rows`` and wait until that is durable.
+    def submit(self, rows: Rows, *, rejected: int = 0) -> CommitOutcome:
+        """Count ``rows`` and wait until they are durable.
 
-        Raises :class:`~dmstats.core.errors.Unavailable` when that is not known in time, or when
-        it cannot be tried now; the ledger makes it safe to send the same rows again.
+        Raises :class:`~dmstats.core.errors.Unavailable` if the outcome is not known in time or the
+        rows cannot be accepted now. Retrying is safe: row ids are idempotency keys.
         """
         if not rows and not rejected:
-            return Counted()
+            return CommitOutcome()
         if self._closing:
             raise Unavailable("The worker is shutting down")
         seconds = self._admit(len(rows))
@@ -113,18 +115,18 @@ class Committer:
         self._queued += len(rows)
         self._arrived.set()
         try:
-            outcome: Counted = waiting.result.get(timeout=seconds)
+            outcome: CommitOutcome = waiting.result.get(timeout=seconds)
         except gevent.Timeout:
             raise Unavailable(LATE) from None
         return outcome
 
     def start(self) -> None:
-        """Start the greenlet that writes; does nothing while it runs."""
+        """Start the committer greenlet; does nothing if it is running."""
         if self._greenlet is None or self._greenlet.dead:
             self._greenlet = gevent.spawn(self._run)
 
     def stop(self, *, seconds: float) -> None:
-        """Take nothing more, write what is queued, and end within ``seconds``."""
+        """Accept no more rows, write what is queued, and stop within ``seconds``."""
         self._closing = True
         self._arrived.set()
         if self._greenlet is not None:
@@ -132,15 +134,15 @@ class Committer:
             self._greenlet.kill()
 
     def _admit(self, events: int) -> float:
-        """For how many seconds a submission may wait; raises :class:`Unavailable` if it may not.
+        """How many seconds a submission may wait; raises :class:`Unavailable` if it is refused.
 
-        While commits fail, only the events of one small batch are admitted, to probe the database;
-        every other request is refused at once instead of waiting for a time-out.
+        While commits fail, only one small batch is admitted, to probe the database. All other
+        requests are refused immediately instead of timing out.
         """
         probing = self._breaker.open
         most = self._batch_limit.limit if probing else self._max_queued
         if probing and not self._breaker.may_probe:
-            reason = "The database does not commit now"
+            reason = "The database cannot commit right now"
         elif self._queued and self._queued + events > most:
             reason = "Too many events are waiting to be counted"
         else:
@@ -156,12 +158,12 @@ class Committer:
                 self._gather()
                 self._commit_one()
             except Exception:
-                # A defect may cost a batch its acknowledgement, never the worker its committer.
+                # A bug may fail one batch, but it must not stop this worker's committer.
                 log.exception("commit_defect")
                 gevent.sleep(DEFECT_PAUSE_SECONDS)
 
     def _nothing_open(self) -> bool:
-        """Whether no transaction of a failed batch is open, which would keep its locks."""
+        """Whether no failed batch left a transaction open, which would keep its locks."""
         try:
             return self._writer.abort_orphaned()
         except Exception:
@@ -169,14 +171,14 @@ class Committer:
             return False
 
     def _gather(self) -> None:
-        """Let other hosts commit, then every ready request submit: requests that were just
-        answered and have sent again share this batch instead of being split over two."""
+        """Let other hosts commit, then let every ready request submit its rows. Clients that were
+        just answered and sent their next request then share one batch."""
         gevent.sleep(PROBE_GATHER_SECONDS if self._breaker.open else self._writer.pause)
         with gevent.Timeout(GATHER_SECONDS, exception=False):
             gevent.idle()
 
     def _commit_one(self) -> None:
-        """Take the lock, then everything that waits, and write it as one batch."""
+        """Take the lock, then everything queued, and write it as one batch."""
         taken: list[_Waiting] = []
         try:
             with self._lock():
@@ -188,7 +190,7 @@ class Committer:
             self._fail(taken, type(error).__name__)
 
     def _take(self, taken: list[_Waiting]) -> None:
-        """Move what waits, up to one batch, into ``taken``; requests that gave up are left out."""
+        """Move up to one batch from the queue to ``taken``, without requests that timed out."""
         now = self._clock.monotonic()
         events = 0
         limit = self._batch_limit.limit
@@ -211,7 +213,7 @@ class Committer:
             self._writer.write(batch)
         except DmstatsError as error:
             self._breaker.failed()
-            if batch.deadline - started > self._commit_seconds / 2:  # else it never had a chance
+            if batch.deadline - started > self._commit_seconds / 2:  # it had enough time
                 self._batch_limit.out_of_time(events)
             log.warning(
                 "batch_failed", extra={"events": len(batch.pending), "reason": error.reason}

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from dmstats.core.clock import day_start, hour_start, month_of
+from dmstats.core.clock import MINUTE_MS, day_start, hour_start, month_of
 from dmstats.core.records import CANARY, DIRECT_MESSAGES, SENT, AccountDelta, Deltas, LedgerRow
-
-MINUTE_MS = 60_000
 
 
 def merge(rows: Iterable[LedgerRow], *, duplicates: int = 0, rejected: int = 0) -> Deltas:
-    """Add ``rows`` up, one delta per account, hour, day, and one for the totals.
+    """Sum up ``rows``: one delta per account, hour and day, and one for the totals.
 
-    The cost for the database is then that of the accounts met, not of the events.
+    The number of database writes then depends on the number of accounts, not of events.
     """
     accounts: dict[str, AccountDelta] = {}
     hours: dict[int, Counter[str]] = {}
@@ -34,7 +32,7 @@ def merge(rows: Iterable[LedgerRow], *, duplicates: int = 0, rejected: int = 0) 
             hours[hour] = Counter()
         if row.kind not in DIRECT_MESSAGES:
             totals[f"events.{row.kind}"] += 1
-            # Also by the hour: the audit sees by it which hours have changed since it looked.
+            # Counted per hour as well: the audit uses this to detect hours that have changed.
             hours[hour][f"events.{row.kind}"] += 1
             if row.name:
                 totals[f"unknown.{row.name}"] += 1

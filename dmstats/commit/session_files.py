@@ -1,4 +1,4 @@
-"""Which committers of this host are alive: each keeps a locked file, which its death unlocks."""
+"""Detects which committers of this host are alive: each holds a lock on its own session file."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ def session_folder(database: str) -> Path:
     return Path(tempfile.gettempdir()) / f"dmstats-{os.getuid()}-{digest}"
 
 
-def private(folder: Path) -> None:
-    """Make ``folder``; raises ``PermissionError`` where other users could have written to it."""
+def ensure_private(folder: Path) -> None:
+    """Create ``folder``; raises ``PermissionError`` if other users may write to it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(errno.EPERM, "the folder must be of this user only", str(folder))
+        raise PermissionError(
+            errno.EPERM, "the folder must belong to this user and be private", str(folder)
+        )
 
 
 class SessionRegistry:
-    """Announces this process' session to its neighbours, and finds those of the dead.
+    """Registers this process's session on this host and finds the sessions of dead processes.
 
-    The kernel gives a lock back when its holder dies, however it dies: no heartbeat, no time-out.
+    The kernel releases a lock when its holder dies, so no heartbeat or time-out is needed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,11 +43,11 @@ class SessionRegistry:
         self._own: IO[bytes] | None = None
 
     def register(self, session_id: bytes) -> None:
-        """Say which session is ours, for as long as this process lives."""
-        private(self._folder)
+        """Register this process's session until the process ends."""
+        ensure_private(self._folder)
         path = self._folder / f"{os.getpid()}-{session_id.hex()}{SUFFIX}"
         draft = path.with_suffix(".new")
-        # Kept open beyond this call on purpose: the lock lives as long as the file is open.
+        # Kept open on purpose: the lock lasts as long as the file is open.
         self._own = draft.open("wb")
         self._own.write(session_id)
         self._own.flush()
@@ -53,22 +55,22 @@ class SessionRegistry:
         draft.rename(path)
 
     def touch(self) -> None:
-        """Say that this process is running; it does so every second."""
+        """Update the file's timestamp; call it every second to show that the process is running."""
         if self._own is not None:
             os.utime(self._own.fileno())
 
     def stopped(self, seconds: float) -> list[bytes]:
-        """The sessions of living neighbours that have said nothing for ``seconds``: the process is
-        stopped, or its event loop is blocked."""
-        silent = []
+        """The sessions of live processes that have not touched their file for ``seconds``: the
+        process is stopped, or its event loop is blocked."""
+        stopped = []
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > seconds and not self._is_own(path):
-                    silent.append(path.read_bytes())
-        return silent
+                    stopped.append(path.read_bytes())
+        return stopped
 
     def unregister(self) -> None:
-        """Leave nothing behind, at an orderly end."""
+        """Remove the session file at a clean shutdown."""
         if self._own is not None:
             Path(self._own.name).with_suffix(SUFFIX).unlink(missing_ok=True)
             self._own.close()
@@ -79,8 +81,8 @@ class SessionRegistry:
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[bytes | None]:
-        """The session id in ``path`` if no process holds its lock; locked by this one
-        while the context lasts."""
+        """The session id in ``path`` if no process holds its lock, else None. This process holds
+        the lock inside the context."""
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +91,7 @@ class SessionRegistry:
             yield None
 
     def dead(self) -> Iterator[bytes]:
-        """The sessions of dead neighbours; each is forgotten once the caller asks for the next."""
+        """The sessions of dead processes; a file is removed once the next is asked for."""
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             with self._locked(path) as session_id:
                 if session_id is not None:

@@ -1,4 +1,4 @@
-"""What every package shares: time, errors, records, settings and constants.
+"""Shared by all packages: time, errors, records, settings and constants.
 
 In: nothing. Out: plain data and pure functions.
 """

@@ -10,24 +10,29 @@ from typing import Protocol
 logger = logging.getLogger(__name__)
 
 JUMP_SECONDS = 5.0
+MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-class Clock(Protocol):
-    """The two times a program needs: what the wall says, and what has passed."""
-
-    def now_ms(self) -> int:
-        """Wall-clock time, in whole milliseconds since the Unix epoch (UTC)."""
+class MonotonicClock(Protocol):
+    """Measures elapsed time."""
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary start; never steps back."""
 
 
+class Clock(MonotonicClock, Protocol):
+    """Wall-clock time and elapsed time."""
+
+    def now_ms(self) -> int:
+        """Wall-clock time, in whole milliseconds since the Unix epoch (UTC)."""
+
+
 class SystemClock:
-    """The machine's own clocks."""
+    """The system's clocks."""
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
@@ -37,19 +42,19 @@ class SystemClock:
 
 
 class ClockWatch:
-    """Compares the wall clock with the monotonic one, to notice when it was stepped.
+    """Detects steps of the wall clock by comparing it with the monotonic clock.
 
-    What must not be done too early goes by :meth:`cautious_ms`.
+    Deletions and other actions that must not happen too early use :meth:`conservative_now_ms`.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._start_ms = self._last_ms = self._offset_ms()
 
-    def look(self) -> bool:
-        """Whether the wall clock was stepped since the last look, which is logged as
-        ``clock_jumped`` (seconds, negative: back). Call it every few seconds, so that a clock
-        which is slewed is not taken for one that was stepped."""
+    def detect_step(self) -> bool:
+        """Whether the wall clock was stepped since the last call. A step is logged as
+        ``clock_jumped`` (seconds, negative if backwards). Call this every few seconds, so that a
+        slewed clock is not mistaken for a stepped one."""
         offset_ms = self._offset_ms()
         seconds, self._last_ms = (offset_ms - self._last_ms) / 1000, offset_ms
         stepped = abs(seconds) >= JUMP_SECONDS
@@ -57,9 +62,9 @@ class ClockWatch:
             logger.warning("clock_jumped", extra={"seconds": round(seconds, 1)})
         return stepped
 
-    def cautious_ms(self) -> int:
-        """The wall clock, or what it would say without the steps since the start if that is
-        earlier: a clock that was set forward by mistake must not make anything too old."""
+    def conservative_now_ms(self) -> int:
+        """The earlier of the wall clock and the wall clock without the steps since the start, in ms
+        since the epoch. A clock set forward by mistake must not make data expire."""
         now_ms = self._clock.now_ms()
         return min(now_ms, now_ms - round(self._offset_ms() - self._start_ms))
 
@@ -68,7 +73,7 @@ class ClockWatch:
 
 
 class ManualClock:
-    """A clock that moves only when told to; for tests and simulations."""
+    """A clock that only moves when advanced; for tests and simulations."""
 
     def __init__(self, now_ms: int = 0) -> None:
         self._now_ms = now_ms
@@ -81,12 +86,12 @@ class ManualClock:
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass on both clocks."""
+        """Advance both clocks by ``seconds``."""
         self._now_ms += round(seconds * 1000)
         self._monotonic += seconds
 
     def step(self, seconds: float) -> None:
-        """Step the wall clock alone, as NTP or an operator does."""
+        """Step only the wall clock, as NTP or an operator does."""
         self._now_ms += round(seconds * 1000)
 
 

@@ -1,4 +1,4 @@
-"""What to type to run a command of this installation, on this data folder."""
+"""The shell command line that runs a command of this installation on its data folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ SIMULATE = ("simulate", "--rate", "20", "--seconds", "60")
 
 
 def command_line(*words: str, data_dir: Path) -> str:
-    """``dmstats`` with ``words``, quoted for a shell that stands in this process' folder.
+    """``dmstats`` with ``words``, quoted for a shell in this process's working directory.
 
-    The environment need not be activated there, and ``data_dir`` is found whatever it is.
+    It works without an activated virtual environment, and names ``data_dir`` if it is not the
+    default.
     """
     here, script = Path.cwd(), Path(sys.executable).with_name("dmstats")
     if script.exists():
@@ -21,10 +22,10 @@ def command_line(*words: str, data_dir: Path) -> str:
     else:
         program = [sys.executable, "-m", "dmstats"]
     folder = data_dir.absolute()
-    told = "" if folder == DEFAULT_FOLDER.absolute() else f"DMSTATS_DATA_DIR={quoted(folder)} "
-    return told + shlex.join([*program, *words])
+    prefix = "" if folder == DEFAULT_FOLDER.absolute() else f"DMSTATS_DATA_DIR={quoted(folder)} "
+    return prefix + shlex.join([*program, *words])
 
 
 def quoted(path: Path) -> str:
-    """A path as a shell takes it."""
+    """A path quoted for a shell."""
     return shlex.quote(str(path))

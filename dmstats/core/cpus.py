@@ -1,4 +1,4 @@
-"""How many processors this process may use: by its affinity and by its control group's quota."""
+"""The number of CPUs this process may use, by its CPU affinity and its control group's quota."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MOST_WORKERS = 2
-"""One worker of a host commits for all, and a second answers while it does; more bring little."""
+"""One worker commits while another parses and answers. More workers rarely help, because commits of
+one host take turns (docs/scaling.md)."""
 
 
 def default_workers(root: Path = Path("/")) -> int:
-    """How many web workers there are unless WEB_CONCURRENCY says so; ``gunicorn.conf.py`` has a
-    copy, as it must not import this package."""
+    """The default of WEB_CONCURRENCY. ``gunicorn.conf.py`` has a copy of this, because it must not
+    import this package."""
     return min(MOST_WORKERS, cores(root))
 
 
 def cores(root: Path = Path("/")) -> int:
-    """Whole processors, at least one; the system's files are looked for under ``root``."""
+    """Whole CPUs, at least one; ``/proc`` and ``/sys`` are read under ``root``."""
     usable = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -25,7 +26,7 @@ def cores(root: Path = Path("/")) -> int:
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """The quotas, in processors, of this process' control group and all above it."""
+    """The quotas, in CPUs, of this process's control group and all its parents."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -36,7 +37,7 @@ def _quotas(root: Path) -> Iterator[float]:
             continue
         mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
         group = mount / path.lstrip("/")
-        # In a container the path may be the host's: then only the mount itself is there.
+        # In a container the path may be the host's; then only the mount itself exists.
         for folder in (group, *group.parents):
             yield from _quota(folder)
             if folder == mount:
@@ -44,7 +45,7 @@ def _quotas(root: Path) -> Iterator[float]:
 
 
 def _quota(folder: Path) -> Iterator[float]:
-    """Version 2 has ``cpu.max``, version 1 two files; "max" and -1 mean no limit."""
+    """Cgroup v2 has ``cpu.max``, v1 has two files; "max" and -1 mean no limit."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text().split()

@@ -1,4 +1,4 @@
-"""What can go wrong, each with the HTTP status and problem type (RFC 9457) it is answered with."""
+"""The exceptions of dmstats, each with its HTTP status and problem document (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ ERRNO = re.compile(r"\[Errno -?\d+\] ([^:()\[\]]+)")
 
 
 class DmstatsError(Exception):
-    """Anything that dmstats itself reports; ``str(error)`` is fit for a client to read.
+    """The base class; ``str(error)`` is safe to send to a client.
 
-    ``reason`` is for the log: the technical cause, where there is more of it than the text says.
+    ``reason`` is the technical cause for the log, if it says more than the text.
     """
 
     status = 500
@@ -38,13 +38,13 @@ class DmstatsError(Exception):
 
 
 class ConfigError(DmstatsError):
-    """A setting is missing, unknown or not allowed: the start stops here."""
+    """A setting is missing, unknown or invalid; dmstats does not start."""
 
     title = "Bad configuration"
 
 
 def unreadable(name: str) -> ConfigError:
-    """The address in the setting ``name`` is none; not repeated, as it may hold a password."""
+    """The address in the setting ``name`` is invalid. The text omits it: it may hold a password."""
     return ConfigError(
         f"{name}: cannot be read; user name and password must be percent-encoded in it"
     )
@@ -79,7 +79,7 @@ class Forbidden(DmstatsError):
 
 
 class NotFound(DmstatsError):
-    """There is nothing by that name."""
+    """The resource does not exist."""
 
     status = 404
     title = "Not found"
@@ -93,7 +93,7 @@ class TooLarge(DmstatsError):
 
 
 class TooManyRequests(DmstatsError):
-    """Again, but later: ``retry_after`` seconds from now."""
+    """The client must wait ``retry_after`` seconds before the next request."""
 
     status = 429
     title = "Too many requests"
@@ -101,7 +101,7 @@ class TooManyRequests(DmstatsError):
 
 
 class Unavailable(DmstatsError):
-    """It cannot be done now; nothing was acknowledged, so the sender may try again."""
+    """The request cannot be handled now. Nothing was acknowledged, so the client may retry."""
 
     status = 503
     title = "Service unavailable"
@@ -109,25 +109,25 @@ class Unavailable(DmstatsError):
 
 
 class StoreUnavailable(Unavailable):
-    """MongoDB cannot be reached, or not within the time that is left."""
+    """MongoDB is unreachable or did not answer in time."""
 
 
 class Conflict(DmstatsError):
-    """Two transactions met; the whole attempt may be made again."""
+    """A write conflict between two transactions; the whole attempt may be retried."""
 
     status = 503
     title = "Write conflict"
 
 
 class Repeated(Conflict):
-    """Something of it is there already: the attempt may be made again without that.
+    """Some of the rows already exist; the attempt may be retried without them.
 
-    It may also have met another that writes the same.
+    Another transaction may also be writing the same rows.
     """
 
 
 class PoisonError(DmstatsError):
-    """The database refuses this very data, however often it is sent."""
+    """The database refuses this data permanently; retrying does not help."""
 
     title = "Data refused by the database"
 
@@ -142,24 +142,24 @@ class AccountRefused(DmstatsError):
         self.account = account
 
 
-class Outdated(DmstatsError):
-    """Somebody else has written since: what was read before that must not replace it."""
+class StaleSnapshot(DmstatsError):
+    """Another process has stored a newer snapshot, which must not be overwritten."""
 
     status = 409
-    title = "Outdated by a newer reading"
+    title = "Superseded by a newer snapshot"
 
 
 class Superseded(DmstatsError):
-    """A newer leadership term has written already: this one must step down."""
+    """A leader with a newer term (fencing token) has written; this leader must step down."""
 
     status = 409
     title = "Superseded by a newer leader"
 
 
 def plain_reason(error: BaseException) -> str:
-    """Why a connection failed, in words a person knows: "connection refused", "timed out".
+    """Why a connection failed, in plain words such as "connection refused" or "timed out".
 
-    Looks through the errors that led to ``error``; names no exception, address or password.
+    Follows the chain of causes of ``error``. Contains no exception name, address or password.
     """
     cause: BaseException | None = error
     seen: list[BaseException] = []

@@ -1,11 +1,11 @@
-"""What a command's exit status means, the same by every way to run it."""
+"""The exit codes of all commands, the same for `dmstats`, `flask` and `python -m`."""
 
 from __future__ import annotations
 
 OK = 0
 FAILED = 1
-"""It could not be done (a database is away), or what was checked is wrong (drift)."""
+"""The command failed (a database is unreachable), or a check failed (drift)."""
 USAGE = 2
-"""The command line or the settings are wrong, or no running service was found."""
+"""The arguments or settings are invalid, or no running service was found."""
 INTERRUPTED = 130
-"""Ended before it was done, as shells have it for Ctrl-C."""
+"""Interrupted, the shells' code for Ctrl-C."""

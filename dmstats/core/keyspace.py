@@ -1,61 +1,55 @@
-"""The names of our keys and channels in Redis: each behind a prefix of the installation.
+"""The names of our keys and channels in Redis, each with the installation's prefix.
 
-Several installations may share one Redis server, and Pub/Sub knows no database numbers: without a
-prefix one of them would show the other's figures.
+Several installations may share one Redis server, and Pub/Sub ignores database numbers. Without a
+prefix, one installation would show the figures of another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from redis.exceptions import RedisError
 
+from dmstats.core.clock import MonotonicClock
 from dmstats.core.errors import DmstatsError
 
-BREAK_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
 class InstallationUnknown(RedisError):
-    """MongoDB could not be asked yet which installation this is, so Redis cannot be used either."""
-
-
-class Monotonic(Protocol):
-    """The part of the clock that is needed here."""
-
-    def monotonic(self) -> float: ...
+    """The installation's name, stored in MongoDB, could not be read, so Redis cannot be used."""
 
 
 class Keyspace:
-    """Asks ``identify`` (it may do IO, and raise a :class:`DmstatsError`) until it answers once.
+    """Calls ``identify`` (it may do IO and raise a :class:`DmstatsError`) until it succeeds once.
 
-    After a failure it is not asked for a second. What fails is raised as
-    :class:`InstallationUnknown`, so that whoever can do without Redis goes on.
+    A failed call is not repeated for one second. Failures are raised as
+    :class:`InstallationUnknown`, a ``RedisError``, so that callers treat them as a Redis outage.
     """
 
-    def __init__(self, identify: Callable[[], str], clock: Monotonic) -> None:
+    def __init__(self, identify: Callable[[], str], clock: MonotonicClock) -> None:
         self._identify = identify
         self._clock = clock
-        self._rests_until = float("-inf")
+        self._retry_at = float("-inf")
         self._installation: str | None = None
 
     @property
     def installation(self) -> str:
-        """The installation's name: the database's and a random id."""
-        # Without a lock: who asks at the same time is told the same.
+        """The installation's name: the database name and a random id."""
+        # No lock is needed: concurrent calls get the same result.
         if self._installation is None:
             self._installation = self._ask()
         return self._installation
 
     def key(self, name: str) -> str:
-        """What the key or channel ``name`` is called in Redis."""
+        """The full name of the key or channel ``name`` in Redis."""
         return f"{self.installation}:{name}"
 
     def _ask(self) -> str:
-        if self._clock.monotonic() < self._rests_until:
-            raise InstallationUnknown("MongoDB was just asked, and did not answer.")
+        if self._clock.monotonic() < self._retry_at:
+            raise InstallationUnknown("MongoDB did not answer a moment ago.")
         try:
             return self._identify()
         except DmstatsError as error:
-            self._rests_until = self._clock.monotonic() + BREAK_SECONDS
+            self._retry_at = self._clock.monotonic() + RETRY_SECONDS
             raise InstallationUnknown(str(error)) from error

@@ -1,6 +1,6 @@
-"""Why nobody can sign in over plain HTTP from another machine, and what to do about it.
+"""The warning that signing in from another machine does not work over plain HTTP.
 
-The session cookie is ``Secure`` off loopback: browsers drop it without HTTPS.
+The session cookie is ``Secure`` except on loopback, so browsers drop it without HTTPS.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ NEEDS_HTTPS = (
 
 
 def warning(settings: Settings) -> str | None:
-    """A sentence where the service listens for other machines and trusts no proxy to do HTTPS."""
+    """A warning if the service accepts remote connections and has no trusted HTTPS proxy."""
     if is_loopback(settings.host) or settings.trusted_proxies:
         return None
     return (
-        f"HOST={settings.host} with TRUSTED_PROXIES=0: from other machines nobody can sign in over "
-        "plain HTTP; put a proxy that does HTTPS in front, and set TRUSTED_PROXIES=1"
+        f"HOST={settings.host} with TRUSTED_PROXIES=0: signing in from other machines does not "
+        "work over plain HTTP; put an HTTPS proxy in front, and set TRUSTED_PROXIES=1"
     )

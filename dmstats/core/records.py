@@ -1,4 +1,4 @@
-"""What counting hands to the store: ledger rows and counter deltas, data without behaviour."""
+"""The data that counting passes to the store: ledger rows and counter deltas."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ OTHER_KINDS = ("unsent", "reaction", "seen", "postback", "referral", "edit", "un
 KINDS = (SENT, RECEIVED, *OTHER_KINDS)
 
 CANARY = "canary"
-"""The kind of the service's own test event: it has its row in the ledger, and is in no total."""
+"""The kind of the service's own test events. They have ledger rows but are in no total."""
 CANARY_ACCOUNT = "dmstats-canary"
-"""Whose events those are; Meta's ids are numbers."""
+"""The account of those events; Meta's ids are numbers, so it cannot collide."""
 
 SIMULATED = "simulated-"
-"""Begins the ids of the accounts that `dmstats simulate` makes up; Meta's ids are numbers."""
+"""The prefix of simulated account ids; Meta's ids are numbers, so they cannot collide."""
 SIMULATED_RANGE: Mapping[str, str] = {"$gte": SIMULATED, "$lt": "simulated."}
-"""The condition on an account's id that holds for these alone; "." comes right after "-"."""
+"""A filter that matches only simulated account ids; "." is the character after "-"."""
 
 OTHER_PARTITION = "other"
-"""Holds the late events: their own day's partition may be gone, or not be believed."""
+"""The partition of late events: their own day's may be archived, or their time is not credible."""
 
 
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
-    """One event as the ledger keeps it: no text and no person's id.
+    """One event as stored in the ledger, without message text or user ids.
 
     ``row_id`` is 20 bytes: the event's hour since the epoch (4, big-endian; zero in the partition
-    ``other``) and a 16-byte digest of what makes the event itself. ``partition`` is the event's
-    UTC day, ``YYYYMMDD``, or ``other`` for a ``late`` one. ``time_ms`` is the time it is counted
-    by: its own, or its arrival where its own cannot be believed. ``name`` is an unknown event's
-    name, else empty. ``elsewhere`` is the partition and id that an earlier or later delivery of
-    the same event may have been given, when its time was judged by another clock.
+    ``other``) and the 16-byte digest of the event's identity; it is the idempotency key.
+    ``partition`` is the event's UTC day, ``YYYYMMDD``, or ``other`` if it is ``late``. ``time_ms``
+    is the time it is counted at: its own timestamp, or its arrival if that is not credible.
+    ``name`` is the name of an unknown event, otherwise empty. ``alternate_id`` is the partition and
+    id that another delivery of the same event may get if it is late by that worker's clock.
     """
 
     row_id: bytes
@@ -49,10 +49,9 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class AccountDelta(msgspec.Struct, gc=False):
-    """What one transaction adds to one account; times in ms since the epoch, 0 for none.
+    """The increments of one account in one transaction; times in ms since the epoch, 0 for none.
 
-    ``month`` is the newest month of the delta's events and ``month_sent`` how many of ``sent``
-    belong to it.
+    ``month`` is the newest month of the events, and ``month_sent`` the part of ``sent`` in it.
     """
 
     sent: int = 0
@@ -64,12 +63,12 @@ class AccountDelta(msgspec.Struct, gc=False):
 
 
 class Deltas(msgspec.Struct):
-    """What one transaction adds, merged: one write per account, hour and day, one for the rest.
+    """The merged increments of one transaction: one write per account, hour, day, and for totals.
 
     ``hours`` and ``days`` map the start of the hour or day (ms since the epoch) to the increments
-    of its fields; ``totals`` holds the increments of the global document, dotted where nested.
-    ``canary_ms`` is the time of the newest canary, 0 for none. ``deferred`` names the accounts
-    whose documents are not to be changed now, with the reason: their increments go to the backlog.
+    of its fields. ``totals`` holds the increments of the global document, with dotted names for
+    nested fields. ``canary_ms`` is the time of the newest canary, 0 for none. ``deferred`` maps
+    accounts whose increments go to the backlog to the reason.
     """
 
     accounts: Mapping[str, AccountDelta]
@@ -81,6 +80,6 @@ class Deltas(msgspec.Struct):
     deferred: dict[str, str] = msgspec.field(default_factory=dict)
 
     def defer(self, accounts: Iterable[str], reason: str) -> None:
-        """Have the increments of ``accounts`` kept in the backlog, for ``reason``."""
+        """Send the increments of ``accounts`` to the backlog, for ``reason``."""
         for account in accounts:
             self.deferred.setdefault(account, reason)

@@ -1,4 +1,4 @@
-"""The Redis client for an address: a server, a Unix socket, or a master that Sentinel names."""
+"""Creates the Redis client for a server, a Unix socket, or a master that Sentinel names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NODE = re.compile(
 
 
 def redis_address(value: str) -> str:
-    """An address of one of the supported kinds; ``ValueError`` says which those are."""
+    """Check an address; ``ValueError`` lists the supported kinds."""
     if "cluster" in value.partition("://")[0].lower():
         raise ValueError(f"no Redis Cluster's, which is not supported: {SUPPORTED}")
     if not value.startswith(PLAIN + SENTINEL):
@@ -39,8 +39,8 @@ def redis_address(value: str) -> str:
 
 
 class FailoverRedis(redis.Redis):
-    """Knows a server that has become a replica, also where a script is refused there, and then
-    leaves the other connections to it as well."""
+    """Detects that the server has become a replica, also from a script's error, and then drops all
+    pooled connections to it."""
 
     def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
         try:
@@ -53,11 +53,11 @@ class FailoverRedis(redis.Redis):
 
 
 def redis_client(url: str, *, seconds: float) -> redis.Redis:
-    """A client that gives a dead server up after ``seconds``, with one retry.
+    """A client whose commands time out after ``seconds``, with one retry.
 
-    The retry is on a fresh connection, also where the server has become read-only: after a
-    fail-over the address (or Sentinel) leads to the new master, an open connection to the old one.
-    Raises :class:`~dmstats.core.errors.ConfigError` for an address that cannot be read.
+    The retry uses a new connection, also after a read-only error: after a fail-over, the address
+    (or Sentinel) leads to the new master, while open connections still lead to the old one.
+    Raises :class:`~dmstats.core.errors.ConfigError` for an invalid address.
     """
     options: dict[str, Any] = {
         "retry": Retry(ExponentialBackoff(cap=0.2), 1),
@@ -71,19 +71,19 @@ def redis_client(url: str, *, seconds: float) -> redis.Redis:
             return _by_sentinel(url, options)
         return FailoverRedis.from_url(url, **options)
     except ValueError:
-        raise unreadable("REDIS_URL") from None  # not with its cause: it may quote the password
+        raise unreadable("REDIS_URL") from None  # the cause may contain the password
 
 
 def _by_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
-    """``redis+sentinel://[user:password@]host[:26379],.../master[/0]``; user and password are the
-    master's, those of the sentinels are ``?sentinel_username=`` and ``?sentinel_password=``."""
+    """``redis+sentinel://[user:password@]host[:26379],.../master[/0]``. User and password are for
+    the master; those for the Sentinels are ``?sentinel_username=`` and ``?sentinel_password=``."""
     secure = url.startswith("rediss")
     parts = urlsplit(url)
     login, _, places = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
     service, _, number = parts.path.strip("/").partition("/")
     if not service or not (number or "0").isdecimal():
-        raise ValueError("no name of a master, or no number of a database")
+        raise ValueError("the master's name or the database number is missing")
     asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     common: dict[str, Any] = {"ssl": True} if secure else {}
     sentinel: Any = cast("Any", Sentinel)(  # the library leaves it untyped

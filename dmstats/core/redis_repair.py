@@ -1,6 +1,6 @@
-"""Takes out of our own keys in Redis what somebody else, or an older version, has left there.
+"""Deletes unusable values under our own Redis keys, written by other programs or older versions.
 
-Redis holds nothing that is not made anew, so what cannot be used is dropped.
+Everything we keep in Redis can be rebuilt, so deleting it is safe.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ return 0
 
 @contextmanager
 def dropping_wrong_type(client: redis.Redis, key: str) -> Iterator[None]:
-    """Where ``key`` is of another type than the commands inside expect, delete it.
+    """Delete ``key`` if its type is not what the commands in the context expect.
 
-    The error goes on: this attempt has failed, the next one finds nothing in its way.
+    The error is raised again: this attempt fails, and the next one can succeed.
     """
     try:
         yield
@@ -36,7 +36,7 @@ def dropping_wrong_type(client: redis.Redis, key: str) -> Iterator[None]:
 
 
 def drop_without_expiry(client: redis.Redis, key: str) -> bool:
-    """Delete ``key`` if it never expires: ours all do, so that one would stay for ever."""
+    """Delete ``key`` if it has no expiry: all our keys have one, so this would stay for ever."""
     dropped = bool(client.eval(DROP_WITHOUT_EXPIRY, 1, key))
     if dropped:
         _log(key, "no expiry")
@@ -44,7 +44,7 @@ def drop_without_expiry(client: redis.Redis, key: str) -> bool:
 
 
 def drop_field(client: redis.Redis, key: str, field: str | bytes) -> None:
-    """Delete a field of the hash ``key`` whose value cannot be read."""
+    """Delete a field with an unreadable value from the hash ``key``."""
     client.hdel(key, field)
     _log(key, "unreadable value")
 

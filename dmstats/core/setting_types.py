@@ -1,4 +1,4 @@
-"""What a setting is, and from its text to its value; a ``ValueError`` says what is allowed."""
+"""Declares and parses settings; a ``ValueError`` says what is allowed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 DEFAULT_SECRETS = frozenset(
     {
@@ -18,8 +19,8 @@ DEFAULT_SECRETS = frozenset(
         *("12345678", "123456789", "1234567890", "87654321", "qwertyui", "qwertyuiop"),
     }
 )
-LEAST_DIFFERENT = 4
-"""Fewer different characters than this are a placeholder."""
+MIN_DISTINCT = 4
+"""A value with fewer different characters is taken for a placeholder."""
 MIN_SECRET_LENGTH = 8
 BYTE_ORDER_MARK = "\ufeff"
 QUOTES = ('""', "''", "``", "\u201c\u201d", "\u2018\u2019")
@@ -34,10 +35,10 @@ def setting(
     *,
     secret: bool = False,
 ) -> Any:
-    """One declared setting.
+    """Declare a setting.
 
-    ``shown`` is the default as the documentation prints it; a ``secret`` may come from the
-    file that ``<env>_FILE`` names and is never printed.
+    ``shown`` is the default as printed in the documentation. A ``secret`` may be read from the
+    file named by ``<env>_FILE`` and is never printed.
     """
     return field(
         default=default,
@@ -47,7 +48,7 @@ def setting(
 
 
 def raw_value(environ: Mapping[str, str], name: str, *, may_be_file: bool) -> str:
-    """A setting's text, stripped; from the file that ``<name>_FILE`` names, where it may."""
+    """A setting's text, stripped; read from the file named by ``<name>_FILE`` if allowed."""
     value = environ.get(name, "").strip()
     path = environ.get(f"{name}_FILE", "").strip() if may_be_file else ""
     if value and path:
@@ -87,15 +88,15 @@ def host_name(value: str) -> str:
 def one_secret(value: str) -> str:
     """A secret that is neither quoted, short nor a well-known default."""
     _refuse_quotes(value)
-    default = value.lower() in DEFAULT_SECRETS or len(set(value)) < LEAST_DIFFERENT
+    default = value.lower() in DEFAULT_SECRETS or len(set(value)) < MIN_DISTINCT
     if len(value) < MIN_SECRET_LENGTH or default:
-        raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and no well-known default")
+        raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and not a common default")
     return value
 
 
 def _refuse_quotes(value: str) -> None:
-    """Quotes that a shell or a .env reader would take off are a part of the value elsewhere
-    (``docker run --env-file``, a mounted file), and no signature would match."""
+    """Reject quotes. A shell or .env parser strips them, but ``docker run --env-file`` and mounted
+    files keep them, and then no signature would match."""
     if len(value) > 1 and value[0] + value[-1] in QUOTES:
         raise ValueError("written without quotes around it")
 
@@ -122,6 +123,28 @@ def address(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def mail_server(value: str) -> str:
+    """The address of a mail server."""
+    parts = urlsplit(value)
+    try:
+        good = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.path.strip("/") or not value.isprintable():
+        raise ValueError(
+            "smtps://user:password@host:port or smtp://..., user name and password percent-encoded"
+        )
+    return value
+
+
+def mail_address(value: str) -> str:
+    """An address for mails, perhaps with a name before it."""
+    name, at, domain = value.partition("@")
+    if not (name and at and domain) or not value.isprintable() or "@" in domain:
+        raise ValueError("an address for mails, such as dmstats@example.com")
+    return value
+
+
 def whole(least: int, most: int, unit: str = "") -> Callable[[str], int]:
     """A whole number within bounds."""
 
@@ -146,7 +169,7 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` (a name or an address, without a port) is this machine itself."""
+    """Whether ``host`` (a name or an address, without a port) is loopback."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

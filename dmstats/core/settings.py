@@ -1,4 +1,4 @@
-"""The settings: declared once as data, read once from the environment, never changed after."""
+"""The settings: declared once as data, read once from the environment, immutable."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from dmstats.core.redis_client import redis_address
 from dmstats.core.setting_types import (
     address,
     host_name,
+    mail_address,
+    mail_server,
     one_of,
     one_secret,
     raw_value,
@@ -27,81 +29,88 @@ from dmstats.core.time_zones import UTC, zone_name
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 PREFIXES = ("STATS_", "DMSTATS_")
-LONGEST_GIVEN = 60
-NEAR = 0.8
-"""How alike (0 to 1) an unknown name must be to a known one to be taken for a slip."""
+MAX_SHOWN = 60
+MIN_SIMILARITY = 0.8
+"""How similar (0 to 1) an unknown name must be to a known one to be suggested."""
 SERVICE_LINK = re.compile(
     r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-"""What ``<SERVICE>_PORT`` holds when it is a link; ``DMSTATS_PORT=8000`` is somebody's mistake."""
+"""The value of ``<SERVICE>_PORT`` if Kubernetes or Docker set it; ``DMSTATS_PORT=8000`` is a user's
+mistake."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All that can be set, with types and units; build it with :meth:`from_env`."""
+    """All settings, with types and units; build it with :meth:`from_env`."""
 
     mongodb_uri: str | None = setting(
         "MONGODB_URI", address("mongodb", "mongodb+srv"), None, "embedded",
-        "MongoDB's address: a replica set or a sharded cluster, for transactions.", secret=True,
+        "MongoDB connection string; a replica set or sharded cluster, because dmstats uses "
+        "transactions.", secret=True,
     )  # fmt: skip
     redis_url: str | None = setting(
         "REDIS_URL", redis_address, None, "embedded",
-        "Redis' address: a server, a Unix socket, or a master that Sentinel names.", secret=True,
+        "Redis address: a server, a Unix socket, or Sentinels with a master name.", secret=True,
     )  # fmt: skip
     mongodb_db: str | None = setting(
-        "MONGODB_DB", text, None, "the URI's, else `dmstats`", "The database's name."
+        "MONGODB_DB", text, None, "the URI's, else `dmstats`", "The database name."
     )
     data_dir: Path = setting(
         "DMSTATS_DATA_DIR", Path, Path("var"), "`var`",
-        "Where the embedded databases and the generated secrets live.",
+        "The folder for the embedded databases and generated secrets.",
     )  # fmt: skip
     run_dir: Path | None = setting(
         "DMSTATS_RUN_DIR", Path, None, "`RUNTIME_DIRECTORY`, else `run` in `DMSTATS_DATA_DIR`",
-        "Where the metrics and notes of the running service are; nothing may clear it away.",
+        "The folder for the running service's metrics and state files. Do not use a folder that is "
+        "cleaned up periodically.",
     )  # fmt: skip
-    host: str = setting("HOST", host_name, "127.0.0.1", "`127.0.0.1`", "The address to listen at.")
-    port: int = setting("PORT", whole(1, 65535), 8000, "`8000`", "The port to listen at.")
+    host: str = setting("HOST", host_name, "127.0.0.1", "`127.0.0.1`", "The address to listen on.")
+    port: int = setting("PORT", whole(1, 65535), 8000, "`8000`", "The port to listen on.")
     web_concurrency: int = setting(
         "WEB_CONCURRENCY",
         whole(1, 512),
         0,
         "2; 1 on a single core",
-        "How many worker processes serve. Cores are counted by affinity and by the container's CPU "
-        "limit.",
+        "The number of worker processes. The number of cores respects CPU affinity and the "
+        "container's CPU limit.",
     )
     meta_app_secrets: tuple[str, ...] = setting(
         "META_APP_SECRET", several_secrets, (), "none",
-        "The Meta app's secret that signs the webhooks; several with commas between them.",
+        "The Meta app secret, which signs the webhooks; several are separated by commas.",
         secret=True,
     )  # fmt: skip
     meta_verify_token: str | None = setting(
         "META_VERIFY_TOKEN", one_secret, None, "none",
-        "The token that Meta repeats in the webhook's handshake.", secret=True,
+        "The token that Meta sends in the webhook handshake.", secret=True,
     )  # fmt: skip
     cron_secret: str | None = setting(
         "CRON_SECRET", one_secret, None, "none",
-        "The bearer secret of the cron route.", secret=True,
+        "The bearer token for the cron route.", secret=True,
     )  # fmt: skip
     secret_key: str | None = setting(
-        "SECRET_KEY", one_secret, None, "none", "Signs the sessions.", secret=True
+        "SECRET_KEY", one_secret, None, "none", "Signs session cookies.", secret=True
     )
+    session_hours: int = setting(
+        "DMSTATS_SESSION_HOURS", whole(1, 24 * 365, "hours"), 12, "12 h",
+        "How long a sign-in lasts at most; without a request for 12 hours it ends before.",
+    )  # fmt: skip
     admin_api_token: str | None = setting(
         "ADMIN_API_TOKEN", one_secret, None,
         "none: bearer access is off; `dmstats run` generates one",
-        "The bearer token of scripts.", secret=True,
+        "The bearer token for scripts.", secret=True,
     )  # fmt: skip
     refresh_interval: int = setting(
         "STATS_REFRESH_INTERVAL", whole(1, 3600, "seconds"), 60, "60 s",
-        "Seconds between the scheduled refreshes; under 30 is allowed, with a warning.",
+        "Seconds between scheduled refreshes; values under 30 log a warning.",
     )  # fmt: skip
     min_publish_interval: int = setting(
         "STATS_MIN_PUBLISH_INTERVAL", whole(1, 3600, "seconds"), 10, "10 s",
-        "The least number of seconds between publishes that are not the job's own.",
+        "The minimum number of seconds between publishes other than the scheduled ones.",
     )  # fmt: skip
     client_debounce: int = setting(
         "STATS_CLIENT_DEBOUNCE", whole(0, 600, "seconds"), 5, "5 s",
-        "How long the dashboard gathers updates before it draws.",
+        "How long the dashboard collects updates before it redraws.",
     )  # fmt: skip
     poll_interval: int = setting(
         "STATS_POLL_INTERVAL", whole(1, 3600, "seconds"), 30, "30 s",
@@ -109,58 +118,74 @@ class Settings:
     )  # fmt: skip
     cache_ttl: int = setting(
         "STATS_CACHE_TTL", whole(1, 86400, "seconds"), 60, "60 s",
-        "How long the snapshot stays in Redis.",
+        "How long the snapshot is cached in Redis.",
     )  # fmt: skip
     read_preference: str = setting(
         "STATS_READ_PREFERENCE", one_of(*READ_PREFERENCES), "primary", "`primary`",
-        "Where the refresh may read: " + ", ".join(f"`{name}`" for name in READ_PREFERENCES) + ".",
+        "The read preference of the refresh: "
+        + ", ".join(f"`{name}`" for name in READ_PREFERENCES) + ".",
     )  # fmt: skip
     transport: str = setting(
         "STATS_TRANSPORT", one_of("pubsub", "stream"), "pubsub", "`pubsub`",
-        "How a snapshot travels to the workers: Redis Pub/Sub, or a Redis `stream`.",
+        "How snapshots reach the workers: Redis Pub/Sub (`pubsub`) or a Redis `stream`.",
     )  # fmt: skip
     refresher: str = setting(
         "STATS_REFRESHER", one_of("worker", "off"), "worker", "`worker`",
-        "Who refreshes: a web `worker`, or (`off`) only a side-car or cron.",
+        "Which process refreshes: a web `worker`, or (`off`) only the stand-alone refresher or "
+        "cron.",
     )  # fmt: skip
     time_zone: str = setting(
         "STATS_TIME_ZONE", zone_name, UTC, "`UTC`",
-        "The time zone (IANA) of the days, weeks and months that are shown; what is stored and "
-        "accounts' monthly figures stay in UTC.",
+        "The IANA time zone of the days, weeks and months on the dashboard. Stored data and the "
+        "accounts' monthly figures use UTC.",
     )  # fmt: skip
     max_streams: int = setting(
         "STATS_MAX_STREAMS", whole(0, 100_000), 1000, "1000",
-        "The most open dashboard streams per worker; over it, dashboards poll.",
+        "The maximum number of open dashboard streams per worker; above it, dashboards poll.",
     )  # fmt: skip
     ledger_retention_hours: int = setting(
         "LEDGER_RETENTION_HOURS", whole(36, 24 * 3660, "hours"), 168, "168",
-        "How long the ledger keeps its rows; Meta retries for 36 hours.",
+        "How long ledger rows are kept; Meta retries for 36 hours.",
     )  # fmt: skip
     monthly_dm_limit: int = setting(
         "DMSTATS_MONTHLY_DM_LIMIT", whole(0, 1_000_000_000), 0, "0: none",
-        "The monthly limit that is shown for accounts without a `monthlyDmLimit` of their own.",
+        "The monthly limit shown for accounts without their own `monthlyDmLimit`.",
     )  # fmt: skip
     hourly_dm_limit: int = setting(
         "DMSTATS_HOURLY_DM_LIMIT", whole(0, 1_000_000_000), 200, "200; 0: none",
-        "How many automated DMs Meta lets an account send in an hour, as its page shows it.",
+        "Meta's limit of automated DMs per account and hour, as shown on the account's page.",
     )  # fmt: skip
     alert_url: str | None = setting(
         "DMSTATS_ALERT_URL", address("https", "http"), None, "none: incidents are only logged",
-        "Where the watchdog posts incidents, as JSON that chats understand.", secret=True,
+        "Where the watchdog posts incidents, as JSON that chat webhooks accept.", secret=True,
     )  # fmt: skip
+    public_url: str | None = setting(
+        "DMSTATS_PUBLIC_URL", address("https", "http"), None,
+        "none: the address that the admin's browser shows",
+        "The service's own public address, as links in mails and from commands begin.",
+    )  # fmt: skip
+    smtp_url: str | None = setting(
+        "DMSTATS_SMTP_URL", mail_server, None, "none: links are shown to be copied",
+        "The mail server that sends invitations and links for new passwords, "
+        "`smtps://user:password@host:port` (or `smtp://`); needs `DMSTATS_MAIL_FROM`.",
+        secret=True,
+    )  # fmt: skip
+    mail_from: str | None = setting(
+        "DMSTATS_MAIL_FROM", mail_address, None, "none", "The address that mails come from."
+    )
     canary_url: str | None = setting(
         "DMSTATS_CANARY_URL", address("https", "http"), None, "none: no canary",
-        "The service's own public address, where the canary goes through each minute; it needs "
-        "`ADMIN_API_TOKEN`.",
+        "The service's public base address. The canary sends a test event there every minute; "
+        "requires `ADMIN_API_TOKEN`.",
     )  # fmt: skip
     drain_seconds: int = setting(
         "DMSTATS_DRAIN_SECONDS", whole(0, 600, "seconds"), 0, "0 s",
-        "How long a stopping worker still serves while `/readyz` says 503: a little longer than a "
-        "load balancer needs to notice.",
+        "How long a stopping worker keeps serving while `/readyz` returns 503. Set it slightly "
+        "longer than your load balancer takes to detect this.",
     )  # fmt: skip
     trusted_proxies: int = setting(
         "TRUSTED_PROXIES", whole(0, 10), 0, "0",
-        "How many proxies to believe in `X-Forwarded-*`.",
+        "The number of reverse proxies whose `X-Forwarded-*` headers are trusted.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -169,7 +194,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Read every setting; raise one :class:`ConfigError` that names all that is wrong.
+        """Read every setting; raise one :class:`ConfigError` that lists all problems.
 
         An empty variable counts as not set.
         """
@@ -184,20 +209,22 @@ class Settings:
                     values[declared.name] = meta["parse"](raw)
             except ValueError as error:
                 allowed, hint, near = str(error).partition("; did you mean")
-                given = _given(raw, meta)
+                given = _shown(raw, meta)
                 problems.append(f"{meta['env']}: must be {allowed}{given}{hint}{near}")
             except OSError as error:
                 problems.append(f"{meta['env']}_FILE: {error.strerror}: {error.filename}")
-        problems += [_no_such(name) for name in sorted(_unknown(environ))]
+        problems += [_unknown_setting(name) for name in sorted(_unknown(environ))]
         if problems:
             raise ConfigError("; ".join(problems))
         settings = cls(**values)
         if settings.canary_url and not settings.admin_api_token:
             raise ConfigError("DMSTATS_CANARY_URL: needs ADMIN_API_TOKEN, to read the stream")
+        if settings.smtp_url and not settings.mail_from:
+            raise ConfigError("DMSTATS_SMTP_URL: needs DMSTATS_MAIL_FROM")
         return settings
 
     def missing(self, *names: str) -> list[str]:
-        """The environment variables of those fields of ``names`` that are not set."""
+        """The environment variables of the fields in ``names`` that are not set."""
         by_name = {declared.name: declared for declared in fields(self)}
         return [by_name[name].metadata["env"] for name in names if not getattr(self, name)]
 
@@ -210,11 +237,11 @@ class Settings:
             )
 
 
-def _given(raw: str, meta: Mapping[str, Any]) -> str:
-    """What was given instead, for the message; never of a secret or of what may hold a password."""
+def _shown(raw: str, meta: Mapping[str, Any]) -> str:
+    """The given value, for the error message; empty for secrets and possible passwords."""
     if not raw or meta["secret"] or "@" in raw:
         return ""
-    return f", not {raw if len(raw) <= LONGEST_GIVEN else raw[:LONGEST_GIVEN] + '...'!r}"
+    return f", not {raw if len(raw) <= MAX_SHOWN else raw[:MAX_SHOWN] + '...'!r}"
 
 
 def _known() -> set[str]:
@@ -230,13 +257,13 @@ def _unknown(environ: Mapping[str, str]) -> set[str]:
     } - _known()
 
 
-def _no_such(name: str) -> str:
-    near = difflib.get_close_matches(name, sorted(_known()), n=1, cutoff=NEAR)
+def _unknown_setting(name: str) -> str:
+    near = difflib.get_close_matches(name, sorted(_known()), n=1, cutoff=MIN_SIMILARITY)
     return f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """Whether Kubernetes or Docker set the variable for a Service whose name begins with ours."""
+    """Whether Kubernetes or Docker set the variable for a service whose name starts like ours."""
     return bool(SERVICE_LINK.fullmatch(name)) or (
         name.endswith("_PORT") and bool(SERVICE_ADDRESS.match(value))
     )

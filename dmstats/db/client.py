@@ -55,10 +55,11 @@ MAX_STALENESS_SECONDS = 90
 DUPLICATE_KEY = 11000
 """Inside a transaction this has no TransientTransactionError label, but the remedy is the same:
 retry the whole transaction."""
-CONFLICT_CODES = frozenset({50, 112, 251, 290, 11601})
-"""MaxTimeMSExpired, WriteConflict, NoSuchTransaction, TransactionExceededLifetimeLimitSeconds and
-Interrupted: the transaction was aborted and can be retried as a whole. mongod 5.0.7 labels neither
-290 nor 11601 as transient."""
+CONFLICT_CODES = frozenset({112, 251, 290})
+"""WriteConflict, NoSuchTransaction and TransactionExceededLifetimeLimitSeconds: the transaction was
+aborted and can be retried as a whole. mongod 5.0.7 does not label 290 as transient."""
+INTERRUPTED_CODES = frozenset({50, 11601})
+"""MaxTimeMSExpired and Interrupted. Inside a transaction they abort it, without a label."""
 
 POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 121, 10334, 17280})
 """Codes by which the server refuses the data itself: BadValue, FailedToParse, TypeMismatch,
@@ -222,6 +223,11 @@ def translate(error: Exception) -> DmstatsError:
 
 def _technical(error: Exception, codes: frozenset[int]) -> str:
     return f"MongoDB: {type(error).__name__} {sorted(codes) or ''}".strip()
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether the driver's ``error`` says that the server interrupted a statement."""
+    return isinstance(error, PyMongoError) and bool(_codes(error) & INTERRUPTED_CODES)
 
 
 def duplicated_fields(failure: Mapping[str, Any]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmstats.core.records import OTHER_PARTITION
-from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, OWN_PREFIX, USERS
+from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, OWN_PREFIX, SESSIONS, USERS
 
 Index = Mapping[str, Any]
 """An index as returned by ``listIndexes``."""
@@ -26,8 +26,8 @@ class WantedIndex:
     """A required index on one field.
 
     ``text_only`` excludes documents whose field is not a string. ``retained`` makes late ledger
-    rows expire after they were archived. ``optional``: a server that allows only one index per
-    field may refuse it.
+    rows expire after they were archived. ``expires`` deletes documents at the time in their field.
+    ``optional``: a server that allows only one index per field may refuse it.
     """
 
     collection: str
@@ -35,6 +35,7 @@ class WantedIndex:
     unique: bool = False
     text_only: bool = False
     retained: bool = False
+    expires: bool = False
     optional: bool = False
 
     @property
@@ -56,6 +57,8 @@ class WantedIndex:
             # Only archived rows may expire: see docs/audit.md.
             options["expireAfterSeconds"] = retention_hours * HOUR_SECONDS
             options["partialFilterExpression"] = {"archived": True}
+        if self.expires:
+            options["expireAfterSeconds"] = 0
         return options
 
     def mismatch(self, index: Index) -> str | None:
@@ -72,7 +75,8 @@ class WantedIndex:
             "has a collation": index.get("collation", {}).get("locale", "simple") != "simple",
             "is not unique": self.unique and not index.get("unique"),
             "leaves documents out": not self._covers(partial, sparse=bool(index.get("sparse"))),
-            "does not expire": self.retained and "expireAfterSeconds" not in index,
+            "does not expire": (self.retained or self.expires)
+            and "expireAfterSeconds" not in index,
         }
         return next((fault for fault, found in faults.items() if found), "")
 
@@ -101,6 +105,8 @@ WANTED = (
     WantedIndex(ACCOUNTS, "username"),
     WantedIndex(USERS, "createdAt"),
     WantedIndex(ADMINS, "email", unique=True),
+    WantedIndex(SESSIONS, "endsAt", expires=True),
+    WantedIndex(SESSIONS, "admin"),
     WantedIndex(LEDGER_PREFIX + OTHER_PARTITION, "arrived", retained=True),
     WantedIndex(LEDGER_PREFIX + OTHER_PARTITION, "time"),
 )

@@ -14,8 +14,8 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from dmstats.core.errors import DmstatsError
-from dmstats.db.client import APP_NAME, Document, Mongo, translate, translated
+from dmstats.core.errors import Conflict, DmstatsError
+from dmstats.db.client import APP_NAME, Document, Mongo, translate, translated, was_interrupted
 from dmstats.db.collection_names import STATS_CACHE
 
 log = logging.getLogger(__name__)
@@ -72,9 +72,11 @@ class Transactions:
                     )
                     body(session)
                     self._commit(session)
-            except BaseException:
+            except BaseException as error:
                 self._may_be_open = True
                 self._abort(session)
+                if was_interrupted(error) or was_interrupted(error.__cause__):
+                    raise Conflict("MongoDB interrupted the transaction") from error
                 raise
             self._may_be_open = False
 

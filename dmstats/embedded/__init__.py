@@ -1,1 +1,1 @@
-"""Embedded: the all-in-one start, with its own databases, secrets and supervision."""
+"""The all-in-one service: embedded databases, generated secrets, process supervision."""

@@ -1,4 +1,4 @@
-"""Attaches a command to what ``python -m dmstats`` made up, so that it needs no settings."""
+"""Completes a command's settings from a running ``dmstats run``: its databases and secrets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ADDRESSES = frozenset({"MONGODB_URI", "REDIS_URL"})
 
 
 def attach(environ: Mapping[str, str]) -> dict[str, str]:
-    """``environ``, completed from the data folder that it names.
+    """``environ``, completed from its data folder.
 
-    Secrets that are not set become ``NAME_FILE`` variables; the embedded databases' addresses are
-    there only while the service runs. What is set stays as it is.
+    Missing secrets become ``NAME_FILE`` variables. The addresses of the embedded databases are
+    added while the service is running. Variables that are set are not changed.
     """
     completed = dict(environ)
     data = data_dir(environ)
@@ -33,7 +33,7 @@ def attach(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def require(settings: Settings, environ: Mapping[str, str], *names: str) -> None:
-    """Raise :class:`ConfigError` unless every field of ``names`` is set; it says what to do.
+    """Raise :class:`ConfigError`, with a remedy, unless every field of ``names`` is set.
 
     ``settings`` are those of the completed ``environ``.
     """
@@ -41,33 +41,33 @@ def require(settings: Settings, environ: Mapping[str, str], *names: str) -> None
     addresses = [name for name in missing if name in ADDRESSES]
     others = [name for name in missing if name not in ADDRESSES]
     if addresses and running(environ) is None:
-        # The rest, too, comes from a running service.
+        # A running service would provide the other settings as well.
         raise ConfigError(
             f"No dmstats is running on {data_dir(environ).path}. Start it (make run), or set "
             f"{' and '.join(addresses)}."
         )
     if addresses:
         raise ConfigError(
-            f"The dmstats that runs on {data_dir(environ).path} is still starting, or was given "
-            f"its databases: set {' and '.join(addresses)} as it has them."
+            f"The dmstats on {data_dir(environ).path} is still starting, or uses external "
+            f"databases: set {' and '.join(addresses)} to the same values."
         )
     if others:
         raise ConfigError(f"Not set: {', '.join(others)}.")
 
 
 def running(environ: Mapping[str, str]) -> Service | None:
-    """The service that runs on the data folder ``environ`` names, if one does."""
+    """The service that is running on the data folder in ``environ``, or None."""
     return data_dir(environ).service()
 
 
 def stable_address(settings: Settings) -> str:
-    """What names the database from one start to the next: the embedded one has another port each
-    time, so its data folder does."""
+    """An identifier of the database that survives restarts: the data folder if it is embedded,
+    because its port changes with each start, otherwise its address."""
     service = DataDir(settings.data_dir).service()
     embedded = service is not None and service.mongodb_uri == settings.mongodb_uri
     return str(settings.data_dir.absolute()) if embedded else settings.mongodb_uri or ""
 
 
 def data_dir(environ: Mapping[str, str]) -> DataDir:
-    """The data folder that ``environ`` names."""
+    """The data folder in ``environ``."""
     return DataDir(Path(environ.get("DMSTATS_DATA_DIR", "").strip() or DEFAULT))

@@ -1,4 +1,4 @@
-"""One supervised program, and the process that runs it now."""
+"""A supervised program and its current process."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ PDEATHSIG = Path(__file__).with_name("pdeathsig.py")
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run, and how to treat it; ``stop_seconds`` pass between SIGTERM and SIGKILL."""
+    """What to run and how; ``stop_seconds`` is the time between SIGTERM and SIGKILL."""
 
     name: str
     command: tuple[str, ...]
     environ: Mapping[str, str]
     log: Path | None
-    """Where its output goes; ``None``: where the supervisor's goes."""
+    """The file for its output; ``None``: the supervisor's own output."""
     stop_seconds: float
     death_signal: signal.Signals
-    """What it gets when the supervisor itself dies."""
+    """The signal that it receives when the supervisor dies."""
     always_restart: bool = True
-    """``False``: started again only when a signal killed it, for a program that exits to say no."""
+    """``False``: restart only after a kill by a signal; a normal exit ends the service."""
 
 
 class Child:
-    """One program and the process that runs it now."""
+    """A program and its current process."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -44,11 +44,11 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The running process, if there is one."""
+        """The id of the running process, or None."""
         return self.process.pid if self.process else None
 
     def start(self, now: float) -> None:
-        """Start the process, in a session of its own: Ctrl-C in the terminal is not for it."""
+        """Start the process in its own session, so that it does not receive Ctrl-C."""
         how = "kernel" if sys.platform == "linux" else "watch"
         death_signal = str(int(self.program.death_signal))
         with_pdeathsig = (
@@ -74,15 +74,15 @@ class Child:
         self.group = self.process.pid
         self.started = now
 
-    def lingers(self) -> bool:
-        """Whether something that the process started is still there."""
-        with suppress(ChildProcessError):  # orphans become ours if we are a container's process 1
+    def has_survivors(self) -> bool:
+        """Whether a process that the child started is still running."""
+        with suppress(ChildProcessError):  # as a container's process 1 we inherit orphans
             while os.waitpid(-self.group, os.WNOHANG)[0]:
                 pass
         return self._signal(0)
 
     def stop(self) -> None:
-        """SIGTERM, the program's share of the time, SIGKILL; returns when nothing is left."""
+        """SIGTERM, then SIGKILL after ``stop_seconds``; returns when all its processes ended."""
         if self.process:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -92,14 +92,14 @@ class Child:
             self.process.wait()
             self.process = None
 
-    def bury(self, now: float) -> None:
-        """The process has died: what it started is asked to end, too."""
+    def exited(self, now: float) -> None:
+        """Record that the process has died, and terminate the processes it started."""
         self.process = None
         self.died = now
         self._signal(signal.SIGTERM)
 
     def _signal(self, number: int) -> bool:
-        """Send a signal to the process and all that it started; whether there is any of them."""
+        """Signal the process group; returns whether any process of it exists."""
         try:
             os.killpg(self.group, number)
         except ProcessLookupError:

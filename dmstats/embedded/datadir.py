@@ -1,4 +1,4 @@
-"""The data folder: one service at a time may use it, and a note tells the others where that is."""
+"""The data folder: used by one service at a time, whose address commands read from a file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PRIVATE_FILE = 0o600
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What a running ``python -m dmstats`` tells about itself.
+    """What a running ``dmstats run`` publishes about itself.
 
-    An address is ``None`` where the service did not make it: given ones may hold passwords.
+    An address is ``None`` unless the database is embedded: external ones may contain passwords.
     """
 
     pid: int
@@ -30,18 +30,18 @@ class Service:
     base_url: str
 
     def is_alive(self) -> bool:
-        """Whether its process is there."""
+        """Whether its process exists."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
-        except PermissionError:  # another user's, so it is there
+        except PermissionError:  # it belongs to another user, so it exists
             return True
         return True
 
 
 class DataDir:
-    """The folder that ``DMSTATS_DATA_DIR`` names; made when it is first locked."""
+    """The folder in ``DMSTATS_DATA_DIR``; created when it is first locked."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -52,9 +52,9 @@ class DataDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; :class:`ConfigError` if it is held or cannot be made.
+        """Lock the folder; :class:`ConfigError` if it is in use or cannot be created.
 
-        The lock goes with the process, so a crash leaves none behind.
+        The kernel releases the lock when the process ends, even after a crash.
         """
         try:
             for folder in (self.path, self.secrets, self.logs):
@@ -85,7 +85,7 @@ class DataDir:
         )
 
     def service(self) -> Service | None:
-        """The service that runs on this folder now, if one does."""
+        """The service that is running on this folder, or None."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -98,12 +98,12 @@ class DataDir:
         )
         return service if service.is_alive() else None
 
-    def was_left_behind(self) -> bool:
-        """Whether the last service died without saying so; ask only while holding the folder."""
+    def has_stale_note(self) -> bool:
+        """Whether the last service ended uncleanly; call it only while holding the lock."""
         return self._note.exists()
 
     def announce(self, service: Service) -> None:
-        """Leave the note, all at once and readable for the owner alone."""
+        """Write the service's address file, atomically and readable by the owner only."""
         note = {
             "pid": service.pid,
             "mongodbUri": service.mongodb_uri,
@@ -113,12 +113,12 @@ class DataDir:
         write_private(self._note, json.dumps(note))
 
     def withdraw(self) -> None:
-        """Take the note away."""
+        """Remove the address file."""
         self._note.unlink(missing_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 600 that is complete or not there, also after a crash."""
+    """Write a file with mode 600 atomically and durably."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)

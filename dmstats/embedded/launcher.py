@@ -29,11 +29,11 @@ FIRST_ADMIN = "admin@localhost"
 DATABASE_READY_SECONDS = 60.0
 WEB_READY_SECONDS = 60.0
 DATABASE_STARTS = 3
-"""Deaths of a database that has not answered yet after which the start is given up."""
+"""The number of attempts to start a database before the launcher gives up."""
 
-PORT_PATIENCE_SECONDS = 10.0
-"""How long a web server whose launcher was killed may take to let go of its port: as long as
-gunicorn's graceful timeout, and a little."""
+PORT_RELEASE_SECONDS = 10.0
+"""How long a web server may take to release its port after its launcher was killed: slightly longer
+than gunicorn's graceful timeout."""
 
 
 class Launcher:
@@ -58,7 +58,7 @@ class Launcher:
         self._password: str | None = None
 
     def run(self) -> None:
-        """Serve until the end is asked for; raises :class:`DmstatsError` with one line to show."""
+        """Serve until a stop is requested; raises :class:`DmstatsError` with a one-line message."""
         with self._data.locked(), suppress(Stopping):
             self._check_port()
             secrets.make_missing(self._environ, self._data.secrets)
@@ -69,8 +69,8 @@ class Launcher:
                 try:
                     self._serve()
                 finally:
-                    # Whatever happens: the next start makes no other.
-                    self._tell_password()
+                    # Always: the next start does not create another admin.
+                    self._print_password()
                 self._say(f"running at {self._base_url} (Ctrl-C ends it)")
                 self._supervisor.run()
             finally:
@@ -80,9 +80,9 @@ class Launcher:
 
     def _check_port(self) -> None:
         host, port = self._settings.host, self._settings.port
-        patience = PORT_PATIENCE_SECONDS if self._data.was_left_behind() else 0.0
+        seconds = PORT_RELEASE_SECONDS if self._data.has_stale_note() else 0.0
         try:
-            free = self._supervisor.until(lambda: servers.is_free(host, port), patience)
+            free = self._supervisor.until(lambda: servers.is_free(host, port), seconds)
         except OSError as error:
             raise ConfigError(f"HOST={host}, PORT={port}: {error.strerror}") from error
         if not free:
@@ -101,7 +101,7 @@ class Launcher:
         self._data.announce(service)
 
     def _start_databases(self) -> Mongo:
-        """Start what is not given, wait until it answers; the connection to MongoDB."""
+        """Start the databases that are not configured; returns the connection to MongoDB."""
         data, logs = self._data.path, self._data.logs
         environ = {
             name: value for name, value in self._environ.items() if name not in _setting_names()
@@ -128,19 +128,19 @@ class Launcher:
         address: Callable[[int], str],
         ready: Callable[[str, Child], bool],
     ) -> str:
-        """Start one on a free port and wait until it answers there; where that is.
+        """Start a database on a free port, wait until it answers, and return its address.
 
-        One that ends instead gets another port: this one may have been taken meanwhile.
+        If it exits instead, another port is tried: another program may have taken this one.
         """
         for _ in range(DATABASE_STARTS):
             port = servers.free_port(but=self._settings.port)
             program, where = make(port), address(port)
             child = self._supervisor.start(program)
 
-            def settled(child: Child = child, where: str = where) -> bool:
+            def decided(child: Child = child, where: str = where) -> bool:
                 return child.failures > 0 or ready(where, child)
 
-            if not self._supervisor.until(settled, DATABASE_READY_SECONDS):
+            if not self._supervisor.until(decided, DATABASE_READY_SECONDS):
                 break
             if not child.failures:
                 return where
@@ -150,9 +150,9 @@ class Launcher:
         )
 
     def _prepare(self, mongo: Mongo) -> None:
-        """Bring the database up to date and see to it that somebody can sign in.
+        """Apply the migrations and create the first admin.
 
-        One of our own that has only just started may be slow, and is asked again.
+        Retried for an embedded database, which may be slow right after its start.
         """
         admins, password = AdminStore(mongo), generated()
         trouble: StoreUnavailable | None = None
@@ -162,7 +162,7 @@ class Launcher:
             try:
                 for name in migrations.apply(mongo, self._settings, progress=self._say):
                     self._say(f"applied the migration {name}")
-                # An attempt that seemed to fail may have made the admin.
+                # An earlier attempt that seemed to fail may have created the admin.
                 if admins.first(FIRST_ADMIN, password) or (
                     trouble and admins.verify(FIRST_ADMIN, password)
                 ):
@@ -172,9 +172,9 @@ class Launcher:
                 return False
             return True
 
-        patience = DATABASE_READY_SECONDS if "MONGODB_URI" in self._embedded else 0.0
+        seconds = DATABASE_READY_SECONDS if "MONGODB_URI" in self._embedded else 0.0
         try:
-            if not self._supervisor.until(prepared, patience) and trouble:
+            if not self._supervisor.until(prepared, seconds) and trouble:
                 raise StoreUnavailable(explain(trouble, mongo)) from trouble
         finally:
             mongo.close()
@@ -192,17 +192,17 @@ class Launcher:
         if sentence := plain_http.warning(settings):
             self._say(f"warning: {sentence}")
 
-    def _tell_password(self) -> None:
-        """Show the first admin's password, once."""
+    def _print_password(self) -> None:
+        """Print the first admin's password, once."""
         if self._password:
             self._say(
-                f"made the first admin, {FIRST_ADMIN}, with the password {self._password} "
+                f"created the first admin, {FIRST_ADMIN}, with the password {self._password} "
                 "(not shown again; `dmstats reset-password` sets another)"
             )
             self._password = None
 
     def _check_redis(self) -> None:
-        """Say so if a given Redis is away: the service starts, and counts, without it."""
+        """Print a warning if a configured Redis is unreachable; the service starts without it."""
         if not self._settings.redis_url:
             return
         error = servers.redis_error(self._settings.redis_url)
@@ -224,6 +224,6 @@ class Launcher:
 
 
 def _setting_names() -> frozenset[str]:
-    """Every variable that sets something: none of them, secrets above all, is for the databases."""
+    """The variables of all settings. They are not passed to the databases, as some are secrets."""
     names = [setting.metadata["env"] for setting in fields(Settings)]
     return frozenset([*names, *(f"{name}_FILE" for name in names)])

@@ -1,9 +1,9 @@
-"""Tethers a program to its parent: the program is ended when the parent dies, however it dies.
+"""Runs a program that receives a signal when its parent dies, even if the parent is killed.
 
-``python -I -S tether.py PARENT SIGNAL HOW PROGRAM [ARGUMENT...]`` arranges that ``SIGNAL`` is sent
-once process ``PARENT`` is gone, and then becomes ``PROGRAM``. A script of its own, since code
-between fork and exec (``preexec_fn``) is not safe in a parent that has threads. ``HOW`` is
-``kernel`` (Linux) or ``watch``: a small process that looks once a second.
+``python -I -S pdeathsig.py PARENT SIGNAL HOW PROGRAM [ARGUMENT...]`` arranges that ``SIGNAL`` is
+sent when process ``PARENT`` is gone, and then execs ``PROGRAM``. It is a separate script because
+code between fork and exec (``preexec_fn``) is not safe in a parent with threads. ``HOW`` is
+``kernel`` (Linux) or ``watch``: a small process that polls once a second.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ WATCH_SECONDS = 1.0
 
 
 def with_pdeathsig(parent: int, signal_number: int, how: str) -> None:
-    """Bind this process, and what it becomes, to ``parent``; ends it if ``parent`` is gone."""
+    """Arrange the signal for this process; exits if ``parent`` is already gone."""
     if how == "kernel":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number)
     elif os.fork() == 0:
         _watch(parent, os.getppid(), signal_number)
-    if os.getppid() != parent:  # it died before the tether held
+    if os.getppid() != parent:  # it died before the signal was arranged
         os._exit(0)
 
 

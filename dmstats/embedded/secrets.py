@@ -1,4 +1,4 @@
-"""Made-up secrets: whatever secret is not set is made once and kept in the data folder."""
+"""Generates secrets that are not set, once, and stores them in the data folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dmstats.embedded.datadir import PRIVATE_FILE, PRIVATE_FOLDER, write_private
 
-MADE_UP = (
+GENERATED = (
     "META_APP_SECRET",
     "META_VERIFY_TOKEN",
     "CRON_SECRET",
@@ -20,9 +20,9 @@ BYTES = 32
 
 
 def make_missing(environ: Mapping[str, str], folder: Path) -> None:
-    """Make every secret that neither ``environ`` nor ``folder`` has: a file of mode 600 each."""
+    """Generate every secret that is neither in ``environ`` nor in ``folder``; files of mode 600."""
     folder.chmod(PRIVATE_FOLDER)
-    for name in MADE_UP:
+    for name in GENERATED:
         path = folder / name
         if path.exists():
             path.chmod(PRIVATE_FILE)
@@ -31,13 +31,13 @@ def make_missing(environ: Mapping[str, str], folder: Path) -> None:
 
 
 def point_to(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The ``NAME_FILE`` variables that lead to the secrets in ``folder`` that ``environ`` lacks.
+    """The ``NAME_FILE`` variables for secrets in ``folder`` that are not set in ``environ``.
 
-    Files, not values: an environment shows in process lists and is inherited by every child.
+    Files instead of values, because environments are visible in process lists and inherited.
     """
     return {
         f"{name}_FILE": str(folder / name)
-        for name in MADE_UP
+        for name in GENERATED
         if _is_missing(environ, name) and (folder / name).exists()
     }
 

@@ -1,4 +1,4 @@
-"""The embedded databases: how to start each, where it answers and whether it does."""
+"""The embedded databases: their command lines, addresses and readiness checks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dmstats.embedded.child import Child, Program
 
 LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 32_000)
-"""Below the ports that systems give to outgoing connections, so that a database which was restarted
-finds its port free and its address stays what the clients know."""
+"""Below the ephemeral port range, so that a restarted database finds its port free and keeps its
+address."""
 
 MONGODB_STOP_SECONDS = 4.0
 REDIS_STOP_SECONDS = 1.0
@@ -28,9 +28,9 @@ PROBE_SECONDS = 0.5
 
 
 def mongodb(folder: Path, log: Path, environ: Mapping[str, str], port: int) -> Program:
-    """SecantusDB with its data in ``folder``, durable at every commit."""
+    """SecantusDB with its data in ``folder``; it syncs to disk at every commit."""
     _require("secantus", "MONGODB_URI")
-    config = folder.with_suffix(".toml")  # or it takes the settings of any secantusd.toml it finds
+    config = folder.with_suffix(".toml")  # otherwise it reads any secantusd.toml it finds
     config.write_text("# Set by dmstats, on the command line.\n", encoding="utf-8")
     command = (
         *(sys.executable, "-m", "secantus", "--config", str(config)),
@@ -41,7 +41,7 @@ def mongodb(folder: Path, log: Path, environ: Mapping[str, str], port: int) -> P
 
 
 def mongodb_uri(port: int) -> str:
-    """The embedded MongoDB's address; retryable writes grow slow there (transactions do not)."""
+    """The embedded database's address; its retryable writes become slow (transactions do not)."""
     return f"mongodb://{LOOPBACK}:{port}/?retryWrites=false&directConnection=true"
 
 
@@ -83,7 +83,7 @@ def redis_ready(url: str, child: Child) -> bool:
 def redis_error(url: str) -> Exception | None:
     """Why the Redis at ``url`` cannot be used; None if it answers.
 
-    Raises :class:`ConfigError` for an address that cannot be read.
+    Raises :class:`ConfigError` for an invalid address.
     """
     try:
         client = redis.Redis.from_url(
@@ -100,7 +100,7 @@ def redis_error(url: str) -> Exception | None:
 
 
 def free_port(*, but: int | None = None) -> int:
-    """A loopback port, not ``but``, that nobody listens at and no outgoing connection is given."""
+    """A free loopback port outside the ephemeral range, other than ``but``."""
     for port in random.sample(PORTS, len(PORTS)):
         if port != but and is_free(LOOPBACK, port):
             return port
@@ -108,12 +108,12 @@ def free_port(*, but: int | None = None) -> int:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen at ``host`` and ``port`` now; ``OSError`` if it never could."""
+    """Whether a server could listen on ``host`` and ``port``; ``OSError`` if it never could."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     with socket.socket(family, kind, protocol) as probe:
-        # As servers do: the remains of connections that were closed are no hindrance.
+        # As servers do, so that connections in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -145,5 +145,5 @@ def _database(
         environ=environ,
         log=log,
         stop_seconds=stop_seconds,
-        death_signal=signal.SIGKILL,  # both keep what they acknowledged
+        death_signal=signal.SIGKILL,  # both are durable at every write
     )

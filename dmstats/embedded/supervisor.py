@@ -1,4 +1,4 @@
-"""Keeps child processes running: starts them again when they die, ends them in order."""
+"""Supervises child processes: restarts them with back-off, and stops them in order."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ TICK_SECONDS = 0.2
 BACK_OFF_SECONDS = 0.5
 BACK_OFF_CAP_SECONDS = 15.0
 HEALTHY_SECONDS = 5.0
-"""A child that lived this long is forgiven its earlier deaths."""
+"""After running this long, a child's failure count is reset."""
 
-LINGER_SECONDS = 3.0
-"""How long a dead child's own children may take to finish what they do before its successor."""
+SURVIVOR_SECONDS = 3.0
+"""How long a dead child's own children may take to finish before the restart."""
 
 LOG_BYTES = 10_000_000
-"""A log file over this is put aside as NAME.1 at the next start."""
+"""A larger log file is renamed to NAME.1 at the next start."""
 
 
 class Ended(DmstatsError):
-    """A child that is not to be started again has ended; ``code`` is its exit status."""
+    """A child that must not be restarted has ended; ``code`` is its exit status."""
 
     title = "Ended"
 
@@ -35,13 +35,13 @@ class Ended(DmstatsError):
 
 
 class Stopping(DmstatsError):
-    """The end was asked for while something was being waited for."""
+    """A stop was requested during a wait."""
 
 
 class Supervisor:
-    """Children in the order of their start; they are ended the other way round.
+    """Children in the order of their start; they are stopped in reverse order.
 
-    Runs in the main thread alone: the kernel's tether is to the thread that started a child.
+    Only for the main thread: the kernel ties the parent-death signal to the starting thread.
     """
 
     def __init__(
@@ -67,33 +67,33 @@ class Supervisor:
         return child
 
     def drop(self, child: Child) -> None:
-        """End ``child``, and do not start it again."""
+        """Stop ``child`` for good."""
         self._children.remove(child)
         child.stop()
 
-    def tend(self) -> None:
-        """Look after every child once; raises :class:`Ended` if one is gone for good."""
+    def check_children(self) -> None:
+        """Check every child once and restart it if due; raises :class:`Ended` otherwise."""
         now = self._clock.monotonic()
         for child in self._children:
             if child.process is None:
-                self._revive(child, now)
+                self._restart(child, now)
                 continue
             code = child.process.poll()
             if code is not None:
-                child.bury(now)
+                child.exited(now)
                 if code >= 0 and not child.program.always_restart:
                     raise Ended(child.program.name, code)
                 self._schedule(child, code, now)
 
-    def _revive(self, child: Child, now: float) -> None:
-        if now >= child.due and (now >= child.died + LINGER_SECONDS or not child.lingers()):
+    def _restart(self, child: Child, now: float) -> None:
+        if now >= child.due and (now >= child.died + SURVIVOR_SECONDS or not child.has_survivors()):
             child.stop()
             child.start(now)
 
     def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Tend the children until ``condition`` holds; whether it did within ``seconds``.
+        """Supervise until ``condition`` holds; returns whether it did within ``seconds``.
 
-        Raises :class:`Stopping` once the end is asked for, before it looks at ``condition``.
+        Raises :class:`Stopping` if a stop was requested, before it evaluates ``condition``.
         """
         deadline = self._clock.monotonic() + seconds
         pause = 0.0
@@ -104,16 +104,16 @@ class Supervisor:
                 return True
             if self._clock.monotonic() > deadline:
                 return False
-            self.tend()
+            self.check_children()
             pause = TICK_SECONDS
 
     def run(self) -> None:
-        """Tend the children until the end is asked for."""
+        """Supervise the children until a stop is requested."""
         while not self._stop.wait(TICK_SECONDS):
-            self.tend()
+            self.check_children()
 
     def stop_all(self) -> None:
-        """End every child, the last started first."""
+        """Stop every child, the last started first."""
         while self._children:
             self._children.pop().stop()
 
@@ -122,10 +122,10 @@ class Supervisor:
         delay = back_off(child.failures, self._rng)
         child.due = now + delay
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        self._say(f"{child.program.name} ended ({how}); starting it again in {delay:.1f} s")
+        self._say(f"{child.program.name} ended ({how}); restarting it in {delay:.1f} s")
 
 
 def back_off(failures: int, rng: random.Random) -> float:
-    """Seconds to wait before start number ``failures`` + 1: doubling, capped, jittered by half."""
+    """Seconds before the next start: capped exponential back-off with jitter."""
     full = min(BACK_OFF_CAP_SECONDS, BACK_OFF_SECONDS * 2.0 ** min(failures - 1, 16))
     return full * rng.uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""The web server as a program: gunicorn with dmstats' own settings, and whether it answers."""
+"""The web server as a supervised program: gunicorn's command line and readiness check."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dmstats.embedded.servers import LOOPBACK
 PACKAGE = Path(__file__).parent.parent
 PROBE_SECONDS = 1.0
 STOP_SECONDS = 8.5
-"""A little more than gunicorn's own graceful timeout; with the databases' shares under 15 s."""
+"""Slightly longer than gunicorn's graceful timeout; with the databases, under 15 s in total."""
 
 
 def program(settings: Settings, environ: Mapping[str, str]) -> Program:
-    """gunicorn on the settings' host, port and workers; it is started again only after a kill."""
+    """gunicorn with the host, port and workers in ``settings``; restarted only after a kill."""
     return Program(
         name="the web server",
         command=(sys.executable, "-m", "gunicorn", *_application()),
@@ -32,13 +32,13 @@ def program(settings: Settings, environ: Mapping[str, str]) -> Program:
         },
         log=None,
         stop_seconds=STOP_SECONDS + settings.drain_seconds,
-        death_signal=signal.SIGTERM,  # it lets requests finish, and ends its workers
+        death_signal=signal.SIGTERM,  # a graceful shutdown
         always_restart=False,
     )
 
 
 def base_url(settings: Settings) -> str:
-    """Where this machine reaches the service."""
+    """The service's URL on this machine."""
     host = _reachable(settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
@@ -63,13 +63,13 @@ def _reachable(host: str) -> str:
     except ValueError:  # a name
         return host
     if address.is_unspecified:
-        # IPv6's own: where bindv6only is set, "::" takes no connection to 127.0.0.1.
+        # With bindv6only set, "::" does not accept connections to 127.0.0.1.
         return LOOPBACK if address.version == 4 else "::1"
     return host
 
 
 def _application() -> tuple[str, ...]:
-    """gunicorn's arguments: where a checkout, or else an installed package, keeps its files."""
+    """gunicorn's arguments for an installed package or a checkout."""
     packed = PACKAGE / "_resources"
     if packed.is_dir():
         return ("-c", str(packed / "gunicorn.conf.py"), "dmstats._resources.wsgi:app")

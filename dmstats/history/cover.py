@@ -42,7 +42,7 @@ class RequiredBuckets:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredCounts:
+class RangeCounts:
     """Stored counts by start (ms); ``minutes`` by the start of the minute. Missing ones are 0."""
 
     days: Mapping[int, Counts] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Any
 from dmstats.core.clock import hour_start, rfc3339
 from dmstats.history.calendar import Calendar
 from dmstats.history.comparison import Comparison, Interval, compare
-from dmstats.history.cover import Counts, StoredCounts
+from dmstats.history.cover import Counts, RangeCounts
 from dmstats.history.ranges import Range
 
 History = dict[str, Any]
@@ -48,7 +48,7 @@ class Plan:
         return found
 
 
-def history(plan: Plan, counted: StoredCounts, *, since_ms: int | None, now_ms: int) -> History:
+def history(plan: Plan, counted: RangeCounts, *, since_ms: int | None, now_ms: int) -> History:
     """The response, JSON-ready.
 
     ``partial`` marks a point that is not a whole bucket: one cut by the range, or not over yet.
@@ -80,7 +80,7 @@ def history(plan: Plan, counted: StoredCounts, *, since_ms: int | None, now_ms: 
     }
 
 
-def _point(plan: Plan, interval: Interval, counted: StoredCounts) -> History:
+def _point(plan: Plan, interval: Interval, counted: RangeCounts) -> History:
     start, end = interval
     calendar, unit = plan.calendar, plan.unit
     found = _bucket(start, counted.of(interval))

@@ -20,7 +20,7 @@ from dmstats.core.clock import Clock, to_ms
 from dmstats.core.errors import BadRequest, Conflict, StoreUnavailable, Unavailable
 from dmstats.db.dashboard.history import READ_SECONDS, HistoryStore
 from dmstats.history.calendar import Calendar
-from dmstats.history.cover import StoredCounts, required_buckets
+from dmstats.history.cover import RangeCounts, required_buckets
 from dmstats.history.ranges import DEFAULT, Range, between, named, unit_of
 from dmstats.history.series import History, Plan, history
 
@@ -162,7 +162,7 @@ class HistoryService:
                 )
             now_ms = self._clock.now_ms()
             with self._breaker():
-                counted = StoredCounts(*self._reads.read(asked.days, asked.hours, asked.minutes))
+                counted = RangeCounts(*self._reads.read(asked.days, asked.hours, asked.minutes))
         finally:
             self._slots.release()
         body = msgspec.json.encode(history(plan, counted, since_ms=since, now_ms=now_ms))

@@ -20,9 +20,9 @@ from dmstats.ingest.identity import Unreadable, digest_of, identify, normalise_t
 from dmstats.ingest.payload import (
     PARTS,
     Entry,
-    Foreign,
+    ForeignBody,
     Item,
-    Loose,
+    LooseEntry,
     Scalar,
     content_of,
     decode,
@@ -30,17 +30,18 @@ from dmstats.ingest.payload import (
 )
 
 FUTURE_TOLERANCE_MS = HOUR_MS
-"""How far a sender's clock may be ahead of ours before its time is not believed."""
+"""How far an event's timestamp may be ahead of our clock before the arrival time is used."""
 
-OLDEST_BELIEVED_MS = 366 * DAY_MS
-"""An event that claims to be older is counted by its arrival."""
+MAX_CREDIBLE_AGE_MS = 366 * DAY_MS
+"""An event with an older timestamp is counted at its arrival time."""
 
 MAX_ID_LENGTH = 64
 TEST_FIELD = "messages"
-"""The dashboard's test button sends a change of this field; real messages come by ``messaging``."""
+"""The test button in Meta's app dashboard sends a change of this field. Real messages arrive in
+``messaging``."""
 
 NO_HOUR = bytes(4)
-"""Stands before the digest in the partition ``other``, where the hour is not to be trusted."""
+"""Replaces the hour in row ids of the partition ``other``, where the hour cannot be trusted."""
 
 _ACCOUNT = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_ID_LENGTH}}}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -49,10 +50,10 @@ _COMMON_KEYS = _PERSONS | {"timestamp"}
 
 
 class Reading(msgspec.Struct):
-    """What one body holds: rows to count, and how many entries are ignored or unreadable.
+    """The contents of one body: rows to count, and the numbers of ignored and unreadable entries.
 
-    ``foreign`` counts, by its object, what is of another object than Instagram's; it is part of
-    what is ignored.
+    ``foreign`` counts the entries of other objects than Instagram, by object. They are included in
+    ``ignored``.
     """
 
     rows: list[LedgerRow]
@@ -62,15 +63,15 @@ class Reading(msgspec.Struct):
 
     @property
     def is_canary(self) -> bool:
-        """Whether the service's own test event is all there is."""
+        """Whether the body contains only the service's own test event."""
         return bool(self.rows) and all(row.kind == CANARY for row in self.rows)
 
 
 def read_events(body: bytes, *, arrived_ms: int, max_age_ms: int) -> Reading:
-    """Read every event out of a POST's raw ``body``.
+    """Read every event in a POST's raw ``body``.
 
-    ``max_age_ms`` is how old an event may be to have its row in its own day's partition; an older
-    one is late. Raises :class:`~dmstats.core.errors.BadRequest` for what is no webhook's body.
+    An event older than ``max_age_ms`` is late: its row goes to the partition ``other`` instead of
+    its own day's. Raises :class:`~dmstats.core.errors.BadRequest` if this is not a webhook body.
     """
     reader = _Reader(arrived_ms, max_age_ms)
     entries = decode(body)
@@ -96,11 +97,11 @@ class _Reader:
             for item in entry.messaging:
                 self._item(account, entry.time, item, None)
 
-    def read_loosely(self, entry: Loose | Foreign | None) -> None:
+    def read_loosely(self, entry: LooseEntry | ForeignBody | None) -> None:
         if entry is None:
             self.reading.rejected += 1
             return
-        if isinstance(entry, Foreign):
+        if isinstance(entry, ForeignBody):
             entries = max(1, entry.entries)
             self.reading.ignored += entries
             self.reading.foreign[entry.object] += entries
@@ -115,7 +116,7 @@ class _Reader:
         for change in entry.changes:
             self._change(entry, change)
         if not (entry.items or entry.changes or entry.standby):
-            for name, value in entry.strange:
+            for name, value in entry.unknown_fields:
                 self._unknown(entry.id, name, None, entry.time, value)
 
     def _item(self, account: str, entry_time: Scalar, item: Item, raw: Any) -> None:
@@ -134,7 +135,7 @@ class _Reader:
         else:
             self._add(account, kind, parts, own_ms, entry_time)
 
-    def _change(self, entry: Loose, change: Any) -> None:
+    def _change(self, entry: LooseEntry, change: Any) -> None:
         field = change.get("field") if isinstance(change, dict) else None
         if not isinstance(field, str):
             self.reading.rejected += 1
@@ -147,7 +148,7 @@ class _Reader:
         self, account: str, name: str, own_ms: int | None, entry_time: Scalar, content: Any
     ) -> None:
         try:
-            name.encode()  # half of a surrogate pair is no name
+            name.encode()  # a lone surrogate is not a valid name
             parts = ("unknown", account, str(own_ms), content_of(content))
         except ValueError:
             self.reading.rejected += 1
@@ -176,23 +177,31 @@ class _Reader:
             row = self._timeless(account, kind, digest, normalise_time(entry_time), name)
         self.reading.rows.append(row)
 
-    def _row(self, account: str, kind: str, digest: bytes, told_ms: int, name: str) -> LedgerRow:
+    def _row(self, account: str, kind: str, digest: bytes, event_ms: int, name: str) -> LedgerRow:
         other = (OTHER_PARTITION, NO_HOUR + digest)
-        time_ms = told_ms if self._believes(told_ms) else self._arrived_ms
-        late = told_ms > self._newest_ms or told_ms < self._oldest_ms
-        dated = _dated(told_ms, digest)
-        here, alternate_id = (other, dated) if late else (dated, other)
+        time_ms = event_ms if self._is_credible(event_ms) else self._arrived_ms
+        late = event_ms > self._newest_ms or event_ms < self._oldest_ms
+        dated = _dated(event_ms, digest)
+        primary, alternate_id = (other, dated) if late else (dated, other)
         return LedgerRow(
-            here[1], here[0], account, kind, time_ms, self._arrived_ms, late, name, alternate_id
+            primary[1],
+            primary[0],
+            account,
+            kind,
+            time_ms,
+            self._arrived_ms,
+            late,
+            name,
+            alternate_id,
         )
 
     def _timeless(
-        self, account: str, kind: str, digest: bytes, told_ms: int | None, name: str
+        self, account: str, kind: str, digest: bytes, event_ms: int | None, name: str
     ) -> LedgerRow:
-        """An event without a time of its own. It is counted by when the POST was sent, which a
-        retry may tell otherwise: so that is no part of its id."""
-        believed = told_ms is not None and self._believes(told_ms)
-        time_ms = told_ms if believed and told_ms is not None else self._arrived_ms
+        """An event without its own timestamp. It is counted at the entry's time. A retry may carry
+        another entry time, so the time is not part of the row id."""
+        believed = event_ms is not None and self._is_credible(event_ms)
+        time_ms = event_ms if believed and event_ms is not None else self._arrived_ms
         return LedgerRow(
             NO_HOUR + digest,
             OTHER_PARTITION,
@@ -202,12 +211,12 @@ class _Reader:
             self._arrived_ms,
             late=True,
             name=name,
-            # Where an earlier version has put it.
-            alternate_id=None if told_ms is None else _dated(told_ms, digest),
+            # Where an earlier version of dmstats stored it.
+            alternate_id=None if event_ms is None else _dated(event_ms, digest),
         )
 
-    def _believes(self, told_ms: int) -> bool:
-        return self._arrived_ms - OLDEST_BELIEVED_MS <= told_ms <= self._newest_ms
+    def _is_credible(self, event_ms: int) -> bool:
+        return self._arrived_ms - MAX_CREDIBLE_AGE_MS <= event_ms <= self._newest_ms
 
 
 def _dated(time_ms: int, digest: bytes) -> tuple[str, bytes]:

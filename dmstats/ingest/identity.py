@@ -1,7 +1,7 @@
-"""What an item counts as, and what makes two deliveries of it the same event; pure.
+"""The kind of an item, and the idempotency key that identifies repeated deliveries of it; pure.
 
-Nothing here depends on ids of persons: they differ from app to app, and an account may be
-connected to several.
+The key never depends on user ids. Meta assigns them per app, and an account may be connected to
+several apps.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ import hashlib
 from collections.abc import Sequence
 
 from dmstats.core.records import RECEIVED, SENT
-from dmstats.ingest.payload import Item, Marked, Scalar
+from dmstats.ingest.payload import Item, MessageRef, Scalar
 
 LEAST_MS, MOST_MS = 10**11, 10**14
-"""What is between these is a time in ms; below are seconds, above are microseconds."""
+"""Values in this range are milliseconds, smaller ones seconds, larger ones microseconds."""
 
-MARKED = (
+REFERENCES = (
     ("edit", "message_edit"),
     ("reaction", "reaction"),
     ("seen", "read"),
     ("postback", "postback"),
 )
-"""The other kinds and where they are told, in the order in which they are looked for."""
+"""The other kinds and the field that carries each, in the order in which they are tried."""
 
 
 class Unreadable(ValueError):
-    """An item that cannot be told apart from others of its kind."""
+    """An item without any field that could identify it."""
 
 
 def normalise_time(value: Scalar) -> int | None:
-    """A time as ms since the epoch: Meta sends ms, test events seconds, sometimes as a string.
+    """A timestamp in ms since the epoch. Meta sends ms, test events seconds, sometimes as strings.
 
-    The unit follows from the magnitude; ``None`` for what is no time at all.
+    The unit is derived from the magnitude. ``None`` if the value is not a timestamp.
     """
-    if type(value) is int and LEAST_MS <= value < MOST_MS:  # as in every DM: decided first
+    if type(value) is int and LEAST_MS <= value < MOST_MS:  # the common case, as in every DM
         return value
     if isinstance(value, str):
         if not (value.isascii() and value.isdecimal()):
@@ -47,24 +47,24 @@ def normalise_time(value: Scalar) -> int | None:
 
 
 def identify(account: str, item: Item, time_ms: int | None) -> tuple[str, Sequence[str]]:
-    """The kind of an item, and the parts whose equality makes two deliveries one event.
+    """The kind of an item, and the parts of its idempotency key.
 
-    ``time_ms`` is the item's own time, None without one. Raises :class:`Unreadable`.
+    ``time_ms`` is the item's own timestamp, or None. Raises :class:`Unreadable`.
     """
     if (message := item.message) is not None and message.mid:
         if message.is_deleted:
             return "unsent", ("unsent", message.mid)
         return SENT if message.is_echo else RECEIVED, ("message", message.mid)
-    for kind, name in MARKED:
-        part: Marked | None = getattr(item, name)
+    for kind, name in REFERENCES:
+        part: MessageRef | None = getattr(item, name)
         if part is not None and (part.mid or time_ms is not None):
-            return kind, _marked(account, kind, part, time_ms)
+            return kind, _reference(account, kind, part, time_ms)
     if item.referral is not None and time_ms is not None:
         return "referral", ("referral", account, str(time_ms), item.referral)
     raise Unreadable("neither a mid nor a time")
 
 
-def _marked(account: str, kind: str, part: Marked, time_ms: int | None) -> Sequence[str]:
+def _reference(account: str, kind: str, part: MessageRef, time_ms: int | None) -> Sequence[str]:
     if not part.mid:
         return kind, "", account, str(time_ms), part.content
     if kind == "edit":
@@ -75,9 +75,7 @@ def _marked(account: str, kind: str, part: Marked, time_ms: int | None) -> Seque
 
 
 def digest_of(parts: Sequence[str]) -> bytes:
-    """16 bytes of SHA-256; each part goes in with its length, so no two lists read the same.
-
-    Lone surrogates are legal in JSON strings, hence ``surrogatepass``.
-    """
+    """16 bytes of SHA-256. Each part is prefixed with its length, so different lists never hash the
+    same text. Lone surrogates are legal in JSON strings, hence ``surrogatepass``."""
     text = "".join([f"{len(part)}:{part}" for part in parts])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]

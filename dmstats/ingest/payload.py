@@ -1,8 +1,8 @@
 """The shape of Meta's webhook bodies, and their tolerant decoding; pure.
 
-The common case is one typed decode of the whole body. A body that does not fit (an item of another
-shape, a lone surrogate that only Python's parser takes) is decoded again item by item. There, what
-counting does not need may have any type: it is passed by, and costs nothing else.
+The common case is one typed decode of the whole body. A body that does not match (an item with an
+unexpected shape, a lone surrogate that only Python's parser accepts) is decoded again, item by
+item. That second decoder ignores the type of every field that counting does not need.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Message(msgspec.Struct, gc=False):
     is_deleted: bool = False
 
 
-class Marked(msgspec.Struct, gc=False):
+class MessageRef(msgspec.Struct, gc=False):
     """Any event that points at a message by ``mid``: seen, postback, reaction, edit.
 
-    One without a ``mid`` is told apart by its ``content``, as JSON.
+    An event without a ``mid`` is identified by its ``content``, as JSON.
     """
 
     mid: str = ""
@@ -41,21 +41,21 @@ class Marked(msgspec.Struct, gc=False):
 
 
 class Item(msgspec.Struct, gc=False):
-    """One element of ``entry[].messaging``: the first of the parts that is complete tells its kind.
+    """One element of ``entry[].messaging``; the first complete part determines its kind.
 
     ``referral`` is its content, as JSON: it has no ``mid``.
     """
 
     timestamp: Scalar = None
     message: Message | None = None
-    message_edit: Marked | None = None
-    reaction: Marked | None = None
-    read: Marked | None = None
-    postback: Marked | None = None
+    message_edit: MessageRef | None = None
+    reaction: MessageRef | None = None
+    read: MessageRef | None = None
+    postback: MessageRef | None = None
     referral: str | None = None
 
     def complete(self) -> bool:
-        """Whether a ``mid`` identifies it, so that nothing else of it need be looked at."""
+        """Whether a ``mid`` identifies the item, so that no other field is needed."""
         if self.message is not None:
             return self.message.mid != ""
         part = self.message_edit or self.reaction or self.read or self.postback
@@ -73,18 +73,18 @@ class Entry(msgspec.Struct, gc=False):
     field: msgspec.Raw = msgspec.Raw()
 
 
-class Body(msgspec.Struct, gc=False):
+class WebhookBody(msgspec.Struct, gc=False):
     """The whole body of a POST."""
 
     object: str
     entry: list[Entry]
 
 
-class Loose(msgspec.Struct):
+class LooseEntry(msgspec.Struct):
     """One entry decoded item by item: ``items`` as (typed or ``None`` if unreadable, raw).
 
-    ``strange`` holds the lists and objects of unknown names; ``rejected`` is 1 where ``messaging``
-    is something else than items.
+    ``unknown_fields`` holds the lists and objects under unknown names. ``rejected`` is 1 if
+    ``messaging`` is neither a list nor an object.
     """
 
     id: str
@@ -92,12 +92,12 @@ class Loose(msgspec.Struct):
     items: list[tuple[Item | None, Any]]
     standby: int
     changes: list[Any]
-    strange: list[tuple[str, Any]]
+    unknown_fields: list[tuple[str, Any]]
     rejected: int = 0
 
 
-class Foreign(msgspec.Struct):
-    """A body of another ``object`` than Instagram's, with so many entries."""
+class ForeignBody(msgspec.Struct):
+    """A body whose ``object`` is not Instagram, and its number of entries."""
 
     object: str
     entries: int
@@ -105,16 +105,17 @@ class Foreign(msgspec.Struct):
 
 _OBJECT = "instagram"
 MOST_DIGITS = 400
-_BODY = msgspec.json.Decoder(Body)
+_BODY = msgspec.json.Decoder(WebhookBody)
 PARTS = ("message", "message_edit", "reaction", "read", "postback", "referral")
-_MARKED = ("message_edit", "reaction", "read", "postback")
+_REFERENCES = ("message_edit", "reaction", "read", "postback")
 _KNOWN_LISTS = ("messaging", "changes", "standby")
 _CHANGE = ("field", "value")
-"""Instead of in ``changes``, a change may stand in the entry itself, by these two names."""
+"""A change may be given in the entry itself under these two names, instead of in ``changes``."""
 
 
 def decode(body: bytes) -> list[Entry] | None:
-    """The entries of a body in which everything is known; ``None`` where a closer look is due."""
+    """The entries of a body that fully matches the schema; ``None`` if it needs
+    :func:`decode_loosely`."""
     try:
         decoded = _BODY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -129,10 +130,10 @@ def decode(body: bytes) -> list[Entry] | None:
     return decoded.entry
 
 
-def decode_loosely(body: bytes) -> Iterator[Loose | Foreign | None]:
+def decode_loosely(body: bytes) -> Iterator[LooseEntry | ForeignBody | None]:
     """The entries of any webhook body, item by item; ``None`` stands for an unreadable entry.
 
-    Raises :class:`BadRequest` for what is not JSON or has no webhook's shape.
+    Raises :class:`BadRequest` if the body is not JSON or not shaped like a webhook.
     """
     try:
         decoded = json.loads(body, parse_int=_number)
@@ -150,11 +151,11 @@ def decode_loosely(body: bytes) -> Iterator[Loose | Foreign | None]:
             yield from map(_loose, one["entry"])
         else:
             entries = one.get("entry")
-            yield Foreign(one["object"], len(entries) if isinstance(entries, list) else 0)
+            yield ForeignBody(one["object"], len(entries) if isinstance(entries, list) else 0)
 
 
 def _problem_of(one: Any) -> str:
-    """Why this is no webhook's body; empty if it is one."""
+    """Why this is not a webhook body; empty if it is one."""
     if not isinstance(one, dict) or not isinstance(one.get("object"), str):
         return 'The body is not an object with "object" and "entry"'
     if one["object"] == _OBJECT and not isinstance(one.get("entry"), list):
@@ -163,7 +164,7 @@ def _problem_of(one: Any) -> str:
 
 
 def _number(digits: str) -> int | float:
-    """Python reads no integer of thousands of digits, and nothing here needs one."""
+    """Python refuses integers of thousands of digits, and no field here needs one."""
     return int(digits) if len(digits) < MOST_DIGITS else float(digits)
 
 
@@ -175,7 +176,7 @@ def content_of(value: Any) -> str:
         raise ValueError("nested too deeply") from error
 
 
-def _loose(entry: Any) -> Loose | None:
+def _loose(entry: Any) -> LooseEntry | None:
     if not isinstance(entry, dict):
         return None
     account = entry.get("id")
@@ -188,13 +189,13 @@ def _loose(entry: Any) -> Loose | None:
         changes = [*changes, change]
     else:
         change = {}
-    return Loose(
+    return LooseEntry(
         id=str(account),
         time=_scalar(entry.get("time")),
         items=[(_item(raw), raw) for raw in _list(messaging)],
         standby=len(standby) if isinstance(standby, list) else 0,
         changes=changes,
-        strange=[
+        unknown_fields=[
             (name, entry[name])
             for name in sorted(entry)
             if name not in _KNOWN_LISTS
@@ -210,41 +211,41 @@ def _is_change(value: Any) -> bool:
 
 
 def _list(value: Any) -> list[Any]:
-    """A list as it is, and a single object in place of one; nothing for all else."""
+    """A list unchanged, a single object as a list of one, anything else as an empty list."""
     if isinstance(value, list):
         return value
     return [value] if isinstance(value, dict) and value else []
 
 
 def _item(raw: Any) -> Item | None:
-    """The parts of an item that are objects, whatever else there is; None where there is none."""
+    """The parts of an item that are objects; other values are ignored. None if it is no object."""
     if not isinstance(raw, dict):
         return None
     parts: dict[str, Any] = {}
     if isinstance(message := raw.get("message"), dict):
         flags = (_flag(message.get(name)) for name in ("is_echo", "is_self", "is_deleted"))
         parts["message"] = Message(_text(message.get("mid")), *flags)
-    for name in _MARKED:
+    for name in _REFERENCES:
         if isinstance(part := raw.get(name), dict):
-            parts[name] = _marked(part)
+            parts[name] = _reference(part)
     if isinstance(referral := raw.get("referral"), dict):
         with suppress(ValueError):
             parts["referral"] = content_of(referral)
     return Item(timestamp=_scalar(raw.get("timestamp")), **parts)
 
 
-def _marked(part: dict[str, Any]) -> Marked | None:
+def _reference(part: dict[str, Any]) -> MessageRef | None:
     mid, content = _text(part.get("mid")), ""
     if not mid:
         try:
             content = content_of(part)
         except ValueError:
             return None
-    return Marked(mid, _text(part.get("action")), _scalar(part.get("num_edit")), content)
+    return MessageRef(mid, _text(part.get("action")), _scalar(part.get("num_edit")), content)
 
 
 def _flag(value: Any) -> bool:
-    """True for what says so plainly; a flag of any other type says nothing."""
+    """True for ``true``, ``"true"`` and 1; any other value counts as false."""
     return value is True or value == "true" or (type(value) is int and value == 1)
 
 

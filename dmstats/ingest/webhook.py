@@ -1,7 +1,7 @@
 """The webhook: Meta's handshake, and signed deliveries counted before they are acknowledged.
 
-A WSGI application of its own in front of Flask's: a delivery needs neither sessions nor hooks nor
-routing, and they would cost more than all the rest (docs/decisions/0002-hot-path.md).
+This is a separate WSGI application in front of Flask. A delivery needs no sessions, hooks or
+routing, and these would cost more than counting itself (docs/decisions/0002-hot-path.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from dmstats.core.clock import Clock
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import BadRequest, BadSignature, DmstatsError, Forbidden, TooLarge
+from dmstats.core.signature import SIGNATURE_PREFIX
 from dmstats.ingest.events import read_events
 from dmstats.ingest.large_deliveries import BodyLease, SlicedSubmission
 
@@ -29,17 +31,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATH = "/api/webhooks/instagram"
 MAX_BODY = 4 * 1024 * 1024
 CHUNK = 64 * 1024
-"""A body is read in such pieces, so that the memory it takes can be watched."""
+"""Bodies are read in chunks of this size, so that the memory budget is checked as they arrive."""
 BODY_KEY = "dmstats.body"
-"""Where a request's environment holds the lease on its body's memory."""
+"""The key in the WSGI environ of the lease on the body's memory."""
 _SLASHES = re.compile(r"/{2,}")
 MAX_DIGITS = 20
-SIGNATURE_PREFIX = "sha256="
 CANARY_KEY = "dmstats.canary"
-"""Set for the canary's delivery: measured with Meta's, it would hide that those fail."""
+"""Set for the canary's delivery, which is left out of the metrics: its successes would hide that
+Meta's deliveries fail."""
 
 _JSON = msgspec.json.Encoder()
 
@@ -53,7 +54,7 @@ class WebhookReporter(Protocol):
 
 
 class Webhook:
-    """Answers ``GET`` and ``POST`` at :data:`PATH`."""
+    """Answers ``GET`` and ``POST`` at :data:`WEBHOOK_PATH`."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Webhook:
         max_age_ms: int,
     ) -> None:
         if not app_secrets or not verify_token:
-            raise ValueError("a webhook without secrets would count anybody's events")
+            raise ValueError("a webhook without secrets would accept events from anyone")
         self._slices = SlicedSubmission(committer.submit, clock)
         self._clock = clock
         self._metrics = metrics
@@ -77,8 +78,8 @@ class Webhook:
         self._verify_token = verify_token.encode()
         self._max_age_ms = max_age_ms
 
-    def in_front_of(self, application: WSGIApplication) -> WSGIApplication:
-        """``application``, with this webhook answering at its own path."""
+    def wrap(self, application: WSGIApplication) -> WSGIApplication:
+        """``application``, with this webhook handling its own path."""
 
         def branch(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if is_webhook(environ.get("PATH_INFO", "")):
@@ -95,7 +96,7 @@ class Webhook:
         except DmstatsError as error:
             status, content_type, body = _problem(error, headers)
         except Exception:
-            # Whatever went wrong, the sender must be told to try again, and nobody else stuck.
+            # The sender must always get a 5xx, so that it retries.
             log.exception("webhook_defect")
             status, content_type, body = _problem(DmstatsError(), headers)
         headers += [
@@ -133,19 +134,19 @@ class Webhook:
         )
         matches = hmac.compare_digest(token.encode("utf-8", "replace"), self._verify_token)
         if not matches or mode != "subscribe" or not challenge:
-            raise Forbidden("The verify token or the mode is not right")
+            raise Forbidden("The verify token or hub.mode is wrong")
         return challenge.encode("utf-8", "replace")
 
     def _verify(self, body: bytes, signature: str) -> None:
-        """Check the signature over the raw bytes; all secrets are tried in the same time."""
+        """Check the signature of the raw bytes; every secret is tried, in constant time."""
         if not signature.startswith(SIGNATURE_PREFIX):
             raise BadSignature("X-Hub-Signature-256 is missing or not sha256")
-        told = signature[len(SIGNATURE_PREFIX) :].encode("latin-1", "replace")
+        given = signature[len(SIGNATURE_PREFIX) :].encode("latin-1", "replace")
         matches = False
         for keyed in self._hmacs:
             expected = keyed.copy()
             expected.update(body)
-            matches |= hmac.compare_digest(expected.hexdigest().encode(), told)
+            matches |= hmac.compare_digest(expected.hexdigest().encode(), given)
         if not matches:
             raise BadSignature("The signature matches no app secret")
 
@@ -171,18 +172,18 @@ class Webhook:
 
 
 class MethodNotAllowed(DmstatsError):
-    """Neither the handshake nor a delivery."""
+    """The method is neither that of the handshake nor that of a delivery."""
 
     status = 405
     title = "Method not allowed"
 
 
 def is_webhook(path: str) -> bool:
-    """Whether ``path`` is the webhook's, also with slashes that a typed address has too many."""
-    if path == PATH:
+    """Whether ``path`` is the webhook's, tolerating doubled and trailing slashes."""
+    if path == WEBHOOK_PATH:
         return True
-    doubtful = path.endswith("/") or "//" in path
-    return doubtful and _SLASHES.sub("/", path).rstrip("/") == PATH
+    extra_slashes = path.endswith("/") or "//" in path
+    return extra_slashes and _SLASHES.sub("/", path).rstrip("/") == WEBHOOK_PATH
 
 
 def _read(environ: WSGIEnvironment) -> bytes:

@@ -1,1 +1,1 @@
-"""Ops: what the person on call looks at and what runs on a schedule."""
+"""Operations: logs, metrics, health checks, alerts and scheduled jobs."""

@@ -1,6 +1,6 @@
-"""A test event that goes the whole way of a real one, webhook to stream, and is in no total.
+"""An end-to-end probe: a test event that passes through webhook and stream but is in no total.
 
-It is sent to the service's public address, so that proxy and certificate are part of the way.
+It is sent to the service's public address, so that it covers the proxy and the certificate.
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from dmstats.core.clock import Clock, to_ms
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.records import CANARY_ACCOUNT
 from dmstats.core.settings import Settings
+from dmstats.core.signature import sign
 from dmstats.db.dashboard.canaries import Canaries
 from dmstats.ops.outgoing import pool_for
-from dmstats.ops.webhook_probe import PATH, sign
 
 logger = logging.getLogger(__name__)
 
 STREAM = "/api/admin/stats/stream"
 ANSWER_SECONDS = 5.0
-"""Meta gives up on an answer after this."""
+"""Meta's time-out."""
 SILENCE_SECONDS = 20.0
-"""A heartbeat comes every 15 s, unless something on the way holds the stream back."""
+"""Heartbeats arrive every 15 s, unless a proxy buffers the stream."""
 AGAIN_SECONDS = 1.0
 GRACE_SECONDS = 15.0
 CHUNK, DATA = 65_536, b"data:"
 
 COUNTED, STREAMED, SHOWN = "counted", "streamed", "shown"
-"""From the POST to its 200, from the refresh to the stream, and from the POST to the stream."""
+"""The stages: POST to 200, refresh to stream, and POST to stream."""
 
 
 class CanaryMetrics(Protocol):
-    """What the canary reports."""
+    """Metrics hooks of the canary."""
 
     def canary_shown(self, stages: Mapping[str, float]) -> None: ...
     def canary_lost(self) -> None: ...
 
 
 class CanaryLost(Exception):
-    """It did not come back; the text says how far it came."""
+    """The test event did not come back; the text says where it stopped."""
 
 
 class _Canary(msgspec.Struct):
@@ -55,17 +56,17 @@ class _Canary(msgspec.Struct):
 
 
 class _Figures(msgspec.Struct):
-    """What matters here of a snapshot; a heartbeat has neither."""
+    """The fields of a snapshot that the probe needs; a heartbeat has neither."""
 
     computed_at: str = msgspec.field(name="computedAt", default="")
     canary: _Canary | None = None
 
 
-class Canary:
-    """Call :meth:`fly` once a minute where the lease is held; it waits for the next refresh.
+class CanaryProbe:
+    """The leader calls :meth:`run` once a minute; it waits for the next refresh.
 
-    ``url`` is the service's base address; after ``patience`` (seconds) the canary is lost.
-    ``lost_in_a_row`` counts those that were since the last one came back.
+    ``url`` is the service's base address. A canary that does not arrive within ``timeout_seconds``
+    is lost. ``lost_in_a_row`` is the number of consecutive losses.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Canary:
         *,
         app_secret: str,
         token: str,
-        patience: float,
+        timeout_seconds: float,
     ) -> None:
         self._url = url.rstrip("/")
         self._canaries = canaries
@@ -85,17 +86,17 @@ class Canary:
         self._metrics = metrics
         self._app_secret = app_secret
         self._token = token
-        self._patience = patience
+        self._timeout = timeout_seconds
         self._http = pool_for(url, retries=False)
         self._over = threading.Event()
         self.lost_in_a_row = 0
         self._stream: urllib3.BaseHTTPResponse | None = None
 
-    def fly(self) -> None:
-        """Send one, and wait until it is shown, or lost, or :meth:`stop` is called."""
+    def run(self) -> None:
+        """Send a canary and wait until it arrives, is lost, or :meth:`stop` is called."""
         at_ms = self._clock.now_ms()
         try:
-            stages = self._fly(at_ms)
+            stages = self._run(at_ms)
         except CanaryLost as lost:
             if not self._over.is_set():
                 self.lost_in_a_row += 1
@@ -107,17 +108,17 @@ class Canary:
         self._canaries.save(at_ms, stages)
 
     def stop(self) -> None:
-        """Wait no longer: the process ends."""
+        """Stop waiting, because the process is shutting down."""
         self._over.set()
         if self._stream is not None:
             with suppress(OSError, RuntimeError, ValueError):  # it has ended already
                 self._stream.shutdown()
 
-    def _fly(self, at_ms: int) -> dict[str, float]:
+    def _run(self, at_ms: int) -> dict[str, float]:
         started = self._clock.monotonic()
         self._post(at_ms)
         counted = self._clock.monotonic() - started
-        computed_ms = self._wait(at_ms, started + self._patience)
+        computed_ms = self._wait(at_ms, started + self._timeout)
         streamed = max(0, self._clock.now_ms() - computed_ms) / 1000
         shown = self._clock.monotonic() - started
         return {COUNTED: counted, STREAMED: streamed, SHOWN: shown}
@@ -130,7 +131,7 @@ class Canary:
         }
         try:
             answer = self._http.request(
-                "POST", self._url + PATH, body=body, headers=headers, timeout=ANSWER_SECONDS
+                "POST", self._url + WEBHOOK_PATH, body=body, headers=headers, timeout=ANSWER_SECONDS
             )
         except HTTPError as error:
             raise CanaryLost(f"the webhook: {type(error).__name__}") from error
@@ -138,9 +139,9 @@ class Canary:
             raise CanaryLost(f"the webhook answers {answer.status}")
 
     def _wait(self, at_ms: int, deadline: float) -> int:
-        """When the figures were computed that tell of it. A stream that ends is opened again, as
-        dashboards do."""
-        seen = "the stream does not tell of it"
+        """When the first snapshot with this canary was computed, in ms. A stream that ends is
+        reopened, as dashboards do."""
+        seen = "it did not arrive on the stream"
         while not self._over.is_set() and self._clock.monotonic() < deadline:
             try:
                 for figures in self._figures():
@@ -154,7 +155,7 @@ class Canary:
         raise CanaryLost(seen)
 
     def _figures(self) -> Iterator[_Figures]:
-        """The data of every event, from the newest figures on."""
+        """The data of every event, starting with the newest snapshot."""
         timeout = urllib3.Timeout(connect=ANSWER_SECONDS, read=SILENCE_SECONDS)
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "text/event-stream"}
         self._stream = stream = self._http.request(
@@ -176,14 +177,14 @@ class Canary:
 
 def canary_for(
     settings: Settings, canaries: Canaries, clock: Clock, metrics: CanaryMetrics
-) -> Canary | None:
-    """The canary that ``settings`` ask for; None without."""
+) -> CanaryProbe | None:
+    """The canary configured by ``settings``, or None."""
     if not settings.canary_url:
         return None
-    return Canary(
+    return CanaryProbe(
         settings.canary_url, canaries, clock, metrics,
         app_secret=settings.meta_app_secrets[0], token=settings.admin_api_token or "",
-        patience=1.5 * settings.refresh_interval + GRACE_SECONDS,
+        timeout_seconds=1.5 * settings.refresh_interval + GRACE_SECONDS,
     )  # fmt: skip
 
 

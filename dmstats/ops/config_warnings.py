@@ -1,4 +1,4 @@
-"""Settings that are allowed and yet deserve a word; pure."""
+"""Warnings about valid but questionable settings; pure."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dmstats.core import plain_http
 from dmstats.core.settings import Settings
 
 SHORT_SECRET = 16
-BRISK_SECONDS = 30
+RECOMMENDED_SECONDS = 30
 
 
 def config_warnings(settings: Settings) -> list[str]:
-    """One sentence per doubtful setting, each with its name and what would be better."""
+    """One sentence per questionable setting, with its name and a recommendation."""
     found = []
-    if settings.refresh_interval < BRISK_SECONDS:
+    if settings.refresh_interval < RECOMMENDED_SECONDS:
         found.append(
             f"STATS_REFRESH_INTERVAL={settings.refresh_interval} refreshes more than twice a "
-            f"minute: {BRISK_SECONDS} or more spares MongoDB"
+            f"minute: use {RECOMMENDED_SECONDS} or more to reduce the load on MongoDB"
         )
     if settings.cache_ttl < settings.refresh_interval:
         found.append(
             f"STATS_CACHE_TTL={settings.cache_ttl} is shorter than "
             f"STATS_REFRESH_INTERVAL={settings.refresh_interval}: "
-            "the cache is empty between refreshes; make it as long"
+            "the cache expires between refreshes; make it at least as long"
         )
     if settings.client_debounce > settings.refresh_interval:
         found.append(
@@ -36,7 +36,7 @@ def config_warnings(settings: Settings) -> list[str]:
         "ADMIN_API_TOKEN": settings.admin_api_token,
     }
     found += [
-        f"{name} has fewer than {SHORT_SECRET} characters: make a longer one"
+        f"{name} has fewer than {SHORT_SECRET} characters: use a longer one"
         for name, secret in secrets.items()
         if secret and len(secret) < SHORT_SECRET
     ]

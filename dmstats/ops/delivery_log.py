@@ -1,4 +1,4 @@
-"""When deliveries were last acknowledged, and since when they fail: of this worker, and of all."""
+"""When deliveries last succeeded and since when they fail, per worker and for all workers."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import drop_field, dropping_wrong_type
 
 KEY = "dmstats:deliveries"
-FORGET_MS = 7_200_000
+EXPIRY_MS = 7_200_000
 ACKNOWLEDGED = 200
-Moment = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
-"""In ms since the epoch, up to the year 9999: what any clock may have said."""
+EpochMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
+"""In ms since the epoch, up to the year 9999."""
 FAILED = 500
-"""Statuses from here on are ours to mend; a 4xx is the sender's doing."""
+"""Statuses from here on are the service's failures; a 4xx is the sender's error."""
 
 
 class Record(msgspec.Struct):
     """Times in ms since the epoch, 0 for never. ``failing_since`` is the first failure after the
     last acknowledged delivery."""
 
-    acknowledged: Moment = 0
-    failed: Moment = 0
-    failing_since: Moment = 0
+    acknowledged: EpochMs = 0
+    failed: EpochMs = 0
+    failing_since: EpochMs = 0
 
 
 class DeliveryMetrics(Protocol):
@@ -43,7 +43,7 @@ class DeliveryMetrics(Protocol):
 
 
 class DeliveryLog:
-    """Stands between the webhook and its metrics, and remembers; touches nothing but memory."""
+    """Records the outcomes of deliveries in memory and forwards them to the metrics."""
 
     def __init__(self, metrics: DeliveryMetrics, clock: Clock) -> None:
         self._metrics = metrics
@@ -85,7 +85,7 @@ class SharedDeliveryLog:
         self._posted = Record()
 
     def post(self, record: Record) -> None:
-        """Let the others know, if there is anything new."""
+        """Share this worker's record if it has changed."""
         new = msgspec.structs.replace(record)
         if new == self._posted:
             return
@@ -93,17 +93,17 @@ class SharedDeliveryLog:
             key = self._keys.key(KEY)
             with dropping_wrong_type(self._redis, key):
                 self._redis.hset(key, self._worker, msgspec.json.encode(new))
-            self._redis.pexpire(key, FORGET_MS)
+            self._redis.pexpire(key, EXPIRY_MS)
             self._posted = new
         except RedisError:
-            self._redis_failed("bulletin")
+            self._redis_failed("delivery_log")
 
     def read(self) -> Record:
-        """All workers' records in one; those that have had no delivery for long are dropped.
+        """The merged records of all workers; records without a recent delivery are deleted.
 
         May raise ``RedisError``.
         """
-        oldest = self._clock.now_ms() - FORGET_MS
+        oldest = self._clock.now_ms() - EXPIRY_MS
         records = []
         key = self._keys.key(KEY)
         with dropping_wrong_type(self._redis, key):
@@ -116,22 +116,22 @@ class SharedDeliveryLog:
                 self._redis.hdel(key, worker)
             else:
                 records.append(record)
-        return together(records)
+        return merge_records(records)
 
 
 def _record(kept: bytes) -> Record | None:
-    """A worker's record as it lies in Redis; None for what is none."""
+    """Decode a worker's record from Redis; None if it is invalid."""
     try:
         return msgspec.json.decode(kept, type=Record)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-def together(records: Iterable[Record]) -> Record:
-    """As if one worker had had all deliveries: a failure counts if nothing was acknowledged since.
+def merge_records(records: Iterable[Record]) -> Record:
+    """Merge as if one worker had received all deliveries: a later success cancels a failure.
 
-    Of each worker only the first failure after its own last success is known, so the joint
-    beginning is the earliest of those that lie after the last success anywhere, or that success.
+    For each worker, only the first failure after its own last success is known. The merged start of
+    the failure is therefore the earliest of these, but not before the last success of any worker.
     """
     known = list(records)
     acknowledged = max((record.acknowledged for record in known), default=0)

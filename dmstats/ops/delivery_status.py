@@ -1,4 +1,4 @@
-"""What the dashboard warns of: deliveries that fail, or that do not come."""
+"""The dashboard's warnings: failing deliveries, and deliveries that stopped arriving."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from dmstats.core.clock import Clock, rfc3339
+from dmstats.core.clock import MINUTE_MS, Clock, rfc3339
 from dmstats.core.keyspace import Keyspace
-from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog, together
+from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog, merge_records
 from dmstats.ops.incidents import CUT_OFF_MS, SILENT
 from dmstats.ops.watchdog import KEY, kept_incident
 
-KEEP_SECONDS = 5.0
-LASTING_MS = 60_000
-"""A failure that the next delivery makes good is no news."""
+CACHE_SECONDS = 5.0
+WARN_AFTER_MS = MINUTE_MS
+"""Shorter failures are not shown: a retry resolves them."""
 
 
 class Warnings(msgspec.Struct, frozen=True, rename="camel"):
-    """Times in RFC 3339, None where all is well. ``disabled_at`` is when Meta may give up."""
+    """Times in RFC 3339, None if all is well. ``disabled_at`` is when Meta may disable delivery."""
 
     failing_since: str | None = None
     disabled_at: str | None = None
@@ -27,10 +27,10 @@ class Warnings(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DeliveryStatus:
-    """One look for all admins of a worker every :data:`KEEP_SECONDS`.
+    """The current warnings, cached for :data:`CACHE_SECONDS` for all admins of a worker.
 
-    It asks no database: when that is what makes deliveries fail, it must still be able to say so.
-    Without Redis it knows of this worker's own deliveries, and of no silence.
+    It does not query MongoDB, so that it can report an outage of it. Without Redis it knows only
+    this worker's deliveries, and cannot report missing ones.
     """
 
     def __init__(
@@ -48,22 +48,22 @@ class DeliveryStatus:
         self._clock = clock
         self._kept: tuple[float, Warnings] | None = None
 
-    def look(self) -> Warnings:
-        """What there is to warn of now."""
+    def current(self) -> Warnings:
+        """The current warnings."""
         now = self._clock.monotonic()
-        if self._kept is None or now - self._kept[0] >= KEEP_SECONDS:
-            self._kept = (now, self._look())
+        if self._kept is None or now - self._kept[0] >= CACHE_SECONDS:
+            self._kept = (now, self._read())
         return self._kept[1]
 
-    def _look(self) -> Warnings:
+    def _read(self) -> Warnings:
         record, silence = self._deliveries.record, None
         try:
-            record = together([record, self._shared_delivery_log.read()])
+            record = merge_records([record, self._shared_delivery_log.read()])
             silence = kept_incident(self._redis.hget(self._keys.key(KEY), SILENT))
         except RedisError:
             pass
         since = record.failing_since
-        failing = bool(since) and self._clock.now_ms() - since >= LASTING_MS
+        failing = bool(since) and self._clock.now_ms() - since >= WARN_AFTER_MS
         return Warnings(
             failing_since=rfc3339(since) if failing else None,
             disabled_at=rfc3339(since + CUT_OFF_MS) if failing else None,

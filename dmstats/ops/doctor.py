@@ -1,4 +1,4 @@
-"""Examines an installation, part by part, and says what to do about each fault."""
+"""Checks an installation, component by component, with a remedy for each problem."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dmstats.core.settings import Settings
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import MAX_LISTED, Health
 from dmstats.ops.config_warnings import config_warnings
-from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
+from dmstats.ops.findings import Finding, failed, passed, skipped, warning
 from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
 
 CLOCK_WARNING_MS, CLOCK_FAILURE_MS = 2_000, 60_000
@@ -23,9 +23,9 @@ HOUR_SECONDS = 3600
 
 
 class Doctor:
-    """``migrations`` are the names of those that this version brings; ``probe_redis`` and
-    ``probe_webhook`` try Redis and the webhook; ``explain`` puts an outage of MongoDB in words;
-    ``accounts`` says which accounts cannot be read whole."""
+    """``migrations`` are the names of this version's migrations. ``probe_redis`` and
+    ``probe_webhook`` test Redis and the webhook. ``explain`` describes an outage of MongoDB.
+    ``accounts`` finds accounts with unreadable values."""
 
     def __init__(
         self,
@@ -47,24 +47,24 @@ class Doctor:
         self._probe_redis = probe_redis
         self._clock = clock
         self._migrations = migrations
-        self._reach = probe_webhook
+        self._probe_webhook = probe_webhook
         self._explain = explain
 
     def examine(self) -> Iterator[Finding]:
-        """Every finding, as it is made."""
+        """Run all checks; yields each finding as it is made."""
         yield from self._check_settings()
         yield from self._check_mongodb()
         yield from self._probe_redis()
-        yield self._reach()
+        yield self._probe_webhook()
         yield check_disk(self._settings.data_dir)
 
     def _check_settings(self) -> Iterator[Finding]:
         sentences = config_warnings(self._settings)
         for sentence in sentences:
             doubt, _, remedy = sentence.partition(": ")
-            yield doubtful("settings", doubt, f"See docs/configuration.md: {remedy}")
+            yield warning("settings", doubt, f"See docs/configuration.md: {remedy}")
         if not sentences:
-            yield good("settings", "all settings valid")
+            yield passed("settings", "all settings valid")
 
     def _check_mongodb(self) -> Iterator[Finding]:
         checks = (
@@ -79,82 +79,83 @@ class Doctor:
             for check in checks:
                 yield from check()
         except DmstatsError as error:
-            yield bad(
+            yield failed(
                 "mongodb",
                 self._explain(error),
-                "See that MongoDB runs, that MONGODB_URI leads to it from this machine, and that "
-                "its user may read and write the database; webhooks are answered 503 until then.",
+                "Check that MongoDB is running, that MONGODB_URI is reachable from here, and "
+                "that its user may read and write the database. Until then, webhooks get 503.",
             )
 
     def _check_server(self) -> Iterator[Finding]:
         server = self._health.server()
-        yield good("mongodb", f"version {server.version} answers")
+        yield passed("mongodb", f"version {server.version} answers")
         if server.transactional:
-            yield good("transactions", "there are transactions")
+            yield passed("transactions", "supported")
         else:
-            yield doubtful(
+            yield warning(
                 "transactions",
-                "a standalone server has none: a crash may leave events uncounted",
-                "Make it a replica set (one member will do), or run `dmstats audit --repair` after "
-                "every crash.",
+                "not supported by a standalone server: a crash may leave the counters out of step "
+                "with the ledger",
+                "Convert it to a replica set (one member is enough), or run `dmstats audit "
+                "--repair` after every crash.",
             )
         seconds = server.transaction_seconds
         if seconds is None:
             yield skipped("transaction lifetime", "not reported by this server")
         elif seconds > TRANSACTION_SECONDS:
-            yield doubtful(
+            yield warning(
                 "transaction lifetime",
-                f"transactionLifetimeLimitSeconds is {seconds}: a host that dies while it commits "
-                "may hold up counting for so long",
-                "db.adminCommand({setParameter: 1, transactionLifetimeLimitSeconds: 5}), and the "
-                "same in mongod's configuration.",
+                f"transactionLifetimeLimitSeconds is {seconds}: a host that dies during a commit "
+                "may block counting for that long",
+                "Run db.adminCommand({setParameter: 1, transactionLifetimeLimitSeconds: 5}), and "
+                "set the same in mongod's configuration.",
             )
         else:
-            yield good("transaction lifetime", f"{seconds} s")
+            yield passed("transaction lifetime", f"{seconds} s")
 
     def _check_commit(self) -> Iterator[Finding]:
         try:
             self._health.try_commit()
         except DmstatsError as error:
-            yield bad(
+            yield failed(
                 "commit",
                 str(error),
-                "See that MONGODB_URI leads to the primary (no directConnection to a secondary), "
+                "Check that MONGODB_URI leads to the primary (no directConnection to a secondary), "
                 "that its user has the role readWrite on the database, and that the server's disk "
-                "is not full; webhooks are answered 503 until then.",
+                "is not full. Until then, webhooks get 503.",
             )
         else:
-            yield good("commit", "a transaction can write (it was rolled back)")
+            yield passed("commit", "a test transaction could write (and was rolled back)")
 
     def _check_clock(self) -> Iterator[Finding]:
         ahead = self._health.ahead_ms(self._clock.now_ms())
         found = f"MongoDB's clock differs by {ahead / 1000:+.1f} s"
         remedy = "Run an NTP client (chrony, systemd-timesyncd) on both machines."
         if abs(ahead) >= CLOCK_FAILURE_MS:
-            yield bad("clock", found, remedy)
+            yield failed("clock", found, remedy)
         elif abs(ahead) >= CLOCK_WARNING_MS:
-            yield doubtful("clock", found, remedy)
+            yield warning("clock", found, remedy)
         else:
-            yield good("clock", found)
+            yield passed("clock", found)
 
     def _check_schema(self) -> Iterator[Finding]:
         applied = self._health.migrations()
         missing = [name for name in self._migrations if name not in applied]
         if missing:
-            yield bad("migrations", f"not applied: {', '.join(missing)}", "python -m migrations")
+            yield failed("migrations", f"not applied: {', '.join(missing)}", "python -m migrations")
         else:
-            yield good("migrations", f"{len(self._migrations)} applied")
+            yield passed("migrations", f"{len(self._migrations)} applied")
         if absent := self._health.missing_indexes():
-            yield bad(
+            yield failed(
                 "indexes",
-                f"missing, or not unique: {', '.join(absent)}",
-                "python -m migrations: it creates what is missing each time, and names what is in "
-                "the way.",
+                f"missing or not unique: {', '.join(absent)}",
+                "Run python -m migrations. It creates missing indexes and reports what prevents "
+                "it.",
             )
         else:
-            yield good("indexes", "all there")
+            yield passed("indexes", "all present")
         for name, keys in self._health.blocking_unique_indexes():
-            yield doubtful(
+            yield warning(
                 "indexes",
                 f'the unique index "{name}" of instagram_accounts is on {keys}: a second account '
                 "without that cannot be created, and its DMs cannot be counted on it",
@@ -163,9 +164,9 @@ class Doctor:
         yield from self._check_account_ids()
         wanted, kept = self._settings.ledger_retention_hours, self._health.late_rows_seconds()
         if kept is not None and kept != wanted * HOUR_SECONDS:
-            yield doubtful(
+            yield warning(
                 "retention",
-                f"late events are kept {kept // HOUR_SECONDS} h, not {wanted} h",
+                f"late events are kept for {kept // HOUR_SECONDS} h instead of {wanted} h",
                 'db.runCommand({collMod: "dmstats_ledger_other", index: {keyPattern: '
                 f"{{arrived: 1}}, expireAfterSeconds: {wanted * HOUR_SECONDS}}}}})",
             )
@@ -174,47 +175,48 @@ class Doctor:
         try:
             found = self._health.accounts_without_text_id()
         except DmstatsError:
-            yield skipped("account ids", "too many accounts to look through them now")
+            yield skipped("account ids", "too many accounts to scan them now")
             return
         if found:
-            yield bad(
+            yield failed(
                 "account ids",
-                f"instagramId is no text in instagram_accounts, _id {', '.join(found)}"
+                f"instagramId is not a string in instagram_accounts, _id {', '.join(found)}"
                 f"{' and perhaps more' if len(found) == MAX_LISTED else ''}",
-                "A DM names its account by text, so these never get theirs. Convert them: "
+                "Webhooks identify accounts by a string, so no DM counts on these. Convert them: "
                 "db.instagram_accounts.updateMany({instagramId: {$type: 'number'}}, [{$set: "
-                "{instagramId: {$toString: {$toLong: '$instagramId'}}}}]); where that meets an "
-                "index, there is a second account of that id already: merge the two.",
+                "{instagramId: {$toString: {$toLong: '$instagramId'}}}}]). A duplicate key error "
+                "means that a second account with that id exists: merge the two.",
             )
         else:
-            yield good("account ids", "all text")
+            yield passed("account ids", "all strings")
 
     def _check_figures(self) -> Iterator[Finding]:
         stored = self._snapshots.load()
         remedy = (
-            "See that the service (with STATS_REFRESHER=off, `dmstats run-refresher`) runs; its "
-            "log says why a refresh failed. `dmstats refresh-stats` makes one now."
+            "Check that the service is running (with STATS_REFRESHER=off, `dmstats run-refresher` "
+            "too). Its log says why a refresh failed. `dmstats refresh-stats` refreshes now."
         )
         if stored is None:
-            yield doubtful("refresh", "there are no figures yet", remedy)
+            yield warning("refresh", "there are no figures yet", remedy)
             return
         age = (self._clock.now_ms() - stored.computed_ms) / 1000
         found = f"the newest figures are {age:.0f} s old"
         if age > self._settings.refresh_interval * STALE_AFTER_INTERVALS:
-            yield bad("refresh", found, remedy)
+            yield failed("refresh", found, remedy)
         else:
-            yield good("refresh", found)
+            yield passed("refresh", found)
 
 
 def check_disk(folder: Path) -> Finding:
-    """How much is free where the data folder is, or will be."""
+    """The free disk space at the data folder, or at its closest existing parent."""
     place = next((path for path in (folder, *folder.parents) if path.exists()), Path())
     usage = shutil.disk_usage(place.absolute())
     found = f"{usage.free / 1e9:.1f} GB free at {place.absolute()}"
     if usage.free < max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * usage.total):
-        return bad(
+        return failed(
             "disk",
             found,
-            "Make room, or move DMSTATS_DATA_DIR: the embedded databases stop when it is full.",
+            "Free up space or move DMSTATS_DATA_DIR: the embedded databases stop when the disk is "
+            "full.",
         )
-    return good("disk", found)
+    return passed("disk", found)

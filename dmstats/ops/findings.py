@@ -1,4 +1,4 @@
-"""What an examination found, and what to do about it."""
+"""The results of `dmstats doctor` checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """``warning`` works today and may not tomorrow; ``skipped`` could not be looked at."""
+    """``warning``: works, but needs attention. ``skipped``: could not be checked."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; ``remedy`` is empty only where nothing need be done."""
+    """The result of one check; ``remedy`` is empty if nothing needs to be done."""
 
     check: str
     verdict: Verdict
@@ -25,21 +25,21 @@ class Finding:
     remedy: str = ""
 
 
-def good(check: str, found: str) -> Finding:
-    """All is well."""
+def passed(check: str, found: str) -> Finding:
+    """The check passed."""
     return Finding(check, Verdict.OK, found)
 
 
-def doubtful(check: str, found: str, remedy: str) -> Finding:
-    """It works, but should be seen to."""
+def warning(check: str, found: str, remedy: str) -> Finding:
+    """It works, but needs attention."""
     return Finding(check, Verdict.WARNING, found, remedy)
 
 
-def bad(check: str, found: str, remedy: str) -> Finding:
+def failed(check: str, found: str, remedy: str) -> Finding:
     """It does not work."""
     return Finding(check, Verdict.FAILURE, found, remedy)
 
 
 def skipped(check: str, why: str) -> Finding:
-    """It could not be looked at."""
+    """It could not be checked."""
     return Finding(check, Verdict.SKIPPED, why)

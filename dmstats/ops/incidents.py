@@ -1,4 +1,4 @@
-"""What is wrong right now, judged from what was seen; pure."""
+"""Decides which incidents are open, from observed facts; pure."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from dmstats.core.clock import MINUTE_MS
 from dmstats.ops.delivery_log import Record
 
-MINUTE_MS = 60_000
 WINDOW_MINUTES = 30
 LEAST_USUAL = 10
-"""Fewer DMs than this in a window are no rhythm."""
+"""A baseline of fewer DMs per window is too low to detect silence."""
 LEAST_WEEKS = 2
 
 FAILING_AFTER_MS = 5 * MINUTE_MS
 STILL_FAILING_MS = 10 * MINUTE_MS
 CUT_OFF_MS = 60 * MINUTE_MS
-"""Meta may disable a webhook that has failed for so long."""
+"""Meta may disable a webhook after it has failed for this long."""
 
 LOST_IN_A_ROW = 3
-"""So many canaries that do not come back are no accident."""
+"""The number of consecutive lost canaries that makes an incident."""
 
 FAILING, SILENT, DRIFT = "deliveries_failing", "webhook_silent", "drift"
 CANARIES = "canaries_lost"
@@ -28,14 +28,14 @@ CANARIES = "canaries_lost"
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One thing that is wrong, in a sentence for whoever is on call."""
+    """An open incident; ``text`` is a sentence for the person on call."""
 
     name: str
     text: str
 
 
 def failing(record: Record, now_ms: int) -> Incident | None:
-    """Deliveries fail, and none has been acknowledged for a while."""
+    """Deliveries fail, and none was acknowledged for :data:`FAILING_AFTER_MS`."""
     since = record.failing_since
     if not since or now_ms - since < FAILING_AFTER_MS or now_ms - record.failed > STILL_FAILING_MS:
         return None
@@ -43,20 +43,20 @@ def failing(record: Record, now_ms: int) -> Incident | None:
     warning = (
         f"Meta may disable the webhook in {left} minutes."
         if left > 0
-        else "Meta may have disabled the webhook: look in the Meta app, and subscribe it again."
+        else "Meta may have disabled the webhook: check the Meta app and subscribe again."
     )
     return Incident(FAILING, f"No delivery was acknowledged for {minutes} minutes. {warning}")
 
 
 def silent(dms: int, usual: Sequence[int]) -> Incident | None:
-    """Nothing came, where in earlier weeks at this time something did."""
-    rhythm = [number for number in usual if number]
-    if dms or len(rhythm) < LEAST_WEEKS or median(usual) < LEAST_USUAL:
+    """No DMs arrived, although there were some at this time in earlier weeks."""
+    active_weeks = [number for number in usual if number]
+    if dms or len(active_weeks) < LEAST_WEEKS or median(usual) < LEAST_USUAL:
         return None
     return Incident(
         SILENT,
-        f"No DM for {WINDOW_MINUTES} minutes; at this time of the week there are about "
-        f"{median(usual):.0f}.",
+        f"No DM for {WINDOW_MINUTES} minutes; about {median(usual):.0f} are usual at this time of "
+        "the week.",
     )
 
 
@@ -65,7 +65,7 @@ def unreturned(lost_in_a_row: int) -> Incident | None:
     if lost_in_a_row < LOST_IN_A_ROW:
         return None
     return Incident(
-        CANARIES, f"{lost_in_a_row} canaries in a row were lost: the log says how far they came."
+        CANARIES, f"{lost_in_a_row} canaries in a row were lost; the log says where they stopped."
     )
 
 

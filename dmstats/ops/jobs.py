@@ -1,4 +1,4 @@
-"""What runs on a schedule, and how often."""
+"""The scheduled jobs and their intervals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dmstats.db.audit.archive import Archive
 from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.population import PopulationCounts
-from dmstats.ops.canary import Canary
+from dmstats.ops.canary import CanaryProbe
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
@@ -19,55 +19,55 @@ from dmstats.snapshot.schedule import RefreshSchedule
 LEASE_SECONDS = 5.0
 ORPHANS_SECONDS = 1.0
 BACKLOG_SECONDS = 2.0
-CADENCE_SECONDS = 1.0
-CENSUS_SECONDS = 10.0
+REFRESH_CHECK_SECONDS = 1.0
+POPULATION_COUNTS_SECONDS = 10.0
 PARTITIONS_SECONDS = 3600.0
 AUDIT_SECONDS = 5.0
-AUDIT_SETTLE_SECONDS = 60.0
-"""A new leader may lead because something has died, and what it missed is being sent again."""
-BULLETIN_SECONDS = 5.0
-WATCH_SECONDS = 15.0
+AUDIT_LEADER_DELAY_SECONDS = 60.0
+"""A new leader often takes over after a crash, when retries are still arriving."""
+DELIVERY_LOG_SECONDS = 5.0
+WATCHDOG_SECONDS = 15.0
 CANARY_SECONDS = 60.0
 
 
-def reaping(orphan_reaper: OrphanedTransactionReaper) -> Job:
-    """Frees what dead workers of this host left locked, in every web worker."""
+def orphan_reaper_job(orphan_reaper: OrphanedTransactionReaper) -> Job:
+    """Aborts the transactions of this host's dead workers; runs in every web worker."""
     return Job(name="orphans", every_seconds=ORPHANS_SECONDS, run=orphan_reaper.tick)
 
 
-def draining(backlog: AccountBacklog) -> Job:
-    """Counts into the accounts that could not be changed at once."""
+def account_backlog_job(backlog: AccountBacklog) -> Job:
+    """Applies deferred increments to accounts that could not be updated immediately."""
     return Job(
         name="account_backlog", every_seconds=BACKLOG_SECONDS, run=backlog.drain, leader_only=True
     )
 
 
-def telling(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> Job:
-    """How this worker's deliveries are answered, for the watchdog of whoever leads."""
+def delivery_log_job(shared_delivery_log: SharedDeliveryLog, deliveries: DeliveryLog) -> Job:
+    """Shares this worker's delivery record with the leader's watchdog."""
     return Job(
-        name="bulletin",
-        every_seconds=BULLETIN_SECONDS,
+        name="delivery_log",
+        every_seconds=DELIVERY_LOG_SECONDS,
         run=lambda: shared_delivery_log.post(deliveries.record),
     )
 
 
-def watching(watchdog: Watchdog) -> Job:
-    """The look-out for incidents."""
-    return Job(name="watchdog", every_seconds=WATCH_SECONDS, run=watchdog.tick, leader_only=True)
+def watchdog_job(watchdog: Watchdog) -> Job:
+    """Checks for incidents."""
+    return Job(name="watchdog", every_seconds=WATCHDOG_SECONDS, run=watchdog.tick, leader_only=True)
 
 
-def proving(canary: Canary) -> Job:
-    """The canary's round."""
+def canary_job(canary: CanaryProbe) -> Job:
+    """Sends the canary."""
     return Job(
         name="canary",
         every_seconds=CANARY_SECONDS,
-        run=canary.fly,
+        run=canary.run,
         leader_only=True,
         stop=canary.stop,
     )
 
 
-def refreshing(
+def refresher_jobs(
     lease: Lease,
     refresh_schedule: RefreshSchedule,
     population_counts: PopulationCounts,
@@ -76,20 +76,20 @@ def refreshing(
     background_audit: BackgroundAudit,
     clock_watch: ClockWatch,
 ) -> list[Job]:
-    """What one process does for all: wherever the lease may be held."""
+    """The jobs of every process that may become the leader."""
     return [
         Job(name="lease", every_seconds=LEASE_SECONDS, run=lease.tick),
-        Job(name="refresh", every_seconds=CADENCE_SECONDS, run=refresh_schedule.tick),
+        Job(name="refresh", every_seconds=REFRESH_CHECK_SECONDS, run=refresh_schedule.tick),
         Job(
-            name="census",
-            every_seconds=CENSUS_SECONDS,
+            name="population_counts",
+            every_seconds=POPULATION_COUNTS_SECONDS,
             run=population_counts.tick,
             leader_only=True,
         ),
         Job(
             name="partitions",
             every_seconds=PARTITIONS_SECONDS,
-            run=lambda: keep_partitions(ledger, archive, clock_watch.cautious_ms()),
+            run=lambda: keep_partitions(ledger, archive, clock_watch.conservative_now_ms()),
             leader_only=True,
         ),
         Job(
@@ -97,13 +97,13 @@ def refreshing(
             every_seconds=AUDIT_SECONDS,
             run=background_audit.tick,
             leader_only=True,
-            settle_seconds=AUDIT_SETTLE_SECONDS,
+            leader_delay_seconds=AUDIT_LEADER_DELAY_SECONDS,
         ),
     ]
 
 
 def keep_partitions(ledger: Ledger, archive: Archive, now_ms: int) -> None:
-    """Have today's and tomorrow's partition ready, and archive what no retry can need."""
+    """Create today's and tomorrow's partition, and archive those that no retry can need."""
     for day_ms in (now_ms, now_ms + DAY_MS):
         ledger.create(to_datetime(day_ms).strftime("%Y%m%d"))
     for partition in ledger.expired(now_ms):

@@ -1,4 +1,4 @@
-"""One JSON line per thing that happened."""
+"""Structured logging: one JSON line per event."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from pythonjsonlogger.json import JsonFormatter
 Context = Callable[[], Mapping[str, str]]
 
 SILENCED = {
+    "apscheduler": logging.WARNING,
+    "apscheduler.scheduler": logging.ERROR,  # it warns of each run that a long one leaves out
     "pymongo": logging.WARNING,
 }
 
 
 class JsonLines(JsonFormatter):
-    """``time``, ``level``, ``logger``, ``event``, then whatever ``extra`` the call brought.
+    """``time``, ``level``, ``logger``, ``event``, then the call's ``extra`` fields.
 
-    Line breaks in values are escaped by JSON itself, so no value can forge a line. ``context``
-    gives fields that every line carries.
+    JSON escapes line breaks, so no value can forge a line. ``context`` returns fields that are
+    added to every line.
     """
 
     def __init__(self, context: Context) -> None:

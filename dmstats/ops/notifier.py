@@ -1,4 +1,4 @@
-"""Tells somebody outside: a POST of a small JSON document to the alert address."""
+"""Sends alerts: a POST of a small JSON document to the alert address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 5.0
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """``state`` is "open" or "over", ``at`` RFC 3339; chats show ``text``."""
+    """``state`` is "open" or "over", ``at`` is RFC 3339; chat services display ``text``."""
 
     incident: str
     state: str
@@ -25,27 +25,27 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Notifier(Protocol):
-    """Whoever is told of incidents."""
+    """A channel for alerts."""
 
-    def tell(self, notice: Notice) -> bool:
-        """Whether the notice arrived, or need not: else it is tried again later."""
+    def notify(self, notice: Notice) -> bool:
+        """Send ``notice``; False if it failed and should be retried later."""
 
 
 class LogOnly:
-    """Where no address is set the log line has to do."""
+    """Sends nothing: without an alert address, incidents are only logged."""
 
-    def tell(self, notice: Notice) -> bool:  # noqa: ARG002 - nobody to tell
+    def notify(self, notice: Notice) -> bool:  # noqa: ARG002 - no recipient
         return True
 
 
 class WebhookNotifier:
-    """Posts to ``url``, which is a secret: chats' addresses are keys."""
+    """Posts to ``url``, which is a secret: chat webhook addresses contain keys."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._http = pool_for(url, retries=False, timeout=SECONDS)
 
-    def tell(self, notice: Notice) -> bool:
+    def notify(self, notice: Notice) -> bool:
         try:
             answer = self._http.request(
                 "POST",
@@ -54,11 +54,11 @@ class WebhookNotifier:
                 headers={"Content-Type": "application/json"},
             )
         except HTTPError as error:
-            logger.warning("notice_not_sent", extra={"reason": type(error).__name__})
+            logger.warning("alert_not_sent", extra={"reason": type(error).__name__})
             return False
-        # A redirect, as to a sign-in page, is no answer of who should be told. It is not followed:
-        # the address is a secret, and the place it leads to is somebody else's choice.
-        told = 200 <= answer.status < 300
-        if not told:
-            logger.warning("notice_not_sent", extra={"reason": f"status {answer.status}"})
-        return told
+        # A redirect, for example to a sign-in page, counts as a failure. It is not followed: that
+        # would send the alert to an address that the operator did not configure.
+        sent = 200 <= answer.status < 300
+        if not sent:
+            logger.warning("alert_not_sent", extra={"reason": f"status {answer.status}"})
+        return sent

@@ -1,4 +1,4 @@
-"""Requests to the outside, through the proxy that the environment names for the address."""
+"""Outgoing HTTP requests, through the proxy configured in the environment."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Pool = urllib3.PoolManager
 
 
 def pool_for(url: str, **options: Any) -> Pool:
-    """A pool of connections for requests to ``url``; ``options`` are urllib3's.
+    """A connection pool for requests to ``url``; ``options`` are urllib3's.
 
-    As everywhere: ``https_proxy``, ``http_proxy`` and ``all_proxy`` name the proxy, also in capital
-    letters, and ``no_proxy`` the hosts that are reached without. Loopback never is behind one.
+    The proxy is named by ``https_proxy``, ``http_proxy`` or ``all_proxy``, also in capital letters;
+    ``no_proxy`` lists hosts that are reached directly. Loopback never uses a proxy.
     """
     parts = urlsplit(url)
     host, proxies = parts.hostname or "", getproxies()

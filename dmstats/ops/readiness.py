@@ -1,4 +1,4 @@
-"""Whether a delivery sent now could be counted, asked of the database once a second at most."""
+"""Whether a delivery could be counted now, checked in the database at most once a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VALID_SECONDS = 1.0
 
 
 class Readiness:
-    """``try_commit`` raises :class:`DmstatsError` when the database takes no commit."""
+    """``try_commit`` raises :class:`DmstatsError` if the database does not accept commits."""
 
     def __init__(self, try_commit: Callable[[], None], clock: Clock) -> None:
         self._try_commit = try_commit
@@ -22,9 +22,9 @@ class Readiness:
         self._failure: DmstatsError | None = None
 
     def failure(self) -> DmstatsError | None:
-        """Why no commit is possible, as of a second ago at most; None if it is.
+        """Why no commit is possible, at most a second old; None if commits work.
 
-        Requests that come together wait for one try.
+        Concurrent requests wait for one attempt.
         """
         with self._mutex:
             now = self._clock.monotonic()

@@ -1,4 +1,4 @@
-"""Whether Redis lets us do what we do there: the very commands, under our own names."""
+"""Checks that Redis allows every command that dmstats uses, with our own key names."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from dmstats.core.constants import CHANNEL
 from dmstats.core.errors import plain_reason
 from dmstats.core.keyspace import InstallationUnknown, Keyspace
-from dmstats.ops.findings import Finding, bad, doubtful, good, skipped
+from dmstats.ops.findings import Finding, failed, passed, skipped, warning
 from dmstats.snapshot.lease import LEASE_KEY
 from dmstats.snapshot.publisher import CACHE_KEY
 from dmstats.sse.messages import PROBE
-from dmstats.sse.subscription import CHANNEL
 
 PROBE_KEY = "dmstats:doctor"
 PROBE_MS = 10_000
@@ -54,32 +54,34 @@ CLUSTER = (
 REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
     (NoPermissionError, GRANT),
     (ReadOnlyError, REPLICA),
-    (BusyLoadingError, "Redis is loading its data: wait until it is done."),
+    (BusyLoadingError, "Redis is loading its data: wait until it has finished."),
     (MovedError, CLUSTER),
     (ClusterDownError, CLUSTER),
     (ClusterCrossSlotError, CLUSTER),
-    (AuthenticationError, "User or password in REDIS_URL are not right."),
-    (OutOfMemoryError, "Redis is full: raise maxmemory, or give dmstats a Redis of its own."),
+    (AuthenticationError, "The user or password in REDIS_URL is wrong."),
+    (OutOfMemoryError, "Redis is full: raise maxmemory, or use a separate Redis for dmstats."),
 )
 UNREACHABLE = (
-    "See that Redis runs and that REDIS_URL leads to it from this machine; counting goes on "
-    "without, dashboards poll."
+    "Check that Redis is running and that REDIS_URL is reachable from this machine. Until then "
+    "counting continues and dashboards poll."
 )
 
 
 def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator[Finding]:
-    """Use Redis once as the service does; nothing of the service's own is changed."""
+    """Use Redis as the service does, without changing any of the service's keys."""
     try:
         client.ping()
+    except (AuthenticationError, BusyLoadingError):
+        pass  # kinds of a connection error that are named below, with their remedies
     except RedisConnectionError as error:
-        yield bad("redis", f"cannot reach Redis (REDIS_URL): {plain_reason(error)}", UNREACHABLE)
+        yield failed("redis", f"cannot reach Redis (REDIS_URL): {plain_reason(error)}", UNREACHABLE)
         return
     except RedisError:
-        pass  # named below, with its remedy
+        pass  # reported below, with its remedy
     try:
         installation = keys.installation
     except InstallationUnknown:
-        yield skipped("redis", "MongoDB, which names the keys, cannot be asked")
+        yield skipped("redis", "the key prefix is stored in MongoDB, which does not answer")
         return
     for command, attempt in _attempts(client, keys, transport):
         try:
@@ -87,16 +89,16 @@ def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator
         except RedisError as error:
             remedy = next((text for kind, text in REMEDIES if isinstance(error, kind)), UNREACHABLE)
             found = f"{command}: {type(error).__name__}"
-            yield bad("redis", found, remedy.format(installation=installation))
+            yield failed("redis", found, remedy.format(installation=installation))
             return
-    yield good("redis", f"{_version(client)} does all that is needed, under {installation}:*")
+    yield passed("redis", f"{_version(client)} allows all commands, under {installation}:*")
     yield _lease(client, keys)
 
 
 def _attempts(
     client: redis.Redis, keys: Keyspace, transport: str
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """What is used, cheapest first; each with the name that a fault is reported under."""
+    """The commands in use, cheapest first, each with the name used in findings."""
     key, channel = keys.key(PROBE_KEY), keys.key(CHANNEL)
     fields, entry = f"{key}:hash", f"{key}:stream"
     # "Any" where the library's own types take neither bytes nor text.
@@ -122,7 +124,7 @@ def _attempts(
 
 
 def _subscribe(client: redis.Redis, channel: str) -> None:
-    """Subscribe and wait for the confirmation: a refusal comes as its answer."""
+    """Subscribe and wait for the confirmation; a refusal arrives instead of it."""
     pubsub = cast("Any", client).pubsub()
     try:
         pubsub.subscribe(channel)
@@ -137,18 +139,19 @@ def _subscribe(client: redis.Redis, channel: str) -> None:
 
 def _version(client: redis.Redis) -> str:
     try:
-        told: Any = client.info("server")
-        return f"version {told['redis_version']}"
+        info: Any = client.info("server")
+        return f"version {info['redis_version']}"
     except (RedisError, KeyError):
-        return "the server"  # nothing of ours needs INFO
+        return "the server"  # INFO is not required
 
 
 def _lease(client: redis.Redis, keys: Keyspace) -> Finding:
     left = int(cast("Any", client).pttl(keys.key(LEASE_KEY)))
     if left < 0:
-        return doubtful(
+        return warning(
             "lease",
-            "nobody leads, so nobody refreshes on schedule",
-            "See that the service runs; with STATS_REFRESHER=off, `flask run-refresher` too.",
+            "no leader holds the lease, so there are no scheduled refreshes",
+            "Check that the service is running; with STATS_REFRESHER=off, `dmstats run-refresher` "
+            "too.",
         )
-    return good("lease", f"held, for {left / 1000:.0f} s or until it is renewed")
+    return passed("lease", f"held, for {left / 1000:.0f} s or until it is renewed")

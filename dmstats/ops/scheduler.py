@@ -1,8 +1,8 @@
-"""The job table: what runs how often in this process, and how it ends.
+"""Runs this process's jobs periodically, and stops them at shutdown.
 
-APScheduler compares dates. By itself it would stand still for as long as the wall clock was set
-back, and make up for each run that it believes to have missed when it is set forward: hence
-:class:`Every`, and a watcher by the monotonic clock (docs/decisions/0023-clocks.md).
+APScheduler compares dates. After the wall clock is set back, it would pause for the same time;
+after it is set forward, it would repeat every run that it considers missed. :class:`Every` and a
+check with the monotonic clock prevent this (docs/decisions/0023-clocks.md).
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from dmstats.core.errors import Conflict, Superseded, Unavailable
 
 logger = logging.getLogger(__name__)
 
-LEADER_LOOK_SECONDS = 5.0
+LEADER_CHECK_SECONDS = 5.0
 STOP_SECONDS = 10.0
-PASSING = (Unavailable, Conflict, Superseded)
-"""What is no defect: the next run may do better."""
+TRANSIENT_ERRORS = (Unavailable, Conflict, Superseded)
+"""Errors that are not bugs: the next run may succeed."""
 OPTIONS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-LOOK_SECONDS = 5.0
+CLOCK_CHECK_SECONDS = 5.0
 """How often the two clocks are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One row of the table. A ``leader_only`` job runs where the lease is held: at once when
-    this process begins to lead, or ``settle_seconds`` later, then ``every_seconds``. ``stop`` cuts
-    a long run short, at the end."""
+    """One periodic job. A ``leader_only`` job runs only in the process that holds the lease:
+    ``leader_delay_seconds`` after it becomes the leader, then ``every_seconds``. ``stop``
+    interrupts a long run at shutdown."""
 
     name: str
     every_seconds: float
     run: Callable[[], object]
     leader_only: bool = False
-    settle_seconds: float = 0.0
+    leader_delay_seconds: float = 0.0
     stop: Callable[[], object] | None = None
 
 
 class ScheduleMetrics(Protocol):
-    """The hook that this module calls; it returns at once and never raises."""
+    """The metrics hook; it returns immediately and never raises."""
 
     def job_failed(self, name: str) -> None:
-        """A job raised; the schedule goes on."""
+        """A job raised an exception; the schedule continues."""
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # the library has no types
-    """Fires each ``seconds``; runs that were missed are left out instead of counted one by one."""
+    """Fires every ``seconds``; missed runs are skipped."""
 
     def __init__(self, seconds: float) -> None:
         self._interval = timedelta(seconds=seconds)
@@ -69,9 +69,9 @@ class Every(BaseTrigger):  # type: ignore[misc]  # the library has no types
 
 
 class Schedule:
-    """Runs the jobs until :meth:`stop`; every job's first run comes at once.
+    """Runs the jobs until :meth:`stop`; the first run of each is immediate.
 
-    ``scheduler`` is an APScheduler that is not started yet; ``leading`` tells whether this
+    ``scheduler`` is an APScheduler that is not started yet. ``leading`` returns whether this
     process holds the lease.
     """
 
@@ -90,7 +90,7 @@ class Schedule:
         self._over = threading.Event()
 
     def start(self) -> None:
-        """Begin; needs a running loop where the scheduler does."""
+        """Start the jobs; a gevent scheduler needs a running loop."""
         for runner in self._jobs:
             self._scheduler.add_job(
                 runner, Every(runner.period), id=runner.job.name,
@@ -100,9 +100,9 @@ class Schedule:
         threading.Thread(target=self._watch_clock, name="clock", daemon=True).start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> bool:
-        """Start nothing more and wait for what runs; whether it ended in time.
+        """Start no more runs and wait for the running ones; returns whether they ended in time.
 
-        APScheduler's own waiting returns while a job still runs.
+        APScheduler's own wait may return while a job is still running.
         """
         self._over.set()
         for runner in self._jobs:
@@ -114,16 +114,16 @@ class Schedule:
         return all(runner.wait(deadline - time.monotonic()) for runner in self._jobs)
 
     def _watch_clock(self) -> None:
-        """Where the wall clock was stepped, run every job now and plan anew from there."""
-        while not self._over.wait(LOOK_SECONDS):
-            if self._clock_watch.look():
+        """After a step of the wall clock, run every job now and reschedule from there."""
+        while not self._over.wait(CLOCK_CHECK_SECONDS):
+            if self._clock_watch.detect_step():
                 now = datetime.now(UTC)
                 for job in self._scheduler.get_jobs():
                     job.modify(next_run_time=now)
 
 
 class _Runner:
-    """A job with its guard: errors end here, and a follower's leader-only jobs do nothing."""
+    """Runs one job: catches its errors, and skips leader-only jobs on followers."""
 
     def __init__(
         self, job: Job, clock: Clock, metrics: ScheduleMetrics, leading: Callable[[], bool]
@@ -131,7 +131,7 @@ class _Runner:
         self.job = job
         self.stopping = False
         self.period = (
-            min(job.every_seconds, LEADER_LOOK_SECONDS) if job.leader_only else job.every_seconds
+            min(job.every_seconds, LEADER_CHECK_SECONDS) if job.leader_only else job.every_seconds
         )
         self._clock = clock
         self._metrics = metrics
@@ -147,14 +147,16 @@ class _Runner:
             try:
                 self.job.run()
             except Exception as error:
-                # One failed run must not cost the runs after it.
+                # One failed run must not stop later runs.
                 self._metrics.job_failed(self.job.name)
-                passing = isinstance(error, PASSING)
-                reason = error.reason if isinstance(error, PASSING) else type(error).__name__
+                transient = isinstance(error, TRANSIENT_ERRORS)
+                reason = (
+                    error.reason if isinstance(error, TRANSIENT_ERRORS) else type(error).__name__
+                )
                 logger.log(
-                    logging.WARNING if passing else logging.ERROR,
+                    logging.WARNING if transient else logging.ERROR,
                     "job_failed",
-                    exc_info=not passing,
+                    exc_info=not transient,
                     extra={"job": self.job.name, "reason": reason},
                 )
 
@@ -172,9 +174,9 @@ class _Runner:
             return False
         if self._led_since is None:
             self._led_since = now
-        if now < max(self._due, self._led_since + self.job.settle_seconds):
+        if now < max(self._due, self._led_since + self.job.leader_delay_seconds):
             return False
-        # Half a look early: the looks do not fall exactly on the beat.
+        # Half a check interval early, because the checks do not fall exactly on the due time.
         self._due = now + self.job.every_seconds - self.period / 2
         return True
 
@@ -187,7 +189,7 @@ def gevent_schedule(
     clock_watch: ClockWatch | None = None,
 ) -> Schedule:
     """The schedule of a web worker."""
-    # gevent's scheduler is for workers alone: the side-car runs unpatched.
+    # Imported only in workers: the stand-alone refresher is not monkey-patched.
     from apscheduler.schedulers.gevent import GeventScheduler  # noqa: PLC0415
 
     return Schedule(jobs, GeventScheduler(timezone=UTC), clock, metrics, leading, clock_watch)

@@ -1,26 +1,25 @@
-"""Whether the webhook answers at an address as Meta needs it to."""
+"""Checks that the webhook at an address answers as Meta requires."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 
 from urllib3.exceptions import HTTPError
 
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import plain_reason
-from dmstats.ops.findings import Finding, bad, good
+from dmstats.core.signature import sign
+from dmstats.ops.findings import Finding, failed, passed
 from dmstats.ops.outgoing import pool_for
 
 CHECK = "webhook"
-PATH = "/api/webhooks/instagram"
 EMPTY = b'{"object":"instagram","entry":[]}'
 SECONDS = 5.0
 
 
 def probe_webhook(base_url: str, verify_token: str, app_secret: str) -> Finding:
-    """Make Meta's handshake and a signed delivery without events; nothing is counted."""
-    url = base_url.rstrip("/") + PATH
+    """Send Meta's handshake and a signed delivery without events; nothing is counted."""
+    url = base_url.rstrip("/") + WEBHOOK_PATH
     challenge = secrets.token_hex(8)
     try:
         with pool_for(url, retries=False, timeout=SECONDS) as http:
@@ -40,24 +39,19 @@ def probe_webhook(base_url: str, verify_token: str, app_secret: str) -> Finding:
             if sent.status != 200:
                 return _wrong(url, "a signed delivery", sent.status)
     except HTTPError as error:
-        return bad(
+        return failed(
             CHECK,
             f"{base_url} does not answer: {plain_reason(error)}",
-            "See that the service runs and listens there, and that name, firewall and TLS "
-            "certificate are right; give another address with --url.",
+            "Check that the service is running there, and check DNS, firewall and TLS "
+            "certificate. To test another address, use --url.",
         )
-    return good(CHECK, f"{url} answers the handshake and a signed delivery")
-
-
-def sign(body: bytes, app_secret: str) -> str:
-    """The value of ``X-Hub-Signature-256`` for ``body``."""
-    return "sha256=" + hmac.new(app_secret.encode(), body, hashlib.sha256).hexdigest()
+    return passed(CHECK, f"{url} answers the handshake and a signed delivery")
 
 
 def _wrong(url: str, what: str, status: int) -> Finding:
-    return bad(
+    return failed(
         CHECK,
         f"{url} answers {what} with {status}",
-        "See that this address leads to this installation with the same META_VERIFY_TOKEN and "
-        "META_APP_SECRET, and that no proxy changes bodies, headers or queries.",
+        "Check that this address leads to this installation with the same META_VERIFY_TOKEN and "
+        "META_APP_SECRET, and that no proxy changes bodies, headers or query strings.",
     )

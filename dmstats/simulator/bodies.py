@@ -1,9 +1,7 @@
-"""Made-up webhook bodies of every shape Meta sends, with what they should count as; pure."""
+"""Simulated webhook bodies with all of Meta's event types, and their expected counts; pure."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import random
 from collections import Counter
@@ -15,26 +13,25 @@ import msgspec
 from dmstats.core.records import SIMULATED
 
 DM_SHARE = 0.9
-"""The share of direct messages among the events; the rest is reactions, receipts and the like."""
+"""The share of direct messages; the rest are reactions, read receipts and other events."""
 NOT_COUNTED_SHARE = 0.01
-"""The share of POSTs that carry something to ignore beside their events: standby, self, test."""
+"""The share of POSTs with an additional entry that must be ignored: standby, self or test."""
 TEXTS = ("Grüße äöå 👋", "see https://example.com/a?b=1", "LINK", "…", "\ud83d half an emoji")
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One POST: its raw body and the keys of the events in it, some perhaps sent before."""
+    """One POST: its raw body and the keys of its events, which may include repeated ones."""
 
     body: bytes
     keys: Sequence[str]
 
 
 class Traffic:
-    """An endless, repeatable stream of deliveries.
+    """An endless, reproducible stream of deliveries.
 
-    ``expected`` counts each event once by its kind (``sent``, ``received``, ``reaction``, ...),
-    as soon as a delivery with it was made; repetitions are in ``repeated``. ``run`` (16 hexadecimal
-    digits) tells these events and accounts from those of other runs with the same seed; the
-    accounts' ids begin with ``prefix``.
+    ``expected`` counts each generated event once, by kind (``sent``, ``received``, ``reaction``,
+    ...); ``repeated`` counts repetitions. ``run`` (16 hexadecimal digits) makes the events and
+    accounts of runs with the same seed distinct. Account ids start with ``prefix``.
     """
 
     def __init__(
@@ -60,7 +57,7 @@ class Traffic:
 
     @property
     def dms(self) -> int:
-        """How many direct messages were made so far, each counted once."""
+        """The number of distinct direct messages generated so far."""
         return self.expected["sent"] + self.expected["received"]
 
     def deliveries(self, now_ms: int) -> Iterator[Delivery]:
@@ -147,8 +144,3 @@ class Traffic:
                 {"id": "0", "time": now_ms // 1000, "changes": [test]},
             ]
         )
-
-
-def sign(body: bytes, secret: str) -> str:
-    """The value of ``X-Hub-Signature-256`` for ``body``."""
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Sends deliveries as Meta does: signed, in parallel, again when not answered 200."""
+"""Sends deliveries as Meta does: signed, concurrently, with retries until they get a 200."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import msgspec
 import urllib3
 
 from dmstats.core.errors import plain_reason
+from dmstats.core.signature import sign
 from dmstats.core.stopping import Stop
-from dmstats.simulator.bodies import Delivery, sign
+from dmstats.simulator.bodies import Delivery
 
 ANSWER_SECONDS = 5.0
-"""Meta gives up on an answer after this."""
+"""Meta's time-out."""
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
 
 class Report(msgspec.Struct):
-    """What happened to the deliveries: ``answers`` adds up the counts of all 200 answers."""
+    """The outcome of the deliveries; ``answers`` sums up the counts in all 200 answers."""
 
     acknowledged: int = 0
     given_up: int = 0
@@ -32,19 +33,19 @@ class Report(msgspec.Struct):
     longest_gap: float = 0.0
 
 
-class Sender:
-    """Posts deliveries to ``url``, ``parallel`` at a time, each until 200 or ``patience`` is over.
+class DeliverySender:
+    """Posts deliveries to ``url``, ``parallel`` at a time, and retries each until it gets a 200.
 
-    ``patience`` is in seconds per delivery; after ``stop`` nothing is sent again.
+    A delivery is given up after ``timeout`` seconds. After ``stop`` there are no retries.
     """
 
     def __init__(
-        self, url: str, secret: str, *, parallel: int, patience: float, stop: Stop | None = None
+        self, url: str, secret: str, *, parallel: int, timeout: float, stop: Stop | None = None
     ) -> None:
         self._url = url
         self._secret = secret
         self._parallel = parallel
-        self._patience = patience
+        self._timeout = timeout
         self._stop: Stop = stop or threading.Event()
         self._http = urllib3.PoolManager(maxsize=parallel, block=True, retries=False)
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class Sender:
         self.report = Report()
 
     def send_all(self, deliveries: Iterable[Delivery]) -> Report:
-        """Send everything that ``deliveries`` yields (it may pace itself) and wait for the end."""
+        """Send all ``deliveries``, as they are yielded, and wait for the answers."""
         self._last_answer = time.monotonic()
         with ThreadPoolExecutor(self._parallel) as pool:
             running: set[Future[None]] = set()
@@ -77,7 +78,7 @@ class Sender:
             "Content-Type": "application/json",
             "X-Hub-Signature-256": sign(delivery.body, self._secret),
         }
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._timeout
         pause = FIRST_PAUSE_SECONDS
         while True:
             status = self._post(delivery.body, headers)
@@ -94,7 +95,7 @@ class Sender:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _post(self, body: bytes, headers: dict[str, str]) -> str:
-        """The status as text, or what went wrong on the way, in words."""
+        """The status as text, or a description of the connection error."""
         try:
             answer = self._http.request(
                 "POST", self._url, body=body, headers=headers, timeout=ANSWER_SECONDS

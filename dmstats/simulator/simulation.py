@@ -1,4 +1,4 @@
-"""A paced run of made-up traffic against a running service, and whether it was counted exactly."""
+"""Sends simulated traffic to a running service at a given rate, and checks all counters."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.counting.reconciliation import PlaceSums, read_own, read_place_sums
 from dmstats.simulator.bodies import Delivery, Traffic
-from dmstats.simulator.delivery_sender import Report, Sender
+from dmstats.simulator.delivery_sender import DeliverySender, Report
 
 OWN = ("ledger", "accounts")
-"""Places that tell the accounts of this run from others."""
+"""Places where this run's accounts can be counted separately."""
 
 
 class SimulationPlan(msgspec.Struct, frozen=True):
-    """What to send: ``rate`` in new DMs a second, ``seconds`` long."""
+    """What to send: ``rate`` new DMs per second for ``seconds``."""
 
     url: str
     secret: str
@@ -31,14 +31,14 @@ class SimulationPlan(msgspec.Struct, frozen=True):
     accounts: int
     seed: int
     parallel: int
-    patience: float
+    timeout: float
 
 
 class Result(msgspec.Struct):
-    """What was sent, how it was answered, and what each place counted.
+    """What was sent, the answers, and the counters in each place.
 
-    Ledger and accounts are those of this ``run`` alone. Hours, days and totals also hold what came
-    from ``elsewhere`` meanwhile (sent, received).
+    Ledger and accounts contain only this ``run``. Hours, days and totals also contain other traffic
+    during the run, ``elsewhere`` (sent, received).
     """
 
     run: str
@@ -51,10 +51,10 @@ class Result(msgspec.Struct):
     interrupted: bool
 
     def agrees(self, place: str) -> bool:
-        """Whether a place agrees with what was sent.
+        """Whether the counters in ``place`` match what was sent.
 
-        Beside other traffic the places are not read in one moment, so the totals are only known to
-        hold at least what was sent.
+        With other traffic, the places are read at different moments, so the shared counters are
+        only checked for at least what was sent.
         """
         tally = self.counted[place]
         if place in OWN or not any(self.elsewhere):
@@ -63,7 +63,7 @@ class Result(msgspec.Struct):
 
     @property
     def exact(self) -> bool:
-        """Whether every place agrees with what was sent, and nothing was given up."""
+        """Whether every place matches what was sent, and no delivery was given up."""
         return not self.report.given_up and all(map(self.agrees, self.counted))
 
 
@@ -74,7 +74,7 @@ def simulate(
     progress: Callable[[float], None],
     stop: Stop,
 ) -> Result:
-    """Run ``plan``, or what of it is sent until ``stop``; ``progress`` is told the share done, 0 to
+    """Run ``plan`` until it is complete or ``stop`` is set; ``progress`` gets the share done, 0 to
     1."""
     traffic = Traffic(
         seed=plan.seed,
@@ -84,8 +84,8 @@ def simulate(
         run=(run := secrets.token_hex(8)),
     )
     before = read_place_sums(mongo, ledger)
-    sender = Sender(
-        plan.url, plan.secret, parallel=plan.parallel, patience=plan.patience, stop=stop
+    sender = DeliverySender(
+        plan.url, plan.secret, parallel=plan.parallel, timeout=plan.timeout, stop=stop
     )
     started = time.monotonic()
     report = sender.send_all(_paced(plan, traffic, progress, stop))
@@ -108,7 +108,7 @@ def simulate(
 def _paced(
     plan: SimulationPlan, traffic: Traffic, progress: Callable[[float], None], stop: Stop
 ) -> Iterator[Delivery]:
-    """Deliveries at the plan's rate; late ones are made up for, so that the total is right."""
+    """Deliveries at the plan's rate; after a delay they catch up, so that the total is right."""
     started = time.monotonic()
     total = max(1, round(plan.rate * plan.seconds))
     while traffic.dms < total:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, month_of, rfc3339
+from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, day_start, hour_start, month_of, rfc3339
 from dmstats.core.time_zones import UTC, zone
 from dmstats.db.dashboard.readings import HOURS as READ_HOURS
 from dmstats.db.dashboard.readings import TOP, Readings
@@ -13,7 +13,6 @@ from dmstats.db.documents import EMPTY, STAGES, Account, AuditResult, Bucket, Ho
 from dmstats.history.calendar import Calendar
 from dmstats.snapshot import zoned
 from dmstats.snapshot.previous_period import (
-    MINUTE_MS,
     Counts,
     add,
     history_start,

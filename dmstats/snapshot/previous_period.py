@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, month_of
+from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, day_start, hour_start, month_of
 from dmstats.db.dashboard.readings import Population, Readings, month_before
 from dmstats.db.documents import EMPTY, Bucket, Hour
 
-MINUTE_MS = 60_000
 POPULATION_DAYS = 32
 
 Counts = tuple[int, int]

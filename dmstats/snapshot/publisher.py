@@ -10,6 +10,7 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
+from dmstats.core.constants import CHANNEL
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_outage import RedisOutage
 from dmstats.core.redis_repair import drop_without_expiry, dropping_wrong_type
@@ -17,7 +18,6 @@ from dmstats.snapshot.encoded import INSTALLATION
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
 
 CACHE_KEY = "admin:stats"
-CHANNEL = "admin:stats:updated"
 LAST_PUBLISH_KEY = "dmstats:last-publish"
 STREAM_LENGTH = 1000
 

@@ -14,7 +14,7 @@ import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import Outdated, StoreUnavailable, Superseded
+from dmstats.core.errors import StaleSnapshot, StoreUnavailable, Superseded
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import drop_without_expiry
 from dmstats.db.dashboard.readings import ReadingsStore
@@ -149,7 +149,7 @@ class Refresher:
                 place = self._snapshots.save(
                     body, now_ms, term=term, floor=floor_of(readings), after=after
                 )
-            except Outdated:
+            except StaleSnapshot:
                 continue
             return {"version": "{}-{}".format(*place), **body}
         stored = self._snapshots.load()

@@ -13,7 +13,7 @@ from dmstats.db.dashboard.readings import Readings
 from dmstats.db.documents import Hour
 from dmstats.history.calendar import DAY, MINUTE_MS, MONTH, Calendar
 from dmstats.history.comparison import Interval
-from dmstats.history.cover import Counts, RequiredBuckets, StoredCounts
+from dmstats.history.cover import Counts, RangeCounts, RequiredBuckets
 from dmstats.history.cover import required_buckets as required_for
 from dmstats.snapshot.previous_period import history_start
 
@@ -71,7 +71,7 @@ def required_buckets(now_ms: int, calendar: Calendar) -> RequiredBuckets:
 def figures(readings: Readings, now_ms: int, calendar: Calendar) -> Figures:
     """``month``, ``today`` and ``days`` for the snapshot."""
     intervals = ComparedIntervals.at(now_ms, calendar)
-    counted = StoredCounts(
+    counted = RangeCounts(
         {at: pair(day) for at, day in readings.days.items()},
         {at: pair(hour) for at, hour in readings.hour_counts.items()},
         _minutes(readings.hours),

@@ -1,4 +1,4 @@
-"""What one stream has not been told yet: the newest event of each type, and nothing older."""
+"""The pending events of one stream: a coalescing buffer with the newest event of each type."""
 
 from __future__ import annotations
 
@@ -9,33 +9,30 @@ from dmstats.sse.messages import Event, Order
 
 
 class EventBuffer(ABC):
-    """One stream; filled by the hub.
+    """One stream, filled by the hub.
 
-    ``who`` and ``allowed`` tell whose stream it is and whether it may go on. A slow stream gets
-    fewer, newer events; ``writing_since`` tells how long its last write has been going on.
-    ``order`` is the newest version that it was told.
+    ``session`` identifies the reader's session; it is empty if the stream has none that can end. A
+    slow client receives fewer, newer events. ``writing_since`` is when the write in progress began
+    (monotonic), or None. ``order`` is the newest version that was sent (monotonic reads).
     """
 
-    __slots__ = ("_clock", "_events", "allowed", "closed", "order", "who", "writing_since")
+    __slots__ = ("_clock", "_events", "closed", "order", "session", "writing_since")
 
-    def __init__(
-        self, monotonic: Callable[[], float], who: str, allowed: Callable[[], bool]
-    ) -> None:
+    def __init__(self, monotonic: Callable[[], float], session: str) -> None:
         self._clock = monotonic
         self._events: dict[str, Event] = {}
         self.closed = False
-        self.who = who
-        self.allowed = allowed
+        self.session = session
         self.order: Order = (0, 0)
         self.writing_since: float | None = None
 
     def offer(self, event: Event) -> None:
-        """Leave ``event``; it replaces one of the same type that was not taken yet."""
+        """Buffer ``event``; it replaces a pending event of the same type."""
         self._events[event.type] = event
         self._wake()
 
     def poll(self) -> Event | None:
-        """The next event that is there already and not old, None without."""
+        """The next pending event that is not outdated, or None; never waits."""
         while self._events and not self.closed:
             event = self._events.pop(next(iter(self._events)))
             if event.order is None:
@@ -51,8 +48,8 @@ class EventBuffer(ABC):
 
     @abstractmethod
     def drop(self) -> None:
-        """End a stream whose client does not read."""
+        """Drop a stream whose client does not read."""
 
     @abstractmethod
     def _wake(self) -> None:
-        """There is something to tell."""
+        """Called when an event was buffered."""

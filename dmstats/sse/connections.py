@@ -1,25 +1,23 @@
-"""The open streams of one worker: how many there may be, and which of them must go."""
+"""The open streams of one worker: their limit, and which of them must be closed."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import gevent
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import DmstatsError, Unavailable
+from dmstats.core.errors import Unavailable
 from dmstats.sse.buffer import EventBuffer
 from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.messages import Event
 from dmstats.sse.sse_reporter import SseReporter
 
 FULL_RETRY_SECONDS = 30.0
-AT_ONCE = 50
-"""So many streams are written before somebody else gets a turn: a millisecond's worth."""
+STREAMS_PER_SLICE = 50
+"""After this many streams, about a millisecond of work, other greenlets may run."""
 
 
 class Connections:
-    """All subscribers; ``max_streams`` is the cap that keeps room for the webhooks."""
+    """All open streams; ``max_streams`` limits them so that connections remain for webhooks."""
 
     def __init__(self, clock: Clock, metrics: SseReporter, max_streams: int) -> None:
         self._monotonic = clock.monotonic
@@ -30,42 +28,42 @@ class Connections:
     def __len__(self) -> int:
         return len(self._subscribers)
 
-    def admit(self, who: str, allowed: Callable[[], bool]) -> GreenletStream:
-        """A new subscriber; raises :class:`Unavailable` over the cap."""
+    def admit(self, session: str) -> GreenletStream:
+        """Open a stream; raises :class:`Unavailable` at the limit."""
         if len(self._subscribers) >= self._max_streams:
             self._metrics.stream_refused()
             raise Unavailable(
-                "This worker has all the streams it takes.", retry_after=FULL_RETRY_SECONDS
+                "This worker has reached its stream limit.", retry_after=FULL_RETRY_SECONDS
             )
-        stream = GreenletStream(self._monotonic, who, allowed)
+        stream = GreenletStream(self._monotonic, session)
         self._subscribers.add(stream)
         self._metrics.viewers_changed(len(self._subscribers))
         return stream
 
     def replace(self, stream: EventBuffer, successor: EventBuffer) -> None:
-        """Let ``successor`` have the place of ``subscriber``."""
+        """Replace ``stream`` with ``successor``."""
         self._subscribers.discard(stream)
         self._subscribers.add(successor)
 
     def forget(self, stream: EventBuffer) -> None:
-        """Take out a stream that has ended; more than once does no harm."""
+        """Remove a stream that has ended; idempotent."""
         self._subscribers.discard(stream)
         self._metrics.viewers_changed(len(self._subscribers))
 
     def send(self, event: Event) -> None:
-        """Leave ``event`` for everybody."""
+        """Offer ``event`` to every stream."""
         for number, stream in enumerate(tuple(self._subscribers), 1):
             stream.offer(event)
-            if number % AT_ONCE == 0:
+            if number % STREAMS_PER_SLICE == 0:
                 gevent.sleep(0)
 
     def close(self) -> None:
-        """End every stream cleanly."""
+        """Close every stream cleanly."""
         for stream in tuple(self._subscribers):
             stream.close()
 
     def drop_blocked(self, seconds: float) -> None:
-        """Break off the streams whose last write has been going on for longer than that."""
+        """Drop the streams whose current write has taken longer than ``seconds``."""
         latest = self._monotonic() - seconds
         for stream in tuple(self._subscribers):
             if stream.writing_since is not None and stream.writing_since < latest:
@@ -73,19 +71,12 @@ class Connections:
                 stream.drop()
                 self._metrics.stream_dropped()
 
-    def shut_out(self) -> None:
-        """End the streams of who is not allowed any more; each is asked about once."""
-        verdicts: dict[str, bool] = {}
+    def sessions(self) -> set[str]:
+        """The sessions of all streams that have one."""
+        return {stream.session for stream in self._subscribers if stream.session}
+
+    def end_sessions(self, ended: set[str]) -> None:
+        """End the streams of these sessions, each session on its own."""
         for stream in tuple(self._subscribers):
-            if stream.who not in verdicts:
-                verdicts[stream.who] = _may_go_on(stream)
-            if not verdicts[stream.who]:
+            if stream.session and stream.session in ended:
                 stream.close()
-
-
-def _may_go_on(stream: EventBuffer) -> bool:
-    try:
-        return stream.allowed()
-    except DmstatsError:
-        # Nobody can say now; an outage is no reason to shut everybody out.
-        return True

@@ -1,4 +1,4 @@
-"""A stream that a greenlet of its own writes."""
+"""A stream with a dedicated greenlet that writes it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from dmstats.sse.messages import Event
 
 
 class GreenletStream(EventBuffer):
-    """Emptied by the greenlet that writes the stream."""
+    """A buffer that is emptied by the greenlet that writes the stream."""
 
     __slots__ = ("_waiter", "_writer")
 
-    def __init__(
-        self, monotonic: Callable[[], float], who: str, allowed: Callable[[], bool]
-    ) -> None:
-        super().__init__(monotonic, who, allowed)
-        # Waiter rather than Event: greenlets keep a copy of their C stack while they wait, and
-        # this is the shallowest way down.
+    def __init__(self, monotonic: Callable[[], float], session: str) -> None:
+        super().__init__(monotonic, session)
+        # Waiter rather than Event: a waiting greenlet keeps a copy of its C stack, and Waiter
+        # needs the fewest frames.
         self._waiter: Any = None
         self._writer: Any = None
 
     def take(self) -> Event | None:
-        """Wait for the next event; None once the stream is to end."""
+        """Wait for the next event; None once the stream is closed."""
         self.writing_since = None
         while not self.closed:
             if (event := self.poll()) is not None:
@@ -46,17 +44,17 @@ class GreenletStream(EventBuffer):
         return event
 
     def begin_write(self) -> None:
-        """The current greenlet goes on to write to the client."""
+        """Record that the current greenlet starts writing to the client."""
         self._writer = getcurrent()
         self.writing_since = self._clock()
 
     def close(self) -> None:
-        """End the stream: at its next :meth:`take`, which is now if it waits there."""
+        """Close the stream at its next :meth:`take`, immediately if it is waiting there."""
         self.closed = True
         self._wake()
 
     def drop(self) -> None:
-        """End the stream: its blocked write is broken off."""
+        """Close the stream and interrupt its blocked write."""
         self.close()
         if self._writer is not None:
             self._writer.kill(block=False)

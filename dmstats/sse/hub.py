@@ -1,4 +1,4 @@
-"""One subscription per worker, fanned out to its streams, with heartbeats in between."""
+"""One Redis subscription per worker, fanned out to the worker's streams, plus heartbeats."""
 
 from __future__ import annotations
 
@@ -35,15 +35,19 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 BLOCKED_HEARTBEATS = 2
 HEARTBEAT_SECONDS = 15.0
+SESSION_CHECK_SECONDS = 0.5
+"""How often it is asked whether sessions have ended: their streams have to end within two seconds,
+also where no message from Redis arrives."""
 
 
 class Hub:
-    """Brings every published snapshot to every stream of this worker; one per process.
+    """Sends every published snapshot to every stream of this worker; one hub per process.
 
-    ``client`` is a Redis client of its own, with a socket time-out of a few seconds.
-    ``latest`` gives the newest figures known anywhere (it may do IO, and raise a
-    :class:`DmstatsError`); ``accept`` takes published ones and returns them ready to be shown,
-    None if they are old, ``ValueError`` if they are none. ``heartbeat`` is in seconds.
+    ``client`` is a dedicated Redis client with a socket time-out of a few seconds. ``latest``
+    returns the newest snapshot from any source (it may do IO and raise a :class:`DmstatsError`).
+    ``accept`` takes a published snapshot and returns it ready to be sent, or None if it is
+    outdated; it raises ``ValueError`` if the message is not a snapshot. ``ended`` returns which of
+    the given sessions have ended (it may do IO and raise a :class:`DmstatsError`).
     """
 
     def __init__(
@@ -57,7 +61,8 @@ class Hub:
         *,
         transport: str = "pubsub",
         max_streams: int = 1000,
-        heartbeat: float = HEARTBEAT_SECONDS,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        ended: Callable[[set[str]], set[str]] = lambda _: set(),
         outage: RedisOutage | None = None,
     ) -> None:
         self._feed = feed_for(transport, client, keys, clock)
@@ -65,7 +70,8 @@ class Hub:
         self._accept = accept
         self._clock = clock
         self._metrics = metrics
-        self._heartbeat = heartbeat
+        self._heartbeat_seconds = heartbeat_seconds
+        self._ended = ended
         self._connections = Connections(clock, metrics, max_streams)
         self._greenlets: list[gevent.Greenlet] = []
         self._outage = outage or RedisOutage()
@@ -80,43 +86,43 @@ class Hub:
         return len(self._connections)
 
     def start(self) -> None:
-        """Subscribe and begin to send heartbeats; needs a running gevent loop."""
+        """Subscribe and start sending heartbeats; needs a running gevent loop."""
         self._stopped = False
-        self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._beat)]
+        self._greenlets = [
+            gevent.spawn(run) for run in (self._listen, self._send_heartbeats, self._end_sessions)
+        ]
 
     def stop(self) -> None:
-        """End every stream cleanly and let go of Redis."""
+        """Close every stream cleanly and disconnect from Redis."""
         self._stopped = True
         self._connections.close()
         gevent.killall(self._greenlets)
         self._greenlets = []
         self.connected = False
 
-    def subscribe(
-        self, who: str = "", allowed: Callable[[], bool] = lambda: True
-    ) -> GreenletStream:
-        """Open a stream's mailbox; raises :class:`Unavailable` over the cap, or when stopping.
+    def subscribe(self, session: str = "") -> GreenletStream:
+        """Open a stream; raises :class:`Unavailable` at the limit or while stopping.
 
-        ``allowed`` is asked at each heartbeat, once for all streams of ``who``.
+        It is closed when ``session`` ends, unless that is empty.
         """
         if self._stopped:
             raise Unavailable("This worker is stopping.", retry_after=FULL_RETRY_SECONDS)
-        return self._connections.admit(who, allowed)
+        return self._connections.admit(session)
 
     def hand_over(
         self, stream: EventBuffer, connection: socket, first: bytes, on_end: Callable[[], None]
     ) -> SocketStream:
-        """Go on with a stream on its ``connection`` itself; see :class:`SocketStream`."""
+        """Continue a stream directly on its socket; see :class:`SocketStream`."""
         socket_stream = SocketStream(self._clock.monotonic, connection, stream, first, on_end)
         self._connections.replace(stream, socket_stream)
         return socket_stream
 
     def unsubscribe(self, stream: EventBuffer) -> None:
-        """Forget a stream that has ended; more than once does no harm."""
+        """Remove a stream that has ended; idempotent."""
         self._connections.forget(stream)
 
     def heartbeat(self) -> Event:
-        """A heartbeat as of now."""
+        """A heartbeat event with the current time."""
         return heartbeat_event(rfc3339(self._clock.now_ms()), self._version, live=self.connected)
 
     def _listen(self) -> None:
@@ -128,25 +134,25 @@ class Hub:
                         self._caught_up()
                     else:
                         self._receive(message)
-                    # Only now: what fails each time at the same place must not be tried faster.
+                    # Reset the back-off only after a message was handled successfully.
                     pause = FIRST_PAUSE
             except redis.RedisError as error:
                 self._outage.failed("subscription", error)
             except Exception:
-                # Whatever it was, a worker without its subscription would show old figures as
-                # live until it is restarted.
+                # Keep subscribing after any error: without the subscription, this worker would
+                # show old figures as live until it is restarted.
                 logger.exception("hub_failed")
             self._set_connected(connected=False)
             gevent.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _caught_up(self) -> None:
-        """Subscribed: whatever was published before is in the newest figures."""
+        """Subscribed: send the newest snapshot, since earlier publishes may have been missed."""
         self._outage.answered()
         try:
             self._send(self._latest())
         except DmstatsError as error:
-            logger.warning("no_figures", extra={"reason": error.reason})
+            logger.warning("snapshot_unavailable", extra={"reason": error.reason})
         self._set_connected(connected=True)
 
     def _receive(self, message: Message) -> None:
@@ -170,22 +176,32 @@ class Hub:
         if connected != self.connected:
             self.connected = connected
             self._metrics.hub_connected(connected)
-            # At once: the page starts or stops polling by it.
+            # Sent immediately: it makes the page start or stop polling.
             self._connections.send(self.heartbeat())
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         while True:
-            gevent.sleep(self._heartbeat)
+            gevent.sleep(self._heartbeat_seconds)
             try:
-                self._name_latest()
+                self._update_version()
                 self._connections.send(self.heartbeat())
-                self._connections.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat)
-                self._connections.shut_out()
+                self._connections.drop_blocked(BLOCKED_HEARTBEATS * self._heartbeat_seconds)
             except Exception:
-                # Heartbeats are how dead streams are noticed: they must not end.
+                # Heartbeats are how dead streams are detected, so this loop must never end.
                 logger.exception("heartbeat_failed")
 
-    def _name_latest(self) -> None:
+    def _end_sessions(self) -> None:
+        while True:
+            gevent.sleep(SESSION_CHECK_SECONDS)
+            try:
+                if sessions := self._connections.sessions():
+                    self._connections.end_sessions(self._ended(sessions))
+            except DmstatsError:
+                pass  # The check failed: an outage must not end streams.
+            except Exception:
+                logger.exception("session_check_failed")
+
+    def _update_version(self) -> None:
         try:
             latest = self._latest()
         except DmstatsError:

@@ -1,4 +1,4 @@
-"""Server-sent events: encoded once, however many streams they go to."""
+"""Server-sent events, encoded once for all streams."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import msgspec
 STATS = "stats"
 HEARTBEAT = "heartbeat"
 PROBE = b'{"type":"probe"}'
-"""What `flask doctor` publishes to see that it may; it means nothing."""
+"""What `dmstats doctor` publishes to test its permission; subscribers ignore it."""
 
 Order = tuple[int, int]
 
 
 class Figures(Protocol):
-    """A snapshot, ready to be shown; ``order`` is its version as a tuple that compares."""
+    """An encoded snapshot; ``order`` is its version as a comparable tuple."""
 
     @property
     def version(self) -> str: ...
@@ -32,8 +32,8 @@ class Figures(Protocol):
 class Event:
     """One event in flask-sse's wire format; ``str(event)`` is what its Message would print.
 
-    ``order`` is the version's place for ``stats`` events, None for the others; ``chunk`` is what is
-    ``encoded`` as a chunk of an HTTP/1.1 body.
+    ``order`` is the version of a ``stats`` event, None for other events. ``chunk`` is ``encoded``
+    as a chunk of an HTTP/1.1 body.
     """
 
     type: str
@@ -63,20 +63,20 @@ def chunk(data: bytes) -> bytes:
 
 
 def stats_event(figures: Figures) -> Event:
-    """The event that carries a snapshot; its id is the version."""
+    """The event that carries a snapshot; the event id is the version."""
     return Event(STATS, figures.body.decode(), figures.version, figures.order)
 
 
 def heartbeat_event(at: str, version: str | None, *, live: bool) -> Event:
-    """Proof of life: ``at`` (RFC 3339), whether updates reach this worker, the newest version
-    that it knows (a refresh within the publish limit is not sent out, but is named here)."""
+    """A heartbeat: ``at`` (RFC 3339), whether the worker is subscribed (``live``), and the newest
+    version it knows, which includes refreshes that the publish limit held back."""
     beat = {"at": at, "live": live, "version": version}
     return Event(HEARTBEAT, msgspec.json.encode(beat).decode())
 
 
 def published_figures(message: bytes | str) -> object:
-    """What a published message (``{"data", "type", "id"}``) says the snapshot is; ``ValueError``
-    if that is no message of ours."""
+    """The snapshot in a published message (``{"data", "type", "id"}``); ``ValueError`` if this is
+    not one of our messages."""
     try:
         fields = msgspec.json.decode(message)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""A stream that is a socket and no greenlet: whoever offers an event writes it."""
+"""A stream without a greenlet: the greenlet that offers an event writes it to the socket."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WRITABLE = 2
 
 
 class SocketStream(EventBuffer):
-    """Writes what the kernel takes at once, and the rest of an event when it takes more.
+    """Writes as much as the kernel accepts, and the rest when the socket is writable again.
 
-    ``connection`` must not block, and be in the middle of a chunked body. ``on_end`` is called
-    once, when the stream has ended: in the event loop itself, so it must not wait for anything.
+    ``connection`` must be non-blocking and in the middle of a chunked body. ``on_end`` is called
+    once when the stream has ended. It runs in the event loop, so it must not block.
     """
 
     __slots__ = ("_connection", "_on_end", "_rest", "_watcher")
@@ -32,8 +32,8 @@ class SocketStream(EventBuffer):
         first: bytes,
         on_end: Callable[[], None],
     ) -> None:
-        """Go on with the stream of the mailbox ``before``, after the bytes ``first``."""
-        super().__init__(monotonic, before.who, before.allowed)
+        """Continue the stream of the buffer ``before``, starting with the bytes ``first``."""
+        super().__init__(monotonic, before.session)
         self._connection = connection
         self._on_end: Callable[[], None] | None = on_end
         self._rest: bytes | memoryview = first
@@ -44,19 +44,19 @@ class SocketStream(EventBuffer):
             self._events[event.type] = event
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         if self.closed:
             self.close()
         else:
             self._write()
 
     def close(self) -> None:
-        """End the stream: cleanly, unless the client has not even taken what there was."""
+        """Close the stream, with a final chunk unless part of an event is still unsent."""
         self.closed = True
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.stop()
-            # Not now: this may be its own callback.
+            # Deferred: this may run inside the watcher's own callback.
             get_hub().loop.run_callback(watcher.close)
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
@@ -85,7 +85,7 @@ class SocketStream(EventBuffer):
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self.close()  # the client is gone, and what was not sent is left over
+                self.close()  # the client has disconnected
                 return
             if sent < len(self._rest):
                 self._rest = memoryview(self._rest)[sent:]

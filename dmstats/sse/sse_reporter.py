@@ -1,4 +1,4 @@
-"""What the live wing reports about itself, for whoever keeps the metrics."""
+"""The metrics hooks of the streams."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol
 
 
 class SseReporter(Protocol):
-    """The hooks that this wing calls; each returns at once and never raises."""
+    """Each hook returns immediately and never raises."""
 
     def viewers_changed(self, viewers: int) -> None:
-        """How many streams are open in this process now."""
+        """The number of open streams in this process changed."""
 
     def hub_connected(self, connected: bool) -> None:  # noqa: FBT001 - the state itself
-        """The subscription was made, or lost."""
+        """The subscription was established or lost."""
 
     def foreign_message(self) -> None:
-        """Somebody published on the channel what is no snapshot."""
+        """A message on the channel was not a snapshot."""
 
     def stream_refused(self) -> None:
-        """A stream was refused: the cap is reached."""
+        """A stream was refused because the limit is reached."""
 
     def stream_dropped(self) -> None:
-        """A stream was dropped: its client does not read."""
+        """A stream was dropped because its client does not read."""

@@ -7,10 +7,11 @@ from typing import Any, Protocol, cast
 
 import redis
 
+from dmstats.core.clock import MonotonicClock
+from dmstats.core.constants import CHANNEL
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import dropping_wrong_type
 
-CHANNEL = "admin:stats:updated"
 WAIT_SECONDS = 1.0
 PING_SECONDS = 2.0
 SILENCE_SECONDS = 5.0
@@ -19,27 +20,21 @@ CATCH_UP = 100
 Message = bytes | str
 
 
-class Monotonic(Protocol):
-    """The part of the clock that is needed here."""
-
-    def monotonic(self) -> float: ...
-
-
 class Feed(Protocol):
-    """One way in. Iterating connects and then goes on until the connection fails."""
+    """A source of published messages."""
 
     def listen(self) -> Iterator[Message | None]:
-        """Yield None when (again) connected, and every message after that.
+        """Yield None after each (re)connect, and then every message.
 
-        At each None something may have been missed. Raises ``redis.RedisError`` when the
-        connection is lost, at most a few seconds after the server fell silent.
+        Messages may have been missed before each None. Raises ``redis.RedisError`` when the
+        connection is lost, at most a few seconds after the server stopped answering.
         """
 
 
 class PubSubFeed:
-    """Redis Pub/Sub: nothing is kept for who is not there."""
+    """Redis Pub/Sub; messages published while disconnected are lost."""
 
-    def __init__(self, client: redis.Redis, keys: Keyspace, clock: Monotonic) -> None:
+    def __init__(self, client: redis.Redis, keys: Keyspace, clock: MonotonicClock) -> None:
         self._redis = client
         self._keys = keys
         self._clock = clock
@@ -55,7 +50,7 @@ class PubSubFeed:
                 if message:
                     heard = now
                     if message["type"] == "subscribe":
-                        # The client library subscribes anew by itself, and says so only here.
+                        # The client library resubscribes by itself; this is the only sign of it.
                         yield None
                     elif message["type"] == "message":
                         yield message["data"]
@@ -69,7 +64,7 @@ class PubSubFeed:
 
 
 class StreamFeed:
-    """A Redis stream: whoever was away reads on from the last entry it has seen."""
+    """A Redis stream; after a reconnect it continues after the last entry that was read."""
 
     def __init__(self, client: redis.Redis, keys: Keyspace) -> None:
         self._redis = client
@@ -79,7 +74,7 @@ class StreamFeed:
     def listen(self) -> Iterator[Message | None]:
         newest = self._newest()
         if self._last is None or _key(newest) < _key(self._last):
-            # The first time, or Redis came back empty and counts from another start.
+            # The first connection, or Redis lost its data and ids start again from a lower value.
             self._last = newest
         yield None
         while True:
@@ -117,6 +112,6 @@ def _key(entry: str) -> tuple[int, int]:
     return int(milliseconds), int(number or 0)
 
 
-def feed_for(transport: str, client: redis.Redis, keys: Keyspace, clock: Monotonic) -> Feed:
-    """The feed that goes with ``STATS_TRANSPORT``."""
+def feed_for(transport: str, client: redis.Redis, keys: Keyspace, clock: MonotonicClock) -> Feed:
+    """The feed for a value of ``STATS_TRANSPORT``."""
     return StreamFeed(client, keys) if transport == "stream" else PubSubFeed(client, keys, clock)

@@ -1,4 +1,4 @@
-"""Web: thin views that authenticate, call one wing and answer."""
+"""HTTP: thin views that authenticate, call another package and answer."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def services() -> Services:
-    """The current application's objects, as ``dmstats.app`` wired them."""
+    """The services of the current application."""
     return cast("Services", current_app.extensions["dmstats"])

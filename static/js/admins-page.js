@@ -1,11 +1,12 @@
 /** The page of the admins: add, disable, enable, change a password. */
 
 import { ask } from "./ask.js";
+import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { adminsFrom } from "./wire.js";
+import { adminsFrom, handoutFrom } from "./wire.js";
 
 /** @typedef {import("./types.js").Admin} Admin */
 
@@ -40,10 +41,10 @@ function rowOf(admin, isMe) {
   email.className = "email";
   email.append(address);
   email.dataset.disabled = String(admin.disabled);
-  if (admin.disabled || isMe) {
+  if (admin.disabled || admin.invited || isMe) {
     const mark = document.createElement("span");
     mark.className = "mark";
-    mark.textContent = isMe ? "you" : "disabled";
+    mark.textContent = isMe ? "you" : admin.disabled ? "disabled" : "invited";
     email.append(" ", mark);
   }
   const since = document.createElement("td");
@@ -52,9 +53,28 @@ function rowOf(admin, isMe) {
   since.title = admin.createdAt ? format.utc(admin.createdAt) : "";
   const actions = document.createElement("td");
   actions.className = "actions";
+  actions.append(signOutFor(admin, isMe));
   if (!isMe) actions.append(switchFor(admin));
   row.append(email, since, actions);
   return row;
+}
+
+/**
+ * @param {Admin} admin
+ * @param {boolean} isMe
+ */
+function signOutFor(admin, isMe) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = "Sign out everywhere";
+  button.setAttribute("aria-label", `Sign out everywhere: ${admin.email}`);
+  button.disabled = admin.disabled;
+  button.addEventListener("click", async () => {
+    const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/sign-out`;
+    if (await change(url, {}, `${admin.email} is signed out everywhere.`, !isMe) && isMe) location.reload();
+  });
+  return button;
 }
 
 /** @param {Admin} admin */
@@ -75,39 +95,65 @@ function switchFor(admin) {
 /**
  * @param {string} url
  * @param {unknown} body
- * @param {string} done
+ * @param {string | ((answer: unknown) => string)} done What is said then; empty to say nothing.
+ * @param {boolean} again Whether the list is to be loaded again.
  * @returns {Promise<boolean>}
  */
-async function change(url, body, done) {
+async function change(url, body, done, again = true) {
   const line = part("done");
   // Clear the messages of the change before.
   line.className = "visually-hidden";
   line.textContent = "";
+  part("handout").hidden = true;
   showProblem(part("problem"), null);
   const answer = await ask(url, { method: "POST", body });
   showProblem(part("problem"), answer.ok ? null : answer);
   if (!answer.ok) return false;
-  line.className = "success";
-  line.textContent = done;
-  await load();
+  const words = typeof done === "string" ? done : done(answer.data);
+  if (words) line.className = "success";
+  line.textContent = words;
+  if (again) await load();
   return true;
+}
+
+/**
+ * A link was mailed, which is said, or has to be handed out, which is shown.
+ * @param {unknown} answer
+ */
+function handOut(answer) {
+  const { email, link, endsAt, problem } = handoutFrom(answer);
+  if (link === null) return `A link was mailed to ${email}.`;
+  part("handout-email").textContent = email;
+  part("handout-link").textContent = link;
+  part("handout-problem").textContent = problem ?? "";
+  part("handout-until").textContent = endsAt ? format.moment(endsAt) : "tomorrow";
+  part("handout").hidden = false;
+  part("handout").focus();
+  return "";
 }
 
 const adding = part("add", HTMLFormElement);
 adding.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { email, password } = Object.fromEntries(new FormData(adding));
-  if (await change(URL_OF_ALL, { email, password }, `${email} can sign in now.`)) adding.reset();
+  const added = password
+    ? change(URL_OF_ALL, { email, password }, `${email} can sign in now.`)
+    : change(`${URL_OF_ALL}/invite`, { email }, handOut);
+  if (await added) adding.reset();
 });
 const changing = part("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { whose, current, new: password } = Object.fromEntries(new FormData(changing));
-  const url = `${URL_OF_ALL}/${encodeURIComponent(String(whose))}/password`;
-  if (await change(url, { currentPassword: current, password }, "The password was changed.")) {
+  const url = `${URL_OF_ALL}/${encodeURIComponent(String(whose))}`;
+  const changed = password
+    ? change(`${url}/password`, { currentPassword: current, password }, "The password was changed.")
+    : change(`${url}/link`, { currentPassword: current }, handOut);
+  if (await changed) {
     part("current", HTMLInputElement).value = "";
     part("new", HTMLInputElement).value = "";
   }
 });
+wireCopy(document);
 wireTheme();
 void load();

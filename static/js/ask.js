@@ -32,7 +32,7 @@ export async function ask(url, { method = "GET", body, signal, timeout = TIMEOUT
     if (response.ok) return { ok: true, data };
     return { ok: false, status: response.status, sentence: sentenceFor(response.status, data?.detail) };
   } catch {
-    // Refused, reset, timed out, or no JSON: to the reader it is all the same.
+    // Refused, reset, timed out, or no JSON: the reader gets the same message.
     return { ok: false, status: 0, sentence: NO_ANSWER };
   } finally {
     limit.end();

@@ -6,7 +6,7 @@ const REFUSED = { first: 15, most: 240 };
 /**
  * Doubles with each attempt and is spread over half of its length, so that the dashboards of a
  * whole team do not come back in the same moment after a deploy.
- * @param {boolean} refused the server answered that it is full: wait longer
+ * @param {boolean} refused the server has no free connection: wait longer
  * @param {number} attempt 0 for the first
  * @param {number} random from 0 up to 1
  * @returns {number} seconds

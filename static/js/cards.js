@@ -42,7 +42,7 @@ export function write(element, { text, exact = "", title = "", tone }, moving = 
 }
 
 /**
- * @param {string} className of what only a screen reader gets; empty for what only the eye does
+ * @param {string} className of text for screen readers only; empty for text that is hidden from them
  * @param {string} text
  */
 function part(className, text) {

@@ -46,7 +46,7 @@ export function step(facts, event) {
     case "stream-opening":
       return { ...facts, stream: "opening" };
     case "stream-open":
-      // Told with the first event: some proxies pass on a stream's head and hold back its body.
+      // Reported with the first event: some proxies forward a stream's headers and hold back its body.
       return { ...facts, stream: "open", refused: false, everOpen: true, poll: "none" };
     case "stream-closed":
       return { ...facts, stream: "closed" };

@@ -6,7 +6,7 @@ const STALE_SECONDS = 75;
 
 /**
  * @param {HTMLElement} place
- * @param {HTMLElement} root gets `data-figures`: too old, they look it
+ * @param {HTMLElement} root gets `data-figures`, which the styles use to mark old figures
  * @param {Format} format
  * @param {() => number} now milliseconds
  */

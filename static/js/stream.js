@@ -18,7 +18,7 @@ const MISSED_HEARTBEATS = 2.5;
  * @param {(url: string) => EventSource} options.connect
  * @param {Timers} options.timers
  * @param {object} options.on
- * @param {() => void} options.on.open called with the first event: the head alone proves nothing, for some
+ * @param {() => void} options.on.open called with the first event: the headers alone prove nothing, because some
  * proxies hold the body back
  * @param {(snapshot: unknown) => void} options.on.snapshot JSON of any shape
  * @param {() => void} options.on.garbled an event that is no JSON has come

@@ -48,6 +48,7 @@ export interface Admin {
   id: string;
   email: string;
   disabled: boolean;
+  invited: boolean;
   createdAt: string | null;
 }
 

@@ -27,7 +27,7 @@ const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e
 
 /**
  * @param {unknown} value
- * @returns {Record<string, unknown>} its fields; none of what is no object
+ * @returns {Record<string, unknown>} its fields; none if it is no object
  */
 function fields(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value)
@@ -180,10 +180,26 @@ export function adminsFrom(json) {
       id: text(admin.id) ?? "",
       email: shown(admin.email) || "unknown",
       disabled: admin.disabled === true,
+      invited: admin.invited === true,
       createdAt: moment(admin.createdAt),
     };
   });
   return { admins, you: text(answer.you) ?? "" };
+}
+
+/**
+ * A link for choosing a password; `link` is null if it was mailed, `problem` says why it was not.
+ * @param {unknown} json
+ * @returns {{email: string, link: string | null, endsAt: string | null, problem: string | null}}
+ */
+export function handoutFrom(json) {
+  const { admin, link, endsAt, problem } = fields(json);
+  return {
+    email: shown(fields(admin).email) || "unknown",
+    link: text(link),
+    endsAt: moment(endsAt),
+    problem: text(problem),
+  };
 }
 
 /** @param {unknown} json @returns {Pair} */

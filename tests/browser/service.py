@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.servers import free_port, wait_until
 
-PASSWORD = re.compile(r"made the first admin, (\S+), with the password (\S+)")
+PASSWORD = re.compile(r"created the first admin, (\S+), with the password (\S+)")
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 90.0
 

@@ -42,7 +42,7 @@ def test_searching_by_the_beginning_of_an_id(accounts: Page) -> None:
     expect(accounts).to_have_url(re.compile(r"\?query=\d+$"))
     accounts.reload()
     expect(accounts.locator("#rows tr")).to_have_count(1)
-    accounts.get_by_label("Search by name or id").fill("nobody")
+    accounts.get_by_label("Search by name or id").fill("no such account")
     expect(
         accounts.get_by_text("No account has a name or id that begins with this.")
     ).to_be_visible()
@@ -154,7 +154,7 @@ INK = r"""() => {
 
 
 def test_an_accounts_first_hour_is_seen(lately: Page) -> None:
-    # One hour among hours that nobody counted: a line through one point has no length.
+    # One hour among hours without data: a line through one point has no length.
     assert lately.evaluate(INK) > 10
 
 
@@ -178,7 +178,7 @@ def test_an_accounts_use_of_an_hour(lately: Page) -> None:
 def test_an_accounts_hours_before_the_first_check(
     context: BrowserContext, own_service: Callable[..., Service]
 ) -> None:
-    # Nobody refreshes, and so nobody checks the ledger either.
+    # No worker refreshes, so no worker checks the ledger either.
     young = own_service(STATS_REFRESHER="off")
     young.send(1)
     sign_in(context, young)

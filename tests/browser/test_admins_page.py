@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import expect_mode, open_dashboard, sign_in
 from tests.browser.service import Service
 
@@ -54,10 +55,76 @@ def test_an_admin_is_added_and_shut_out_within_a_heartbeat(
     expect(admins.locator("#done")).to_contain_text("can sign in again")
 
 
+def link_on(page: Page) -> str:
+    """The link that is shown to be handed out."""
+    expect(page.locator("#handout")).to_be_visible()
+    expect(page.locator("#handout")).to_be_focused()
+    return page.locator("#handout-link").inner_text()
+
+
+def choose(page: Page, link: str, password: str) -> None:
+    page.goto(link)
+    expect(page).to_have_title("Choose a password · dmstats")
+    page.get_by_label("New password").fill(password)
+    page.get_by_role("button", name="Set the password").click()
+
+
+def test_an_invited_admin_chooses_a_password(
+    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+) -> None:
+    add(admins, GUEST, "")
+    link = link_on(admins)
+    assert violations(admins) == []
+    expect(admins.locator("#rows")).to_contain_text("invited")
+    guest = open_context(viewport={"width": 390, "height": 800}).new_page()
+    choose(guest, link, "password1")
+    expect(guest.get_by_role("alert")).to_contain_text("tried first")
+    assert violations(guest) == []
+    guest.get_by_label("New password").fill(PASSWORD)
+    guest.get_by_role("button", name="Set the password").click()
+    expect(guest.get_by_role("status")).to_contain_text(GUEST)
+    assert violations(guest) == []
+    guest.get_by_role("link", name="Sign in").click()
+    guest.get_by_label("Email").fill(GUEST)
+    guest.get_by_label("Password").fill(PASSWORD)
+    guest.get_by_role("button", name="Sign in").click()
+    expect_mode(guest, "live")
+    guest.goto(link)
+    expect(guest.get_by_role("alert")).to_contain_text("works once")
+    assert violations(guest) == []
+    admins.reload()
+    expect(admins.locator("#rows tr")).to_have_count(2)
+    expect(admins.locator("#rows")).not_to_contain_text("invited")
+
+
+def test_a_link_for_a_lost_password_ends_the_sessions_once_it_is_used(
+    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+) -> None:
+    add(admins, GUEST, PASSWORD)
+    expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
+    guest = open_context()
+    credentials = {"email": GUEST, "password": PASSWORD}
+    assert guest.request.post(f"{guarded.url}/login", data=credentials).ok
+    dashboard = open_dashboard(guest, guarded)
+    form = admins.locator("#change")
+    form.get_by_label("Whose").select_option(label=GUEST)
+    form.get_by_label("Your own current password").fill(guarded.password)
+    form.get_by_role("button", name="Change").click()
+    link = link_on(admins)
+    expect_mode(dashboard, "live")
+    choose(open_context().new_page(), link, f"{PASSWORD} and more")
+    expect_mode(dashboard, "expired", seconds=10)
+
+
+def test_signing_out_everywhere(admins: Page, guarded: Service) -> None:
+    admins.get_by_role("button", name="Sign out everywhere").click()
+    expect(admins).to_have_title("Sign in · dmstats")
+
+
 def test_a_bad_password_is_refused_in_words(admins: Page) -> None:
     admins.evaluate("document.querySelector('#add').noValidate = true")
     add(admins, GUEST, "short")
-    expect(admins.get_by_role("alert")).to_contain_text("at least 10 characters")
+    expect(admins.get_by_role("alert")).to_contain_text("at least 8 characters")
     expect(admins.locator("#rows tr")).to_have_count(1)
 
 

@@ -169,7 +169,7 @@ def test_a_hidden_tab_closes_its_stream(page: Page, service: Service) -> None:
     assert re.search(r"\?last_event_id=\d+-\d+$", streams[0])
 
 
-def test_many_tabs_leave_room_for_requests(
+def test_many_tabs_leave_connections_for_requests(
     page: Page, context: BrowserContext, service: Service
 ) -> None:
     pages = [page]

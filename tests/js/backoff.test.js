@@ -8,7 +8,7 @@ test("it works: it doubles up to a bound", () => {
   assert.deepEqual(delays, [1, 2, 4, 8, 16, 30, 30]);
 });
 
-test("a server without room is left alone for longer", () => {
+test("a server at its connection limit is retried after a longer wait", () => {
   assert.equal(retryDelay(true, 0, 1), 15);
   assert.equal(retryDelay(true, 60, 1), 240);
 });

@@ -102,7 +102,7 @@ test("a total that more than doubled is told by its growth alone", () => {
   assert.equal(figures["total.got"].text, "");
 });
 
-test("per cents of nearly nothing are not told, nor such as nobody can read", () => {
+test("a percentage is shown only if its base and its size make sense", () => {
   const shown = (sent, earlier) => {
     const before = { sent: earlier, received: earlier };
     const figures = figuresOf(snapshotOf("1-1", { today: { sent, received: sent, before } }), format);
@@ -115,7 +115,7 @@ test("per cents of nearly nothing are not told, nor such as nobody can read", ()
   assert.deepEqual(shown(80, 100), ["\u221220% vs this time yesterday", "\u221220%"]);
 });
 
-test("day one has no yesterday, and no average over days that nobody counted", () => {
+test("the first day has no yesterday, and no average over days before counting began", () => {
   const young = { since: "2026-11-15T11:20:00Z", today: { sent: 290, received: 10, before: null } };
   const figures = figuresOf(
     snapshotOf("1-1", { ...young, month: { month: "2026-11", sent: 290, received: 10, before: null } }),

@@ -10,7 +10,7 @@ import { columns, isRunning, paceOfLast, pointsOf, sums } from "../../static/js/
 import { otherEvents } from "../../static/js/terms.js";
 import { canaryWords } from "../../static/js/ticking.js";
 import { noticeOf } from "../../static/js/trouble.js";
-import { accountFrom, accountsFrom, activityFrom, adminsFrom, heartbeatFrom, snapshotFrom, trafficFrom } from "../../static/js/wire.js";
+import { accountFrom, accountsFrom, activityFrom, adminsFrom, handoutFrom, heartbeatFrom, snapshotFrom, trafficFrom } from "../../static/js/wire.js";
 import { snapshotOf } from "./helpers.js";
 
 const format = createFormat("h23", "Europe/Berlin");
@@ -184,5 +184,15 @@ test("the page's scripts use no method that browsers of 2022 do not have", () =>
   assert.ok(names.length > 30);
   for (const name of names) {
     assert.doesNotMatch(readFileSync(new URL(name, folder), "utf8"), TOO_NEW, name);
+  }
+});
+
+test("a link to hand out, whatever the answer looks like", () => {
+  const answer = { admin: { email: "a@b" }, link: "https://x/password?link=1", endsAt: "2026-11-27T00:00:00.000Z", problem: "it is down" };
+  assert.deepEqual(handoutFrom(answer), { email: "a@b", link: answer.link, endsAt: answer.endsAt, problem: answer.problem });
+  for (const odd of spoilt(answer)) {
+    const { email, problem, link } = handoutFrom(odd);
+    readable(email, odd);
+    for (const words of [problem, link]) assert.ok(words === null || typeof words === "string");
   }
 });

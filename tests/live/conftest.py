@@ -17,7 +17,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """`python -m dmstats` with two workers, an API token and a canary."""
     port = str(free_port())
     started = Started(
-        tmp_path_factory.mktemp("house"),
+        tmp_path_factory.mktemp("service"),
         PORT=port,
         WEB_CONCURRENCY="2",
         ADMIN_API_TOKEN=TOKEN,

@@ -141,7 +141,7 @@ def test_whole_numbers_of_any_type_are_counted_into(site: Site, value: Any) -> N
     assert str(site.account(ODD)["dmUsed"]) in {"8", "8.0"}
 
 
-def test_another_unique_index_costs_its_neighbours_nothing(site: Site) -> None:
+def test_another_unique_index_costs_the_other_accounts_nothing(site: Site) -> None:
     """Mongoose's ``unique: true``: a second account without ``userId`` cannot be created."""
     site.mongo.db["instagram_accounts"].create_index("userId", unique=True)
     site.count(GOOD)

@@ -63,7 +63,7 @@ def test_it_works(store: Auditing, now: int) -> None:
     assert known(days) == {day: (5, 1)}
     # Counting began two hours ago: before that nothing is known.
     assert [*hours.values()].count((None, None)) == 21
-    assert known(shown(store, "nobody")[0]) == {}
+    assert known(shown(store, "unknown")[0]) == {}
 
 
 def test_the_next_audit_replaces_it(store: Auditing, clock: ManualClock, now: int) -> None:
@@ -138,7 +138,7 @@ def test_a_slow_audit_does_not_put_back_what_a_newer_one_said(
     assert known(shown(store, "a")[0]) == {hour_start(now): (8, 0)}
 
 
-def test_a_clock_that_was_wrong_keeps_nobody_from_being_newer(
+def test_activity_written_under_a_fast_clock_is_replaced_by_later_audits(
     store: Auditing, clock: ManualClock, now: int
 ) -> None:
     store.count(*dms(now, 3))

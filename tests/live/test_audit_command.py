@@ -90,7 +90,7 @@ def test_an_interrupted_audit_says_so_and_goes_on_at_the_next(
         interrupted = run.invoke(args=["audit"])
     assert interrupted.exit_code == INTERRUPTED
     assert interrupted.stdout == ""
-    assert "Interrupted. The next audit goes on from here" in interrupted.stderr
+    assert "Interrupted. The next audit resumes here" in interrupted.stderr
     assert "verified: drift 0" in run.invoke(args=["audit"]).stdout
 
 

@@ -292,7 +292,7 @@ def test_migrations_run_twice_change_nothing(store: Store, mongo: Mongo) -> None
 def test_a_delivery_of_very_many_accounts_and_hours_is_counted_in_the_end(
     store: Store, clock: ManualClock
 ) -> None:
-    """It may take longer than the sender's patience, but a retry goes on where the last ended."""
+    """It may take longer than the sender waits, but a retry goes on where the last one ended."""
     rows = [
         row(str(n), clock.now_ms() - n % 720 * HOUR_MS, account=str(n), partition="other")
         for n in range(400)

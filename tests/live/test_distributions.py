@@ -1,4 +1,4 @@
-"""The sdist and the wheel: whole, and whoever has the sdist needs no npm."""
+"""The sdist and the wheel are complete, and building from the sdist needs no npm."""
 
 from __future__ import annotations
 

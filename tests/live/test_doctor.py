@@ -23,7 +23,7 @@ from dmstats.db.client import Mongo, connect
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health, Server
 from dmstats.ops.doctor import Doctor
-from dmstats.ops.findings import Finding, Verdict, good
+from dmstats.ops.findings import Finding, Verdict, passed
 from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
 from tests.keyspace import KEYS, LEASE_KEY
@@ -54,7 +54,7 @@ def examine(mongo: Mongo, redis_client: redis.Redis, tmp_path: Path) -> Examine:
             clock or SystemClock(),
             migrations=migrations.names(),
             probe_redis=lambda: probe_redis(client, KEYS, "pubsub"),
-            probe_webhook=lambda: good("webhook", "fine"),
+            probe_webhook=lambda: passed("webhook", "fine"),
         )
         findings = list(doctor.examine())
         for finding in findings:
@@ -199,7 +199,7 @@ def test_a_wrong_address_is_a_failure_in_words(service: Started) -> None:
     done = flask(service, "--url", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
     assert "does not answer: connection refused" in " ".join(done.stdout.split())
-    assert "→ See that the service runs" in done.stdout
+    assert "→ Check that the service" in done.stdout
 
 
 def test_a_wrong_secret_shows_at_the_webhook(service: Started) -> None:

@@ -18,7 +18,7 @@ from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
 from dmstats.db.client import Document, Mongo
 from dmstats.db.health import Health
-from migrations import indexes
+from migrations import ensure_indexes
 from tests.auditing import auditing, event
 
 pytestmark = pytest.mark.live
@@ -91,7 +91,7 @@ def test_very_many_doubles_are_not_all_listed(mongo: Mongo) -> None:
     accounts.insert_many([{"instagramId": f"1784{n // 2:04d}"} for n in range(60)])
     with pytest.raises(ConfigError, match="and more") as caught:
         migrations.apply(mongo, Settings())
-    assert len(str(caught.value).splitlines()) == 2 + indexes.MAX_LISTED
+    assert len(str(caught.value).splitlines()) == 2 + ensure_indexes.MAX_LISTED
 
 
 def test_an_index_that_the_server_will_not_have_beside_ours_is_named_with_two_commands(
@@ -149,7 +149,7 @@ def test_a_long_build_is_told_of_and_waited_for(
             time.sleep(1)
         return create_index(collection, keys, **options)
 
-    monkeypatch.setattr(indexes, "TOLD_EVERY_SECONDS", 0.3)
+    monkeypatch.setattr(ensure_indexes, "PROGRESS_SECONDS", 0.3)
     monkeypatch.setattr(Collection, "create_index", slow)
     lines: list[str] = []
     migrations.apply(mongo, Settings(), progress=lines.append)

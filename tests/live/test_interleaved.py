@@ -1,7 +1,7 @@
 """Several committers on the real server, their commands lost, refused and killed at random.
 
-The small brother of ``tests/unit/test_model.py``: there the search is wide and the server a model,
-here the server is real. A longer search: ``INTERLEAVED_ROUNDS=50``.
+``tests/unit/commit/test_model.py`` searches more widely, on a model of the server; here the server
+is real. A longer search: ``INTERLEAVED_ROUNDS=50``.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,7 +25,7 @@ from dmstats.db.client import Mongo, connect, server_process, translated
 from dmstats.embedded import servers
 from dmstats.embedded.attach import attach
 from dmstats.embedded.launcher import Launcher
-from dmstats.embedded.secrets import MADE_UP
+from dmstats.embedded.secrets import GENERATED
 from tests.launched import START_SECONDS, STOP_SECONDS, Started, attempt, runs
 from tests.servers import free_port, wait_until
 
@@ -50,7 +51,7 @@ def test_it_works(service: Started) -> None:
     *_, password, address = [
         line for line in service.output.splitlines() if line.startswith("dmstats: ")
     ]
-    assert "made the first admin, admin@localhost, with the password" in password
+    assert "created the first admin, admin@localhost, with the password" in password
     assert address.startswith(f"dmstats: running at http://127.0.0.1:{service.environ['PORT']}")
 
 
@@ -69,7 +70,7 @@ def test_note_and_secrets_are_private(service: Started) -> None:
     assert content["pid"] == service.process.pid
     assert content["baseUrl"] == f"http://127.0.0.1:{service.environ['PORT']}"
     assert (data / "secrets").stat().st_mode & 0o777 == 0o700
-    for file in [note, *(data / "secrets" / name for name in MADE_UP)]:
+    for file in [note, *(data / "secrets" / name for name in GENERATED)]:
         assert file.stat().st_mode & 0o777 == 0o600, file
 
 
@@ -77,7 +78,7 @@ def test_no_secret_shows_in_a_process_list(service: Started) -> None:
     assert service.process
     folder = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     values = [file.read_text().strip() for file in folder.iterdir()]
-    assert len(values) == len(MADE_UP)
+    assert len(values) == len(GENERATED)
     for process in psutil.Process(service.process.pid).children(recursive=True):
         shown = " ".join([*process.cmdline(), *process.environ().values()])
         assert not [value for value in values if value in shown]
@@ -122,7 +123,7 @@ def test_killed_database_comes_back_at_its_address(service: Started, database: s
             return False
 
     wait_until(new_process)
-    assert "(killed by SIGKILL); starting it again in" in service.output
+    assert "(killed by SIGKILL); restarting it in" in service.output
     assert service.answers()
 
 
@@ -160,7 +161,7 @@ def test_bad_settings(tmp_path: Path) -> None:
     assert code == 2
     assert said.count("\n") == 1
     assert "PORT: must be" in said
-    assert "SECRET_KEY: must be at least 8 characters, and no well-known default" in said
+    assert "SECRET_KEY: must be at least 8 characters, and not a common default" in said
     assert "CRON_SECRET: must be" in said
     assert "Changeme" not in said
     assert "brief" not in said
@@ -247,16 +248,16 @@ def test_a_new_database_that_is_slow_is_asked_again(
     tried: list[int] = []
     apply = migrations.apply
 
-    def slow_at_first(mongo: Mongo, settings: Settings) -> list[str]:
+    def slow_at_first(mongo: Mongo, settings: Settings, **options: Any) -> list[str]:
         tried.append(1)
         if len(tried) < 3:
             raise StoreUnavailable("MongoDB: AutoReconnect")
-        return apply(mongo, settings)
+        return apply(mongo, settings, **options)
 
     monkeypatch.setattr(migrations, "apply", slow_at_first)
     launcher._prepare(launcher._start_databases())
-    launcher._tell_password()
-    assert "made the first admin" in capsys.readouterr().out
+    launcher._print_password()
+    assert "created the first admin" in capsys.readouterr().out
 
 
 def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
@@ -274,15 +275,15 @@ def test_the_first_admin_of_an_attempt_that_seemed_to_fail(
 
     monkeypatch.setattr(AdminStore, "first", unconfirmed)
     launcher._prepare(launcher._start_databases())
-    launcher._tell_password()
+    launcher._print_password()
     said = capsys.readouterr().out
-    assert said.count("made the first admin") == 1
-    # Nobody is told a password at the next start.
+    assert said.count("created the first admin") == 1
+    # The next start prints no password.
     mongo = connect(Settings(mongodb_uri=launcher._embedded["MONGODB_URI"]))
     assert len(AdminStore(mongo).list()) == 1
     launcher._prepare(mongo)
-    launcher._tell_password()
-    assert "made the first admin" not in capsys.readouterr().out
+    launcher._print_password()
+    assert "created the first admin" not in capsys.readouterr().out
 
 
 def test_a_given_database_that_is_away(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.parts(2)]
 
 INTERVAL = 2
 AGAIN_SECONDS = 60.0
-"""Longer than a lease that nobody gives back."""
+"""Longer than a lease lasts that its holder did not release."""
 FLASK = str(Path(sys.executable).with_name("flask"))
 
 

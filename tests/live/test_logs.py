@@ -103,7 +103,7 @@ def test_it_works(run: Run) -> None:
 
 def test_no_secret_no_text_and_no_person_is_logged(run: Run) -> None:
     output = "\n".join(
-        line for line in run.service.output.splitlines() if "made the first admin" not in line
+        line for line in run.service.output.splitlines() if "created the first admin" not in line
     )
     logs = [file.read_text() for file in run.service.folder.glob("var/log/*.log")]
     assert logs

@@ -20,7 +20,7 @@ from dmstats.db.commit_probe import CommitProbe
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.ops.doctor import Doctor
-from dmstats.ops.findings import Finding, Verdict, good
+from dmstats.ops.findings import Finding, Verdict, passed
 from tests.auditing import Auditing, auditing, event
 from tests.servers import Secantus, running
 
@@ -75,8 +75,8 @@ def examined(mongo: Mongo, folder: Path) -> dict[str, Finding]:
         SnapshotStore(mongo),
         SystemClock(),
         migrations=migrations.names(),
-        probe_redis=lambda: iter([good("redis", "fine")]),
-        probe_webhook=lambda: good("webhook", "fine"),
+        probe_redis=lambda: iter([passed("redis", "fine")]),
+        probe_webhook=lambda: passed("webhook", "fine"),
     )
     return {finding.check: finding for finding in doctor.examine()}
 
@@ -164,8 +164,8 @@ def test_a_standalone_that_becomes_a_replica_set_gets_transactions(tmp_path: Pat
             assert store.total()["dmsSent"] == 1
 
 
-class Ghost:
-    """A member of a replica set that is not initiated answers so."""
+class Uninitiated:
+    """Answers as a member of a replica set that is not initiated does."""
 
     def __init__(self) -> None:
         self.admin = self
@@ -177,7 +177,7 @@ class Ghost:
 
 def test_a_replica_set_that_is_not_initiated_counts_nothing(mongo: Mongo) -> None:
     with connected("mongodb://127.0.0.1:1/") as uninitiated:
-        client, uninitiated.client = uninitiated.client, Ghost()  # type: ignore[assignment]
+        client, uninitiated.client = uninitiated.client, Uninitiated()  # type: ignore[assignment]
         with pytest.raises(StoreUnavailable, match=r"rs\.initiate"):
             uninitiated.transactional()
         uninitiated.client = client

@@ -27,7 +27,7 @@ from tests.servers import Redis, Secantus, running, wait_until
 from tests.sse import Stream
 from tests.webserver import ACCOUNT, TOKEN, WebServer, serving
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.parts(4)]
 
 FIELDS = (
     "instagramId", "username", "dmUsed", "monthlyDmUsed", "dmReceived", "currentMonth",

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import redis
 
-from dmstats.simulator.bodies import sign
+from dmstats.core.signature import sign
 from tests.keyspace import key_of
 from tests.servers import Redis, Secantus, running, wait_until
 from tests.webserver import SECRET, WebServer, body, serving

@@ -168,7 +168,7 @@ def test_with_nothing_at_all_it_says_so(
             reader.current()
 
 
-def test_who_must_not_refresh_shows_old_figures_marked(
+def test_a_worker_that_must_not_refresh_shows_old_figures_marked(
     mongo: Mongo, redis_client: redis.Redis, clock: ManualClock
 ) -> None:
     looker = StatsWorker(mongo, redis_client, clock, computes=False)

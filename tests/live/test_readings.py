@@ -126,14 +126,14 @@ def test_no_reading_takes_more_than_six_queries(
     population_counts.recount()
     assert all_queries() == 5
     clock.advance(7200)
-    assert queries() == 5, "nobody keeps the census: it is taken beside this refresh"
+    assert queries() == 5, "the census is out of date: it is taken beside this refresh"
     assert all_queries() == 5
 
 
 def test_few_accounts_and_users_are_counted_as_they_are(
     mongo: Mongo, store: ReadingsStore, clock: ManualClock
 ) -> None:
-    """Without waiting for a census: whoever changes one sees it at the next refresh."""
+    """Without waiting for a census: a change shows at the next refresh."""
     PopulationCounts(mongo, clock).recount()
     mongo.db["instagram_accounts"].insert_many(
         [account(i, clock, isActive=i > 1) for i in range(5)]
@@ -184,7 +184,7 @@ def test_a_census_is_taken_when_it_is_due(
     assert not population_counts.tick()
     clock.advance(599)
     assert not population_counts.tick()
-    assert not PopulationCounts(mongo, clock).tick(), "a new leader keeps the pace"
+    assert not PopulationCounts(mongo, clock).tick(), "a new leader keeps the schedule"
     clock.advance(2)
     assert population_counts.tick()
 

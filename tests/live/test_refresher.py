@@ -43,7 +43,7 @@ def test_the_job_writes_under_its_term(worker: StatsWorker) -> None:
     assert worker.refresher.refresh().version == "1-2"
 
 
-def test_who_does_not_lead_does_no_job(worker: StatsWorker) -> None:
+def test_a_worker_that_does_not_lead_runs_no_job(worker: StatsWorker) -> None:
     with pytest.raises(Superseded):
         worker.refresher.refresh(scheduled=True)
 
@@ -92,7 +92,7 @@ def test_the_log_line_has_every_field(
 def test_refreshes_do_not_overlap(
     mongo: Mongo, redis_client: redis.Redis, clock: ManualClock
 ) -> None:
-    """Whoever has the later version has also read later."""
+    """The refresh with the later version has also read later."""
     counters = mongo.db["stats_cache"]
     counters.insert_one({"_id": "global", "dmsSent": 0})
     over = threading.Event()
@@ -128,7 +128,7 @@ def test_without_redis_it_refreshes(mongo: Mongo, clock: ManualClock, tmp_path: 
     assert stored.version == done.version
 
 
-class TestCadence:
+class TestSchedule:
     def test_once_an_interval(self, worker: StatsWorker, clock: ManualClock) -> None:
         worker.lease.tick()
         refreshes = []
@@ -144,7 +144,7 @@ class TestCadence:
         assert not worker.refresh_schedule.tick()
         assert worker.snapshots.load() is None
 
-    def test_a_new_leader_keeps_the_rhythm(
+    def test_a_new_leader_keeps_the_schedule(
         self, worker: StatsWorker, mongo: Mongo, redis_client: redis.Redis, clock: ManualClock
     ) -> None:
         worker.lease.tick()
@@ -223,7 +223,7 @@ def test_older_readings_never_replace_newer_ones(
     assert (done.version, stored.version) == ("0-2", "0-2")
 
 
-def test_who_is_overtaken_twice_takes_the_newer_figures(
+def test_a_refresher_overtaken_twice_takes_the_newer_figures(
     mongo: Mongo, redis_client: redis.Redis, clock: ManualClock
 ) -> None:
     slow, quick = (StatsWorker(mongo, redis_client, clock) for _ in range(2))

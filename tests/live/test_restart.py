@@ -14,14 +14,15 @@ import psutil
 import pytest
 import urllib3
 
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.settings import Settings
+from dmstats.core.signature import sign
 from dmstats.db.client import Mongo, connect
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.counting.reconciliation import PlaceSums, read_place_sums
 from dmstats.embedded.attach import attach
-from dmstats.ingest.webhook import PATH
-from dmstats.simulator.bodies import Delivery, Traffic, sign
-from dmstats.simulator.delivery_sender import Sender
+from dmstats.simulator.bodies import Delivery, Traffic
+from dmstats.simulator.delivery_sender import DeliverySender
 from tests.launched import Started
 from tests.servers import running, wait_until
 from tests.streamworker import Worker
@@ -30,7 +31,7 @@ from tests.webserver import body
 pytestmark = pytest.mark.live
 
 PER_SECOND = 40
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ class Load:
     def __init__(self, url: str, secret: str) -> None:
         self.traffic = Traffic(seed=6, accounts=50, duplicates=0.05, batch=(1, 5))
         self._over = threading.Event()
-        self.sender = Sender(url + PATH, secret, parallel=4, patience=PATIENCE_SECONDS)
+        self.sender = DeliverySender(url + WEBHOOK_PATH, secret, parallel=4, timeout=RETRY_SECONDS)
         self._thread = threading.Thread(target=self.sender.send_all, args=[self._paced()])
 
     def _paced(self) -> Iterator[Delivery]:
@@ -67,7 +68,7 @@ class Load:
 
     def stop(self) -> None:
         self._over.set()
-        self._thread.join(2 * PATIENCE_SECONDS)
+        self._thread.join(2 * RETRY_SECONDS)
         assert not self._thread.is_alive()
 
 
@@ -112,7 +113,7 @@ def test_readiness_goes_before_the_service_does(
         os.kill(worker.process.pid, signal.SIGTERM)
         wait_until(lambda: worker.get("/readyz")[0] == 503)
         assert b"shutdown" in worker.get("/readyz")[1]
-        url = f"http://127.0.0.1:{worker.port}{PATH}"
+        url = f"http://127.0.0.1:{worker.port}{WEBHOOK_PATH}"
         with urllib3.PoolManager(retries=False) as http:
             assert http.request("POST", url, body=delivery, headers=headers).status == 200
         assert worker.process.wait(20) == 0

@@ -9,7 +9,8 @@ from redis import Redis
 
 from dmstats.app import create_app
 from dmstats.core.settings import Settings
-from dmstats.db.admins.admin_store import Admin, AdminStore
+from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.client import Mongo
 from migrations import apply

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import urllib3
 
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.exit_codes import INTERRUPTED
-from dmstats.ingest.webhook import PATH
-from dmstats.simulator.bodies import sign
+from dmstats.core.signature import sign
 from tests.launched import Started
 from tests.servers import wait_until
 from tests.webserver import body
@@ -66,7 +66,7 @@ def test_it_works(service: Started) -> None:
     assert figures(service) == before
     audited = dmstats(service, "audit", "--json")
     assert (audited.returncode, json.loads(audited.stdout)["drift"]) == (0, 0)
-    assert "nothing to remove" in dmstats(service, "simulate", "--purge").stdout
+    assert "Nothing to remove" in dmstats(service, "simulate", "--purge").stdout
 
 
 def test_the_same_seed_twice_is_counted_twice(service: Started) -> None:
@@ -92,7 +92,7 @@ def test_other_traffic_is_no_error(service: Started) -> None:
         over.set()
         sender.join()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "came from elsewhere" in done.stdout
+    assert "other DMs arrived" in done.stdout
 
 
 def test_ctrl_c_says_what_was_sent(service: Started) -> None:
@@ -164,6 +164,6 @@ def deliver(service: Started, mid: str) -> None:
     folder = Path(service.environ["DMSTATS_DATA_DIR"]) / "secrets"
     raw = body(mid)
     headers = {"X-Hub-Signature-256": sign(raw, (folder / "META_APP_SECRET").read_text().strip())}
-    url = f"http://127.0.0.1:{service.environ['PORT']}{PATH}"
+    url = f"http://127.0.0.1:{service.environ['PORT']}{WEBHOOK_PATH}"
     with urllib3.PoolManager(retries=False) as http:
         assert http.request("POST", url, body=raw, headers=headers).status == 200

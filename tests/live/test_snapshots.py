@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dmstats.core.errors import Outdated, Superseded
+from dmstats.core.errors import StaleSnapshot, Superseded
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 
@@ -47,9 +47,9 @@ def test_an_older_term_is_refused(store: SnapshotStore) -> None:
 def test_what_was_read_before_another_wrote_is_refused(store: SnapshotStore) -> None:
     assert store.last_seq() == 0
     assert store.save(BODY, 5, term=None, after=0) == (0, 1)
-    with pytest.raises(Outdated):
+    with pytest.raises(StaleSnapshot):
         store.save({}, 6, term=None, after=0)
-    with pytest.raises(Outdated):
+    with pytest.raises(StaleSnapshot):
         store.save({}, 6, term=3, after=0)
     assert store.save(BODY, 4, term=None, after=1) == (0, 2), "no clock decides"
     assert store.last_seq() == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from dmstats.db.client import connect
 from tests.keyspace import key_of
 from tests.servers import Redis, running, wait_until
 from tests.sse import PATH
-from tests.streamworker import HEARTBEAT, Worker
+from tests.streamworker import HEARTBEAT, TOKEN, Worker
 
 pytestmark = pytest.mark.live
 
@@ -63,7 +64,7 @@ def shared(
 
 @pytest.fixture
 def worker(shared: Worker, client: redis.Redis) -> Worker:
-    """One that nobody listens to any more, and that may publish at once."""
+    """One without open streams, which may publish at once."""
     wait_until(lambda: not connections(shared), seconds=10)
     allow_publish(client)
     return shared
@@ -145,7 +146,7 @@ def test_where_the_connection_cannot_be_had_the_server_goes_on(
     new.close()
 
 
-def test_who_has_it_already_gets_nothing_again(worker: Worker) -> None:
+def test_a_client_that_has_it_already_gets_nothing_again(worker: Worker) -> None:
     version = worker.refresh()
     stream = worker.stream(f"?last_event_id={version}")
     assert "retry" in stream.next()
@@ -253,6 +254,26 @@ def test_sigterm_ends_every_stream_cleanly(own_worker: Worker) -> None:
         stream.close()
     assert time.monotonic() - started < 5
     assert own_worker.process.wait(15) == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_sent_behind_the_request_is_never_answered(worker: Worker, method: str) -> None:
+    """Its answer would stand in the middle of the stream; and a delivery would be counted that
+    its sender is never told of."""
+    body = b"{}" if method == "POST" else b""
+    behind = f"{method} /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    first = f"GET {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", worker.port), timeout=0.2) as client:
+        client.sendall(first.encode() + behind.encode() + body)
+        said, end = b"", time.monotonic() + 4 * HEARTBEAT
+        while time.monotonic() < end:
+            with contextlib.suppress(TimeoutError):
+                client.sendall(behind.encode() + body if b"heartbeat" not in said else b"")
+                got = client.recv(65536)
+                assert got, "the stream goes on"
+                said += got
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert said.count(b"event:heartbeat") >= 3
 
 
 def test_without_a_session_or_a_token_there_is_none(worker: Worker) -> None:

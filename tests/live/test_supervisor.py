@@ -1,4 +1,4 @@
-"""The supervisor and its tether, on small real processes."""
+"""The supervisor and its parent-death signal, on small real processes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_restarts_what_was_killed(supervisor: Supervisor, said: list[str], tmp_p
     assert first
     os.kill(first, signal.SIGKILL)
     assert supervisor.until(lambda: child.pid not in (first, None), 10)
-    assert said[0].startswith("it ended (killed by SIGKILL); starting it again in 0.")
+    assert said[0].startswith("it ended (killed by SIGKILL); restarting it in 0.")
 
 
 def test_waits_longer_after_each_death(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_long_log_is_put_aside(supervisor: Supervisor, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["kernel", "watch"])
-def test_tether_ends_the_program_with_its_parent(how: str, tmp_path: Path) -> None:
+def test_the_program_ends_with_its_parent(how: str, tmp_path: Path) -> None:
     if how == "kernel" and sys.platform != "linux":
         pytest.skip("only Linux's kernel can")
     code = (
@@ -134,11 +134,11 @@ def test_tether_ends_the_program_with_its_parent(how: str, tmp_path: Path) -> No
     with subprocess.Popen(arguments) as parent:
         launcher = psutil.Process(parent.pid)
 
-        def tethered() -> bool:
+        def armed() -> bool:
             children = launcher.children()
-            return bool(children) and "tether" not in " ".join(children[0].cmdline())
+            return bool(children) and PDEATHSIG.name not in " ".join(children[0].cmdline())
 
-        wait_until(tethered)
+        wait_until(armed)
         family = launcher.children(recursive=True)
         parent.kill()
     wait_until(lambda: all(_ended(process) for process in family))

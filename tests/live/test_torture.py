@@ -1,4 +1,4 @@
-"""A short torture run, and that its judge is not blind; `make torture` runs longer ones."""
+"""A short torture run, and that its recount finds errors; `make torture` runs longer ones."""
 
 from __future__ import annotations
 
@@ -62,20 +62,20 @@ def partition(mongo: Mongo) -> str:
     return str(name)
 
 
-def test_the_judge_finds_nothing_where_nothing_is_wrong(
+def test_the_recount_finds_nothing_where_nothing_is_wrong(
     mongo: Mongo, counted: dict[bytes, bool]
 ) -> None:
     assert recount(mongo.db, counted).exact
 
 
-def test_the_judge_sees_a_lost_event(mongo: Mongo, counted: dict[bytes, bool]) -> None:
+def test_the_recount_finds_a_lost_event(mongo: Mongo, counted: dict[bytes, bool]) -> None:
     mongo.db[partition(mongo)].delete_one({})
     found = recount(mongo.db, counted)
     assert found.lost == 1
     assert found.drifts
 
 
-def test_the_judge_sees_a_doubled_event(mongo: Mongo, counted: dict[bytes, bool]) -> None:
+def test_the_recount_finds_a_doubled_event(mongo: Mongo, counted: dict[bytes, bool]) -> None:
     row = mongo.db[partition(mongo)].find_one() or {}
     row["_id"] = bytes(4) + row["_id"][4:]
     mongo.db["dmstats_ledger_other"].insert_one(row)
@@ -92,7 +92,7 @@ def test_the_judge_sees_a_doubled_event(mongo: Mongo, counted: dict[bytes, bool]
         ("instagram_accounts", {"$inc": {"monthlyDmUsed": 1}}),
     ],
 )
-def test_the_judge_sees_a_counter_that_is_off(
+def test_the_recount_finds_a_counter_that_is_off(
     mongo: Mongo, counted: dict[bytes, bool], place: str, change: dict[str, dict[str, int]]
 ) -> None:
     mongo.db[place].update_one({}, change)

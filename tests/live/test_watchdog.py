@@ -1,4 +1,4 @@
-"""The watchdog on real databases: each incident is told once, to whoever listens."""
+"""The watchdog on real databases: each incident is reported once, to every configured receiver."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Listener:
         self.texts: list[str] = []
         self.deaf = False
 
-    def tell(self, notice: Notice) -> bool:
+    def notify(self, notice: Notice) -> bool:
         if not self.deaf:
             self.heard.append((notice.incident, notice.state))
             self.texts.append(notice.text)
@@ -50,7 +50,7 @@ class Post:
         self.mongo, self.client, self.clock = mongo, client, clock
         self.metrics, self.listener = Recorder(), Listener()
         self.workers = [DeliveryLog(self.metrics, clock) for _ in range(2)]
-        self.bulletins = [
+        self.delivery_logs = [
             SharedDeliveryLog(client, KEYS, clock, self.metrics.redis_failed) for _ in range(2)
         ]
         self.canaries_lost = 0
@@ -58,7 +58,7 @@ class Post:
 
     def leader(self, notifier: Notifier | None = None) -> Watchdog:
         return Watchdog(
-            self.bulletins[0],
+            self.delivery_logs[0],
             Baseline(self.mongo),
             SnapshotStore(self.mongo),
             notifier or self.listener,
@@ -75,7 +75,7 @@ class Post:
     def look(self, minutes: float = 0) -> list[tuple[str, str]]:
         """Let time pass, look twice, and say what was told."""
         self.clock.advance(minutes * 60)
-        for shared_delivery_log, worker in zip(self.bulletins, self.workers, strict=True):
+        for shared_delivery_log, worker in zip(self.delivery_logs, self.workers, strict=True):
             shared_delivery_log.post(worker.record)
         self.listener.heard.clear()
         self.watchdog.tick()
@@ -217,5 +217,5 @@ def test_notices_arrive_as_json(
 def test_an_address_that_is_not_there_is_no_error() -> None:
     notifier = WebhookNotifier(f"http://127.0.0.1:{free_port()}/x")
     notice = Notice("drift", "open", "text", "now")
-    assert notifier.tell(notice) is False
-    assert LogOnly().tell(notice) is True
+    assert notifier.notify(notice) is False
+    assert LogOnly().notify(notice) is True

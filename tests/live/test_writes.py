@@ -203,7 +203,7 @@ def holder(web: WebServer, raw: bytes, pool: ThreadPoolExecutor) -> psutil.Proce
 
 
 @pytest.mark.parametrize("command", ["insert", "update", "commitTransaction"])
-def test_a_worker_killed_inside_its_transaction_stops_nobody(
+def test_a_worker_killed_inside_its_transaction_stops_no_other_worker(
     pair: WebServer, database: Secantus, command: str
 ) -> None:
     """Also where the server works on what the dead worker had sent only after its death."""
@@ -223,7 +223,7 @@ def test_a_worker_killed_inside_its_transaction_stops_nobody(
     pair.wait_complete()  # a worker that is still booting does not hear SIGTERM
 
 
-def test_a_stopped_worker_stops_the_others_for_seconds_at_most(
+def test_a_stopped_worker_blocks_the_others_for_seconds_at_most(
     pair: WebServer, database: Secantus
 ) -> None:
     assert pair.post("0").status == 200

@@ -20,12 +20,14 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.service import HistoryService
+from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.web.api import admins, history, stats
-from dmstats.web.auth import sign_in
+from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.authenticator import Authenticator, require_admin
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
@@ -105,17 +107,24 @@ class AdminSite:
         self.reads = HistoryStore(self.mongo)
         self.histories = self.other_process()
         self.admins = AdminStore(self.mongo, cheap_passwords(), clock)
+        self.sessions = SessionStore(self.mongo, clock, hours=self.settings.session_hours)
+        self.mailer: Mailer | None = None
         self.app = self._app()
 
     def _app(self) -> Flask:
         app = Flask("admin_site")
         app.secret_key = self.settings.secret_key
-        app.jinja_loader = DictLoader({"login.html": "{{ error or '' }}|{{ email }}|{{ next }}"})
+        app.jinja_loader = DictLoader(
+            {
+                "login.html": "{{ error or '' }}|{{ email }}|{{ next }}",
+                "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
+            }
+        )
         configure_sessions(app)
         register_errors(app)
         register_headers(app)
-        for room in (stats, history, sign_in, admins):
-            app.register_blueprint(room.blueprint)
+        for views in (stats, history, sign_in, password_links, admins):
+            app.register_blueprint(views.blueprint)
 
         @app.get("/")
         @require_admin
@@ -133,8 +142,13 @@ class AdminSite:
             mongo=self.mongo,
             admins=self.admins,
             authenticator=Authenticator(
-                self.settings, self.admins, SignInRateLimit(self.redis, KEYS), self.clock
+                self.settings,
+                self.admins,
+                self.sessions,
+                SignInRateLimit(self.redis, KEYS),
+                self.clock,
             ),
+            mailer=self.mailer,
             reader=self.stats,
             histories=self.histories,
             publisher=self.stats,

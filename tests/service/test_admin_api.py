@@ -47,7 +47,7 @@ def test_it_works(client: FlaskClient) -> None:
     assert answer.headers["Cache-Control"] == "private, no-cache"
 
 
-def test_whoever_has_the_snapshot_gets_304(site: AdminSite, client: FlaskClient) -> None:
+def test_a_client_that_has_the_snapshot_gets_304(site: AdminSite, client: FlaskClient) -> None:
     etag = client.get(STATS).headers["ETag"]
     again = client.get(STATS, headers={"If-None-Match": etag})
     assert (again.status_code, again.data) == (304, b"")
@@ -277,5 +277,5 @@ def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: Manua
     assert (len(answer["hours"]), len(answer["days"])) == (24, 7)
 
 
-def test_the_activity_of_nobody(client: FlaskClient) -> None:
+def test_the_activity_of_an_unknown_account(client: FlaskClient) -> None:
     assert activity(client, "404").status_code == 404

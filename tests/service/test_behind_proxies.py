@@ -1,4 +1,4 @@
-"""What proxies change: who asks, below which path, and what is for this machine alone."""
+"""What proxies change: the client address, the path prefix, and routes for this machine alone."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class TestBelowAPath:
         answer = behind.test_client().get("/", headers=told)
         assert answer.headers["Location"] == "/login"
 
-    def test_without_a_trusted_proxy_nobody_is_believed(self) -> None:
+    def test_without_a_trusted_proxy_no_forwarded_header_is_believed(self) -> None:
         app = create_app(SETTINGS)
         answer = app.test_client().get("/", headers={"X-Forwarded-Prefix": "/stats"})
         assert answer.headers["Location"] == "/login"
@@ -199,13 +199,13 @@ NOTICE = Notice("drift", "open", "text", "2026-11-26T00:00:00Z")
     ],
 )
 def test_2xx_alone_means_told(chat: str, status: int, told: bool) -> None:
-    assert WebhookNotifier(f"{chat}/{status}").tell(NOTICE) is told
+    assert WebhookNotifier(f"{chat}/{status}").notify(NOTICE) is told
     assert Chat.asked == [f"/{status}"], "a redirect is not followed"
 
 
 def test_notices_go_through_the_proxy(chat: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", chat)
-    assert WebhookNotifier("http://hooks.example.com/x").tell(NOTICE)
+    assert WebhookNotifier("http://hooks.example.com/x").notify(NOTICE)
     assert Chat.asked == ["http://hooks.example.com/x"]
 
 

@@ -1,4 +1,4 @@
-"""The canary against a service that plays along, or does not."""
+"""The canary against a service that works, and against one that fails in each way."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 
 from dmstats.core.clock import SystemClock, rfc3339
 from dmstats.core.records import CANARY
+from dmstats.core.signature import sign
 from dmstats.ingest.events import read_events
-from dmstats.ops.canary import Canary
-from dmstats.ops.webhook_probe import sign
+from dmstats.ops.canary import CanaryProbe
 from tests.recorder import Recorder
 from tests.servers import wait_until
 
@@ -95,15 +95,15 @@ def url(service: Service) -> Iterator[str]:
     server.server_close()
 
 
-class Aviary:
+class CanaryRun:
     """One canary, what it reports, and what it stores."""
 
-    def __init__(self, url: str, *, patience: float = 30.0) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = 30.0) -> None:
         self.metrics = Recorder()
         self.saved: list[tuple[int, Mapping[str, float]]] = []
-        self.canary = Canary(
+        self.canary = CanaryProbe(
             url, self, SystemClock(), self.metrics,  # type: ignore[arg-type]
-            app_secret=SECRET, token=TOKEN, patience=patience,
+            app_secret=SECRET, token=TOKEN, timeout_seconds=timeout_seconds,
         )  # fmt: skip
 
     def save(self, at_ms: int, stages: Mapping[str, float]) -> None:
@@ -111,22 +111,22 @@ class Aviary:
 
 
 def test_it_works(service: Service, url: str) -> None:
-    aviary = Aviary(url)
-    aviary.canary.fly()
-    ((at_ms, stages),) = aviary.saved
+    run = CanaryRun(url)
+    run.canary.run()
+    ((at_ms, stages),) = run.saved
     assert (at_ms, service.signed) == (service.at_ms, True)
     assert 0 < stages["counted"] < stages["shown"]
     assert 0 <= stages["streamed"] <= stages["shown"]
-    assert aviary.metrics.last["canary_shown"] == (stages,)
-    assert aviary.canary.lost_in_a_row == 0
+    assert run.metrics.last["canary_shown"] == (stages,)
+    assert run.canary.lost_in_a_row == 0
 
 
 def test_a_stream_that_ends_is_opened_again(service: Service, url: str) -> None:
     service.ends_first = 1
-    aviary = Aviary(url)
-    aviary.canary.fly()
+    run = CanaryRun(url)
+    run.canary.run()
     assert service.streams == 2
-    assert aviary.metrics.seen["canary_shown"] == 1
+    assert run.metrics.seen["canary_shown"] == 1
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_stream_that_ends_is_opened_again(service: Service, url: str) -> None:
     [
         ({"webhook_answers": 503}, "the webhook answers 503"),
         ({"stream_answers": 401}, "the stream answers 401"),
-        ({"ends_first": 9}, "the stream does not tell of it"),
+        ({"ends_first": 9}, "it did not arrive on the stream"),
     ],
 )
 def test_what_is_lost_is_told_with_how_far_it_came(
@@ -146,31 +146,31 @@ def test_what_is_lost_is_told_with_how_far_it_came(
 ) -> None:
     for name, value in change.items():
         setattr(service, name, value)
-    aviary = Aviary(url, patience=0.2)
-    aviary.canary.fly()
-    assert (aviary.metrics.seen["canary_lost"], aviary.saved) == (1, [])
-    assert aviary.canary.lost_in_a_row == 1
+    run = CanaryRun(url, timeout_seconds=0.2)
+    run.canary.run()
+    assert (run.metrics.seen["canary_lost"], run.saved) == (1, [])
+    assert run.canary.lost_in_a_row == 1
     (record,) = [record for record in caplog.records if record.message == "canary_lost"]
     assert (record.levelno, vars(record)["reason"]) == (logging.WARNING, reason)
 
 
-def test_an_address_where_nobody_is(url: str) -> None:
-    aviary = Aviary("http://127.0.0.1:1")
-    aviary.canary.fly()
-    assert aviary.metrics.seen["canary_lost"] == 1
+def test_an_address_on_which_no_service_listens(url: str) -> None:
+    run = CanaryRun("http://127.0.0.1:1")
+    run.canary.run()
+    assert run.metrics.seen["canary_lost"] == 1
 
 
 def test_the_end_of_the_process_is_no_loss(service: Service, url: str) -> None:
     service.tells = False
-    aviary = Aviary(url)
-    flight = threading.Thread(target=aviary.canary.fly)
+    run = CanaryRun(url)
+    flight = threading.Thread(target=run.canary.run)
     flight.start()
     wait_until(lambda: service.streams == 1)
     time.sleep(0.1)  # into the middle of its reading
-    aviary.canary.stop()
+    run.canary.stop()
     flight.join(5)
     assert not flight.is_alive()
-    assert not aviary.metrics.seen
+    assert not run.metrics.seen
 
 
 def test_a_persons_account_is_no_canary() -> None:

@@ -1,4 +1,4 @@
-"""What the dashboard is told of deliveries that fail or stay away."""
+"""What the dashboard learns about deliveries that fail or do not arrive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import redis
 
 from dmstats.core.clock import ManualClock, rfc3339
 from dmstats.ops.delivery_log import DeliveryLog, Record, SharedDeliveryLog
-from dmstats.ops.delivery_status import KEEP_SECONDS, DeliveryStatus, Warnings
+from dmstats.ops.delivery_status import CACHE_SECONDS, DeliveryStatus, Warnings
 from dmstats.ops.incidents import SILENT
 from dmstats.ops.watchdog import KEY, OpenIncident
 from tests.keyspace import KEYS
@@ -22,7 +22,7 @@ class Unheard:
     def object_ignored(self, name: str, events: int) -> None: ...
 
 
-def lookout_with(
+def status_with(
     clock: ManualClock, client: redis.Redis
 ) -> tuple[DeliveryStatus, DeliveryLog, SharedDeliveryLog]:
     deliveries = DeliveryLog(Unheard(), clock)
@@ -35,33 +35,33 @@ def lookout_with(
 
 
 def test_it_works(clock: ManualClock) -> None:
-    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, _ = status_with(clock, fakeredis.FakeRedis())
     deliveries.delivery(200, 0.1)
-    assert delivery_status.look() == Warnings()
+    assert delivery_status.current() == Warnings()
 
 
 def test_a_lasting_failure_is_told_with_the_time_at_which_meta_gives_up(
     clock: ManualClock,
 ) -> None:
-    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, _ = status_with(clock, fakeredis.FakeRedis())
     since = clock.now_ms()
     deliveries.delivery(503, 0.1)
-    assert delivery_status.look() == Warnings()
+    assert delivery_status.current() == Warnings()
     clock.advance(61)
-    warned = delivery_status.look()
+    warned = delivery_status.current()
     assert warned.failing_since == rfc3339(since)
     assert warned.disabled_at == rfc3339(since + 60 * MINUTE_MS)
     deliveries.delivery(200, 0.1)
-    clock.advance(KEEP_SECONDS)
-    assert delivery_status.look() == Warnings()
+    clock.advance(CACHE_SECONDS)
+    assert delivery_status.current() == Warnings()
 
 
 def test_another_workers_success_counts_as_well(clock: ManualClock) -> None:
-    delivery_status, deliveries, other = lookout_with(clock, fakeredis.FakeRedis())
+    delivery_status, deliveries, other = status_with(clock, fakeredis.FakeRedis())
     deliveries.delivery(503, 0.1)
     clock.advance(120)
     other.post(Record(acknowledged=clock.now_ms()))
-    assert delivery_status.look() == Warnings()
+    assert delivery_status.current() == Warnings()
 
 
 def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
@@ -69,16 +69,16 @@ def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
     client.hset(
         KEYS.key(KEY),
         SILENT,
-        msgspec.json.encode(OpenIncident(clock.now_ms(), "No DM.", told=True)),
+        msgspec.json.encode(OpenIncident(clock.now_ms(), "No DM.", notified=True)),
     )
-    warned = lookout_with(clock, client)[0].look()
+    warned = status_with(clock, client)[0].current()
     assert (warned.silence, warned.silent_since) == ("No DM.", rfc3339(clock.now_ms()))
 
 
 def test_without_redis_it_knows_of_its_own_deliveries(clock: ManualClock) -> None:
     server = fakeredis.FakeServer()
     server.connected = False
-    delivery_status, deliveries, _ = lookout_with(clock, fakeredis.FakeRedis(server=server))
+    delivery_status, deliveries, _ = status_with(clock, fakeredis.FakeRedis(server=server))
     deliveries.delivery(503, 0.1)
     clock.advance(61)
-    assert delivery_status.look().failing_since
+    assert delivery_status.current().failing_since

@@ -21,7 +21,7 @@ def app() -> Flask:
             "missing": NotFound("There is no such account."),
             "late": TooManyRequests("Wait.", retry_after=6.01),
             "busy": Unavailable("Full."),
-            "nobody": NotSignedIn(),
+            "anonymous": NotSignedIn(),
             "poison": PoisonError("secret inside"),
             "crash": RuntimeError("secret inside"),
         }[name]
@@ -47,7 +47,7 @@ def app() -> Flask:
         ("/raise/missing", 404, "Not found", "There is no such account."),
         ("/raise/late", 429, "Too many requests", "Wait."),
         ("/raise/busy", 503, "Service unavailable", "Full."),
-        ("/raise/nobody", 401, "Not signed in", "Not signed in"),
+        ("/raise/anonymous", 401, "Not signed in", "Not signed in"),
         ("/nowhere", 404, "Not Found", None),
         ("/abort/418", 418, "I'm a teapot", None),
     ],
@@ -65,7 +65,7 @@ def test_the_headers_that_go_with_a_status(app: Flask) -> None:
     assert client.get("/raise/late").headers["Retry-After"] == "7"
     assert client.get("/raise/busy").headers["Retry-After"] == "1"
     assert "Retry-After" not in client.get("/raise/missing").headers
-    assert client.get("/raise/nobody").headers["WWW-Authenticate"] == 'Bearer realm="dmstats"'
+    assert client.get("/raise/anonymous").headers["WWW-Authenticate"] == 'Bearer realm="dmstats"'
     assert "GET" in client.post("/away").headers["Allow"]
 
 

@@ -1,4 +1,4 @@
-"""Several installations on one Redis, and what others leave under our names there."""
+"""Several installations on one Redis, and keys of other programs under our names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import redis
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
-from dmstats.core.keyspace import BREAK_SECONDS, InstallationUnknown, Keyspace
+from dmstats.core.keyspace import RETRY_SECONDS, InstallationUnknown, Keyspace
 from dmstats.db.client import Mongo
 from dmstats.db.collection_names import INSTALLATION as COLLECTION
 from dmstats.db.installation import Installation
@@ -75,11 +75,13 @@ class TestKeyspace:
             with pytest.raises(InstallationUnknown):
                 keys.key("x")
         assert len(asked) == 1
-        clock.advance(BREAK_SECONDS)
+        clock.advance(RETRY_SECONDS)
         assert [keys.key("x"), keys.key("y")] == ["stats-1:x", "stats-1:y"]
         assert len(asked) == 2
 
-    def test_whoever_uses_redis_takes_it_for_a_redis_that_is_away(self, clock: ManualClock) -> None:
+    def test_an_unknown_installation_is_handled_like_an_unreachable_redis(
+        self, clock: ManualClock
+    ) -> None:
         def unknown() -> str:
             raise StoreUnavailable
 
@@ -94,7 +96,7 @@ class TestKeyspace:
         deliveries = DeliveryLog(Recorder(), clock)
         deliveries.delivery(200, 0.1)
         log.post(deliveries.record)
-        assert DeliveryStatus(log, deliveries, client, keys, clock).look().failing_since is None
+        assert DeliveryStatus(log, deliveries, client, keys, clock).current().failing_since is None
         assert list(client.scan_iter()) == []
 
 
@@ -237,4 +239,4 @@ def test_garbage_among_the_incidents_is_none(odd: bytes, clock: ManualClock) -> 
     client.hset(KEYS.key(INCIDENTS), SILENT, odd)
     deliveries = DeliveryLog(Recorder(), clock)
     log = SharedDeliveryLog(client, KEYS, clock, lambda _: None)
-    assert DeliveryStatus(log, deliveries, client, KEYS, clock).look().silence is None
+    assert DeliveryStatus(log, deliveries, client, KEYS, clock).current().silence is None

@@ -80,7 +80,7 @@ def test_a_silent_holder_stops_leading_by_its_own_clock(
     one.tick()
     server.connected = False
     clock.advance(30)
-    assert one.tick(), "Redis is away, and so nobody else can have taken it"
+    assert one.tick(), "Redis is away, so no other worker can have taken it"
     clock.advance(15)
     assert not one.held
     assert not one.tick()
@@ -103,7 +103,7 @@ def test_an_empty_redis_does_not_bring_old_terms_back(
     assert client.get(TERM_KEY) == b"42"
 
 
-def test_without_the_store_nobody_leads(lease: Make, server: fakeredis.FakeServer) -> None:
+def test_without_the_store_no_worker_leads(lease: Make, server: fakeredis.FakeServer) -> None:
     def gone() -> int:
         raise StoreUnavailable
 

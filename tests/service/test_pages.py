@@ -120,10 +120,10 @@ def test_no_template_has_inline_script_or_style() -> None:
 
 
 def test_pages_are_for_admins_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> None:
+    def not_signed_in() -> None:
         raise NotSignedIn
 
-    monkeypatch.setattr("dmstats.web.auth.authenticator.demand_admin", nobody)
+    monkeypatch.setattr("dmstats.web.auth.authenticator.demand_admin", not_signed_in)
     app = Flask(__name__, static_folder=None)
     register_errors(app)
     register_pages(app, folder)

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import fakeredis
 import msgspec
 import pytest
 
-from dmstats.snapshot import publisher as publishing
+import dmstats
 from dmstats.snapshot.publisher import Publication, Publisher
-from dmstats.sse import subscription
 from tests.keyspace import CACHE_KEY, CHANNEL, INSTALLATION, KEYS, LAST_PUBLISH_KEY
 from tests.recorder import Recorder
 
@@ -130,5 +130,10 @@ def test_the_stream_transport_appends(client: fakeredis.FakeRedis, sent: Sent) -
     }
 
 
-def test_both_ends_mean_the_same_channel() -> None:
-    assert subscription.CHANNEL == publishing.CHANNEL
+def test_the_channel_is_named_in_one_place_only() -> None:
+    naming = [
+        path.name
+        for path in Path(dmstats.__file__).parent.rglob("*.py")
+        if "admin:stats:updated" in path.read_text(encoding="utf-8")
+    ]
+    assert naming == ["constants.py"]

@@ -17,9 +17,10 @@ def test_it_works(fake_redis: fakeredis.FakeRedis) -> None:
     rate_limit = SignInRateLimit(fake_redis, KEYS)
     fill(rate_limit, "a@b.c", "192.0.2.1", 5)
     with pytest.raises(TooManyRequests) as refused:
-        rate_limit.attempt("a@b.c", "192.0.2.2")
+        rate_limit.attempt("a@b.c", "192.0.2.1")
     assert 1 <= (refused.value.retry_after or 0) <= 60
     rate_limit.attempt("other@b.c", "192.0.2.1")
+    rate_limit.attempt("a@b.c", "192.0.2.2")
 
 
 def test_workers_share_it(fake_redis: fakeredis.FakeRedis) -> None:
@@ -31,8 +32,8 @@ def test_workers_share_it(fake_redis: fakeredis.FakeRedis) -> None:
 def test_success_gives_the_attempts_back(fake_redis: fakeredis.FakeRedis) -> None:
     rate_limit = SignInRateLimit(fake_redis, KEYS)
     for _ in range(4):
-        fill(rate_limit, "a@b.c", "192.0.2.1", 5)
-        rate_limit.succeeded("a@b.c")
+        fill(rate_limit, "a@b.c", "192.0.2.1", 4)
+        rate_limit.succeeded(rate_limit.attempt("a@b.c", "192.0.2.1"))
 
 
 def test_one_ipv6_customer_is_one_address(fake_redis: fakeredis.FakeRedis) -> None:
@@ -50,10 +51,11 @@ def test_without_redis_each_worker_keeps_its_own() -> None:
     server = fakeredis.FakeServer()
     server.connected = False
     rate_limit = SignInRateLimit(fakeredis.FakeRedis(server=server), KEYS)
-    fill(rate_limit, "a@b.c", None, 5)
+    fill(rate_limit, "a@b.c", None, 4)
+    taken = rate_limit.attempt("a@b.c", None)
     with pytest.raises(TooManyRequests):
         rate_limit.attempt("a@b.c", None)
-    rate_limit.succeeded("a@b.c")
+    rate_limit.succeeded(taken)
     rate_limit.attempt("a@b.c", None)
 
 
@@ -64,3 +66,48 @@ def test_no_email_address_gets_into_redis(fake_redis: fakeredis.FakeRedis) -> No
     assert all(key.startswith(f"{KEYS.key(PREFIX)}:") for key in keys)
     assert not any("ada" in key for key in keys)
     assert all(fake_redis.ttl(key) > 0 for key in keys)
+
+
+class TestStrangers:
+    """From a hundred addresses, strangers have used up an account's attempts."""
+
+    @pytest.fixture
+    def rate_limit(self, fake_redis: fakeredis.FakeRedis) -> SignInRateLimit:
+        rate_limit = SignInRateLimit(fake_redis, KEYS)
+        for n in range(100):
+            rate_limit.attempt("a@b.c", f"192.0.2.{n}")
+        return rate_limit
+
+    def test_no_more_of_them_get_through(self, rate_limit: SignInRateLimit) -> None:
+        with pytest.raises(TooManyRequests):
+            rate_limit.attempt("a@b.c", "198.51.100.1")
+        rate_limit.attempt("other@b.c", "198.51.100.1")
+
+    def test_where_the_admin_signed_in_before_it_goes_on(self, rate_limit: SignInRateLimit) -> None:
+        for _ in range(5):
+            rate_limit.attempt("a@b.c", "198.51.100.1", known_place=lambda: True)
+        with pytest.raises(TooManyRequests):
+            rate_limit.attempt("a@b.c", "198.51.100.1", known_place=lambda: True)
+
+    def test_in_a_known_browser_it_goes_on(self, rate_limit: SignInRateLimit) -> None:
+        for _ in range(5):
+            rate_limit.attempt("a@b.c", "198.51.100.1", device="mine")
+        with pytest.raises(TooManyRequests):
+            rate_limit.attempt("a@b.c", "198.51.100.1", device="mine")
+        rate_limit.attempt("a@b.c", "198.51.100.1", device="another")
+
+    def test_a_copied_browser_does_not_lock_the_original_out(
+        self, fake_redis: fakeredis.FakeRedis
+    ) -> None:
+        rate_limit = SignInRateLimit(fake_redis, KEYS)
+        for _ in range(5):
+            rate_limit.attempt("b@b.c", "192.0.2.1", device="copied")
+        rate_limit.attempt("b@b.c", "198.51.100.1", device="copied")
+
+    def test_an_admin_who_is_signed_in_can_still_confirm(self, rate_limit: SignInRateLimit) -> None:
+        for _ in range(5):
+            taken = rate_limit.confirm("session")
+        with pytest.raises(TooManyRequests):
+            rate_limit.confirm("session")
+        rate_limit.succeeded(taken)
+        rate_limit.confirm("session")

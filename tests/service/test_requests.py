@@ -1,4 +1,4 @@
-"""The request log: one line each, with an id, and nothing in it that nobody should read."""
+"""The request log: one line for each request, with an id and without secrets."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from dmstats.core.settings import Settings
 OPEN = {
     "/login": "how one gets in",
     "/logout": "ends what may not even be there",
+    "/password": "has its own secret: a link",
     "/healthz": "says nothing but ok",
     "/readyz": "says only what fails",
     "/metrics": "has its own rule: loopback or bearer",
@@ -27,7 +28,7 @@ SAMPLE = "17841400000000001"
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    # Nobody listens there: a route that asked a database before it asked who is there would fail.
+    # No database listens there: a route that queries it before it checks the session fails.
     return create_app(
         Settings(
             mongodb_uri="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50",
@@ -94,5 +95,6 @@ def test_only_what_needs_a_page_or_a_sign_in_writes_to_open_routes(app: Flask) -
         if rule.rule in OPEN and (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}
     }
     assert writing <= {
-        "/login", "/logout", "/api/webhooks/instagram", "/api/cron/refresh-admin-stats",
+        "/login", "/logout", "/password",
+        "/api/webhooks/instagram", "/api/cron/refresh-admin-stats",
     }  # fmt: skip

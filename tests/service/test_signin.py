@@ -11,7 +11,8 @@ from werkzeug.test import TestResponse
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.core.plain_http import NEEDS_HTTPS
-from dmstats.web.auth.authenticator import admin_still_allowed, demand_admin
+from dmstats.web.auth.authenticator import demand_admin, stream_session
+from dmstats.web.auth.session_guard import LOOK_SECONDS
 from dmstats.web.auth.sign_in import own_path
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
 
@@ -143,6 +144,84 @@ def test_one_address_cannot_try_many_accounts(site: AdminSite) -> None:
     assert sign_in(client, environ_overrides=alternate_id).status_code == 303
 
 
+def far_away(n: int) -> dict[str, str]:
+    return {"REMOTE_ADDR": f"203.0.113.{n}"}
+
+
+def wide(email: str, at: int) -> str:
+    """``email`` with one letter in its full-width form, which NFKC makes the same."""
+    return email[:at] + chr(ord(email[at]) + 0xFEE0) + email[at + 1 :]
+
+
+def test_every_spelling_is_one_account(site: AdminSite) -> None:
+    spellings = [wide(EMAIL, n) for n, c in enumerate(EMAIL) if c.isalpha()]
+    statuses = [
+        site.client().post("/login", json={"email": email, "password": "guess"}).status_code
+        for email in spellings
+    ]
+    assert statuses == [401] * 5 + [429] * (len(spellings) - 5)
+
+
+def test_another_spelling_signs_in_as_the_same_admin(site: AdminSite) -> None:
+    credentials = {"email": wide(EMAIL, 0), "password": PASSWORD}
+    assert site.client().post("/login", json=credentials).get_json() == {"email": EMAIL}
+
+
+def test_what_is_no_address_is_one_account(site: AdminSite) -> None:
+    statuses = [
+        site.client().post("/login", json={"email": f"no {n}", "password": "x"}).status_code
+        for n in range(6)
+    ]
+    assert statuses == [401] * 5 + [429]
+
+
+class TestStrangersCannotLockOut:
+    def flood(self, site: AdminSite, start: int = 0) -> None:
+        for n in range(110):
+            sign_in(site.client(), "wrong password", environ_overrides=far_away(start + n))
+        answer = sign_in(site.client(), environ_overrides={"REMOTE_ADDR": "2001:db8::1"})
+        assert answer.status_code == 429, "not even with the right password, from nowhere known"
+
+    def test_from_an_address_of_before(self, site: AdminSite) -> None:
+        assert sign_in(site.client()).status_code == 303
+        self.flood(site)
+        assert sign_in(site.client()).status_code == 303
+
+    def test_in_a_browser_of_before(self, site: AdminSite) -> None:
+        browser = site.client()
+        assert sign_in(browser).status_code == 303
+        browser.post("/logout")
+        self.flood(site)
+        answer = sign_in(browser, environ_overrides={"REMOTE_ADDR": "2001:db8:1::1"})
+        assert answer.status_code == 303
+
+    def test_not_even_at_the_same_address(self, site: AdminSite) -> None:
+        """As where a proxy is not trusted, and all come from its address."""
+        browser = site.client()
+        assert sign_in(browser).status_code == 303
+        browser.post("/logout")
+        for _ in range(6):
+            sign_in(site.client(), "wrong password")
+        assert sign_in(site.client()).status_code == 429
+        assert sign_in(browser).status_code == 303
+
+    def test_a_browser_is_known_for_its_own_account_alone(self, site: AdminSite) -> None:
+        browser = site.signed_in("grace@example.com")
+        self.flood(site)
+        answer = sign_in(browser, environ_overrides={"REMOTE_ADDR": "2001:db8:1::1"})
+        assert answer.status_code == 429
+
+    def test_no_address_is_stored(self, site: AdminSite) -> None:
+        sign_in(site.client(), environ_overrides=far_away(7))
+        stored = site.mongo.db["dmstats_admins"].find_one() or {}
+        assert len(stored["places"]) == 1
+        assert "203.0.113.7" not in str(stored)
+        for n in range(20):
+            sign_in(site.client(), environ_overrides=far_away(n))
+        stored = site.mongo.db["dmstats_admins"].find_one() or {}
+        assert len(stored["places"]) == 10
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -235,26 +314,23 @@ def test_signing_in_starts_a_new_session(site: AdminSite) -> None:
         planted["admin"] = "somebody"
     sign_in(client)
     with client.session_transaction() as session:
-        assert set(session) == {"_permanent", "admin", "epoch", "at"}
+        assert set(session) == {"_permanent", "token", "device", "known"}
 
 
-def test_a_forged_or_foreign_cookie_is_nobody(site: AdminSite) -> None:
+def test_a_forged_or_foreign_cookie_signs_in_no_admin(site: AdminSite) -> None:
     client = site.client()
     client.set_cookie("dmstats", "eyJhZG1pbiI6IjEifQ.aaaa.bbbb")
     assert client.get("/api/admin/stats").status_code == 401
     with client.session_transaction() as session:
-        session.update(admin={"$ne": None}, epoch=1, at=10**12)
+        session.update(token={"$ne": None})
     assert client.get("/api/admin/stats").status_code == 401
 
 
-def test_a_session_ends_after_twelve_idle_hours(site: AdminSite, clock: ManualClock) -> None:
-    client = site.signed_in()
+def test_a_session_ends_after_twelve_idle_hours(clock: ManualClock) -> None:
+    client = AdminSite(clock, session_hours=72).signed_in()
     for _ in range(3):
         clock.advance(11 * 3600)
-        answer = client.get("/api/admin/stats")
-        assert answer.status_code == 200
-        assert "Set-Cookie" in answer.headers, "renewed"
-        assert "Set-Cookie" not in client.get("/api/admin/stats").headers, "but not each time"
+        assert client.get("/api/admin/stats").status_code == 200
     clock.advance(12 * 3600)
     assert client.get("/api/admin/stats").status_code == 401
 
@@ -268,11 +344,37 @@ def test_the_bearer_token(site: AdminSite, clock: ManualClock) -> None:
         assert client.get("/api/admin/stats", headers=bearer(wrong)).status_code == 401
     basic = {"Authorization": f"Basic {TOKEN}"}
     assert client.get("/api/admin/stats", headers=basic).status_code == 401
-    signed_in = site.signed_in()
-    assert signed_in.get("/api/admin/stats", headers=bearer("wrong")).status_code == 401
     off = AdminSite(clock, admin_api_token=None).client()
     for sent in ("", "None", TOKEN):
         assert off.get("/api/admin/stats", headers=bearer(sent)).status_code == 401
+
+
+class TestABearerThatIsNotOurs:
+    """An identity proxy in front adds one of its own to each request."""
+
+    JWT = "eyJhbGciOiJub25lIn0.e30.x"
+
+    def test_the_session_counts(self, site: AdminSite) -> None:
+        client, foreign = site.client(), bearer(self.JWT)
+        assert sign_in(client, headers=foreign).status_code == 303
+        assert client.get("/", headers=foreign).text == "home"
+        assert client.get("/api/admin/stats", headers=foreign).status_code == 200
+        assert client.get("/login", headers=foreign).status_code == 303
+        assert client.post("/api/admin/stats/refresh", headers=foreign).status_code == 202
+
+    def test_it_does_not_excuse_from_the_rules_for_cookies(self, site: AdminSite) -> None:
+        client, cross = site.signed_in(), bearer(self.JWT) | {"Sec-Fetch-Site": "cross-site"}
+        assert client.post("/api/admin/stats/refresh", headers=cross).status_code == 403
+        assert site.stats.refreshes == []
+
+    def test_alone_it_is_nobody(self, site: AdminSite) -> None:
+        assert site.client().get("/", headers=bearer(self.JWT)).headers["Location"] == "/login"
+        assert site.client().get("/api/admin/stats", headers=bearer("")).status_code == 401
+
+    def test_our_token_decides_alone(self, site: AdminSite) -> None:
+        client = site.signed_in()
+        answer = client.get("/api/admin/admins", headers=bearer(TOKEN))
+        assert answer.status_code == 403, "a script, whatever cookie it sends along"
 
 
 def test_a_token_with_equals_signs_inside(clock: ManualClock) -> None:
@@ -280,36 +382,45 @@ def test_a_token_with_equals_signs_inside(clock: ManualClock) -> None:
     assert client.get("/api/admin/stats", headers=bearer("a=b,c=d==")).status_code == 200
 
 
-def test_a_stream_outlives_its_request_but_not_its_admin(
-    site: AdminSite, clock: ManualClock
-) -> None:
-    client = site.signed_in()
+def stream_of(site: AdminSite, headers: dict[str, str]) -> str:
+    with site.app.test_request_context("/api/admin/stats/stream", headers=headers):
+        assert demand_admin() is None
+        return stream_session()
+
+
+def cookie_of(client: FlaskClient) -> dict[str, str]:
     cookie = client.get_cookie("dmstats")
     assert cookie is not None
-    sent = {"Cookie": f"dmstats={cookie.value}"}
-    with site.app.test_request_context("/api/admin/stats/stream", headers=sent):
-        assert demand_admin() is None
-        allowed = admin_still_allowed()
-    with site.app.test_request_context("/", headers=bearer(TOKEN)):
-        assert demand_admin() is None
-        script = admin_still_allowed()
-    assert allowed()
+    return {"Cookie": f"dmstats={cookie.value}"}
+
+
+def test_a_stream_outlives_its_request_but_not_its_admin(site: AdminSite) -> None:
+    authenticator = site.app.extensions["dmstats"].authenticator
+    mine = stream_of(site, cookie_of(site.signed_in()))
+    assert stream_of(site, bearer(TOKEN)) == "", "scripts have no session that could end"
+    assert authenticator.ended({mine}) == set()
     site.admins.set_disabled(site.admins.list()[0].id, disabled=True)
-    clock.advance(10)
-    assert not allowed()
-    assert script()
+    assert authenticator.ended({mine}) == {mine}
+
+
+def test_a_stolen_sessions_stream_ends_and_ones_own_new_one_does_not(site: AdminSite) -> None:
+    client = site.signed_in()
+    authenticator = site.app.extensions["dmstats"].authenticator
+    stolen = stream_of(site, cookie_of(client))
+    me = client.get("/api/admin/admins").get_json()["you"]
+    change = {"currentPassword": PASSWORD, "password": "a quite new password"}
+    assert client.post(f"/api/admin/admins/{me}/password", json=change).status_code == 200
+    mine = stream_of(site, cookie_of(client))
+    assert authenticator.ended({stolen, mine}) == {stolen}
 
 
 def test_a_stream_ends_with_its_session(site: AdminSite, clock: ManualClock) -> None:
-    cookie = site.signed_in().get_cookie("dmstats")
-    assert cookie is not None
-    with site.app.test_request_context("/", headers={"Cookie": f"dmstats={cookie.value}"}):
-        assert demand_admin() is None
-        allowed = admin_still_allowed()
+    authenticator = site.app.extensions["dmstats"].authenticator
+    mine = stream_of(site, cookie_of(site.signed_in()))
     clock.advance(12 * 3600 - 1)
-    assert allowed()
-    clock.advance(1)
-    assert not allowed()
+    assert authenticator.ended({mine}) == set()
+    clock.advance(1 + LOOK_SECONDS)
+    assert authenticator.ended({mine}) == {mine}
 
 
 def test_large_bodies_are_refused(site: AdminSite) -> None:

@@ -28,8 +28,8 @@ def main() -> int:
 
 
 def say(text: str) -> None:
-    """Show it now."""
-    print(text, flush=True)  # noqa: T201  what a program is for
+    """Print it unbuffered."""
+    print(text, flush=True)  # noqa: T201  a command-line program
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The events of a torture run: made once, sent in ever other POSTs until each is acknowledged."""
+"""The events of a torture run: made once, sent in changing POSTs until each is acknowledged."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FRESH_IN_A_RETRY = 0.3
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 STEPPED_SHARE = 0.08
-"""The share of POSTs whose sender's clock is stepped: mostly to where an event's time stops being
-believed, so that one delivery of it is judged otherwise than the next."""
+"""The share of POSTs whose sender's clock is stepped: mostly to where an event's time is no longer
+accepted, so that two deliveries of one event are classified differently."""
 
 
 class Event(msgspec.Struct, eq=False):
@@ -44,10 +44,10 @@ class Post(msgspec.Struct, eq=False):
 
 
 class Mixer:
-    """Gives out POSTs at ``rate`` new DMs a second and takes them back, acknowledged or not.
+    """Composes POSTs with ``rate`` new DMs a second; the sender reports how each ended.
 
-    What was not acknowledged goes out again in other company: split, merged with other events
-    that failed, merged with new ones. ``acknowledged`` says of each digest whether it was.
+    Events that were not acknowledged are sent again in other POSTs: split, merged with other
+    failed events, merged with new ones. ``acknowledged`` holds for each digest whether it was.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Mixer:
 
     @property
     def repeated(self) -> int:
-        """How many events were sent again although nobody had asked for it."""
+        """How many events were sent again on purpose, in addition to retries."""
         return self._traffic.repeated
 
     def unsettled(self) -> bool:
-        """Whether an event is under way or waits to be sent again."""
+        """Whether an event is being sent or waits to be sent again."""
         with self._lock:
             return bool(self._out or self._again)
 
@@ -95,7 +95,7 @@ class Mixer:
             return post
 
     def done(self, post: Post, *, acknowledged: bool) -> None:
-        """Take ``post`` back."""
+        """Report how ``post`` ended."""
         with self._lock:
             self._out -= 1
             if acknowledged:

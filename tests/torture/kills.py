@@ -1,4 +1,4 @@
-"""Kills the service's parts at random, by a seed, and remembers when."""
+"""Kills the service's parts at random, by a seed, and records when."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ KINDS: Mapping[str, float] = {
     "web server": 1,
     "launcher": 1,
 }
-"""What is killed (SIGKILL) or paused (SIGSTOP, then SIGCONT), and how often by comparison."""
+"""What is killed (SIGKILL) or paused (SIGSTOP, then SIGCONT), and its relative frequency."""
 
 LEAST_SECONDS = 2.0
 TOGETHER_SHARE = 0.12
-"""The share of kills that a second one follows within a second."""
+"""The share of kills that are followed by another one within a second."""
 PAUSE_SECONDS = (0.5, 4.0)
 LOOK_SECONDS = 0.02
 BACK_SECONDS = 60.0

@@ -8,7 +8,7 @@ from collections import Counter
 
 import urllib3
 
-from dmstats.simulator.bodies import sign
+from dmstats.core.signature import sign
 from dmstats.simulator.delivery_sender import ANSWER_SECONDS
 from tests.torture.events import Mixer, Post
 

@@ -1,4 +1,4 @@
-"""The end of a torture run: its figures, as a table for people."""
+"""The result of a torture run: its figures, as a table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.torture.kills import Kill
 from tests.torture.recount import Recount
 
 AFTER_SECONDS = 15.0
-"""A silence that begins later after a kill is not blamed on it."""
+"""A gap in the answers that begins later than this after a kill is not attributed to it."""
 
 TARGETS = {"worker": 2.0, "database": 5.0}
-"""The longest time without a 200 around each, in seconds."""
+"""The longest acceptable time without a 200 around each kind of kill, in seconds."""
 
 
 class Figures(msgspec.Struct):

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from pymongo import MongoClient
 
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.settings import Settings
 from dmstats.db.client import DEFAULT_DATABASE
 from dmstats.db.counting.ledger import max_age_ms
-from dmstats.ingest.webhook import PATH
 from tests.torture.events import Mixer
 from tests.torture.kills import KINDS, Killer
 from tests.torture.load import Load
@@ -42,7 +42,7 @@ class Options(msgspec.Struct, frozen=True):
     batch: tuple[int, int] = (1, 50)
     duplicates: float = 0.05
     keep: Path | None = None
-    """Where to leave the data and the logs; else they go."""
+    """Where to keep the data and the logs; without it they are deleted."""
     server: Path | None = None
     """The program of a database to run beside the service; else the embedded one."""
 
@@ -75,7 +75,7 @@ def _run(options: Options, service: Service, say: Callable[[str], None]) -> Figu
         max_age_ms=max_age_ms(RETENTION_HOURS),
     )
     secret = Settings.from_env(service.settings()).meta_app_secrets[0]
-    load = Load(mixer, service.url + PATH, secret, parallel=options.parallel)
+    load = Load(mixer, service.url + WEBHOOK_PATH, secret, parallel=options.parallel)
     started = time.monotonic()
 
     def recovered(since: float) -> bool:

@@ -1,4 +1,4 @@
-"""The service as a victim: who its processes are, and starting it again."""
+"""The service that is killed: finds its processes and starts it again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Service:
         """Wait until it can count, starting it again as often as it takes.
 
         The last kill may have hit the launcher: the web server that still answers may be its
-        orphan, and a launcher that comes back before the orphans have ended ends by itself.
+        orphan, and a launcher that starts before the orphans have ended exits by itself.
         """
 
         def up() -> bool:
@@ -96,7 +96,7 @@ class Service:
                 self._database.stop()
 
     def ready(self) -> bool:
-        """Whether it says of itself that it can count."""
+        """Whether it reports that it is ready."""
         with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
         return False
@@ -130,7 +130,7 @@ class Service:
             for child in launcher.children() if launcher else ():
                 with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                     line = " ".join(child.cmdline())
-                    if name in line and "tether.py" not in line:
+                    if name in line and "pdeathsig.py" not in line:
                         return child
         return None
 

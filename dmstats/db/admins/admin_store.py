@@ -6,23 +6,26 @@ import contextlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument
+from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from dmstats.core.clock import Clock, SystemClock, rfc3339, to_datetime, to_ms
-from dmstats.core.errors import BadRequest, DmstatsError, NotFound, StoreUnavailable
+from dmstats.core.clock import Clock, SystemClock, to_datetime
+from dmstats.core.errors import BadRequest, DmstatsError, NotFound, PoisonError, StoreUnavailable
+from dmstats.db.admins.admin import IDENTITY, PUBLIC, Admin, admin_from
+from dmstats.db.admins.password_link import Link, LinkOver, link_digest, link_owner, new_link
 from dmstats.db.admins.passwords import Passwords
-from dmstats.db.client import Mongo, translated
+from dmstats.db.admins.session_store import SessionStore
+from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ADMINS
 
-MOST = 1000
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 EMAIL_LENGTH = 254
+EPOCH = "sessionEpoch"
+MOST_PLACES = 10
 FIRST_ID = ObjectId("0" * 24)
 """The very first admin's id, always the same: of two starts at once only one can insert it."""
 
@@ -34,26 +37,20 @@ class EmailTaken(DmstatsError):
     title = "Email taken"
 
 
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """One admin, without the password's hash; ``created_at`` is RFC 3339.
-
-    ``session_epoch`` grows whenever the admin's open sessions must end.
-    """
-
-    id: str
-    email: str
-    disabled: bool
-    session_epoch: int
-    created_at: str | None
-
-
 def normal_email(email: str) -> str:
     """``email`` in the one form it is stored in; raises :class:`BadRequest` if it is none."""
     normal = unicodedata.normalize("NFKC", email).strip().casefold()
     if len(normal) > EMAIL_LENGTH or not EMAIL.fullmatch(normal) or not normal.isprintable():
         raise BadRequest("That is not an email address.")
     return normal
+
+
+def lookup_name(email: str) -> str:
+    """The one name under which every spelling of ``email`` is looked up; empty for what is none."""
+    try:
+        return normal_email(email)
+    except BadRequest:
+        return ""
 
 
 class AdminStore:
@@ -65,6 +62,7 @@ class AdminStore:
         self._collection = mongo.db[ADMINS]
         self._passwords = passwords or Passwords()
         self._clock = clock or SystemClock()
+        self._sessions = SessionStore(mongo, self._clock)
 
     def create(self, email: str, password: str) -> Admin:
         """Add an admin; raises :class:`BadRequest` or :class:`EmailTaken`."""
@@ -84,72 +82,167 @@ class AdminStore:
 
     def verify(self, email: str, password: str) -> Admin | None:
         """The admin whom these credentials sign in; ``None`` if they are wrong or disabled."""
-        try:
-            wanted = normal_email(email)
-        except BadRequest:
-            wanted = ""
+        wanted = lookup_name(email)
         with translated():
             found = self._collection.find_one({"email": wanted}) if wanted else None
-        known = str(found["passwordHash"]) if found else None
+        stored = found.get("passwordHash") if found else None
+        known = stored if isinstance(stored, str) else None
         if not self._passwords.matches(password, known) or found is None or known is None:
             return None
-        admin = _admin(found)
-        if admin.disabled:
+        admin = admin_from(found)
+        if admin is None or admin.disabled:
             return None
         if self._passwords.outdated(known):
             self._rehash(found["_id"], known, password)
         return admin
 
+    def is_known_place(self, email: str, place: str) -> bool:
+        """Whether the admin with that email has signed in from that place before."""
+        wanted = {"email": lookup_name(email), "places": place}
+        with translated():
+            return self._collection.find_one(wanted, {"_id": 1}) is not None
+
+    def remember_place(self, admin_id: str, place: str) -> None:
+        """Note a place that the admin signed in from; the last ten are kept."""
+        unknown = {"_id": _key(admin_id), "places": {"$ne": place}}
+        with translated():
+            self._collection.update_one(
+                unknown, {"$push": {"places": {"$each": [place], "$slice": -MOST_PLACES}}}
+            )
+
     def change_password(self, admin_id: str, password: str) -> Admin:
-        """Set a new password; all open sessions of that admin end."""
+        """Set a new password; all open sessions of that admin end, and so does a link."""
         return self._change(admin_id, {"passwordHash": self._passwords.hash(password)})
+
+    def invite(self, email: str) -> tuple[Admin, Link]:
+        """Add an admin who chooses a password by the link.
+
+        Raises :class:`BadRequest` or :class:`EmailTaken`.
+        """
+        admin = self._insert(ObjectId(), normal_email(email), None)
+        return self.make_link(admin.id)
+
+    def make_link(self, admin_id: str) -> tuple[Admin, Link]:
+        """A link by which the admin may choose a password once, within a day.
+
+        It takes the place of an earlier one; until it is used the present password and the
+        sessions stay. Raises :class:`NotFound`, also for an admin who is disabled.
+        """
+        link, ends_ms = new_link(admin_id, self._clock.now_ms())
+        stored = {"digest": link_digest(link.token), "endsAt": to_datetime(ends_ms)}
+        with translated():
+            found = self._collection.find_one_and_update(
+                {"_id": _key(admin_id), "disabled": {"$ne": True}},
+                {"$set": {"link": stored}},
+                projection=PUBLIC,
+                return_document=ReturnDocument.AFTER,
+            )
+        if found is None:
+            raise NotFound("There is no such admin, or the account is disabled.")
+        return _only(found), link
+
+    def link_holder(self, token: str) -> Admin:
+        """Whose link it is; raises :class:`LinkOver` for one that is not valid (any more)."""
+        with translated():
+            found = self._collection.find_one(self._by_link(token), PUBLIC)
+        admin = admin_from(found) if found else None
+        if admin is None:
+            raise LinkOver
+        return admin
+
+    def redeem(self, token: str, password: str) -> Admin:
+        """Set the password of whose link it is, and use the link up; all open sessions end.
+
+        A password that is refused leaves the link valid. Raises :class:`BadRequest` or
+        :class:`LinkOver`; of two at once, one gets that.
+        """
+        admin = self.link_holder(token)
+        values = {"passwordHash": self._passwords.hash(password)}
+        try:
+            return self._change(admin.id, values, where=self._by_link(token))
+        except NotFound:
+            raise LinkOver from None
 
     def set_disabled(self, admin_id: str, *, disabled: bool) -> Admin:
         """Shut an admin out, or let one in again; all open sessions of that admin end."""
         return self._change(admin_id, {"disabled": disabled})
 
+    def sign_out_everywhere(self, admin_id: str) -> Admin:
+        """End all open sessions of an admin, in every browser."""
+        return self._change(admin_id, {})
+
     def find(self, email: str) -> Admin:
         """The admin with that email; raises :class:`BadRequest` or :class:`NotFound`."""
         wanted = normal_email(email)
         with translated():
-            found = self._collection.find_one({"email": wanted}, {"passwordHash": 0})
-        if found is None:
+            found = self._collection.find_one({"email": wanted}, PUBLIC)
+        admin = admin_from(found) if found else None
+        if admin is None:
             raise NotFound(f"There is no admin with the email {wanted}.")
-        return _admin(found)
+        return admin
 
     def list(self) -> list[Admin]:
-        """All admins by email."""
-        with translated():
-            found = self._collection.find({}, {"passwordHash": 0}).sort("email", 1).limit(MOST)
-            return [_admin(document) for document in found]
+        """All admins by email; documents that dmstats did not write are left out."""
+        try:
+            return _read(self._collection, PUBLIC)
+        except PoisonError:
+            # One of them holds a date that is none; it must not hide the others.
+            return _read(self._collection, IDENTITY)
 
-    def _insert(self, key: ObjectId, email: str, password_hash: str) -> Admin:
-        document = {
+    def _insert(self, key: ObjectId, email: str, password_hash: str | None) -> Admin:
+        document: Document = {
             "_id": key,
             "email": email,
             "passwordHash": password_hash,
             "disabled": False,
-            "sessionEpoch": 1,
+            EPOCH: 1,
             "createdAt": to_datetime(self._clock.now_ms()),
         }
+        if password_hash is None:
+            document["invited"] = True
         with translated():
             try:
                 self._collection.insert_one(document)
             except DuplicateKeyError:
                 raise EmailTaken(f"There is an admin with the email {email} already.") from None
-        return _admin(document)
+        return _only(document)
 
-    def _change(self, admin_id: str, values: dict[str, object]) -> Admin:
+    def _by_link(self, token: str) -> Document:
+        now = to_datetime(self._clock.now_ms())
+        return {
+            "_id": link_owner(token),
+            "link.digest": link_digest(token),
+            "link.endsAt": {"$gt": now},
+            "disabled": {"$ne": True},
+        }
+
+    def _change(self, admin_id: str, values: Document, *, where: Document | None = None) -> Admin:
+        """Set ``values``, and end all sessions of that admin: those that are open, and by the new
+        epoch one that is being opened at this moment. A link that was not used ends with them.
+
+        ``where`` must hold for it at the same time, or it is :class:`NotFound`.
+        """
+        wanted = {**(where or {}), "_id": _key(admin_id)}
+        over = {"link": "", **({"invited": ""} if "passwordHash" in values else {})}
+        setting = {"$set": values} if values else {}
         with translated():
-            found = self._collection.find_one_and_update(
-                {"_id": _key(admin_id)},
-                {"$set": values, "$inc": {"sessionEpoch": 1}},
-                projection={"passwordHash": 0},
-                return_document=ReturnDocument.AFTER,
-            )
+            for epoch, update in (
+                ({EPOCH: {"$type": "number"}}, {**setting, "$inc": {EPOCH: 1}}),
+                # A document that something else has written: there is nothing to count up from.
+                ({}, {"$set": {**values, EPOCH: 1}}),
+            ):
+                found = self._collection.find_one_and_update(
+                    {**wanted, **epoch},
+                    {**update, "$unset": over},
+                    projection=PUBLIC,
+                    return_document=ReturnDocument.AFTER,
+                )
+                if found is not None:
+                    break
         if found is None:
             raise NotFound("There is no such admin.")
-        return _admin(found)
+        self._sessions.end_all(admin_id)
+        return _only(found)
 
     def _rehash(self, key: ObjectId, known: str, password: str) -> None:
         # The old hash still signs in: neither an outage nor a password from before the present
@@ -167,12 +260,14 @@ def _key(admin_id: str) -> ObjectId:
     return ObjectId(admin_id)
 
 
-def _admin(document: Mapping[str, Any]) -> Admin:
-    created = document.get("createdAt")
-    return Admin(
-        id=str(document["_id"]),
-        email=str(document["email"]),
-        disabled=bool(document.get("disabled", False)),
-        session_epoch=int(document.get("sessionEpoch", 0)),
-        created_at=rfc3339(to_ms(created)) if isinstance(created, datetime) else None,
-    )
+def _only(document: Document) -> Admin:
+    admin = admin_from(document)
+    if admin is None:
+        raise NotFound("There is no such admin.")
+    return admin
+
+
+def _read(collection: Collection[Document], fields: Mapping[str, Any]) -> list[Admin]:
+    with translated():
+        found = map(admin_from, collection.find({}, fields).sort("email", 1))
+        return [admin for admin in found if admin is not None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import functools
+import re
 import secrets
 import threading
 import unicodedata
@@ -16,10 +18,11 @@ from dmstats.core.errors import BadRequest
 
 T = TypeVar("T")
 
-MIN_LENGTH = 10
+MIN_LENGTH = 8
 MAX_LENGTH = 1024
-MIN_DIFFERENT = 4
-"""Fewer different characters than this are guessed at once, however long the password is."""
+COMMON = "That is one of the passwords that are tried first. Choose another, such as several words."
+REPEATED = re.compile(r"(.{1,4}?)\1+", re.DOTALL)
+"""One to four characters, over and over: no list is long enough for these."""
 
 AT_ONCE = 2
 """Each hash holds 64 MiB while it runs: this bounds what a burst of sign-ins can take."""
@@ -69,19 +72,31 @@ class Passwords:
 
 
 def acceptable(password: str) -> str:
-    """The password in its normal form; raises :class:`BadRequest` when it is not acceptable."""
+    """The password in its normal form; raises :class:`BadRequest` when it is not acceptable.
+
+    As NIST 800-63B has it: long enough, and none of the common ones. There are no rules about
+    kinds of characters.
+    """
     normal = unicodedata.normalize("NFKC", password)
     if len(normal) < MIN_LENGTH:
         raise BadRequest(f"A password needs at least {MIN_LENGTH} characters.")
     if len(normal) > MAX_LENGTH:
         raise BadRequest(f"A password may have at most {MAX_LENGTH} characters.")
-    if len(set(normal)) < MIN_DIFFERENT:
-        raise BadRequest(f"A password needs at least {MIN_DIFFERENT} different characters.")
+    if REPEATED.fullmatch(normal) or normal.casefold() in _common():
+        raise BadRequest(COMMON)
     try:
         normal.encode()
     except UnicodeEncodeError:
         raise BadRequest("The password contains characters that are not text.") from None
     return normal
+
+
+@functools.cache
+def _common() -> frozenset[str]:
+    # Here, as most processes never set a password: the module is large.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
+
+    return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH)
 
 
 def generated() -> str:

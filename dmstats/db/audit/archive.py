@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
-from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime
+from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_datetime
 from dmstats.core.records import OTHER_PARTITION, SIMULATED_RANGE
 from dmstats.db import typed
 from dmstats.db.audit.recount import COUNTED, MS, HourCounts, Recount, ids_between, merged
@@ -27,7 +27,6 @@ from dmstats.db.transaction_runner import TransactionRunner
 logger = logging.getLogger(__name__)
 
 LATE_ROWS = 1_000
-MINUTE_MS = 60_000
 LATE_OLD_MS, LATE_DUE_MS = DAY_MS, 2 * DAY_MS
 """Late rows are archived when they are a day old, but only once the oldest is two days old: so at
 most once a day."""

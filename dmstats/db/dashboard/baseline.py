@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pymongo
 
-from dmstats.core.clock import HOUR_MS, hour_start, to_datetime
+from dmstats.core.clock import HOUR_MS, MINUTE_MS, hour_start, to_datetime
 from dmstats.db.client import Mongo, translated
 from dmstats.db.collection_names import HOURS
 from dmstats.db.documents import EMPTY, Bucket, by_start, hour
 
-MINUTE_MS = 60_000
 READ_SECONDS = 3.0
 
 

@@ -11,7 +11,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from dmstats.core.clock import to_datetime
-from dmstats.core.errors import Outdated, PoisonError, StoreUnavailable, Superseded
+from dmstats.core.errors import PoisonError, StaleSnapshot, StoreUnavailable, Superseded
 from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import STATS_CACHE
@@ -60,7 +60,7 @@ class SnapshotStore:
         ``term`` is the leader's; None (cron, CLI, a reader) keeps the stored term. ``floor`` is the
         lower bound for the next query for top accounts. ``after`` is the value of :meth:`last_seq`
         before the readings started. Raises :class:`Superseded` if a newer leader has written,
-        :class:`Outdated` if any process has written since ``after``, and
+        :class:`StaleSnapshot` if any process has written since ``after``, and
         :class:`StoreUnavailable` if it cannot be stored.
         """
         update: Document = {
@@ -91,7 +91,7 @@ class SnapshotStore:
                 if newest > term:
                     raise Superseded(f"Term {term} was superseded by term {newest}.")
             if after is not None and self.last_seq() > after:
-                raise Outdated("A newer snapshot was stored during the refresh.")
+                raise StaleSnapshot("A newer snapshot was stored during the refresh.")
         raise StoreUnavailable("The snapshot could not be stored: too many writers.")
 
     def _write(self, fence: Document, update: Document) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
-"""The Prometheus metrics of all workers, and the hooks by which each part reports.
+"""The Prometheus metrics of all workers, and the hooks that update them.
 
-One room per wing that reports; docs/metrics.md lists every metric.
+There is one module per group of packages; docs/metrics.md lists every metric.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["CommitMetrics", "Metrics", "PlatformMetrics", "SnapshotMetrics", "Ss
 
 
 class Metrics(CommitMetrics, SnapshotMetrics, SseMetrics, PlatformMetrics):
-    """Every metric, in a registry of its own; one object per process.
+    """All metrics in a separate registry; one object per process.
 
-    Under Gunicorn (``PROMETHEUS_MULTIPROC_DIR``) the exposition adds all workers up.
+    Under Gunicorn (``PROMETHEUS_MULTIPROC_DIR``) the exposition aggregates all workers.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -35,7 +35,7 @@ class Metrics(CommitMetrics, SnapshotMetrics, SseMetrics, PlatformMetrics):
         for part in (CommitMetrics, SnapshotMetrics, SseMetrics, PlatformMetrics):
             part.__init__(self, registry)
         build = Gauge(
-            "dmstats_build_info", "1, for each version that runs.",
+            "dmstats_build_info", "1, with the running version as a label.",
             ["version"], registry=registry, multiprocess_mode="livemax",
         )  # fmt: skip
         build.labels(__version__).set(1)
@@ -45,20 +45,20 @@ class Metrics(CommitMetrics, SnapshotMetrics, SseMetrics, PlatformMetrics):
         if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             for _ in range(TRIES):
                 try:
-                    # Missing only where somebody has cleared it away.
+                    # It exists unless something deleted it.
                     os.makedirs(folder, exist_ok=True)  # noqa: PTH103
                     everything = CollectorRegistry()
                     MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
                     return generate_latest(everything)
                 except FileNotFoundError:
-                    # A worker's file went between the look and the read.
+                    # A worker's file was deleted between listing and reading.
                     continue
             logger.warning("metrics_files_missing", extra={"folder": folder})
         return generate_latest(self.registry)
 
     def serve(self, host: str, port: int) -> None:
-        """Answer Prometheus at ``host`` and ``port`` from a thread of this process.
+        """Serve the metrics on ``host`` and ``port`` from a thread of this process.
 
-        For a process that serves nothing else; ``OSError`` if it cannot listen there.
+        For processes without a web server; raises ``OSError`` if it cannot listen there.
         """
         start_http_server(port, host, self.registry)

@@ -1,4 +1,4 @@
-"""What is measured about the webhook and its commits."""
+"""Metrics of the webhook and the commits."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from dmstats.core.records import KINDS
 from dmstats.ops.metrics.buckets import FAST, SIZES
 
-USUAL = (200, 401, 503)
+COMMON_STATUSES = (200, 401, 503)
 OBJECTS = frozenset(
     {"ad_account", "application", "catalog", "certificate_transparency", "group", "page",
      "payments", "permissions", "threads", "user", "whatsapp_business_account",
      "workplace_security"}
 )  # fmt: skip
-"""Meta's other objects; a label must not take whatever is sent."""
+"""Meta's other objects; label values are limited to these, because senders control the name."""
 
 
 class CommitMetrics:
-    """The hooks of ``web/webhook`` and ``counting/``."""
+    """The hooks of ``ingest`` and ``commit``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._deliveries = Histogram(
             "dmstats_webhook_delivery_seconds", "Time from a POST's arrival to its answer.",
             ["status"], buckets=FAST, registry=registry,
         )  # fmt: skip
-        self._delivery = {status: self._deliveries.labels(str(status)).observe for status in USUAL}
+        self._delivery = {
+            status: self._deliveries.labels(str(status)).observe for status in COMMON_STATUSES
+        }
         outcomes = Counter(
-            "dmstats_webhook_events_total", "Events by what became of them.",
+            "dmstats_webhook_events_total", "Events by outcome.",
             ["outcome"], registry=registry,
         )  # fmt: skip
         self._outcome = {
@@ -37,7 +39,7 @@ class CommitMetrics:
         }
         self._objects = Counter(
             "dmstats_webhook_other_objects_total",
-            "Entries of signed deliveries of another object than Instagram's, ignored.",
+            "Ignored entries of signed deliveries whose object is not Instagram.",
             ["object"], registry=registry,
         )  # fmt: skip
         kinds = Counter(
@@ -45,11 +47,11 @@ class CommitMetrics:
         )
         self._kind = {name: kinds.labels(name).inc for name in KINDS}
         self._queue = Gauge(
-            "dmstats_commit_queue_events", "Events that wait to be committed.",
+            "dmstats_commit_queue_events", "Events waiting to be committed.",
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         self._commits = Histogram(
-            "dmstats_commit_seconds", "Time a batch takes, look-up and retries included.",
+            "dmstats_commit_seconds", "Time to commit a batch, including look-up and retries.",
             buckets=FAST, registry=registry,
         )  # fmt: skip
         self._batches = Histogram(
@@ -58,12 +60,12 @@ class CommitMetrics:
         )  # fmt: skip
         self._conflicts = Counter(
             "dmstats_commit_conflicts_total",
-            "Attempts that met another transaction, and were made again.",
+            "Write conflicts with another transaction, each followed by a retry.",
             registry=registry,
         )  # fmt: skip
         self._retries = Counter(
             "dmstats_commit_retries_total",
-            "Commits that were asked for again, as their outcome was not known.",
+            "Commit commands that were repeated because their outcome was unknown.",
             registry=registry,
         )
 
@@ -77,7 +79,7 @@ class CommitMetrics:
         self._outcome["ignored"](events)
 
     def object_ignored(self, name: str, events: int) -> None:
-        """Entries of another object than Instagram's."""
+        """Entries of an object other than Instagram were ignored."""
         self._objects.labels(name if name in OBJECTS else "other").inc(events)
 
     def events_refused(self, events: int) -> None:

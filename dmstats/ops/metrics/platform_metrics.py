@@ -1,4 +1,4 @@
-"""What is measured about the rest: requests, jobs, the database, incidents, the canary."""
+"""Metrics of requests, jobs, the database, incidents and the canary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from dmstats.ops.metrics.buckets import FAST, PATIENT
+from dmstats.ops.metrics.buckets import FAST, SLOW
 
 
 class PlatformMetrics:
@@ -15,42 +15,42 @@ class PlatformMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Histogram(
             "dmstats_http_request_seconds",
-            "Time to answer a request, webhooks and streams excepted.",
+            "Time to answer a request, except webhooks and streams.",
             ["route", "status"], buckets=FAST, registry=registry,
         )  # fmt: skip
         self._job_failures = Counter(
-            "dmstats_job_failures_total", "Scheduled jobs that raised.", ["job"], registry=registry
+            "dmstats_job_failures_total", "Scheduled jobs that failed.", ["job"], registry=registry
         )
         self._database = Counter(
             "dmstats_database_errors_total",
-            "Commands and heartbeats that MongoDB failed, conflicts excepted.",
+            "MongoDB commands and heartbeats that failed, except write conflicts.",
             ["command"], registry=registry,
         )  # fmt: skip
         self._incidents = Gauge(
-            "dmstats_incident_open", "1 while the watchdog sees this incident.",
+            "dmstats_incident_open", "1 while this incident is open.",
             ["incident"], registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
 
         self._canaries = Counter(
-            "dmstats_canaries_total", "Canaries that came back (shown), or did not (lost).",
+            "dmstats_canaries_total", "Canaries that reached the stream (shown) or did not (lost).",
             ["outcome"], registry=registry,
         )  # fmt: skip
         self._canary = Histogram(
             "dmstats_canary_seconds",
-            "Time of a canary: to its 200 (counted), from the refresh to the stream (streamed), "
-            "and to the stream in all, wait for the refresh included (shown).",
-            ["stage"], buckets=PATIENT, registry=registry,
+            "Duration of a canary's stages: POST to 200 (counted), refresh to stream (streamed), "
+            "and POST to stream including the wait for the refresh (shown).",
+            ["stage"], buckets=SLOW, registry=registry,
         )  # fmt: skip
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered; ``route`` is the rule it matched, never the path it asked for."""
+        """A request was answered; ``route`` is the matched URL rule, never the requested path."""
         self._requests.labels(route, str(status)).observe(seconds)
 
     def job_failed(self, name: str) -> None:
         self._job_failures.labels(name).inc()
 
     def database_failed(self, command: str) -> None:
-        """MongoDB failed a ``command`` (its name alone)."""
+        """A MongoDB ``command`` (its name only) failed."""
         self._database.labels(command).inc()
 
     def incident(self, name: str, is_open: bool) -> None:  # noqa: FBT001 - the state itself

@@ -1,4 +1,4 @@
-"""What is measured about refreshes, the snapshot's readers and the lease."""
+"""Metrics of refreshes, snapshot reads, audits and the lease."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dmstats.ops.metrics.buckets import FAST
 
 
 class SnapshotMetrics:
-    """The hooks of ``stats/``, but ``viewers``, which the streams know."""
+    """The hooks of ``snapshot``, except ``viewers``, which the streams provide."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         reads = Counter(
-            "dmstats_snapshot_reads_total", "Reads of the snapshot: from a cache (hit) or further.",
+            "dmstats_snapshot_reads_total", "Snapshot reads, from a cache (hit) or not (miss).",
             ["cache"], registry=registry,
         )  # fmt: skip
         self._hit = reads.labels("hit").inc
@@ -20,47 +20,46 @@ class SnapshotMetrics:
         self._reads_since_log = [0, 0]
         self._computed = Gauge(
             "dmstats_snapshot_computed_timestamp_seconds",
-            "When the newest snapshot that any worker has seen was computed; 0: none yet.",
+            "When the newest snapshot known to any worker was computed; 0 if none yet.",
             registry=registry, multiprocess_mode="max",
         )  # fmt: skip
         self._drift = Gauge(
             "dmstats_audit_drift",
-            "By how much the counters differ from the ledger, as of the last audit.",
+            "The difference between the counters and the ledger in the last audit.",
             registry=registry, multiprocess_mode="mostrecent",
         )  # fmt: skip
         self._audited = Gauge(
-            "dmstats_audit_timestamp_seconds", "When the last audit ended; 0: there was none.",
+            "dmstats_audit_timestamp_seconds", "When the last audit ended; 0 if none yet.",
             registry=registry, multiprocess_mode="max",
         )  # fmt: skip
         self._odd = Gauge(
             "dmstats_odd_documents",
-            "Accounts with values that cannot be read, or an id that is no text, as of the last "
-            "audit on schedule.",
+            "Accounts with unreadable values or a non-string id in the last scheduled audit.",
             registry=registry, multiprocess_mode="mostrecent",
         )  # fmt: skip
         self._refreshes = Histogram(
-            "dmstats_refresh_seconds", "Time a refresh takes, queries and storing included.",
+            "dmstats_refresh_seconds", "Time of a refresh, including queries and storing.",
             buckets=FAST, registry=registry,
         )  # fmt: skip
         self._queries = Counter(
             "dmstats_refresh_queries_total", "MongoDB queries of all refreshes.", registry=registry
         )
         publishes = Counter(
-            "dmstats_publishes_total", "Publishes, and those that the limit held back.",
+            "dmstats_publishes_total", "Publishes sent, or held back by the limit (limited).",
             ["outcome"], registry=registry,
         )  # fmt: skip
         self._published = publishes.labels("published").inc
         self._limited = publishes.labels("limited").inc
         self._leader = Gauge(
-            "dmstats_lease_held", "1 in the process that leads.",
+            "dmstats_lease_held", "1 in the leader process.",
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         self._lease_changes = Counter(
-            "dmstats_lease_changes_total", "Times a process began or ceased to lead.",
+            "dmstats_lease_changes_total", "Times a process became or stopped being the leader.",
             registry=registry,
         )  # fmt: skip
         self._redis_failures = Counter(
-            "dmstats_redis_failures_total", "Calls that Redis did not answer, by purpose.",
+            "dmstats_redis_failures_total", "Failed Redis calls, by purpose.",
             ["what"], registry=registry,
         )  # fmt: skip
 
@@ -84,7 +83,7 @@ class SnapshotMetrics:
             self._drift.set(drift)
 
     def odd_documents(self, number: int) -> None:
-        """An audit on schedule found so many accounts with values that cannot be read."""
+        """A scheduled audit found this number of accounts with unreadable values."""
         self._odd.set(number)
 
     def refreshed(self, seconds: float, queries: int) -> None:

@@ -1,4 +1,4 @@
-"""What is measured about the dashboards' streams."""
+"""Metrics of the dashboard streams."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class SseMetrics:
-    """The hooks of ``live/``."""
+    """The hooks of ``sse``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._streams = Gauge(
@@ -14,17 +14,17 @@ class SseMetrics:
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         ends = Counter(
-            "dmstats_streams_lost_total", "Streams refused at the cap, or dropped as unread.",
+            "dmstats_streams_lost_total", "Streams refused at the limit, or dropped as unread.",
             ["why"], registry=registry,
         )  # fmt: skip
         self._refused = ends.labels("refused").inc
         self._dropped = ends.labels("dropped").inc
         self._subscribed = Gauge(
-            "dmstats_hub_connected", "Workers that hear what is published.",
+            "dmstats_hub_connected", "Workers subscribed to published snapshots.",
             registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         self._foreign = Counter(
-            "dmstats_foreign_messages_total", "Messages on the channel that are no snapshot.",
+            "dmstats_foreign_messages_total", "Messages on the channel that are not snapshots.",
             registry=registry,
         )  # fmt: skip
         self._viewers = 0

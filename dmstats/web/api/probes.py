@@ -1,4 +1,4 @@
-"""For machines that watch: is it alive, can it count, and the metrics."""
+"""Routes for monitoring: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PASSED_ON = frozenset(
      "x-forwarded-prefix", "x-forwarded-server", "x-real-ip", "x-client-ip", "forwarded", "via",
      "true-client-ip", "cf-connecting-ip", "x-envoy-external-address"}
 )  # fmt: skip
-"""What proxies add to what they pass on."""
+"""Headers that proxies add to forwarded requests."""
 
 blueprint = Blueprint("ops", __name__)
 
@@ -30,7 +30,7 @@ def healthz() -> dict[str, str]:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[dict[str, str], int]:
-    """Whether a delivery sent now can be counted, tried by a transaction that is rolled back."""
+    """Whether a delivery could be counted now, tested by a transaction that is rolled back."""
     if services().stopping:
         return {"status": "unavailable", "failing": "shutdown"}, 503
     if failure := services().readiness.failure():
@@ -40,17 +40,17 @@ def readyz() -> tuple[dict[str, str], int]:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """All workers' metrics together; for this machine itself, or with the bearer token."""
+    """The metrics of all workers; only for loopback or with the bearer token."""
     if not (_local() or bearer_is(services().settings.admin_api_token)):
-        raise NotSignedIn("Metrics are for loopback, or for ADMIN_API_TOKEN as a bearer token")
+        raise NotSignedIn("Metrics require loopback, or ADMIN_API_TOKEN as a bearer token")
     return Response(services().metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
 
 
 def _local() -> bool:
-    """Whether a program of this machine asks, and not a proxy of this machine for somebody else.
+    """Whether the request comes from a program on this machine and not through a local proxy.
 
-    Behind such a proxy everybody comes from loopback. Whatever gives it away counts, whether or not
-    the proxy is trusted; one that adds nothing (nginx's bare proxy_pass) speaks HTTP/1.0.
+    Behind a local proxy, every request comes from loopback. Any forwarding header reveals a proxy,
+    trusted or not. A proxy that adds none (nginx's bare proxy_pass) uses HTTP/1.0.
     """
     if PASSED_ON & {name.lower() for name, _ in request.headers}:
         return False

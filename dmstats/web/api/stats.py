@@ -38,15 +38,15 @@ SEARCH_SORT = "username"
 @blueprint.get("/admin/stats")
 @require_admin
 def stats() -> ResponseReturnValue:
-    """The snapshot, or 304 to whoever has it already."""
-    # Browsers send back the tag of what they have: no worker may answer with less.
+    """The snapshot, or 304 if the client already has it."""
+    # Monotonic reads: no worker may answer with an older version than the client's ETag.
     known = request.if_none_match
     served = services().reader.current(newest_of(known.as_set(include_weak=True)))
     if known.contains_weak(served.etag):
         response = Response(status=304)
     else:
         response = Response(served.body, mimetype="application/json")
-    # Weak: the same figures, but the age inside goes on.
+    # Weak: the figures are the same, but the age in the body differs.
     response.set_etag(served.etag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
@@ -55,7 +55,7 @@ def stats() -> ResponseReturnValue:
 @blueprint.post("/admin/stats/refresh")
 @require_admin
 def refresh() -> ResponseReturnValue:
-    """Refresh and publish now, unless something was published a moment ago."""
+    """Refresh and publish now, unless the publish limit forbids it."""
     wait = services().publisher.retry_after()
     if wait > 0:
         raise _too_soon(wait)
@@ -68,8 +68,8 @@ def refresh() -> ResponseReturnValue:
 @blueprint.get("/admin/traffic")
 @require_admin
 def traffic() -> ResponseReturnValue:
-    """Whether deliveries fail, or stay away; needs no database."""
-    return jsonify(msgspec.to_builtins(services().delivery_status.look()))
+    """Whether deliveries fail or have stopped arriving; does not query the database."""
+    return jsonify(msgspec.to_builtins(services().delivery_status.current()))
 
 
 @blueprint.route("/cron/refresh-admin-stats", methods=["GET", "POST"])
@@ -116,7 +116,7 @@ def account(instagram_id: str) -> ResponseReturnValue:
 @blueprint.get("/admin/accounts/<instagram_id>/activity")
 @require_admin
 def activity(instagram_id: str) -> ResponseReturnValue:
-    """What one account did lately, as the last audit has counted it."""
+    """One account's recent activity, as counted by the last audit."""
     _known(instagram_id)
     found = Activities(services().mongo).of(instagram_id)
     hours, days = buckets(found) if found else ([], [])

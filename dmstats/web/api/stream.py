@@ -10,22 +10,21 @@ from typing import Any
 from flask import Response, request
 from flask_sse import ServerSentEventsBlueprint
 
+from dmstats.core.constants import CHANNEL
 from dmstats.core.errors import NotFound, StoreUnavailable
 from dmstats.snapshot.encoded import newest_of
 from dmstats.sse.greenlet_stream import GreenletStream
 from dmstats.sse.hub import Hub
 from dmstats.sse.messages import Event, Figures, chunk, stats_event
 from dmstats.sse.socket_stream import SocketStream
-from dmstats.sse.subscription import CHANNEL
 from dmstats.web import services
-from dmstats.web.auth.authenticator import admin_still_allowed, current_admin, require_admin
+from dmstats.web.auth.authenticator import require_admin, stream_session
 
 PATH = "/api/admin/stats/stream"
 KEY = "dmstats.stream"
 """Where a request's environment holds its :class:`StreamBody`."""
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 RETRY_MS = (2_000, 5_000)
-SCRIPT = "script"
 
 
 class StatsEvents(ServerSentEventsBlueprint):  # type: ignore[misc]
@@ -62,9 +61,8 @@ class StatsEvents(ServerSentEventsBlueprint):  # type: ignore[misc]
     def stream(self) -> Response:
         """Open a stream; 503 with ``Retry-After`` over the worker's cap."""
         hub, reader = services().hub, services().reader
-        admin = current_admin()
         # The mailbox first: what comes while the figures are read must not be missed.
-        stream = hub.subscribe(admin.id if admin else SCRIPT, admin_still_allowed())
+        stream = hub.subscribe(stream_session())
         seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
         try:
             figures: Figures | None = reader.current(newest_of([seen] if seen else []))

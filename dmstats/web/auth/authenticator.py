@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +14,17 @@ from flask import g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import Forbidden, NotSignedIn
+from dmstats.core.errors import Forbidden, NotSignedIn, PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
-from dmstats.db.admins.admin_store import Admin, AdminStore
+from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.admin_store import AdminStore, lookup_name
+from dmstats.db.admins.session_store import Session, SessionStore
 from dmstats.web import services
-from dmstats.web.auth.admin_cache import AdminCache
-from dmstats.web.auth.csrf import require_own_origin
+from dmstats.web.auth.client_address import place_of
+from dmstats.web.auth.csrf import SAFE_METHODS, require_own_origin
 from dmstats.web.auth.rate_limit import SignInRateLimit
-from dmstats.web.auth.sessions import LIFETIME_SECONDS, close_session, open_session, read_session
+from dmstats.web.auth.session_guard import SessionGuard
+from dmstats.web.auth.sessions import clear_cookie, known_device, sent_key, set_cookie
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=ResponseReturnValue)
@@ -27,84 +32,116 @@ R = TypeVar("R", bound=ResponseReturnValue)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking. With the bearer token there is no ``admin``, and it never ends.
-
-    ``signed_at`` is when the session was signed last, in seconds since 1970.
-    """
+    """Who is asking. With the bearer token there is neither ``admin`` nor ``session``."""
 
     admin: Admin | None
-    signed_at: int = 0
+    session: Session | None = None
 
 
 class Authenticator:
     """Signs admins in and says who a request is from."""
 
     def __init__(
-        self, settings: Settings, admins: AdminStore, rate_limit: SignInRateLimit, clock: Clock
+        self,
+        settings: Settings,
+        admins: AdminStore,
+        sessions: SessionStore,
+        rate_limit: SignInRateLimit,
+        clock: Clock,
     ) -> None:
         self._token = settings.admin_api_token
+        self._secret = (settings.secret_key or "").encode()
         self._admins = admins
+        self._sessions = sessions
         self._rate_limit = rate_limit
-        self._clock = clock
-        self._admin_cache = AdminCache(admins.list, clock)
+        self._guard = SessionGuard(sessions, clock)
 
     def sign_in(self, email: str, password: str) -> Admin:
-        """Open a session; raises :class:`NotSignedIn` or :class:`TooManyRequests`."""
-        admin = self._check(email, password)
-        open_session(admin, self._clock.now_ms())
+        """Open a session, and end the one that this browser had before.
+
+        Raises :class:`NotSignedIn` or :class:`TooManyRequests`.
+        """
+        account, place = lookup_name(email), self._place()
+        taken = self._rate_limit.attempt(
+            account,
+            request.remote_addr,
+            device=known_device(account),
+            known_place=lambda: self._admins.is_known_place(account, place),
+        )
+        admin = self._admins.verify(account, password)
+        if admin is None:
+            raise NotSignedIn("That email and password do not match an active admin.")
+        self._rate_limit.succeeded(taken)
+        before = sent_key()
+        set_cookie(self._sessions.open(admin), admin.email)
+        # No sign-in fails for it: neither by an outage nor by an odd document.
+        with contextlib.suppress(StoreUnavailable, PoisonError):
+            self._admins.remember_place(admin.id, place)
+        if before is not None:
+            self._end(before)
         return admin
 
     def confirm(self, admin: Admin, password: str) -> None:
-        """Ask a signed-in admin's password again; raises :class:`Forbidden` if it is wrong."""
-        try:
-            self._check(admin.email, password)
-        except NotSignedIn:
-            raise Forbidden("Your current password is not right.") from None
+        """Ask a signed-in admin's password again.
+
+        Raises :class:`Forbidden` if it is wrong, or :class:`TooManyRequests`.
+        """
+        taken = self._rate_limit.confirm(sent_key() or admin.id)
+        if self._admins.verify(admin.email, password) is None:
+            raise Forbidden("Your current password is not right.")
+        self._rate_limit.succeeded(taken)
 
     def resume(self, admin: Admin) -> None:
         """Go on with a new session, after a change that ended the old ones."""
-        open_session(admin, self._clock.now_ms())
+        set_cookie(self._sessions.open(admin), admin.email)
 
-    def _check(self, email: str, password: str) -> Admin:
-        account = email.strip().casefold()
-        self._rate_limit.attempt(account, request.remote_addr)
-        admin = self._admins.verify(email, password)
-        if admin is None:
-            raise NotSignedIn("That email and password do not match an active admin.")
-        self._rate_limit.succeeded(account)
-        return admin
+    def _place(self) -> str:
+        """Where the request comes from, in a form that can be stored: it names no address."""
+        place = place_of(request.remote_addr).encode()
+        return hmac.new(self._secret, place, hashlib.sha256).hexdigest()[:32]
 
     def sign_out(self) -> None:
-        """End this browser's session."""
-        close_session()
+        """End this browser's session, and no other one of the same admin.
+
+        The browser forgets it in any case; raises :class:`StoreUnavailable` if the session itself
+        could not be ended.
+        """
+        key = sent_key()
+        clear_cookie()
+        if key is not None:
+            self._end(key)
+
+    def _end(self, key: str) -> None:
+        self._guard.forget(key)
+        self._sessions.end(key)
 
     def identify(self) -> Identity | None:
-        """Who the current request is from; None if nobody known.
+        """Who the current request is from; None if that is not known.
 
-        A bearer token, where one is sent, decides alone. Raises :class:`Forbidden` for a
-        state-changing request that another site made with an admin's cookie, and
-        :class:`StoreUnavailable` if the admins could not be read since the start.
+        Our bearer token decides; any other one is an identity proxy's business, and then the
+        session counts. Raises :class:`Forbidden` for a state-changing request that another site
+        made with an admin's cookie, and :class:`StoreUnavailable` while MongoDB is away; see
+        :class:`SessionGuard`.
         """
-        if _bearer() is not None:
-            return Identity(None) if bearer_is(self._token) else None
-        ticket = read_session(self._clock.now_ms())
-        admin = self._admin_cache.find(ticket.admin_id, ticket.epoch) if ticket else None
-        if ticket is None or admin is None:
+        if bearer_is(self._token):
+            return Identity(None)
+        key = sent_key()
+        reading = request.method in SAFE_METHODS
+        found = self._guard.find(key, reading=reading) if key else None
+        if found is None:
             return None
         require_own_origin(request)
-        return Identity(admin, ticket.signed_at)
+        session, admin = found
+        with contextlib.suppress(StoreUnavailable):
+            self._sessions.renew(session)
+        return Identity(admin, session)
 
-    def allows(self, identity: Identity) -> bool:
-        """Whether ``identity`` still holds; needs no request, and no query of its own."""
-        if identity.admin is None:
-            return True
-        if self._clock.now_ms() // 1000 - identity.signed_at >= LIFETIME_SECONDS:
-            return False
-        return self._admin_cache.find(identity.admin.id, identity.admin.session_epoch) is not None
+    def ended(self, keys: set[str]) -> set[str]:
+        """Those of the sessions ``keys`` that have ended; for open streams, outside any request.
 
-    def admins_changed(self) -> None:
-        """Let this worker see at once what it has changed; the others follow within 10 s."""
-        self._admin_cache.forget()
+        Raises :class:`StoreUnavailable`.
+        """
+        return self._guard.ended(keys)
 
 
 def bearer_is(secret: str | None) -> bool:
@@ -160,8 +197,7 @@ def require_session() -> Admin:
     return admin
 
 
-def admin_still_allowed() -> Callable[[], bool]:
-    """A question that outlives the request: may whoever opened this stream still read it?"""
-    identity = cast("Identity", g.identity)
-    authenticator = services().authenticator
-    return lambda: authenticator.allows(identity)
+def stream_session() -> str:
+    """The key of the session with which a stream is being opened; empty for the API token."""
+    session = cast("Identity", g.identity).session
+    return session.key if session else ""

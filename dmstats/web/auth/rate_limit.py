@@ -1,11 +1,16 @@
-"""How often a password may be tried: by account and by address."""
+"""How often a password may be tried: by account and place, by account, and by address.
+
+A limit by account alone would let anybody lock an admin out by trying wrong passwords. So it is
+high, and does not hold where the admin has signed in before: at an address that is remembered, or
+in a browser that brings our signed cookie.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import logging
 import time
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import redis
@@ -15,12 +20,26 @@ from limits.strategies import MovingWindowRateLimiter
 
 from dmstats.core.errors import TooManyRequests
 from dmstats.core.keyspace import Keyspace
+from dmstats.web.auth.client_address import place_of
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "dmstats:limits"
-PER_ACCOUNT: tuple[RateLimitItem, ...] = (RateLimitItemPerMinute(5), RateLimitItemPerHour(20))
+PER_PLACE: tuple[RateLimitItem, ...] = (RateLimitItemPerMinute(5), RateLimitItemPerHour(20))
+"""For one account from one place, or from one known browser."""
+
+PER_ACCOUNT: RateLimitItem = RateLimitItemPerHour(100)
+"""For one account from all places where it has not signed in before; NIST 800-63B allows 100."""
+
 PER_ADDRESS: RateLimitItem = RateLimitItemPerMinute(30)
+"""For all accounts from one place."""
+
+Taken = Sequence[tuple[RateLimitItem, str]]
+"""What an attempt took; a success gives it back."""
+
+
+def _no() -> bool:
+    return False
 
 
 class SignInRateLimit:
@@ -30,40 +49,63 @@ class SignInRateLimit:
         self._client = client
         self._keys = keys
 
-    def attempt(self, account: str, address: str | None) -> None:
+    def attempt(
+        self,
+        account: str,
+        address: str | None,
+        *,
+        device: str | None = None,
+        known_place: Callable[[], bool] = _no,
+    ) -> Taken:
         """Take one attempt, before the password is looked at; raises :class:`TooManyRequests`.
 
-        Taken beforehand, attempts that run at the same time cannot all slip through.
+        Taken beforehand, attempts that run at the same time cannot all slip through. ``account``
+        is the name as it is looked up. ``device`` names a browser that proves to have signed in to
+        the account: it has attempts of its own, and only when they are used up those of everybody.
+        ``known_place`` is asked, if need be, whether the account has signed in from ``address``.
         """
-        keys = [(PER_ADDRESS, _place(address))]
-        keys += [(limit, _account(account)) for limit in PER_ACCOUNT]
-        try:
-            self._take(self._shared, keys)
-        except redis.RedisError as error:
-            logger.warning("throttle_local", extra={"error": type(error).__name__})
-            self._take(self._local, keys)
+        place = place_of(address)
+        if device is not None and (taken := self._own(account, device)):
+            return taken
+        key = _key("account", account, place)
+        self._take([(PER_ADDRESS, f"address-{place}"), *((limit, key) for limit in PER_PLACE)])
+        taken = [(limit, key) for limit in PER_PLACE]
+        if not known_place():
+            everywhere = (PER_ACCOUNT, _key("account", account))
+            self._take([everywhere])
+            taken.append(everywhere)
+        return taken
 
-    def succeeded(self, account: str) -> None:
-        """Give the account's attempts back: only failures count."""
+    def confirm(self, session: str) -> Taken:
+        """Take one attempt of a signed-in admin's ``session``, which strangers cannot use up."""
+        taken = [(limit, _key("session", session)) for limit in PER_PLACE]
+        self._take(taken)
+        return taken
+
+    def succeeded(self, taken: Taken) -> None:
+        """Give back what an attempt took: only failures count."""
         limiters = [self._local] if "_local" in self.__dict__ else []
         try:
             for limiter in [*limiters, self._shared]:
-                for limit in PER_ACCOUNT:
-                    limiter.clear(limit, _account(account))
+                for limit, key in taken:
+                    limiter.clear(limit, key)
         except redis.RedisError as error:
             logger.warning("throttle_not_cleared", extra={"error": type(error).__name__})
 
-    def _take(
-        self, limiter: MovingWindowRateLimiter, keys: list[tuple[RateLimitItem, str]]
-    ) -> None:
-        for limit, key in keys:
-            if not limiter.hit(limit, key):
-                # The library reads the machine's clock itself, so must this difference.
-                wait = limiter.get_window_stats(limit, key).reset_time - time.time()
-                raise TooManyRequests(
-                    "Too many attempts to sign in. Wait a moment, then try again.",
-                    retry_after=max(1.0, wait),
-                )
+    def _own(self, account: str, device: str) -> Taken:
+        taken = [(limit, _key("device", account, device)) for limit in PER_PLACE]
+        try:
+            self._take(taken)
+        except TooManyRequests:
+            return []
+        return taken
+
+    def _take(self, wanted: Taken) -> None:
+        try:
+            _hit(self._shared, wanted)
+        except redis.RedisError as error:
+            logger.warning("throttle_local", extra={"error": type(error).__name__})
+            _hit(self._local, wanted)
 
     @cached_property
     def _shared(self) -> MovingWindowRateLimiter:
@@ -80,17 +122,18 @@ class SignInRateLimit:
         return MovingWindowRateLimiter(MemoryStorage())
 
 
-def _account(account: str) -> str:
+def _hit(limiter: MovingWindowRateLimiter, wanted: Taken) -> None:
+    for limit, key in wanted:
+        if not limiter.hit(limit, key):
+            # The library reads the machine's clock itself, so must this difference.
+            wait = limiter.get_window_stats(limit, key).reset_time - time.time()
+            raise TooManyRequests(
+                "Too many attempts to sign in. Wait a moment, then try again.",
+                retry_after=max(1.0, wait),
+            )
+
+
+def _key(kind: str, *parts: str) -> str:
     # A digest: bounded in length, and no address of a person in Redis.
-    return "account-" + hashlib.sha256(account.encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _place(address: str | None) -> str:
-    """The address, or for IPv6 its /64: the whole of it belongs to one customer."""
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return "address-unknown"
-    if isinstance(parsed, ipaddress.IPv6Address) and not parsed.ipv4_mapped:
-        return f"address-{ipaddress.ip_network((parsed, 64), strict=False).network_address}"
-    return f"address-{parsed}"
+    text = "\n".join(parts).encode("utf-8", "replace")
+    return f"{kind}-{hashlib.sha256(text).hexdigest()[:32]}"

@@ -1,9 +1,10 @@
-"""The session cookie: what it holds, how long it lasts, and how browsers must treat it."""
+"""The session cookie: what it holds and how browsers must treat it."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+import hashlib
+import secrets
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -12,21 +13,14 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 
 from dmstats.core.setting_types import is_loopback
-from dmstats.db.admins.admin_store import Admin
+from dmstats.db.admins.session_store import session_key
 
-LIFETIME_SECONDS = 12 * 3600
-RENEW_AFTER_SECONDS = 3600
-"""Renewed once an hour, not at each request: an answer that is still under way while the admin
-signs out would bring the session back."""
+DEVICE_DAYS = 180
+"""How long a browser is known after a sign-in. The session in the same cookie ends long before: its
+document in the database decides."""
 
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What a session proves: who, since which epoch, and when it was signed (s since 1970)."""
-
-    admin_id: str
-    epoch: int
-    signed_at: int
+MOST_ACCOUNTS = 5
+"""So many accounts are known in one browser."""
 
 
 class AdminSessions(SecureCookieSessionInterface):
@@ -75,33 +69,55 @@ def configure_sessions(app: Flask) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
         SESSION_REFRESH_EACH_REQUEST=False,
-        PERMANENT_SESSION_LIFETIME=timedelta(seconds=LIFETIME_SECONDS),
+        PERMANENT_SESSION_LIFETIME=timedelta(days=DEVICE_DAYS),
     )
 
 
-def open_session(admin: Admin, now_ms: int) -> None:
-    """Begin a new session; nothing of an earlier one stays."""
+def set_cookie(token: str, email: str) -> None:
+    """Give this browser the session with that token, and note that ``email`` signed in here.
+
+    Of an earlier session nothing stays but which accounts this browser is known for.
+    """
+    device, known = _device()
+    account = _digest(email)
     session.clear()
     session.permanent = True
-    session.update(admin=admin.id, epoch=admin.session_epoch, at=now_ms // 1000)
+    session.update(
+        token=token,
+        device=device or secrets.token_urlsafe(12),
+        known=[account, *(other for other in known if other != account)][:MOST_ACCOUNTS],
+    )
 
 
-def close_session() -> None:
-    """End the session of this browser."""
-    session.clear()
+def clear_cookie() -> None:
+    """Take the session from this browser; it stays known."""
+    session.pop("token", None)
 
 
-def read_session(now_ms: int) -> Ticket | None:
-    """The session's content, renewed if it is due; None if there is none or it is over."""
-    admin_id, epoch, at = (session.get(name) for name in ("admin", "epoch", "at"))
-    if not (isinstance(admin_id, str) and isinstance(epoch, int) and isinstance(at, int)):
-        return None
-    now = now_ms // 1000
-    if now - at >= LIFETIME_SECONDS:
-        return None
-    if now - at >= RENEW_AFTER_SECONDS:
-        session["at"] = at = now
-    return Ticket(admin_id, epoch, at)
+def known_device(email: str) -> str | None:
+    """The name of this browser if ``email`` has signed in here before, else None."""
+    device, known = _device()
+    return device if _digest(email) in known else None
+
+
+def _device() -> tuple[str | None, list[str]]:
+    device, known = session.get("device"), session.get("known")
+    if not isinstance(device, str) or not isinstance(known, list):
+        return None, []
+    return device, [account for account in known if isinstance(account, str)]
+
+
+def _digest(email: str) -> str:
+    return hashlib.sha256(email.encode("utf-8", "replace")).hexdigest()[:20]
+
+
+def sent_key() -> str | None:
+    """The key of the session that the request brings, whether or not it still holds.
+
+    The cookie is signed: what somebody made up costs no look into the database.
+    """
+    token = session.get("token")
+    return session_key(token) if isinstance(token, str) else None
 
 
 @functools.lru_cache(maxsize=256)  # asked three times for each request, about few hosts

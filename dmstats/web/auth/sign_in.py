@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from flask import Blueprint, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dmstats.core.errors import BadRequest, DmstatsError, Forbidden
+from dmstats.core.errors import BadRequest, DmstatsError, Forbidden, StoreUnavailable
 from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.web import services
 from dmstats.web.auth.csrf import require_own_origin
@@ -20,15 +21,20 @@ blueprint = Blueprint("signin", __name__)
 logger = logging.getLogger(__name__)
 
 HOME = "/"
+NOT_ENDED = (
+    "You are signed out in this browser. The database does not answer, so a copy of the session "
+    "could still be used: sign in again when it is back, and sign out everywhere."
+)
 MAX_TARGET = 2000
 
 
 @blueprint.get("/login")
 def login() -> ResponseReturnValue:
-    """The sign-in page; whoever is signed in already goes on."""
+    """The sign-in page; redirects admins who are signed in already."""
     target = own_path(request.args.get("next"))
-    if services().authenticator.identify() is not None:
-        return redirect(request.script_root + target, 303)
+    with contextlib.suppress(StoreUnavailable):
+        if services().authenticator.identify() is not None:
+            return redirect(request.script_root + target, 303)
     insecure = NEEDS_HTTPS if is_plain_http(request) else None
     return render_template("login.html", error=insecure, email="", next=target)
 
@@ -57,10 +63,16 @@ def sign_in() -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     """End this browser's session."""
     require_own_origin(request)
-    services().authenticator.sign_out()
-    if request.is_json or request.accept_mimetypes.best == "application/json":
-        return "", 204
-    return redirect(f"{request.script_root}/login", 303)
+    script = request.is_json or request.accept_mimetypes.best == "application/json"
+    try:
+        services().authenticator.sign_out()
+    except StoreUnavailable as error:
+        logger.warning("session_not_ended", extra={"error": error.reason})
+        if script:
+            raise
+        page = render_template("login.html", error=NOT_ENDED, email="", next=HOME)
+        return page, error.status, {"Retry-After": retry_after(error)}
+    return ("", 204) if script else redirect(f"{request.script_root}/login", 303)
 
 
 def own_path(target: str | None) -> str:

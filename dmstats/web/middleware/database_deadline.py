@@ -1,4 +1,4 @@
-"""Bounds what a request of an admin may wait for MongoDB, all its reads together."""
+"""Limits the total time that a request may wait for MongoDB."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = 5.0
 REFRESH_SECONDS = 60.0
 REFRESHING = ("/api/cron/",)
-"""Computes the figures itself, and its caller is a job that waits."""
+"""These routes compute the snapshot, and their caller is a cron job that can wait."""
 
 
 class DatabaseDeadline:
-    """WSGI middleware; what a response streams later has the client's own limit per command."""
+    """WSGI middleware. Streamed parts of a response have only the client's limit per command."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application

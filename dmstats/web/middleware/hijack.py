@@ -1,8 +1,7 @@
-"""Takes the connection of an event stream over from gunicorn.
+"""Hijacks the connection of an event stream from gunicorn.
 
-Gunicorn keeps a greenlet for each connection, with the stack and everything that the request was
-made of: some 20 kB for as long as a dashboard is open, and a switch for every event. A stream needs
-no more than its socket.
+Gunicorn keeps a greenlet per connection, with its stack and the request: about 20 kB for as long as
+a dashboard is open, and a context switch for every event. A stream needs only its socket.
 """
 
 from __future__ import annotations
@@ -23,10 +22,13 @@ if TYPE_CHECKING:
 
 
 class ConnectionHijack:
-    """Wraps the whole application; must be its outermost layer.
+    """The outermost middleware of the application.
 
-    Under another server than gunicorn, and over TLS, HTTP/2 and HTTP/1.0, the server goes on with
-    the stream, in a greenlet or thread for each.
+    With other servers than gunicorn, and over TLS, HTTP/2 and HTTP/1.0, the server keeps the
+    connection, in one greenlet or thread per stream.
+
+    Raises ``StopIteration`` once it has taken a connection over, which makes gunicorn's
+    asynchronous workers close their side of it.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -48,11 +50,13 @@ class ConnectionHijack:
         if connection is None:
             return body
         stream.hand_over(connection, _head(*answer), getattr(body, "close", stream.close))
-        return _already_handled()
+        # Gunicorn leaves the connection for good. Told only that the answer was given, it would go
+        # on with what the client sent behind this request, and write that answer into the stream.
+        raise StopIteration
 
 
 def _hijacked_from(environ: WSGIEnvironment) -> socket.socket | None:
-    """The client's connection, our own from now on; None where it cannot be had."""
+    """Take ownership of the client's connection; None if that is not possible."""
     theirs = environ.get("gunicorn.socket")
     if (
         theirs is None
@@ -64,15 +68,9 @@ def _hijacked_from(environ: WSGIEnvironment) -> socket.socket | None:
         fileno = os.dup(theirs.fileno())
     except OSError:
         return None
-    # Not gevent's class: nobody ever waits for it.
+    # Not gevent's class: no greenlet ever waits for this socket.
     ours: socket.socket = monkey.get_original("socket", "socket")(fileno=fileno)
     ours.settimeout(0)
-    try:
-        # Gunicorn waits for the next request: it hears now that there is none, and lets go.
-        theirs.shutdown(socket.SHUT_RD)
-    except OSError:
-        ours.close()
-        return None
     return ours
 
 
@@ -85,12 +83,3 @@ def _head(line: str, headers: list[tuple[str, str]]) -> bytes:
     ]
     lines = [f"HTTP/1.1 {line}", *(f"{name}: {value}" for name, value in fields), "", ""]
     return "\r\n".join(lines).encode("latin-1")
-
-
-def _already_handled() -> Iterable[bytes]:
-    """What tells gunicorn that there is nothing left to do."""
-    # Here, where gunicorn has it loaded: commands without a web server need not.
-    from gunicorn.workers.base_async import ALREADY_HANDLED  # noqa: PLC0415
-
-    handled: Iterable[bytes] = ALREADY_HANDLED
-    return handled

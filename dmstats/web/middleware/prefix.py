@@ -1,4 +1,4 @@
-"""Below which path a trusted proxy has the service, as it says in ``X-Forwarded-Prefix``."""
+"""Validates ``X-Forwarded-Prefix``, the path under which a proxy serves dmstats."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ PLAIN = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 
 
 def plain_prefix(application: WSGIApplication) -> WSGIApplication:
-    """Drop a prefix that is no plain path before ``application`` believes it.
+    """Remove a prefix that is not a plain path before ``application`` uses it.
 
-    A proxy that neither sets nor removes the header passes on whatever a client has sent, and what
-    begins with two slashes is another host in each link of the page.
+    A proxy that neither sets nor removes the header forwards the client's value. One that begins
+    with two slashes would turn the links of the page into links to another host.
     """
 
     def checked(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        told = environ.get(HEADER)
-        if told is not None:
-            prefixes = [prefix.strip() for prefix in told.split(",")]
+        given = environ.get(HEADER)
+        if given is not None:
+            prefixes = [prefix.strip() for prefix in given.split(",")]
             if all(PLAIN.fullmatch(prefix) for prefix in prefixes):
                 environ[HEADER] = ",".join(prefix.rstrip("/") for prefix in prefixes)
             else:

@@ -15,7 +15,7 @@ from dmstats.core.errors import DmstatsError
 logger = logging.getLogger(__name__)
 
 PROBLEM = "application/problem+json"
-LOGGED = "Something went wrong here; it was logged."
+LOGGED = "An internal error occurred. It has been logged."
 
 
 def register_errors(app: Flask) -> None:
@@ -29,7 +29,7 @@ def problem_of(error: DmstatsError) -> Response:
     """The answer to one of our own errors."""
     if error.status >= 500 and error.retry_after is None:
         logger.error("request_failed", exc_info=error, extra={"path": request.path})
-        # What broke inside is for the log, not for whoever asked.
+        # Internal details go to the log, not to the client.
         return _answer({**error.problem(), "detail": LOGGED})
     response = _answer(error.problem())
     if error.retry_after is not None:
@@ -38,7 +38,7 @@ def problem_of(error: DmstatsError) -> Response:
 
 
 def retry_after(error: DmstatsError) -> str:
-    """Whole seconds, at least 1: rounded up, or the next try would come too early."""
+    """Whole seconds, at least 1, rounded up so that the retry is not too early."""
     return str(max(1, math.ceil(error.retry_after or 1)))
 
 

@@ -1,8 +1,8 @@
-"""One log line and one measurement per request, and an id that ties its log lines together.
+"""One log line and one measurement per request, and a request id for all its log lines.
 
-Deliveries are the exception, since there may be thousands a second: the metrics tell of those that
-were counted, and of the others one line a second and status is written. What a request asked for is
-logged by its path alone, never by its query or body.
+Deliveries are an exception, because there may be thousands per second. Successful ones appear only
+in the metrics; of the others, one line per second and status is logged. Only the path of a request
+is logged, never its query or body.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LONGEST_PATH = 200
 QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/api/admin/stats"})
 QUIET_FOLDER = "/static/"
-"""Asked for all the time by probes and open dashboards: told at the level ``debug`` while they
-succeed. What is logged does not grow with the number of admins."""
+"""Requested constantly by probes and open dashboards, so successes are logged at level ``debug``.
+The size of the log does not depend on the number of admins."""
 DELIVERY_LOG_SECONDS = 1.0
 UNMATCHED = "none"
 STREAM = "text/event-stream"
 
 
 class RequestMetrics(Protocol):
-    """What this module reports."""
+    """Metrics hook of the request log."""
 
     def request(self, route: str, status: int, seconds: float) -> None: ...
 
 
 class RequestLog:
-    """Wraps the whole application; whatever is further out is not measured."""
+    """WSGI middleware; layers outside of it are not measured."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class RequestLog:
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             nonlocal status, route, streams
             status = int(line[:3])
-            route = _route(environ)  # Flask takes it away at the end of the request
+            route = _route(environ)  # Flask removes it at the end of the request
             streams = any(value.startswith(STREAM) for _, value in headers)
             headers.append(("X-Request-ID", request_id))
             return start_response(line, headers, *exc_info)
@@ -82,7 +82,7 @@ class RequestLog:
 
         fields = _fields(environ)
 
-        # Holds nothing of the request but these: a stream lasts for hours.
+        # Keeps only these fields of the request, because a stream lasts for hours.
         def ended() -> None:
             seconds = self._clock.monotonic() - started
             if not streams:
@@ -92,7 +92,7 @@ class RequestLog:
         return ClosingIterator(body, ended)
 
     def _log_delivery(self, environ: WSGIEnvironment, status: int, started: float) -> None:
-        """One line a second for each status; it tells how many before it were left out."""
+        """One line per second and status, with the number of deliveries that were not logged."""
         now = self._clock.monotonic()
         if now < self._delivery_due.get(status, now):
             self._unlogged[status] += 1
@@ -103,24 +103,24 @@ class RequestLog:
 
 
 def request_fields() -> dict[str, str]:
-    """What every log line that is written inside a request carries."""
+    """The fields of every log line that is written during a request."""
     if not has_request_context():
         return {}
     return {"requestId": request.environ.get(ID_KEY, "")}
 
 
 def _request_id(environ: WSGIEnvironment) -> str:
-    """The sender's id where it is short and plain: it will stand in the log and in the answer."""
+    """The client's request id if it is short and plain, otherwise a new one."""
     sent: str = environ.get("HTTP_X_REQUEST_ID", "")
     return sent if SANE_ID.fullmatch(sent) else secrets.token_hex(8)
 
 
 def _sender(environ: WSGIEnvironment, trusted_proxies: int) -> str | None:
-    """Who has sent a delivery: they are answered before the application looks at what proxies
-    say."""
+    """The address of a delivery's sender. Deliveries are answered before ProxyFix runs, so
+    ``X-Forwarded-For`` is evaluated here."""
     if trusted_proxies:
-        told = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-        if len(told) >= trusted_proxies and (address := told[-trusted_proxies].strip()):
+        hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        if len(hops) >= trusted_proxies and (address := hops[-trusted_proxies].strip()):
             return str(address)
     return environ.get("REMOTE_ADDR")
 
@@ -135,7 +135,7 @@ def _fields(environ: WSGIEnvironment) -> dict[str, Any]:
         "requestId": environ[ID_KEY],
         "method": environ["REQUEST_METHOD"],
         "path": environ["PATH_INFO"][:LONGEST_PATH],
-        "from": environ.get("REMOTE_ADDR"),  # as told by the proxies that are trusted
+        "from": environ.get("REMOTE_ADDR"),  # set by ProxyFix from trusted proxies
     }
 
 

@@ -1,7 +1,7 @@
-"""How long a client may take to send a body and to take an answer, and how much bodies may hold.
+"""Time-outs for receiving a body and sending a response, and the memory budget for bodies.
 
-A slow client costs a place among the worker's connections, so none may keep it for ever. Request
-lines and headers have a time of their own, in gunicorn.conf.py.
+A slow client occupies one of the worker's connections, so its time is limited. The time-out for
+request lines and headers is in gunicorn.conf.py.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 BODY_SECONDS = 10.0
-"""For a whole body, at most 4 MiB; Meta's are a few kB and arrive at once."""
+"""For a whole body, at most 4 MiB; Meta's are a few kB and arrive immediately."""
 
 WRITE_SECONDS = 30.0
-"""For one piece of an answer: a stream's event, or what else is sent at once."""
+"""For one write of a response, for example a stream's event."""
 
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -44,7 +44,7 @@ class TooSlow(DmstatsError):
 
 
 class RequestTimeouts:
-    """Wraps an application so that neither side of a request lasts for ever."""
+    """WSGI middleware that limits the duration of requests and responses."""
 
     def __init__(
         self, application: WSGIApplication, clock: Clock, *, body_seconds: float = BODY_SECONDS
@@ -69,8 +69,8 @@ class RequestTimeouts:
             self._busy.discard(connection)
 
     def close_idle(self) -> None:
-        """End the connections on which nothing is being received: the worker stops, and would wait
-        for them. What was received already is still answered."""
+        """Close idle connections, because a stopping worker would wait for them. Requests that were
+        already received are still answered."""
         for connection in set(self._connections) - self._busy:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)
@@ -88,8 +88,8 @@ class RequestTimeouts:
 
 
 class _BoundedBody:
-    """A body that must be read before ``deadline`` (monotonic), else raises :class:`TooSlow`, and
-    within the memory of its ``lease``, else raises ``Unavailable``."""
+    """A body that must be read before ``deadline`` (monotonic), or it raises :class:`TooSlow`, and
+    within the memory of its ``lease``, or it raises ``Unavailable``."""
 
     def __init__(self, body: Any, lease: BodyLease, clock: Clock, deadline: float) -> None:
         self._body = body

@@ -1,4 +1,4 @@
-"""The dashboard's files: found, held in memory ready to send, and versioned by content."""
+"""The dashboard's static files: loaded into memory, compressed, and versioned by content."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-"""What is served, by suffix; templates, types and licences are not."""
+"""The content types of served files; templates, type declarations and licences are not served."""
 
 IMPORT = re.compile(r'^(?:import|}).* from "\./([\w.-]+)";$', re.MULTILINE)
 SHEETS = re.compile(r"css/([\w-]+(?:\+[\w-]+)+)\.css")
 COMMENTS = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
-"""A comment on lines of its own. Browsers are sent our files without them: a tenth of the page."""
+"""Block comments on separate lines. They are stripped, which saves a tenth of the page's size."""
 COMMENTED = ("css/", "js/")
-"""The folders of our own files. Those of others keep their comments, with their licence."""
+"""The folders of our own files. Third-party files keep their comments, which hold the licence."""
 PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class AssetsMissing(DmstatsError):
-    """The dashboard's files are not where they belong."""
+    """The dashboard's files were not found."""
 
     title = "Dashboard not installed"
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file: its bytes plain and compressed, its type, its content's hash."""
+    """One file: its plain and compressed bytes, content type and content hash."""
 
     body: bytes
     packed: bytes
@@ -45,8 +45,8 @@ class Asset:
 class Assets:
     """All files under ``folder``, read once.
 
-    ``version`` changes with any of them: it stands in the address of each, so that a browser
-    may keep what it has for ever and modules that import one another always match.
+    ``version`` changes with any file and is part of every address. Browsers may therefore cache
+    files for ever, and modules that import each other always match.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,10 +75,10 @@ class Assets:
         return _asset(b"".join(part.body for part in parts if part), TYPES[".css"])
 
     def address(self, path: str) -> str:
-        """Where a page finds the file; raises :class:`AssetsMissing` for one that is not there.
+        """The versioned address of a file; raises :class:`AssetsMissing` if it does not exist.
 
-        Sheets that a page joins are packed once and kept; those that only a request joins are
-        not, or anybody could fill the memory with them.
+        Style sheets that a page combines are cached. Combinations that appear only in a request are
+        not, because clients could fill the memory with them.
         """
         asset = self.find(path)
         if asset is None:
@@ -87,9 +87,9 @@ class Assets:
         return f"/static/v-{self.version}/{path}"
 
     def modules(self, entry: str) -> list[str]:
-        """The script module ``entry`` and all that it imports, by path.
+        """The script module ``entry`` and everything it imports, by path.
 
-        A page that names them spares the browser from finding them one after the other.
+        Pages preload them, so that the browser does not discover them one after the other.
         """
         found = [entry]
         for path in found:
@@ -100,7 +100,7 @@ class Assets:
 
 
 def find_folder() -> Path:
-    """The files' folder: in an installed dmstats, or at the top of a checkout."""
+    """The folder of the files, in an installed dmstats or in a checkout."""
     for folder in (PACKAGE / "static", PACKAGE.parent / "static"):
         if (folder / "index.html").is_file():
             return folder

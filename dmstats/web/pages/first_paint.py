@@ -1,4 +1,4 @@
-"""The first figures as texts, for the page itself: they are seen before any script has run."""
+"""Formats the figures that the server renders into the page, visible before any script runs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ COUNTS = {
 }
 """The path in the snapshot of each plain count, by its name in the page's ``data-figure``."""
 TENTHS_BELOW = 10
-"""Rates below this are told to a tenth, as ``format.js`` does."""
+"""Rates below this are shown with one decimal, as in ``format.js``."""
 LONG = 10_000_000
 MOST = 2**53
-"""Above, numbers are not exact in a browser, and the page shows "unknown"."""
+"""Larger numbers are not exact in a browser, and the page shows "unknown"."""
 UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 
 
 class Figure(NamedTuple):
-    """What the page shows, and the exact number that a shortened ``text`` stands for."""
+    """The displayed text, and the exact number if ``text`` is abbreviated."""
 
     text: str
     exact: str | None = None
@@ -35,7 +35,7 @@ class Figure(NamedTuple):
 def figure_texts(snapshot: Mapping[str, Any]) -> dict[str, Figure]:
     """The plain counts of ``snapshot`` and the rate, by figure, as ``format.js`` writes them.
 
-    What another release's snapshot does not have, and what is no number, is left out.
+    Fields that are missing (in another release's snapshot) or not numbers are omitted.
     """
     figures = {name: _at(snapshot, path) for name, path in COUNTS.items()}
     rate = snapshot.get("perMinute")

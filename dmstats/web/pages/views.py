@@ -13,6 +13,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound as NotFoundPage
 
 from dmstats.core.command_line import SIMULATE, command_line
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import NotFound, StoreUnavailable
 from dmstats.core.setting_types import is_loopback
 from dmstats.sse.hub import HEARTBEAT_SECONDS
@@ -54,7 +55,7 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             email=_reader(),
             settings=services().settings,
             heartbeat=round(HEARTBEAT_SECONDS),
-            callback_url=f"{request.url_root}api/webhooks/instagram",
+            callback_url=request.url_root.rstrip("/") + WEBHOOK_PATH,
             local=is_loopback(urlsplit(request.url_root).hostname or ""),
             simulate_command=command_line(*SIMULATE, data_dir=services().settings.data_dir),
             audit_command=command_line("audit", data_dir=services().settings.data_dir),

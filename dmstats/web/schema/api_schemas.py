@@ -1,4 +1,4 @@
-"""What the admin API takes and answers: marshmallow schemas, strict about everything unknown."""
+"""The requests and answers of the admin API as marshmallow schemas; unknown fields are refused."""
 
 # ruff: noqa: N815, ARG002 (fields are named as JSON names them; marshmallow sets the signatures)
 
@@ -52,14 +52,14 @@ def count() -> fields.Integer:
 
 
 def known_count() -> fields.Integer:
-    """As :func:`count`; null where what stands in the database cannot be read."""
+    """As :func:`count`; null if the value in the database is unreadable."""
     return fields.Integer(
         strict=True, required=True, allow_none=True, validate=validate.Range(min=0)
     )
 
 
 def platform_count() -> fields.Integer:
-    """A counter in the host platform's document, which may be set to anything."""
+    """A counter in the host platform's document, which may hold any value."""
     return fields.Integer(strict=True, required=True, allow_none=True)
 
 
@@ -85,21 +85,50 @@ class NewAdmin(Strict):
 
 
 class NewPassword(Strict):
-    """``currentPassword`` is that of the admin who asks, whosever password changes."""
+    """``currentPassword`` is the requesting admin's, whichever password is changed."""
 
     currentPassword = fields.String(required=True)
     password = fields.String(required=True)
 
 
+class Invitation(Strict):
+    email = Text(required=True, validate=validate.Length(max=320))
+
+
+class LinkRequest(Strict):
+    """``currentPassword`` is that of the admin who asks."""
+
+    currentPassword = fields.String(required=True)
+
+
+class ChosenPassword(Strict):
+    link = fields.String(required=True, validate=validate.Length(max=200))
+    password = fields.String(required=True)
+
+
 class AdminAnswer(Strict):
+    """Who is only ``invited`` has no password yet."""
+
     id = fields.String(required=True)
     email = fields.String(required=True)
     disabled = fields.Boolean(required=True)
+    invited = fields.Boolean(required=True)
     createdAt = fields.String(attribute="created_at", required=True, allow_none=True)
 
 
+class LinkAnswer(Strict):
+    """``link`` is null if it was mailed; ``problem`` says why it was not, though a mail server is
+    set."""
+
+    admin = fields.Nested(AdminAnswer, required=True)
+    link = fields.String(required=True, allow_none=True)
+    mailed = fields.Boolean(required=True)
+    endsAt = Moment(attribute="ends_at", required=True)
+    problem = fields.String(required=True, allow_none=True)
+
+
 class ActivityBucket(Strict):
-    """DMs of the hour or day that begins ``at``; null where nothing is known."""
+    """DMs of the hour or day that begins ``at``; null if unknown."""
 
     at = Moment(required=True)
     sent = fields.Integer(required=True, allow_none=True)
@@ -137,7 +166,7 @@ class AccountAnswer(Strict):
 
 
 class AccountsAnswer(Strict):
-    """``complete`` is false when a search has more matches than it looked at."""
+    """``complete`` is false if a search has more matches than it examined."""
 
     accounts = fields.List(fields.Nested(AccountAnswer), required=True)
     nextCursor = fields.String(required=True, allow_none=True)

@@ -1,4 +1,4 @@
-"""The opaque cursor of a paged answer: signed, so that only what we gave out comes back."""
+"""Opaque pagination cursors, signed so that clients cannot forge them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SALT = "accounts-cursor"
 
 
 def encode(position: Position | None, *, sort: str, query: str) -> str | None:
-    """The cursor for the page after ``position`` of this very list; None after the last."""
+    """The cursor for the page after ``position`` of this list; None after the last page."""
     if position is None:
         return None
     key = base64.b64encode(position.key).decode()
@@ -25,14 +25,14 @@ def encode(position: Position | None, *, sort: str, query: str) -> str | None:
 
 
 def decode(cursor: str | None, *, sort: str, query: str) -> Position | None:
-    """The position in ``cursor``; raises :class:`BadRequest` unless it is of this very list."""
+    """The position in ``cursor``; raises :class:`BadRequest` if it belongs to another list."""
     if not cursor:
         return None
     try:
         of_sort, of_query, value, instagram_id, key, reread = _serializer().loads(cursor)
         document = base64.b64decode(str(key))
     except (BadSignature, UnicodeError, ValueError, binascii.Error):
-        raise BadRequest("cursor: not one that this service gave out.") from None
+        raise BadRequest("cursor: invalid; it was not issued by this service.") from None
     if (of_sort, of_query) != (sort, query):
         raise BadRequest("cursor: belongs to another query or sort; start again without it.")
     return Position(cast("Value", value), str(instagram_id), document, bool(reread))

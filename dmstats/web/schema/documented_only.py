@@ -1,4 +1,4 @@
-"""Schemas that only describe: what is taken or answered without going through marshmallow."""
+"""Schemas for documentation only: requests and answers that marshmallow does not process."""
 
 # ruff: noqa: N815 (fields are named as JSON names them)
 
@@ -20,7 +20,7 @@ class StreamQuery(Strict):
 
 
 class DeliveryAnswer(Strict):
-    """What became of the events of one POST."""
+    """The outcome of one delivery."""
 
     sent = count()
     received = count()
@@ -31,8 +31,8 @@ class DeliveryAnswer(Strict):
 
 
 class TrafficAnswer(Strict):
-    """All null while deliveries come and are acknowledged; Meta may disable a webhook that has
-    failed until ``disabledAt``."""
+    """All null while deliveries arrive and are acknowledged. Meta may disable a webhook that keeps
+    failing until ``disabledAt``."""
 
     failingSince = Moment(required=True, allow_none=True)
     disabledAt = Moment(required=True, allow_none=True)
@@ -46,7 +46,7 @@ class AdminsAnswer(Strict):
 
 
 class HealthSchema(Strict):
-    """``failing`` names the part that is in the way."""
+    """``failing`` names the component that fails."""
 
     status = fields.String(required=True)
     failing = fields.String()

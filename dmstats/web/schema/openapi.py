@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI), made from the schemas that check and answer requests."""
+"""The OpenAPI description, generated from the schemas that validate requests and answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, validate
 
 from dmstats import __version__
-from dmstats.ingest.webhook import PATH as WEBHOOK
+from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.web.auth.authenticator import require_admin
 from dmstats.web.schema import (
     api_schemas,
@@ -30,15 +30,15 @@ ADMIN: list[dict[str, list[str]]] = [{"session": []}, {"token": []}]
 SESSION: list[dict[str, list[str]]] = [{"session": []}]
 CRON: list[dict[str, list[str]]] = [{"cronSecret": []}]
 PROBLEMS = {
-    400: "What was sent cannot be read, or is not allowed.",
+    400: "The request is malformed or not allowed.",
     401: "Not signed in, or not signed.",
     403: "Known, but not allowed.",
-    404: "There is nothing by that name.",
-    408: "The body came too slowly.",
-    409: "It is there already.",
+    404: "The resource does not exist.",
+    408: "The body arrived too slowly.",
+    409: "The resource already exists.",
     413: "The body is too large.",
     429: "Later; Retry-After says when.",
-    503: "It cannot be done now; Retry-After says when to try again.",
+    503: "Temporarily unavailable; Retry-After says when to retry.",
 }
 
 
@@ -60,9 +60,9 @@ STATS, ADMINS = "/api/admin/stats", "/api/admin/admins"
 READING, CHANGING = (401, 403, 503), (400, 401, 403, 408, 413, 503)
 
 OPERATIONS = (
-    Operation(WEBHOOK, "get", "Meta's handshake", {200: "text/plain"}, (403,),
+    Operation(WEBHOOK_PATH, "get", "Meta's handshake", {200: "text/plain"}, (403,),
               query=documented_only.Handshake),
-    Operation(WEBHOOK, "post", "A signed delivery", {200: documented_only.DeliveryAnswer},
+    Operation(WEBHOOK_PATH, "post", "A signed delivery", {200: documented_only.DeliveryAnswer},
               (400, 401, 408, 413, 503)),
     Operation(STATS, "get", "The figures", {200: snapshot_schema.Snapshot, 304: ""},
               READING, ADMIN),
@@ -89,9 +89,17 @@ OPERATIONS = (
     Operation(ADMINS, "get", "All admins", {200: documented_only.AdminsAnswer}, READING, SESSION),
     Operation(ADMINS, "post", "Add an admin", {201: api_schemas.AdminAnswer}, (409, *CHANGING),
               SESSION, body=api_schemas.NewAdmin),
+    Operation(ADMINS + "/invite", "post", "Invite an admin, who chooses a password by a link",
+              {201: api_schemas.LinkAnswer}, (409, *CHANGING), SESSION,
+              body=api_schemas.Invitation),
+    Operation(ADMINS + "/{admin_id}/link", "post", "Make a link for choosing a new password",
+              {200: api_schemas.LinkAnswer}, (404, 429, *CHANGING), SESSION,
+              body=api_schemas.LinkRequest),
     Operation(ADMINS + "/{admin_id}/disable", "post", "Shut an admin out",
               {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
     Operation(ADMINS + "/{admin_id}/enable", "post", "Let an admin in again",
+              {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
+    Operation(ADMINS + "/{admin_id}/sign-out", "post", "End all sessions of an admin",
               {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
     Operation(ADMINS + "/{admin_id}/password", "post", "Set an admin's password",
               {200: api_schemas.AdminAnswer}, (404, 429, *CHANGING), SESSION,

@@ -1,4 +1,4 @@
-"""What the snapshot looks like from outside, as marshmallow schemas."""
+"""The public format of the snapshot, as marshmallow schemas."""
 
 # ruff: noqa: N815 (fields are named as JSON names them)
 
@@ -10,36 +10,36 @@ from dmstats.web.schema.api_schemas import MONTH, Moment, Strict, count, known_c
 
 
 class BucketSchema(Strict):
-    """Null where what stands in the database cannot be read."""
+    """Null if the value in the database is unreadable."""
 
     at = Moment(required=True)
     sent = known_count()
     received = known_count()
 
 
-class Peak(Strict):
+class PeakSchema(Strict):
     at = Moment(required=True)
     sent = count()
 
 
-class Pair(Strict):
+class PairSchema(Strict):
     sent = count()
     received = count()
 
 
-class Span(Strict):
+class SpanSchema(Strict):
     """``before`` is the same part of the day or month before; null from before counting began."""
 
     sent = known_count()
     received = known_count()
-    before = fields.Nested(Pair, required=True, allow_none=True)
+    before = fields.Nested(PairSchema, required=True, allow_none=True)
 
 
-class Month(Span):
+class MonthSchema(SpanSchema):
     month = fields.String(required=True, validate=validate.Regexp(MONTH))
 
 
-class Series(Strict):
+class SeriesSchema(Strict):
     minutes = fields.List(
         fields.Nested(BucketSchema), required=True, validate=validate.Length(equal=60)
     )
@@ -51,7 +51,7 @@ class Series(Strict):
     )
 
 
-class PopulationDay(Strict):
+class PopulationDaySchema(Strict):
     """As the day began, or as it was first seen on that day."""
 
     at = Moment(required=True)
@@ -59,7 +59,7 @@ class PopulationDay(Strict):
     users = count()
 
 
-class TopAccount(Strict):
+class TopAccountSchema(Strict):
     instagramId = fields.String(required=True)
     username = fields.String(required=True, allow_none=True)
     dmUsed = platform_count()
@@ -89,7 +89,7 @@ class RefreshCost(Strict):
 
 
 class Snapshot(Strict):
-    """What admins see. Validated in tests; serving it hands out the bytes as they were cached."""
+    """The snapshot. Validated in tests only: the service sends the cached bytes unchanged."""
 
     version = fields.String(required=True, validate=validate.Regexp(r"\d+-\d+\Z"))
     computedAt = Moment(required=True)
@@ -104,22 +104,22 @@ class Snapshot(Strict):
     totalUsers = count()
     totalAccounts = count()
     activeAccounts = count()
-    month = fields.Nested(Month, required=True)
-    today = fields.Nested(Span, required=True)
-    lastHour = fields.Nested(Span, required=True)
+    month = fields.Nested(MonthSchema, required=True)
+    today = fields.Nested(SpanSchema, required=True)
+    lastHour = fields.Nested(SpanSchema, required=True)
     perMinute = fields.Float(required=True, validate=validate.Range(min=0))
     perMinuteBefore = fields.Float(required=True, allow_none=True, validate=validate.Range(min=0))
-    peakMinute = fields.Nested(Peak, required=True, allow_none=True)
+    peakMinute = fields.Nested(PeakSchema, required=True, allow_none=True)
     events = fields.Dict(keys=fields.String(), values=known_count(), required=True)
     duplicates = known_count()
     rejected = known_count()
     late = known_count()
-    series = fields.Nested(Series, required=True)
+    series = fields.Nested(SeriesSchema, required=True)
     topAccounts = fields.List(
-        fields.Nested(TopAccount), required=True, validate=validate.Length(max=10)
+        fields.Nested(TopAccountSchema), required=True, validate=validate.Length(max=10)
     )
     population = fields.List(
-        fields.Nested(PopulationDay), required=True, validate=validate.Length(min=1, max=32)
+        fields.Nested(PopulationDaySchema), required=True, validate=validate.Length(min=1, max=32)
     )
     since = Moment(required=True, allow_none=True)
     lastEventAt = Moment(required=True, allow_none=True)

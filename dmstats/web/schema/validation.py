@@ -1,4 +1,4 @@
-"""Reading a request's query or body through a schema; whatever does not fit is a 400."""
+"""Validates a request's query string or body with a schema; invalid input is a 400."""
 
 from __future__ import annotations
 

@@ -1,0 +1,57 @@
+"""One admin, as read from a document of ``dmstats_admins``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from dmstats.core.clock import rfc3339, to_ms
+
+IDENTITY: Mapping[str, Any] = {"email": 1, "disabled": 1, "sessionEpoch": 1}
+"""The fields that say who it is and who is let in."""
+
+PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
+"""All fields that an :class:`Admin` is made of; no password's hash among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """One admin, without the password's hash; ``created_at`` is RFC 3339.
+
+    ``session_epoch`` changes whenever all sessions of the admin must end. Who is only ``invited``
+    has no password yet.
+    """
+
+    id: str
+    email: str
+    disabled: bool
+    session_epoch: int
+    created_at: str | None
+    invited: bool = False
+
+
+def admin_from(document: Mapping[str, Any]) -> Admin | None:
+    """The admin in ``document``; None for a document that dmstats did not write."""
+    key, email, created = (document.get(name) for name in ("_id", "email", "createdAt"))
+    if not isinstance(key, ObjectId) or not isinstance(email, str):
+        return None
+    return Admin(
+        id=str(key),
+        email=email,
+        disabled=bool(document.get("disabled", False)),
+        session_epoch=epoch_from(document.get("sessionEpoch")),
+        created_at=rfc3339(to_ms(created)) if isinstance(created, datetime) else None,
+        invited=document.get("invited") is True,
+    )
+
+
+def epoch_from(value: object) -> int:
+    """A stored ``sessionEpoch``; 0 for what is no number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return int(value) if isinstance(value, float) and math.isfinite(value) else 0

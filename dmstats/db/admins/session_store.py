@@ -1,0 +1,175 @@
+"""The admins' open sessions, in ``dmstats_sessions``; deleting a document ends its session."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pymongo
+from bson import ObjectId
+
+from dmstats.core.clock import HOUR_MS, Clock, to_datetime, to_ms
+from dmstats.core.errors import NotSignedIn
+from dmstats.db.admins.admin import IDENTITY, Admin, admin_from, epoch_from
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ADMINS, SESSIONS
+
+IDLE_MS = 12 * HOUR_MS
+RENEW_AFTER_MS = HOUR_MS
+READ_SECONDS = 1.0
+"""How long a request may wait to learn whether its session holds."""
+
+LAST_ENDING = "last-ending"
+"""The ``_id`` of the one document that is no session: its ``mark`` changes with every session that
+is ended, so that a worker with open streams needs to read no more than that."""
+
+AT_ONCE = 1000
+"""So many sessions are asked for in one query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session. ``key`` is the digest of its secret token; times are in ms since the epoch.
+
+    ``admin_epoch`` is the admin's ``session_epoch`` at sign-in.
+    """
+
+    key: str
+    admin_id: str
+    admin_epoch: int
+    started_ms: int
+    used_ms: int
+    ends_ms: int
+
+
+def session_key(token: str) -> str:
+    """The digest under which the session with that token is stored."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+class SessionStore:
+    """Reads and writes sessions; every method may raise :class:`StoreUnavailable`.
+
+    A session ends after 12 hours without a request, and ``hours`` after the sign-in at the latest.
+    """
+
+    def __init__(self, mongo: Mongo, clock: Clock, *, hours: int = 12) -> None:
+        self._sessions = mongo.db[SESSIONS]
+        self._admins = mongo.db[ADMINS]
+        self._clock = clock
+        self._longest_ms = hours * HOUR_MS
+
+    def open(self, admin: Admin) -> str:
+        """Begin a session of ``admin``, as just verified; its secret token, which is not stored.
+
+        Raises :class:`NotSignedIn` if the admin was disabled or had all sessions ended meanwhile.
+        """
+        token, now = secrets.token_urlsafe(32), self._clock.now_ms()
+        key = session_key(token)
+        document = {
+            "_id": key,
+            "admin": ObjectId(admin.id),
+            "adminEpoch": admin.session_epoch,
+            "startedAt": to_datetime(now),
+            "usedAt": to_datetime(now),
+            "endsAt": to_datetime(self._end_ms(now, now)),
+        }
+        with translated():
+            self._sessions.insert_one(document)
+            # Ending an admin's sessions changes the epoch first and deletes afterwards: either
+            # that deletion met this session, or the new epoch is there to be read.
+            if self._holder(document) is None:
+                self._sessions.delete_one({"_id": key})
+                raise NotSignedIn("That account was changed in this very moment. Sign in again.")
+        return token
+
+    def find(self, key: str) -> tuple[Session, Admin] | None:
+        """The session with that key and its admin; None if it has ended."""
+        with translated(), pymongo.timeout(READ_SECONDS):
+            document = self._sessions.find_one({"_id": key})
+            session = self._session(document) if document else None
+            admin = self._holder(document) if document and session else None
+        if session is None or admin is None or session.ends_ms <= self._clock.now_ms():
+            return None
+        return session, admin
+
+    def renew(self, session: Session) -> None:
+        """Note that the session is in use, at most once an hour. One that has ended stays ended."""
+        now = self._clock.now_ms()
+        if now - session.used_ms < RENEW_AFTER_MS:
+            return
+        ends = to_datetime(self._end_ms(session.started_ms, now))
+        used = {"usedAt": to_datetime(now), "endsAt": ends}
+        with translated(), pymongo.timeout(READ_SECONDS):
+            self._sessions.update_one({"_id": session.key}, {"$set": used})
+
+    def end(self, key: str) -> None:
+        """End one session, and no other."""
+        with translated():
+            self._sessions.delete_one({"_id": key})
+            self._mark()
+
+    def end_all(self, admin_id: str) -> None:
+        """End every session of one admin."""
+        with translated():
+            self._sessions.delete_many({"admin": ObjectId(admin_id)})
+            self._mark()
+
+    def last_ending(self) -> str | None:
+        """A text that changes whenever a session is ended on purpose; None before the first."""
+        with translated(), pymongo.timeout(READ_SECONDS):
+            found = self._sessions.find_one({"_id": LAST_ENDING})
+        return str(found.get("mark")) if found else None
+
+    def standing(self, keys: Collection[str]) -> set[str]:
+        """Those of ``keys`` whose session has not ended."""
+        now, wanted = self._clock.now_ms(), list(keys)
+        documents: list[Document] = []
+        with translated(), pymongo.timeout(READ_SECONDS):
+            for start in range(0, len(wanted), AT_ONCE):
+                some = wanted[start : start + AT_ONCE]
+                documents += self._sessions.find({"_id": {"$in": some}})
+            ids = list({document.get("admin") for document in documents})
+            found = map(admin_from, self._admins.find({"_id": {"$in": ids}}, IDENTITY))
+            admins = {admin.id: admin for admin in found if admin and not admin.disabled}
+        sessions = [session for document in documents if (session := self._session(document))]
+        return {
+            session.key
+            for session in sessions
+            if session.ends_ms > now
+            and (admin := admins.get(session.admin_id))
+            and admin.session_epoch == session.admin_epoch
+        }
+
+    def _mark(self) -> None:
+        mark = {"$set": {"mark": secrets.token_hex(8)}}
+        self._sessions.update_one({"_id": LAST_ENDING}, mark, upsert=True)
+
+    def _holder(self, document: Mapping[str, Any]) -> Admin | None:
+        found = self._admins.find_one({"_id": document.get("admin")}, IDENTITY)
+        admin = admin_from(found) if found else None
+        if admin is None or admin.disabled:
+            return None
+        return admin if admin.session_epoch == epoch_from(document.get("adminEpoch")) else None
+
+    def _end_ms(self, started_ms: int, used_ms: int) -> int:
+        return min(used_ms + IDLE_MS, started_ms + self._longest_ms)
+
+    def _session(self, document: Mapping[str, Any]) -> Session | None:
+        started, used = document.get("startedAt"), document.get("usedAt")
+        if not (isinstance(started, datetime) and isinstance(used, datetime)):
+            return None
+        started_ms, used_ms = to_ms(started), to_ms(used)
+        return Session(
+            key=str(document["_id"]),
+            admin_id=str(document.get("admin")),
+            admin_epoch=epoch_from(document.get("adminEpoch")),
+            started_ms=started_ms,
+            used_ms=used_ms,
+            # Not the stored end: a shorter DMSTATS_SESSION_HOURS holds for open sessions, too.
+            ends_ms=self._end_ms(started_ms, used_ms),
+        )

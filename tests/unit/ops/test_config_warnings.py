@@ -1,0 +1,36 @@
+"""Settings that are allowed and yet deserve a warning."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmstats.core.settings import Settings
+from dmstats.ops.config_warnings import config_warnings
+
+
+def test_it_works() -> None:
+    assert config_warnings(Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (Settings(refresh_interval=29), "STATS_REFRESH_INTERVAL=29"),
+        (Settings(refresh_interval=120), "STATS_CACHE_TTL=60"),
+        (Settings(client_debounce=61), "STATS_CLIENT_DEBOUNCE"),
+        (Settings(cron_secret="short-one"), "CRON_SECRET"),
+        (Settings(host="0.0.0.0"), "TRUSTED_PROXIES"),
+    ],
+)
+def test_each_doubt_names_its_setting(settings: Settings, named: str) -> None:
+    (sentence,) = config_warnings(settings)
+    assert named in sentence
+
+
+def test_a_trusted_proxy_may_do_https() -> None:
+    assert config_warnings(Settings(host="0.0.0.0", trusted_proxies=1)) == []
+    assert config_warnings(Settings(host="::1")) == []
+
+
+def test_no_secret_is_told() -> None:
+    assert "short-one" not in " ".join(config_warnings(Settings(secret_key="short-one")))
