@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class LinkDelivery:
     """What became of a link: ``mailed``, or else the ``link`` itself, to be shown once.
 
     ``problem`` says why a mail was not sent although a mail server is set.
@@ -39,16 +39,16 @@ class Delivery:
     problem: str | None = None
 
 
-def deliver(admin: Admin, link: Link, base: str, mailer: Mailer | None) -> Delivery:
+def deliver(admin: Admin, link: Link, base: str, mailer: Mailer | None) -> LinkDelivery:
     """Send ``link`` to the admin if there is a ``mailer``; ``base`` is the service's address."""
     address = link_address(base, link.token)
     if mailer is None:
-        return Delivery(admin, address, mailed=False, ends_at=link.ends_at)
+        return LinkDelivery(admin, address, mailed=False, ends_at=link.ends_at)
     try:
         mailer.send(link_mail(admin.email, address, link.ends_at, invited=admin.invited))
     except MailNotSent as error:
-        return Delivery(admin, address, mailed=False, ends_at=link.ends_at, problem=str(error))
-    return Delivery(admin, None, mailed=True, ends_at=link.ends_at)
+        return LinkDelivery(admin, address, mailed=False, ends_at=link.ends_at, problem=str(error))
+    return LinkDelivery(admin, None, mailed=True, ends_at=link.ends_at)
 
 
 @blueprint.get(PATH)
