@@ -7,4 +7,4 @@ import os
 from dmstats.app import create_app
 
 app = create_app()
-app.extensions["dmstats"].hub._heartbeat = float(os.environ["HEARTBEAT_OF_THE_TEST"])
+app.extensions["dmstats"].hub._heartbeat_seconds = float(os.environ["HEARTBEAT_OF_THE_TEST"])

@@ -16,6 +16,7 @@ from dmstats.ops.delivery_log import KEY, Record
 from tests.browser.axe import violations
 from tests.browser.conftest import eventually, expect_mode, figure, open_dashboard, sign_in
 from tests.browser.service import Service
+from tests.keyspace import key_of
 from tests.servers import Redis, Secantus, running
 
 Start = Callable[..., Service]
@@ -225,13 +226,14 @@ def test_failing_deliveries_are_told_with_a_countdown(
     with pytest.raises(urllib.error.HTTPError, match="503"):
         service.send(1)
     with redis.Redis.from_url(redis_server.url) as client:
-        eventually(page, lambda: client.hlen(KEY) == 1, seconds=30)
-        (record,) = client.hvals(KEY)
+        key = key_of(client, KEY)
+        eventually(page, lambda: client.hlen(key) == 1, seconds=30)
+        (record,) = client.hvals(key)
         # A failure is told once it lasts: another worker has seen it before, instead of a minute's
         # wait. This one's own record is written again whenever a delivery fails.
         failing = msgspec.json.decode(record, type=Record)
         failing.failing_since -= 20 * 60_000
-        client.hset(KEY, "another", msgspec.json.encode(failing))
+        client.hset(key, "another", msgspec.json.encode(failing))
     expect(notice).to_contain_text("Meta may disable the webhook in", timeout=30_000)
     expect(notice).to_have_attribute("data-level", "bad")
     first = notice.inner_text()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -185,9 +185,9 @@ class Slow:
         self.readings, self.overtake, self.times = worker.readings, overtake, times
         self.reads = 0
 
-    def read(self, now_ms: int) -> Readings:
+    def read(self, now_ms: int, *ranges: Collection[int]) -> Readings:
         self.reads += 1
-        read = self.readings.read(now_ms)
+        read = self.readings.read(now_ms, *ranges)
         if self.reads <= self.times:
             self.overtake()
         return read

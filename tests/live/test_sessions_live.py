@@ -202,7 +202,7 @@ def test_an_odd_list_of_places_stops_no_sign_in(mongo: Mongo, places: object) ->
 def test_the_database_forgets_sessions_by_itself(site: Site) -> None:
     site.sign_in()
     indexes = site.mongo.db["dmstats_sessions"].index_information()
-    assert indexes["endsAt_1"]["expireAfterSeconds"] == 0
+    assert indexes["dmstats_endsAt"]["expireAfterSeconds"] == 0
     (session,) = site.mongo.db["dmstats_sessions"].find({"endsAt": {"$exists": True}})
     left = session["endsAt"] - datetime.now(UTC)
     assert 11.9 * 3600 < left.total_seconds() <= 12 * 3600

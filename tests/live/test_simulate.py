@@ -55,7 +55,7 @@ def test_it_works(service: Started) -> None:
     done = dmstats(service, "simulate", "--rate", "100", "--seconds", "2", "--accounts", "7")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Sending to http://127.0.0.1:{service.environ['PORT']}, database dmstats" in done.stderr
-    assert "It stays counted until `dmstats simulate --purge`" in done.stderr
+    assert "These events stay counted until `dmstats simulate --purge`" in done.stderr
     during = figures(service)
     counted = during["totalDMsSent"] + during["totalDMsReceived"]
     assert counted - before["totalDMsSent"] - before["totalDMsReceived"] >= 200
