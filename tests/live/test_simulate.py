@@ -44,7 +44,10 @@ def figures(service: Started) -> dict[str, Any]:
     shown = json.loads(done.stdout)
     names = ("totalDMsSent", "totalDMsReceived", "totalAccounts", "events", "duplicates",
              "lastEventAt")  # fmt: skip
-    return {name: shown[name] for name in names}
+    counted = {name: shown[name] for name in names}
+    # A kind that was counted and purged is listed with 0; one never counted is not listed.
+    counted["events"] = {kind: number for kind, number in shown["events"].items() if number}
+    return counted
 
 
 def test_it_works(service: Started) -> None:
