@@ -25,10 +25,12 @@ from dmstats.core.redis_client import redis_client
 from dmstats.core.settings import Settings
 from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.db.client import connect
+from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.db.installation import Installation
 from dmstats.db.outage import explain
+from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.webserver import base_url
 from dmstats.ops.account_findings import account_findings
@@ -98,7 +100,11 @@ def _examine(url: str | None) -> Iterator[Finding]:
                 settings.meta_app_secrets[0],
             ),
             explain=partial(explain, mongo=mongo),
-            accounts=partial(account_findings, OddDocuments(mongo)),
+            accounts=partial(
+                account_findings,
+                OddDocuments(mongo),
+                AccountBacklog(mongo, TransactionRunner(mongo), clock),
+            ),
         )
         yield from examiner.examine()
     finally:

@@ -1,4 +1,4 @@
-"""The findings of ``dmstats doctor`` about accounts with unreadable values."""
+"""The findings of ``dmstats doctor`` about accounts with unreadable or unchangeable documents."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ from collections.abc import Iterator, Sequence
 
 from dmstats.db.audit.differences import OddDocument
 from dmstats.db.audit.odd_documents import OddDocuments
+from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.ops.findings import Finding, passed, warning
 
-CHECK = "accounts"
-TEXT_ID = (
-    "Webhooks identify accounts by a string. DMs are not counted on a document with a numeric "
-    "instagramId; the first one creates a second account. Convert the ids, for example with "
-    'db.instagram_accounts.updateMany({instagramId: {$type: "number"}}, '
-    '[{$set: {instagramId: {$toString: {$toLong: "$instagramId"}}}}]).'
-)
 VALUES = (
     "These values are shown as unknown, and the audit skips such counters. Convert them to the "
     "types listed in docs/operations.md."
 )
+REFUSED = (
+    "Their DMs are in the global figures and in dmstats_account_backlog, but not yet in the "
+    "account. Make the document acceptable to its validator and unique indexes, and its counters "
+    "numbers. The DMs are then added within two minutes."
+)
 
 
-def account_findings(documents: OddDocuments) -> Iterator[Finding]:
-    """Accounts whose id is not a string, queried now; then those that the last audit listed."""
-    ids = documents.without_text_id()
-    if ids:
-        yield warning(CHECK, f"instagramId is not a string: {named(ids)}", TEXT_ID)
+def account_findings(documents: OddDocuments, backlog: AccountBacklog) -> Iterator[Finding]:
+    """Accounts with values that the last audit could not read, then accounts whose documents
+    cannot be changed now."""
     listed = documents.listed()
     if listed is not None and listed[0]:
         number, first = listed
         more = f", and {number - len(first):,} more" if number > len(first) else ""
-        yield warning(CHECK, f"values that cannot be read: {named(first)}{more}", VALUES)
-    elif not ids:
-        yield passed(CHECK, "all values are readable" if listed else "all ids are strings")
+        yield warning("accounts", f"values that cannot be read: {named(first)}{more}", VALUES)
+    elif listed is not None:
+        yield passed("accounts", "all values are readable")
+    if waiting := backlog.waiting():
+        found = "; ".join(
+            f"{each.account}: {each.sent:,} sent, {each.received:,} received ({each.reason})"
+            for each in waiting
+        )
+        yield warning("account backlog", f"accounts that cannot be changed: {found}", REFUSED)
+    else:
+        yield passed("account backlog", "every account can be changed")
 
 
 def named(odd: Sequence[OddDocument]) -> str:

@@ -209,7 +209,6 @@ def test_values_that_cannot_be_read_are_listed(store: Auditing, now: int) -> Non
     listed = OddDocuments(store.mongo).listed()
     assert listed is not None
     assert (listed[0], len(listed[1])) == (6, 6)
-    assert len(OddDocuments(store.mongo).without_text_id()) == 2
     assert store.changed() == set()
     assert store.changed(repair=True) == set()
     bases = {a["instagramId"]: a["ledgerBase"] for a in accounts.find({"ledgerBase": {"$ne": 1}})

@@ -1,4 +1,4 @@
-"""Accounts with unreadable values: those listed by the last audit, and those without a text id."""
+"""The accounts with unreadable values that the last audit listed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import pymongo
 from dmstats.db import typed
 from dmstats.db.audit.differences import OddDocument
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.collection_names import ACCOUNTS, STATS_CACHE
-from dmstats.db.documents import ACCOUNT_FIELDS, account
+from dmstats.db.collection_names import STATS_CACHE
 
 MOST = 20
 SECONDS = 5.0
-READ = dict.fromkeys(("instagramId", *ACCOUNT_FIELDS), True)
 
 
 class OddDocuments:
@@ -31,14 +29,6 @@ class OddDocuments:
         if number is None or not isinstance(first, list):
             return None
         return number, [_odd(typed.document(each)) for each in first[:MOST]]
-
-    def without_text_id(self) -> list[OddDocument]:
-        """Some of the accounts whose id is not a string, so that no DM is counted for them."""
-        with translated(), pymongo.timeout(SECONDS):
-            accounts = self._db[ACCOUNTS]
-            found = list(accounts.find({"instagramId": {"$not": {"$gte": ""}}}, READ).limit(MOST))
-        read = [account(each) for each in found]
-        return [OddDocument(ACCOUNTS, each.document_id, each.odd) for each in read]
 
 
 def stored(odd: Sequence[OddDocument]) -> Document:

@@ -68,11 +68,6 @@ class AccountBacklog:
             found = self._backlog.find({"attention": True}).sort("since", 1).limit(limit)
             return [_deferred(document) for document in found]
 
-    def count(self) -> int:
-        """The number of accounts that need attention."""
-        with translated(), pymongo.timeout(READ_SECONDS):
-            return self._backlog.count_documents({"attention": True})
-
     def _move(self, account: str, session: ClientSession | None) -> None:
         found = self._backlog.find_one_and_delete({"_id": account}, session=session)
         if found is not None:
