@@ -83,10 +83,10 @@ export function optionsFor(box, format, range, read) {
         stroke: (_u, i) => colour(i % 2 ? "--sent" : "--received"),
       },
     },
-    // The server's days are UTC's: their ticks belong on UTC's midnights.
+    // The ticks of days belong on the midnights of the figures' days.
     tzDate: (second) => {
       const date = new Date(second * 1000);
-      return range() === "month" ? uPlot.tzDate(date, "UTC") : date;
+      return range() === "month" ? uPlot.tzDate(date, format.dayZone) : date;
     },
     scales: {
       // Half a bucket more at both ends, so that bars and rings there are not cut.

@@ -54,12 +54,12 @@ export function figuresOf(snapshot, format) {
     "now.change": rateChange(snapshot, format),
     "today.sent": counted(today.sent, format),
     "today.received": counted(today.received, format),
-    "today.since": since(snapshot.computedAt, format),
+    "today.since": since(snapshot, format),
     "today.change": today.before ? change(today, "by this time yesterday", format) : yesterday(snapshot, format),
     "today.got": got(today, "by this time yesterday", format),
     "month.sent": counted(month.sent, format),
     "month.received": counted(month.received, format),
-    "month.name": { text: format.month(month.month), title: "Months begin at 00:00 UTC on the 1st" },
+    "month.name": { text: format.month(month.month), title: `Months begin at 00:00 ${format.dayZone} on the 1st` },
     "month.change": month.before ? change(month, "by this time last month", format) : daily(snapshot, format),
     "month.got": got(month, "by this time last month", format),
     "total.sent": counted(snapshot.totalDMsSent, format),
@@ -81,14 +81,16 @@ export function figuresOf(snapshot, format) {
 }
 
 /**
- * @param {string} computedAt
+ * @param {Snapshot} snapshot
  * @param {Format} format
- * @returns {Figure} when the day began: it is UTC's, and that may be another day of the reader's
+ * @returns {Figure} when the figures' day began, which may have been another day for the reader
  */
-function since(computedAt, format) {
-  const midnight = `${new Date(computedAt).toISOString().slice(0, 10)}T00:00:00Z`;
-  const when = format.sameDay(midnight, computedAt) ? "" : "yesterday ";
-  return { text: `since ${when}${format.time(midnight)}`, title: "Days begin at 00:00 UTC" };
+function since({ computedAt, series }, format) {
+  const began = series.days.at(-1)?.at;
+  const title = `Days begin at 00:00 ${format.dayZone}`;
+  if (!began) return { text: "", title };
+  const when = format.sameDay(began, computedAt) ? "" : "yesterday ";
+  return { text: `since ${when}${format.time(began)}`, title };
 }
 
 /**

@@ -26,9 +26,10 @@ function readersHours() {
 
 /**
  * @param {"h12" | "h23"} hourCycle
- * @param {string | undefined} timeZone undefined: the reader's own
+ * @param {string | undefined} timeZone of times; undefined: the reader's own
+ * @param {string} dayZone the time zone of the figures' days
  */
-export function createFormat(hourCycle = readersHours(), timeZone = undefined) {
+export function createFormat(hourCycle = readersHours(), timeZone = undefined, dayZone = "UTC") {
   const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0 });
   const tenth = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
   const short = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
@@ -50,9 +51,9 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined) {
     minute: "2-digit",
     second: "2-digit",
   });
-  // The server's days and months are UTC's; shown in another zone they would carry the wrong name.
-  const day = dateFormat({ day: "numeric", month: "short" }, "UTC");
-  const weekday = dateFormat({ weekday: "short", day: "numeric", month: "short" }, "UTC");
+  // In the reader's zone, the figures' days would carry the wrong name.
+  const day = dateFormat({ day: "numeric", month: "short" }, dayZone);
+  const weekday = dateFormat({ weekday: "short", day: "numeric", month: "short" }, dayZone);
   const month = dateFormat({ month: "short", year: "numeric" }, "UTC");
   const calendarDay = dateFormat({ day: "2-digit", month: "2-digit", year: "numeric" });
 
@@ -95,6 +96,7 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined) {
   }
 
   return {
+    dayZone,
     /** @param {number | null} n exact, "–" for unknown */
     count,
     brief,

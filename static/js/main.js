@@ -28,8 +28,8 @@ import { announcement, BADGES, sentence } from "./words.js";
 /** @typedef {import("./types.js").Timers} Timers */
 
 const root = document.documentElement;
-const format = createFormat();
 const settings = readSettings(document.body.dataset);
+const format = createFormat(undefined, undefined, settings.timeZone);
 const age = createAge(() => Date.now());
 const state = createState();
 /** @type {Timers} */

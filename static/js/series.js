@@ -40,7 +40,8 @@ function fill(buckets, step) {
     const last = points.at(-1);
     if (last && at - Date.parse(last.at) > LONGEST_GAP * step) points.length = 0;
     else if (last) {
-      for (let missing = Date.parse(last.at) + step; missing < at; missing += step) {
+      // Half a step more, since a day has 25 hours when summer time ends.
+      for (let missing = Date.parse(last.at) + step; missing + step / 2 < at; missing += step) {
         points.push({ at: new Date(missing).toISOString(), sent: null, received: null });
       }
     }

@@ -14,11 +14,24 @@ export function readSettings(data) {
     poll: seconds(data, "poll", 30),
     refresh: seconds(data, "refresh", 60),
     heartbeat: seconds(data, "heartbeat", 15),
+    timeZone: known(data.timeZone) ? data.timeZone : "UTC",
     statsUrl: data.statsUrl ?? "/api/admin/stats",
     streamUrl: data.streamUrl ?? `${base}/api/admin/stats/stream`,
     refreshUrl: data.refreshUrl ?? "/api/admin/stats/refresh",
     trafficUrl: data.trafficUrl ?? "/api/admin/traffic",
   };
+}
+
+/**
+ * @param {string | undefined} timeZone
+ * @returns {timeZone is string} whether this browser can show times in it
+ */
+function known(timeZone) {
+  try {
+    return Boolean(timeZone && new Intl.DateTimeFormat("en", { timeZone }));
+  } catch {
+    return false;
+  }
 }
 
 /**

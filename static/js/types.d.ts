@@ -110,6 +110,7 @@ export interface PageSettings {
   poll: number;
   refresh: number;
   heartbeat: number;
+  timeZone: string;
   statsUrl: string;
   streamUrl: string;
   refreshUrl: string;

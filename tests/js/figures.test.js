@@ -155,3 +155,14 @@ test("the day began yesterday west of Greenwich", () => {
   const text = figuresOf(snapshotOf("1-1", { computedAt: "2026-11-15T20:00:00Z" }), west)["today.since"].text;
   assert.equal(text.replaceAll(/[\u00a0\u202f]/g, " "), "since yesterday 04:00 PM");
 });
+
+test("the day and the month are those of the figures' time zone", () => {
+  const berlin = createFormat("h23", "UTC", "Europe/Berlin");
+  const days = [{ at: "2026-11-14T23:00:00Z", sent: 1, received: 1 }];
+  const figures = figuresOf(snapshotOf("1-1", { series: { minutes: [], hours: [], days } }), berlin);
+  assert.deepEqual(figures["today.since"], {
+    text: "since yesterday 23:00",
+    title: "Days begin at 00:00 Europe/Berlin",
+  });
+  assert.equal(figures["month.name"].title, "Months begin at 00:00 Europe/Berlin on the 1st");
+});

@@ -44,6 +44,13 @@ test("times follow the reader's zone, hovers say UTC", () => {
   assert.equal(english.utc("2026-11-15T12:34:56.789Z"), "2026-11-15 12:34:56 UTC");
 });
 
+test("days are named in the zone of the figures", () => {
+  const berlin = createFormat("h23", "America/Los_Angeles", "Europe/Berlin");
+  assert.equal(berlin.day("2026-11-14T23:00:00Z"), "Nov 15");
+  assert.match(berlin.bucket("month", "2026-11-14T23:00:00Z"), /^Sun, Nov 15$/);
+  assert.equal(berlin.month("2026-11"), "Nov 2026");
+});
+
 test("days and months keep their UTC names west of Greenwich", () => {
   const west = createFormat("h23", "America/Los_Angeles");
   assert.equal(west.day("2026-11-15T00:00:00Z"), "Nov 15");

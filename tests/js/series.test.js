@@ -24,6 +24,13 @@ test("a bucket that is not there is a gap, not a zero", () => {
   assert.ok(times.every((at, i) => i === 0 || at - times[i - 1] === 60_000));
 });
 
+test("the day on which summer time ends has 25 hours, and no gap behind it", () => {
+  const days = ["2026-10-23T22:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z", "2026-10-27T23:00:00Z"];
+  const series = { minutes: [], hours: [], days: days.map((at) => ({ at, sent: 1, received: 1 })) };
+  const points = pointsOf({ series, since: null }, "month");
+  assert.deepEqual(points.map(({ sent }) => sent), [1, 1, 1, null, 1]);
+});
+
 test("a null stays a gap and adds nothing", () => {
   const snapshot = snapshotOf("1-1");
   snapshot.series.hours = [
