@@ -219,3 +219,22 @@ def test_an_empty_service_says_what_to_do(
     empty_service.refresh()
     expect(welcome).to_be_hidden()
     expect(page.locator("#chart canvas")).to_be_visible()
+
+
+def test_days_are_those_of_the_figures_time_zone(
+    context: BrowserContext, own_service: Callable[..., Service]
+) -> None:
+    service = own_service(STATS_TIME_ZONE="Asia/Kathmandu")  # its midnight is 18:15 UTC
+    service.send(1)
+    sign_in(context, service)
+    page = open_dashboard(context, service, "/?range=month")
+    since = page.locator('[data-figure="today.since"]')
+    expect(since).to_have_attribute("title", "Days begin at 00:00 Asia/Kathmandu")
+    expect(since).to_have_text(re.compile(r"(?:19|20):15$"))
+    today = page.evaluate(
+        """() => new Intl.DateTimeFormat("en", {day: "numeric", month: "short",
+        timeZone: "Asia/Kathmandu"}).format(new Date())"""
+    )
+    expect(page.locator("#chart canvas")).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-rows tr").first).to_contain_text(f"{today}, so far")
