@@ -226,6 +226,7 @@ def test_days_are_those_of_the_figures_time_zone(
 ) -> None:
     service = own_service(STATS_TIME_ZONE="Asia/Kathmandu")  # its midnight is 18:15 UTC
     service.send(1)
+    service.refresh()
     sign_in(context, service)
     page = open_dashboard(context, service, "/?range=month")
     since = page.locator('[data-figure="today.since"]')
@@ -235,6 +236,6 @@ def test_days_are_those_of_the_figures_time_zone(
         """() => new Intl.DateTimeFormat("en", {day: "numeric", month: "short",
         timeZone: "Asia/Kathmandu"}).format(new Date())"""
     )
-    expect(page.locator("#chart canvas")).to_be_visible(timeout=30_000)
+    expect(page.locator("#chart canvas")).to_be_visible()
     page.get_by_role("button", name="Table").click()
     expect(page.locator("#chart-rows tr").first).to_contain_text(f"{today}, so far")
