@@ -165,7 +165,7 @@ def wire(settings: Settings, send: Send) -> Services:
         lease, refresher, snapshots, clock, interval=settings.refresh_interval
     )
     work = TransactionRunner(mongo)
-    backlog = AccountBacklog(mongo, work, clock)
+    backlog = AccountBacklog(mongo, work, clock, metrics.deferred_accounts)
     archive = Archive(mongo, ledger, work)
 
     def auditor(*, repair: bool = False, believe_ledger: bool = False) -> Auditor:

@@ -40,10 +40,11 @@ class Site:
         self.ledger = Ledger(mongo, retention_hours=168)
         self.transactions = Transactions(mongo)
         self.conflicts = 0
+        self.deferred = 0
         self.writer = BatchWriter(
             Batches(mongo, self.ledger, self.transactions, clock), clock, self._on_conflict
         )
-        self.backlog = AccountBacklog(mongo, TransactionRunner(mongo), clock)
+        self.backlog = AccountBacklog(mongo, TransactionRunner(mongo), clock, self._on_deferred)
         self._numbers = iter(range(1000))
 
     def count(self, *accounts: str) -> None:
@@ -82,6 +83,9 @@ class Site:
             "global": total.get("dmsSent", 0),
             "hours": sum(hour["sent"] for hour in hours),
         }
+
+    def _on_deferred(self, accounts: int) -> None:
+        self.deferred = accounts
 
     def _on_conflict(self, attempt: int) -> None:
         self.conflicts += 1
@@ -127,6 +131,7 @@ def test_a_counter_that_is_no_whole_number_costs_no_dm(site: Site, field: str) -
         assert (waiting.account, waiting.sent) == (ODD, 2)
         assert field in waiting.reason
         assert site.told() == (Verdict.WARNING, True)
+        assert site.deferred == 1
         kept = site.account(ODD)[field]
         assert type(kept) is type(value) or kept != kept, value
         # The platform mends its document: the next attempt counts what is missing, once.
@@ -140,6 +145,7 @@ def test_a_counter_that_is_no_whole_number_costs_no_dm(site: Site, field: str) -
         assert site.account(ODD)["dmUsed"] == expected
         assert site.backlog.waiting() == []
         assert site.told() == (Verdict.OK, False)
+        assert site.deferred == 0
     assert site.conflicts == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -35,13 +36,24 @@ class Deferred(msgspec.Struct, frozen=True):
 
 
 class AccountBacklog:
-    """The backlog of deferred increments, which the leader drains."""
+    """The backlog of deferred increments, which the leader drains.
 
-    def __init__(self, mongo: Mongo, runner: TransactionRunner, clock: Clock) -> None:
+    ``report`` is told after each pass how many accounts need attention: an attempt failed, and
+    their increments still wait.
+    """
+
+    def __init__(
+        self,
+        mongo: Mongo,
+        runner: TransactionRunner,
+        clock: Clock,
+        report: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._backlog = mongo.db[ACCOUNT_BACKLOG]
         self._accounts = Accounts(mongo)
         self._runner = runner
         self._clock = clock
+        self._report = report
 
     def drain(self) -> bool:
         """Apply all due increments, one transaction per account; whether any were due.
@@ -60,6 +72,8 @@ class AccountBacklog:
             except DmstatsError as error:
                 log.info("backlog_drain_failed", extra={"reason": str(error)})
                 break
+        with translated(), pymongo.timeout(READ_SECONDS):
+            self._report(self._backlog.count_documents({"attention": True}))
         return bool(accounts)
 
     def waiting(self, *, limit: int = 20) -> list[Deferred]:

@@ -37,6 +37,11 @@ class SnapshotMetrics:
             "Accounts with unreadable values or a non-string id in the last scheduled audit.",
             registry=registry, multiprocess_mode="mostrecent",
         )  # fmt: skip
+        self._deferred = Gauge(
+            "dmstats_deferred_accounts",
+            "Accounts whose DMs wait in the backlog because their document cannot be changed.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
         self._refreshes = Histogram(
             "dmstats_refresh_seconds", "Time of a refresh, including queries and storing.",
             buckets=FAST, registry=registry,
@@ -85,6 +90,10 @@ class SnapshotMetrics:
     def odd_documents(self, number: int) -> None:
         """A scheduled audit found this number of accounts with unreadable values."""
         self._odd.set(number)
+
+    def deferred_accounts(self, number: int) -> None:
+        """The leader could not add the DMs of this number of accounts to their documents."""
+        self._deferred.set(number)
 
     def refreshed(self, seconds: float, queries: int) -> None:
         self._refreshes.observe(seconds)
