@@ -137,9 +137,12 @@ adding.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { email, password } = Object.fromEntries(new FormData(adding));
   const added = password
-    ? change(URL_OF_ALL, { email, password }, `${email} can sign in now.`)
-    : change(`${URL_OF_ALL}/invite`, { email }, handOut);
-  if (await added) adding.reset();
+    ? change(URL_OF_ALL, { email, password }, `${email} can sign in now.`, false)
+    : change(`${URL_OF_ALL}/invite`, { email }, handOut, false);
+  if (!(await added)) return;
+  // Before the list is loaded: what is typed meanwhile must stay.
+  adding.reset();
+  await load();
 });
 const changing = part("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
@@ -147,12 +150,12 @@ changing.addEventListener("submit", async (event) => {
   const { whose, current, new: password } = Object.fromEntries(new FormData(changing));
   const url = `${URL_OF_ALL}/${encodeURIComponent(String(whose))}`;
   const changed = password
-    ? change(`${url}/password`, { currentPassword: current, password }, "The password was changed.")
-    : change(`${url}/link`, { currentPassword: current }, handOut);
-  if (await changed) {
-    part("current", HTMLInputElement).value = "";
-    part("new", HTMLInputElement).value = "";
-  }
+    ? change(`${url}/password`, { currentPassword: current, password }, "The password was changed.", false)
+    : change(`${url}/link`, { currentPassword: current }, handOut, false);
+  if (!(await changed)) return;
+  part("current", HTMLInputElement).value = "";
+  part("new", HTMLInputElement).value = "";
+  await load();
 });
 wireCopy(document);
 wireTheme();

@@ -128,7 +128,7 @@ def test_an_older_version_is_never_drawn(page: Page, service: Service) -> None:
     page.route("**/api/admin/stats", lambda route: route.fulfill(json={**body, "version": "0-1"}))
     page.route("**/api/admin/stats/refresh", lambda route: route.fulfill(status=202, json={}))
     page.click("#refresh")
-    expect(page.locator("#refresh-label")).to_have_text("RefreshResult")
+    expect(page.locator("#refresh-label")).to_have_text("Refreshed")
     assert page.locator("html").get_attribute("data-version") == version
 
 

@@ -58,7 +58,8 @@ class Site:
         """The figures of a refresh that was made now; readers have them within 2 s."""
         secret = self.web.environ["CRON_SECRET"]
         version = json.loads(self.get("/api/cron/refresh-admin-stats", token=secret))["version"]
-        wait_until(lambda: self.stats()["version"] == version, seconds=5)
+        # The leader may refresh in between: then readers have a newer version.
+        wait_until(lambda: order(self.stats()["version"]) >= order(version), seconds=5)
         return self.stats()
 
     def reload(self) -> None:
@@ -99,6 +100,10 @@ class Site:
             with contextlib.suppress(OperationFailure, DuplicateKeyError):
                 self.accounts.insert_one(document)
         return list(self.accounts.find({"instagramId": {"$not": {"$regex": "^17"}}}))
+
+
+def order(version: str) -> list[int]:
+    return [int(part) for part in version.split("-")]
 
 
 def account(instagram_id: str, number: int) -> dict[str, Any]:

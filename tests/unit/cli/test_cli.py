@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -277,7 +277,14 @@ def test_without_a_command_line_bad_settings_are_an_error(
 
 
 class TestInterrupted:
-    def test_while_it_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture(autouse=True)
+    def interruptible(self) -> Iterator[None]:
+        """A shell starts its background jobs with SIGINT ignored."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    def test_while_it_works(self) -> None:
         @click.command(cls=Command)
         def slow() -> None:
             signal.raise_signal(signal.SIGINT)
