@@ -29,7 +29,7 @@ run: $(RUNTIME) ## Run the service, with its own databases unless MONGODB_URI an
 
 .PHONY: test
 test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, browser, and the dashboard's own
-	@echo "make: all tests take about 6 minutes on two cores; make test-quick takes one"
+	@echo "make: all tests take about 10 minutes on two cores; make test-quick takes one"
 	$(PY) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "not alone"
 	$(PY) -m pytest -m alone
 	npm run --silent --if-present check

@@ -154,9 +154,9 @@ def test_the_refresh_button_brings_new_figures(page: Page, service: Service) -> 
 
 
 def test_a_paused_page_stands_still_until_it_goes_on(page: Page, service: Service) -> None:
-    before = figure(page, "total.sent")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#badge")).to_have_text("Paused")
+    before = figure(page, "total.sent")
     service.send(2)
     service.refresh()
     page.wait_for_timeout(2500)

@@ -13,7 +13,7 @@ import pytest
 import urllib3
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from dmstats.core.clock import SystemClock
+from dmstats.core.clock import SystemClock, rfc3339
 from dmstats.db import typed
 from dmstats.db.dashboard.account_order import SORTS
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
@@ -56,10 +56,14 @@ class Site:
 
     def refresh(self) -> dict[str, Any]:
         """The figures of a refresh that was made now; readers have them within 2 s."""
-        secret = self.web.environ["CRON_SECRET"]
-        version = json.loads(self.get("/api/cron/refresh-admin-stats", token=secret))["version"]
-        # The leader may refresh in between: then readers have a newer version.
-        wait_until(lambda: order(self.stats()["version"]) >= order(version), seconds=5)
+        secret, began = self.web.environ["CRON_SECRET"], rfc3339(SystemClock().now_ms())
+
+        def refreshed() -> bool:
+            # A call while the leader refreshes gets the figures of that refresh, begun before.
+            self.get("/api/cron/refresh-admin-stats", token=secret)
+            return str(self.stats()["computedAt"]) >= began
+
+        wait_until(refreshed, seconds=10)
         return self.stats()
 
     def reload(self) -> None:
@@ -100,10 +104,6 @@ class Site:
             with contextlib.suppress(OperationFailure, DuplicateKeyError):
                 self.accounts.insert_one(document)
         return list(self.accounts.find({"instagramId": {"$not": {"$regex": "^17"}}}))
-
-
-def order(version: str) -> list[int]:
-    return [int(part) for part in version.split("-")]
 
 
 def account(instagram_id: str, number: int) -> dict[str, Any]:
