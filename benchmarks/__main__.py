@@ -22,7 +22,7 @@ from benchmarks.databases import EMBEDDED, Databases, kinds
 from benchmarks.growth import growth
 from benchmarks.guarantees import guarantees
 from benchmarks.history import history
-from benchmarks.ingest import hosts, ingest, spreads, workers
+from benchmarks.ingest import hosts, ingest, spreads
 from benchmarks.limits import limits
 from benchmarks.memory import memory
 from benchmarks.reading import reading
@@ -31,6 +31,7 @@ from benchmarks.scaling import scaling
 from benchmarks.service import service
 from benchmarks.streams import streams
 from benchmarks.troubles import troubles
+from benchmarks.workers import workers
 
 
 class Benchmark(Protocol):

@@ -84,12 +84,7 @@ def _curves(folder: Path, kind: str) -> Iterator[Curve]:
     by_dms = {shape: runs for shape, runs in shapes.items() if runs}
     yield curve("application CPU µs per POST", "DMs in a POST", by_dms, "app µs/POST")
     yield curve("database CPU µs per POST", "DMs in a POST", by_dms, "database µs/DM", int)
-    several = {
-        name.removeprefix("dmstats "): runs
-        for name, runs in kept("workers").get("1", {}).items()
-        if name.startswith("dmstats ")
-    }
-    yield curve("DMs/s of 1 DM per POST", "workers", several, "DMs/s")
+    yield curve("DMs/s of 1 DM per POST", "workers", kept("workers").get("1", {}), "DMs/s")
     yield curve("p99 ms of GET stats", "admins", kept("reading").get("admins", {}), "p99 ms")
     yield curve("CPU % of a core", "admins", kept("reading").get("admins", {}), "CPU %")
     for place, sizes in kept("refresh").items():

@@ -81,35 +81,6 @@ def spreads_shown(raw: Results, _: str = "") -> str:
     return f"{shown}\n\n{_all_compared(raw)}"
 
 
-def workers(databases: Databases, *, quick: bool) -> Result:
-    """How throughput changes with the number of workers on one database."""
-    seconds, rounds = (2.0, 1) if quick else (3.0, 2)
-    counts: dict[str, tuple[int, ...]] = dict.fromkeys(INGEST, (1, 2))
-    if not quick:
-        # What one has not scaled to two it will not to eight: the peers stop there.
-        counts["dmstats"] = (1, 2, 4, 8)
-    starts: dict[str, Start] = {
-        f"{name} {count}": partial(INGEST[name], workers=count)
-        for name, several in counts.items()
-        for count in several
-    }
-    raw: Results = {}
-    with contenders(databases, starts) as running:
-        for dms in SHAPES[:2]:
-            raw[str(dms)] = _turns(running, databases, rounds, dms=dms, seconds=seconds)
-    return Result(workers_shown(raw), raw)
-
-
-def workers_shown(raw: Results, _: str = "") -> str:
-    """The table."""
-    rows = []
-    for shape, results in raw.items():
-        for name, runs in results.items():
-            who, count = name.rsplit(" ", 1)
-            rows.append([shape, who, count, *_beside_one(runs, results[f"{who} 1"])])
-    return table(["DMs per POST", "", "workers", "DMs/s", "of one", *HEAD[1:]], rows)
-
-
 def hosts(databases: Databases, *, quick: bool) -> Result:
     """How throughput changes with the number of hosts on one database, each with its committer."""
     seconds, rounds = (2.0, 1) if quick else (4.0, 3)

@@ -85,13 +85,15 @@ def post(
     skew: float = 0.0,
     connections: int = CONNECTIONS,
     repeat: bool = False,
+    rate: float = 0.0,
 ) -> Callable[[], Figures]:
     """A run against ``web``: rates, latencies, and what one DM cost the application's CPU, the
-    database's CPU and the disk."""
-    rate = min(MOST_POSTS_PER_SECOND, MOST_DMS_PER_SECOND // dms)
+    database's CPU and the disk. ``rate`` is in POSTs/s (open loop); 0 sends the next when one is
+    answered (closed loop)."""
+    most = min(MOST_POSTS_PER_SECOND, MOST_DMS_PER_SECOND // dms)
     plan = LoadPlan(
         port=web.port, seconds=seconds, connections=connections, dms=dms, accounts=accounts,
-        skew=skew, most=2000 if repeat else int(seconds * rate), repeat=repeat,
+        skew=skew, most=2000 if repeat else int(seconds * most), repeat=repeat, rate=rate,
     )  # fmt: skip
 
     def once() -> Figures:

@@ -22,6 +22,7 @@ from benchmarks import (
     service,
     streams,
     troubles,
+    workers,
 )
 from benchmarks.databases import COMPILED, EMBEDDED, EXTERNAL
 
@@ -30,7 +31,7 @@ SHOWN: dict[str, report.Shown] = {
     "webhook": alone.webhook_shown,
     "ingest": ingest.ingest_shown,
     "spreads": ingest.spreads_shown,
-    "workers": ingest.workers_shown,
+    "workers": workers.shown,
     "hosts": ingest.hosts_shown,
     "guarantees": guarantees.shown,
     "service": service.told,

@@ -104,6 +104,8 @@ class Mongo:
             read_concern=ReadConcern("local"),
             write_concern=WriteConcern("majority"),
         )
+        self.sharded = False
+        """Whether this is a sharded cluster; known once :meth:`transactional` was called."""
         self._transactional = False
 
     def close(self) -> None:
@@ -133,7 +135,8 @@ class Mongo:
                 hello = self.client.admin.command("hello")
             if hello.get("isreplicaset"):
                 raise StoreUnavailable("MongoDB's replica set is not initiated: run rs.initiate()")
-            self._transactional = "setName" in hello or hello.get("msg") == "isdbgrid"
+            self.sharded = hello.get("msg") == "isdbgrid"
+            self._transactional = "setName" in hello or self.sharded
         return self._transactional
 
 

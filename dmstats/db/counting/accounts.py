@@ -39,6 +39,7 @@ class Accounts:
     """Applies deltas to ``instagram_accounts``; an unknown account is created as active."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._accounts = mongo.db[ACCOUNTS]
 
     def apply(
@@ -56,7 +57,8 @@ class Accounts:
         raised if the database refuses a write because of the account's document (the platform's
         validator or unique index).
 
-        Every filter contains the Instagram id, which is the shard key.
+        On a sharded cluster every filter contains the Instagram id, which is the shard key;
+        otherwise each update would go to every shard.
         """
         if not deltas:
             return {}
@@ -85,8 +87,12 @@ class Accounts:
                 if account not in refused and (session or not _is_usual(found.get(account), delta))
             }
             first = [a for a in due if a in found and BASE not in found[a]]
-            self._write(first, [_keep_base(a, found[a]) for a in first], session)
-            writes = [_write(a, delta, found.get(a), now_ms) for a, delta in due.items()]
+            bases = [_keep_base(self._filter(found[a]), found[a]) for a in first]
+            self._write(first, bases, session)
+            writes = [
+                self._update(found[a], delta, now_ms) if a in found else _creation(a, delta, now_ms)
+                for a, delta in due.items()
+            ]
             self._write(list(due), writes, session)
         return refused
 
@@ -100,6 +106,19 @@ class Accounts:
             self._accounts.bulk_write(writes, ordered=False, session=session)
         except BulkWriteError as error:
             raise _refusal(error, accounts) from error
+
+    def _filter(self, found: Document) -> Document:
+        """The filter of an update of ``found``.
+
+        Only ``_id`` where possible: with both fields an update took SecantusDB 1.7 times as long,
+        since two indexes fit.
+        """
+        fields = ("_id", "instagramId") if self._mongo.sharded else ("_id",)
+        return {field: found[field] for field in fields}
+
+    def _update(self, found: Document, delta: AccountDelta, now_ms: int) -> UpdateOne:
+        month = known_month(found.get("currentMonth"), now_ms)
+        return UpdateOne(self._filter(found), update_for(delta, month))
 
     def _add_where_usual(self, deltas: Mapping[str, AccountDelta]) -> int:
         """Without transactions: update accounts that have a base, the same month and readable
@@ -174,14 +193,7 @@ def known_month(value: object, now_ms: int) -> str | None:
     return value if value <= month_of(now_ms + DAY_MS) else None
 
 
-def _write(account: str, delta: AccountDelta, found: Document | None, now_ms: int) -> UpdateOne:
-    if found is None:
-        return _creation(account, delta, now_ms)
-    update = update_for(delta, known_month(found.get("currentMonth"), now_ms))
-    return UpdateOne({"_id": found["_id"], "instagramId": account}, update)
-
-
-def _keep_base(account: str, found: Document) -> UpdateOne:
+def _keep_base(which: Document, found: Document) -> UpdateOne:
     """Store the host platform's own counts as the base, before our first increment."""
     month = found.get("currentMonth")
     base = {
@@ -190,10 +202,7 @@ def _keep_base(account: str, found: Document) -> UpdateOne:
         "month": month if isinstance(month, str) else "",
         "monthSent": {"$ifNull": ["$monthlyDmUsed", 0]},
     }
-    return UpdateOne(
-        {"_id": found["_id"], "instagramId": account, BASE: {"$exists": False}},
-        [{"$set": {BASE: base}}],
-    )
+    return UpdateOne({**which, BASE: {"$exists": False}}, [{"$set": {BASE: base}}])
 
 
 def update_for(delta: AccountDelta, current_month: str | None) -> Document:

@@ -150,6 +150,7 @@ class Database:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.db = self
+        self.sharded = False
 
     def __getitem__(self, name: str) -> Collection:
         return Collection(self.client, name)
