@@ -19,6 +19,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # As git and pip: the certificates that this machine trusts, a company's own among them.
 export UV_SYSTEM_CERTS ?= true
 export NODE_USE_SYSTEM_CA ?= 1
+# The compiled modules are kept, whatever the user prefers elsewhere: the service is several Python
+# processes, and the tests start hundreds.
+export PYTHONDONTWRITEBYTECODE :=
 # Nothing is left outside this folder.
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export npm_config_cache ?= $(CURDIR)/.cache/npm
@@ -30,10 +33,23 @@ run: $(RUNTIME) ## Run the service, with its own databases unless MONGODB_URI an
 .PHONY: test
 test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, browser, and the dashboard's own
 	@echo "make: all tests take about 10 minutes on two cores; make test-quick takes one"
-	$(PY) -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "not alone"
-	$(PY) -m pytest -m alone
-	npm run --silent --if-present check
-	npm run --silent --if-present test
+	@$(MAKE) --no-print-directory --jobs 2 test-together test-dashboard
+	@$(MAKE) --no-print-directory test-alone
+
+.PHONY: test-together
+test-together: $(READY) $(JS_READY) $(BROWSER)
+	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
+
+# Only the folders that have such tests: collecting all takes seconds.
+.PHONY: test-alone
+test-alone: $(READY) $(JS_READY) $(BROWSER)
+	$(PY) -m pytest -m alone tests/live tests/browser
+
+# Beside the others: what it prints is shown only if it fails.
+.PHONY: test-dashboard
+test-dashboard: $(JS_READY)
+	@said=$$(npm run --silent check 2>&1 && npm run --silent test 2>&1) || { printf '%s\n' "$$said"; exit 1; }
+	@echo "make: the dashboard's own tests have passed"
 
 .PHONY: test-quick
 test-quick: $(READY) ## Pass the tests that start nothing: about a minute

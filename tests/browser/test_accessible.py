@@ -11,8 +11,6 @@ from tests.browser.axe import violations
 from tests.browser.conftest import expect_mode, open_dashboard, sign_in
 from tests.browser.service import Service
 
-pytestmark = pytest.mark.parts(2)
-
 PHONE = {"width": 320, "height": 640}
 ACCOUNT = "/accounts/17841400000000001"
 OTHER_PAGES = ["/accounts", ACCOUNT, "/accounts/404", "/admins"]

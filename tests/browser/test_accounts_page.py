@@ -13,8 +13,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.conftest import sign_in
 from tests.browser.service import Service
 
-pytestmark = pytest.mark.parts(2)
-
 SECOND, THIRD = "17841400000000022", "17841400000000333"
 
 

@@ -12,8 +12,6 @@ from dmstats.web.pages.first_paint import COUNTS
 from tests.browser.conftest import eventually, figure, open_dashboard, sign_in
 from tests.browser.service import Service
 
-pytestmark = pytest.mark.parts(3)
-
 
 def test_it_works(page: Page) -> None:
     expect(page.locator("#badge")).to_have_text("Live")

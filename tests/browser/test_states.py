@@ -21,8 +21,6 @@ from tests.servers import Redis, Secantus, running
 
 Start = Callable[..., Service]
 
-pytestmark = pytest.mark.parts(8)
-
 
 def streams_of(page: Page) -> list[str]:
     """Collects the addresses of the streams that ``page`` opens from now on."""

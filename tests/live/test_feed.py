@@ -112,4 +112,4 @@ def test_a_silent_redis_is_given_up_within_seconds(feed: Feed, server: Redis) ->
             next(messages)
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
-    assert time.monotonic() - started < 9
+    assert time.monotonic() - started < 30

@@ -112,7 +112,7 @@ def test_a_stream_is_not_held_back(proxy: int) -> None:
         assert answer.readline().startswith(b"retry:")
         lines = [answer.readline() for _ in range(4)]
         assert any(line.startswith(b"event:") for line in lines)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_browsers_speak_http2(proxy: int) -> None:

@@ -28,7 +28,7 @@ from tests.servers import Redis, Secantus, running, wait_until
 from tests.sse import Stream
 from tests.webserver import ACCOUNT, TOKEN, WebServer, serving
 
-pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.parts(4)]
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 FIELDS = (
     "instagramId", "username", "dmUsed", "monthlyDmUsed", "dmReceived", "currentMonth",

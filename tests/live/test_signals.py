@@ -11,7 +11,7 @@ import pytest
 
 from tests.signals import MAKE, PYTHON, ROOT, Endings
 
-pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.parts(2)]
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 
 def is_set_up() -> bool:

