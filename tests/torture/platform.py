@@ -171,13 +171,13 @@ class _Writer(threading.Thread):
         add to it, so that it continues from its value before."""
         if before is None or account in self._platform.uncertain:
             return
-        for field in FOLLOWED:
+        for field in COUNTERS:
             was, becomes = whole(before.get(field, 0)), whole(after.get(field, 0))
             if was is None:
                 was = self._before_odd.pop((account, field))
             if becomes is None:
                 self._before_odd[account, field] = was
-            else:
+            elif field in FOLLOWED:
                 self._platform.changed[account, field] += becomes - was
 
     def _accounts(self) -> Collection[Account]:

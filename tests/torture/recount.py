@@ -100,8 +100,9 @@ def _add_changes(db: Database[dict[str, Any]], wanted: Counter[Any], platform: P
     for key, number in platform.changed.items():
         wanted[key] += number
     for waiting in db["dmstats_account_backlog"].find():
-        wanted[waiting["_id"], "dmUsed"] -= waiting.get("sent", 0)
-        wanted[waiting["_id"], "dmReceived"] -= waiting.get("received", 0)
+        account = waiting.get("account", waiting["_id"])
+        wanted[account, "dmUsed"] -= waiting.get("sent", 0)
+        wanted[account, "dmReceived"] -= waiting.get("received", 0)
 
 
 def _drifts(
