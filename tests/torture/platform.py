@@ -14,6 +14,7 @@ from typing import Any
 from bson import Decimal128, Int64, ObjectId
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
@@ -33,15 +34,16 @@ WHOLE_TYPES: Sequence[Callable[[int], Any]] = (int, Int64, float, lambda n: Deci
 
 THREADS = 4
 SERVER_SECONDS = 2.0
-MOST_TRIES = 20
+MOST_TRIES = 50
+AGAIN_SECONDS = 0.02
 
 
 class Platform:
     """Writes to ``accounts`` (Instagram ids) ``rate`` times a second until :meth:`stop`.
 
-    ``changed`` holds by how much it changed each account's counters in total. That is known from
-    the document before each write, which MongoDB returns from the same atomic operation.
-    ``uncertain`` are accounts of which a write was not answered, so that it may have happened.
+    ``changed`` holds by how much it changed each account's counters in total. It reads and writes
+    an account in one transaction. ``uncertain`` are accounts of which a write was not answered, so
+    that it may have happened.
     """
 
     def __init__(
@@ -112,45 +114,52 @@ class _Writer(threading.Thread):
             self._disconnect()
 
     def _attempt(self, kind: str, account: str) -> bool:
-        """One write; whether the database answered."""
-        conflict: OperationFailure | None = None
+        """One write; whether it was done."""
         for _ in range(MOST_TRIES):
             try:
-                self._write(kind, account)
+                before, after = self._write(kind, account)
             except DuplicateKeyError:
                 return True  # the service has created the account
-            except OperationFailure as error:  # a conflict with a commit
-                conflict = error
+            except OperationFailure:  # a conflict with a commit
+                time.sleep(self._random.uniform(0, AGAIN_SECONDS))
             except PyMongoError:
                 self._platform.uncertain.add(account)
                 self._disconnect()  # the database may return on another port
                 return False
             else:
+                self._note(account, before, after)
                 self._platform.writes[kind] += 1
                 return True
-        assert conflict
-        raise conflict
+        self._platform.writes["gave up"] += 1
+        return False
 
-    def _write(self, kind: str, account: str) -> None:
+    def _write(self, kind: str, account: str) -> tuple[Account | None, Account]:
+        """The account before and after one transaction.
+
+        Not one operation that returns the document before it: the embedded database's may be older
+        than the one that it changes.
+        """
         accounts, key = self._accounts(), {"instagramId": account}
-        if kind == "deleted":
-            self._note(account, accounts.find_one_and_delete(key), {})
-        elif kind == "replaced":
-            # As a platform that caches: what was counted since its read is lost.
-            document = accounts.find_one(key)
-            if document is not None:
-                document.pop("ledgerBase", None)
+        document: Account
+        with self._session() as session, session.start_transaction():
+            before = accounts.find_one(key, session=session)
+            if kind == "connected":
+                document = key | {"isActive": True, "createdAt": datetime.now(UTC), "dmUsed": 0}
+                accounts.insert_one(document, session=session)
+                return {}, document
+            if before is None:
+                return None, {}
+            if kind == "deleted":
+                accounts.delete_one(key, session=session)
+                return before, {}
+            if kind == "replaced":
+                document = {k: v for k, v in before.items() if k != "ledgerBase"}
                 document["replacedAt"] = datetime.now(UTC)
-                self._note(account, accounts.find_one_and_replace(key, document), document)
-        elif kind == "connected":
-            document = key | {"isActive": True, "createdAt": datetime.now(UTC), "dmUsed": 0}
-            accounts.insert_one(document)
-            self._note(account, {}, document)
-        else:
+                accounts.replace_one(key, document, session=session)
+                return before, document
             values = self._values(kind)
-            before = accounts.find_one_and_update(key, {"$set": values})
-            if before is not None:
-                self._note(account, before, before | values)
+            accounts.update_one(key, {"$set": values}, session=session)
+            return before, before | values
 
     def _values(self, kind: str) -> Account:
         if kind == "lowered":
@@ -180,14 +189,21 @@ class _Writer(threading.Thread):
             elif field in FOLLOWED:
                 self._platform.changed[account, field] += becomes - was
 
-    def _accounts(self) -> Collection[Account]:
+    def _connected(self) -> MongoClient[Account]:
         if self._client is None:
             self._client = MongoClient(
                 self._uri(), retryWrites=False, serverSelectionTimeoutMS=SERVER_SECONDS * 1000,
                 socketTimeoutMS=10_000,
             )  # fmt: skip
+        return self._client
+
+    def _session(self) -> ClientSession:
+        return self._connected().start_session(causal_consistency=False)
+
+    def _accounts(self) -> Collection[Account]:
         options: CodecOptions[Account] = CodecOptions(tz_aware=True)
-        return self._client[DEFAULT_DATABASE].get_collection("instagram_accounts", options)
+        database = self._connected()[DEFAULT_DATABASE]
+        return database.get_collection("instagram_accounts", options)
 
     def _disconnect(self) -> None:
         client, self._client = self._client, None
