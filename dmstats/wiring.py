@@ -129,6 +129,7 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics,
         settings.monthly_dm_limit,
         Calendar(zone(settings.time_zone)),
+        seen=lambda: reader.order,
     )
     reader = Reader(
         client,
