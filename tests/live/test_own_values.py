@@ -153,7 +153,7 @@ def test_it_works(site: Site) -> None:
 
 
 @settings(
-    max_examples=int(os.environ.get("OWN_EXAMPLES", "15")),
+    max_examples=int(os.environ.get("OWN_EXAMPLES", "8")),
     derandomize="OWN_EXAMPLES" not in os.environ,
     deadline=None,
     phases=[Phase.generate],  # each example takes seconds: no shrinking
@@ -183,9 +183,9 @@ def exercise(site: Site, odd: Sequence[Place]) -> None:
     site.store.audit(repair=True)
     again = site.store.audit(repair=True)
     assert again.repaired == again.differences == []
-    accounts = {a["instagramId"]: a["dmUsed"] for a in site.db["instagram_accounts"].find()}
-    assert accounts == before | {"a": before["a"] + 1}
     if not any(name.startswith(TRUTH) for name, _, _ in odd):
+        accounts = {a["instagramId"]: a["dmUsed"] for a in site.db["instagram_accounts"].find()}
+        assert accounts == before | {"a": before["a"] + 1}
         assert all(d.place not in {"accounts", "months"} for d in first.differences)
         sums = read_place_sums(site.store.mongo, site.store.ledger)
         assert sums["hours"] == sums["days"] == sums["global"]
