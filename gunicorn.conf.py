@@ -97,6 +97,7 @@ errorlog = "-"
 loglevel = "info"
 
 METRICS = "dmstats-metrics-"
+WHAT_TO_DO = "Set DMSTATS_RUN_DIR to a {}folder that the service's user can write"
 READY, OUTGOING, LOCK = "ready_", "outgoing", "lock"
 
 
@@ -138,7 +139,16 @@ def _run_dir() -> Path:
             candidate.mkdir(mode=0o700, parents=True, exist_ok=True)
             if os.access(candidate, os.W_OK):
                 return candidate.absolute()
-    return Path(tempfile.gettempdir())
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        _stop(f"no folder for the files of the running service. {WHAT_TO_DO.format('')}")
+        raise
+    sys.stderr.write(
+        f"dmstats: the files of the running service are in {folder}, where they may be deleted."
+        f" {WHAT_TO_DO.format('better ')}\n"
+    )
+    return folder
 
 
 def _made(name: str, folder: Path) -> Path:
@@ -148,7 +158,10 @@ def _made(name: str, folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder.absolute()
     except OSError as error:
-        _stop(f"{name}: {error.strerror}: {folder}")
+        _stop(
+            f"{name}: {error.strerror}: {folder}. Name a folder that the service's user"
+            f" (uid {os.getuid()}) can write, or create it for that user"
+        )
         raise
 
 

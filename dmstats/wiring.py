@@ -64,6 +64,7 @@ from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.threadpool import in_thread_pool
 
+RUN = "run"
 REDIS_SECONDS = 1.0
 HUB_SECONDS = 3.0
 
@@ -80,7 +81,9 @@ def wire(settings: Settings, send: Send) -> Services:
     keys = Keyspace(Installation(mongo).name, clock)
     ledger = Ledger(mongo, retention_hours=settings.ledger_retention_hours)
     transactions = Transactions(mongo, metrics.commit_retried)
-    host_folder = session_folder(f"{stable_address(settings)} {mongo.db.name}")
+    host_folder = session_folder(
+        settings.run_dir or settings.data_dir / RUN, f"{stable_address(settings)} {mongo.db.name}"
+    )
     orphan_reaper = OrphanedTransactionReaper(
         SessionRegistry(host_folder),
         partial(abandoned_sessions, mongo),
@@ -126,6 +129,7 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics,
         settings.monthly_dm_limit,
         Calendar(zone(settings.time_zone)),
+        seen=lambda: reader.order,
     )
     reader = Reader(
         client,

@@ -52,6 +52,7 @@ class StatsWorker:
             KEYS,
             clock,
             self.metrics,
+            seen=lambda: self.reader.order,
         )
         self.refresh_schedule = RefreshSchedule(
             self.lease, self.refresher, self.snapshots, clock, interval=interval

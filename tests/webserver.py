@@ -81,6 +81,7 @@ class WebServer:
             "DMSTATS_DATA_DIR": str(folder / "var"),
             **settings,
         }
+        self.run_dir = Path(self.environ.get("DMSTATS_RUN_DIR") or folder / "var" / "run")
         self.account = ACCOUNT
         self._prefix = ""
         self._before = (0, 0, 0)
@@ -122,7 +123,7 @@ class WebServer:
 
     def wait_complete(self) -> None:
         """Wait until every worker has registered its session, which its first job does."""
-        folder = session_folder(f"{self.environ['MONGODB_URI']} {self.name}")
+        folder = session_folder(self.run_dir, f"{self.environ['MONGODB_URI']} {self.name}")
         wait_until(lambda: len(list(folder.glob("*.session"))) == self._workers)
 
     def terminate(self) -> None:

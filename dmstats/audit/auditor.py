@@ -134,7 +134,6 @@ class Auditor:
             check = partial(self._check_accounts, part=part)
             finding = self._check(audit, f"part {part}", check, outcome)
             accounts += finding.accounts
-            outcome.odd += finding.odd
             if finding.new_bases and (repairs := self._verifier.repairs):
                 repairs.rebase(finding.new_bases)
             if (activity := finding.activity) is not None:
@@ -177,6 +176,7 @@ class Auditor:
             yield hours[-1]
 
     def _store(self, audit: AuditRun, finding: CheckResult, outcome: Outcome) -> None:
+        outcome.odd += finding.odd
         for page, _ in finding.pages:
             page.differences = [d for d in finding.differences if d.key == str(page.hour)]
             outcome.found[f"hour {page.hour}"] = page.differences
@@ -195,6 +195,7 @@ class Auditor:
                 if any(hour in hours_of(day) for hour in finding.stale_hours):
                     list(self._read_hours(audit, day, partition, outcome))
         outcome.found[what] = finding.differences
+        outcome.odd += finding.odd
         return finding
 
     def _check_old_day(self, view: View, *, day: int) -> CheckResult:

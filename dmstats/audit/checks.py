@@ -18,14 +18,23 @@ from dmstats.audit.comparison import (
     expected_of_accounts,
     flat,
     minutes_add_up,
+    unknown_of,
     unreadable,
+    unreadable_sums,
 )
-from dmstats.core.clock import DAY_MS, HOUR_MS, month_of
+from dmstats.core.clock import DAY_MS, HOUR_MS, month_of, rfc3339
 from dmstats.core.records import DIRECT_MESSAGES
 from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.db.audit.recount import HourCounts, Sums, add, merged
 from dmstats.db.audit.snapshot_reader import HourSummary, View
-from dmstats.db.collection_names import ARCHIVE, ARCHIVE_HOURS, DAYS, HOURS, STATS_CACHE
+from dmstats.db.collection_names import (
+    ARCHIVE,
+    ARCHIVE_ACCOUNTS,
+    ARCHIVE_HOURS,
+    DAYS,
+    HOURS,
+    STATS_CACHE,
+)
 from dmstats.db.documents import LedgerBase
 
 LATE = 0
@@ -70,9 +79,12 @@ def check_hours(view: View, partition: str | None, hours: Collection[int]) -> Ch
         bucket = live.get(hour, HourCounts())
         expected = archived + bucket.counts + late.get(hour, HourCounts()).counts
         odd = unreadable(document, *DIRECT_MESSAGES, "events")
-        found = compare("hours", hour, counted, expected, odd)
+        unknown = unreadable(archive.get(hour, {}), *DIRECT_MESSAGES, "events")
+        if unknown:
+            finding.odd.append(OddDocument(ARCHIVE_HOURS, rfc3339(hour), tuple(unknown)))
+        found = compare("hours", hour, counted, expected, odd, unknown)
         # Minutes are compared with the rows only after a mismatch, since that needs another read.
-        if not archived and (found or not minutes_add_up(document)):
+        if hour not in archive and (found or not minutes_add_up(document)):
             minutes = view.recount.minutes(partition, hour, view.session)
             odd = unreadable(document, "minutes")
             found += compare("minutes", hour, flat(document, only="minutes"), minutes, odd)
@@ -99,9 +111,15 @@ def check_old_day(view: View, day: int) -> CheckResult:
     """Compare a day without partition, and its hours, with the archive and the late rows."""
     hours = hours_of(day)
     late = view.recount.late(view.session, hours=hours)
-    rows = [*view.at(ARCHIVE_HOURS, hours).values(), *(bucket.counts for bucket in late.values())]
-    found = check_hours(view, None, hours).differences
-    return CheckResult(view.version, found + _day(view, day, _dms(*rows)))
+    archived = view.at(ARCHIVE_HOURS, hours).values()
+    unknown: dict[str, str] = {}
+    for document in archived:
+        unknown |= unreadable(document, *DIRECT_MESSAGES)
+    finding = check_hours(view, None, hours)
+    expected = _dms(*archived, *(bucket.counts for bucket in late.values()))
+    finding.differences += _day(view, day, expected, unknown)
+    finding.pages = []
+    return finding
 
 
 def check_late_rows(view: View) -> CheckResult:
@@ -151,6 +169,11 @@ def check_accounts(
     (known, odd), archived = view.accounts(part), view.archived(part)
     changes, backlog = view.known_changes(part), view.backlog(part)
     expected = expected_of_accounts(view.only(part, fresh.accounts), archived)
+    unknown = {name: odd_of for name, each in archived.items() if (odd_of := unknown_of(each))}
+    odd += [
+        OddDocument(ARCHIVE_ACCOUNTS, name, tuple(sorted(unreadable_sums(archived[name]))))
+        for name in sorted(unknown)
+    ]
     accounts = [
         difference
         for name in sorted(known.keys() | expected.keys())
@@ -161,6 +184,7 @@ def check_accounts(
             month_of(now_ms),
             changes.get(name, NOTHING),
             backlog.get(name, NOTHING),
+            unknown.get(name, ()),
         )
     ]
     new_bases = {
@@ -172,14 +196,18 @@ def check_accounts(
             backlog.get(name, NOTHING),
         )
         for name, account in known.items()
-        if "ledgerBase" in account.odd
+        if "ledgerBase" in account.odd and name not in unknown
     }
     found: list[Difference] = []
     if part == 0:
-        counts = fresh.counts + flat(view.one(ARCHIVE, "totals"))
+        totals = view.one(ARCHIVE, "totals")
+        counts = fresh.counts + flat(totals)
         for hour in held:
             counts.update(pages[hour].counts)
-        found += compare_global(total, counts)
+        lost = unreadable(totals, *DIRECT_MESSAGES, "events")
+        if lost:
+            odd.append(OddDocument(ARCHIVE, "totals", tuple(lost)))
+        found += compare_global(total, counts, lost)
     since_ms = min(documents, default=now_ms)
     return CheckResult(
         view.version, found, accounts, odd, new_bases, activity=activity, since_ms=since_ms
@@ -215,6 +243,9 @@ def _dms(*counts: Mapping[str, Any]) -> Counter[str]:
     return total
 
 
-def _day(view: View, day: int, expected: Mapping[str, int]) -> list[Difference]:
+def _day(
+    view: View, day: int, expected: Mapping[str, int], unknown: Mapping[str, str] | None = None
+) -> list[Difference]:
     document = view.at(DAYS, [day]).get(day, {})
-    return compare("days", day, flat(document), expected, unreadable(document, *DIRECT_MESSAGES))
+    odd = unreadable(document, *DIRECT_MESSAGES)
+    return compare("days", day, flat(document), expected, odd, unknown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dmstats.core.records import DIRECT_MESSAGES, OTHER_KINDS, RECEIVED, SENT
@@ -22,8 +22,8 @@ GLOBAL_FIELDS = {
 """The global document's field for each field of an hour."""
 
 
-GROUPS = {"events": 1, "minutes": 2}
-"""The nesting depth of counters in an hour's and the global document."""
+GROUPS = {"events": 1, "minutes": 2, "months": 1}
+"""The nesting depth of counters in our documents."""
 
 
 def flat(document: Mapping[str, Any], *, only: str = "") -> Counter[str]:
@@ -79,11 +79,14 @@ def compare(
     counted: Mapping[str, int],
     expected: Mapping[str, int],
     odd: Mapping[str, str] | None = None,
+    unknown: Mapping[str, str] | None = None,
 ) -> list[Difference]:
     """Every field that differs. A missing field is zero; a field in ``odd`` (see
-    :func:`unreadable`) always differs."""
-    odd = odd or {}
+    :func:`unreadable`) always differs. What to expect of the fields in ``unknown`` cannot be read
+    (as in ``odd``), so they are not compared."""
+    odd, unknown = odd or {}, unknown or {}
     names = (counted.keys() | expected.keys() | odd.keys()) - _inside(odd, expected)
+    names -= unknown.keys() | _inside(unknown, names)
     return [
         Difference(
             place, str(key), field, counted.get(field, 0), expected.get(field, 0),
@@ -100,14 +103,19 @@ def _inside(odd: Mapping[str, str], names: Iterable[str]) -> set[str]:
     return {name for name in names if name.startswith(groups)} if groups else set()
 
 
-def compare_global(document: Mapping[str, Any], expected: Mapping[str, int]) -> list[Difference]:
-    """Compare the totals; ``expected`` has the names of an hour's fields. Counters without rows are
-    not compared."""
+def compare_global(
+    document: Mapping[str, Any],
+    expected: Mapping[str, int],
+    unknown: Mapping[str, str] | None = None,
+) -> list[Difference]:
+    """Compare the totals; ``expected`` and ``unknown`` have the names of an hour's fields. Counters
+    without rows are not compared."""
     counts = flat(document)
     counted = {name: counts[name] for name in GLOBAL_FIELDS.values()}
     odd = unreadable(document, "dmsSent", "dmsReceived", "events")
     named = {GLOBAL_FIELDS[f]: n for f, n in expected.items() if f in GLOBAL_FIELDS}
-    return compare("global", "", counted, named, odd)
+    names = {GLOBAL_FIELDS.get(field, field): what for field, what in (unknown or {}).items()}
+    return compare("global", "", counted, named, odd, names)
 
 
 def minutes_add_up(hour: Mapping[str, Any]) -> bool:
@@ -144,8 +152,10 @@ def compare_account(
     running_month: str,
     known: Offset = NOTHING,
     backlog: Offset = NOTHING,
+    unknown: Collection[str] = (),
 ) -> list[Difference]:
-    """Compare one account with its ``months`` (DMs in the ledger), base and known changes.
+    """Compare one account with its ``months`` (DMs in the ledger), base and known changes, except
+    the ``unknown`` counters, of which the archive cannot be read.
 
     The part of a counter that dmstats counted is its value minus ``ledgerBase``; without a base
     that is zero. It should equal the ledger's rows, minus the ``backlog`` (counted, but not yet
@@ -174,8 +184,20 @@ def compare_account(
             why=why, offset=ours - due[field],
         )
         for field, (counted, ours) in held.items()
-        if ours != due[field] + offsets[field]
+        if ours != due[field] + offsets[field] and field not in unknown
     ]  # fmt: skip
+
+
+def unreadable_sums(archived: Mapping[str, Any]) -> dict[str, str]:
+    """The sums of an account in the archive that are no counters; ``months`` has its sent DMs."""
+    return unreadable(archived, "months", "received")
+
+
+def unknown_of(archived: Mapping[str, Any]) -> set[str]:
+    """The counters of an account that cannot be compared with its sums in the archive."""
+    odd = unreadable_sums(archived)
+    sent = {"dmUsed", "monthlyDmUsed"} if odd.keys() - {"received"} else set()
+    return sent | ({"dmReceived"} if "received" in odd else set())
 
 
 def _held(account: Account | None, running_month: str) -> dict[str, tuple[int, int]]:

@@ -13,7 +13,14 @@ from dmstats.commit.batch import Batch, S
 from dmstats.commit.increments import merge
 from dmstats.commit.limits import ContentionBackoff, split_by_write_set
 from dmstats.core.clock import Clock
-from dmstats.core.errors import AccountRefused, Conflict, PoisonError, Repeated, Unavailable
+from dmstats.core.errors import (
+    AccountRefused,
+    AccountsContended,
+    Conflict,
+    PoisonError,
+    Repeated,
+    Unavailable,
+)
 from dmstats.core.records import Deltas, LedgerRow
 
 log = logging.getLogger(__name__)
@@ -29,6 +36,10 @@ LEAST_SECONDS = 0.05
 DEFER_SECONDS = 60.0
 """How long a refused account's increments go straight to the backlog, without another attempt."""
 MOST_REFUSED = 10_000
+
+CONTENDED_SECONDS = 1.0
+"""How long all accounts' increments go to the backlog after a batch met two conflicts there: the
+host platform changes accounts faster than a transaction of many can be written."""
 
 
 class Store(Protocol):
@@ -65,6 +76,7 @@ class BatchWriter:
         self._conflicts = 0
         self._backoff = ContentionBackoff()
         self._refused = RefusedAccounts(clock)
+        self._contended_until = float("-inf")
         # After a restart, senders retry what the previous process did not acknowledge.
         self._prefetch_batches = PREFETCH_BATCHES
 
@@ -75,7 +87,7 @@ class BatchWriter:
 
     def write(self, batch: Batch[S]) -> None:
         """Write ``batch`` before its deadline; raises :class:`Unavailable` if that fails."""
-        looked_up = prefetched = False
+        looked_up = prefetched = contended = False
         began = 0.0
         for attempt in itertools.count(1):
             try:
@@ -98,6 +110,10 @@ class BatchWriter:
                     if not prefetched:
                         self._prefetch_batches = PREFETCH_BATCHES
                         continue
+                if isinstance(conflict, AccountsContended):
+                    if contended:
+                        self._contended_until = self._clock.monotonic() + CONTENDED_SECONDS
+                    contended = True
                 self._conflicts += 1
                 self._on_conflict(self._conflicts)
                 pause = self._backoff.back_off(attempt)
@@ -149,12 +165,14 @@ class BatchWriter:
         if not rows and not deltas.totals:
             return
         self._refused.defer(deltas)
+        if self._clock.monotonic() < self._contended_until:
+            deltas.defer(deltas.accounts)
         try:
             try:
                 self._store.write(rows, deltas, seconds=self._left(batch))
             except AccountRefused as error:
                 self._refused.add(error)
-                deltas.defer(deltas.accounts, "written with a refused account")
+                deltas.defer(deltas.accounts)
                 self._store.write(rows, deltas, seconds=self._left(batch))
         except PoisonError as error:
             if len(rows) > 1:

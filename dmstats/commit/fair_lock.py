@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -48,7 +49,7 @@ class FairFileLock:
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Wait up to ``wait_seconds`` for the lock and hold it inside the context."""
-        files = self._files or self._open()
+        files = self._held_open() or self._open()
         if files is None:
             yield
             return
@@ -84,6 +85,20 @@ class FairFileLock:
                 gevent.sleep(POLL_SECONDS)
             else:
                 return True
+
+    def _held_open(self) -> tuple[IO[bytes], IO[bytes]] | None:
+        """The open files; None if something deleted them, since others would lock new ones."""
+        if self._files is not None:
+            try:
+                same = all(
+                    os.path.samestat(os.fstat(file.fileno()), Path(file.name).stat())
+                    for file in self._files
+                )
+            except OSError:
+                same = False
+            if not same:
+                self.close()
+        return self._files
 
     def _open(self) -> tuple[IO[bytes], IO[bytes]] | None:
         if self._failed:

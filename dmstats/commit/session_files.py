@@ -7,7 +7,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +15,18 @@ from typing import IO
 SUFFIX = ".session"
 
 
-def session_folder(database: str) -> Path:
-    """The folder shared by all committers of this host and user that write to ``database``."""
+def session_folder(run_dir: Path, database: str) -> Path:
+    """The folder in ``run_dir`` shared by all committers of this host that write to ``database``.
+
+    Not in the temporary folder, where most systems delete what is some days old.
+    """
     digest = hashlib.sha256(database.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"dmstats-{os.getuid()}-{digest}"
+    return run_dir / f"commit-{digest}"
 
 
 def ensure_private(folder: Path) -> None:
     """Create ``folder``; raises ``PermissionError`` if other users may write to it."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise PermissionError(
@@ -41,9 +43,11 @@ class SessionRegistry:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._own: IO[bytes] | None = None
+        self._session_id = b""
 
     def register(self, session_id: bytes) -> None:
         """Register this process's session until the process ends."""
+        self._session_id = session_id
         ensure_private(self._folder)
         path = self._folder / f"{os.getpid()}-{session_id.hex()}{SUFFIX}"
         draft = path.with_suffix(".new")
@@ -55,9 +59,16 @@ class SessionRegistry:
         draft.rename(path)
 
     def touch(self) -> None:
-        """Update the file's timestamp; call it every second to show that the process is running."""
-        if self._own is not None:
-            os.utime(self._own.fileno())
+        """Update the file's timestamp; call it every second to show that the process is running.
+
+        A file that something has deleted is written again.
+        """
+        if self._own is None:
+            return
+        if not Path(self._own.name).with_suffix(SUFFIX).exists():
+            self._own.close()
+            self.register(self._session_id)
+        os.utime(self._own.fileno())
 
     def stopped(self, seconds: float) -> list[bytes]:
         """The sessions of live processes that have not touched their file for ``seconds``: the

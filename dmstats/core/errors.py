@@ -126,6 +126,10 @@ class Repeated(Conflict):
     """
 
 
+class AccountsContended(Conflict):
+    """Somebody else, as the host platform, changed an account during the transaction."""
+
+
 class PoisonError(DmstatsError):
     """The database refuses this data permanently; retrying does not help."""
 

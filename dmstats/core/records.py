@@ -68,7 +68,8 @@ class Deltas(msgspec.Struct):
     ``hours`` and ``days`` map the start of the hour or day (ms since the epoch) to the increments
     of its fields. ``totals`` holds the increments of the global document, with dotted names for
     nested fields. ``canary_ms`` is the time of the newest canary, 0 for none. ``deferred`` maps
-    accounts whose increments go to the backlog to the reason.
+    accounts whose increments go to the backlog to the reason why the database refuses the account;
+    it is empty if the account can be changed, but not in this transaction.
     """
 
     accounts: Mapping[str, AccountDelta]
@@ -79,7 +80,7 @@ class Deltas(msgspec.Struct):
     canary_ms: int = 0
     deferred: dict[str, str] = msgspec.field(default_factory=dict)
 
-    def defer(self, accounts: Iterable[str], reason: str) -> None:
-        """Send the increments of ``accounts`` to the backlog, for ``reason``."""
+    def defer(self, accounts: Iterable[str], reason: str = "") -> None:
+        """Send the increments of ``accounts`` to the backlog; see ``deferred`` for ``reason``."""
         for account in accounts:
             self.deferred.setdefault(account, reason)

@@ -40,17 +40,19 @@ class TransactionRunner:
         """Whether transactions are supported; see :meth:`Mongo.transactional`."""
         return self._mongo.transactional()
 
-    def run_transaction(self, body: Callable[[ClientSession | None], T]) -> T:
+    def run_transaction(
+        self, body: Callable[[ClientSession | None], T], *, tries: int = TRIES
+    ) -> T:
         """The result of ``body`` in the attempt that was committed.
 
-        Raises :class:`~dmstats.core.errors.StoreUnavailable`, or :class:`Conflict` if all retries
+        Raises :class:`~dmstats.core.errors.StoreUnavailable`, or :class:`Conflict` if all ``tries``
         conflicted.
         """
         if not self.transactional:
             with translated(), pymongo.timeout(SECONDS):
                 return body(None)
         results: list[T] = []
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(tries)):
             try:
                 with self._mutex:
                     self._transactions.run(

@@ -31,7 +31,7 @@ class Traffic:
 
     ``expected`` counts each generated event once, by kind (``sent``, ``received``, ``reaction``,
     ...); ``repeated`` counts repetitions. ``run`` (16 hexadecimal digits) makes the events and
-    accounts of runs with the same seed distinct. Account ids start with ``prefix``.
+    accounts of runs with the same seed distinct. The ids of the ``accounts`` start with ``prefix``.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Traffic:
         made = f"{self._random.getrandbits(64):016x}"
         self._run = run or made
         self.prefix = f"{SIMULATED}{self._run[:8]}-"
-        self._accounts = [f"{self.prefix}{number:05d}" for number in range(1, accounts + 1)]
+        self.accounts = [f"{self.prefix}{number:05d}" for number in range(1, accounts + 1)]
         self._duplicates = duplicates
         self._batch = batch
         self._serial = 0
@@ -90,7 +90,7 @@ class Traffic:
 
     def _event(self, now_ms: int) -> tuple[str, str, dict[str, Any]]:
         self._serial += 1
-        account = self._random.choice(self._accounts)
+        account = self._random.choice(self.accounts)
         person = str(self._random.randint(10**15, 10**15 + 5000))
         time_ms = now_ms - int(self._random.expovariate(1 / 4_000)) % 120_000
         mid = f"aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlEOj{self._run}{self._serial:012d}".ljust(164, "Z")
@@ -133,7 +133,7 @@ class Traffic:
         return self._random.choice(shapes)
 
     def _not_counted(self, now_ms: int) -> dict[str, Any]:
-        account = self._random.choice(self._accounts)
+        account = self._random.choice(self.accounts)
         item = {"sender": {"id": account}, "recipient": {"id": account}, "timestamp": now_ms}
         message = {"mid": "not-counted", "text": "preview", "is_echo": True, "is_self": True}
         test = {"field": "messages", "value": {"timestamp": "1527459824"}}

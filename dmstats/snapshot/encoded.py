@@ -23,6 +23,7 @@ INSTALLATION = "installation"
 VERSION = re.compile(r"(\d{1,15})-(\d{1,15})")
 
 Order = tuple[int, int]
+NOTHING_SEEN: Order = (0, 0)
 
 
 class Malformed(ValueError):

@@ -15,6 +15,7 @@ from dmstats.core.redis_outage import RedisOutage
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
 from dmstats.snapshot.encoded import (
     COMPUTED,
+    NOTHING_SEEN,
     REDIS,
     STALE_AFTER_INTERVALS,
     STORE,
@@ -35,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 2.0
 BREAK_SECONDS = 1.0
-NOTHING_SEEN: Order = (0, 0)
 
 
 class Reader:
@@ -78,6 +78,11 @@ class Reader:
     def term(self) -> int:
         """The newest term that this process has seen; 0 before the first snapshot."""
         return self._copy.order[0] if self._copy else 0
+
+    @property
+    def order(self) -> Order:
+        """The newest version that this process has seen."""
+        return self._copy.order if self._copy else NOTHING_SEEN
 
     def current(self, seen: Order = NOTHING_SEEN) -> SnapshotResponse:
         """The snapshot, at most two seconds behind the newest while Redis works.

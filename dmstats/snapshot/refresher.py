@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
 from dmstats.history.calendar import Calendar
 from dmstats.snapshot.body import check
 from dmstats.snapshot.build import UTC_CALENDAR, build, floor_of
+from dmstats.snapshot.encoded import NOTHING_SEEN, Order
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.publisher import Publication, Publisher
 from dmstats.snapshot.snapshot_reporter import SnapshotReporter
@@ -53,6 +54,7 @@ class Refresher:
     """The only code that computes snapshots: for the job, cron, the CLI and readers.
 
     A later read always gets a later version, so figures never go back while versions increase.
+    ``seen`` returns the newest version that this process has seen.
     Refreshes of one process never overlap; those of several processes normally do not.
     """
 
@@ -68,6 +70,7 @@ class Refresher:
         metrics: SnapshotReporter,
         monthly_limit: int = 0,
         calendar: Calendar = UTC_CALENDAR,
+        seen: Callable[[], Order] = lambda: NOTHING_SEEN,
     ) -> None:
         self._readings = readings
         self._snapshots = snapshots
@@ -79,6 +82,8 @@ class Refresher:
         self._metrics = metrics
         self._monthly_limit = monthly_limit
         self._calendar = calendar
+        self._seen = seen
+        self._saved = NOTHING_SEEN
         self._mutex = threading.Lock()
 
     def refresh(self, *, scheduled: bool = False, publish: bool = True) -> RefreshResult:
@@ -137,7 +142,7 @@ class Refresher:
         refresh began, so it is used instead (docs/decisions/0025-newer-readings-win.md).
         """
         for _ in range(ATTEMPTS):
-            after, started = self._snapshots.last_seq(), self._clock.monotonic()
+            after, started = self._last_seq(), self._clock.monotonic()
             now_ms = self._clock.now_ms()
             more = required_buckets(now_ms, self._calendar)
             readings = self._readings.read(now_ms, more.days, more.hours, more.minutes)
@@ -151,11 +156,19 @@ class Refresher:
                 )
             except StaleSnapshot:
                 continue
+            self._saved = max(self._saved, place)
             return {"version": "{}-{}".format(*place), **body}
         stored = self._snapshots.load()
         if stored is None:
             raise StoreUnavailable("The snapshot was removed during the refresh.")
         return {"version": stored.version, **stored.body}
+
+    def _last_seq(self) -> int:
+        """The number of the stored snapshot, at least that of the newest one seen."""
+        last, (term, seq) = self._snapshots.last_seq(), max(self._saved, self._seen())
+        if last < seq:
+            self._snapshots.continue_after(term, seq)
+        return max(last, seq)
 
     def _is_usable(self, stored: StoredSnapshot, max_age_ms: float) -> bool:
         if abs(self._clock.now_ms() - stored.computed_ms) > max_age_ms:

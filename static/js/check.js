@@ -1,4 +1,7 @@
-/** Shows a notice in browsers that are too old. A classic script in old syntax, so that they can run it. */
+/**
+ * Shows a notice in browsers that are too old, and replaces a language that Intl refuses. A classic script in old
+ * syntax, so that old browsers can run it.
+ */
 
 (function () {
   "use strict";
@@ -11,4 +14,8 @@
     typeof EventSource === "function";
   const place = document.getElementById("too-old");
   if (place) place.hidden = current;
+  if (!/^[A-Za-z0-9-]+$/.test(navigator.language)) {
+    // Chromium in the POSIX locale says "en-US@posix". uPlot passes it to Intl when it loads.
+    Object.defineProperty(navigator, "language", { configurable: true, value: "en-US" });
+  }
 })();

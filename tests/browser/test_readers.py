@@ -59,6 +59,20 @@ def test_one_language_and_one_calendar(
         assert not re.search("[^\u0000-\u024f\u2010-\u203a\u2190-\u2193\u2212]", text)
 
 
+def test_a_language_that_intl_refuses(open_context: OpenContext, site: FakeSite) -> None:
+    """Chromium's in the POSIX locale, as on a screen that a service drives."""
+    context = open_context()
+    context.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'language', { configurable: true, "
+        "get: () => 'en-US@posix' })"
+    )
+    page = opened(context, site)
+    expect_mode(page, "polling")
+    expect(page.locator(".u-wrap").first).to_be_visible()
+    page.goto(f"{site.url}/accounts/17841400000000001")
+    expect(page.locator(".u-wrap").first).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("locale", "hours"), [("en-US", r"^since \d\d:\d\d [AP]M$"), ("de-DE", r"^since \d\d:\d\d$")]
 )

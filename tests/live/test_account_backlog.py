@@ -12,7 +12,7 @@ from bson.int64 import Int64
 
 import migrations
 from dmstats.commit.batch import Batch, Submission
-from dmstats.commit.batch_writer import BatchWriter
+from dmstats.commit.batch_writer import CONTENDED_SECONDS, BatchWriter
 from dmstats.core.clock import ManualClock, to_datetime
 from dmstats.core.records import LedgerRow
 from dmstats.core.settings import Settings
@@ -45,14 +45,14 @@ class Site:
             Batches(mongo, self.ledger, self.transactions, clock), clock, self._on_conflict
         )
         self.backlog = AccountBacklog(mongo, TransactionRunner(mongo), clock, self._on_deferred)
-        self._numbers = iter(range(1000))
+        self.numbers = iter(range(1000))
 
     def count(self, *accounts: str) -> None:
         """One sent DM per account, in one batch."""
         now = self.clock.now_ms()
         day = to_datetime(now).strftime("%Y%m%d")
         rows = [
-            LedgerRow(str(next(self._numbers)).encode().rjust(20), day, a, "sent", now, now)
+            LedgerRow(str(next(self.numbers)).encode().rjust(20), day, a, "sent", now, now)
             for a in accounts
         ]
         deadline = self.clock.monotonic() + 5
@@ -211,3 +211,62 @@ def test_a_backlog_of_two_months_leaves_the_newer_one(site: Site) -> None:
     assert site.backlog.drain()
     found = site.account(ODD)
     assert (found["dmUsed"], found["currentMonth"], found["monthlyDmUsed"]) == (3, "2026-12", 2)
+
+
+class BusyPlatform:
+    """Changes accounts after each transaction's first statement, so that it conflicts."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        insert = Ledger.insert
+
+        def insert_beside_the_platform(ledger: Ledger, *given: Any, **named: Any) -> None:
+            insert(ledger, *given, **named)
+            for name in (GOOD, ODD):
+                site.change(name, username=f"name {next(site.numbers)}")
+
+        monkeypatch.setattr(Ledger, "insert", insert_beside_the_platform)
+
+
+def test_a_platform_that_changes_accounts_all_along_costs_no_delivery(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.count(GOOD, ODD)
+    with monkeypatch.context() as patch:
+        BusyPlatform(site, patch)
+        site.count(GOOD, ODD, ODD)
+        assert site.conflicts == 2
+        site.count(GOOD, ODD)  # at once, without another attempt
+        assert site.conflicts == 2
+        site.clock.advance(CONTENDED_SECONDS)
+        site.count(GOOD)  # it is tried again
+        assert site.conflicts == 4
+    assert set(site.sums().values()) == {8}
+    assert site.mongo.db["dmstats_account_backlog"].count_documents({}) == 5
+    assert site.backlog.waiting() == []
+    assert site.deferred == 0
+    assert site.backlog.drain()
+    assert (site.account(GOOD)["dmUsed"], site.account(ODD)["dmUsed"]) == (4, 4)
+    assert site.account(ODD)["monthlyDmUsed"] == 4
+    assert not site.backlog.drain()
+
+
+def test_an_account_that_is_refused_afterwards_costs_the_others_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.count(GOOD, ODD)
+    with monkeypatch.context() as patch:
+        BusyPlatform(site, patch)
+        site.count(GOOD, ODD)
+        site.count(GOOD, ODD)
+    site.change(ODD, dmUsed="1")
+    assert site.backlog.drain()
+    assert site.account(GOOD)["dmUsed"] == 3
+    (waiting,) = site.backlog.waiting()
+    assert (waiting.account, waiting.sent) == (ODD, 2)
+    assert site.mongo.db["dmstats_account_backlog"].count_documents({}) == 1
+    site.count(ODD)
+    site.change(ODD, dmUsed=1)
+    site.clock.advance(RETRY_SECONDS + 1)
+    assert site.backlog.drain()
+    assert (site.account(ODD)["dmUsed"], site.account(ODD)["monthlyDmUsed"]) == (4, 4)
+    assert site.backlog.waiting() == []

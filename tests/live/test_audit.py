@@ -380,6 +380,50 @@ class TestArchive:
         assert outcome.differences == []
 
 
+ODD_SUMS: list[tuple[str, str, Any]] = [
+    ("dmstats_ledger_archive", "sent", None),
+    ("dmstats_ledger_archive", "events", []),
+    ("dmstats_ledger_archive", "events.reaction", float("nan")),
+    ("dmstats_ledger_archive_hours", "received", "12"),
+    ("dmstats_ledger_archive_hours", "events", 1.5),
+    ("dmstats_ledger_archive_accounts", "sent", "12"),
+    ("dmstats_ledger_archive_accounts", "received", 1.5),
+    ("dmstats_ledger_archive_accounts", "months", None),
+]
+
+
+def test_a_sum_in_the_archive_that_cannot_be_read_costs_itself(
+    store: Auditing, clock: ManualClock
+) -> None:
+    """Each in turn, and archiving goes on after it."""
+    store.count(*store.traffic(clock.now_ms()))
+    clock.advance(9 * 86_400)
+    keep_partitions(store.ledger, store.archive, clock.now_ms())
+    assert store.found() == set()
+    accounts = [*store.db["instagram_accounts"].find()]
+    for collection, field, value in ODD_SUMS:
+        archive = store.db[collection]
+        wanted = {"_id": "totals"} if collection.endswith("archive") else {}
+        before = archive.find_one(wanted) or {}
+        archive.update_one({"_id": before["_id"]}, {"$set": {field: value}})
+        outcome = store.audit(repair=True)
+        assert outcome.repaired == outcome.changed == outcome.differences == [], (field, value)
+        listed = [(odd.collection, odd.fields) for odd in outcome.odd]
+        expected = [] if field == "sent" and "accounts" in collection else [(collection, (field,))]
+        assert listed == expected, (field, value)
+        archive.replace_one({"_id": before["_id"]}, before)
+    assert [*store.db["instagram_accounts"].find()] == accounts
+    for collection, field in {(collection, field) for collection, field, _ in ODD_SUMS}:
+        wanted = {"_id": "totals"} if collection.endswith("archive") else {}
+        store.db[collection].update_many(wanted, {"$set": {field.partition(".")[0]: "odd"}})
+    store.count(*store.traffic(clock.now_ms()))
+    clock.advance(9 * 86_400)
+    keep_partitions(store.ledger, store.archive, clock.now_ms())
+    outcome = store.audit(repair=True)
+    assert outcome.differences == outcome.repaired == []
+    assert [*store.db["instagram_accounts"].find()] != accounts
+
+
 def test_audits_beside_traffic_never_report_drift(
     store: Auditing, mongo: Any, clock: ManualClock, now: int
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import migrations
 from dmstats.core.clock import SystemClock
-from dmstats.core.errors import DmstatsError, StoreUnavailable
+from dmstats.core.errors import ConfigError, StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
 from dmstats.db.commit_probe import CommitProbe
@@ -21,6 +21,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.ops.doctor import Doctor
 from dmstats.ops.findings import Finding, Verdict, passed
+from dmstats.ops.readiness import Readiness
 from tests.auditing import Auditing, auditing, event
 from tests.servers import Secantus, running
 
@@ -55,7 +56,18 @@ HARMLESS = (
     "appName=host",
     "tz_aware=false",
     "unicode_decode_error_handler=ignore",
+    "readPreference=secondary&readConcernLevel=snapshot&w=0",
+    "readPreference=nearest&readConcernLevel=linearizable&w=1&journal=false",
+    "w=7",
+    "w=nowhere",
+    "localThresholdMS=0",
+    "minPoolSize=5",
+    "maxIdleTimeMS=1",
+    "maxConnecting=1",
+    "serverMonitoringMode=poll",
 )
+
+HARMFUL = ("replicaSet=another", "tls=true", "loadBalanced=true")
 
 
 @contextmanager
@@ -81,6 +93,11 @@ def examined(mongo: Mongo, folder: Path) -> dict[str, Finding]:
     return {finding.check: finding for finding in doctor.examine()}
 
 
+def readiness(mongo: Mongo) -> Readiness:
+    """What /readyz answers by."""
+    return Readiness(CommitProbe(mongo).try_commit, SystemClock())
+
+
 @pytest.mark.parametrize("options", HARMLESS)
 def test_harmless_options_never_reach_a_commit_nor_an_audit(
     mongodb_uri: str, options: str, tmp_path: Path
@@ -90,10 +107,25 @@ def test_harmless_options_never_reach_a_commit_nor_an_audit(
         store.count(event(clock.now_ms()), event(clock.now_ms()))
         assert store.total()["dmsSent"] == 2
         assert store.found() == set()
-        CommitProbe(mongo).try_commit()
+        assert not readiness(mongo).failure()
         found = examined(mongo, tmp_path)
         for check in ("mongodb", "transactions", "commit", "migrations", "indexes"):
             assert found[check].verdict is Verdict.OK, found[check]
+
+
+@pytest.mark.parametrize("options", HARMFUL)
+def test_what_keeps_a_commit_from_the_server_is_red(
+    mongodb_uri: str, options: str, tmp_path: Path
+) -> None:
+    with connected(mongodb_uri, f"{options}&serverSelectionTimeoutMS=500") as mongo:
+        assert readiness(mongo).failure()
+        assert examined(mongo, tmp_path)["mongodb"].verdict is Verdict.FAILURE
+
+
+def test_an_option_that_contradicts_the_others_stops_the_start(mongodb_uri: str) -> None:
+    options = "maxStalenessSeconds=90"  # with readPreference=primary
+    with pytest.raises(ConfigError, match="MONGODB_URI"), connected(mongodb_uri, options):
+        pass
 
 
 def test_a_probe_leaves_nothing_even_before_the_migrations(mongo: Mongo) -> None:
@@ -127,12 +159,11 @@ def test_a_server_that_answers_pings_and_takes_no_write_is_red(
         failing = {"failCommands": ["update"], "errorCode": code}
         with failed(spoilt, failing):
             mongo.ping()
-            with pytest.raises(DmstatsError):
-                CommitProbe(mongo).try_commit()
+            assert readiness(mongo).failure()
             found = examined(mongo, tmp_path)
             assert found["mongodb"].verdict is Verdict.OK
             assert found["commit"].verdict is Verdict.FAILURE
-        CommitProbe(mongo).try_commit()
+        assert not readiness(mongo).failure()
 
 
 @contextmanager

@@ -98,6 +98,30 @@ def test_an_unpublished_refresh_is_seen_within_two_seconds(
     assert other.reader.current().version == "0-2"
 
 
+@pytest.mark.parametrize("restored", [True, False], ids=["an older one", "nothing"])
+def test_after_a_restore_below_a_running_service_the_next_refresh_is_shown(
+    worker: StatsWorker, other: StatsWorker, clock: ManualClock, mongo: Mongo, *, restored: bool
+) -> None:
+    """Readers and Redis have a newer version than the restored database."""
+    cache = mongo.db["stats_cache"]
+    worker.refresher.refresh()
+    backup = cache.find_one({"_id": "snapshot"})
+    assert backup
+    for _ in range(5):
+        worker.refresher.refresh()
+    assert worker.reader.current().version == other.reader.current().version == "0-6"
+    cache.delete_one({"_id": "snapshot"})
+    if restored:
+        cache.insert_one(backup)
+    cache.update_one({"_id": "global"}, {"$set": {"dmsSent": 4}}, upsert=True)
+    done = other.refresher.refresh()
+    assert done.version == "0-7"
+    clock.advance(2)
+    for each in (worker, other):
+        body = msgspec.json.decode(each.reader.current().body)
+        assert (body["version"], body["totalDMsSent"]) == ("0-7", 4)
+
+
 def test_cold_readers_at_once_cause_one_computation(
     mongo: Mongo, redis_client: redis.Redis, clock: ManualClock
 ) -> None:

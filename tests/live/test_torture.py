@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from bson.decimal128 import Decimal128
 
 from dmstats.commit.increments import merge
 from dmstats.core.clock import SystemClock, to_datetime
@@ -15,8 +16,9 @@ from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transactions import Transactions
 from tests.torture.kills import Kill
-from tests.torture.recount import recount
-from tests.torture.report import lines, longest_gap
+from tests.torture.platform import Platform, whole
+from tests.torture.recount import Recount, recount
+from tests.torture.report import Figures, lines, longest_gap, outside
 from tests.torture.run import Options, torture
 
 pytestmark = pytest.mark.live
@@ -97,6 +99,43 @@ def test_the_recount_finds_a_counter_that_is_off(
 ) -> None:
     mongo.db[place].update_one({}, change)
     assert not recount(mongo.db, counted).exact
+
+
+def test_the_recount_reckons_with_what_the_platform_changed(
+    mongo: Mongo, counted: dict[bytes, bool]
+) -> None:
+    platform = Platform(lambda: "", ["a0", "a1"], seed=1, rate=1)
+    assert recount(mongo.db, counted, platform).exact
+    mongo.db["instagram_accounts"].update_one({"instagramId": "a0"}, {"$inc": {"dmUsed": 7}})
+    assert len(recount(mongo.db, counted, platform).drifts) == 1
+    platform.changed["a0", "dmUsed"] += 7
+    assert recount(mongo.db, counted, platform).exact
+    waiting = {"_id": "a1\0x", "account": "a1", "sent": 1, "received": 0}
+    mongo.db["dmstats_account_backlog"].insert_one(waiting)
+    assert len(recount(mongo.db, counted, platform).drifts) == 1
+    platform.uncertain.add("a1")
+    assert recount(mongo.db, counted, platform).exact
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(5, 5), (5.0, 5), (Decimal128("5"), 5), (1.5, None), (None, None), (True, None), ("5", None)],
+)
+def test_whole_numbers_of_the_platform(value: object, number: int | None) -> None:
+    assert whole(value) == number
+
+
+def test_what_is_outside_kills_is_measured() -> None:
+    figures = Figures(
+        seed=1, seconds=40, dms=0, acknowledged=0, settled=True, posts=0, retried=0, repeated=0,
+        stepped=0, statuses={}, slow=0, recount=Recount(), audit="no drift", ended=40.0,
+        answered=[0.0, 1.0, 9.0, 20.0, 21.5, 39.0, 40.0],
+        refused=[(1.5, 8.0), (20.5, 21.0), (21.6, 30.5)],
+        kills=[Kill("worker", 1.2), Kill("worker paused", 22.0, over=24.0)],
+    )  # fmt: skip
+    # From 0 to 1.2, from 6.2 to 22, from 29 to 40.
+    assert outside(figures) == pytest.approx((28.0, 11.0, 0.5))
+    assert not figures.steady
 
 
 def test_a_gap_is_the_time_between_two_answers() -> None:

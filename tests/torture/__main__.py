@@ -20,10 +20,13 @@ def main() -> int:
     options = Options(
         seed=seed, seconds=asked.seconds, dms=asked.dms, rate=asked.rate, every=asked.every,
         kinds=asked.kills, workers=asked.workers, keep=asked.keep,
-        server=asked.server,
+        server=asked.server, platform_rate=asked.host_writer,
     )  # fmt: skip
     figures = torture(options, say)
     say("\n".join(lines(figures)))
+    if asked.host_writer and not figures.steady:
+        say("Deliveries were refused for too long without a kill.")
+        return 1
     return 0 if figures.exact else 1
 
 
@@ -46,13 +49,19 @@ def _arguments() -> argparse.ArgumentParser:
         help="run this program as the database (options as secantusd-rs), not the embedded one",
     )  # fmt: skip
     parser.add_argument(
+        "--host-writer", type=float, default=0.0, metavar="RATE",
+        help="a second writer, the host platform, writes to the accounts so often a second",
+    )  # fmt: skip
+    parser.add_argument(
         "--kills", type=_kinds, default=tuple(KINDS),
-        help=f"what to kill, with commas between: {', '.join(KINDS)}",
+        help=f"what to kill, with commas between, or none: {', '.join(KINDS)}",
     )  # fmt: skip
     return parser
 
 
 def _kinds(text: str) -> tuple[str, ...]:
+    if text == "none":
+        return ()
     kinds = tuple(kind.strip() for kind in text.split(",") if kind.strip())
     if unknown := set(kinds) - KINDS.keys():
         raise argparse.ArgumentTypeError(f"not known: {', '.join(sorted(unknown))}")

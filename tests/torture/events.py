@@ -34,6 +34,8 @@ class Event(msgspec.Struct, eq=False):
     digest: bytes
     due: float = 0.0
     failures: int = 0
+    refused_at: float = 0.0
+    refused_last: float = 0.0
 
 
 class Post(msgspec.Struct, eq=False):
@@ -47,7 +49,8 @@ class Mixer:
     """Composes POSTs with ``rate`` new DMs a second; the sender reports how each ended.
 
     Events that were not acknowledged are sent again in other POSTs: split, merged with other
-    failed events, merged with new ones. ``acknowledged`` holds for each digest whether it was.
+    failed events, merged with new ones. ``acknowledged`` holds for each digest whether it was, and
+    ``refused`` the monotonic times of the first and the last refusal of each event that had any.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Mixer:
         self._out = 0
         self._started: float | None = None
         self.acknowledged: dict[bytes, bool] = {}
+        self.refused: list[tuple[float, float]] = []
         self.posts = 0
         self.retried = 0
         self.stepped = 0
@@ -70,6 +74,11 @@ class Mixer:
     def dms(self) -> int:
         """How many DMs were made so far, each counted once."""
         return self._traffic.dms
+
+    @property
+    def accounts(self) -> Sequence[str]:
+        """The Instagram ids of the accounts that the events belong to."""
+        return self._traffic.accounts
 
     @property
     def repeated(self) -> int:
@@ -101,10 +110,14 @@ class Mixer:
             if acknowledged:
                 for event in post.events:
                     self.acknowledged[event.digest] = True
+                    if event.failures:
+                        self.refused.append((event.refused_at, event.refused_last))
                 return
             now = time.monotonic()
             for event in post.events:
                 event.failures += 1
+                event.refused_at = event.refused_at or now
+                event.refused_last = now
                 pause = FIRST_PAUSE_SECONDS * 2.0 ** min(event.failures, 10)
                 event.due = now + self._random.uniform(0.5, 1.0) * min(pause, LONGEST_PAUSE_SECONDS)
             self._again.extend(post.events)

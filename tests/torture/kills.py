@@ -36,12 +36,13 @@ BACK_SECONDS = 60.0
 class Kill(msgspec.Struct):
     """One kill; ``at`` is monotonic. ``alone``: the service had recovered from the one before,
     and nothing else was killed beside it. ``back``: when the database that was killed took
-    connections again."""
+    connections again. ``over``: when what was paused went on."""
 
     kind: str
     at: float
     alone: bool = True
     back: float | None = None
+    over: float | None = None
 
 
 class Killer(threading.Thread):
@@ -85,7 +86,9 @@ class Killer(threading.Thread):
 
     def _run(self) -> None:
         deck: list[str] = list(self._kinds)  # so that a short run meets each kind once
-        while not self._over.wait(max(LEAST_SECONDS, self._random.expovariate(1 / self._every))):
+        while self._kinds and not self._over.wait(
+            max(LEAST_SECONDS, self._random.expovariate(1 / self._every))
+        ):
             since = self.kills[-1].at if self.kills else 0.0
             while self.kills and not self._recovered(since):
                 if self._over.wait(0.05):
@@ -120,6 +123,7 @@ class Killer(threading.Thread):
                 self._over.wait(self._random.uniform(*PAUSE_SECONDS))
             finally:
                 victim.send_signal(signal.SIGCONT)
+                self.kills[-1].over = time.monotonic()
 
     def _await_database(self, kill: Kill) -> None:
         """A large process takes a while to die: it must have stopped answering first."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +20,8 @@ from tests.torture.kills import KINDS, Killer
 from tests.torture.load import Load
 from tests.torture.recount import recount
 from tests.torture.report import Figures
-from tests.torture.service import ROOT, Service
+from tests.torture.second_writer import SecondWriter, run_audit
+from tests.torture.service import Service
 
 RETENTION_HOURS = 168
 DRAIN_SECONDS = 120.0
@@ -41,6 +40,8 @@ class Options(msgspec.Struct, frozen=True):
     parallel: int = 24
     batch: tuple[int, int] = (1, 50)
     duplicates: float = 0.05
+    platform_rate: float = 0.0
+    """Writes a second of the host platform to the accounts."""
     keep: Path | None = None
     """Where to keep the data and the logs; without it they are deleted."""
     server: Path | None = None
@@ -88,15 +89,19 @@ def _run(options: Options, service: Service, say: Callable[[str], None]) -> Figu
         service, options.kinds, seed=options.seed, every=options.every,
         recovered=recovered, say=tell,
     )  # fmt: skip
+    writer = SecondWriter(service, mixer.accounts, seed=options.seed, rate=options.platform_rate)
     load.start()
     killer.start()
-    while time.monotonic() - started < options.seconds and killer.is_alive():
+    writer.start()
+    while time.monotonic() - started < options.seconds and killer.failure is None:
         if options.dms is not None and mixer.dms >= options.dms:
             break
         service.keep_running()
         time.sleep(0.2)
     killer.stop()
+    ended = time.monotonic()
     service.recover()
+    writer.stop()
     tell("no more kills; sending what is not acknowledged yet")
     settled = load.drain(DRAIN_SECONDS)
     seconds = time.monotonic() - started
@@ -107,7 +112,10 @@ def _run(options: Options, service: Service, say: Callable[[str], None]) -> Figu
     uri = Settings.from_env(service.settings()).mongodb_uri
     # Reading everything at once takes the embedded database longer than the service ever waits.
     with MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
-        found = recount(client[DEFAULT_DATABASE], mixer.acknowledged)
+        db = client[DEFAULT_DATABASE]
+        waiting = writer.await_backlog(db)
+        found = recount(db, mixer.acknowledged, writer.platform)
+        platform = writer.figures(db, waiting)
     return Figures(
         seed=options.seed,
         seconds=seconds,
@@ -122,15 +130,9 @@ def _run(options: Options, service: Service, say: Callable[[str], None]) -> Figu
         slow=len(load.slow),
         recount=found,
         answered=load.answered,
+        refused=mixer.refused,
+        ended=ended,
         kills=killer.kills,
-        audit=_audit(service),
+        audit={0: "no drift", 1: "drift"}.get(run_audit(service)[0], "not there"),
+        platform=platform,
     )
-
-
-def _audit(service: Service) -> str:
-    """What the service's own recount says."""
-    command = [sys.executable, "-m", "flask", "--app", "dmstats.app"]
-    done = subprocess.run(
-        [*command, "audit"], env=service.environ, cwd=ROOT, capture_output=True, check=False
-    )
-    return {0: "no drift", 1: "drift"}.get(done.returncode, "not there")

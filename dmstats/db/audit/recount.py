@@ -117,8 +117,10 @@ class Recount:
         for found in self._groups(partition, match, by, session):
             of = found["_id"]
             hour_of, account, n = typed.integer(of.get("hour")), of.get("account"), found["n"]
-            if hour_of is not None and typed.is_text(account):
-                sums.setdefault(hour_of, []).append((account, str(of.get("kind")), int(n)))
+            if hour_of is not None:
+                # A row whose account cannot be read still counts in its hour.
+                name = str(account) if typed.is_text(account) else ""
+                sums.setdefault(hour_of, []).append((name, str(of.get("kind")), int(n)))
         return sums
 
     def _groups(
@@ -137,7 +139,7 @@ def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> HourCounts:
         if kind == CANARY or kind not in FIELDS:
             continue
         bucket.counts[FIELDS[kind]] += n
-        if kind in DIRECT_MESSAGES:
+        if kind in DIRECT_MESSAGES and account:
             dms = (n, 0) if kind == SENT else (0, n)
             add(bucket.accounts, {(account, month_of(hour)): dms})
     return bucket

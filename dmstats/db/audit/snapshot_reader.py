@@ -25,7 +25,7 @@ from dmstats.db.collection_names import (
     AUDIT_PAGES,
     AUDIT_RUNS,
 )
-from dmstats.db.counting.account_backlog import delta_of
+from dmstats.db.counting.account_backlog import account_of, delta_of
 from dmstats.db.documents import ACCOUNT_FIELDS, Account, account, by_start
 from dmstats.db.transaction_runner import TransactionRunner
 
@@ -192,8 +192,10 @@ class View:
     def backlog(self, part: int) -> dict[str, Offset]:
         """What was counted but could not be added to its account yet, by Instagram id. The
         account's counters are expected to lack it."""
-        found = self._by_account(ACCOUNT_BACKLOG, part)
-        deltas = {name: delta_of(document) for name, document in found.items()}
+        documents: dict[str, list[Document]] = {}
+        for document in self._find(ACCOUNT_BACKLOG, "_id", self._pass.ids(part)):
+            documents.setdefault(account_of(document), []).append(document)
+        deltas = {name: delta_of(found) for name, found in documents.items()}
         return {
             name: Offset(delta.sent, delta.received, delta.month, delta.month_sent)
             for name, delta in deltas.items()

@@ -5,23 +5,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 import pymongo
 from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import Clock, to_datetime
-from dmstats.core.errors import AccountRefused, DmstatsError, PoisonError
+from dmstats.core.errors import AccountRefused, Conflict, DmstatsError, PoisonError
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_BACKLOG
-from dmstats.db.counting.account_backlog import delta_of, moment_ms, whole
+from dmstats.db.counting.account_backlog import (
+    account_of,
+    delta_of,
+    moment_ms,
+    refusal,
+    whole,
+)
 from dmstats.db.counting.accounts import Accounts
 from dmstats.db.transaction_runner import TransactionRunner
 
 log = logging.getLogger(__name__)
 
+Due = dict[str, list[Any]]
+"""The ``_id`` of each account's backlog documents."""
+
 RETRY_SECONDS = 60.0
-MOST_PER_TICK = 200
+MOST_PER_TICK = 5_000
+TOGETHER = 50
+"""Accounts in one transaction, as long as nobody else changes one of them."""
+TRIES, TRIES_TOGETHER = 20, 2
 READ_SECONDS = 5.0
 
 
@@ -56,25 +69,43 @@ class AccountBacklog:
         self._report = report
 
     def drain(self) -> bool:
-        """Apply all due increments, one transaction per account; whether any were due.
+        """Apply all due increments, several accounts per transaction; whether any were due.
 
         An account that still cannot be changed is retried after a minute.
         """
         now = to_datetime(self._clock.now_ms())
         with translated(), pymongo.timeout(READ_SECONDS):
-            due = self._backlog.find({"retryAt": {"$not": {"$gt": now}}}, {"_id": True})
-            accounts = [str(found["_id"]) for found in due.limit(MOST_PER_TICK)]
-        for account in accounts:
-            try:
-                self._runner.run_transaction(partial(self._move, account))
-            except (AccountRefused, PoisonError) as error:
-                self._postpone(account, str(error))
-            except DmstatsError as error:
-                log.info("backlog_drain_failed", extra={"reason": str(error)})
-                break
+            found = self._backlog.find({"retryAt": {"$not": {"$gt": now}}}, {"account": True})
+            due: Due = {}
+            for document in found.limit(MOST_PER_TICK):
+                if account := account_of(document):
+                    due.setdefault(account, []).append(document["_id"])
+        accounts = sorted(due)
+        groups = [accounts[at : at + TOGETHER] for at in range(0, len(accounts), TOGETHER)]
+        try:
+            while groups:
+                groups += self._apply(groups.pop(), due)
+        except DmstatsError as error:
+            log.info("backlog_drain_failed", extra={"reason": str(error)})
         with translated(), pymongo.timeout(READ_SECONDS):
             self._report(self._backlog.count_documents({"attention": True}))
-        return bool(accounts)
+        return bool(due)
+
+    def _apply(self, accounts: list[str], due: Due) -> list[list[str]]:
+        """Apply the increments of ``accounts`` in one transaction; what must be tried in smaller
+        ones, since one of them is refused or being changed by the host platform."""
+        alone = len(accounts) == 1
+        try:
+            self._runner.run_transaction(
+                partial(self._move, accounts, due), tries=TRIES if alone else TRIES_TOGETHER
+            )
+        except (AccountRefused, PoisonError, Conflict) as error:
+            if not alone:
+                middle = len(accounts) // 2
+                return [accounts[:middle], accounts[middle:]]
+            if not isinstance(error, Conflict):
+                self._postpone(accounts[0], due[accounts[0]], str(error))
+        return []
 
     def waiting(self, *, limit: int = 20) -> list[Deferred]:
         """Up to ``limit`` accounts that need attention (an attempt failed), oldest first."""
@@ -82,22 +113,34 @@ class AccountBacklog:
             found = self._backlog.find({"attention": True}).sort("since", 1).limit(limit)
             return [_deferred(document) for document in found]
 
-    def _move(self, account: str, session: ClientSession | None) -> None:
-        found = self._backlog.find_one_and_delete({"_id": account}, session=session)
-        if found is not None:
-            delta = delta_of(found)
-            self._accounts.apply({account: delta}, self._clock.now_ms(), session, strict=True)
+    def _move(self, accounts: list[str], due: Due, session: ClientSession | None) -> None:
+        ids = [key for account in accounts for key in due[account]]
+        found: dict[str, list[Document]] = {}
+        for document in self._backlog.find({"_id": {"$in": ids}}, session=session):
+            found.setdefault(account_of(document), []).append(document)
+        self._backlog.delete_many({"_id": {"$in": ids}}, session=session)
+        deltas = {account: delta_of(documents) for account, documents in found.items()}
+        self._accounts.apply(deltas, self._clock.now_ms(), session, strict=True)
 
-    def _postpone(self, account: str, reason: str) -> None:
-        retry_at = to_datetime(self._clock.now_ms() + round(RETRY_SECONDS * 1000))
-        update = {"$set": {"reason": reason, "retryAt": retry_at, "attention": True}}
-        with translated(), pymongo.timeout(READ_SECONDS):
-            self._backlog.update_one({"_id": account}, update)
+    def _postpone(self, account: str, ids: list[Any], reason: str) -> None:
+        """Keep all increments of a refused account in one document."""
+        now_ms = self._clock.now_ms()
+        retry_ms = now_ms + round(RETRY_SECONDS * 1000)
+
+        def gather(session: ClientSession | None) -> None:
+            found = list(self._backlog.find({"_id": {"$in": ids}}, session=session))
+            others = [each["_id"] for each in found if each["_id"] != account]
+            content = refusal(found, reason, now_ms, retry_ms)
+            self._backlog.replace_one({"_id": account}, content, upsert=True, session=session)
+            if others:
+                self._backlog.delete_many({"_id": {"$in": others}}, session=session)
+
+        self._runner.run_transaction(gather)
 
 
 def _deferred(document: Document) -> Deferred:
     return Deferred(
-        account=str(document["_id"]),
+        account=account_of(document),
         reason=str(document.get("reason", "")),
         since_ms=moment_ms(document.get("since")),
         sent=whole(document.get("sent")),

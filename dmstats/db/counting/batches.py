@@ -9,7 +9,14 @@ import pymongo
 from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import AccountRefused, Conflict, PoisonError, StoreUnavailable
+from dmstats.core.errors import (
+    AccountRefused,
+    AccountsContended,
+    Conflict,
+    PoisonError,
+    Repeated,
+    StoreUnavailable,
+)
 from dmstats.core.records import Deltas, LedgerRow
 from dmstats.db.client import Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_BACKLOG
@@ -134,7 +141,13 @@ class Batches:
     def _add_to_accounts(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
         """Update the accounts; increments that cannot be applied go to the backlog."""
         accounts = {a: d for a, d in deltas.accounts.items() if a not in deltas.deferred}
-        deferred = {**deltas.deferred, **self._accounts.apply(accounts, now_ms, session)}
+        try:
+            refused = self._accounts.apply(accounts, now_ms, session)
+        except Repeated:
+            raise
+        except Conflict as error:
+            raise AccountsContended(str(error), reason=error.reason) from error
+        deferred = {**deltas.deferred, **refused}
         if writes := backlog_writes(deltas.accounts, deferred, now_ms):
             with translated():
                 _shared(lambda: self._backlog.bulk_write(writes, ordered=False, session=session))

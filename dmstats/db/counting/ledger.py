@@ -210,6 +210,14 @@ def _is_day(text: str) -> bool:
     return True
 
 
+def is_day(value: object) -> bool:
+    """Whether ``value`` names a partition of one day, ``YYYYMMDD``."""
+    try:
+        return isinstance(value, str) and bool(day_ms(value) or True)
+    except (ValueError, OverflowError):
+        return False
+
+
 def day_ms(day: str) -> int:
     """The start of a partition's day, in ms since the epoch."""
     return to_ms(datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC))

@@ -42,6 +42,7 @@ from dmstats.db.collection_names import (
     SIMULATIONS,
     STATS_CACHE,
 )
+from dmstats.db.counting.account_backlog import account_of, whole
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transaction_runner import TransactionRunner
 
@@ -194,8 +195,10 @@ class Purge:
         """Delete accounts without DMs; one with new traffic is left to the next purge."""
         accounts, backlog = self._db[ACCOUNTS], self._db[ACCOUNT_BACKLOG]
         for waiting in list(backlog.find({"_id": dict(SIMULATED_RANGE)}, session=session)):
-            counts = {"dmUsed": waiting.get("sent", 0), "dmReceived": waiting.get("received", 0)}
-            accounts.update_one({"instagramId": waiting["_id"]}, {"$inc": counts}, session=session)
+            key = {"instagramId": account_of(waiting)}
+            counts = {"dmUsed": whole(waiting.get("sent"))}
+            counts["dmReceived"] = whole(waiting.get("received"))
+            accounts.update_one(key, {"$inc": counts}, session=session)
             backlog.delete_one({"_id": waiting["_id"]}, session=session)
         empty = {"instagramId": dict(SIMULATED_RANGE), "dmUsed": NOTHING, "dmReceived": NOTHING}
         gone = accounts.delete_many(empty, session=session)

@@ -94,6 +94,13 @@ class SnapshotStore:
                 raise StaleSnapshot("A newer snapshot was stored during the refresh.")
         raise StoreUnavailable("The snapshot could not be stored: too many writers.")
 
+    def continue_after(self, term: int, seq: int) -> None:
+        """Let the next version be greater than ``term-seq``, which readers have: the stored one is
+        older after a restore, and readers refuse what is older than their copy."""
+        with translated():
+            self._cache.update_one({"_id": KEY}, {"$max": {"term": term, "seq": seq}}, upsert=True)
+        logger.warning("snapshot_version_restored")
+
     def _write(self, fence: Document, update: Document) -> tuple[int, int] | None:
         """The new term and seq; None if the fence rejected the write, or they cannot be read."""
         with translated():

@@ -100,6 +100,21 @@ def test_the_lock_is_released_when_its_holder_fails(committers: Committers) -> N
     assert committers.holders == ["a"]
 
 
+def test_a_lock_whose_files_were_deleted_is_shared_again(committers: Committers) -> None:
+    old = committers.lock()
+    with old.hold():
+        pass
+    for file in committers.folder.iterdir():
+        file.unlink()
+    clock = SystemClock()
+    impatient = FairFileLock(committers.folder, clock, wait_seconds=0.05)
+    with old.hold():
+        started = clock.monotonic()
+        with impatient.hold():
+            assert clock.monotonic() - started >= 0.05, "both held it"
+    impatient.close()
+
+
 def test_without_a_folder_the_lock_is_not_waited_for(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")

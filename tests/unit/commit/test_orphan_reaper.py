@@ -136,5 +136,18 @@ def test_an_orderly_end_leaves_nothing(harness: Harness, tmp_path: Path) -> None
 
 
 def test_each_database_has_its_own_folder() -> None:
-    assert session_folder("mongodb://a/x") != session_folder("mongodb://a/y")
-    assert "mongodb" not in str(session_folder("mongodb://user:password@a/x"))
+    run_dir = Path("run")
+    assert session_folder(run_dir, "mongodb://a/x") != session_folder(run_dir, "mongodb://a/y")
+    assert "mongodb" not in str(session_folder(run_dir, "mongodb://user:password@a/x"))
+    assert session_folder(run_dir, "mongodb://a/x").parent == run_dir
+
+
+def test_a_session_file_that_was_deleted_is_written_again(tmp_path: Path) -> None:
+    registry = SessionRegistry(tmp_path / "committers")
+    registry.register(b"mine")
+    (file,) = (tmp_path / "committers").iterdir()
+    file.unlink()
+    registry.touch()
+    assert file.read_bytes() == b"mine"
+    assert list(registry.dead()) == []
+    registry.unregister()

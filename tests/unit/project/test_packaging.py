@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
@@ -132,6 +133,27 @@ def test_the_run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         assert made.parent == folder
         settings.on_exit(None)
         assert not made.exists()
+
+
+def test_without_any_folder_the_start_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    unusable = {"RUNTIME_DIRECTORY": "", "DMSTATS_DATA_DIR": str(tmp_path / "file" / "var")}
+    unset = {"DMSTATS_RUN_DIR": "", "PROMETHEUS_MULTIPROC_DIR": ""}
+    settings = conf(monkeypatch, **unusable, **unset)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings.on_starting(gunicorn_with("gevent"))
+    assert "Set DMSTATS_RUN_DIR to a better folder" in capsys.readouterr().err
+    settings = conf(monkeypatch, **unusable, **unset)
+
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(SystemExit):
+        settings.on_starting(gunicorn_with("gevent"))
+    assert "Set DMSTATS_RUN_DIR to a folder that the service's user can" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["PROMETHEUS_MULTIPROC_DIR", "DMSTATS_RUN_DIR"])
