@@ -226,8 +226,13 @@ def _technical(error: Exception, codes: frozenset[int]) -> str:
 
 
 def was_interrupted(error: BaseException | None) -> bool:
-    """Whether the driver's ``error`` says that the server interrupted a statement."""
-    return isinstance(error, PyMongoError) and bool(_codes(error) & INTERRUPTED_CODES)
+    """Whether the driver's ``error`` says that the server interrupted a statement, so that its
+    transaction was aborted. An interrupted commit may have succeeded."""
+    return (
+        isinstance(error, PyMongoError)
+        and bool(_codes(error) & INTERRUPTED_CODES)
+        and not error.has_error_label("UnknownTransactionCommitResult")
+    )
 
 
 def duplicated_fields(failure: Mapping[str, Any]) -> frozenset[str]:
