@@ -88,7 +88,7 @@ class WireServer:
     ``answers`` has, by step (see :func:`step_of`), the next answers that are not plain success, and
     ``always`` the answer to a step without one there. ``duplicate`` answers an insert of a row that
     exists. ``commands`` lists the steps in their order, ``looked_up`` the number of ids of each
-    look-up.
+    look-up. ``silent``: only monitoring is answered.
     """
 
     def __init__(self) -> None:
@@ -96,6 +96,8 @@ class WireServer:
         self.sums: Counter[str] = Counter()
         self.answers: defaultdict[str, list[Answer]] = defaultdict(list)
         self.always: dict[str, Answer] = {}
+        self.silent = False
+        self._closed = threading.Event()
         self.duplicate = write_error(DUPLICATE_KEY, keyPattern={"_id": 1})
         self.commands: list[str] = []
         self.looked_up: list[int] = []
@@ -130,6 +132,7 @@ class WireServer:
 
     def close(self) -> None:
         """Close every connection, and wait for the threads."""
+        self._closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -162,6 +165,8 @@ class WireServer:
         name = next(iter(command))
         if name in ("hello", "ismaster", "isMaster"):
             return self._hello()
+        if self.silent:
+            return None if self._closed.wait(60) else {"ok": 1}
         if name in ("ping", "endSessions", "killSessions", "aggregate"):
             return {"ok": 1, "cursor": {"id": 0, "ns": "admin.$cmd", "firstBatch": []}}
         with self._mutex:
