@@ -57,7 +57,10 @@ def _default_workers(root: Path = Path("/")) -> int:
 _host = _env("HOST", "127.0.0.1")
 bind = f"[{_host}]:{_env('PORT', 8000)}" if ":" in _host else f"{_host}:{_env('PORT', 8000)}"
 workers = int(_env("WEB_CONCURRENCY", _default_workers()))
-worker_class = "gevent"
+# Gunicorn's gevent worker, with a shortcut for deliveries. The master imports the module, which
+# imports nothing of dmstats but a constant.
+worker_class = "dmstats.gunicorn_worker.DeliveryWorker"
+GEVENT = ("DeliveryWorker", "GeventWorker", "gevent")
 
 # Streams occupy a connection if they cannot be hijacked (TLS, HTTP/1.0), and so do idle clients
 # until keepalive closes them. Connections for webhooks must remain available beside these.
@@ -121,7 +124,7 @@ def on_starting(server: Any) -> None:
 def _only_gevent(server: Any) -> None:
     """Refuse other worker classes: they accept connections but count nothing."""
     name = server.cfg.worker_class_str if server is not None else worker_class
-    if name.rpartition(".")[2] not in (worker_class, "GeventWorker"):
+    if name.rpartition(".")[2] not in GEVENT:
         _stop(f"gunicorn's worker class must be gevent, not {name}: leave -k and --threads out")
 
 

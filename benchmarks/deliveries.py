@@ -72,9 +72,21 @@ def _message(account: str, chance: random.Random, key: str, now_ms: int) -> str:
 
 
 def _http(body: bytes) -> bytes:
-    signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-    head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(body)}\r\n\r\n"
+    """A POST as it arrives from Meta through nginx."""
+    sha1 = hmac.new(SECRET.encode(), body, hashlib.sha1).hexdigest()
+    sha256 = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    lines = (
+        f"POST {PATH} HTTP/1.1",
+        "Host: dms.example.com",
+        "X-Real-IP: 173.252.127.20",
+        "X-Forwarded-For: 173.252.127.20",
+        "X-Forwarded-Proto: https",
+        f"Content-Length: {len(body)}",
+        "Accept: */*",
+        "Accept-Encoding: deflate, gzip",
+        "User-Agent: Webhooks/1.0 (https://fb.me/webhooks)",
+        "Content-Type: application/json",
+        f"X-Hub-Signature: sha1={sha1}",
+        f"X-Hub-Signature-256: sha256={sha256}",
     )
-    return head.encode() + body
+    return "\r\n".join([*lines, "", ""]).encode() + body

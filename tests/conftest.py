@@ -19,7 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from dmstats.core.clock import ManualClock, to_ms
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
-from tests.servers import Redis, Secantus, running
+from tests.servers import Redis, Secantus, running, worker_number
 
 NOW = "2026-11-15T12:34:56+00:00"
 
@@ -78,6 +78,13 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The Redis that most live tests share: the embedded one, or what TEST_REDIS_URL names.
+
+    There, each worker of pytest-xdist empties and uses the database with its own number.
+    """
+    if given := os.environ.get("TEST_REDIS_URL"):
+        yield f"{given.rstrip('/')}/{worker_number()}"
+        return
     server = Redis(tmp_path_factory.mktemp("redis"))
     with running(server):
         yield server.url
@@ -102,7 +109,7 @@ def mongo(mongodb_uri: str) -> Iterator[Mongo]:
 @pytest.fixture
 def redis_client(redis_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_url) as client:
-        client.flushall()
+        client.flushdb()
         yield client
 
 

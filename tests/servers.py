@@ -27,9 +27,14 @@ PORTS = range(10_000, 20_000)
 """Below the ephemeral ports, and apart from those of the embedded databases."""
 
 
+def worker_number() -> int:
+    """The number of this worker of pytest-xdist; 0 without it."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 def free_port() -> int:
     """A loopback port that was free a moment ago, and that no other test will be given."""
-    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    own = worker_number() % WORKERS
     while True:
         port = random.choice(PORTS[own::WORKERS])
         with contextlib.suppress(OSError), socket.socket() as probe:

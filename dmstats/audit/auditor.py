@@ -7,6 +7,7 @@ hour's document is unchanged, its summary is still valid; the other hours are re
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
@@ -26,14 +27,15 @@ from dmstats.audit.checks import (
 from dmstats.audit.comparison import are_ours, drift
 from dmstats.audit.verifier import Verifier
 from dmstats.core.clock import HOUR_MS, Clock
-from dmstats.core.errors import DmstatsError
+from dmstats.core.errors import DmstatsError, TransactionExpired
 from dmstats.db.audit.archive import Archive, hour_chunks
 from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import AuditOutdated, AuditRun, View
 
 MAX_REREAD_HOURS = 6
-"""Up to this many changed hours are read again within the check of accounts and totals."""
+"""Up to this many changed hours are read again within the check of accounts and totals; fewer where
+that takes longer than the server allows a transaction."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ class Auditor:
         self._runs = runs
         self._archive = archive
         self._clock = clock
+        self._most_reread = MAX_REREAD_HOURS
 
     def steps(self, kind: str, outcome: Outcome) -> Generator[Progress, None, None]:
         """Continue the interrupted run of this ``kind``, or start a new one.
@@ -170,9 +173,19 @@ class Auditor:
         for hour, page in pages.items():
             outcome.found[f"hour {hour}"] = page.differences
         left = [hour for hour in hours_of(day) if hour not in pages]
-        for hours in hour_chunks(left, self._runs.rows(partition)):
+        chunks = deque(hour_chunks(left, self._runs.rows(partition)))
+        while chunks:
+            hours = chunks.popleft()
             read = partial(check_hours, partition=partition, hours=hours)
-            self._store(audit, self._verifier.confirm(audit, read, outcome.repaired), outcome)
+            try:
+                found = self._verifier.confirm(audit, read, outcome.repaired)
+            except TransactionExpired:
+                if len(hours) == 1:
+                    raise
+                middle = len(hours) // 2
+                chunks.extendleft([hours[middle:], hours[:middle]])
+                continue
+            self._store(audit, found, outcome)
             yield hours[-1]
 
     def _store(self, audit: AuditRun, finding: CheckResult, outcome: Outcome) -> None:
@@ -187,7 +200,13 @@ class Auditor:
     ) -> CheckResult:
         """Check ``what``; first reads hours again where that is needed."""
         while True:
-            finding = self._verifier.confirm(audit, read, outcome.repaired)
+            try:
+                finding = self._verifier.confirm(audit, read, outcome.repaired)
+            except TransactionExpired:
+                if self._most_reread == 1:
+                    raise
+                self._most_reread //= 2
+                continue
             if not finding.stale_hours:
                 break
             self._runs.invalidate(audit, finding.stale_hours)
@@ -208,4 +227,4 @@ class Auditor:
     def _check_accounts(self, view: View, *, part: int) -> CheckResult:
         # Listed after the snapshot started, so the list has every partition with counted rows.
         live = self._runs.live()
-        return check_accounts(view, part, live, self._clock.now_ms(), most=MAX_REREAD_HOURS)
+        return check_accounts(view, part, live, self._clock.now_ms(), most=self._most_reread)

@@ -30,6 +30,9 @@ ABORT_SECONDS = 0.5
 PREFETCH_BATCHES = 16
 """The number of batches after a duplicate whose rows are looked up before they are written. Without
 the look-up, the insert fails on a duplicate, which costs the batch one attempt."""
+LOOK_UP_CONFLICTS = 3
+"""After so many conflicts in a row, the rows are looked up again. Engines other than MongoDB may
+report a duplicate key as a write conflict."""
 LEAST_SECONDS = 0.05
 """With less time left than this, a round trip is not attempted."""
 
@@ -96,7 +99,7 @@ class BatchWriter:
                     self._look_up(batch)
                     looked_up = True
                     # Contention is measured from here: the look-up is not part of it.
-                    began = self._clock.monotonic()
+                    began = began or self._clock.monotonic()
                 waited = self._clock.monotonic() - began
                 started = self._clock.monotonic()
                 self._attempt(batch)
@@ -106,7 +109,7 @@ class BatchWriter:
             except Conflict as conflict:
                 # The look-up stays valid: rows written since then conflict in the transaction.
                 if isinstance(conflict, Repeated):
-                    looked_up = False
+                    looked_up, began = False, 0.0
                     if not prefetched:
                         self._prefetch_batches = PREFETCH_BATCHES
                         continue
@@ -116,6 +119,9 @@ class BatchWriter:
                     contended = True
                 self._conflicts += 1
                 self._on_conflict(self._conflicts)
+                if self._conflicts % LOOK_UP_CONFLICTS == 0:
+                    looked_up = False
+                    self._prefetch_batches = max(1, self._prefetch_batches)
                 pause = self._backoff.back_off(attempt)
                 if self._clock.monotonic() + pause >= batch.deadline:
                     raise Unavailable("The database is contended") from conflict

@@ -119,6 +119,12 @@ class Conflict(DmstatsError):
     title = "Write conflict"
 
 
+class TransactionExpired(Conflict):
+    """The server ended the transaction, as a rule because it took longer than its limit allows."""
+
+    title = "Transaction took too long"
+
+
 class Repeated(Conflict):
     """Some of the rows already exist; the attempt may be retried without them.
 

@@ -31,6 +31,7 @@ from dmstats.core.errors import (
     PoisonError,
     Repeated,
     StoreUnavailable,
+    TransactionExpired,
     unreadable,
 )
 from dmstats.core.settings import READ_PREFERENCES, Settings
@@ -55,9 +56,11 @@ MAX_STALENESS_SECONDS = 90
 DUPLICATE_KEY = 11000
 """Inside a transaction this has no TransientTransactionError label, but the remedy is the same:
 retry the whole transaction."""
-CONFLICT_CODES = frozenset({112, 251, 290})
-"""WriteConflict, NoSuchTransaction and TransactionExceededLifetimeLimitSeconds: the transaction was
-aborted and can be retried as a whole. mongod 5.0.7 does not label 290 as transient."""
+WRITE_CONFLICT = 112
+EXPIRED_CODES = frozenset({251, 290})
+"""NoSuchTransaction and TransactionExceededLifetimeLimitSeconds: the server aborted the
+transaction, as a rule because it took too long. It can be retried as a whole. mongod 5.0.7 does not
+label 290 as transient."""
 INTERRUPTED_CODES = frozenset({50, 11601})
 """MaxTimeMSExpired and Interrupted. Inside a transaction they abort it, without a label."""
 
@@ -215,7 +218,13 @@ def translate(error: Exception) -> DmstatsError:
             return StoreUnavailable("MongoDB did not confirm the commit in time")
         if DUPLICATE_KEY in codes:
             return Repeated("MongoDB already has this document")
-        if error.has_error_label("TransientTransactionError") or codes & CONFLICT_CODES:
+        if codes & EXPIRED_CODES:
+            return TransactionExpired(
+                "MongoDB ended the transaction: it took longer than "
+                "transactionLifetimeLimitSeconds, or the primary changed",
+                reason=_technical(error, codes),
+            )
+        if error.has_error_label("TransientTransactionError") or WRITE_CONFLICT in codes:
             return Conflict("MongoDB reports a conflict", reason=_technical(error, codes))
     if not isinstance(error, PyMongoError) or isinstance(error, DocumentTooLarge):
         return PoisonError("MongoDB refuses this data", reason=type(error).__name__)
@@ -229,8 +238,13 @@ def _technical(error: Exception, codes: frozenset[int]) -> str:
 
 
 def was_interrupted(error: BaseException | None) -> bool:
-    """Whether the driver's ``error`` says that the server interrupted a statement."""
-    return isinstance(error, PyMongoError) and bool(_codes(error) & INTERRUPTED_CODES)
+    """Whether the driver's ``error`` says that the server interrupted a statement, so that its
+    transaction was aborted. An interrupted commit may have succeeded."""
+    return (
+        isinstance(error, PyMongoError)
+        and bool(_codes(error) & INTERRUPTED_CODES)
+        and not error.has_error_label("UnknownTransactionCommitResult")
+    )
 
 
 def duplicated_fields(failure: Mapping[str, Any]) -> frozenset[str]:

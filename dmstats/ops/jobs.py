@@ -106,6 +106,7 @@ def keep_partitions(ledger: Ledger, archive: Archive, now_ms: int) -> None:
     """Create today's and tomorrow's partition, and archive those that no retry can need."""
     for day_ms in (now_ms, now_ms + DAY_MS):
         ledger.create(to_datetime(day_ms).strftime("%Y%m%d"))
-    for partition in ledger.expired(now_ms):
-        archive.close(partition)
-    archive.archive_late(now_ms)
+    try:
+        archive.close(*ledger.expired(now_ms))
+    finally:
+        archive.archive_late(now_ms)

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 from bson.decimal128 import Decimal128
+from pymongo.errors import OperationFailure
 
 from dmstats.audit.auditor import Outcome
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
+from dmstats.core.errors import TransactionExpired
 from dmstats.db.audit import archive as archive_module
 from dmstats.db.audit import runs as passes_module
 from dmstats.db.audit.odd_documents import OddDocuments
+from dmstats.db.audit.recount import SLICES, Recount, first_slice
+from dmstats.db.counting.ledger import day_ms
 from dmstats.ops.jobs import keep_partitions
 from tests.auditing import Auditing, auditing, event, named
 
@@ -322,14 +326,14 @@ class TestArchive:
         assert store.db["dmstats_audit_repairs"].count_documents({}) == 1
         assert store.changed() == set()
 
-    @pytest.mark.parametrize("where", ["close", "before the hour", "after the hour", "drop"])
+    @pytest.mark.parametrize("where", ["close", "before a range", "after a range", "drop"])
     def test_a_crash_while_archiving_neither_loses_nor_doubles(
         self, store: Auditing, monkeypatch: pytest.MonkeyPatch, where: str
     ) -> None:
         expired = store.ledger.expired(store.clock.now_ms())
         assert expired == ["20261112", "20261114", "20261115"]
         with monkeypatch.context() as patch:
-            patch.setattr(archive_module, "ROWS_AT_ONCE", 0)
+            patch.setattr(archive_module, "slices_at_once", lambda rows: SLICES // 2)
             self.crash(store, where, patch)
             with pytest.raises(KeyboardInterrupt):
                 store.archive.close(expired[-1])
@@ -346,19 +350,79 @@ class TestArchive:
         def interrupt(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        def take(closed: str, hours: list[int]) -> None:
-            noon = hours[0] % DAY_MS == 12 * HOUR_MS
-            if noon and where.startswith("before"):
+        def run(body: Any, **options: Any) -> int:
+            if where.startswith("before") and reached[-1] >= noon:
                 raise KeyboardInterrupt
-            really(closed, hours)
-            if noon:
+            reached.append(really(body, **options))
+            if where.startswith("after") and reached[-1] > noon:
                 raise KeyboardInterrupt
+            return reached[-1]
 
-        really = store.archive._take_hours
-        if where.endswith("hour"):
-            patch.setattr(store.archive, "_take_hours", take)
+        really, reached = store.work.run_transaction, [0]
+        noon = first_slice(day_ms("20261115") + 12 * HOUR_MS)
+        if where.endswith("range"):
+            patch.setattr(store.work, "run_transaction", run)
         else:
             patch.setattr(store.ledger, where, interrupt)
+
+    @pytest.mark.parametrize("code", [251, 290])
+    def test_a_range_that_takes_too_long_is_made_smaller(
+        self, store: Auditing, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        """Below the hour, until each transaction is within the server's limit."""
+        most, taken = SLICES // 8, list[int]()
+        really = Recount.between
+
+        def limited(recount: Recount, partition: str, day: int, ids: Any, session: Any) -> Any:
+            low, high = (int.from_bytes(ids["_id"][end][:6], "big") for end in ("$gte", "$lt"))
+            if high - low > most:
+                raise OperationFailure("too long", code)
+            taken.append(high - low)
+            return really(recount, partition, day, ids, session)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Recount, "between", limited)
+            store.archive.close("20261115")
+        assert sum(taken) == 24 * SLICES
+        assert most // 4 < max(taken) <= most
+        assert "20261115" not in store.ledger.partitions()
+        assert store.found() == set()
+
+    def test_a_partition_that_cannot_be_archived_stops_no_other(
+        self, store: Auditing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        really = Recount.between
+
+        def failing(recount: Recount, partition: str, *others: Any) -> Any:
+            if partition.startswith("closed_20261112"):
+                raise OperationFailure("too long", 290)
+            return really(recount, partition, *others)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Recount, "between", failing)
+            with pytest.raises(TransactionExpired):
+                keep_partitions(store.ledger, store.archive, store.clock.now_ms())
+        assert store.ledger.partitions()[0] == "20261121"
+        (state,) = store.db["dmstats_ledger_archive"].find({"_id": "state"})
+        assert [each["partition"] for each in state["closing"]] == ["20261112"]
+        assert store.db["dmstats_ledger_other"].count_documents({"archived": True}) == 4
+        assert store.found() == set()  # having finished the archiving
+
+    def test_late_rows_that_take_too_long_are_archived_in_parts(
+        self, store: Auditing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        really = Recount.late
+
+        def limited(recount: Recount, session: Any, **chosen: Any) -> Any:
+            if len(chosen["ids"]) > 1:
+                raise OperationFailure("too long", 290)
+            return really(recount, session, **chosen)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Recount, "late", limited)
+            store.archive.archive_late(store.clock.now_ms())
+        assert store.db["dmstats_ledger_other"].count_documents({"archived": True}) == 4
+        assert store.found() == set()
 
     def test_late_rows_are_archived_before_they_may_expire(self, store: Auditing) -> None:
         late = store.db["dmstats_ledger_other"]
@@ -422,6 +486,29 @@ def test_a_sum_in_the_archive_that_cannot_be_read_costs_itself(
     outcome = store.audit(repair=True)
     assert outcome.differences == outcome.repaired == []
     assert [*store.db["instagram_accounts"].find()] != accounts
+
+
+@pytest.mark.parametrize("most", [1, 5])
+def test_an_audit_reads_less_at_once_where_the_server_ends_its_transactions(
+    store: Auditing, now: int, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    store.count(*store.traffic(now))
+    really, read = Recount.hours, list[int]()
+
+    def limited(recount: Recount, partition: str, hours: Any, session: Any) -> Any:
+        if len(hours) > most:
+            raise OperationFailure("too long", 290)
+        read.extend(hours)
+        return really(recount, partition, hours, session)
+
+    outcome = Outcome()
+    steps = store.auditor().steps("test", outcome)
+    monkeypatch.setattr(Recount, "hours", limited)
+    for progress in steps:
+        if progress.what == "days":  # the hours are read; these change since
+            store.count(event(now), event(now - HOUR_MS))
+    assert outcome.differences == []
+    assert set(read) >= set(range(now - now % DAY_MS, now, HOUR_MS))
 
 
 def test_audits_beside_traffic_never_report_drift(

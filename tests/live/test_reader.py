@@ -176,7 +176,7 @@ def test_without_mongodb_an_old_figure_is_marked(
     worker.refresher.refresh()
     cut_off = StatsWorker(no_mongo, redis_client, clock)
     assert cut_off.reader.current().source == "redis"
-    redis_client.flushall()
+    redis_client.flushdb()
     clock.advance(91)
     served = cut_off.reader.current()
     assert (served.version, served.stale, served.source) == ("0-1", True, "worker")
@@ -245,10 +245,10 @@ def test_no_reader_ever_goes_back(mongo: Mongo, clock: ManualClock, tmp_path: Pa
         workers = [StatsWorker(mongo, redis.Redis.from_url(server.url), clock) for _ in range(3)]
         seen: list[list[tuple[int, int]]] = [[] for _ in workers]
         happens: dict[int, Callable[[], object]] = {
-            100: workers[0].redis.flushall,
+            100: workers[0].redis.flushdb,
             200: server.kill,
             320: server.start,
-            400: workers[0].redis.flushall,
+            400: workers[0].redis.flushdb,
             500: lambda: _release(workers),
         }
         refreshed = 0

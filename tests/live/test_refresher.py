@@ -67,7 +67,7 @@ def test_a_former_leader_steps_down(
 ) -> None:
     other = StatsWorker(mongo, redis_client, clock)
     worker.lease.tick()
-    redis_client.flushall()
+    redis_client.flushdb()
     other.lease.tick()
     other.snapshots.save({"computedAt": "2026-11-15T12:00:00Z"}, 0, term=other.lease.term + 1)
     assert worker.lease.held

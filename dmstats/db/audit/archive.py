@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_datetime
+from dmstats.core.errors import DmstatsError, TransactionExpired
 from dmstats.core.records import OTHER_PARTITION, SIMULATED_RANGE
 from dmstats.db import typed
-from dmstats.db.audit.recount import COUNTED, MS, HourCounts, Recount, ids_between, merged
+from dmstats.db.audit.recount import (
+    COUNTED,
+    MS,
+    SLICES,
+    HourCounts,
+    Recount,
+    first_slice,
+    merged,
+    slices_between,
+)
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
     ACCOUNTS,
@@ -24,7 +35,7 @@ from dmstats.db.collection_names import (
 )
 from dmstats.db.counting.counters import odd_counters
 from dmstats.db.counting.ledger import Ledger, day_ms, is_day
-from dmstats.db.transaction_runner import TransactionRunner
+from dmstats.db.transaction_runner import EXPIRED_TRIES, TransactionRunner
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +44,23 @@ LATE_OLD_MS, LATE_DUE_MS = DAY_MS, 2 * DAY_MS
 """Late rows are archived when they are a day old, but only once the oldest is two days old: so at
 most once a day."""
 
-ROWS_AT_ONCE = 20_000
-"""Target number of rows per transaction; the embedded database sums about 5,000 a second."""
+ROWS_AT_ONCE = 10_000
+"""Target number of rows per transaction. The embedded database sums about 5,000 a second, and
+``transactionLifetimeLimitSeconds`` may be 5."""
+SHRINK = 4
+"""By which a range is divided that takes longer than the server allows."""
 
 
 def hour_chunks(hours: list[int], rows: int) -> Iterable[list[int]]:
     """Split ``hours`` of a day with about ``rows`` rows into one chunk per transaction."""
     size = max(1, min(24, 24 * ROWS_AT_ONCE // max(rows, 1)))
     return (hours[i : i + size] for i in range(0, len(hours), size))
+
+
+def slices_at_once(rows: int) -> int:
+    """How many slices (see :data:`~dmstats.db.audit.recount.SLICES`) of a day with about ``rows``
+    rows go into one transaction."""
+    return max(1, min(24 * SLICES, 24 * SLICES * ROWS_AT_ONCE // max(rows, 1)))
 
 
 class Archive:
@@ -60,25 +80,36 @@ class Archive:
         self._recount = Recount(mongo)
         self._work = work
 
-    def close(self, partition: str) -> None:
-        """Archive a partition that no delivery can need any more, and drop it.
+    def close(self, *partitions: str) -> None:
+        """Archive partitions that no delivery can need any more, and drop them.
 
-        The partition is renamed first, so that no writer can add to it. Then each hour is archived
-        in the transaction that marks it as archived. After a crash :meth:`finish_closing` resumes.
+        A partition is renamed first, so that no writer can add to it. Then its rows are archived in
+        the order of their ids, range by range, each in the transaction that stores how far it got.
+        After a crash :meth:`finish_closing` resumes.
         """
-        generation = self._read_state()["generation"] + 1
-        closing = {"partition": partition, "closed": f"closed_{partition}_{generation}"}
-        with translated():
-            self._state.update_one(
-                {"_id": "state", "closing.partition": {"$ne": partition}},
-                {"$set": {"generation": generation}, "$push": {"closing": closing}},
-            )
+        for partition in partitions:
+            generation = self._read_state()["generation"] + 1
+            closing = {"partition": partition, "closed": f"closed_{partition}_{generation}"}
+            with translated():
+                self._state.update_one(
+                    {"_id": "state", "closing.partition": {"$ne": partition}},
+                    {"$set": {"generation": generation}, "$push": {"closing": closing}},
+                )
         self.finish_closing()
 
     def finish_closing(self) -> int:
-        """Finish closing every partition where it was started; returns the new generation."""
+        """Finish closing every partition where it was started; returns the new generation.
+
+        A partition that cannot be closed does not stop the others; its error is raised at the end.
+        """
+        failed: DmstatsError | None = None
         for closing in self._read_state()["closing"]:
-            self._finish(closing["partition"], closing["closed"])
+            try:
+                self._finish(closing["partition"], closing["closed"])
+            except DmstatsError as error:
+                failed = error
+        if failed is not None:
+            raise failed
         return int(self._read_state()["generation"])
 
     def archive_late(self, now_ms: int) -> None:
@@ -96,25 +127,21 @@ class Archive:
     def _take_late(self, ids: list[bytes]) -> None:
         late = self._db[LEDGER_PREFIX + OTHER_PARTITION]
 
-        def body(session: ClientSession | None) -> None:
-            self._add(self._recount.late(session, ids=ids), session)
-            self._keep_simulated(OTHER_PARTITION, {"_id": {"$in": ids}}, session)
-            late.update_many({"_id": {"$in": ids}}, {"$set": {"archived": True}}, session=session)
+        def body(some: Sequence[bytes], session: ClientSession | None) -> None:
+            chosen: Document = {"_id": {"$in": list(some)}}
+            self._add(self._recount.late(session, ids=some), session)
+            self._keep_simulated(OTHER_PARTITION, chosen, session)
+            late.update_many(chosen, {"$set": {"archived": True}}, session=session)
             self._state.update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
 
         self._read_state()
-        self._work.run_transaction(body)
-        logger.info("late_rows_archived", extra={"rows": len(ids)})
+        for some in self._work.run_in_parts(ids, body):
+            logger.info("late_rows_archived", extra={"rows": len(some)})
 
     def _finish(self, partition: str, closed: str) -> None:
         self._ledger.close(partition, closed)
-        start = day_ms(partition)
-        with translated():
-            done = _hours_done(self._state.find_one({"_id": closed}))
-        hours = [hour for hour in range(start, start + DAY_MS, HOUR_MS) if hour not in done]
         rows = self._recount.size(closed)
-        for stretch in hour_chunks(hours, rows):
-            self._take_hours(closed, stretch)
+        self._take_day(closed, day_ms(partition), slices_at_once(rows))
         self._ledger.drop(closed)
         with translated():
             self._state.update_one(
@@ -124,22 +151,33 @@ class Archive:
             self._state.delete_one({"_id": closed})
         logger.info("partition_archived", extra={"partition": partition, "rows": rows})
 
-    def _take_hours(self, closed: str, hours: list[int]) -> None:
-        def body(session: ClientSession | None) -> None:
-            done = _hours_done(self._state.find_one({"_id": closed}, session=session))
-            left = [hour for hour in hours if hour not in done]
-            if not left:
-                return
-            self._add(self._recount.hours(closed, left, session), session)
-            self._keep_simulated(closed, ids_between(min(left), max(left)), session)
-            self._state.update_one(
-                {"_id": closed},
-                {"$push": {"hours": {"$each": left}}},
-                upsert=True,
-                session=session,
-            )
+    def _take_day(self, closed: str, day: int, size: int) -> None:
+        """Archive the rows of ``day`` in ranges of ``size`` slices, or smaller ones if needed."""
+        position, end = first_slice(day), first_slice(day + DAY_MS)
+        while position < end:
+            take = partial(self._take_slices, closed, day, size)
+            try:
+                tries = 1 if size > 1 else EXPIRED_TRIES
+                position = self._work.run_transaction(take, expired_tries=tries)
+            except TransactionExpired:
+                if size == 1:
+                    raise
+                size = max(1, size // SHRINK)
 
-        self._work.run_transaction(body)
+    def _take_slices(self, closed: str, day: int, size: int, session: ClientSession | None) -> int:
+        """Archive the next ``size`` slices of ``day``; the slice at which to go on."""
+        found = self._state.find_one({"_id": closed}, session=session)
+        first, end = _position(found, day), first_slice(day + DAY_MS)
+        if first >= end:
+            return end
+        until = min(end, first + size)
+        ids = slices_between(first, until)
+        self._add(self._recount.between(closed, day, ids, session), session)
+        self._keep_simulated(closed, ids, session)
+        self._state.update_one(
+            {"_id": closed}, {"$set": {"nextSlice": until}}, upsert=True, session=session
+        )
+        return until
 
     def _add(self, buckets: dict[int, HourCounts], session: ClientSession | None) -> None:
         if not buckets:
@@ -237,6 +275,11 @@ def _restored(state: Document) -> Document:
     return changes
 
 
-def _hours_done(marks: Document | None) -> list[object]:
-    hours = (marks or {}).get("hours")
-    return hours if isinstance(hours, list) else []
+def _position(marks: Document | None, day: int) -> int:
+    """The first slice of ``day`` that is not archived."""
+    marks = marks or {}
+    # Earlier versions archived whole hours, in their order.
+    before = marks.get("hours")
+    hours = [hour for hour in before if isinstance(hour, int)] if isinstance(before, list) else []
+    start = max((first_slice(hour + HOUR_MS) for hour in hours), default=first_slice(day))
+    return max(start, typed.integer(marks.get("nextSlice")) or 0)

@@ -26,8 +26,11 @@ DATED: Document = {"time": {"$type": "date"}}
 MS: Document = {"$toLong": "$time"}
 START_OF_HOUR: Document = {"$subtract": [MS, {"$mod": [MS, HOUR_MS]}]}
 BATCH = 1_000
-HOUR_BYTES, ID_BYTES = 4, 20
+HOUR_BYTES, SLICE_BYTES, ID_BYTES = 4, 2, 20
 """A row's id consists of its hour (since 1970) and a digest."""
+SLICES: int = 256**SLICE_BYTES
+"""The slices of an hour, by the first bytes of the digest. Each has about as many rows. A slice has
+a number: its hour's times this, plus its own within the hour."""
 
 Sums = dict[tuple[str, str], tuple[int, int]]
 """DMs sent and received, by account and month."""
@@ -71,11 +74,17 @@ class Recount:
         self, partition: str, hours: Collection[int], session: ClientSession | None
     ) -> dict[int, HourCounts]:
         """The rows of ``hours`` of one day's partition: a range of ``_id``."""
-        match = ids_between(min(hours), max(hours)) | COUNTED | DATED
-        day = day_start(min(hours))
-        found = self._by_hour(partition, match, {"$hour": "$time"}, session)
+        day, ids = day_start(min(hours)), ids_between(min(hours), max(hours))
+        found = self.between(partition, day, ids, session)
+        return {hour: bucket for hour, bucket in found.items() if hour in hours}
+
+    def between(
+        self, partition: str, day: int, ids: Document, session: ClientSession | None
+    ) -> dict[int, HourCounts]:
+        """The rows with these ``ids`` (see :func:`slices_between`) in one ``day``'s partition."""
+        found = self._by_hour(partition, ids | COUNTED | DATED, {"$hour": "$time"}, session)
         starts = {day + hour * HOUR_MS: sums for hour, sums in found.items()}
-        return {hour: _bucket(hour, sums) for hour, sums in starts.items() if hour in hours}
+        return {hour: _bucket(hour, sums) for hour, sums in starts.items()}
 
     def late(
         self,
@@ -146,12 +155,22 @@ def _bucket(hour: int, sums: Iterable[tuple[str, str, int]]) -> HourCounts:
 
 
 def ids_between(first: int, last: int) -> Document:
-    """The ids of the rows from one hour to another (their starts in ms), both included.
+    """The ids of the rows from one hour to another (their starts in ms), both included."""
+    return slices_between(first_slice(first), first_slice(last + HOUR_MS))
+
+
+def first_slice(hour: int) -> int:
+    """The number of the first slice of an hour, which is given by its start in ms."""
+    return hour // HOUR_MS * SLICES
+
+
+def slices_between(first: int, end: int) -> Document:
+    """The ids of the rows from slice number ``first`` up to, but without, ``end``.
 
     MongoDB compares binary data by its length first: the bounds must be as long as the ids.
     """
     low, high = (
-        (at // HOUR_MS).to_bytes(HOUR_BYTES, "big").ljust(ID_BYTES, b"\0")
-        for at in (first, last + HOUR_MS)
+        number.to_bytes(HOUR_BYTES + SLICE_BYTES, "big").ljust(ID_BYTES, b"\0")
+        for number in (first, end)
     )
     return {"_id": {"$gte": low, "$lt": high}}

@@ -32,6 +32,8 @@ from dmstats.db.transaction_runner import TransactionRunner
 T = TypeVar("T")
 
 REPAIRS = "repairs"
+EXPIRED_TRIES = 2
+"""One more than needed, for a fail-over; then the audit reads less at once."""
 READ = dict.fromkeys(("instagramId", *ACCOUNT_FIELDS), True)
 MOST_ODD = 1_000
 """At most this many accounts whose id is not a string are listed."""
@@ -236,5 +238,11 @@ class SnapshotReader:
         return self._work.transactional
 
     def read(self, audit: AuditRun, read: Callable[[View], T]) -> T:
-        """The result of ``read`` on a new snapshot."""
-        return self._work.run_transaction(lambda session: read(View(self._mongo, audit, session)))
+        """The result of ``read`` on a new snapshot.
+
+        Raises :class:`~dmstats.core.errors.TransactionExpired` if it takes longer than the server
+        allows.
+        """
+        return self._work.run_transaction(
+            lambda session: read(View(self._mongo, audit, session)), expired_tries=EXPIRED_TRIES
+        )

@@ -119,12 +119,12 @@ class Purge:
     def _remove(self, partition: str, documents: Sequence[Document]) -> None:
         while documents:
             try:
-                self._work.run_transaction(partial(self._take, partition, documents))
+                for some in self._work.run_in_parts(documents, partial(self._take, partition)):
+                    self._note(row for row, counted in _rows_of(partition, some) if counted)
             except _Changed:
                 ids = [document["_id"] for document in documents]
                 documents = list(self._rows(partition).find({"_id": {"$in": ids}}))
             else:
-                self._note(row for row, counted in _rows_of(partition, documents) if counted)
                 return
 
     def _take(

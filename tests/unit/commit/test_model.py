@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from dmstats.commit import batch_writer as writing
 from dmstats.commit.batch_writer import BatchWriter
 from dmstats.commit.group_commit import Committer
-from dmstats.commit.limits import ContentionBackoff
+from dmstats.commit.limits import PROBE_AGAIN_SECONDS, ContentionBackoff
 from dmstats.core.clock import HOUR_MS, ManualClock, to_ms
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import OTHER_PARTITION, RECEIVED, SENT, LedgerRow
@@ -65,8 +65,9 @@ class Event:
 class Process:
     """One worker: a committer on a client of its own."""
 
-    def __init__(self, client: Client, on_conflict: Callable[[int], None]) -> None:
-        clock: Any = ManualClock(NOW_MS)
+    def __init__(
+        self, client: Client, clock: ManualClock, on_conflict: Callable[[int], None]
+    ) -> None:
         database: Any = Database(client)
         self.client = client
         ledger = Ledger(database, retention_hours=168)
@@ -86,6 +87,7 @@ class World:
 
     def __init__(self) -> None:
         self.server = Server()
+        self.clock = ManualClock(NOW_MS)
         self.parked: list[tuple[Client, str, AsyncResult[Outcome]]] = []
         self.calm = False
         self.made = 0
@@ -98,7 +100,7 @@ class World:
 
     def _process(self) -> Process:
         self.made += 1
-        return Process(Client(self.server, self._decide, self.made), lambda _: None)
+        return Process(Client(self.server, self._decide, self.made), self.clock, lambda _: None)
 
     def _decide(self, client: Client, command: str) -> Outcome:
         if self.calm:
@@ -193,6 +195,7 @@ class World:
         self.reap()
         go_on(self)
         for _ in range(5):
+            self.clock.advance(PROBE_AGAIN_SECONDS)  # a breaker that is open lets the next in
             for event in self.events:
                 if event.digest not in self.acknowledged:
                     self.submit(0, [event], [False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -99,6 +100,19 @@ def test_metrics_folder_lives_as_long_as_the_master(
 
 def gunicorn_with(worker_class: str) -> SimpleNamespace:
     return SimpleNamespace(cfg=SimpleNamespace(worker_class_str=worker_class))
+
+
+def test_the_master_imports_nothing_that_opens_sockets_or_starts_threads() -> None:
+    """It loads the worker class, before the workers are patched."""
+    code = (
+        "import sys, gunicorn.workers.ggevent; before = set(sys.modules); "
+        "import dmstats.gunicorn_worker; print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours = {name for name in ast.literal_eval(done.stdout) if name.startswith("dmstats")}
+    assert ours == {"dmstats", "dmstats.core", "dmstats.core.constants", "dmstats.gunicorn_worker"}
+    others = set(ast.literal_eval(done.stdout)) - ours
+    assert not {name.partition(".")[0] for name in others} & {"flask", "pymongo", "redis"}
 
 
 @pytest.mark.parametrize("name", ["sync", "gthread", "tornado", "gunicorn.workers.sync.SyncWorker"])
