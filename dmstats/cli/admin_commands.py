@@ -9,6 +9,7 @@ import click
 
 from dmstats.cli.command import Command, connected
 from dmstats.cli.urls import BaseUrl
+from dmstats.db.admins.roles import Role
 
 if TYPE_CHECKING:
     from dmstats.db.admins.admin import Admin
@@ -23,20 +24,24 @@ with_url = click.option(
 )
 
 
-@click.command(cls=Command, short_help="Create an admin.")
+@click.command(cls=Command, short_help="Create an admin, an operator or a viewer.")
 @click.argument("email")
+@click.option(
+    "--role", type=click.Choice([*Role]), default=Role.ADMIN, show_default=True,
+    help="Viewers see the figures, operators also refresh them, admins also manage people.",
+)  # fmt: skip
 @with_link
 @with_url
-def create_admin(email: str, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
+def create_admin(email: str, role: Role, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
     """Create an admin; the password is asked for, or read from standard input.
 
-    With --link the admin chooses it: the link is mailed if DMSTATS_SMTP_URL is set, else printed.
+    With --link they choose it: the link is mailed if DMSTATS_SMTP_URL is set, else printed.
     """
     with connected() as services:
         if link:
-            _deliver(services, *services.admins.invite(email), url)
+            _deliver(services, *services.admins.invite(email, Role(role)), url)
             return
-        services.admins.create(email, _password())
+        services.admins.create(email, _password(), Role(role))
     click.echo(f"{email} can sign in now.")
 
 

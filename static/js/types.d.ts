@@ -47,6 +47,7 @@ export interface Account {
 export interface Admin {
   id: string;
   email: string;
+  role: string | null;
   disabled: boolean;
   invited: boolean;
   createdAt: string | null;

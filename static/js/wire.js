@@ -179,6 +179,7 @@ export function adminsFrom(json) {
     return {
       id: text(admin.id) ?? "",
       email: shown(admin.email) || "unknown",
+      role: shown(admin.role),
       disabled: admin.disabled === true,
       invited: admin.invited === true,
       createdAt: moment(admin.createdAt),

@@ -55,6 +55,40 @@ def test_an_admin_is_added_and_shut_out_within_a_heartbeat(
     expect(admins.locator("#done")).to_contain_text("can sign in again")
 
 
+def test_a_viewer_sees_only_what_a_viewer_may_do(
+    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+) -> None:
+    add(admins, GUEST, PASSWORD)
+    expect(admins.get_by_label(f"Role of {GUEST}")).to_have_value("viewer")
+    guest = open_context(viewport={"width": 390, "height": 800})
+    credentials = {"email": GUEST, "password": PASSWORD}
+    assert guest.request.post(f"{guarded.url}/login", data=credentials).ok
+    page = open_dashboard(guest, guarded)
+    expect(page.get_by_role("button", name="Refresh")).to_have_count(0)
+    expect(page.get_by_role("link", name="People")).to_have_count(0)
+    page.goto(f"{guarded.url}/admins")
+    expect(page.get_by_role("heading", name="Not allowed")).to_be_visible()
+    assert violations(page) == []
+    page.goto(f"{guarded.url}/me")
+    form = page.locator("#change")
+    form.get_by_label("Current password").fill(PASSWORD)
+    form.get_by_label("New password").fill("another long password 7")
+    form.get_by_role("button", name="Change").click()
+    expect(page.locator("#done")).to_have_text("Your password was changed.")
+    assert violations(page) == []
+    admins.get_by_label(f"Role of {GUEST}").select_option("operator")
+    expect(admins.locator("#done")).to_have_text(f"{GUEST} is operator now.")
+    page.reload()
+    expect(page).to_have_title("Sign in · dmstats")
+
+
+def test_the_last_admin_stays_one(admins: Page, guarded: Service) -> None:
+    role = admins.get_by_label(f"Role of {guarded.email}")
+    role.select_option("viewer")
+    expect(admins.get_by_role("alert")).to_contain_text("last admin")
+    expect(role).to_have_value("admin")
+
+
 def link_on(page: Page) -> str:
     """The link that is shown to be handed out."""
     expect(page.locator("#handout")).to_be_visible()

@@ -141,12 +141,14 @@ def test_a_new_password_ends_the_stolen_session_and_not_ones_own_new_one(site: S
     others.close()
 
 
-@pytest.mark.parametrize("verb", ["disable", "sign-out"])
-def test_another_admin_is_shut_out(site: Site, verb: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "body"), [("disable", {}), ("sign-out", {}), ("role", {"role": "viewer"})]
+)
+def test_another_admin_is_shut_out(site: Site, verb: str, body: object) -> None:
     hers, mine = site.sign_in(GRACE), site.sign_in()
     ending = Watched(site, hers)
     url = f"/api/admin/admins/{site.id_of(hers)}/{verb}"
-    assert site.ask("POST", url, mine, {})[0] == 200
+    assert site.ask("POST", url, mine, body)[0] == 200
     shut_out = time.monotonic()
     assert site.statuses(hers) == {401}
     assert site.statuses(mine) == {200}
@@ -173,7 +175,8 @@ def test_the_command_ends_sessions_without_redis(site: Site, redis_server: Redis
 def test_a_link_made_by_the_command(site: Site) -> None:
     url = f"http://localhost:{site.worker.port}"
     done = subprocess.run(
-        [sys.executable, "-m", "dmstats", "create-admin", NEW, "--link", "--url", url],
+        [sys.executable, "-m", "dmstats", "create-admin", NEW, "--role", "viewer",
+         "--link", "--url", url],
         check=False, cwd=ROOT, env=site.worker.environ, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
@@ -183,7 +186,9 @@ def test_a_link_made_by_the_command(site: Site) -> None:
     assert site.ask("GET", link.removeprefix(url))[0] == 200
     chosen = {"link": link.partition("?link=")[2], "password": PASSWORD}
     assert site.ask("POST", "/password", body=chosen)[0] == 200
-    assert site.statuses(site.sign_in(NEW)) == {200}
+    cookie = site.sign_in(NEW)
+    assert site.statuses(cookie) == {200}
+    assert site.ask("GET", "/api/admin/admins", cookie)[0] == 403
     log = (site.worker.folder / "log").read_text()
     assert chosen["link"].partition(".")[2] not in log
 

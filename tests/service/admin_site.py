@@ -20,15 +20,17 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.roles import Role
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.service import HistoryService
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import admins, history, stats
+from dmstats.web.api import admins, history, me, stats
 from dmstats.web.auth import password_links, sign_in
-from dmstats.web.auth.authenticator import Authenticator, require_admin
+from dmstats.web.auth.access import register_access
+from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.problems import register_errors
@@ -123,16 +125,15 @@ class AdminSite:
         configure_sessions(app)
         register_errors(app)
         register_headers(app)
-        for views in (stats, history, sign_in, password_links, admins):
+        register_access(app)
+        for views in (stats, history, sign_in, password_links, admins, me):
             app.register_blueprint(views.blueprint)
 
         @app.get("/")
-        @require_admin
         def home() -> str:
             return "home"
 
         @app.get("/accounts")
-        @require_admin
         def page() -> str:
             return "accounts"
 
@@ -164,10 +165,10 @@ class AdminSite:
     def client(self) -> FlaskClient:
         return self.app.test_client()
 
-    def signed_in(self, email: str = EMAIL) -> FlaskClient:
-        """A browser with a session of a (perhaps new) admin."""
+    def signed_in(self, email: str = EMAIL, role: Role = Role.ADMIN) -> FlaskClient:
+        """A browser with a session of a (perhaps new) person."""
         if all(admin.email != email for admin in self.admins.list()):
-            self.admins.create(email, PASSWORD)
+            self.admins.create(email, PASSWORD, role)
         client = self.client()
         answer = client.post("/login", json={"email": email, "password": PASSWORD})
         assert answer.status_code == 200, answer.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -28,12 +29,16 @@ SAMPLE = "17841400000000001"
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    return application(tmp_path_factory.mktemp("var"))
+
+
+def application(folder: Path) -> Flask:
     # No database listens there: a route that queries it before it checks the session fails.
     return create_app(
         Settings(
             mongodb_uri="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50",
             redis_url="redis://127.0.0.1:1/0",
-            data_dir=tmp_path_factory.mktemp("var"),
+            data_dir=folder,
             meta_app_secrets=("app-secret-of-the-test",),
             meta_verify_token="verify-token-of-the-test",
             cron_secret="cron-secret-of-the-test",

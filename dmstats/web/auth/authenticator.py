@@ -1,41 +1,36 @@
-"""Who is asking: an admin's session or the bearer token, and what happens without."""
+"""Who is asking: a person's session or a bearer token."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar, cast
+from typing import cast
 
-from flask import g, redirect, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import g, request
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import Forbidden, NotSignedIn, PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.admin_store import AdminStore, lookup_name
+from dmstats.db.admins.scopes import Scope
 from dmstats.db.admins.session_store import Session, SessionStore
-from dmstats.web import services
 from dmstats.web.auth.client_address import place_of
 from dmstats.web.auth.csrf import SAFE_METHODS, require_own_origin
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.session_guard import SessionGuard
 from dmstats.web.auth.sessions import clear_cookie, known_device, sent_key, set_cookie
 
-P = ParamSpec("P")
-R = TypeVar("R", bound=ResponseReturnValue)
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking. With the bearer token there is neither ``admin`` nor ``session``."""
+    """Who is asking: a person with a ``session``, or a script whose token has ``scopes``."""
 
     admin: Admin | None
     session: Session | None = None
+    scopes: frozenset[Scope] = frozenset()
 
 
 class Authenticator:
@@ -124,7 +119,7 @@ class Authenticator:
         :class:`SessionGuard`.
         """
         if bearer_is(self._token):
-            return Identity(None)
+            return Identity(None, scopes=frozenset(Scope))
         key = sent_key()
         reading = request.method in SAFE_METHODS
         found = self._guard.find(key, reading=reading) if key else None
@@ -158,46 +153,20 @@ def _bearer() -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def demand_admin() -> ResponseReturnValue | None:
-    """None for an admin; else a page is sent to the sign-in, and an API call gets 401.
-
-    Fit for ``before_request``.
-    """
-    identity = services().authenticator.identify()
-    if identity is not None:
-        g.identity = identity
-        return None
-    if request.path.startswith("/api/"):
-        raise NotSignedIn("Sign in, or send the API token as a bearer token.")
-    target = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("signin.login", next=None if target == "/" else target))
+def current_identity() -> Identity:
+    """Who asks for a route that is not open; set by :func:`dmstats.web.auth.access.enforce`."""
+    return cast("Identity", g.identity)
 
 
-def require_admin(view: Callable[P, R]) -> Callable[P, R]:
-    """Let only admins (a session or the API token) reach ``view``."""
-
-    @functools.wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        refusal = demand_admin()
-        return view(*args, **kwargs) if refusal is None else cast("R", refusal)
-
-    return guarded
-
-
-def current_admin() -> Admin | None:
-    """The signed-in admin behind a guarded view; None when it is a script with the token."""
-    return cast("Identity", g.identity).admin
-
-
-def require_session() -> Admin:
-    """The signed-in admin; raises :class:`Forbidden` for the API token."""
-    admin = current_admin()
+def signed_in() -> Admin:
+    """The person behind a route that takes sessions only."""
+    admin = current_identity().admin
     if admin is None:
-        raise Forbidden("This needs an admin's own session, not the API token.")
+        raise Forbidden("This needs a person's own session, not an API token.")
     return admin
 
 
 def stream_session() -> str:
     """The key of the session with which a stream is being opened; empty for the API token."""
-    session = cast("Identity", g.identity).session
+    session = current_identity().session
     return session.key if session else ""

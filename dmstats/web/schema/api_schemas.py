@@ -10,6 +10,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from dmstats.core.clock import rfc3339, to_ms
+from dmstats.db.admins.roles import Role
 from dmstats.db.dashboard.account_order import SORTS
 
 MONTH = r"\d{4}-\d\d\Z"
@@ -79,9 +80,18 @@ class Credentials(Strict):
     next = fields.String(load_default=None, allow_none=True)
 
 
+def role(**options: Any) -> fields.Enum[Role]:
+    return fields.Enum(Role, by_value=True, **options)
+
+
 class NewAdmin(Strict):
     email = Text(required=True, validate=validate.Length(max=320))
     password = fields.String(required=True)
+    role = role(load_default=Role.ADMIN)
+
+
+class NewRole(Strict):
+    role = role(required=True)
 
 
 class NewPassword(Strict):
@@ -93,6 +103,7 @@ class NewPassword(Strict):
 
 class Invitation(Strict):
     email = Text(required=True, validate=validate.Length(max=320))
+    role = role(load_default=Role.ADMIN)
 
 
 class LinkRequest(Strict):
@@ -111,6 +122,7 @@ class AdminAnswer(Strict):
 
     id = fields.String(required=True)
     email = fields.String(required=True)
+    role = role(required=True)
     disabled = fields.Boolean(required=True)
     invited = fields.Boolean(required=True)
     createdAt = fields.String(attribute="created_at", required=True, allow_none=True)
