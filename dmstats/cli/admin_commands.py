@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmstats.cli.command import Command, connected
+from dmstats.cli.command import Command, connected, record
 from dmstats.cli.urls import BaseUrl
+from dmstats.db.admins.activity_log import Event
 from dmstats.db.admins.roles import Role
 
 if TYPE_CHECKING:
@@ -39,9 +40,12 @@ def create_admin(email: str, role: Role, link: bool, url: str | None) -> None:  
     """
     with connected() as services:
         if link:
-            _deliver(services, *services.admins.invite(email, Role(role)), url)
+            invited, made = services.admins.invite(email, Role(role))
+            record(services.activity_log, Event.PERSON_INVITED, invited.email, role)
+            _deliver(services, invited, made, url)
             return
-        services.admins.create(email, _password(), Role(role))
+        created = services.admins.create(email, _password(), Role(role))
+        record(services.activity_log, Event.PERSON_ADDED, created.email, role)
     click.echo(f"{email} can sign in now.")
 
 
@@ -58,9 +62,12 @@ def reset_password(email: str, link: bool, url: str | None) -> None:  # noqa: FB
     with connected() as services:
         admin = services.admins.find(email)
         if link:
-            _deliver(services, *services.admins.make_link(admin.id), url)
+            admin, made = services.admins.make_link(admin.id)
+            record(services.activity_log, Event.LINK_MADE, admin.email)
+            _deliver(services, admin, made, url)
             return
         services.admins.change_password(admin.id, _password())
+        record(services.activity_log, Event.PASSWORD_CHANGED, admin.email)
     click.echo(f"{admin.email} has a new password.")
     if admin.disabled:
         click.echo("This admin is disabled. Another admin must enable the account.", err=True)

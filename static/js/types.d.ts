@@ -53,6 +53,16 @@ export interface Admin {
   createdAt: string | null;
 }
 
+export interface ApiToken {
+  id: string;
+  name: string;
+  scopes: string[];
+  madeBy: string;
+  endsAt: string | null;
+  usedAt: string | null;
+  usedFrom: string | null;
+}
+
 export interface Heartbeat {
   at: string | null;
   live: boolean;

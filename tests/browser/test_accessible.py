@@ -15,7 +15,7 @@ pytestmark = pytest.mark.parts(2)
 
 PHONE = {"width": 320, "height": 640}
 ACCOUNT = "/accounts/17841400000000001"
-OTHER_PAGES = ["/accounts", ACCOUNT, "/accounts/404", "/admins", "/me"]
+OTHER_PAGES = ["/accounts", ACCOUNT, "/accounts/404", "/admins", "/me", "/activity-log", "/tokens"]
 
 OpenContext = Callable[..., BrowserContext]
 

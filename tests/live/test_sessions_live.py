@@ -52,10 +52,11 @@ class Site:
         self.mongo = mongo
 
     def ask(
-        self, method: str, path: str, cookie: str = "", body: object = None
+        self, method: str, path: str, cookie: str = "", body: object = None, *, token: str = ""
     ) -> tuple[int, bytes, str]:
         connection = http.client.HTTPConnection("localhost", self.worker.port, timeout=20)
-        headers = {"Content-Type": "application/json", "Cookie": cookie}
+        who = {"Authorization": f"Bearer {token}"} if token else {"Cookie": cookie}
+        headers = {"Content-Type": "application/json", **who}
         try:
             sent = None if body is None else json.dumps(body)
             connection.request(method, path, sent, headers)
@@ -73,16 +74,16 @@ class Site:
     def id_of(self, cookie: str) -> str:
         return str(json.loads(self.ask("GET", "/api/admin/admins", cookie)[1])["you"])
 
-    def statuses(self, cookie: str) -> set[int]:
+    def statuses(self, cookie: str = "", *, token: str = "") -> set[int]:
         """What both workers say: a dozen new connections meet each of them."""
-        return {self.ask("GET", "/api/admin/stats", cookie)[0] for _ in range(12)}
+        return {self.ask("GET", "/api/admin/stats", cookie, token=token)[0] for _ in range(12)}
 
 
 class Watched:
     """Open streams of one session, and when each of them ended."""
 
-    def __init__(self, site: Site, cookie: str, count: int = 4) -> None:
-        self.streams = [Stream(site.worker.port, cookie=cookie) for _ in range(count)]
+    def __init__(self, site: Site, cookie: str, count: int = 4, *, token: str = "") -> None:
+        self.streams = [Stream(site.worker.port, token, cookie=cookie) for _ in range(count)]
         assert {stream.status for stream in self.streams} == {200}
         self.ends: list[float] = []
         self._threads = [
@@ -155,6 +156,25 @@ def test_another_admin_is_shut_out(site: Site, verb: str, body: object) -> None:
     assert ending.all_end_by(shut_out + SECONDS)
 
 
+def test_revoking_a_token_ends_it_everywhere(site: Site) -> None:
+    mine = site.sign_in()
+    wanted = {"name": "wall", "scopes": ["read-figures"], "days": 1}
+    gone, kept = (
+        json.loads(site.ask("POST", "/api/admin/tokens", mine, wanted)[1]) for _ in range(2)
+    )
+    ending = Watched(site, "", token=gone["secret"])
+    going_on = Watched(site, "", token=kept["secret"])
+    assert site.statuses(token=gone["secret"]) == {200}
+    url = f"/api/admin/tokens/{gone['token']['id']}/revoke"
+    assert site.ask("POST", url, mine, {})[0] == 200
+    revoked = time.monotonic()
+    assert site.statuses(token=gone["secret"]) == {401}
+    assert site.statuses(token=kept["secret"]) == {200}
+    assert ending.all_end_by(revoked + SECONDS)
+    assert going_on.ends == []
+    going_on.close()
+
+
 def test_the_command_ends_sessions_without_redis(site: Site, redis_server: Redis) -> None:
     mine, hers = site.sign_in(), site.sign_in(GRACE)
     ending, others = Watched(site, mine), Watched(site, hers)
@@ -182,6 +202,8 @@ def test_a_link_made_by_the_command(site: Site) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     link = done.stdout.split()[-1]
+    (entry,) = site.mongo.db["dmstats_activity_log"].find({"target": NEW})
+    assert (entry["event"], entry["actorKind"]) == ("person-invited", "command")
     assert link.startswith(f"{url}/password?link=")
     assert site.ask("GET", link.removeprefix(url))[0] == 200
     chosen = {"link": link.partition("?link=")[2], "password": PASSWORD}
@@ -204,8 +226,12 @@ def test_an_odd_list_of_places_stops_no_sign_in(mongo: Mongo, places: object) ->
     assert not admins.is_known_place(ADA, "place")
 
 
-def test_the_database_forgets_sessions_by_itself(site: Site) -> None:
+def test_the_database_forgets_sessions_and_old_activity_by_itself(site: Site) -> None:
     site.sign_in()
+    log = site.mongo.db["dmstats_activity_log"]
+    assert log.index_information()["dmstats_endsAt"]["expireAfterSeconds"] == 0
+    (entry,) = log.find({})
+    assert (entry["endsAt"] - entry["at"]).days == 365
     indexes = site.mongo.db["dmstats_sessions"].index_information()
     assert indexes["dmstats_endsAt"]["expireAfterSeconds"] == 0
     (session,) = site.mongo.db["dmstats_sessions"].find({"endsAt": {"$exists": True}})

@@ -18,16 +18,18 @@ from pymongo.errors import OperationFailure
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
+from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.roles import Role
 from dmstats.db.admins.session_store import SessionStore
+from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.service import HistoryService
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import admins, history, me, stats
+from dmstats.web.api import activity_log, admins, history, me, stats, tokens
 from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.authenticator import Authenticator
@@ -110,6 +112,8 @@ class AdminSite:
         self.histories = self.other_process()
         self.admins = AdminStore(self.mongo, cheap_passwords(), clock)
         self.sessions = SessionStore(self.mongo, clock, hours=self.settings.session_hours)
+        self.log = ActivityLog(self.mongo, clock, days=self.settings.activity_log_days)
+        self.tokens = TokenStore(self.mongo, clock)
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -126,7 +130,7 @@ class AdminSite:
         register_errors(app)
         register_headers(app)
         register_access(app)
-        for views in (stats, history, sign_in, password_links, admins, me):
+        for views in (stats, history, sign_in, password_links, admins, me, activity_log, tokens):
             app.register_blueprint(views.blueprint)
 
         @app.get("/")
@@ -142,10 +146,13 @@ class AdminSite:
             clock=self.clock,
             mongo=self.mongo,
             admins=self.admins,
+            activity_log=self.log,
+            tokens=self.tokens,
             authenticator=Authenticator(
                 self.settings,
                 self.admins,
                 self.sessions,
+                self.tokens,
                 SignInRateLimit(self.redis, KEYS),
                 self.clock,
             ),

@@ -33,6 +33,9 @@ ADMIN = OPERATOR | {
     "POST /api/admin/admins/invite",
     *(f"POST /api/admin/admins/<admin_id>/{verb}"
       for verb in ("link", "role", "disable", "enable", "sign-out", "password")),
+    "GET /activity-log", "GET /api/admin/activity-log",
+    "GET /tokens", "GET /api/admin/tokens", "POST /api/admin/tokens",
+    "POST /api/admin/tokens/<token_id>/revoke",
 }  # fmt: skip
 BY_ROLE = {Role.VIEWER: VIEWER, Role.OPERATOR: OPERATOR, Role.ADMIN: ADMIN}
 BY_SCOPE = {
@@ -47,6 +50,7 @@ BY_SCOPE = {
     },
     Scope.REFRESH: {"POST /api/admin/stats/refresh"},
     Scope.METRICS: {"GET /metrics"},
+    Scope.ACTIVITY_LOG: {"GET /activity-log", "GET /api/admin/activity-log"},
 }  # fmt: skip
 """What each role and each scope may do, written out once more: a slip in the table is noticed."""
 

@@ -205,6 +205,14 @@ class AdminStore:
             raise NotFound(f"There is no admin with the email {wanted}.")
         return admin
 
+    def known_email(self, email: str) -> str:
+        """``email`` as it is stored if somebody has it, else an empty text: it may be a password
+        that was typed into the wrong field."""
+        wanted = lookup_name(email)
+        with translated():
+            known = wanted and self._collection.find_one({"email": wanted}, {"_id": 1})
+        return wanted if known else ""
+
     def list(self) -> list[Admin]:
         """All admins by email; documents that dmstats did not write are left out."""
         try:

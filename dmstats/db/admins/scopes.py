@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -12,3 +13,14 @@ class Scope(StrEnum):
     ACCOUNTS = "read-accounts"
     REFRESH = "refresh"
     METRICS = "metrics"
+    ACTIVITY_LOG = "read-activity-log"
+
+
+SCOPE_WORDS: Mapping[str, str] = {
+    Scope.FIGURES: "Read the figures: snapshot, stream, history",
+    Scope.ACCOUNTS: "Read the accounts",
+    Scope.REFRESH: "Refresh the figures",
+    Scope.METRICS: "Read the metrics",
+    Scope.ACTIVITY_LOG: "Read the activity log",
+}
+"""What each scope allows, in words."""

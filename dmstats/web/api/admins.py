@@ -8,11 +8,13 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dmstats.core.errors import Forbidden
+from dmstats.db.admins.activity_log import Event
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.password_link import Link
 from dmstats.web import services
 from dmstats.web.auth.authenticator import signed_in
 from dmstats.web.auth.password_links import deliver
+from dmstats.web.auth.recording import record
 from dmstats.web.schema.api_schemas import (
     AdminAnswer,
     Invitation,
@@ -26,6 +28,18 @@ from dmstats.web.schema.validation import body
 
 blueprint = Blueprint("team", __name__, url_prefix="/api/admin/admins")
 logger = logging.getLogger(__name__)
+
+LOGGED = {
+    Event.PERSON_ADDED: "admin_added",
+    Event.PERSON_INVITED: "admin_invited",
+    Event.LINK_MADE: "link_made",
+    Event.ROLE_CHANGED: "role_changed",
+    Event.PERSON_DISABLED: "admin_disabled",
+    Event.PERSON_ENABLED: "admin_enabled",
+    Event.SIGNED_OUT_EVERYWHERE: "admin_signed_out",
+    Event.PASSWORD_CHANGED: "admin_password_changed",
+}
+"""The names of these events in the service's own log."""
 
 
 @blueprint.get("")
@@ -41,7 +55,7 @@ def add() -> ResponseReturnValue:
     """A new admin, who can sign in at once."""
     me = signed_in()
     asked = body(NewAdmin(), request)
-    return _changed("admin_added", me, services().admins.create(**asked)), 201
+    return _changed(Event.PERSON_ADDED, me, services().admins.create(**asked)), 201
 
 
 @blueprint.post("/invite")
@@ -49,7 +63,7 @@ def invite() -> ResponseReturnValue:
     """A new admin, who chooses a password by a link."""
     me = signed_in()
     asked = body(Invitation(), request)
-    return _delivered("admin_invited", me, *services().admins.invite(**asked)), 201
+    return _delivered(Event.PERSON_INVITED, me, *services().admins.invite(**asked)), 201
 
 
 @blueprint.post("/<admin_id>/link")
@@ -58,7 +72,7 @@ def make_link(admin_id: str) -> ResponseReturnValue:
     me = signed_in()
     asked = body(LinkRequest(), request)
     services().authenticator.confirm(me, asked["currentPassword"])
-    return _delivered("link_made", me, *services().admins.make_link(admin_id))
+    return _delivered(Event.LINK_MADE, me, *services().admins.make_link(admin_id))
 
 
 @blueprint.post("/<admin_id>/role")
@@ -69,7 +83,7 @@ def set_role(admin_id: str) -> ResponseReturnValue:
     changed = services().admins.set_role(admin_id, asked["role"])
     if changed.id == me.id:
         services().authenticator.resume(changed)
-    return _changed("role_changed", me, changed)
+    return _changed(Event.ROLE_CHANGED, me, changed)
 
 
 @blueprint.post("/<admin_id>/disable")
@@ -78,21 +92,27 @@ def disable(admin_id: str) -> ResponseReturnValue:
     me = signed_in()
     if admin_id == me.id:
         raise Forbidden("You cannot disable yourself; ask another admin.")
-    return _changed("admin_disabled", me, services().admins.set_disabled(admin_id, disabled=True))
+    return _changed(
+        Event.PERSON_DISABLED, me, services().admins.set_disabled(admin_id, disabled=True)
+    )
 
 
 @blueprint.post("/<admin_id>/enable")
 def enable(admin_id: str) -> ResponseReturnValue:
     """Let an admin in again."""
     me = signed_in()
-    return _changed("admin_enabled", me, services().admins.set_disabled(admin_id, disabled=False))
+    return _changed(
+        Event.PERSON_ENABLED, me, services().admins.set_disabled(admin_id, disabled=False)
+    )
 
 
 @blueprint.post("/<admin_id>/sign-out")
 def sign_out_everywhere(admin_id: str) -> ResponseReturnValue:
     """End all sessions of an admin, one's own among them if it is oneself."""
     me = signed_in()
-    return _changed("admin_signed_out", me, services().admins.sign_out_everywhere(admin_id))
+    return _changed(
+        Event.SIGNED_OUT_EVERYWHERE, me, services().admins.sign_out_everywhere(admin_id)
+    )
 
 
 @blueprint.post("/<admin_id>/password")
@@ -105,16 +125,20 @@ def change_password(admin_id: str) -> ResponseReturnValue:
     changed = services().admins.change_password(admin_id, asked["password"])
     if changed.id == me.id:
         authenticator.resume(changed)
-    return _changed("admin_password_changed", me, changed)
+    return _changed(Event.PASSWORD_CHANGED, me, changed)
 
 
-def _delivered(event: str, by: Admin, admin: Admin, link: Link) -> Response:
+def _delivered(event: Event, by: Admin, admin: Admin, link: Link) -> Response:
     base = services().settings.public_url or request.url_root
     delivery = deliver(admin, link, base, services().mailer)
-    logger.info(event, extra={"admin": admin.id, "by": by.id, "mailed": delivery.mailed})
+    extra = {"admin": admin.id, "by": by.id, "mailed": delivery.mailed}
+    logger.info(LOGGED[event], extra=extra)
+    record(event, admin.email, str(admin.role) if event is Event.PERSON_INVITED else "")
     return jsonify(LinkAnswer().dump(delivery))
 
 
-def _changed(event: str, by: Admin, admin: Admin) -> Response:
-    logger.info(event, extra={"admin": admin.id, "by": by.id})
+def _changed(event: Event, by: Admin, admin: Admin) -> Response:
+    logger.info(LOGGED[event], extra={"admin": admin.id, "by": by.id})
+    told = event in (Event.PERSON_ADDED, Event.ROLE_CHANGED)
+    record(event, admin.email, str(admin.role) if told else "")
     return jsonify(AdminAnswer().dump(admin))

@@ -7,8 +7,10 @@ import logging
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from dmstats.db.admins.activity_log import Event
 from dmstats.web import services
 from dmstats.web.auth.authenticator import signed_in
+from dmstats.web.auth.recording import record
 from dmstats.web.schema.api_schemas import AdminAnswer, NewPassword
 from dmstats.web.schema.validation import body
 
@@ -32,6 +34,7 @@ def change_password() -> ResponseReturnValue:
     changed = services().admins.change_password(person.id, asked["password"])
     authenticator.resume(changed)
     logger.info("admin_password_changed", extra={"admin": person.id, "by": person.id})
+    record(Event.PASSWORD_CHANGED, person.email)
     return jsonify(AdminAnswer().dump(changed))
 
 
@@ -41,4 +44,5 @@ def sign_out_everywhere() -> ResponseReturnValue:
     person = signed_in()
     services().admins.sign_out_everywhere(person.id)
     logger.info("admin_signed_out", extra={"admin": person.id, "by": person.id})
+    record(Event.SIGNED_OUT_EVERYWHERE, person.email)
     return "", 204

@@ -44,6 +44,7 @@ FIGURES = Access(Role.VIEWER, Scope.FIGURES)
 ACCOUNTS = Access(Role.VIEWER, Scope.ACCOUNTS)
 REFRESH = Access(Role.OPERATOR, Scope.REFRESH)
 PEOPLE = Access(Role.ADMIN)
+ACTIVITY_LOG = Access(Role.ADMIN, Scope.ACTIVITY_LOG)
 
 ADMINS = "/api/admin/admins"
 
@@ -79,7 +80,7 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/me": OWN,
     "POST /api/admin/me/password": OWN,
     "POST /api/admin/me/sign-out": OWN,
-    # People.
+    # People, tokens, and what was done.
     "GET /admins": PEOPLE,
     f"GET {ADMINS}": PEOPLE,
     f"POST {ADMINS}": PEOPLE,
@@ -90,6 +91,12 @@ ACCESS: dict[str, Access] = {
     f"POST {ADMINS}/<admin_id>/enable": PEOPLE,
     f"POST {ADMINS}/<admin_id>/sign-out": PEOPLE,
     f"POST {ADMINS}/<admin_id>/password": PEOPLE,
+    "GET /tokens": PEOPLE,
+    "GET /api/admin/tokens": PEOPLE,
+    "POST /api/admin/tokens": PEOPLE,
+    "POST /api/admin/tokens/<token_id>/revoke": PEOPLE,
+    "GET /activity-log": ACTIVITY_LOG,
+    "GET /api/admin/activity-log": ACTIVITY_LOG,
 }
 
 

@@ -17,11 +17,17 @@ from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.admin_store import AdminStore, lookup_name
 from dmstats.db.admins.scopes import Scope
 from dmstats.db.admins.session_store import Session, SessionStore
-from dmstats.web.auth.client_address import place_of
+from dmstats.db.admins.token_store import TokenStore, token_key
+from dmstats.web.auth.client_address import client_address, place_of
+from dmstats.web.auth.credentials import TOKEN_KEY, Credentials
 from dmstats.web.auth.csrf import SAFE_METHODS, require_own_origin
+from dmstats.web.auth.outage_grace import OutageGrace
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.session_guard import SessionGuard
 from dmstats.web.auth.sessions import clear_cookie, known_device, sent_key, set_cookie
+
+OLDEST_TOKEN = "ADMIN_API_TOKEN"  # noqa: S105 - its name
+"""The name of the one token that is a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class Identity:
     admin: Admin | None
     session: Session | None = None
     scopes: frozenset[Scope] = frozenset()
+    token_name: str = ""
+    token_id: str | None = None
 
 
 class Authenticator:
@@ -41,6 +49,7 @@ class Authenticator:
         settings: Settings,
         admins: AdminStore,
         sessions: SessionStore,
+        tokens: TokenStore,
         rate_limit: SignInRateLimit,
         clock: Clock,
     ) -> None:
@@ -49,7 +58,9 @@ class Authenticator:
         self._admins = admins
         self._sessions = sessions
         self._rate_limit = rate_limit
-        self._guard = SessionGuard(sessions, clock)
+        self._guard = SessionGuard(Credentials(sessions, tokens), clock)
+        self._tokens = tokens
+        self._token_grace = OutageGrace(tokens.find, lambda token: token.ends_ms, clock)
 
     def sign_in(self, email: str, password: str) -> Admin:
         """Open a session, and end the one that this browser had before.
@@ -95,16 +106,24 @@ class Authenticator:
         place = place_of(request.remote_addr).encode()
         return hmac.new(self._secret, place, hashlib.sha256).hexdigest()[:32]
 
-    def sign_out(self) -> None:
-        """End this browser's session, and no other one of the same admin.
+    def sign_out(self) -> Admin | None:
+        """End this browser's session, and no other one; whose it was, None without one.
 
         The browser forgets it in any case; raises :class:`StoreUnavailable` if the session itself
         could not be ended.
         """
         key = sent_key()
         clear_cookie()
-        if key is not None:
-            self._end(key)
+        if key is None:
+            return None
+        self._guard.forget(key)
+        found = self._guard.find(key, reading=False)
+        self._end(key)
+        return found[1] if found else None
+
+    def is_first_refusal(self) -> bool:
+        """Whether this is the first attempt within a minute that the limits refuse its address."""
+        return self._rate_limit.is_first_refusal(request.remote_addr)
 
     def _end(self, key: str) -> None:
         self._guard.forget(key)
@@ -113,15 +132,17 @@ class Authenticator:
     def identify(self) -> Identity | None:
         """Who the current request is from; None if that is not known.
 
-        Our bearer token decides; any other one is an identity proxy's business, and then the
-        session counts. Raises :class:`Forbidden` for a state-changing request that another site
+        A bearer token of ours decides; any other one is an identity proxy's business, and then
+        the session counts. Raises :class:`Forbidden` for a state-changing request that another site
         made with an admin's cookie, and :class:`StoreUnavailable` while MongoDB is away; see
         :class:`SessionGuard`.
         """
         if bearer_is(self._token):
-            return Identity(None, scopes=frozenset(Scope))
-        key = sent_key()
+            return Identity(None, scopes=frozenset(Scope), token_name=OLDEST_TOKEN)
         reading = request.method in SAFE_METHODS
+        if (token := token_key(_bearer() or "")) is not None:
+            return self._script(token, reading=reading)
+        key = sent_key()
         found = self._guard.find(key, reading=reading) if key else None
         if found is None:
             return None
@@ -131,8 +152,18 @@ class Authenticator:
             self._sessions.renew(session)
         return Identity(admin, session)
 
+    def _script(self, key: str, *, reading: bool) -> Identity | None:
+        token = self._token_grace.find(key, reading=reading)
+        if token is None:
+            return None
+        address = client_address(request.remote_addr or "")
+        with contextlib.suppress(StoreUnavailable):
+            self._tokens.note_use(token, str(address) if address else "unknown")
+        return Identity(None, scopes=token.scopes, token_name=token.name, token_id=token.id)
+
     def ended(self, keys: set[str]) -> set[str]:
-        """Those of the sessions ``keys`` that have ended; for open streams, outside any request.
+        """Those of the sessions and tokens ``keys`` that have ended; for open streams, outside
+        any request.
 
         Raises :class:`StoreUnavailable`.
         """
@@ -166,7 +197,15 @@ def signed_in() -> Admin:
     return admin
 
 
+def reader_name() -> str:
+    """Who looks at a page, as it says itself."""
+    identity = current_identity()
+    return identity.admin.email if identity.admin else identity.token_name
+
+
 def stream_session() -> str:
-    """The key of the session with which a stream is being opened; empty for the API token."""
-    session = current_identity().session
-    return session.key if session else ""
+    """The key of the session or token that a stream is opened with; empty for ADMIN_API_TOKEN."""
+    identity = current_identity()
+    if identity.session is not None:
+        return identity.session.key
+    return TOKEN_KEY + identity.token_id if identity.token_id else ""

@@ -16,10 +16,12 @@ from dmstats.core.command_line import SIMULATE, command_line
 from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import Forbidden, NotFound, StoreUnavailable
 from dmstats.core.setting_types import is_loopback
+from dmstats.db.admins.scopes import SCOPE_WORDS
 from dmstats.sse.hub import HEARTBEAT_SECONDS
 from dmstats.web import services
-from dmstats.web.auth.authenticator import current_identity, signed_in
+from dmstats.web.auth.authenticator import reader_name, signed_in
 from dmstats.web.middleware.problems import PROBLEM, http_problem, problem_of
+from dmstats.web.pages.activity_log_page import register_activity_log
 from dmstats.web.pages.assets import Assets, find_folder
 from dmstats.web.pages.first_paint import figure_texts, is_empty
 
@@ -51,7 +53,7 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
         """The dashboard, with the newest figures in it; later ones arrive by the API."""
         return render_template(
             "index.html",
-            email=_reader(),
+            email=reader_name(),
             settings=services().settings,
             heartbeat=round(HEARTBEAT_SECONDS),
             callback_url=request.url_root.rstrip("/") + WEBHOOK_PATH,
@@ -65,14 +67,15 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
     @pages.get("/accounts")
     def accounts() -> ResponseReturnValue:
         """All accounts, to search and page through."""
-        return render_template("accounts.html", email=_reader())
+        return render_template("accounts.html", email=reader_name())
 
     @pages.get("/accounts/<instagram_id>")
     def account(instagram_id: str) -> ResponseReturnValue:
         """One account."""
-        return render_template("account.html", email=_reader(), instagram_id=instagram_id)
+        return render_template("account.html", email=reader_name(), instagram_id=instagram_id)
 
     _register_people(pages)
+    register_activity_log(pages)
 
     @pages.get("/static/<path:path>")
     def static_file(path: str) -> ResponseReturnValue:
@@ -104,12 +107,20 @@ def _register_people(pages: Blueprint) -> None:
     @pages.get("/admins")
     def admins() -> ResponseReturnValue:
         """Who may sign in, and what for."""
-        return render_template("admins.html", email=_reader())
+        return render_template("admins.html", email=reader_name())
+
+    @pages.get("/tokens")
+    def tokens() -> ResponseReturnValue:
+        """The API tokens."""
+        has_setting = bool(services().settings.admin_api_token)
+        return render_template(
+            "tokens.html", email=reader_name(), scopes=SCOPE_WORDS, has_setting=has_setting
+        )
 
     @pages.get("/me")
     def me() -> ResponseReturnValue:
         """One's own password and sessions."""
-        return render_template("me.html", email=_reader(), role=signed_in().role)
+        return render_template("me.html", email=reader_name(), role=signed_in().role)
 
 
 def _missing(error: NotFoundPage) -> ResponseReturnValue:
@@ -164,8 +175,3 @@ def _theme() -> str | None:
     """
     chosen = request.cookies.get(THEME_COOKIE)
     return chosen if chosen in THEMES else None
-
-
-def _reader() -> str:
-    admin = current_identity().admin
-    return admin.email if admin else "a script"

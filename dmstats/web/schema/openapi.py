@@ -14,10 +14,12 @@ from marshmallow import Schema, validate
 from dmstats import __version__
 from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.web.schema import (
+    activity_log_schemas,
     api_schemas,
     documented_only,
     history_schemas,
     snapshot_schema,
+    token_schemas,
 )
 
 PATH = "/api/openapi.json"
@@ -55,6 +57,7 @@ class Operation:
     body: type[Schema] | None = None
 
 
+TOKENS = "/api/admin/tokens"
 STATS, ADMINS, ME = "/api/admin/stats", "/api/admin/admins", "/api/admin/me"
 READING, CHANGING = (401, 403, 503), (400, 401, 403, 408, 413, 503)
 
@@ -112,6 +115,14 @@ OPERATIONS = (
               (429, *CHANGING), SESSION, body=api_schemas.NewPassword),
     Operation(ME + "/sign-out", "post", "End all of one's own sessions", {204: ""},
               (401, 403, 503), SESSION),
+    Operation(TOKENS, "get", "All API tokens", {200: token_schemas.TokensAnswer}, READING, SESSION),
+    Operation(TOKENS, "post", "Make an API token", {201: token_schemas.NewTokenAnswer}, CHANGING,
+              SESSION, body=token_schemas.NewToken),
+    Operation(TOKENS + "/{token_id}/revoke", "post", "End an API token",
+              {200: token_schemas.TokenAnswer}, (404, *CHANGING), SESSION),
+    Operation("/api/admin/activity-log", "get", "Who did what, as JSON or (format) as CSV",
+              {200: (activity_log_schemas.ActivityLogAnswer, "text/csv")}, (400, *READING), ADMIN,
+              query=activity_log_schemas.ActivityLogQuery),
     Operation(PATH, "get", "This description", {200: "application/json"}, READING, ADMIN),
     Operation("/healthz", "get", "Whether the process answers",
               {200: documented_only.HealthSchema}),
