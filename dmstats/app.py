@@ -18,7 +18,7 @@ from dmstats.embedded.attach import attach, require
 from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
-from dmstats.web.api import activity_log, admins, history, me, probes, stats, tokens
+from dmstats.web.api import activity_log, admins, history, me, probes, second_factor, stats, tokens
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.access import register_access
@@ -52,6 +52,7 @@ BLUEPRINTS = (
     history.blueprint,
     admins.blueprint,
     me.blueprint,
+    second_factor.blueprint,
     activity_log.blueprint,
     tokens.blueprint,
     sign_in.blueprint,

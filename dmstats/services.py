@@ -19,6 +19,7 @@ from dmstats.core.settings import Settings
 from dmstats.core.stopping import StopSignal
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
@@ -76,6 +77,7 @@ class Services:
     admins: AdminStore
     activity_log: ActivityLog
     tokens: TokenStore
+    second_factors: SecondFactors
     authenticator: Authenticator
     readiness: Readiness
     mailer: Mailer | None

@@ -1,4 +1,4 @@
-"""``create-admin`` and ``reset-password``."""
+"""``create-admin``, ``reset-password`` and ``reset-second-factor``."""
 
 from __future__ import annotations
 
@@ -71,6 +71,21 @@ def reset_password(email: str, link: bool, url: str | None) -> None:  # noqa: FB
     click.echo(f"{admin.email} has a new password.")
     if admin.disabled:
         click.echo("This admin is disabled. Another admin must enable the account.", err=True)
+
+
+@click.command(cls=Command, short_help="Remove somebody's second factor.")
+@click.argument("email")
+def reset_second_factor(email: str) -> None:
+    """Let somebody sign in with the password alone, for example after the loss of a phone.
+
+    Their open sessions end.
+    """
+    with connected() as services:
+        admin = services.admins.find(email)
+        services.second_factors.remove(admin.id)
+        services.admins.sign_out_everywhere(admin.id)
+        record(services.activity_log, Event.SECOND_FACTOR_REMOVED, admin.email)
+    click.echo(f"{admin.email} can sign in with the password alone.")
 
 
 def _deliver(services: Services, admin: Admin, link: Link, url: str | None) -> None:

@@ -49,17 +49,16 @@ function rowOf(admin, isMe) {
     mark.textContent = isMe ? "you" : admin.disabled ? "disabled" : "invited";
     email.append(" ", mark);
   }
-  const role = document.createElement("td");
-  role.append(roleOf(admin, isMe));
   const since = document.createElement("td");
   since.className = "wide";
   since.textContent = admin.createdAt ? format.date(admin.createdAt) : "";
   since.title = admin.createdAt ? format.utc(admin.createdAt) : "";
   const actions = document.createElement("td");
   actions.className = "actions";
-  actions.append(signOutFor(admin, isMe));
+  actions.append(roleOf(admin, isMe), signOutFor(admin, isMe));
+  if (!isMe && admin.secondFactor) actions.append(factorFor(admin));
   if (!isMe) actions.append(switchFor(admin));
-  row.append(email, role, since, actions);
+  row.append(email, since, actions);
   return row;
 }
 
@@ -97,6 +96,20 @@ function roleOf(admin, isMe) {
     if (!done) select.value = admin.role ?? "";
   });
   return select;
+}
+
+/** @param {Admin} admin */
+function factorFor(admin) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = "Remove second factor";
+  button.setAttribute("aria-label", `Remove the second factor of ${admin.email}`);
+  button.addEventListener("click", async () => {
+    const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/remove-second-factor`;
+    await change(url, {}, `${admin.email} can sign in with the password alone.`);
+  });
+  return button;
 }
 
 /** @param {Admin} admin */

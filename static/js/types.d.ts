@@ -50,6 +50,7 @@ export interface Admin {
   role: string | null;
   disabled: boolean;
   invited: boolean;
+  secondFactor: boolean;
   createdAt: string | null;
 }
 

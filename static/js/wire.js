@@ -183,6 +183,7 @@ export function adminsFrom(json) {
       role: shown(admin.role),
       disabled: admin.disabled === true,
       invited: admin.invited === true,
+      secondFactor: admin.secondFactor === true,
       createdAt: moment(admin.createdAt),
     };
   });
@@ -215,6 +216,24 @@ export function tokensFrom(json) {
 export function newTokenFrom(json) {
   const { token, secret } = fields(json);
   return { name: shown(fields(token).name) ?? "", secret: text(secret) ?? "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{secret: string, image: string}} `image` is a data: address, or empty
+ */
+export function offerFrom(json) {
+  const { secret, image } = fields(json);
+  const drawn = text(image) ?? "";
+  return { secret: text(secret) ?? "", image: drawn.startsWith("data:image/svg+xml") ? drawn : "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {string[]}
+ */
+export function recoveryCodesFrom(json) {
+  return list(fields(json).recoveryCodes).map((code) => shown(code) ?? "");
 }
 
 /**

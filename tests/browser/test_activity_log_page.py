@@ -33,7 +33,7 @@ def test_it_works(open_context: Callable[..., BrowserContext], service: Service)
     with page.expect_download() as saved:
         page.get_by_role("link", name="CSV").click()
     text = saved.value.path().read_text(encoding="utf-8-sig")
-    assert text.startswith("at,event,actorKind,actor,from,target,details\r\n")
+    assert text.startswith("at,event,actorKind,actor,from,target,details\n")
     assert "signed-in" not in text
     page.get_by_label("From (UTC)").fill("2999-01-01")
     page.get_by_role("button", name="Show").click()

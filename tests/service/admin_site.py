@@ -22,6 +22,7 @@ from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.roles import Role
+from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.client import Mongo
@@ -29,7 +30,7 @@ from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.service import HistoryService
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import activity_log, admins, history, me, stats, tokens
+from dmstats.web.api import activity_log, admins, history, me, second_factor, stats, tokens
 from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.authenticator import Authenticator
@@ -114,6 +115,7 @@ class AdminSite:
         self.sessions = SessionStore(self.mongo, clock, hours=self.settings.session_hours)
         self.log = ActivityLog(self.mongo, clock, days=self.settings.activity_log_days)
         self.tokens = TokenStore(self.mongo, clock)
+        self.second_factors = SecondFactors(self.mongo, clock)
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -122,6 +124,7 @@ class AdminSite:
         app.secret_key = self.settings.secret_key
         app.jinja_loader = DictLoader(
             {
+                "code.html": "code|{{ error or '' }}|{{ next }}",
                 "login.html": "{{ error or '' }}|{{ email }}|{{ next }}",
                 "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
             }
@@ -130,12 +133,26 @@ class AdminSite:
         register_errors(app)
         register_headers(app)
         register_access(app)
-        for views in (stats, history, sign_in, password_links, admins, me, activity_log, tokens):
+        for views in (
+            stats,
+            history,
+            sign_in,
+            password_links,
+            admins,
+            me,
+            activity_log,
+            tokens,
+            second_factor,
+        ):
             app.register_blueprint(views.blueprint)
 
         @app.get("/")
         def home() -> str:
             return "home"
+
+        @app.get("/me", endpoint="pages.me")
+        def me_page() -> str:
+            return "me"
 
         @app.get("/accounts")
         def page() -> str:
@@ -148,11 +165,13 @@ class AdminSite:
             admins=self.admins,
             activity_log=self.log,
             tokens=self.tokens,
+            second_factors=self.second_factors,
             authenticator=Authenticator(
                 self.settings,
                 self.admins,
                 self.sessions,
                 self.tokens,
+                self.second_factors,
                 SignInRateLimit(self.redis, KEYS),
                 self.clock,
             ),

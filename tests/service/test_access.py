@@ -26,13 +26,16 @@ VIEWER = {
     "GET /api/admin/accounts/<instagram_id>", "GET /api/admin/accounts/<instagram_id>/activity",
     "GET /api/openapi.json",
     "GET /api/admin/me", "POST /api/admin/me/password", "POST /api/admin/me/sign-out",
+    "POST /api/admin/me/second-factor", "POST /api/admin/me/second-factor/confirm",
+    "POST /api/admin/me/second-factor/remove",
 }  # fmt: skip
 OPERATOR = VIEWER | {"POST /api/admin/stats/refresh"}
 ADMIN = OPERATOR | {
     "GET /admins", "GET /api/admin/admins", "POST /api/admin/admins",
     "POST /api/admin/admins/invite",
     *(f"POST /api/admin/admins/<admin_id>/{verb}"
-      for verb in ("link", "role", "disable", "enable", "sign-out", "password")),
+      for verb in ("link", "role", "disable", "enable", "sign-out", "password",
+                   "remove-second-factor")),
     "GET /activity-log", "GET /api/admin/activity-log",
     "GET /tokens", "GET /api/admin/tokens", "POST /api/admin/tokens",
     "POST /api/admin/tokens/<token_id>/revoke",

@@ -15,6 +15,7 @@ from dmstats.core.settings import Settings
 
 OPEN = {
     "/login": "how one gets in",
+    "/login/code": "the second step of getting in",
     "/logout": "ends what may not even be there",
     "/password": "has its own secret: a link",
     "/healthz": "says nothing but ok",
@@ -100,6 +101,6 @@ def test_only_what_needs_a_page_or_a_sign_in_writes_to_open_routes(app: Flask) -
         if rule.rule in OPEN and (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}
     }
     assert writing <= {
-        "/login", "/logout", "/password",
+        "/login", "/login/code", "/logout", "/password",
         "/api/webhooks/instagram", "/api/cron/refresh-admin-stats",
     }  # fmt: skip

@@ -47,6 +47,10 @@ class Event(StrEnum):
     LINK_USED = "link-used"
     TOKEN_MADE = "token-made"  # noqa: S105 - no token
     TOKEN_REVOKED = "token-revoked"  # noqa: S105 - no token
+    SECOND_FACTOR_SET = "second-factor-set"
+    SECOND_FACTOR_REMOVED = "second-factor-removed"
+    CODE_FAILED = "code-failed"
+    RECOVERY_CODE_USED = "recovery-code-used"
     COMMAND_RUN = "command-run"
 
 
@@ -66,6 +70,10 @@ WORDS: Mapping[str, str] = {
     Event.LINK_USED: "Password link used",
     Event.TOKEN_MADE: "API token made",
     Event.TOKEN_REVOKED: "API token revoked",
+    Event.SECOND_FACTOR_SET: "Second factor set up",
+    Event.SECOND_FACTOR_REMOVED: "Second factor removed",
+    Event.CODE_FAILED: "Code of second factor failed",
+    Event.RECOVERY_CODE_USED: "Recovery code used",
     Event.COMMAND_RUN: "Command run",
 }
 

@@ -13,7 +13,13 @@ from bson import ObjectId
 from dmstats.core.clock import rfc3339, to_ms
 from dmstats.db.admins.roles import Role, role_from
 
-IDENTITY: Mapping[str, Any] = {"email": 1, "role": 1, "disabled": 1, "sessionEpoch": 1}
+IDENTITY: Mapping[str, Any] = {
+    "email": 1,
+    "role": 1,
+    "disabled": 1,
+    "sessionEpoch": 1,
+    "totp.since": 1,
+}
 """The fields that say who it is, who is let in and what for. Without ``role`` among them, everybody
 would be read as an admin."""
 
@@ -36,6 +42,7 @@ class Admin:
     created_at: str | None
     invited: bool = False
     role: Role = Role.ADMIN
+    second_factor: bool = False
 
 
 def admin_from(document: Mapping[str, Any]) -> Admin | None:
@@ -51,6 +58,7 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
         created_at=rfc3339(to_ms(created)) if isinstance(created, datetime) else None,
         invited=document.get("invited") is True,
         role=role_from(document),
+        second_factor="totp" in document,
     )
 
 

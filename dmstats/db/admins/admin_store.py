@@ -195,6 +195,14 @@ class AdminStore:
         """End all open sessions of an admin, in every browser."""
         return self._change(admin_id, {})
 
+    def get(self, admin_id: str) -> Admin:
+        """The person with that id; raises :class:`NotFound`."""
+        with translated():
+            found = self._collection.find_one({"_id": _key(admin_id)}, PUBLIC)
+        if found is None:
+            raise NotFound("There is no such admin.")
+        return _only(found)
+
     def find(self, email: str) -> Admin:
         """The admin with that email; raises :class:`BadRequest` or :class:`NotFound`."""
         wanted = normal_email(email)

@@ -38,6 +38,7 @@ LOGGED = {
     Event.PERSON_ENABLED: "admin_enabled",
     Event.SIGNED_OUT_EVERYWHERE: "admin_signed_out",
     Event.PASSWORD_CHANGED: "admin_password_changed",
+    Event.SECOND_FACTOR_REMOVED: "second_factor_removed",
 }
 """The names of these events in the service's own log."""
 
@@ -126,6 +127,16 @@ def change_password(admin_id: str) -> ResponseReturnValue:
     if changed.id == me.id:
         authenticator.resume(changed)
     return _changed(Event.PASSWORD_CHANGED, me, changed)
+
+
+@blueprint.post("/<admin_id>/remove-second-factor")
+def remove_second_factor(admin_id: str) -> ResponseReturnValue:
+    """Let somebody who has lost phone and recovery codes sign in with the password alone; all
+    sessions of that person end."""
+    me = signed_in()
+    services().second_factors.remove(admin_id)
+    changed = services().admins.sign_out_everywhere(admin_id)
+    return _changed(Event.SECOND_FACTOR_REMOVED, me, changed)
 
 
 def _delivered(event: Event, by: Admin, admin: Admin, link: Link) -> Response:

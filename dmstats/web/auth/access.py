@@ -53,6 +53,8 @@ ACCESS: dict[str, Access] = {
     "GET /login": OPEN,
     "POST /login": OPEN,
     "POST /logout": OPEN,
+    "GET /login/code": OPEN,
+    "POST /login/code": OPEN,
     "GET /password": OPEN,
     "POST /password": OPEN,
     "GET /static/<path:path>": OPEN,
@@ -80,6 +82,9 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/me": OWN,
     "POST /api/admin/me/password": OWN,
     "POST /api/admin/me/sign-out": OWN,
+    "POST /api/admin/me/second-factor": OWN,
+    "POST /api/admin/me/second-factor/confirm": OWN,
+    "POST /api/admin/me/second-factor/remove": OWN,
     # People, tokens, and what was done.
     "GET /admins": PEOPLE,
     f"GET {ADMINS}": PEOPLE,
@@ -91,6 +96,7 @@ ACCESS: dict[str, Access] = {
     f"POST {ADMINS}/<admin_id>/enable": PEOPLE,
     f"POST {ADMINS}/<admin_id>/sign-out": PEOPLE,
     f"POST {ADMINS}/<admin_id>/password": PEOPLE,
+    f"POST {ADMINS}/<admin_id>/remove-second-factor": PEOPLE,
     "GET /tokens": PEOPLE,
     "GET /api/admin/tokens": PEOPLE,
     "POST /api/admin/tokens": PEOPLE,
@@ -127,13 +133,23 @@ def enforce() -> ResponseReturnValue | None:
     if not access.allows(identity):
         raise Forbidden(_refusal(access, identity))
     g.identity = identity
-    return None
+    return None if access is OWN else _demand_second_factor(identity)
 
 
 def may(operation: str) -> bool:
     """Whether whoever asks may use ``operation``, such as "POST /api/admin/stats/refresh"."""
     identity: Identity | None = g.get("identity")
     return identity is not None and ACCESS[operation].allows(identity)
+
+
+def _demand_second_factor(identity: Identity) -> ResponseReturnValue | None:
+    """Where the installation requires one: who has none may only set it up."""
+    required = services().settings.second_factor == "required"
+    if not required or identity.admin is None or identity.admin.second_factor:
+        return None
+    if request.path.startswith("/api/"):
+        raise Forbidden("Set up a second factor first, on the page of your account.")
+    return redirect(url_for("pages.me"))
 
 
 def _access(method: str, rule: str) -> Access:

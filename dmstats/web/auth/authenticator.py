@@ -10,12 +10,13 @@ from typing import cast
 
 from flask import g, request
 
-from dmstats.core.clock import Clock
-from dmstats.core.errors import Forbidden, NotSignedIn, PoisonError, StoreUnavailable
+from dmstats.core.clock import MINUTE_MS, Clock
+from dmstats.core.errors import Forbidden, NotFound, NotSignedIn, PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.admin_store import AdminStore, lookup_name
 from dmstats.db.admins.scopes import Scope
+from dmstats.db.admins.second_factor import SecondFactors, UsedCode
 from dmstats.db.admins.session_store import Session, SessionStore
 from dmstats.db.admins.token_store import TokenStore, token_key
 from dmstats.web.auth.client_address import client_address, place_of
@@ -24,7 +25,14 @@ from dmstats.web.auth.csrf import SAFE_METHODS, require_own_origin
 from dmstats.web.auth.outage_grace import OutageGrace
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.session_guard import SessionGuard
-from dmstats.web.auth.sessions import clear_cookie, known_device, sent_key, set_cookie
+from dmstats.web.auth.sessions import (
+    await_code,
+    awaiting_code,
+    clear_cookie,
+    known_device,
+    sent_key,
+    set_cookie,
+)
 
 OLDEST_TOKEN = "ADMIN_API_TOKEN"  # noqa: S105 - its name
 """The name of the one token that is a setting."""
@@ -41,6 +49,37 @@ class Identity:
     token_id: str | None = None
 
 
+CODE_MS = 5 * MINUTE_MS
+"""How long after the password the code may come."""
+
+
+class CodeNeeded(NotSignedIn):
+    """The password is right, and a code is needed as well."""
+
+    title = "Second factor needed"
+
+    def __init__(self) -> None:
+        super().__init__("Send the code of your authenticator app, too.")
+
+
+class WrongCode(NotSignedIn):
+    """The password was right and the code is not; ``email`` is whose it should have been."""
+
+    title = "Wrong code"
+
+    def __init__(self, email: str) -> None:
+        super().__init__("That code is not right, or was used already. Wait for the next one.")
+        self.email = email
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who has signed in; ``used`` is what the code was, None without a second factor."""
+
+    admin: Admin
+    used: UsedCode | None
+
+
 class Authenticator:
     """Signs admins in and says who a request is from."""
 
@@ -50,6 +89,7 @@ class Authenticator:
         admins: AdminStore,
         sessions: SessionStore,
         tokens: TokenStore,
+        second_factors: SecondFactors,
         rate_limit: SignInRateLimit,
         clock: Clock,
     ) -> None:
@@ -57,15 +97,18 @@ class Authenticator:
         self._secret = (settings.secret_key or "").encode()
         self._admins = admins
         self._sessions = sessions
+        self._second_factors = second_factors
         self._rate_limit = rate_limit
+        self._clock = clock
         self._guard = SessionGuard(Credentials(sessions, tokens), clock)
         self._tokens = tokens
         self._token_grace = OutageGrace(tokens.find, lambda token: token.ends_ms, clock)
 
-    def sign_in(self, email: str, password: str) -> Admin:
+    def sign_in(self, email: str, password: str, code: str | None = None) -> SignedIn:
         """Open a session, and end the one that this browser had before.
 
-        Raises :class:`NotSignedIn` or :class:`TooManyRequests`.
+        Raises :class:`NotSignedIn` or :class:`TooManyRequests`, and :class:`CodeNeeded` if there is
+        a second factor but no ``code``; :meth:`finish_sign_in` then takes it, in this browser.
         """
         account, place = lookup_name(email), self._place()
         taken = self._rate_limit.attempt(
@@ -78,14 +121,59 @@ class Authenticator:
         if admin is None:
             raise NotSignedIn("That email and password do not match an active admin.")
         self._rate_limit.succeeded(taken)
-        before = sent_key()
+        if not admin.second_factor:
+            return self._begin(admin, None)
+        if not code:
+            await_code(admin.id, admin.session_epoch, self._clock.now_ms() + CODE_MS)
+            raise CodeNeeded
+        return self._begin(admin, self._check_code(admin, code))
+
+    def finish_sign_in(self, code: str) -> SignedIn:
+        """Open the session of who has given the right password in this browser just before.
+
+        Raises :class:`NotSignedIn`, :class:`WrongCode` or :class:`TooManyRequests`.
+        """
+        admin = self.awaited()
+        if admin is None:
+            raise NotSignedIn("That took too long. Sign in again.")
+        return self._begin(admin, self._check_code(admin, code))
+
+    def awaited(self) -> Admin | None:
+        """Whose code is awaited in this browser; None if nobody's, or not any more."""
+        waiting = awaiting_code()
+        if waiting is None or waiting[2] <= self._clock.now_ms():
+            return None
+        try:
+            admin = self._admins.get(waiting[0])
+        except NotFound:
+            return None
+        changed = admin.disabled or not admin.second_factor or admin.session_epoch != waiting[1]
+        return None if changed else admin
+
+    def _check_code(self, admin: Admin, code: str) -> UsedCode:
+        """Raises :class:`WrongCode`; limited as passwords are, apart from them."""
+        place = self._place()
+        taken = self._rate_limit.attempt(
+            f"code of {admin.email}",
+            request.remote_addr,
+            device=known_device(admin.email),
+            known_place=lambda: self._admins.is_known_place(admin.email, place),
+        )
+        used = self._second_factors.check(admin.id, code)
+        if used is None:
+            raise WrongCode(admin.email)
+        self._rate_limit.succeeded(taken)
+        return used
+
+    def _begin(self, admin: Admin, used: UsedCode | None) -> SignedIn:
+        place, before = self._place(), sent_key()
         set_cookie(self._sessions.open(admin), admin.email)
         # No sign-in fails for it: neither by an outage nor by an odd document.
         with contextlib.suppress(StoreUnavailable, PoisonError):
             self._admins.remember_place(admin.id, place)
         if before is not None:
             self._end(before)
-        return admin
+        return SignedIn(admin, used)
 
     def confirm(self, admin: Admin, password: str) -> None:
         """Ask a signed-in admin's password again.
@@ -96,6 +184,10 @@ class Authenticator:
         if self._admins.verify(admin.email, password) is None:
             raise Forbidden("Your current password is not right.")
         self._rate_limit.succeeded(taken)
+
+    def confirm_attempt(self, admin: Admin) -> None:
+        """Take one attempt of a signed-in person; raises :class:`TooManyRequests`."""
+        self._rate_limit.confirm(sent_key() or admin.id)
 
     def resume(self, admin: Admin) -> None:
         """Go on with a new session, after a change that ended the old ones."""

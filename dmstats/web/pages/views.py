@@ -120,7 +120,10 @@ def _register_people(pages: Blueprint) -> None:
     @pages.get("/me")
     def me() -> ResponseReturnValue:
         """One's own password and sessions."""
-        return render_template("me.html", email=reader_name(), role=signed_in().role)
+        required = services().settings.second_factor == "required"
+        return render_template(
+            "me.html", email=reader_name(), person=signed_in(), required=required
+        )
 
 
 def _missing(error: NotFoundPage) -> ResponseReturnValue:

@@ -77,7 +77,30 @@ class AccountsQuery(Strict):
 class Credentials(Strict):
     email = fields.String(required=True, validate=validate.Length(min=1, max=320))
     password = fields.String(required=True, validate=validate.Length(min=1, max=4096))
+    code = fields.String(load_default=None, validate=validate.Length(max=40))
     next = fields.String(load_default=None, allow_none=True)
+
+
+class SecondFactorCode(Strict):
+    code = fields.String(required=True, validate=validate.Length(min=1, max=40))
+    next = fields.String(load_default=None, allow_none=True)
+
+
+class CodeOfApp(Strict):
+    code = fields.String(required=True, validate=validate.Length(min=1, max=40))
+
+
+class SecondFactorOffer(Strict):
+    """``secret`` is what to type into an app, ``address`` and ``image`` (an SVG as a ``data:``
+    address) the same for a QR code."""
+
+    secret = fields.String(required=True)
+    address = fields.String(required=True)
+    image = fields.String(required=True)
+
+
+class RecoveryCodesAnswer(Strict):
+    recoveryCodes = fields.List(fields.String(), required=True)
 
 
 def role(**options: Any) -> fields.Enum[Role]:
@@ -125,6 +148,7 @@ class AdminAnswer(Strict):
     role = role(required=True)
     disabled = fields.Boolean(required=True)
     invited = fields.Boolean(required=True)
+    secondFactor = fields.Boolean(attribute="second_factor", required=True)
     createdAt = fields.String(attribute="created_at", required=True, allow_none=True)
 
 
