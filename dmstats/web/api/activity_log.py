@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -22,6 +23,7 @@ blueprint = Blueprint("activity_log", __name__, url_prefix="/api/admin/activity-
 MOST_ROWS = 10_000
 """The newest that one CSV file holds."""
 
+EPOCH_DAY = date(1970, 1, 1)
 COLUMNS = ("at", "event", "actorKind", "actor", "from", "target", "details")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How text begins that a spreadsheet takes for a formula."""
@@ -50,11 +52,12 @@ def filter_of(asked: Mapping[str, Any]) -> LogFilter:
     since, until = asked["since"], asked["until"]
     if since is not None and until is not None and until < since:
         raise BadRequest("until: must not be before since.")
+    after_until = None if until in (None, date.max) else _start(until + timedelta(days=1))
     return LogFilter(
         asked["event"],
         asked["who"].strip().casefold(),
-        _start(since),
-        None if until is None else _start(until, DAY_MS),
+        None if since is None else _start(since),
+        after_until,
     )
 
 
@@ -71,9 +74,9 @@ def place_in(cursor: str | None) -> Place | None:
     return int(at_ms), key
 
 
-def _start(day: Any, more: int = 0) -> int | None:
-    """The start of ``day`` (a date) in UTC, ``more`` ms later, in ms since the epoch."""
-    return None if day is None else (day.toordinal() - 719_163) * DAY_MS + more
+def _start(day: date) -> int:
+    """The start of ``day`` in UTC, in ms since the epoch."""
+    return (day - EPOCH_DAY).days * DAY_MS
 
 
 def _fields(entry: LogEntry) -> dict[str, str]:
