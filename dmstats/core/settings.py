@@ -95,6 +95,14 @@ class Settings:
         "DMSTATS_SESSION_HOURS", whole(1, 24 * 365, "hours"), 12, "12 h",
         "How long a sign-in lasts at most; without a request for 12 hours it ends before.",
     )  # fmt: skip
+    second_factor: str = setting(
+        "DMSTATS_SECOND_FACTOR", one_of("optional", "required"), "optional", "`optional`",
+        "Whether everybody who signs in must have a second factor (`required`).",
+    )  # fmt: skip
+    activity_log_days: int = setting(
+        "DMSTATS_ACTIVITY_LOG_DAYS", whole(1, 3660, "days"), 365, "365 days",
+        "How long an entry of the activity log is kept; holds for entries written from then on.",
+    )  # fmt: skip
     admin_api_token: str | None = setting(
         "ADMIN_API_TOKEN", one_secret, None,
         "none: bearer access is off; `dmstats run` generates one",

@@ -167,18 +167,21 @@ pauseButton.addEventListener("click", () => {
   part("pause-label").textContent = paused ? "Resume" : "Pause";
   feed.tell({ type: paused ? "pause" : "resume" });
 });
-wireRefresh({
-  button: part("refresh", HTMLButtonElement),
-  label: part("refresh-label"),
-  url: settings.refreshUrl,
-  ask: (...request) => fetch(...request),
-  format,
-  async onRefreshed() {
-    await feed.pollNow();
-    debounce.flush();
-  },
-  onExpired: () => feed.tell({ type: "expired" }),
-});
+// A viewer's page has no such button.
+if (document.getElementById("refresh")) {
+  wireRefresh({
+    button: part("refresh", HTMLButtonElement),
+    label: part("refresh-label"),
+    url: settings.refreshUrl,
+    ask: (...request) => fetch(...request),
+    format,
+    async onRefreshed() {
+      await feed.pollNow();
+      debounce.flush();
+    },
+    onExpired: () => feed.tell({ type: "expired" }),
+  });
+}
 wireCopy(document);
 wireTheme();
 addEventListener("online", () => feed.tell({ type: "online" }));

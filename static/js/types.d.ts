@@ -47,9 +47,21 @@ export interface Account {
 export interface Admin {
   id: string;
   email: string;
+  role: string | null;
   disabled: boolean;
   invited: boolean;
+  secondFactor: boolean;
   createdAt: string | null;
+}
+
+export interface ApiToken {
+  id: string;
+  name: string;
+  scopes: string[];
+  madeBy: string;
+  endsAt: string | null;
+  usedAt: string | null;
+  usedFrom: string | null;
 }
 
 export interface Heartbeat {

@@ -13,10 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from dmstats.core.settings import Settings
+from dmstats.db.admins.admin import Admin
+from dmstats.web.auth.access import may
 from dmstats.web.auth.authenticator import Identity
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.security_headers import register_headers
@@ -167,11 +169,9 @@ class FakeSite:
         register_headers(app)
         register_pages(app)
         settings = Settings(client_debounce=0, poll_interval=2)
-        someone = SimpleNamespace(identify=lambda: Identity(None))
-        app.extensions["dmstats"] = SimpleNamespace(
-            settings=settings, reader=self, authenticator=someone
-        )
-
+        app.extensions["dmstats"] = SimpleNamespace(settings=settings, reader=self)
+        app.context_processor(lambda: {"may": may})
+        app.before_request(self._sign_in)
         app.before_request(self._refuse)
         for path, answer in (
             ("stats", self._stats),
@@ -184,6 +184,9 @@ class FakeSite:
         ):
             app.add_url_rule(f"/api/admin/{path}", path, answer)
         return app
+
+    def _sign_in(self) -> None:
+        g.identity = Identity(Admin("1", "ada@example.com", False, 1, None))
 
     def _refuse(self) -> Response | None:
         for part, status in self.failing.items():

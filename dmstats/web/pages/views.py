@@ -1,4 +1,4 @@
-"""The pages: the dashboard for signed-in admins, and the files it is made of."""
+"""The pages: the dashboard and the others, and the files it is made of."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from werkzeug.exceptions import NotFound as NotFoundPage
 
 from dmstats.core.command_line import SIMULATE, command_line
 from dmstats.core.constants import WEBHOOK_PATH
-from dmstats.core.errors import NotFound, StoreUnavailable
+from dmstats.core.errors import Forbidden, NotFound, StoreUnavailable
 from dmstats.core.setting_types import is_loopback
+from dmstats.db.admins.scopes import SCOPE_WORDS
 from dmstats.sse.hub import HEARTBEAT_SECONDS
 from dmstats.web import services
-from dmstats.web.auth.authenticator import current_admin, require_admin
-from dmstats.web.middleware.problems import PROBLEM, http_problem
+from dmstats.web.auth.authenticator import reader_name, signed_in
+from dmstats.web.middleware.problems import PROBLEM, http_problem, problem_of
+from dmstats.web.pages.activity_log_page import register_activity_log
 from dmstats.web.pages.assets import Assets, find_folder
 from dmstats.web.pages.first_paint import figure_texts, is_empty
 
@@ -47,12 +49,11 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
         }
 
     @pages.get("/")
-    @require_admin
     def dashboard() -> ResponseReturnValue:
         """The dashboard, with the newest figures in it; later ones arrive by the API."""
         return render_template(
             "index.html",
-            email=_reader(),
+            email=reader_name(),
             settings=services().settings,
             heartbeat=round(HEARTBEAT_SECONDS),
             callback_url=request.url_root.rstrip("/") + WEBHOOK_PATH,
@@ -64,22 +65,17 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
         )
 
     @pages.get("/accounts")
-    @require_admin
     def accounts() -> ResponseReturnValue:
         """All accounts, to search and page through."""
-        return render_template("accounts.html", email=_reader())
+        return render_template("accounts.html", email=reader_name())
 
     @pages.get("/accounts/<instagram_id>")
-    @require_admin
     def account(instagram_id: str) -> ResponseReturnValue:
         """One account."""
-        return render_template("account.html", email=_reader(), instagram_id=instagram_id)
+        return render_template("account.html", email=reader_name(), instagram_id=instagram_id)
 
-    @pages.get("/admins")
-    @require_admin
-    def admins() -> ResponseReturnValue:
-        """Who may sign in."""
-        return render_template("admins.html", email=_reader())
+    _register_people(pages)
+    register_activity_log(pages)
 
     @pages.get("/static/<path:path>")
     def static_file(path: str) -> ResponseReturnValue:
@@ -104,6 +100,30 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
     app.register_blueprint(pages)
     app.register_error_handler(404, _missing)
+    app.register_error_handler(Forbidden, _refused)
+
+
+def _register_people(pages: Blueprint) -> None:
+    @pages.get("/admins")
+    def admins() -> ResponseReturnValue:
+        """Who may sign in, and what for."""
+        return render_template("admins.html", email=reader_name())
+
+    @pages.get("/tokens")
+    def tokens() -> ResponseReturnValue:
+        """The API tokens."""
+        has_setting = bool(services().settings.admin_api_token)
+        return render_template(
+            "tokens.html", email=reader_name(), scopes=SCOPE_WORDS, has_setting=has_setting
+        )
+
+    @pages.get("/me")
+    def me() -> ResponseReturnValue:
+        """One's own password and sessions."""
+        required = services().settings.second_factor == "required"
+        return render_template(
+            "me.html", email=reader_name(), person=signed_in(), required=required
+        )
 
 
 def _missing(error: NotFoundPage) -> ResponseReturnValue:
@@ -111,6 +131,13 @@ def _missing(error: NotFoundPage) -> ResponseReturnValue:
     if request.path.startswith("/api/") or not _wants_page():
         return http_problem(error)
     return render_template("missing.html"), 404
+
+
+def _refused(error: Forbidden) -> ResponseReturnValue:
+    """A page for a browser that its reader's role does not allow."""
+    if request.method != "GET" or request.path.startswith("/api/") or not _wants_page():
+        return problem_of(error)
+    return render_template("missing.html", title="Not allowed", words=str(error)), error.status
 
 
 def _wants_page() -> bool:
@@ -151,8 +178,3 @@ def _theme() -> str | None:
     """
     chosen = request.cookies.get(THEME_COOKIE)
     return chosen if chosen in THEMES else None
-
-
-def _reader() -> str:
-    admin = current_admin()
-    return admin.email if admin else "a script"
