@@ -42,7 +42,7 @@ from dmstats.db.collection_names import (
     SIMULATIONS,
     STATS_CACHE,
 )
-from dmstats.db.counting.account_backlog import account_of, whole
+from dmstats.db.counting.backlog_documents import account_of, whole
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transaction_runner import TransactionRunner
 
