@@ -190,6 +190,14 @@ def eventually(page: Page, condition: Callable[[], bool], *, seconds: float = 10
         page.wait_for_timeout(50)
 
 
+def sent_in_all(page: Page, service: Service) -> int:
+    """The total that the page shows once it has all that earlier tests have sent."""
+    service.publish()
+    page.reload()
+    expect_mode(page, "live")
+    return figure(page, "total.sent")
+
+
 def figure(page: Page, name: str) -> int:
     """A figure of the tiles as a number."""
     return int(page.locator(f"[data-figure='{name}']").inner_text().replace(",", ""))

@@ -90,7 +90,10 @@ class Site:
     def sign_in(self, email: str = "") -> str:
         """As that admin, else as Ada."""
         signing_in = {"email": email or self.ada, "password": PASSWORD}
-        status, _, cookie = self.ask("POST", "/login", body=signing_in)
+        for _ in range(4):
+            status, _, cookie = self.ask("POST", "/login", body=signing_in)
+            if status != 503:  # a busy machine took too long
+                break
         assert status == 200
         return cookie
 
@@ -205,7 +208,7 @@ def test_the_command_ends_sessions_without_redis(site: Site, cache: Redis) -> No
     done = subprocess.run(
         [sys.executable, "-m", "dmstats", "reset-password", site.ada],
         check=False, cwd=ROOT, env=site.worker.environ, input="another horse battery\n",
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     reset = time.monotonic()
     assert done.returncode == 0, done.stderr
@@ -222,7 +225,7 @@ def test_a_link_made_by_the_command(site: Site) -> None:
         [sys.executable, "-m", "dmstats", "create-admin", new, "--role", "viewer",
          "--link", "--url", url],
         check=False, cwd=ROOT, env=site.worker.environ, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     link = done.stdout.split()[-1]
