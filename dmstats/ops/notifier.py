@@ -13,6 +13,7 @@ from dmstats.ops.outgoing import pool_for
 logger = logging.getLogger(__name__)
 
 SECONDS = 5.0
+BAD_REQUEST = 400
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -46,19 +47,24 @@ class WebhookNotifier:
         self._http = pool_for(url, retries=False, timeout=SECONDS)
 
     def notify(self, notice: Notice) -> bool:
+        status = BAD_REQUEST
         try:
-            answer = self._http.request(
-                "POST",
-                self._url,
-                body=msgspec.json.encode(notice),
-                headers={"Content-Type": "application/json"},
-            )
+            # Google Chat refuses fields that it does not know; Discord wants `content`.
+            for body in (notice, {"text": notice.text}, {"content": notice.text}):
+                status = self._post(body)
+                if status != BAD_REQUEST:
+                    break
         except HTTPError as error:
             logger.warning("alert_not_sent", extra={"reason": type(error).__name__})
             return False
         # A redirect, for example to a sign-in page, counts as a failure. It is not followed: that
         # would send the alert to an address that the operator did not configure.
-        sent = 200 <= answer.status < 300
+        sent = 200 <= status < 300
         if not sent:
-            logger.warning("alert_not_sent", extra={"reason": f"status {answer.status}"})
+            logger.warning("alert_not_sent", extra={"reason": f"status {status}"})
         return sent
+
+    def _post(self, body: object) -> int:
+        headers = {"Content-Type": "application/json"}
+        content = msgspec.json.encode(body)
+        return self._http.request("POST", self._url, body=content, headers=headers).status
