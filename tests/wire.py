@@ -88,7 +88,8 @@ class WireServer:
     ``answers`` has, by step (see :func:`step_of`), the next answers that are not plain success, and
     ``always`` the answer to a step without one there. ``duplicate`` answers an insert of a row that
     exists. ``commands`` lists the steps in their order, ``looked_up`` the number of ids of each
-    look-up. ``silent``: only monitoring is answered.
+    look-up. ``begun`` is the number of transactions. ``silent``: only monitoring is
+    answered.
     """
 
     def __init__(self) -> None:
@@ -101,6 +102,7 @@ class WireServer:
         self.duplicate = write_error(DUPLICATE_KEY, keyPattern={"_id": 1})
         self.commands: list[str] = []
         self.looked_up: list[int] = []
+        self.begun = 0
         self._transactions: dict[bytes, _Transaction] = {}
         self._committed: set[tuple[bytes, int]] = set()
         self._settling: set[tuple[bytes, int]] = set()
@@ -172,6 +174,7 @@ class WireServer:
         with self._mutex:
             step = self._step(command)
             self.commands.append(step)
+            self.begun += bool(command.get("startTransaction")) and step != SETTLE
             planned = self.answers[step]
             answer = planned.pop(0) if planned else self.always.get(step, Answer())
         time.sleep(answer.delay)
