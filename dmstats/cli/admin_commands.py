@@ -28,12 +28,13 @@ with_url = click.option(
 @click.command(cls=Command, short_help="Create an admin, an operator or a viewer.")
 @click.argument("email")
 @click.option(
-    "--role", type=click.Choice([*Role]), default=Role.ADMIN, show_default=True,
+    "--role", type=click.Choice([role.value for role in Role]), default=Role.ADMIN.value,
+    show_default=True,
     help="Viewers see the figures, operators also refresh them, admins also manage people.",
 )  # fmt: skip
 @with_link
 @with_url
-def create_admin(email: str, role: Role, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
+def create_admin(email: str, role: str, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
     """Create an admin; the password is asked for, or read from standard input.
 
     With --link they choose it: the link is mailed if DMSTATS_SMTP_URL is set, else printed.
