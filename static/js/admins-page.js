@@ -104,7 +104,7 @@ function factorFor(admin) {
   button.type = "button";
   button.className = "button small";
   button.textContent = "Remove second factor";
-  button.setAttribute("aria-label", `Remove the second factor of ${admin.email}`);
+  button.setAttribute("aria-label", `Remove second factor: ${admin.email}`);
   button.addEventListener("click", async () => {
     const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/remove-second-factor`;
     await change(url, {}, `${admin.email} can sign in with the password alone.`);
