@@ -33,15 +33,17 @@ def as_csv(history: Mapping[str, Any]) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def file_name(history: Mapping[str, Any]) -> str:
-    """The file name: dates and unit; for hours and minutes also the times."""
+def file_name(history: Mapping[str, Any], kind: str) -> str:
+    """The name of the file of that ``kind`` ("csv" or "json"): dates, unit and comparison; for
+    hours and minutes also the times."""
     start, end = (_local(history["range"][name], history) for name in ("from", "to"))
     if history["unit"] in (DAY, WEEK, MONTH):
         last = end - timedelta(seconds=1)
         span = f"{start:%Y-%m-%d}-to-{last:%Y-%m-%d}"
     else:
         span = f"{start:%Y-%m-%dT%H%M}-to-{end:%Y-%m-%dT%H%M}"
-    return f"dmstats-{span}-by-{history['unit']}.csv"
+    compared = f"-vs-{history['compare']}" if history["comparison"] else ""
+    return f"dmstats-{span}-by-{history['unit']}{compared}.{kind}"
 
 
 def _rows(history: Mapping[str, Any]) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 import { createChart } from "./chart.js";
 import { part } from "./page.js";
+import { pictureOf } from "./series.js";
 import { drawTable, wireTable } from "./table.js";
 
 /** @typedef {import("./format.js").Format} Format */
@@ -11,7 +12,7 @@ import { drawTable, wireTable } from "./table.js";
 /** A check takes an hour or so where there are millions of DMs a day: after two it is overdue. */
 const OVERDUE_SECONDS = 2 * 3600;
 
-const SPANS = { hour: "Last hour", day: "Last 24 hours", month: "Last 7 days" };
+const SPANS = { day: "Last 24 hours", month: "Last 7 days" };
 
 /** @param {Format} format */
 export function createActivity(format) {
@@ -20,7 +21,6 @@ export function createActivity(format) {
   const chart = createChart(
     { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received"), pace: part("read-pace") },
     format,
-    SPANS,
   );
   /** @type {Activity | null} */
   let drawn = null;
@@ -33,8 +33,8 @@ export function createActivity(format) {
     part("uncounted").hidden = drawn === null || drawn.at !== null;
     if (!drawn?.at) return;
     const series = { minutes: [], hours: drawn.hours, days: drawn.days };
-    chart.draw({ series, computedAt: drawn.at }, range);
-    if (!table.hidden) drawTable(part("chart-rows", HTMLTableSectionElement), chart.points, range, chart.unfinished, format);
+    chart.draw(pictureOf({ series, computedAt: drawn.at }, range, SPANS[range]));
+    if (!table.hidden) drawTable(part("chart-rows", HTMLTableSectionElement), chart.picture, format);
     tick();
   }
 

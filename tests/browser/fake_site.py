@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import fakeredis
 import msgspec
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from dmstats.core.clock import DAY_MS, HOUR_MS, SystemClock, day_start, to_ms
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
 from dmstats.web.auth.access import may
+from dmstats.history.service import HistoryService
+from dmstats.ops.metrics import Metrics
+from dmstats.web.api import history
 from dmstats.web.auth.authenticator import Identity
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.security_headers import register_headers
@@ -132,6 +137,40 @@ def activity(high: int = 40, **more: Any) -> JSON:
     }
 
 
+MINUTE_MS = 60_000
+Counts = dict[int, tuple[int, int]]
+
+
+class FakeHours:
+    """Stored hours and days in waves: ``per_hour`` DMs at most, since ``since``."""
+
+    def __init__(self, per_hour: int, since: datetime) -> None:
+        self.per_hour = per_hour
+        self.since = since
+
+    def first_ms(self) -> int:
+        return to_ms(self.since)
+
+    def read(
+        self, days: Iterable[int], hours: Iterable[int], minutes: Iterable[int]
+    ) -> tuple[Counts, Counts, Counts]:
+        return (
+            {at: self._wave(at, DAY_MS) for at in days},
+            {at: self._wave(at, HOUR_MS) for at in hours},
+            {at + i * MINUTE_MS: self._wave(at, MINUTE_MS) for at in minutes for i in range(60)},
+        )
+
+    def _wave(self, at: int, length: int) -> tuple[int, int]:
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        if not day_start(self.first_ms()) <= at < now:
+            return 0, 0
+        day = 0.55 + 0.45 * (at // DAY_MS * 7 % 11) / 11
+        time_of_day = 1 if length == DAY_MS else 1.4 - abs(at % DAY_MS / HOUR_MS - 13) / 11
+        passed = min(length, now - at) / HOUR_MS
+        sent = round(self.per_hour * day * time_of_day * passed)
+        return sent, sent * 7 // 10
+
+
 class FakeSite:
     """The attributes hold what the API answers; tests change them between requests."""
 
@@ -140,6 +179,7 @@ class FakeSite:
         self.accounts: list[Any] = [account(i, 900 - i) for i in range(12)]
         self.activity = activity()
         self.admins: JSON = {"admins": [], "you": "1"}
+        self.hours = FakeHours(500, datetime.now(UTC) - timedelta(days=800))
         self.failing: dict[str, int] = {}
         self.silent_stream = False
         self._over = threading.Event()
@@ -169,7 +209,14 @@ class FakeSite:
         register_headers(app)
         register_pages(app)
         settings = Settings(client_debounce=0, poll_interval=2)
-        app.extensions["dmstats"] = SimpleNamespace(settings=settings, reader=self)
+        app.extensions["dmstats"] = SimpleNamespace(
+            settings=settings,
+            reader=self,
+            histories=HistoryService(
+                self, fakeredis.FakeRedis(), SystemClock(), Metrics(), interval=0
+            ),
+        )
+        app.register_blueprint(history.blueprint)
         app.context_processor(lambda: {"may": may})
         app.before_request(self._sign_in)
         app.before_request(self._refuse)
@@ -195,6 +242,13 @@ class FakeSite:
                 answer.status_code = status
                 return answer
         return None
+
+    def first_ms(self) -> int | None:
+        """With ``read``, the part of a HistoryStore."""
+        return self.hours.first_ms()
+
+    def read(self, *starts: Iterable[int]) -> tuple[Counts, Counts, Counts]:
+        return self.hours.read(*starts)
 
     def _stats(self) -> Response:
         return Response(msgspec.json.encode(self.snapshot), mimetype="application/json")

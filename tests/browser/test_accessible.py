@@ -24,8 +24,11 @@ def test_axe_finds_nothing_on_the_dashboard(
 ) -> None:
     context = open_context(color_scheme=scheme, reduced_motion="reduce")
     sign_in(context, service)
-    page = open_dashboard(context, service)
+    page = open_dashboard(context, service, "/?range=7d&compare=previous")
+    expect(page.locator("#compared")).to_contain_text("no comparison")
     page.get_by_role("button", name="Table").click()
+    page.get_by_label("Range").select_option("custom")
+    page.get_by_text("Keys", exact=True).click()
     assert violations(page) == []
     context.set_offline(True)
     expect_mode(page, "offline")

@@ -182,6 +182,13 @@ def test_csv(client: FlaskClient) -> None:
     ]
 
 
+def test_json_is_named_for_those_who_save_it(client: FlaskClient) -> None:
+    answer = client.get(f"{URL}?from=2026-11-13&to=2026-11-15&unit=day&compare=year")
+    assert answer.headers["Content-Disposition"] == (
+        'inline; filename="dmstats-2026-11-13-to-2026-11-15-by-day-vs-year.json"'
+    )
+
+
 def test_csv_has_all_that_is_compared_with(client: FlaskClient) -> None:
     query = "from=2026-02-01&to=2026-02-28&unit=day&compare=previous"
     history = client.get(f"{URL}?{query}").get_json()

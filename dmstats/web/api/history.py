@@ -32,6 +32,9 @@ def history() -> ResponseReturnValue:
         response = _csv(answer)
     else:
         response = Response(answer.body, mimetype="application/json")
+        # The name for a client that saves it; a browser shows it.
+        name = file_name(answer.decoded(), "json")
+        response.headers["Content-Disposition"] = f'inline; filename="{name}"'
     response.set_etag(tag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
@@ -40,5 +43,5 @@ def history() -> ResponseReturnValue:
 def _csv(answer: HistoryResponse) -> Response:
     found = answer.decoded()
     response = Response(as_csv(found), mimetype="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="{file_name(found)}"'
+    response.headers["Content-Disposition"] = f'attachment; filename="{file_name(found, "csv")}"'
     return response
