@@ -6,6 +6,7 @@ import { moment, number } from "./wire.js";
 /** @typedef {import("./types.js").Pair} Pair */
 /** @typedef {import("./types.js").Point} Point */
 
+const HOUR_MS = 3_600_000;
 const UNITS = /** @type {const} */ (["minute", "hour", "day", "week", "month"]);
 
 /**
@@ -57,17 +58,19 @@ function comparisonOf(json, since) {
  * @param {T[]} points
  * @param {string} to their end
  * @param {string | null} since
- * @returns {T[]} before counting began the figures are unknown, not zero
+ * @returns {T[]} before counting began the figures are unknown, not zero; where it began, they are a part
  */
 function known(points, to, since) {
   const began = since ? Date.parse(since) : Infinity;
+  const hour = began - (began % HOUR_MS);
   let end = Date.parse(to);
   return [...points]
     .reverse()
     .map((point) => {
       if (!point) return point;
-      const seen = end > began ? point : { ...point, sent: null, received: null };
-      end = Date.parse(point.at);
+      const start = Date.parse(point.at);
+      const seen = end <= began ? { ...point, sent: null, received: null } : start < hour ? { ...point, partial: true } : point;
+      end = start;
       return seen;
     })
     .reverse();

@@ -14,10 +14,10 @@ const DAY_MS = 86_400_000;
  * @param {() => View} options.view
  * @param {() => number | null} options.since when counting began
  * @param {import("./format.js").Format} options.format
- * @param {string} options.weekStart
+ * @param {{tz?: string, weekStart: string}} options.calendar
  * @param {string} options.url of the history, with what the service's own addresses begin with
  */
-export function createControls({ choose, view, since, format, weekStart, url }) {
+export function createControls({ choose, view, since, format, calendar, url }) {
   const range = part("range", HTMLSelectElement);
   const unit = part("unit", HTMLSelectElement);
   const compare = part("compare", HTMLSelectElement);
@@ -80,7 +80,7 @@ export function createControls({ choose, view, since, format, weekStart, url }) 
     if (!keys.checked || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
     const key = event.key.toLowerCase();
     const name = Object.keys(RANGES).find((each) => RANGES[/** @type {keyof typeof RANGES} */ (each)].key === key);
-    if (name) change({ range: /** @type {View["range"]} */ (name), from: "", to: "" });
+    if (name && offers(range, name)) change({ range: /** @type {View["range"]} */ (name), from: "", to: "" });
     else if (key === "c") openDates();
     else if (key === "x") {
       const next = (COMPARISONS.indexOf(view().compare) + 1) % COMPARISONS.length;
@@ -101,7 +101,7 @@ export function createControls({ choose, view, since, format, weekStart, url }) 
     range.value = choosing ? "custom" : now.range;
     dates.hidden = !choosing && now.range !== "custom";
     if (!choosing) [from.value, to.value] = [now.from, now.to];
-    const query = apiQuery(now, format.dayZone, weekStart);
+    const query = apiQuery(now, calendar);
     for (const id of ["csv", "json"]) {
       query.set("format", id);
       part(id, HTMLAnchorElement).href = `${url}?${query}`;
@@ -109,6 +109,14 @@ export function createControls({ choose, view, since, format, weekStart, url }) 
   }
 
   return { draw };
+}
+
+/**
+ * @param {HTMLSelectElement} list
+ * @param {string} value
+ */
+function offers(list, value) {
+  return [...list.options].some((option) => option.value === value);
 }
 
 /** @param {EventTarget | null} target */

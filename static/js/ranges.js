@@ -22,10 +22,12 @@ const WEEK_STARTS = /** @type {Record<number, string>} */ ({ 1: "monday", 6: "sa
  * @param {() => number | null} options.since
  * @param {import("./format.js").Format} options.format
  * @param {string} options.url
+ * @param {boolean} [options.zoned] whether the API takes a time zone
  */
-export function createRanges({ view, choose, draw, fail, wait, onExpired, since, format, url }) {
+export function createRanges({ view, choose, draw, fail, wait, onExpired, since, format, url, zoned = true }) {
   const weekStart = firstDayOfWeek(navigator.language);
-  const controls = createControls({ choose, view, since, format, weekStart, url: base + url });
+  const calendar = zoned ? { tz: format.dayZone, weekStart } : { weekStart };
+  const controls = createControls({ choose, view, since, format, calendar, url: base + url });
   /** @type {{key: string, isOpen: boolean, version: string} | null} what is drawn */
   let drawn = null;
   /** @type {{key: string, abort: AbortController} | null} */
@@ -41,7 +43,7 @@ export function createRanges({ view, choose, draw, fail, wait, onExpired, since,
     asking = mine;
     const asked = view();
     if (drawn?.key !== key) wait(true);
-    const query = apiQuery(asked, format.dayZone, weekStart);
+    const query = apiQuery(asked, calendar);
     const answer = await ask(`${url}?${query}`, { signal: mine.abort.signal });
     if (asking !== mine) return;
     asking = null;

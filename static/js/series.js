@@ -111,7 +111,7 @@ export function columns(points, before = []) {
   /** @param {"sent" | "received"} key */
   const part = (key) => points.map((point) => (point.partial ? point[key] : null));
   /** @param {"sent" | "received"} key */
-  const earlier = (key) => points.map((point, i) => (point.partial ? null : (before[i]?.[key] ?? null)));
+  const earlier = (key) => points.map((point, i) => (point.partial || before[i]?.partial ? null : (before[i]?.[key] ?? null)));
   return [
     points.map((point) => Date.parse(point.at) / 1000),
     done("sent"),

@@ -6,13 +6,13 @@ import { nameOf } from "./chart.js";
 /** @typedef {import("./types.js").Picture} Picture */
 /** @typedef {import("./types.js").Point} Point */
 
-/** Rows of one task; more would keep the page from answering. */
+/** Rows that are added at once: the browser lays out the whole table anew, which must not take long. */
 const ROWS = 100;
-/** @type {WeakMap<HTMLTableSectionElement, number>} the tasks that wait */
-const waiting = new WeakMap();
+/** @type {WeakMap<HTMLTableSectionElement, {about: string, rows: number}>} how much of what is shown */
+const shown = new WeakMap();
 
 /**
- * The newest first. With a comparison each row has the earlier point, and the difference.
+ * The newest first, and a button for more. With a comparison each row has the earlier point, and the difference.
  * @param {HTMLTableSectionElement} body
  * @param {Picture} picture
  * @param {Format} format
@@ -20,25 +20,50 @@ const waiting = new WeakMap();
 export function drawTable(body, picture, format) {
   const { points, comparison, unit } = picture;
   drawHead(body, comparison !== null);
-  clearTimeout(waiting.get(body));
-  body.replaceChildren();
   const unmatched = comparison?.unmatched ?? [];
+  const about = `${picture.title} ${unit}`;
+  const before = shown.get(body);
+  const most = before?.about === about ? before.rows : ROWS;
+  shown.set(body, { about, rows: most });
+  const rows = [...points.keys()].reverse().slice(0, most).map(rowAt);
+  rows.push(...unmatched.slice(0, most - rows.length).map((point) => restRow(point, unit, format)));
+  const left = points.length + unmatched.length - rows.length;
+  if (left > 0) rows.push(moreRow(left, comparison ? 8 : 3, showMore));
+  body.replaceChildren(...rows);
+
   /** @param {number} index */
   function rowAt(index) {
-    const point = points[index];
-    if (!point) return restRow(/** @type {Point} */ (unmatched[-1 - index]), unit, format);
+    const point = /** @type {Point} */ (points[index]);
     const row = document.createElement("tr");
     row.append(headCell(nameOf(picture, index, format), point.at, format), cell(point.sent, format), cell(point.received, format));
     if (comparison) row.append(...earlierCells(point, comparison.points[index] ?? null, unit, format));
     return row;
   }
-  /** @param {number} from the row below which it goes on */
-  function draw(from) {
-    const to = Math.max(-unmatched.length, from - ROWS);
-    for (let index = from - 1; index >= to; index -= 1) body.append(rowAt(index));
-    if (to > -unmatched.length) waiting.set(body, window.setTimeout(draw, 0, to));
+
+  function showMore() {
+    shown.set(body, { about, rows: most + ROWS });
+    drawTable(body, picture, format);
+    /** @type {HTMLElement | null} */ (body.querySelector("button"))?.focus();
   }
-  draw(points.length);
+}
+
+/**
+ * @param {number} left
+ * @param {number} columns
+ * @param {() => void} onMore
+ */
+function moreRow(left, columns, onMore) {
+  const row = document.createElement("tr");
+  const place = document.createElement("td");
+  place.colSpan = columns;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = left > ROWS ? `Show ${ROWS} of ${left} more` : `Show ${left} more`;
+  button.addEventListener("click", onMore);
+  place.append(button);
+  row.append(place);
+  return row;
 }
 
 /**

@@ -35,15 +35,16 @@ const DATE = /^2\d{3}-\d\d-\d\d$/;
 
 /**
  * @param {string} search the query string; what it cannot mean is left out
+ * @param {RangeName} [usual] the range without one in the address
  * @returns {View}
  */
-export function readView(search) {
+export function readView(search, usual = USUAL.range) {
   const query = new URLSearchParams(search);
   const [from, to] = [query.get("from") ?? "", query.get("to") ?? ""];
   const dates = isDate(from) && isDate(to) && from <= to;
   const named = /** @type {RangeName} */ (Object.keys(RANGES).find((range) => range === query.get("range")));
   return {
-    ...(dates ? { range: "custom", from, to } : { range: named ?? USUAL.range, from: "", to: "" }),
+    ...(dates ? { range: "custom", from, to } : { range: named ?? usual, from: "", to: "" }),
     unit: UNITS.find((unit) => unit === query.get("unit")) ?? USUAL.unit,
     compare: COMPARISONS.find((kind) => kind === query.get("compare")) ?? USUAL.compare,
   };
@@ -51,23 +52,23 @@ export function readView(search) {
 
 /**
  * @param {View} view
+ * @param {RangeName} [usual] the range that the address need not name
  * @returns {string} the query string, empty for the usual view
  */
-export function writeView(view) {
+export function writeView(view, usual = USUAL.range) {
   const query = new URLSearchParams(fields(view));
-  if (view.range === USUAL.range) query.delete("range");
+  if (view.range === usual) query.delete("range");
   const text = query.toString();
   return text && `?${text}`;
 }
 
 /**
  * @param {View} view
- * @param {string} timeZone
- * @param {string} weekStart
+ * @param {{tz?: string, weekStart: string}} calendar an account's history is UTC's, and takes no zone
  * @returns {URLSearchParams} what the API is asked for
  */
-export function apiQuery(view, timeZone, weekStart) {
-  return new URLSearchParams({ ...fields(view), tz: timeZone, weekStart });
+export function apiQuery(view, calendar) {
+  return new URLSearchParams({ ...fields(view), ...calendar });
 }
 
 /**

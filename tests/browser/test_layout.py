@@ -127,6 +127,7 @@ def test_the_first_figures_without_scripts(open_context: OpenContext, site: Fake
 def test_the_other_pages(context: BrowserContext, site: FakeSite, path: str) -> None:
     site.accounts = UNNAMED
     site.activity = activity(123_456_789)
+    site.account_hours.per_hour = 123_456_789
     email = f"{'long.' * 30}@example.com"
     site.admins = {
         "admins": [

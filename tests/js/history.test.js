@@ -74,6 +74,7 @@ test("nothing is compared with what was never counted", () => {
 test("before counting began there is a gap, not a zero", () => {
   const { points } = picture({ since: "2026-11-14T09:00:00Z" });
   assert.deepEqual(points.map(({ sent }) => sent), [null, 120, 60]);
+  assert.deepEqual(points.map(({ partial }) => partial ?? false), [false, true, true]);
   assert.deepEqual(picture({ since: null }).points.map(({ sent }) => sent), [null, null, null]);
 });
 

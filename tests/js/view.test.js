@@ -30,6 +30,12 @@ test("an address is read back as it was written", () => {
   assert.deepEqual(readView(writeView(view)), view);
 });
 
+test("a page may have another usual range", () => {
+  assert.equal(readView("", "24h").range, "24h");
+  assert.equal(writeView(readView("", "24h"), "24h"), "");
+  assert.equal(writeView(readView("?range=7d", "24h"), "24h"), "?range=7d");
+});
+
 test("nonsense is the usual view", () => {
   for (const nonsense of [
     "?range=__proto__&unit=fortnight&compare=x",
@@ -50,10 +56,10 @@ test("no two ranges have the same key", () => {
 });
 
 test("the API is asked for what is seen", () => {
-  const query = apiQuery({ ...USUAL, range: "7d", compare: "weekdays" }, "Asia/Kolkata", "sunday");
+  const query = apiQuery({ ...USUAL, range: "7d", compare: "weekdays" }, { tz: "Asia/Kolkata", weekStart: "sunday" });
   assert.equal(String(query), "range=7d&compare=weekdays&tz=Asia%2FKolkata&weekStart=sunday");
-  const dates = apiQuery({ ...USUAL, range: "custom", from: "2026-01-01", to: "2026-01-31", unit: "hour" }, "UTC", "monday");
-  assert.equal(String(dates), "from=2026-01-01&to=2026-01-31&unit=hour&tz=UTC&weekStart=monday");
+  const dates = apiQuery({ ...USUAL, range: "custom", from: "2026-01-01", to: "2026-01-31", unit: "hour" }, { weekStart: "monday" });
+  assert.equal(String(dates), "from=2026-01-01&to=2026-01-31&unit=hour&weekStart=monday");
 });
 
 test("what the snapshot has is not asked for", () => {
