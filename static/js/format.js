@@ -17,6 +17,7 @@ const UNITS = [
   { size: 1e6, name: "M" },
 ];
 const UNKNOWN = "–";
+const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /** @returns {"h12" | "h23"} whether the reader counts twelve or twenty-four hours */
 function readersHours() {
@@ -58,6 +59,7 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
   const yearDay = dateFormat({ weekday: "short", day: "numeric", month: "short", year: "numeric" }, dayZone);
   const figuresDate = dateFormat({ day: "numeric", month: "short", year: "numeric" }, dayZone);
   const iso = new Intl.DateTimeFormat("sv", { year: "numeric", month: "2-digit", day: "2-digit", timeZone: dayZone });
+  const weekHour = dateFormat({ weekday: "short", hour: "2-digit" }, dayZone, "h23");
   const readersDay = dateFormat({ day: "numeric", month: "short" });
   const figuresMonth = dateFormat({ month: "short", year: "numeric" }, dayZone);
   const month = dateFormat({ month: "short", year: "numeric" }, "UTC");
@@ -66,9 +68,10 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
   /**
    * @param {Intl.DateTimeFormatOptions} options
    * @param {string | undefined} zone
+   * @param {"h12" | "h23"} hours
    */
-  function dateFormat(options, zone = timeZone) {
-    const cycle = options.hour ? { hourCycle } : {};
+  function dateFormat(options, zone = timeZone, hours = hourCycle) {
+    const cycle = options.hour ? { hourCycle: hours } : {};
     return new Intl.DateTimeFormat(LANGUAGE, { ...options, ...cycle, timeZone: zone });
   }
 
@@ -127,6 +130,16 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
     date: (at) => date.format(new Date(at)),
     /** @param {string} at */
     day: (at) => day.format(new Date(at)),
+    /**
+     * @param {string} at
+     * @returns {{weekday: number, hour: number}} in the figures' zone; weekday 0 is Monday
+     */
+    hourOfWeek(at) {
+      const parts = weekHour.formatToParts(new Date(at));
+      /** @param {string} type */
+      const named = (type) => parts.find((part) => part.type === type)?.value ?? "";
+      return { weekday: WEEKDAYS.indexOf(named("weekday")), hour: Number(named("hour")) };
+    },
     /**
      * @param {string} at
      * @returns {string} the figures' day, as "2026-11-30"

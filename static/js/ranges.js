@@ -2,10 +2,12 @@
 
 import { ask } from "./ask.js";
 import { base } from "./base.js";
+import { lastDays } from "./heat.js";
+import { createHeatTable } from "./heat-table.js";
 import { pictureFrom } from "./history-picture.js";
 import { historyFrom } from "./history-wire.js";
 import { createControls } from "./range-controls.js";
-import { apiQuery, writeView } from "./view.js";
+import { apiQuery, RANGES, writeView } from "./view.js";
 
 /** @typedef {import("./types.js").View} View */
 
@@ -26,10 +28,13 @@ const WEEK_STARTS = /** @type {Record<number, string>} */ ({ 1: "monday", 6: "sa
  */
 export function createRanges({ view, choose, draw, fail, wait, onExpired, since, format, url, zoned = true }) {
   const weekStart = firstDayOfWeek(navigator.language);
+  /** @type {{tz?: string, weekStart: string}} */
   const calendar = zoned ? { tz: format.dayZone, weekStart } : { weekStart };
   const controls = createControls({ choose, view, since, format, calendar, url: base + url });
-  /** @type {{key: string, isOpen: boolean, version: string} | null} what is drawn */
+  const heat = createHeatTable({ format, weekStart, ask: askHours });
+  /** @type {{key: string, isOpen: boolean, version: string, from: string, to: string} | null} what is drawn */
   let drawn = null;
+  let heated = "";
   /** @type {{key: string, abort: AbortController} | null} */
   let asking = null;
 
@@ -50,13 +55,37 @@ export function createRanges({ view, choose, draw, fail, wait, onExpired, since,
     wait(false);
     const history = answer.ok ? historyFrom(answer.data) : null;
     if (history) {
-      drawn = { key, isOpen: history.isOpen, version };
+      drawn = { key, isOpen: history.isOpen, version, from: history.from, to: history.to };
       fail("");
       draw(pictureFrom(history, asked, format));
+      reheat();
       return;
     }
     if (!answer.ok && answer.status === 401) onExpired();
     fail(answer.ok ? "The service answered in a form that this page cannot read." : answer.sentence);
+  }
+
+  /** @returns {Promise<import("./types.js").History | null>} the hours of the view, of a long one the last 31 days */
+  async function askHours() {
+    const { range } = view();
+    const days = range === "custom" ? Infinity : RANGES[range].days;
+    const asked = apiQuery({ ...view(), unit: "hour", compare: "none" }, calendar);
+    if (days > 31 && drawn) {
+      asked.delete("range");
+      asked.set("from", lastDays(drawn.from, drawn.to));
+      asked.set("to", drawn.to);
+    }
+    const answer = await ask(`${url}?${asked}`);
+    return answer.ok ? historyFrom(answer.data) : null;
+  }
+
+  /** The table by weekday and hour is of the view; it is not asked for anew as the last hour grows. */
+  function reheat() {
+    const { range, from, to } = view();
+    const key = [range, from, to].join();
+    if (key === heated) return;
+    heated = key;
+    void heat.load();
   }
 
   return {
@@ -70,6 +99,7 @@ export function createRanges({ view, choose, draw, fail, wait, onExpired, since,
       drawn = null;
       wait(false);
       fail("");
+      reheat();
     },
 
     /**

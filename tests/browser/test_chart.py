@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from dmstats.history.calendar import UNITS
 from dmstats.history.comparison import KINDS
 from dmstats.history.ranges import RANGES
+from tests.browser.axe import violations
 from tests.browser.fake_site import FakeSite, snapshot
 from tests.browser.service import Service
 from tests.browser.test_budget import main_thread_tasks_ms
@@ -175,6 +176,29 @@ def test_a_comparison_is_in_the_chart_the_words_and_the_table(
     assert now - before == difference
     page.get_by_label("Comparison").select_option("Not compared")
     expect(page.locator("#chart-table thead th")).to_have_count(3)
+
+
+def test_busy_hours_by_weekday(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site, "/?range=12m")
+    expect(page.locator("#when")).to_have_text("Last 12 months")
+    page.get_by_role("button", name="Hours").click()
+    rows = page.locator("#heat-rows tr")
+    expect(rows).to_have_count(7)
+    expect(rows.first.locator("th")).to_have_text("Mon")
+    expect(rows.first.locator("td")).to_have_count(24)
+    about = page.locator("#heat-about")
+    expect(about).to_have_text(re.compile(r"^Messages an hour on average, .* to .*, UTC$"))
+    # The waves are highest at 13:00 and lowest at midnight.
+    shares = (
+        rows.nth(2)
+        .locator(".square")
+        .evaluate_all("all => all.map(each => Number(each.style.getPropertyValue('--share')))")
+    )
+    assert shares[13] > shares[0] > 0
+    before = about.inner_text()
+    page.get_by_label("Range").select_option("Last 7 days")
+    expect(about).not_to_have_text(before)
+    assert violations(page) == []
 
 
 def _number(text: str) -> int:

@@ -108,6 +108,8 @@ def test_the_overview_with_everything_open(context: BrowserContext, site: FakeSi
     for details in page.locator("details:visible").all():
         details.evaluate("(details) => (details.open = true)")
     page.get_by_label("Range").select_option("custom")
+    page.get_by_role("button", name="Hours").click()
+    expect(page.locator("#heat-rows tr")).to_have_count(7)
     page.get_by_role("button", name="Table").click()
     expect(page.locator("#compared")).to_contain_text("Compared with")
     expect(page.locator("#chart-table thead th")).to_have_count(8)
