@@ -222,8 +222,9 @@ class Archive:
         session: ClientSession | None,
         expiry: Mapping[Any, datetime] | None = None,
     ) -> None:
-        """Add ``increments`` (by ``_id``) to documents that expire at ``expiry``. A sum that is not a whole number, after a bad restore,
-        stays as it is: the audit lists it, and does not compare with it."""
+        """Add ``increments`` (by ``_id``) to documents that expire at ``expiry``. A sum that is
+        not a whole number, after a bad restore, stays as it is: the audit lists it, and does not
+        compare with it."""
         found = self._db[collection].find({"_id": {"$in": list(increments)}}, session=session)
         writes, before = [], {document["_id"]: document for document in found}
         for key, fields in increments.items():
