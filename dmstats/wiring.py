@@ -177,7 +177,7 @@ def wire(settings: Settings, send: Send) -> Services:
     )
     work = TransactionRunner(mongo)
     backlog = AccountBacklog(mongo, work, clock, metrics.deferred_accounts)
-    archive = Archive(mongo, ledger, work)
+    archive = Archive(mongo, ledger, work, days_kept=settings.account_days_kept)
 
     def auditor(*, repair: bool = False, believe_ledger: bool = False) -> Auditor:
         repairs = Repairs(mongo, work, clock) if repair else None

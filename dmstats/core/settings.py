@@ -28,6 +28,8 @@ from dmstats.core.setting_types import (
 from dmstats.core.time_zones import UTC, zone_name
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
+ACCOUNT_DAYS_KEPT = 731
+"""Two years, with a leap day."""
 PREFIXES = ("STATS_", "DMSTATS_")
 MAX_SHOWN = 60
 MIN_SIMILARITY = 0.8
@@ -154,6 +156,12 @@ class Settings:
     ledger_retention_hours: int = setting(
         "LEDGER_RETENTION_HOURS", whole(36, 24 * 3660, "hours"), 168, "168",
         "How long ledger rows are kept; Meta retries for 36 hours.",
+    )  # fmt: skip
+    account_days_kept: int = setting(
+        "DMSTATS_ACCOUNT_DAYS", whole(0, 36_600, "days"), ACCOUNT_DAYS_KEPT,
+        str(ACCOUNT_DAYS_KEPT),
+        "How long each account's days are kept after their ledger rows were archived; 0: not at "
+        "all. Its months are kept for ever.",
     )  # fmt: skip
     monthly_dm_limit: int = setting(
         "DMSTATS_MONTHLY_DM_LIMIT", whole(0, 1_000_000_000), 0, "0: none",

@@ -30,6 +30,7 @@ AUDIT_RUNS = "dmstats_audit_runs"
 AUDIT_PAGES = "dmstats_audit_pages"
 AUDIT_REPAIRS = "dmstats_audit_repairs"
 ACCOUNT_ACTIVITY = "dmstats_account_activity"
+ACCOUNT_DAYS = "dmstats_account_days"
 
 ACCOUNT_CHANGES = "dmstats_account_changes"
 ACCOUNT_BACKLOG = "dmstats_account_backlog"

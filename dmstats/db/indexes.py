@@ -12,6 +12,7 @@ from typing import Any
 
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.collection_names import (
+    ACCOUNT_DAYS,
     ACCOUNTS,
     ACTIVITY_LOG,
     ADMINS,
@@ -114,6 +115,7 @@ WANTED = (
     WantedIndex(USERS, "createdAt"),
     WantedIndex(ADMINS, "email", unique=True),
     WantedIndex(SESSIONS, "endsAt", expires=True),
+    WantedIndex(ACCOUNT_DAYS, "until", expires=True),
     WantedIndex(SESSIONS, "admin"),
     WantedIndex(ACTIVITY_LOG, "endsAt", expires=True),
     WantedIndex(ACTIVITY_LOG, "at"),

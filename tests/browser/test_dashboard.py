@@ -235,7 +235,7 @@ def test_days_are_those_of_the_figures_time_zone(
     service.send(1)
     service.refresh()
     sign_in(context, service)
-    page = open_dashboard(context, service, "/?range=month")
+    page = open_dashboard(context, service, "/?range=30d")
     since = page.locator('[data-figure="today.since"]')
     expect(since).to_have_attribute("title", "Days begin at 00:00 Asia/Kathmandu")
     expect(since).to_have_text(re.compile(r"(?:19|20):15$"))

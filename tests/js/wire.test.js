@@ -6,7 +6,7 @@ import { limitOf, linkOf, nameOf, shareText } from "../../static/js/accounts.js"
 import { figuresOf, isEmpty } from "../../static/js/figures.js";
 import { createFormat } from "../../static/js/format.js";
 import { hourPaceOf, paceOf } from "../../static/js/pace.js";
-import { columns, isRunning, paceOfLast, pointsOf, sums } from "../../static/js/series.js";
+import { columns, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/series.js";
 import { otherEvents } from "../../static/js/terms.js";
 import { canaryWords } from "../../static/js/ticking.js";
 import { noticeOf } from "../../static/js/trouble.js";
@@ -115,7 +115,7 @@ test("no value anywhere in a snapshot breaks a text of the page", () => {
     for (const range of ["hour", "day", "month"]) {
       const points = pointsOf(snapshot, range);
       assert.ok(points.length <= 800);
-      for (const column of columns(points, isRunning(points, range, snapshot.computedAt))) {
+      for (const column of columns(pictureOf(snapshot, range, "").points)) {
         assert.ok(column.every((n) => n === null || Number.isFinite(n)));
       }
       paceOfLast(points, range, snapshot.computedAt);

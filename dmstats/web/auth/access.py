@@ -75,6 +75,7 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/accounts": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>/activity": ACCOUNTS,
+    "GET /api/admin/accounts/<instagram_id>/history": ACCOUNTS,
     "GET /api/openapi.json": FIGURES,
     "POST /api/admin/stats/refresh": REFRESH,
     # Oneself.
