@@ -18,7 +18,7 @@ from dmstats.embedded.attach import attach, require
 from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
-from dmstats.web.api import admins, history, probes, stats
+from dmstats.web.api import admins, history, incidents, probes, stats
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.sessions import configure_sessions
@@ -49,6 +49,7 @@ MAX_FORM = 64 * 1024
 BLUEPRINTS = (
     stats.blueprint,
     history.blueprint,
+    incidents.blueprint,
     admins.blueprint,
     sign_in.blueprint,
     password_links.blueprint,

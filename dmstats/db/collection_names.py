@@ -33,6 +33,7 @@ ACCOUNT_ACTIVITY = "dmstats_account_activity"
 
 ACCOUNT_CHANGES = "dmstats_account_changes"
 ACCOUNT_BACKLOG = "dmstats_account_backlog"
+INCIDENTS = "dmstats_incidents"
 SIMULATIONS = "dmstats_simulations"
 ADMINS = "dmstats_admins"
 SESSIONS = "dmstats_sessions"

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmstats.core.records import OTHER_PARTITION
-from dmstats.db.collection_names import ACCOUNTS, ADMINS, LEDGER_PREFIX, OWN_PREFIX, SESSIONS, USERS
+from dmstats.db.collection_names import (
+    ACCOUNTS,
+    ADMINS,
+    INCIDENTS,
+    LEDGER_PREFIX,
+    OWN_PREFIX,
+    SESSIONS,
+    USERS,
+)
 
 Index = Mapping[str, Any]
 """An index as returned by ``listIndexes``."""
@@ -107,6 +115,8 @@ WANTED = (
     WantedIndex(ADMINS, "email", unique=True),
     WantedIndex(SESSIONS, "endsAt", expires=True),
     WantedIndex(SESSIONS, "admin"),
+    WantedIndex(INCIDENTS, "pending"),
+    WantedIndex(INCIDENTS, "expiresAt", expires=True),
     WantedIndex(LEDGER_PREFIX + OTHER_PARTITION, "arrived", retained=True),
     WantedIndex(LEDGER_PREFIX + OTHER_PARTITION, "time"),
 )

@@ -52,8 +52,14 @@ def delivery_log_job(shared_delivery_log: SharedDeliveryLog, deliveries: Deliver
 
 
 def watchdog_job(watchdog: Watchdog) -> Job:
-    """Checks for incidents."""
-    return Job(name="watchdog", every_seconds=WATCHDOG_SECONDS, run=watchdog.tick, leader_only=True)
+    """Checks for incidents, and sends their alerts."""
+    return Job(
+        name="watchdog",
+        every_seconds=WATCHDOG_SECONDS,
+        run=watchdog.tick,
+        leader_only=True,
+        stop=watchdog.stop,
+    )
 
 
 def canary_job(canary: CanaryProbe) -> Job:

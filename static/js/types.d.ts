@@ -52,6 +52,29 @@ export interface Admin {
   createdAt: string | null;
 }
 
+/** Whether a channel was told the beginning or the end of an incident. */
+export interface Alert {
+  channel: string;
+  state: "open" | "over";
+  toldAt: string | null;
+  nextAt: string | null;
+  attempts: number;
+  problem: string | null;
+}
+
+/** `endedAt`: null while it lasts, undefined if it cannot be read. `steps` are those of the runbook. */
+export interface Incident {
+  id: string;
+  name: string;
+  title: string;
+  text: string;
+  beganAt: string | null;
+  endedAt: string | null | undefined;
+  alerts: Alert[];
+  steps: string[];
+  section: string;
+}
+
 export interface Heartbeat {
   at: string | null;
   live: boolean;

@@ -60,6 +60,27 @@ def account(index: int, used: int, **more: Any) -> JSON:
     }
 
 
+def incident(index: int, began: datetime, lasted: timedelta | None, **more: Any) -> JSON:
+    told = {"channel": "slack", "state": "open", "toldAt": rfc(began), "nextAt": None,
+            "attempts": 1, "problem": None}  # fmt: skip
+    untold = {**told, "channel": "pagerduty 2", "toldAt": None, "attempts": 7,
+              "nextAt": rfc(began), "problem": "status 503"}  # fmt: skip
+    return {
+        "id": f"{index:013d}-drift",
+        "name": "drift",
+        "title": "The counters differ from the ledger",
+        "text": "The counters differ from the ledger by 3: run `flask audit`.",
+        "beganAt": rfc(began),
+        "endedAt": rfc(began + lasted) if lasted else None,
+        "alerts": [told, untold],
+        "runbook": {
+            "steps": ["Run `dmstats audit`: it lists the differences.", "Find the cause."],
+            "section": "DmstatsDrift",
+        },
+        **more,
+    }
+
+
 def snapshot(total: int = 1_234_567, **more: Any) -> JSON:
     """Figures of a service that has sent ``total`` DMs."""
     now = datetime.now(UTC)
@@ -137,6 +158,9 @@ class FakeSite:
         self.snapshot = snapshot()
         self.accounts: list[Any] = [account(i, 900 - i) for i in range(12)]
         self.activity = activity()
+        self.incidents: list[JSON] = []
+        self.channels: list[str] = []
+        self.tested: JSON = {"channels": []}
         self.admins: JSON = {"admins": [], "you": "1"}
         self.failing: dict[str, int] = {}
         self.silent_stream = False
@@ -181,8 +205,11 @@ class FakeSite:
             ("accounts/<name>", self._account),
             ("accounts/<name>/activity", lambda name: jsonify(self.activity)),
             ("admins", lambda: jsonify(self.admins)),
+            ("incidents", self._incidents),
+            ("incidents/<name>", self._incident),
+            ("alerts/test", lambda: jsonify(self.tested)),
         ):
-            app.add_url_rule(f"/api/admin/{path}", path, answer)
+            app.add_url_rule(f"/api/admin/{path}", path, answer, methods=["GET", "POST"])
         return app
 
     def _refuse(self) -> Response | None:
@@ -207,6 +234,12 @@ class FakeSite:
         more = str(end) if end < len(self.accounts) else None
         found = self.accounts[start:end]
         return jsonify({"accounts": found, "nextCursor": more, "complete": True})
+
+    def _incidents(self) -> Response:
+        return jsonify({"incidents": self.incidents, "complete": True, "channels": self.channels})
+
+    def _incident(self, name: str) -> Response:
+        return jsonify(next(each for each in self.incidents if each["id"] == name))
 
     def _account(self, name: str) -> Response:
         known = (each for each in self.accounts if isinstance(each, dict))

@@ -13,7 +13,7 @@ from tests.browser.service import Service
 
 PHONE = {"width": 320, "height": 640}
 ACCOUNT = "/accounts/17841400000000001"
-OTHER_PAGES = ["/accounts", ACCOUNT, "/accounts/404", "/admins"]
+OTHER_PAGES = ["/accounts", ACCOUNT, "/accounts/404", "/admins", "/incidents"]
 
 OpenContext = Callable[..., BrowserContext]
 

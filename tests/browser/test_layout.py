@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.fake_site import FakeSite, account, activity, snapshot
+from tests.browser.fake_site import FakeSite, account, activity, incident, snapshot
 
 OpenContext = Callable[..., BrowserContext]
 
@@ -119,10 +120,12 @@ def test_the_first_figures_without_scripts(open_context: OpenContext, site: Fake
     expect(lead).to_have_attribute("title", "684,497,484")
 
 
-@pytest.mark.parametrize("path", ["/accounts", "/accounts/17841400000000001", "/admins"])
+@pytest.mark.parametrize("path", ["/accounts", "/accounts/17841400000000001", "/incidents", "/admins"])
 def test_the_other_pages(context: BrowserContext, site: FakeSite, path: str) -> None:
     site.accounts = UNNAMED
     site.activity = activity(123_456_789)
+    site.incidents = [incident(i, datetime.now(UTC), None) for i in range(3)]
+    site.channels = ["hooks.a-very-long-name-of-a-host.example.com"] * 3
     email = f"{'long.' * 30}@example.com"
     site.admins = {
         "admins": [

@@ -18,8 +18,11 @@ from dmstats.core.clock import DAY_MS, ManualClock, hour_start, to_datetime
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.incidents import IncidentStore
+from dmstats.ops.alerts import AlertSender
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
-from dmstats.ops.notifier import LogOnly, Notice, Notifier, WebhookNotifier
+from dmstats.ops.incident_book import IncidentBook
+from dmstats.ops.notifier import Channel, JsonChannel, Notice, Outcome
 from dmstats.ops.watchdog import Watchdog
 from tests.keyspace import KEYS
 from tests.recorder import Recorder
@@ -31,16 +34,21 @@ pytestmark = pytest.mark.live
 class Listener:
     """Remembers what it was told; ``deaf`` for as long as it is not there."""
 
+    key, label = "listener", "listener"
+
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
         self.texts: list[str] = []
         self.deaf = False
 
-    def notify(self, notice: Notice) -> bool:
+    def check(self) -> Outcome:
+        return Outcome(told=True)
+
+    def notify(self, notice: Notice, incident_id: str) -> Outcome:
         if not self.deaf:
             self.heard.append((notice.incident, notice.state))
             self.texts.append(notice.text)
-        return not self.deaf
+        return Outcome(told=not self.deaf, problem="deaf" if self.deaf else "")
 
 
 class Post:
@@ -56,14 +64,14 @@ class Post:
         self.canaries_lost = 0
         self.watchdog = self.leader()
 
-    def leader(self, notifier: Notifier | None = None) -> Watchdog:
+    def leader(self, *channels: Channel) -> Watchdog:
+        book = IncidentBook(IncidentStore(self.mongo), self.client, KEYS)
         return Watchdog(
             self.delivery_logs[0],
             Baseline(self.mongo),
             SnapshotStore(self.mongo),
-            notifier or self.listener,
-            self.client,
-            KEYS,
+            book,
+            AlertSender(channels or [self.listener], book, self.client, KEYS, self.clock),
             self.clock,
             self.metrics,
             lambda: self.canaries_lost,
@@ -132,7 +140,7 @@ def test_an_incident_is_logged_once_and_told_when_somebody_listens(
     post.listener.deaf = True
     assert post.fail_for(6) == []
     post.listener.deaf = False
-    assert post.look(0) == [("deliveries_failing", "open")]
+    assert post.look(0.5) == [("deliveries_failing", "open")]
     assert [record.message for record in caplog.records].count("incident") == 1
     assert post.metrics.last["incident"] == ("drift", False)
 
@@ -206,8 +214,9 @@ def test_notices_arrive_as_json(
     post: Post, chat: tuple[str, list[Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     url, posted = chat
-    post.watchdog = post.leader(WebhookNotifier(url))
+    post.watchdog = post.leader(JsonChannel(url, "key", "chat"))
     post.fail_for(6)
+    post.look(0.5)
     assert [notice["state"] for notice in posted] == ["open", "open"]
     assert set(posted[1]) == {"incident", "state", "text", "at"}
     assert "status 500" in str([vars(record) for record in caplog.records])
@@ -215,7 +224,5 @@ def test_notices_arrive_as_json(
 
 
 def test_an_address_that_is_not_there_is_no_error() -> None:
-    notifier = WebhookNotifier(f"http://127.0.0.1:{free_port()}/x")
-    notice = Notice("drift", "open", "text", "now")
-    assert notifier.notify(notice) is False
-    assert LogOnly().notify(notice) is True
+    channel = JsonChannel(f"http://127.0.0.1:{free_port()}/x", "key", "chat")
+    assert not channel.notify(Notice("drift", "open", "text", "now"), "1").told

@@ -18,7 +18,7 @@ from flask import Flask
 from dmstats.app import create_app
 from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
-from dmstats.ops.notifier import Notice, WebhookNotifier
+from dmstats.ops.notifier import JsonChannel, Notice
 from dmstats.ops.outgoing import pool_for
 from dmstats.web.middleware.timeouts import RequestTimeouts
 
@@ -186,6 +186,10 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 NOTICE = Notice("drift", "open", "text", "2026-11-26T00:00:00Z")
 
 
+def json_channel(url: str) -> JsonChannel:
+    return JsonChannel(url, "key", "label")
+
+
 @pytest.mark.parametrize(
     ("status", "told"),
     [
@@ -199,13 +203,13 @@ NOTICE = Notice("drift", "open", "text", "2026-11-26T00:00:00Z")
     ],
 )
 def test_2xx_alone_means_told(chat: str, status: int, told: bool) -> None:
-    assert WebhookNotifier(f"{chat}/{status}").notify(NOTICE) is told
+    assert json_channel(f"{chat}/{status}").notify(NOTICE, "1").told is told
     assert Chat.asked == [f"/{status}"], "a redirect is not followed"
 
 
 def test_notices_go_through_the_proxy(chat: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", chat)
-    assert WebhookNotifier("http://hooks.example.com/x").notify(NOTICE)
+    assert json_channel("http://hooks.example.com/x").notify(NOTICE, "1").told
     assert Chat.asked == ["http://hooks.example.com/x"]
 
 

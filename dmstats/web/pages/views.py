@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +28,14 @@ FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 THEME_COOKIE = "dmstats-theme"
 THEMES = ("light", "dark")
+PAGES = {
+    "/accounts": "accounts",
+    "/accounts/<instagram_id>": "account",
+    "/incidents": "incidents",
+    "/incidents/<incident_id>": "incident",
+    "/admins": "admins",
+}
+"""The template of each page but the dashboard."""
 
 
 def register_pages(app: Flask, folder: Path | None = None) -> None:
@@ -63,23 +72,8 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             **_first_figures(),
         )
 
-    @pages.get("/accounts")
-    @require_admin
-    def accounts() -> ResponseReturnValue:
-        """All accounts, to search and page through."""
-        return render_template("accounts.html", email=_reader())
-
-    @pages.get("/accounts/<instagram_id>")
-    @require_admin
-    def account(instagram_id: str) -> ResponseReturnValue:
-        """One account."""
-        return render_template("account.html", email=_reader(), instagram_id=instagram_id)
-
-    @pages.get("/admins")
-    @require_admin
-    def admins() -> ResponseReturnValue:
-        """Who may sign in."""
-        return render_template("admins.html", email=_reader())
+    for path, name in PAGES.items():
+        pages.add_url_rule(path, name, _page(f"{name}.html"))
 
     @pages.get("/static/<path:path>")
     def static_file(path: str) -> ResponseReturnValue:
@@ -104,6 +98,16 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
     app.register_blueprint(pages)
     app.register_error_handler(404, _missing)
+
+
+def _page(template: str) -> Callable[..., ResponseReturnValue]:
+    """A view for ``template``, which loads what it shows by the API."""
+
+    @require_admin
+    def view(**ids: str) -> ResponseReturnValue:
+        return render_template(template, email=_reader(), **ids)
+
+    return view
 
 
 def _missing(error: NotFoundPage) -> ResponseReturnValue:

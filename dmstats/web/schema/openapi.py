@@ -18,6 +18,7 @@ from dmstats.web.schema import (
     api_schemas,
     documented_only,
     history_schemas,
+    incident_schemas,
     snapshot_schema,
 )
 
@@ -86,6 +87,12 @@ OPERATIONS = (
     Operation("/api/admin/accounts/{instagram_id}/activity", "get",
               "What one account did in its last 24 hours and 7 days",
               {200: api_schemas.ActivityAnswer}, (404, *READING), ADMIN),
+    Operation("/api/admin/incidents", "get", "The incidents of the last 90 days",
+              {200: incident_schemas.IncidentsAnswer}, READING, ADMIN),
+    Operation("/api/admin/incidents/{incident_id}", "get", "One incident, with its runbook",
+              {200: incident_schemas.IncidentAnswer}, (404, *READING), ADMIN),
+    Operation("/api/admin/alerts/test", "post", "Send a test alert to every channel",
+              {200: incident_schemas.AlertTestAnswer}, (429, *READING), ADMIN),
     Operation(ADMINS, "get", "All admins", {200: documented_only.AdminsAnswer}, READING, SESSION),
     Operation(ADMINS, "post", "Add an admin", {201: api_schemas.AdminAnswer}, (409, *CHANGING),
               SESSION, body=api_schemas.NewAdmin),
