@@ -28,7 +28,7 @@ async function load() {
 function draw(incident) {
   part("name").textContent = incident.title;
   document.title = `${incident.title} · dmstats`;
-  part("text").textContent = incident.text;
+  part("text").replaceChildren(...withCode(incident.text));
   const length = lengthOf(incident, Date.now(), format);
   const began = incident.beganAt ? `Began ${format.moment(incident.beganAt)}` : "Began at an unknown time";
   const ended = incident.endedAt ? `over ${format.moment(incident.endedAt)}, after ${length}` : `open for ${length}`;
@@ -54,20 +54,24 @@ function draw(incident) {
   part("section").textContent = incident.section;
 }
 
-/**
- * @param {string} step in which `commands` stand between backticks
- */
+/** @param {string} step */
 function stepOf(step) {
   const item = document.createElement("li");
-  item.append(
-    ...step.split("`").map((words, i) => {
-      if (i % 2 === 0) return words;
-      const code = document.createElement("code");
-      code.textContent = words;
-      return code;
-    }),
-  );
+  item.append(...withCode(step));
   return item;
+}
+
+/**
+ * @param {string} text in which `commands` stand between backticks
+ * @returns {(string | HTMLElement)[]}
+ */
+function withCode(text) {
+  return text.split("`").map((words, i) => {
+    if (i % 2 === 0) return words;
+    const code = document.createElement("code");
+    code.textContent = words;
+    return code;
+  });
 }
 
 wireTheme();
