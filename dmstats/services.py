@@ -20,10 +20,12 @@ from dmstats.core.stopping import StopSignal
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
+from dmstats.db.delivery_store import DeliveryStore
 from dmstats.db.incidents import IncidentStore
 from dmstats.db.transactions import Transactions
 from dmstats.history.service import HistoryService
 from dmstats.ops.config_warnings import config_warnings
+from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.mail import Mailer
@@ -59,6 +61,8 @@ class Services:
     metrics: Metrics
     delivery_log: DeliveryLog
     delivery_status: DeliveryStatus
+    delivery_details: DeliveryDetails
+    deliveries: DeliveryStore
     incidents: IncidentStore
     channels: Sequence[Channel]
     mongo: Mongo

@@ -36,6 +36,7 @@ from dmstats.db.dashboard.history import HistoryStore
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.delivery_store import DeliveryStore
 from dmstats.db.failures import Failures
 from dmstats.db.incidents import IncidentStore
 from dmstats.db.installation import Installation
@@ -47,6 +48,7 @@ from dmstats.history.service import HistoryService
 from dmstats.ops import jobs
 from dmstats.ops.alerts import AlertSender
 from dmstats.ops.canary import canary_for
+from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.incident_book import IncidentBook
@@ -187,6 +189,8 @@ def wire(settings: Settings, send: Send) -> Services:
         DeliveryLog(metrics, clock),
     )
     incidents = IncidentStore(mongo)
+    deliveries = DeliveryStore(mongo)
+    delivery_details = DeliveryDetails(deliveries, clock)
     book = IncidentBook(incidents, client, keys)
     sender = AlertSender(
         channels_of(settings.alert_urls, settings.secret_key or ""), book, client, keys, clock
@@ -194,7 +198,7 @@ def wire(settings: Settings, send: Send) -> Services:
     canary = canary_for(settings, Canaries(mongo), clock, metrics)
     watchdog = Watchdog(
         shared_delivery_log, Baseline(mongo), snapshots, book, sender, clock,
-        metrics, lambda: canary.lost_in_a_row if canary else 0,
+        metrics, lambda: canary.lost_in_a_row if canary else 0, deliveries,
     )  # fmt: skip
     refresh_jobs = jobs.refresher_jobs(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
@@ -205,6 +209,7 @@ def wire(settings: Settings, send: Send) -> Services:
     worker_jobs = [
         jobs.orphan_reaper_job(orphan_reaper),
         jobs.delivery_log_job(shared_delivery_log, delivery_log),
+        jobs.delivery_details_job(delivery_details),
     ]
     if settings.refresher == "worker":
         worker_jobs += refresh_jobs
@@ -218,6 +223,8 @@ def wire(settings: Settings, send: Send) -> Services:
         metrics=metrics,
         delivery_log=delivery_log,
         delivery_status=DeliveryStatus(shared_delivery_log, delivery_log, book, clock),
+        delivery_details=delivery_details,
+        deliveries=deliveries,
         incidents=incidents,
         channels=sender.channels,
         mongo=mongo,

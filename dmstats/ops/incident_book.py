@@ -66,6 +66,10 @@ class IncidentBook:
         """The incident as Redis has it now; None if it is finished."""
         return _decoded(self._redis.hget(self._keys.key(KEY), incident_id))  # type: ignore[arg-type]
 
+    def stored(self, incident_id: str) -> IncidentRecord | None:
+        """The incident as MongoDB has it, finished or not. May raise ``DmstatsError``."""
+        return self._store.one(incident_id)
+
     def save(self, record: IncidentRecord) -> None:
         """Write both copies; from Redis it is removed once it is finished and stored."""
         key, failure = self._keys.key(KEY), None

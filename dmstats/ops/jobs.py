@@ -10,6 +10,7 @@ from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.ops.canary import CanaryProbe
+from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
@@ -48,6 +49,15 @@ def delivery_log_job(shared_delivery_log: SharedDeliveryLog, deliveries: Deliver
         name="delivery_log",
         every_seconds=DELIVERY_LOG_SECONDS,
         run=lambda: shared_delivery_log.post(deliveries.record),
+    )
+
+
+def delivery_details_job(details: DeliveryDetails) -> Job:
+    """Stores the deliveries that one may want to look into."""
+    return Job(
+        name="delivery_details",
+        every_seconds=DELIVERY_LOG_SECONDS,
+        run=details.write,
     )
 
 

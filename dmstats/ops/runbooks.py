@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dmstats.ops.incidents import CANARIES, DRIFT, FAILING, SILENT
+from dmstats.ops.incidents import CANARIES, DRIFT, FAILING, NEW_NAME, SILENT
 
 
 class Runbook(msgspec.Struct, frozen=True):
@@ -56,6 +56,15 @@ RUNBOOKS = {
             "Find the cause: a restored backup, or a program that writes our counters.",
         ),
         "DmstatsDrift",
+    ),
+    NEW_NAME: Runbook(
+        "Events of a new name",
+        (
+            "The page Deliveries lists the names with the names of their fields.",
+            "Look in Meta's changelog for the webhook field. Unknown events are counted as such.",
+            "If events are rejected, report the name and its fields: Meta may have changed them.",
+        ),
+        "DmstatsEventsRejected",
     ),
 }
 

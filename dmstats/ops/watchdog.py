@@ -8,11 +8,12 @@ from typing import Protocol
 
 from redis.exceptions import RedisError
 
-from dmstats.core.clock import DAY_MS, MINUTE_MS, Clock
+from dmstats.core.clock import DAY_MS, MINUTE_MS, Clock, rfc3339
 from dmstats.core.errors import DmstatsError
 from dmstats.db import typed
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.delivery_store import DeliveryStore, EventName
 from dmstats.db.incidents import IncidentRecord, record_id
 from dmstats.ops.alerts import AlertSender, announce
 from dmstats.ops.delivery_log import SharedDeliveryLog
@@ -21,12 +22,14 @@ from dmstats.ops.incidents import (
     CANARIES,
     DRIFT,
     FAILING,
+    NEW_NAME,
     SILENT,
     WINDOW_MINUTES,
     Incident,
     drifted,
     failing,
     silent,
+    unheard_of,
     unreturned,
 )
 from dmstats.ops.notifier import OPEN, OVER
@@ -59,7 +62,9 @@ class Watchdog:
         clock: Clock,
         metrics: IncidentMetrics,
         canaries_lost: Callable[[], int] = lambda: 0,
+        deliveries: DeliveryStore | None = None,
     ) -> None:
+        self._deliveries = deliveries
         self._shared_delivery_log = shared_delivery_log
         self._baseline = baseline
         self._snapshots = snapshots
@@ -91,7 +96,29 @@ class Watchdog:
                 for record in before:
                     self._end(record)
             self._metrics.incident(name, incident is not None)
+        records += self._new_names()
         self._sender.send(records)
+
+    def _new_names(self) -> list[IncidentRecord]:
+        """An incident for each name of events that came for the first time. It is over at once, so
+        that there is one alert."""
+        begun: list[IncidentRecord] = []
+        if self._deliveries is None:
+            return begun
+        try:
+            for name in self._deliveries.names(unreported=True):
+                record = new_name(name)
+                if self._book.stored(record.id) is None:
+                    logger.warning("incident", extra={"incident": NEW_NAME, "text": record.text})
+                    announce(record, OPEN, self._sender.channels, self._clock.now_ms())
+                    self._book.save(record)
+                    begun.append(record)
+                self._deliveries.mark_reported(name, self._clock.now_ms())
+        except DmstatsError as error:
+            logger.info(
+                "incident_check_failed", extra={"incident": NEW_NAME, "reason": error.reason}
+            )
+        return begun
 
     def _check(self) -> Iterator[tuple[str, Incident | None]]:
         now = self._clock.now_ms()
@@ -138,6 +165,13 @@ class Watchdog:
         logger.info("incident_resolved", extra={"incident": record.name, "minutes": minutes})
         announce(record, OVER, self._sender.channels, now)
         self._book.save(record)
+
+
+def new_name(name: EventName) -> IncidentRecord:
+    """The incident that reports ``name``; the same each time."""
+    incident = unheard_of(name.name, name.keys, rfc3339(name.first), unknown=name.unknown)
+    key = record_id(name.first, f"{NEW_NAME}-{name.id}")
+    return IncidentRecord(key, incident.name, incident.text, name.first, name.first + 1)
 
 
 CHECKS: dict[str, Callable[[Watchdog, int], Incident | None]] = {

@@ -75,6 +75,30 @@ export interface Incident {
   section: string;
 }
 
+/** A delivery that was refused or rejected in part, or a sample of the good. */
+export interface Delivery {
+  group: string;
+  at: string | null;
+  status: number | null;
+  reason: string | null;
+  bytes: number | null;
+  entries: number | null;
+  kinds: [string, number | null][];
+  counts: [string, number | null][];
+  ms: number | null;
+  requestId: string;
+  rejected: { path: string; kind: string; account: string | null }[];
+}
+
+/** A name of events that are not understood. */
+export interface EventName {
+  name: string;
+  counted: boolean;
+  firstAt: string | null;
+  lastAt: string | null;
+  keys: string[];
+}
+
 export interface Heartbeat {
   at: string | null;
   live: boolean;

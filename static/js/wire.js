@@ -12,6 +12,8 @@
 /** @typedef {import("./types.js").Heartbeat} Heartbeat */
 /** @typedef {import("./types.js").Pair} Pair */
 /** @typedef {import("./types.js").Point} Point */
+/** @typedef {import("./types.js").Delivery} Delivery */
+/** @typedef {import("./types.js").EventName} EventName */
 /** @typedef {import("./types.js").Incident} Incident */
 /** @typedef {import("./types.js").Snapshot} Snapshot */
 /** @typedef {import("./types.js").Span} Span */
@@ -167,6 +169,56 @@ export function trafficFrom(json) {
 export function heartbeatFrom(json) {
   const beat = fields(json);
   return { at: moment(beat.at), live: beat.live === true, version: text(beat.version) ?? "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {[string, number | null][]}
+ */
+function numbers(json) {
+  return Object.entries(fields(json)).map(([name, n]) => [shown(name) ?? "", number(n)]);
+}
+
+/** @param {unknown} json @returns {Delivery} */
+function deliveryFrom(json) {
+  const delivery = fields(json);
+  return {
+    group: text(delivery.group) ?? "",
+    at: moment(delivery.at),
+    status: number(delivery.status),
+    reason: shown(delivery.reason),
+    bytes: number(delivery.bytes),
+    entries: number(delivery.entries),
+    kinds: numbers(delivery.kinds),
+    counts: numbers(delivery.counts),
+    ms: number(delivery.ms),
+    requestId: shown(delivery.requestId) ?? "",
+    rejected: list(delivery.rejected).map((each) => {
+      const { path, kind, account } = fields(each);
+      return { path: shown(path) ?? "", kind: shown(kind) ?? "", account: shown(account) };
+    }),
+  };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{deliveries: Delivery[], names: EventName[]}}
+ */
+export function deliveriesFrom(json) {
+  const answer = fields(json);
+  return {
+    deliveries: list(answer.deliveries).map(deliveryFrom),
+    names: list(answer.names).map((each) => {
+      const name = fields(each);
+      return {
+        name: shown(name.name) || "unnamed",
+        counted: name.counted === true,
+        firstAt: moment(name.firstAt),
+        lastAt: moment(name.lastAt),
+        keys: list(name.keys).map((key) => shown(key) ?? ""),
+      };
+    }),
+  };
 }
 
 /** @param {unknown} json @returns {Incident} */

@@ -60,6 +60,22 @@ def account(index: int, used: int, **more: Any) -> JSON:
     }
 
 
+def deliveries(number: int) -> JSON:
+    """As many that were refused and that were rejected in part, and two names."""
+    now = rfc(datetime.now(UTC))
+    common = {"at": now, "bytes": 1234, "entries": 2, "ms": 3.21, "requestId": "0123456789abcdef"}
+    refused = {**common, "group": "refused", "status": 503, "kinds": {"received": 3}, "counts": {},
+               "reason": "The database does not answer.", "rejected": []}  # fmt: skip
+    path = "entry[].messaging[].message.mid"
+    partial = {**common, "group": "partial", "status": 200, "reason": None,
+               "kinds": {"sent": 1, "received": 2}, "counts": {"received": 2, "rejected": 1},
+               "rejected": [{"path": path, "kind": "message", "account": "17841400000000001"}],
+               }  # fmt: skip
+    times = {"firstAt": now, "lastAt": now, "keys": ["amount", "currency"]}
+    names = [{"name": name, "counted": name == "payment", **times} for name in ("payment", path)]
+    return {"deliveries": [refused, partial] * number, "names": names}
+
+
 def incident(index: int, began: datetime, lasted: timedelta | None, **more: Any) -> JSON:
     told = {"channel": "slack", "state": "open", "toldAt": rfc(began), "nextAt": None,
             "attempts": 1, "problem": None}  # fmt: skip
@@ -158,6 +174,7 @@ class FakeSite:
         self.snapshot = snapshot()
         self.accounts: list[Any] = [account(i, 900 - i) for i in range(12)]
         self.activity = activity()
+        self.deliveries: JSON = {"deliveries": [], "names": []}
         self.incidents: list[JSON] = []
         self.channels: list[str] = []
         self.tested: JSON = {"channels": []}
@@ -205,6 +222,7 @@ class FakeSite:
             ("accounts/<name>", self._account),
             ("accounts/<name>/activity", lambda name: jsonify(self.activity)),
             ("admins", lambda: jsonify(self.admins)),
+            ("deliveries", lambda: jsonify(self.deliveries)),
             ("incidents", self._incidents),
             ("incidents/<name>", self._incident),
             ("alerts/test", lambda: jsonify(self.tested)),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.fake_site import FakeSite, account, activity, incident, snapshot
+from tests.browser.fake_site import FakeSite, account, activity, deliveries, incident, snapshot
 
 OpenContext = Callable[..., BrowserContext]
 
@@ -120,12 +120,15 @@ def test_the_first_figures_without_scripts(open_context: OpenContext, site: Fake
     expect(lead).to_have_attribute("title", "684,497,484")
 
 
-@pytest.mark.parametrize("path", ["/accounts", "/accounts/17841400000000001", "/incidents", "/admins"])
+@pytest.mark.parametrize(
+    "path", ["/accounts", "/accounts/17841400000000001", "/incidents", "/deliveries", "/admins"]
+)
 def test_the_other_pages(context: BrowserContext, site: FakeSite, path: str) -> None:
     site.accounts = UNNAMED
     site.activity = activity(123_456_789)
     site.incidents = [incident(i, datetime.now(UTC), None) for i in range(3)]
     site.channels = ["hooks.a-very-long-name-of-a-host.example.com"] * 3
+    site.deliveries = deliveries(3)
     email = f"{'long.' * 30}@example.com"
     site.admins = {
         "admins": [

@@ -18,6 +18,7 @@ from dmstats.core.clock import DAY_MS, ManualClock, hour_start, to_datetime
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.delivery_store import DeliveryStore, EventName
 from dmstats.db.incidents import IncidentStore
 from dmstats.ops.alerts import AlertSender
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -75,6 +76,7 @@ class Post:
             self.clock,
             self.metrics,
             lambda: self.canaries_lost,
+            DeliveryStore(self.mongo),
         )
 
     def deliver(self, worker: int, status: int) -> None:
@@ -170,6 +172,28 @@ def test_drift_is_told(post: Post) -> None:
     assert post.look(0) == [("drift", "open")]
     snapshots.save({"audit": {"at": "x", "drift": 0}}, post.clock.now_ms(), term=1)
     assert post.look(1) == [("drift", "over")]
+
+
+def test_a_new_name_of_events_is_told_once(post: Post) -> None:
+    store = DeliveryStore(post.mongo)
+    post.watchdog = post.leader()
+    now = post.clock.now_ms()
+    store.see([EventName("payment", True, now, now, ("amount",))])
+    assert post.look(0) == [("new_event", "open")]
+    assert "began to send `payment`" in post.listener.texts[-1]
+    assert "amount" in post.listener.texts[-1]
+    store.see([EventName("payment", True, now + 1, now + 1, ("currency",))])
+    assert post.look(1) == []
+    path = "entry[].messaging[].message.mid"
+    store.see([EventName(path, False, now, now), EventName("order", True, now, now)])
+    assert post.look(0) == [("new_event", "open")] * 2
+    # Killed between the alert and the note that it was reported.
+    post.mongo.db["dmstats_event_names"].update_many({}, {"$unset": {"reported": True}})
+    post.watchdog = post.leader()
+    assert post.look(1) == []
+    names = [record.name for record in IncidentStore(post.mongo).since(0, 10)]
+    assert names == ["new_event"] * 3
+    assert IncidentStore(post.mongo).pending() == []
 
 
 def test_lost_canaries_are_told(post: Post) -> None:

@@ -26,7 +26,7 @@ from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.service import HistoryService
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import admins, history, incidents, stats
+from dmstats.web.api import admins, deliveries, history, incidents, stats
 from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.authenticator import Authenticator, require_admin
 from dmstats.web.auth.rate_limit import SignInRateLimit
@@ -123,7 +123,7 @@ class AdminSite:
         configure_sessions(app)
         register_errors(app)
         register_headers(app)
-        for views in (stats, history, incidents, sign_in, password_links, admins):
+        for views in (stats, history, incidents, deliveries, sign_in, password_links, admins):
             app.register_blueprint(views.blueprint)
 
         @app.get("/")

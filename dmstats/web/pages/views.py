@@ -31,6 +31,7 @@ THEMES = ("light", "dark")
 PAGES = {
     "/accounts": "accounts",
     "/accounts/<instagram_id>": "account",
+    "/deliveries": "deliveries",
     "/incidents": "incidents",
     "/incidents/<incident_id>": "incident",
     "/admins": "admins",

@@ -16,6 +16,7 @@ from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.web.auth.authenticator import require_admin
 from dmstats.web.schema import (
     api_schemas,
+    delivery_schemas,
     documented_only,
     history_schemas,
     incident_schemas,
@@ -87,6 +88,10 @@ OPERATIONS = (
     Operation("/api/admin/accounts/{instagram_id}/activity", "get",
               "What one account did in its last 24 hours and 7 days",
               {200: api_schemas.ActivityAnswer}, (404, *READING), ADMIN),
+    Operation("/api/admin/deliveries", "get",
+              "The newest deliveries that were refused or rejected in part, and unknown events",
+              {200: delivery_schemas.DeliveriesAnswer}, (400, *READING), ADMIN,
+              query=delivery_schemas.DeliveriesQuery),
     Operation("/api/admin/incidents", "get", "The incidents of the last 90 days",
               {200: incident_schemas.IncidentsAnswer}, READING, ADMIN),
     Operation("/api/admin/incidents/{incident_id}", "get", "One incident, with its runbook",
