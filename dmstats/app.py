@@ -18,9 +18,21 @@ from dmstats.embedded.attach import attach, require
 from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
-from dmstats.web.api import admins, deliveries, history, incidents, probes, stats
+from dmstats.web.api import (
+    activity_log,
+    admins,
+    deliveries,
+    history,
+    incidents,
+    me,
+    probes,
+    second_factor,
+    stats,
+    tokens,
+)
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import password_links, sign_in
+from dmstats.web.auth.access import register_access
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.database_deadline import DatabaseDeadline
 from dmstats.web.middleware.hijack import ConnectionHijack
@@ -52,6 +64,10 @@ BLUEPRINTS = (
     deliveries.blueprint,
     incidents.blueprint,
     admins.blueprint,
+    me.blueprint,
+    second_factor.blueprint,
+    activity_log.blueprint,
+    tokens.blueprint,
     sign_in.blueprint,
     password_links.blueprint,
     probes.blueprint,
@@ -87,6 +103,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure_sessions(app)
     register_errors(app)
     register_headers(app)
+    register_access(app)
     register_pages(app)
     register_description(app)
     events = StatsEvents()

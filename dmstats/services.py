@@ -17,7 +17,10 @@ from dmstats.core.clock import Clock
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.settings import Settings
 from dmstats.core.stopping import StopSignal
+from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.second_factor import SecondFactors
+from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.delivery_store import DeliveryStore
@@ -80,6 +83,9 @@ class Services:
     hub: Hub
     background_audit: BackgroundAudit
     admins: AdminStore
+    activity_log: ActivityLog
+    tokens: TokenStore
+    second_factors: SecondFactors
     authenticator: Authenticator
     readiness: Readiness
     mailer: Mailer | None

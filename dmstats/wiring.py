@@ -18,9 +18,12 @@ from dmstats.core.redis_client import redis_client
 from dmstats.core.redis_outage import RedisOutage
 from dmstats.core.settings import Settings
 from dmstats.core.time_zones import zone
+from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
+from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.repairs import Repairs
 from dmstats.db.audit.runs import AuditRuns
@@ -157,7 +160,11 @@ def wire(settings: Settings, send: Send) -> Services:
     )
     admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
     sessions = SessionStore(mongo, clock, hours=settings.session_hours)
-    authenticator = Authenticator(settings, admins, sessions, SignInRateLimit(client, keys), clock)
+    tokens, second_factors = TokenStore(mongo, clock), SecondFactors(mongo, clock)
+    rate_limit = SignInRateLimit(client, keys)
+    authenticator = Authenticator(
+        settings, admins, sessions, tokens, second_factors, rate_limit, clock
+    )
     hub = Hub(
         redis_client(settings.redis_url or "", seconds=HUB_SECONDS),
         keys,
@@ -175,7 +182,7 @@ def wire(settings: Settings, send: Send) -> Services:
     )
     work = TransactionRunner(mongo)
     backlog = AccountBacklog(mongo, work, clock, metrics.deferred_accounts)
-    archive = Archive(mongo, ledger, work)
+    archive = Archive(mongo, ledger, work, days_kept=settings.account_days_kept)
 
     def auditor(*, repair: bool = False, believe_ledger: bool = False) -> Auditor:
         repairs = Repairs(mongo, work, clock) if repair else None
@@ -242,6 +249,9 @@ def wire(settings: Settings, send: Send) -> Services:
         hub=hub,
         background_audit=background_audit,
         admins=admins,
+        tokens=tokens,
+        second_factors=second_factors,
+        activity_log=ActivityLog(mongo, clock, days=settings.activity_log_days),
         auditor=auditor,
         authenticator=authenticator,
         mailer=SmtpMailer(settings.smtp_url, settings.mail_from or "")

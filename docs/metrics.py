@@ -22,8 +22,9 @@ BEFORE = f"""{NOTICE}
 # Metrics
 
 `GET /metrics` answers in Prometheus' text format with the sum over all workers of this host, to
-requests from this machine or with `Authorization: Bearer ADMIN_API_TOKEN`. A separate refresher has
-its own metrics: `flask run-refresher --metrics-port PORT`. Gauges of ended workers are dropped.
+requests from this machine, or with an [API token](http.md#api-tokens) of the scope `metrics`. A
+separate refresher has its own metrics: `flask run-refresher --metrics-port PORT`. Gauges of ended
+workers are dropped.
 
 Alert rules are in [deploy/prometheus/rules.yml](../deploy/prometheus/rules.yml), a runbook for each
 in [operations](operations.md#runbooks), and a Grafana dashboard in

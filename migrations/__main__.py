@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from dmstats.cli.command import record
+from dmstats.core.clock import SystemClock
 from dmstats.core.errors import ConfigError, DmstatsError, StoreUnavailable
 from dmstats.core.exit_codes import FAILED, OK, USAGE
 from dmstats.core.settings import Settings
+from dmstats.db.admins.activity_log import ActivityLog, Event
 from dmstats.db.client import connect
 from dmstats.db.outage import explain
 from dmstats.embedded.attach import attach, require
@@ -61,6 +64,9 @@ def run(*, shard: bool, days: int, tell: Callable[[str], None]) -> bool:
         if shard:
             for name in spread(mongo, settings, days=days):
                 done(f"sharded {name}")
+        if lines:
+            log = ActivityLog(mongo, SystemClock(), days=settings.activity_log_days)
+            record(log, Event.COMMAND_RUN, details=f"migrate: {len(lines)} changes")
     except StoreUnavailable as error:
         raise StoreUnavailable(explain(error, mongo)) from error
     finally:

@@ -24,12 +24,13 @@ Document = dict[str, Any]
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
 NO_SUCH_TRANSACTION, DUPLICATE_KEY, NOT_PRIMARY = 251, 11000, 10107
 TRANSIENT = "TransientTransactionError"
+BACKLOG = "dmstats_account_backlog"
 COUNTERS = {
     "stats_cache": "dmsSent",
     "dmstats_hours": "sent",
     "dmstats_days": "sent",
     "instagram_accounts": "dmUsed",
-    "dmstats_account_backlog": "sent",
+    BACKLOG: "sent",
 }
 """The field of each collection that counts sent DMs."""
 
@@ -88,7 +89,8 @@ class WireServer:
     ``answers`` has, by step (see :func:`step_of`), the next answers that are not plain success, and
     ``always`` the answer to a step without one there. ``duplicate`` answers an insert of a row that
     exists. ``commands`` lists the steps in their order, ``looked_up`` the number of ids of each
-    look-up. ``silent``: only monitoring is answered.
+    look-up. ``begun`` is the number of transactions. ``silent``: only monitoring is
+    answered.
     """
 
     def __init__(self) -> None:
@@ -101,6 +103,7 @@ class WireServer:
         self.duplicate = write_error(DUPLICATE_KEY, keyPattern={"_id": 1})
         self.commands: list[str] = []
         self.looked_up: list[int] = []
+        self.begun = 0
         self._transactions: dict[bytes, _Transaction] = {}
         self._committed: set[tuple[bytes, int]] = set()
         self._settling: set[tuple[bytes, int]] = set()
@@ -128,7 +131,7 @@ class WireServer:
     def count(self, row_id: bytes) -> None:
         """Another process counted this row."""
         self.rows.add(row_id)
-        self.sums.update(COUNTERS.keys() - {"dmstats_account_backlog"})
+        self.sums.update(COUNTERS.keys() - {BACKLOG})
 
     def close(self) -> None:
         """Close every connection, and wait for the threads."""
@@ -172,6 +175,7 @@ class WireServer:
         with self._mutex:
             step = self._step(command)
             self.commands.append(step)
+            self.begun += bool(command.get("startTransaction")) and step != SETTLE
             planned = self.answers[step]
             answer = planned.pop(0) if planned else self.always.get(step, Answer())
         time.sleep(answer.delay)
@@ -240,6 +244,9 @@ class WireServer:
             self.looked_up += [len(ids)] if ids else []
             found = [{"_id": row_id} for row_id in sorted(ids & self.rows)]
             return {"ok": 1, "cursor": {"id": 0, "ns": "test.x", "firstBatch": found}}
+        if name == "insert" and command["insert"] == BACKLOG:
+            own.sums[BACKLOG] += sum(each[COUNTERS[BACKLOG]] for each in command["documents"])
+            return {"ok": 1, "n": len(command["documents"])}
         if name == "insert":
             ids = {document["_id"] for document in command["documents"]}
             if ids & self.rows:
@@ -267,7 +274,8 @@ def step_of(command: Mapping[str, Any]) -> str:
         ("update", "stats_cache"): "totals",
         ("find", "instagram_accounts"): "read accounts",
         ("update", "instagram_accounts"): "accounts",
-        ("update", "dmstats_account_backlog"): "backlog",
+        ("update", BACKLOG): "backlog",
+        ("insert", BACKLOG): "backlog",
         ("update", "dmstats_hours"): "hours",
         ("update", "dmstats_days"): "days",
     }

@@ -14,7 +14,6 @@ from functools import partial
 
 import msgspec
 
-from dmstats.audit.account_activity import PERIODS
 from dmstats.audit.checks import (
     CheckResult,
     check_accounts,
@@ -132,7 +131,7 @@ class Auditor:
         for done, day in enumerate(plan.live, done + 1):  # noqa: B020
             self._check(audit, f"day {day}", partial(check_day, day=day), outcome)
             yield Progress(done, total, "days")
-        writer, accounts = self._runs.activity_writer(audit, PERIODS), list[Difference]()
+        writer, accounts = self._runs.activity_writer(audit), list[Difference]()
         for done, part in enumerate(audit.parts, done + 1):  # noqa: B020
             check = partial(self._check_accounts, part=part)
             finding = self._check(audit, f"part {part}", check, outcome)
@@ -141,7 +140,10 @@ class Auditor:
                 repairs.rebase(finding.new_bases)
             if (activity := finding.activity) is not None:
                 first, since_ms = audit.first(part), finding.since_ms
-                writer.keep(first, activity.at_ms, since_ms, activity.accounts())
+                writer.keep(
+                    first, activity.at_ms, since_ms, activity.accounts(),
+                    hours=activity.hour_count, days=activity.day_count,
+                )  # fmt: skip
             yield Progress(done, total, "accounts and totals")
         writer.publish(self._runs.under_way(), self._clock.now_ms())
         self._attribute(audit, accounts, outcome)

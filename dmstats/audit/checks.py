@@ -152,7 +152,7 @@ def check_accounts(
         return CheckResult(view.version, stale_hours=sorted(changed))
     if LATE not in pages or pages[LATE].seen != _late(total):
         changed.add(LATE)
-    activity = ActivityBuckets(now_ms)
+    activity = ActivityBuckets(now_ms, min(live, default=now_ms))
     hours = _read(view, live, changed)
     # The summary of late rows is not split by hour, so they are read here.
     late: dict[int, HourCounts] = {}

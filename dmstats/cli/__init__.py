@@ -28,6 +28,7 @@ COMMANDS = {
     "run-refresher": "dmstats.cli.refresh_commands:run_refresher",
     "create-admin": "dmstats.cli.admin_commands:create_admin",
     "reset-password": "dmstats.cli.admin_commands:reset_password",
+    "reset-second-factor": "dmstats.cli.admin_commands:reset_second_factor",
     "migrate": "dmstats.cli.migrate_command:migrate",
 }
 """The location of each command, in the order of ``--help``."""

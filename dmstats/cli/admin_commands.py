@@ -1,4 +1,4 @@
-"""``create-admin`` and ``reset-password``."""
+"""``create-admin``, ``reset-password`` and ``reset-second-factor``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmstats.cli.command import Command, connected
+from dmstats.cli.command import Command, connected, record
 from dmstats.cli.urls import BaseUrl
+from dmstats.db.admins.activity_log import Event
+from dmstats.db.admins.roles import Role
 
 if TYPE_CHECKING:
     from dmstats.db.admins.admin import Admin
@@ -23,20 +25,28 @@ with_url = click.option(
 )
 
 
-@click.command(cls=Command, short_help="Create an admin.")
+@click.command(cls=Command, short_help="Create an admin, an operator or a viewer.")
 @click.argument("email")
+@click.option(
+    "--role", type=click.Choice([role.value for role in Role]), default=Role.ADMIN.value,
+    show_default=True,
+    help="Viewers see the figures, operators also refresh them, admins also manage people.",
+)  # fmt: skip
 @with_link
 @with_url
-def create_admin(email: str, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
+def create_admin(email: str, role: str, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
     """Create an admin; the password is asked for, or read from standard input.
 
-    With --link the admin chooses it: the link is mailed if DMSTATS_SMTP_URL is set, else printed.
+    With --link they choose it: the link is mailed if DMSTATS_SMTP_URL is set, else printed.
     """
     with connected() as services:
         if link:
-            _deliver(services, *services.admins.invite(email), url)
+            invited, made = services.admins.invite(email, Role(role))
+            record(services.activity_log, Event.PERSON_INVITED, invited.email, role)
+            _deliver(services, invited, made, url)
             return
-        services.admins.create(email, _password())
+        created = services.admins.create(email, _password(), Role(role))
+        record(services.activity_log, Event.PERSON_ADDED, created.email, role)
     click.echo(f"{email} can sign in now.")
 
 
@@ -53,12 +63,30 @@ def reset_password(email: str, link: bool, url: str | None) -> None:  # noqa: FB
     with connected() as services:
         admin = services.admins.find(email)
         if link:
-            _deliver(services, *services.admins.make_link(admin.id), url)
+            admin, made = services.admins.make_link(admin.id)
+            record(services.activity_log, Event.LINK_MADE, admin.email)
+            _deliver(services, admin, made, url)
             return
         services.admins.change_password(admin.id, _password())
+        record(services.activity_log, Event.PASSWORD_CHANGED, admin.email)
     click.echo(f"{admin.email} has a new password.")
     if admin.disabled:
         click.echo("This admin is disabled. Another admin must enable the account.", err=True)
+
+
+@click.command(cls=Command, short_help="Remove somebody's second factor.")
+@click.argument("email")
+def reset_second_factor(email: str) -> None:
+    """Let somebody sign in with the password alone, for example after the loss of a phone.
+
+    Their open sessions end.
+    """
+    with connected() as services:
+        admin = services.admins.find(email)
+        services.second_factors.remove(admin.id)
+        services.admins.sign_out_everywhere(admin.id)
+        record(services.activity_log, Event.SECOND_FACTOR_REMOVED, admin.email)
+    click.echo(f"{admin.email} can sign in with the password alone.")
 
 
 def _deliver(services: Services, admin: Admin, link: Link, url: str | None) -> None:

@@ -12,10 +12,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dmstats.audit.auditor import Outcome
-from dmstats.cli.command import Command, connected
+from dmstats.cli.command import Command, connected, record
 from dmstats.core.clock import rfc3339
 from dmstats.core.exit_codes import FAILED, INTERRUPTED
 from dmstats.core.stopping import StopSignal
+from dmstats.db.admins.activity_log import Event
 from dmstats.db.audit.differences import Difference, OddDocument
 
 KIND = "command"
@@ -57,10 +58,15 @@ def audit(*, repair: bool, accounts: bool, as_json: bool) -> None:
         ) as steps,
     ):
         task = bar.add_task("hours", total=None)
-        for step in steps:
-            bar.update(task, completed=step.done, total=step.total, description=step.what)
-            if interrupted := stop.wait(0):
-                break
+        try:
+            for step in steps:
+                bar.update(task, completed=step.done, total=step.total, description=step.what)
+                if interrupted := stop.wait(0):
+                    break
+        finally:
+            if repair:
+                counters = f"audit --repair: {len(outcome.repaired)} counters corrected"
+                record(services.activity_log, Event.COMMAND_RUN, details=counters)
     if interrupted:
         click.echo("Interrupted. The next audit resumes here.", err=True)
         raise click.exceptions.Exit(INTERRUPTED)

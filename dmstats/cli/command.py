@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from dmstats.core.exit_codes import FAILED, INTERRUPTED, USAGE
 if TYPE_CHECKING:
     from flask import Flask
 
+    from dmstats.db.admins.activity_log import ActivityLog, Event
     from dmstats.services import Services
 
 
@@ -84,6 +87,18 @@ def connected() -> Iterator[Services]:
     finally:
         if ours:
             services.disconnect()
+
+
+def record(log: ActivityLog, event: Event, target: str = "", details: str = "") -> None:
+    """Add what a command did to the activity log, by the user of the operating system."""
+    from dmstats.db.admins.activity_log import Actor, ActorKind  # noqa: PLC0415  slow import
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = f"uid {os.getuid()}"
+    actor = Actor(ActorKind.COMMAND, user, socket.gethostname())
+    log.add(event, actor, target, details)
 
 
 def _application() -> tuple[Flask, bool]:

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dmstats.cli.command import Command, Failure, connected
+from dmstats.cli.command import Command, Failure, connected, record
 from dmstats.cli.urls import BaseUrl
 from dmstats.commit.increments import merge
 from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.exit_codes import INTERRUPTED, USAGE
 from dmstats.core.setting_types import is_loopback
 from dmstats.core.stopping import StopSignal
+from dmstats.db.admins.activity_log import Event
 from dmstats.db.counting.purge import Purge
 from dmstats.db.counting.simulations import Simulations
 from dmstats.db.dashboard.population import PopulationCounts
@@ -96,6 +97,8 @@ def simulate(*, url: str | None, purge: bool, yes: bool, **options: Any) -> None
                 "together with real ones. To do this anyway, add --yes.",
                 USAGE,
             )
+        details = "simulate --purge" if purge else "simulate"
+        record(services.activity_log, Event.COMMAND_RUN, details=details)
         if purge:
             _purge(services)
         else:

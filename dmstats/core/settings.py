@@ -29,6 +29,8 @@ from dmstats.core.setting_types import (
 from dmstats.core.time_zones import UTC, zone_name
 
 READ_PREFERENCES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
+ACCOUNT_DAYS_KEPT = 731
+"""Two years, with a leap day."""
 PREFIXES = ("STATS_", "DMSTATS_")
 MAX_SHOWN = 60
 MIN_SIMILARITY = 0.8
@@ -96,6 +98,14 @@ class Settings:
         "DMSTATS_SESSION_HOURS", whole(1, 24 * 365, "hours"), 12, "12 h",
         "How long a sign-in lasts at most; without a request for 12 hours it ends before.",
     )  # fmt: skip
+    second_factor: str = setting(
+        "DMSTATS_SECOND_FACTOR", one_of("optional", "required"), "optional", "`optional`",
+        "Whether everybody who signs in must have a second factor (`required`).",
+    )  # fmt: skip
+    activity_log_days: int = setting(
+        "DMSTATS_ACTIVITY_LOG_DAYS", whole(1, 3660, "days"), 365, "365 days",
+        "How long an entry of the activity log is kept; holds for entries written from then on.",
+    )  # fmt: skip
     admin_api_token: str | None = setting(
         "ADMIN_API_TOKEN", one_secret, None,
         "none: bearer access is off; `dmstats run` generates one",
@@ -147,6 +157,12 @@ class Settings:
     ledger_retention_hours: int = setting(
         "LEDGER_RETENTION_HOURS", whole(36, 24 * 3660, "hours"), 168, "168",
         "How long ledger rows are kept; Meta retries for 36 hours.",
+    )  # fmt: skip
+    account_days_kept: int = setting(
+        "DMSTATS_ACCOUNT_DAYS", whole(0, 36_600, "days"), ACCOUNT_DAYS_KEPT,
+        str(ACCOUNT_DAYS_KEPT),
+        "How long each account's days are kept after their ledger rows were archived; 0: not at "
+        "all. Its months are kept for ever.",
     )  # fmt: skip
     monthly_dm_limit: int = setting(
         "DMSTATS_MONTHLY_DM_LIMIT", whole(0, 1_000_000_000), 0, "0: none",

@@ -12,7 +12,9 @@ from typing import Any
 
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.collection_names import (
+    ACCOUNT_DAYS,
     ACCOUNTS,
+    ACTIVITY_LOG,
     ADMINS,
     INCIDENTS,
     LEDGER_PREFIX,
@@ -114,9 +116,12 @@ WANTED = (
     WantedIndex(USERS, "createdAt"),
     WantedIndex(ADMINS, "email", unique=True),
     WantedIndex(SESSIONS, "endsAt", expires=True),
+    WantedIndex(ACCOUNT_DAYS, "until", expires=True),
     WantedIndex(SESSIONS, "admin"),
     WantedIndex(INCIDENTS, "pending"),
     WantedIndex(INCIDENTS, "expiresAt", expires=True),
+    WantedIndex(ACTIVITY_LOG, "endsAt", expires=True),
+    WantedIndex(ACTIVITY_LOG, "at"),
     WantedIndex(LEDGER_PREFIX + OTHER_PARTITION, "arrived", retained=True),
     WantedIndex(LEDGER_PREFIX + OTHER_PARTITION, "time"),
 )

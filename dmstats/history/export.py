@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import zip_longest
@@ -33,15 +34,18 @@ def as_csv(history: Mapping[str, Any]) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def file_name(history: Mapping[str, Any]) -> str:
-    """The file name: dates and unit; for hours and minutes also the times."""
+def file_name(history: Mapping[str, Any], kind: str, account: str | None = None) -> str:
+    """The name of the file of that ``kind`` ("csv" or "json"): dates, unit and comparison, the
+    ``account`` if it is of one; for hours and minutes also the times."""
     start, end = (_local(history["range"][name], history) for name in ("from", "to"))
     if history["unit"] in (DAY, WEEK, MONTH):
         last = end - timedelta(seconds=1)
         span = f"{start:%Y-%m-%d}-to-{last:%Y-%m-%d}"
     else:
         span = f"{start:%Y-%m-%dT%H%M}-to-{end:%Y-%m-%dT%H%M}"
-    return f"dmstats-{span}-by-{history['unit']}.csv"
+    compared = f"-vs-{history['compare']}" if history["comparison"] else ""
+    of = f"-{re.sub(r'[^0-9A-Za-z_-]', '_', account)}" if account else ""
+    return f"dmstats{of}-{span}-by-{history['unit']}{compared}.{kind}"
 
 
 def _rows(history: Mapping[str, Any]) -> Iterator[Row]:

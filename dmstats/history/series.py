@@ -56,7 +56,10 @@ def history(plan: Plan, counted: RangeCounts, *, since_ms: int | None, now_ms: i
     0, or if the compared range starts before counting began.
     """
     chosen, calendar = plan.chosen, plan.calendar
-    points = [_point(plan, interval, counted) for interval in plan.buckets]
+    points = [_bucket(interval[0], counted.of(interval)) for interval in plan.buckets]
+    for point, interval in ((points[0], plan.buckets[0]), (points[-1], plan.buckets[-1])):
+        if _is_partial(plan, interval):
+            point["partial"] = True
     totals = _totals(points)
     comparison = plan.comparison and _compared(plan.comparison, plan.kind, counted.of)
     return {
@@ -80,13 +83,11 @@ def history(plan: Plan, counted: RangeCounts, *, since_ms: int | None, now_ms: i
     }
 
 
-def _point(plan: Plan, interval: Interval, counted: RangeCounts) -> History:
+def _is_partial(plan: Plan, interval: Interval) -> bool:
+    """Whether the first or last bucket is cut by the range; the others are whole."""
     start, end = interval
     calendar, unit = plan.calendar, plan.unit
-    found = _bucket(start, counted.of(interval))
-    if calendar.start(unit, start) < start or calendar.after(unit, start) > end:
-        found["partial"] = True
-    return found
+    return calendar.start(unit, start) < start or calendar.after(unit, start) > end
 
 
 def _compared(comparison: Comparison, kind: str, count: Callable[[Interval], Counts]) -> History:

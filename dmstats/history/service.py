@@ -16,7 +16,7 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from dmstats.core.clock import Clock, to_ms
+from dmstats.core.clock import Clock, day_start, to_ms
 from dmstats.core.errors import BadRequest, Conflict, StoreUnavailable, Unavailable
 from dmstats.db.dashboard.history import READ_SECONDS, HistoryStore
 from dmstats.history.calendar import Calendar
@@ -154,15 +154,17 @@ class HistoryService:
         started = self._clock.monotonic()
         try:
             since = self._counting_start()
-            asked = required_buckets(plan.intervals(), since)
+            now_ms = self._clock.now_ms()
+            over_ms = day_start(now_ms)
+            asked = required_buckets(plan.intervals(), since, over_ms)
             if asked.documents > MAX_DOCUMENTS:
                 raise BadRequest(
                     f"This would read {asked.documents} stored hours and days, and at most "
                     f"{MAX_DOCUMENTS} are allowed: choose a shorter range, or compare=none."
                 )
-            now_ms = self._clock.now_ms()
             with self._breaker():
-                counted = RangeCounts(*self._reads.read(asked.days, asked.hours, asked.minutes))
+                read = self._reads.read(asked.days, asked.hours, asked.minutes)
+            counted = RangeCounts(*read, over_ms)
         finally:
             self._slots.release()
         body = msgspec.json.encode(history(plan, counted, since_ms=since, now_ms=now_ms))

@@ -23,6 +23,7 @@ SECONDS = 5.0
 APPRISE_SECONDS = 20.0
 """It needs two seconds to load, and gives up on a server after eight."""
 LONGEST_WAIT = 3600.0
+BAD_REQUEST = 400
 CHILD = Path(__file__).with_name("apprise_child.py")
 KEY_DIGITS = 12
 
@@ -78,16 +79,17 @@ class JsonChannel:
         self._http = pool_for(url, retries=False, timeout=SECONDS)
 
     def notify(self, notice: Notice, incident_id: str) -> Outcome:
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": f"{incident_id}-{notice.state}",
+        }
         try:
-            answer = self._http.request(
-                "POST",
-                self._url,
-                body=msgspec.json.encode(notice),
-                headers={
-                    "Content-Type": "application/json",
-                    "Idempotency-Key": f"{incident_id}-{notice.state}",
-                },
-            )
+            # Google Chat refuses fields that it does not know; Discord wants `content`.
+            for body in (notice, {"text": notice.text}, {"content": notice.text}):
+                content = msgspec.json.encode(body)
+                answer = self._http.request("POST", self._url, body=content, headers=headers)
+                if answer.status != BAD_REQUEST:
+                    break
         except HTTPError as error:
             return Outcome(told=False, problem=type(error).__name__)
         # A redirect, for example to a sign-in page, counts as a failure. It is not followed: that

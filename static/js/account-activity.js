@@ -1,41 +1,71 @@
-/** An account's hours and days: the chart, its table, and how old they are. */
+/** An account's messages: the chart, its table, and how old they are. */
 
 import { createChart } from "./chart.js";
 import { part } from "./page.js";
+import { createRanges } from "./ranges.js";
 import { drawTable, wireTable } from "./table.js";
+import { readView, writeView } from "./view.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Activity} Activity */
-/** @typedef {"day" | "month"} Range */
+/** @typedef {import("./types.js").View} View */
 
 /** A check takes an hour or so where there are millions of DMs a day: after two it is overdue. */
 const OVERDUE_SECONDS = 2 * 3600;
+const USUAL = "24h";
 
-const SPANS = { hour: "Last hour", day: "Last 24 hours", month: "Last 7 days" };
-
-/** @param {Format} format */
-export function createActivity(format) {
+/**
+ * @param {Format} format whose days are UTC's, as the account's are
+ * @param {string} url of the account's history
+ */
+export function createActivity(format, url) {
   const table = part("chart-table");
-  const buttons = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-range]"));
+  const rows = part("chart-rows", HTMLTableSectionElement);
   const chart = createChart(
     { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received"), pace: part("read-pace") },
     format,
-    SPANS,
   );
   /** @type {Activity | null} */
   let drawn = null;
-  /** @type {Range} */
-  let range = new URLSearchParams(location.search).get("range") === "month" ? "month" : "day";
+  let view = readView(location.search, USUAL);
+  const ranges = createRanges({
+    view: () => view,
+    choose(change) {
+      view = { ...view, ...change };
+      history.replaceState(null, "", location.pathname + writeView(view, USUAL));
+      draw();
+    },
+    draw(picture) {
+      chart.draw(picture);
+      part("compared").textContent = picture.comparison?.words ?? "";
+      drawRows();
+    },
+    fail(sentence) {
+      part("chart-problem").textContent = sentence;
+      part("chart-problem").hidden = !sentence;
+    },
+    wait(busy) {
+      part("lately").setAttribute("aria-busy", String(busy));
+    },
+    onExpired() {},
+    since: () => null,
+    format,
+    url,
+    zoned: false,
+  });
 
   function draw() {
-    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.range === range));
     part("lately").hidden = !drawn?.at;
     part("uncounted").hidden = drawn === null || drawn.at !== null;
+    part("compared").hidden = view.compare === "none";
+    ranges.drawControls();
     if (!drawn?.at) return;
-    const series = { minutes: [], hours: drawn.hours, days: drawn.days };
-    chart.draw({ series, computedAt: drawn.at }, range);
-    if (!table.hidden) drawTable(part("chart-rows", HTMLTableSectionElement), chart.points, range, chart.unfinished, format);
+    ranges.show(drawn.at);
     tick();
+  }
+
+  function drawRows() {
+    if (!table.hidden) drawTable(rows, chart.picture, format);
   }
 
   function tick() {
@@ -49,14 +79,7 @@ export function createActivity(format) {
     for (const id of ["lately", "hour"]) part(id).dataset.figures = overdue ? "stale" : "fresh";
   }
 
-  for (const button of buttons) {
-    button.addEventListener("click", () => {
-      range = button.dataset.range === "month" ? "month" : "day";
-      history.replaceState(null, "", location.pathname + (range === "month" ? "?range=month" : ""));
-      draw();
-    });
-  }
-  wireTable(part("table-button"), table, draw);
+  wireTable(part("table-button"), table, drawRows);
 
   return {
     /** @param {Activity} activity */

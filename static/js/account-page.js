@@ -20,10 +20,10 @@ import { accountFrom, activityFrom, shown } from "./wire.js";
 const POLL_MS = 30_000;
 const format = createFormat();
 const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
-const activity = createActivity(format);
+const url = `/api/admin/accounts/${encodeURIComponent(document.body.dataset.account ?? "")}`;
+const activity = createActivity(format, `${url}/history`);
 
 async function load() {
-  const url = `/api/admin/accounts/${encodeURIComponent(document.body.dataset.account ?? "")}`;
   const [answer, lately] = await Promise.all([ask(url), ask(`${url}/activity`)]);
   const failed = [answer, lately].find((each) => !each.ok);
   showProblem(part("problem"), failed ?? null);

@@ -1,6 +1,7 @@
-/** The page of the admins: add, disable, enable, change a password. */
+/** The page of the people: add, change role or password, disable, enable. */
 
 import { ask } from "./ask.js";
+import { base } from "./base.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
 import { part } from "./page.js";
@@ -11,6 +12,7 @@ import { adminsFrom, handoutFrom } from "./wire.js";
 /** @typedef {import("./types.js").Admin} Admin */
 
 const URL_OF_ALL = "/api/admin/admins";
+const ROLES = ["viewer", "operator", "admin"];
 const format = createFormat();
 
 async function load() {
@@ -53,7 +55,8 @@ function rowOf(admin, isMe) {
   since.title = admin.createdAt ? format.utc(admin.createdAt) : "";
   const actions = document.createElement("td");
   actions.className = "actions";
-  actions.append(signOutFor(admin, isMe));
+  actions.append(roleOf(admin, isMe), signOutFor(admin, isMe));
+  if (!isMe && admin.secondFactor) actions.append(factorFor(admin));
   if (!isMe) actions.append(switchFor(admin));
   row.append(email, since, actions);
   return row;
@@ -73,6 +76,38 @@ function signOutFor(admin, isMe) {
   button.addEventListener("click", async () => {
     const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/sign-out`;
     if (await change(url, {}, `${admin.email} is signed out everywhere.`, !isMe) && isMe) location.reload();
+  });
+  return button;
+}
+
+/**
+ * @param {Admin} admin
+ * @param {boolean} isMe
+ */
+function roleOf(admin, isMe) {
+  const select = document.createElement("select");
+  select.className = "field small";
+  select.setAttribute("aria-label", `Role of ${admin.email}`);
+  select.append(...ROLES.map((role) => new Option(role, role, false, role === admin.role)));
+  select.addEventListener("change", async () => {
+    const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/role`;
+    const done = await change(url, { role: select.value }, `${admin.email} is ${select.value} now.`, !isMe);
+    if (done && isMe) location.assign(`${base}/`);
+    if (!done) select.value = admin.role ?? "";
+  });
+  return select;
+}
+
+/** @param {Admin} admin */
+function factorFor(admin) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = "Remove second factor";
+  button.setAttribute("aria-label", `Remove second factor: ${admin.email}`);
+  button.addEventListener("click", async () => {
+    const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/remove-second-factor`;
+    await change(url, {}, `${admin.email} can sign in with the password alone.`);
   });
   return button;
 }
@@ -135,10 +170,10 @@ function handOut(answer) {
 const adding = part("add", HTMLFormElement);
 adding.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const { email, password } = Object.fromEntries(new FormData(adding));
+  const { email, password, role } = Object.fromEntries(new FormData(adding));
   const added = password
-    ? change(URL_OF_ALL, { email, password }, `${email} can sign in now.`, false)
-    : change(`${URL_OF_ALL}/invite`, { email }, handOut, false);
+    ? change(URL_OF_ALL, { email, password, role }, `${email} can sign in now.`, false)
+    : change(`${URL_OF_ALL}/invite`, { email, role }, handOut, false);
   if (!(await added)) return;
   // Before the list is loaded: what is typed meanwhile must stay.
   adding.reset();

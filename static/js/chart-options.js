@@ -1,9 +1,9 @@
 /** How uPlot draws the large chart: colours, axes, cursor. */
 
-import { lonely, STEP_MS } from "./series.js";
+import { lonely } from "./series.js";
 
 /** @typedef {import("./format.js").Format} Format */
-/** @typedef {import("./types.js").Range} Range */
+/** @typedef {import("./types.js").Unit} Unit */
 
 export const HEIGHT = 300;
 /** @type {uPlot.Series.Points} */
@@ -20,21 +20,30 @@ const MOST = 1e15;
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
-/** Seconds between the names on the axis: no bucket is named twice. */
+const MONTH = 30 * DAY;
+const YEAR = 365 * DAY;
+/** @type {Record<Unit, number>} seconds */
+const STEP = { minute: MINUTE, hour: HOUR, day: DAY, week: 7 * DAY, month: MONTH };
+/** Seconds between the names on the axis: no bucket is named twice. From 30 days up uPlot steps by months. */
+const LONG_TICKS = [...[1, 2, 3, 6].map((n) => n * MONTH), ...[1, 2, 5, 10].map((n) => n * YEAR)];
+const DAY_TICKS = [1, 2, 3, 5, 7, 10, 15].map((n) => n * DAY);
+/** @type {Record<Unit, number[]>} */
 const TICKS = {
-  hour: [1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
-  day: [1, 2, 3, 4, 6, 12].map((n) => n * HOUR),
-  month: [1, 2, 3, 5, 7, 10, 15].map((n) => n * DAY),
+  minute: [...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE), ...[1, 2, 3, 6].map((n) => n * HOUR)],
+  hour: [...[1, 2, 3, 4, 6, 12].map((n) => n * HOUR), ...DAY_TICKS],
+  day: [...DAY_TICKS, ...LONG_TICKS],
+  week: [7 * DAY, 14 * DAY, ...LONG_TICKS],
+  month: LONG_TICKS,
 };
 
 /**
  * @param {HTMLElement} box
  * @param {Format} format
- * @param {() => Range} range
+ * @param {() => Unit} unit
  * @param {(index: number | null) => void} read
  * @returns {uPlot.Options}
  */
-export function optionsFor(box, format, range, read) {
+export function optionsFor(box, format, unit, read) {
   const style = getComputedStyle(box);
   /** @param {string} token */
   const colour = (token) => style.getPropertyValue(token).trim();
@@ -67,6 +76,19 @@ export function optionsFor(box, format, range, read) {
     paths: (u, ...rest) => (isSmall(u) ? shapes[which].bars(u, ...rest) : null),
     points: { show: (u) => !isSmall(u), size: 9, width: 2, fill: colour("--panel"), stroke: colour(`--${which}`) },
   });
+  /**
+   * The period that this one is compared with.
+   * @param {"sent" | "received"} which
+   * @returns {uPlot.Series}
+   */
+  const earlier = (which) => ({
+    stroke: colour(`--${which}`),
+    width: 1.5,
+    dash: [5, 5],
+    spanGaps: false,
+    paths: shapes[which].line,
+    points: { show: false, size: 5, filter: (u, series) => lonely([...(u.data[series] ?? [])]) },
+  });
   return {
     width: box.clientWidth,
     height: HEIGHT,
@@ -86,11 +108,11 @@ export function optionsFor(box, format, range, read) {
     // The ticks of days belong on the midnights of the figures' days.
     tzDate: (second) => {
       const date = new Date(second * 1000);
-      return range() === "month" ? uPlot.tzDate(date, format.dayZone) : date;
+      return unit() === "minute" || unit() === "hour" ? date : uPlot.tzDate(date, format.dayZone);
     },
     scales: {
       // Half a bucket more at both ends, so that bars and rings there are not cut.
-      x: { time: true, range: (_u, low, high) => [low - STEP_MS[range()] / 2000, high + STEP_MS[range()] / 2000] },
+      x: { time: true, range: (_u, low, high) => [low - STEP[unit()] / 2, high + STEP[unit()] / 2] },
       y: { range: (_u, _low, high) => [0, niceTop(high)] },
     },
     axes: [
@@ -101,8 +123,8 @@ export function optionsFor(box, format, range, read) {
         ticks: { show: false },
         size: 30,
         space: 64,
-        incrs: () => TICKS[range()],
-        values: (_u, splits) => splits.map((second) => label(range(), second, format)),
+        incrs: () => TICKS[unit()],
+        values: (_u, splits, _axis, _space, step) => splits.map((second) => label(unit(), second, step, format)),
       },
       {
         stroke: colour("--quiet"),
@@ -120,6 +142,8 @@ export function optionsFor(box, format, range, read) {
       full("received"),
       soFar("sent"),
       soFar("received"),
+      earlier("sent"),
+      earlier("received"),
     ],
     hooks: { setCursor: [(u) => read(u.cursor.idx ?? null)] },
   };
@@ -163,13 +187,14 @@ function niceTop(high) {
 }
 
 /**
- * @param {Range} range
+ * @param {Unit} unit
  * @param {number} second
+ * @param {number} step seconds between two names
  * @param {Format} format
  */
-function label(range, second, format) {
+function label(unit, second, step, format) {
   const at = new Date(second * 1000).toISOString();
-  return range === "month" ? format.day(at) : format.time(at);
+  return format.tick(unit, at, step >= (unit === "minute" || unit === "hour" ? DAY : MONTH));
 }
 
 /** @returns {number[]} 1, 2, 5, 10, 20 and so on: there are no half messages */

@@ -1,38 +1,29 @@
 /** The large chart: uPlot with a readout, a keyboard and the reader's colours. */
 
 import { HEIGHT, optionsFor } from "./chart-options.js";
-import { columns, isRunning, paceOfLast, pointsOf, sums } from "./series.js";
+import { columns, sums } from "./series.js";
 import { CHANGED } from "./theme.js";
 
 /** @typedef {import("./format.js").Format} Format */
-/** @typedef {import("./series.js").Point} Point */
-/** @typedef {import("./types.js").Range} Range */
+/** @typedef {import("./types.js").Pair} Pair */
+/** @typedef {import("./types.js").Picture} Picture */
 
-/** @typedef {import("./types.js").Charted} Charted */
-
-/** @type {Record<Range, string>} */
-const SPANS = { hour: "Last hour", day: "Last 24 hours", month: "Last 30 days" };
+const DAY_MS = 86_400_000;
 
 /**
  * @param {object} parts
  * @param {HTMLElement} parts.box where the chart is drawn; a focusable slider over its points
- * @param {HTMLElement} parts.when names the point, or the whole span
+ * @param {HTMLElement} parts.when names the point, or the whole range
  * @param {HTMLElement} parts.sent
  * @param {HTMLElement} parts.received
- * @param {HTMLElement} parts.pace what the bucket that is still filling comes to at this pace
+ * @param {HTMLElement} parts.pace the earlier figures, and what a bucket that is still filling comes to
  * @param {Format} format
- * @param {Record<Range, string>} spans what each range is called
  */
-export function createChart({ box, when, sent, received, pace }, format, spans = SPANS) {
-  /** @type {Point[]} */
-  let points = [];
-  /** @type {Range} */
-  let range = "hour";
-  let unfinished = false;
+export function createChart({ box, when, sent, received, pace }, format) {
+  /** @type {Picture} */
+  let picture = { title: "", about: "", unit: "minute", points: [], isRunning: false, pace: null, comparison: null };
   /** @type {number | null} */
   let at = null;
-  /** @type {ReturnType<typeof paceOfLast>} */
-  let projected = null;
   /** @type {uPlot | null} */
   let plot = null;
   const hidden = { sent: false, received: false };
@@ -40,46 +31,64 @@ export function createChart({ box, when, sent, received, pace }, format, spans =
   /** @param {number | null} index */
   function read(index) {
     at = index;
+    const { points, comparison } = picture;
     const point = index === null ? null : points[index];
-    if (!point) {
-      const total = sums(points);
-      show(spans[range], total.sent, total.received, "");
+    if (index === null || !point) {
+      const known = !points.length || points.some((each) => each.sent !== null || each.received !== null);
+      show(picture.title, known ? sums(points) : { sent: null, received: null }, picture.about, "");
       return;
     }
-    const running = unfinished && index === points.length - 1;
-    const name = format.bucket(range, point.at) + (running ? ", so far" : "");
-    show(name, point.sent, point.received, format.utc(point.at), running ? projected : null);
+    const running = picture.isRunning && index === points.length - 1;
+    const more = [
+      before(comparison?.points[index] ?? null),
+      running && picture.pace ? `At this pace: ${pair(picture.pace)}` : "",
+    ];
+    show(nameOf(picture, index, format), point, format.utc(point.at), more.filter(Boolean).join(". "));
+  }
+
+  /** @param {import("./types.js").Point | null} point */
+  function before(point) {
+    if (!picture.comparison) return "";
+    return point ? `${format.bucket(picture.unit, point.at, true)}: ${pair(point)}` : "No counterpart";
+  }
+
+  /** @param {Pair} values */
+  function pair(values) {
+    return `${count(values.sent)} sent, ${count(values.received)} received`;
+  }
+
+  /** @param {number | null} n */
+  function count(n) {
+    return n === null ? "no data" : format.count(n);
   }
 
   /**
    * @param {string} name
-   * @param {number | null} out
-   * @param {number | null} into
-   * @param {string} utc
-   * @param {typeof projected} whole
+   * @param {Pair} values
+   * @param {string} about
+   * @param {string} more
    */
-  function show(name, out, into, utc, whole = null) {
+  function show(name, values, about, more) {
     when.textContent = name;
-    when.title = utc;
-    sent.textContent = out === null ? "no data" : format.count(out);
-    received.textContent = into === null ? "no data" : format.count(into);
-    pace.textContent = whole ? `At this pace: ${format.count(whole.sent)} sent, ${format.count(whole.received)} received` : "";
-    box.setAttribute("aria-valuenow", String(at ?? points.length - 1));
-    const values = `${name}: ${sent.textContent} sent, ${received.textContent} received`;
-    box.setAttribute("aria-valuetext", whole ? `${values}. ${pace.textContent}` : values);
+    when.title = about;
+    sent.textContent = count(values.sent);
+    received.textContent = count(values.received);
+    pace.textContent = more;
+    box.setAttribute("aria-valuenow", String(at ?? picture.points.length - 1));
+    box.setAttribute("aria-valuetext", `${name}: ${pair(values)}${more && `. ${more}`}`);
   }
 
   /** @param {number} index */
   function go(index) {
-    if (!plot || !points.length) return;
-    const to = Math.max(0, Math.min(points.length - 1, index));
+    if (!plot || !picture.points.length) return;
+    const to = Math.max(0, Math.min(picture.points.length - 1, index));
     const data = /** @type {uPlot.AlignedData} */ (plot.data);
     plot.setCursor({ left: plot.valToPos(data[0][to] ?? 0, "x"), top: 0 }, false);
     read(to);
   }
 
   box.addEventListener("keydown", (event) => {
-    const last = points.length - 1;
+    const last = picture.points.length - 1;
     const here = at ?? last + 1;
     /** @type {Record<string, number>} */
     const moves = {
@@ -108,8 +117,8 @@ export function createChart({ box, when, sent, received, pace }, format, spans =
   function build() {
     plot?.destroy();
     plot = new uPlot(
-      optionsFor(box, format, () => range, read),
-      columns(points, unfinished),
+      optionsFor(box, format, () => picture.unit, read),
+      columns(picture.points, picture.comparison?.points),
       box,
     );
     for (const which of /** @type {const} */ (["sent", "received"])) hide(which);
@@ -118,7 +127,7 @@ export function createChart({ box, when, sent, received, pace }, format, spans =
   /** @param {"sent" | "received"} which */
   function hide(which) {
     const first = which === "sent" ? 1 : 2;
-    for (const series of [first, first + 2]) plot?.setSeries(series, { show: !hidden[which] });
+    for (const series of [first, first + 2, first + 4]) plot?.setSeries(series, { show: !hidden[which] });
   }
 
   for (const [which, value] of /** @type {const} */ ([["sent", sent], ["received", received]])) {
@@ -139,32 +148,45 @@ export function createChart({ box, when, sent, received, pace }, format, spans =
   document.addEventListener(CHANGED, recolour);
 
   return {
-    /**
-     * @param {Charted} snapshot
-     * @param {Range} wanted
-     */
-    draw(snapshot, wanted) {
-      const turned = wanted !== range;
-      range = wanted;
-      points = pointsOf(snapshot, range);
-      unfinished = isRunning(points, range, snapshot.computedAt);
-      projected = paceOfLast(points, range, snapshot.computedAt);
+    /** @param {Picture} next */
+    draw(next) {
+      const same = next.title === picture.title && next.unit === picture.unit;
+      picture = next;
       box.setAttribute("aria-valuemin", "0");
-      box.setAttribute("aria-valuemax", String(Math.max(0, points.length - 1)));
-      if (plot) plot.setData(columns(points, unfinished));
+      box.setAttribute("aria-valuemax", String(Math.max(0, picture.points.length - 1)));
+      if (plot) plot.setData(columns(picture.points, picture.comparison?.points));
       else build();
-      if (turned) leave();
-      else read(at);
+      if (same) read(at);
+      else leave();
     },
 
-    /** @returns {Point[]} what is drawn, for the table */
-    get points() {
-      return points;
-    },
-
-    /** @returns {boolean} whether the last of them is still filling */
-    get unfinished() {
-      return unfinished;
+    /** @returns {Picture} what is drawn, for the table */
+    get picture() {
+      return picture;
     },
   };
+}
+
+/**
+ * @param {Picture} picture
+ * @param {number} index
+ * @param {Format} format
+ * @returns {string} the name of a point, and whether it is only a part of its bucket
+ */
+export function nameOf({ points, unit, isRunning }, index, format) {
+  const point = points[index];
+  if (!point) return "";
+  const name = format.bucket(unit, point.at, isFar(points, unit));
+  if (isRunning && index === points.length - 1) return `${name}, so far`;
+  return point.partial ? `${name}, in part` : name;
+}
+
+/**
+ * @param {import("./types.js").Point[]} points
+ * @param {import("./types.js").Unit} unit
+ * @returns {boolean} whether an hour needs its date, or a day its year
+ */
+function isFar(points, unit) {
+  const days = (Date.parse(points.at(-1)?.at ?? "") - Date.parse(points[0]?.at ?? "")) / DAY_MS;
+  return days > (unit === "day" ? 300 : 6);
 }

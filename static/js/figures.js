@@ -13,7 +13,7 @@ import { isRunning, pointsOf, sums } from "./series.js";
 
 const DAY_MS = 86_400_000;
 /** With a base below this no percentage is shown: one more message would change it by much. */
-const SMALL = 20;
+export const SMALL = 20;
 /** The same as a rate over five minutes. */
 const SMALL_RATE = SMALL / 5;
 /** From ten times as many on no percentage is shown either. */
@@ -121,7 +121,7 @@ function peak(snapshot, format) {
  * @param {Format} format
  * @returns {string} the change as a percentage; empty where that would mislead
  */
-function percent(now, before, small, format) {
+export function percent(now, before, small, format) {
   if (before < small || now === 0 || now / before >= MANY_TIMES) return "";
   return format.change(now / before - 1);
 }

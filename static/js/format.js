@@ -3,7 +3,7 @@
  * The reader's own locale would mix two languages, digits and calendars in one page.
  */
 
-/** @typedef {import("./types.js").Range} Range */
+/** @typedef {import("./types.js").Unit} Unit */
 
 const LANGUAGE = "en-u-ca-gregory-nu-latn";
 const MINUTE = 60;
@@ -17,6 +17,7 @@ const UNITS = [
   { size: 1e6, name: "M" },
 ];
 const UNKNOWN = "–";
+const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /** @returns {"h12" | "h23"} whether the reader counts twelve or twenty-four hours */
 function readersHours() {
@@ -42,6 +43,7 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
   const difference = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0, signDisplay: "exceptZero" });
   const clock = dateFormat({ hour: "2-digit", minute: "2-digit" });
   const dayClock = dateFormat({ weekday: "short", hour: "2-digit", minute: "2-digit" });
+  const dateClock = dateFormat({ weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   const date = dateFormat({ day: "numeric", month: "short", year: "numeric" });
   const full = dateFormat({
     day: "numeric",
@@ -54,15 +56,22 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
   // In the reader's zone, the figures' days would carry the wrong name.
   const day = dateFormat({ day: "numeric", month: "short" }, dayZone);
   const weekday = dateFormat({ weekday: "short", day: "numeric", month: "short" }, dayZone);
+  const yearDay = dateFormat({ weekday: "short", day: "numeric", month: "short", year: "numeric" }, dayZone);
+  const figuresDate = dateFormat({ day: "numeric", month: "short", year: "numeric" }, dayZone);
+  const iso = new Intl.DateTimeFormat("sv", { year: "numeric", month: "2-digit", day: "2-digit", timeZone: dayZone });
+  const weekHour = dateFormat({ weekday: "short", hour: "2-digit" }, dayZone, "h23");
+  const readersDay = dateFormat({ day: "numeric", month: "short" });
+  const figuresMonth = dateFormat({ month: "short", year: "numeric" }, dayZone);
   const month = dateFormat({ month: "short", year: "numeric" }, "UTC");
   const calendarDay = dateFormat({ day: "2-digit", month: "2-digit", year: "numeric" });
 
   /**
    * @param {Intl.DateTimeFormatOptions} options
    * @param {string | undefined} zone
+   * @param {"h12" | "h23"} hours
    */
-  function dateFormat(options, zone = timeZone) {
-    const cycle = options.hour ? { hourCycle } : {};
+  function dateFormat(options, zone = timeZone, hours = hourCycle) {
+    const cycle = options.hour ? { hourCycle: hours } : {};
     return new Intl.DateTimeFormat(LANGUAGE, { ...options, ...cycle, timeZone: zone });
   }
 
@@ -121,6 +130,21 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
     date: (at) => date.format(new Date(at)),
     /** @param {string} at */
     day: (at) => day.format(new Date(at)),
+    /**
+     * @param {string} at
+     * @returns {{weekday: number, hour: number}} in the figures' zone; weekday 0 is Monday
+     */
+    hourOfWeek(at) {
+      const parts = weekHour.formatToParts(new Date(at));
+      /** @param {string} type */
+      const named = (type) => parts.find((part) => part.type === type)?.value ?? "";
+      return { weekday: WEEKDAYS.indexOf(named("weekday")), hour: Number(named("hour")) };
+    },
+    /**
+     * @param {string} at
+     * @returns {string} the figures' day, as "2026-11-30"
+     */
+    isoDate: (at) => iso.format(new Date(at)),
     /** @param {string | null} name "2026-11" */
     month: (name) => (name === null ? UNKNOWN : month.format(new Date(`${name}-01T00:00:00Z`))),
     /**
@@ -135,14 +159,37 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
      */
     utc: (at) => `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`,
     /**
-     * @param {Range} range
+     * @param {Unit} unit
      * @param {string} at the bucket's start
+     * @param {boolean} [far] whether the hour needs its date, or the day its year
      * @returns {string} the bucket's name
      */
-    bucket(range, at) {
+    bucket(unit, at, far = false) {
       const start = new Date(at);
-      if (range === "month") return weekday.format(start);
-      return (range === "day" ? dayClock : clock).format(start);
+      if (unit === "minute") return (far ? dateClock : clock).format(start);
+      if (unit === "hour") return (far ? dateClock : dayClock).format(start);
+      if (unit === "day") return (far ? yearDay : weekday).format(start);
+      return unit === "week" ? `Week of ${figuresDate.format(start)}` : figuresMonth.format(start);
+    },
+    /**
+     * @param {Unit} unit
+     * @param {string} at
+     * @param {boolean} long whether the whole axis has several days (of minutes and hours) or years
+     * @returns {string} short, for an axis
+     */
+    tick(unit, at, long) {
+      const start = new Date(at);
+      if (unit === "minute" || unit === "hour") return (long ? readersDay : clock).format(start);
+      return (unit === "month" || long ? figuresMonth : day).format(start);
+    },
+    /**
+     * @param {string} from
+     * @param {string} to the end, which is no longer part of it
+     * @returns {string} the dates, as "1 Nov 2026 to 7 Nov 2026"
+     */
+    dates(from, to) {
+      const [first, last] = [new Date(from), new Date(Date.parse(to) - 1)].map((at) => figuresDate.format(at));
+      return first === last ? String(first) : `${first} to ${last}`;
     },
   };
 }

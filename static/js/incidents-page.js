@@ -18,6 +18,8 @@ const TEST_MS = 120_000;
 const format = createFormat();
 const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
 const rows = part("rows", HTMLTableSectionElement);
+/** Only who may send a test has it. */
+const button = document.getElementById("test");
 
 async function load() {
   const answer = await ask("/api/admin/incidents");
@@ -35,7 +37,7 @@ async function load() {
   part("channels").textContent = channels.length
     ? `Alerts go to: ${channels.join(", ")}.`
     : "Alerts go nowhere: DMSTATS_ALERT_URL is not set.";
-  part("test", HTMLButtonElement).hidden = channels.length === 0;
+  if (button) button.hidden = channels.length === 0;
   freshness.touch();
 }
 
@@ -84,8 +86,7 @@ function rowOf(incident) {
   return row;
 }
 
-const button = part("test", HTMLButtonElement);
-button.addEventListener("click", async () => {
+button?.addEventListener("click", async () => {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
   const line = part("tested");

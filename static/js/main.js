@@ -12,12 +12,13 @@ import { createFormat } from "./format.js";
 import { drawOverview } from "./overview.js";
 import { part } from "./page.js";
 import { wireRefresh } from "./refresh.js";
+import { pictureOf } from "./series.js";
 import { readSettings } from "./settings.js";
 import { createState } from "./state.js";
 import { drawTable, wireTable } from "./table.js";
 import { wireTheme } from "./theme.js";
 import { drawTimes } from "./ticking.js";
-import { readView, writeView } from "./view.js";
+import { RANGES, readView, seriesOf, writeView } from "./view.js";
 import { watchTraffic } from "./trouble.js";
 import { snapshotFrom } from "./wire.js";
 import { announcement, BADGES, sentence } from "./words.js";
@@ -63,6 +64,8 @@ const trouble = watchTraffic({
 });
 
 let view = readView(location.search);
+/** @type {ReturnType<typeof import("./ranges.js").createRanges> | null} null until it is loaded */
+let ranges = null;
 /** @type {Facts | null} */
 let facts = null;
 /** @type {Snapshot | null} */
@@ -108,13 +111,54 @@ function draw(snapshot) {
 }
 
 function drawView() {
-  for (const button of document.querySelectorAll("button[data-range]")) {
-    const chosen = /** @type {HTMLElement} */ (button).dataset.range === view.range;
-    button.setAttribute("aria-pressed", String(chosen));
-  }
+  ranges?.drawControls();
+  part("compared").hidden = view.compare === "none";
   if (!drawn) return;
-  chart.draw(drawn, view.range);
-  if (!part("chart-table").hidden) drawTable(chartRows, chart.points, view.range, chart.unfinished, format);
+  const series = seriesOf(view);
+  if (series === null || view.range === "custom") ranges?.show(drawn.version);
+  else {
+    ranges?.leave();
+    drawPicture(pictureOf(drawn, series, RANGES[view.range].title));
+  }
+}
+
+/** @param {import("./types.js").Picture} picture */
+function drawPicture(picture) {
+  chart.draw(picture);
+  part("compared").textContent = picture.comparison?.words ?? "";
+  if (!part("chart-table").hidden) drawChartTable();
+}
+
+function drawChartTable() {
+  drawTable(chartRows, chart.picture, format);
+}
+
+/** @param {string} problem empty: there is none */
+function failRange(problem) {
+  part("chart-problem").textContent = problem;
+  part("chart-problem").hidden = !problem;
+}
+
+async function loadRanges() {
+  try {
+    const { createRanges } = await import("./ranges.js");
+    ranges = createRanges({
+      view: () => view,
+      choose,
+      draw: drawPicture,
+      fail: failRange,
+      wait(busy) {
+        part("messages").setAttribute("aria-busy", String(busy));
+      },
+      onExpired: () => feed.tell({ type: "expired" }),
+      since: () => (drawn?.since ? Date.parse(drawn.since) : null),
+      format,
+      url: settings.historyUrl,
+    });
+    drawView();
+  } catch {
+    failRange("The choice of ranges could not be loaded. Please reload the page.");
+  }
 }
 
 /** @param {Partial<import("./types.js").View>} change */
@@ -145,21 +189,19 @@ function tick() {
   drawTimes(document, drawn, age, format);
 }
 
-for (const button of document.querySelectorAll("button[data-range]")) {
-  button.addEventListener("click", () => {
-    choose({ range: readView(`range=${/** @type {HTMLElement} */ (button).dataset.range}`).range });
-  });
-}
 for (const link of document.querySelectorAll("a[data-leads-to]")) {
   // Their href does the same without scripts.
   link.addEventListener("click", (event) => {
     event.preventDefault();
-    choose({ range: readView(`range=${/** @type {HTMLElement} */ (link).dataset.leadsTo}`).range });
+    const { range } = readView(`range=${/** @type {HTMLElement} */ (link).dataset.leadsTo}`);
+    choose({ range, from: "", to: "", unit: "" });
     part("messages").scrollIntoView({ block: "start", behavior: still.matches ? "auto" : "smooth" });
     part("chart").focus({ preventScroll: true });
   });
 }
-wireTable(part("table-button"), part("chart-table"), drawView);
+wireTable(part("table-button"), part("chart-table"), () => {
+  if (!part("chart-table").hidden) drawChartTable();
+});
 const pauseButton = part("pause");
 pauseButton.addEventListener("click", () => {
   const paused = pauseButton.getAttribute("aria-pressed") !== "true";
@@ -167,18 +209,21 @@ pauseButton.addEventListener("click", () => {
   part("pause-label").textContent = paused ? "Resume" : "Pause";
   feed.tell({ type: paused ? "pause" : "resume" });
 });
-wireRefresh({
-  button: part("refresh", HTMLButtonElement),
-  label: part("refresh-label"),
-  url: settings.refreshUrl,
-  ask: (...request) => fetch(...request),
-  format,
-  async onRefreshed() {
-    await feed.pollNow();
-    debounce.flush();
-  },
-  onExpired: () => feed.tell({ type: "expired" }),
-});
+// A viewer's page has no such button.
+if (document.getElementById("refresh")) {
+  wireRefresh({
+    button: part("refresh", HTMLButtonElement),
+    label: part("refresh-label"),
+    url: settings.refreshUrl,
+    ask: (...request) => fetch(...request),
+    format,
+    async onRefreshed() {
+      await feed.pollNow();
+      debounce.flush();
+    },
+    onExpired: () => feed.tell({ type: "expired" }),
+  });
+}
 wireCopy(document);
 wireTheme();
 addEventListener("online", () => feed.tell({ type: "online" }));
@@ -194,6 +239,7 @@ drawView();
 const brought = part("first").textContent;
 if (brought) takeIn(JSON.parse(brought));
 feed.start();
+void loadRanges();
 setInterval(() => {
   if (document.hidden) return;
   tick();

@@ -5,11 +5,13 @@
 /** @typedef {import("./types.js").Point} Point */
 
 export const STEP_MS = { hour: 60_000, day: 3_600_000, month: 86_400_000 };
+/** @type {Record<Range, import("./types.js").Unit>} */
+const UNITS = { hour: "minute", day: "hour", month: "day" };
 
 /** Buckets that a gap may have. A longer one comes from a wrong time: what is before it is dropped. */
 const LONGEST_GAP = 500;
 /** The share of a bucket that must have passed before it is extrapolated. */
-const YOUNG = 0.1;
+export const YOUNG = 0.1;
 
 /**
  * @param {Omit<Charted, "computedAt">} snapshot
@@ -76,24 +78,48 @@ export function isRunning(points, range, computedAt) {
 }
 
 /**
- * Points in columns for the chart. A last bucket that is still filling has columns of its own: drawn as
- * part of the line it would look like a collapse.
- * @param {Point[]} points
- * @param {boolean} unfinished whether the last bucket is still filling
- * @returns {[number[], ...(number | null)[][]]} seconds, sent, received, sent so far, received so far
+ * @param {Charted} snapshot
+ * @param {Range} range
+ * @param {string} title
+ * @returns {import("./types.js").Picture}
  */
-export function columns(points, unfinished) {
-  const last = unfinished ? points.length - 1 : points.length;
+export function pictureOf(snapshot, range, title) {
+  const points = pointsOf(snapshot, range);
+  const running = isRunning(points, range, snapshot.computedAt);
+  return {
+    title,
+    about: "",
+    unit: UNITS[range],
+    points: running ? points.map((point, i) => (i === points.length - 1 ? { ...point, partial: true } : point)) : points,
+    isRunning: running,
+    pace: paceOfLast(points, range, snapshot.computedAt),
+    comparison: null,
+  };
+}
+
+/**
+ * Points in columns for the chart. A bucket that is still filling, or that the range cuts, has columns of its
+ * own: drawn as part of the line it would look like a collapse. The same part of the earlier one is left out.
+ * @param {Point[]} points
+ * @param {(Point | null)[]} [before] the earlier points beside them
+ * @returns {[number[], ...(number | null)[][]]} seconds, sent, received, sent so far, received so far, sent
+ * before, received before
+ */
+export function columns(points, before = []) {
   /** @param {"sent" | "received"} key */
-  const done = (key) => points.map((point, i) => (i < last ? point[key] : null));
+  const done = (key) => points.map((point) => (point.partial ? null : point[key]));
   /** @param {"sent" | "received"} key */
-  const running = (key) => points.map((point, i) => (i >= last ? point[key] : null));
+  const part = (key) => points.map((point) => (point.partial ? point[key] : null));
+  /** @param {"sent" | "received"} key */
+  const earlier = (key) => points.map((point, i) => (point.partial || before[i]?.partial ? null : (before[i]?.[key] ?? null)));
   return [
     points.map((point) => Date.parse(point.at) / 1000),
     done("sent"),
     done("received"),
-    running("sent"),
-    running("received"),
+    part("sent"),
+    part("received"),
+    earlier("sent"),
+    earlier("received"),
   ];
 }
 

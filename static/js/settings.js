@@ -19,6 +19,7 @@ export function readSettings(data) {
     streamUrl: data.streamUrl ?? `${base}/api/admin/stats/stream`,
     refreshUrl: data.refreshUrl ?? "/api/admin/stats/refresh",
     trafficUrl: data.trafficUrl ?? "/api/admin/traffic",
+    historyUrl: data.historyUrl ?? "/api/admin/history",
   };
 }
 

@@ -1,31 +1,124 @@
 /** The chart's values as a table. */
 
+import { nameOf } from "./chart.js";
+
 /** @typedef {import("./format.js").Format} Format */
-/** @typedef {import("./series.js").Point} Point */
-/** @typedef {import("./types.js").Range} Range */
+/** @typedef {import("./types.js").Picture} Picture */
+/** @typedef {import("./types.js").Point} Point */
+
+/** Rows that are added at once: the browser lays out the whole table anew, which must not take long. */
+const ROWS = 100;
+/** @type {WeakMap<HTMLTableSectionElement, {about: string, rows: number}>} how much of what is shown */
+const shown = new WeakMap();
+
+/**
+ * The newest first, and a button for more. With a comparison each row has the earlier point, and the difference.
+ * @param {HTMLTableSectionElement} body
+ * @param {Picture} picture
+ * @param {Format} format
+ */
+export function drawTable(body, picture, format) {
+  const { points, comparison, unit } = picture;
+  drawHead(body, comparison !== null);
+  const unmatched = comparison?.unmatched ?? [];
+  const about = `${picture.title} ${unit}`;
+  const before = shown.get(body);
+  const most = before?.about === about ? before.rows : ROWS;
+  shown.set(body, { about, rows: most });
+  const rows = [...points.keys()].reverse().slice(0, most).map(rowAt);
+  rows.push(...unmatched.slice(0, most - rows.length).map((point) => restRow(point, unit, format)));
+  const left = points.length + unmatched.length - rows.length;
+  if (left > 0) rows.push(moreRow(left, comparison ? 8 : 3, showMore));
+  body.replaceChildren(...rows);
+
+  /** @param {number} index */
+  function rowAt(index) {
+    const point = /** @type {Point} */ (points[index]);
+    const row = document.createElement("tr");
+    row.append(headCell(nameOf(picture, index, format), point.at, format), cell(point.sent, format), cell(point.received, format));
+    if (comparison) row.append(...earlierCells(point, comparison.points[index] ?? null, unit, format));
+    return row;
+  }
+
+  function showMore() {
+    shown.set(body, { about, rows: most + ROWS });
+    drawTable(body, picture, format);
+    /** @type {HTMLElement | null} */ (body.querySelector("button"))?.focus();
+  }
+}
+
+/**
+ * @param {number} left
+ * @param {number} columns
+ * @param {() => void} onMore
+ */
+function moreRow(left, columns, onMore) {
+  const row = document.createElement("tr");
+  const place = document.createElement("td");
+  place.colSpan = columns;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = left > ROWS ? `Show ${ROWS} of ${left} more` : `Show ${left} more`;
+  button.addEventListener("click", onMore);
+  place.append(button);
+  row.append(place);
+  return row;
+}
 
 /**
  * @param {HTMLTableSectionElement} body
- * @param {Point[]} points
- * @param {Range} range
- * @param {boolean} unfinished whether the last bucket is still filling
+ * @param {boolean} compared
+ */
+function drawHead(body, compared) {
+  const names = ["Time", "Sent", "Received", ...(compared ? ["Compared with", "Sent", "Received", "Sent, difference", "Received, difference"] : [])];
+  const row = body.parentElement?.querySelector("thead tr");
+  if (!row || row.children.length === names.length) return;
+  row.replaceChildren(
+    ...names.map((name) => {
+      const head = document.createElement("th");
+      head.scope = "col";
+      head.textContent = name;
+      return head;
+    }),
+  );
+}
+
+/**
+ * @param {Point} point
+ * @param {Point | null} before
+ * @param {import("./types.js").Unit} unit
  * @param {Format} format
  */
-export function drawTable(body, points, range, unfinished, format) {
-  const rows = [...points].reverse().map((point) => {
-    const row = document.createElement("tr");
-    const head = document.createElement("th");
-    head.scope = "row";
-    const time = document.createElement("time");
-    time.dateTime = point.at;
-    time.title = format.utc(point.at);
-    const running = unfinished && point === points.at(-1) ? ", so far" : "";
-    time.textContent = format.bucket(range, point.at) + running;
-    head.append(time);
-    row.append(head, cell(point.sent, format), cell(point.received, format));
-    return row;
-  });
-  body.replaceChildren(...rows);
+function earlierCells(point, before, unit, format) {
+  if (!before) {
+    const none = document.createElement("td");
+    none.colSpan = 5;
+    none.textContent = "no counterpart";
+    return [none];
+  }
+  /** @param {"sent" | "received"} key */
+  const difference = (key) => {
+    const [now, then] = [point[key], before[key]];
+    return cell(now === null || then === null ? null : now - then, format, format.difference);
+  };
+  const name = textCell(format.bucket(unit, before.at, true));
+  return [name, cell(before.sent, format), cell(before.received, format), difference("sent"), difference("received")];
+}
+
+/**
+ * @param {Point} point of the earlier range that has no counterpart
+ * @param {import("./types.js").Unit} unit
+ * @param {Format} format
+ */
+function restRow(point, unit, format) {
+  const row = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = "no counterpart";
+  const name = textCell(format.bucket(unit, point.at, true));
+  row.append(head, textCell(""), textCell(""), name, cell(point.sent, format), cell(point.received, format), textCell(""), textCell(""));
+  return row;
 }
 
 /**
@@ -43,11 +136,33 @@ export function wireTable(button, table, onTurn) {
 }
 
 /**
- * @param {number | null} n
+ * @param {string} name
+ * @param {string} at
  * @param {Format} format
  */
-function cell(n, format) {
+function headCell(name, at, format) {
+  const head = document.createElement("th");
+  head.scope = "row";
+  const time = document.createElement("time");
+  time.dateTime = at;
+  time.title = format.utc(at);
+  time.textContent = name;
+  head.append(time);
+  return head;
+}
+
+/**
+ * @param {number | null} n
+ * @param {Format} format
+ * @param {(n: number) => string} [words]
+ */
+function cell(n, format, words = format.count) {
+  return textCell(n === null ? "no data" : words(n));
+}
+
+/** @param {string} text */
+function textCell(text) {
   const element = document.createElement("td");
-  element.textContent = n === null ? "no data" : format.count(n);
+  element.textContent = text;
   return element;
 }

@@ -13,6 +13,45 @@ export interface Span extends Pair {
 /** A bucket of the series; null where nothing is known. */
 export interface Point extends Pair {
   at: string;
+  /** It is still filling, or the range cuts it. */
+  partial?: boolean;
+}
+
+export type Unit = "minute" | "hour" | "day" | "week" | "month";
+
+/** What the chart and its table show. */
+export interface Picture {
+  title: string;
+  /** What the title says on hover. */
+  about: string;
+  unit: Unit;
+  points: Point[];
+  /** Whether the last point is still filling. */
+  isRunning: boolean;
+  /** What it comes to at this pace; null if it is full or has just begun. */
+  pace: Pair | null;
+  comparison: Compared | null;
+}
+
+/** The earlier points; `points` stand beside those of the picture. */
+export interface Compared {
+  points: (Point | null)[];
+  unmatched: Point[];
+  /** The difference in words. */
+  words: string;
+}
+
+/** The API's history, read. */
+export interface History {
+  from: string;
+  to: string;
+  isOpen: boolean;
+  unit: Unit;
+  points: Point[];
+  totals: Pair;
+  comparison: { from: string; to: string; points: (Point | null)[]; unmatched: Point[]; totals: Pair } | null;
+  since: string | null;
+  computedAt: string;
 }
 
 export interface Charted {
@@ -47,8 +86,10 @@ export interface Account {
 export interface Admin {
   id: string;
   email: string;
+  role: string | null;
   disabled: boolean;
   invited: boolean;
+  secondFactor: boolean;
   createdAt: string | null;
 }
 
@@ -97,6 +138,16 @@ export interface EventName {
   firstAt: string | null;
   lastAt: string | null;
   keys: string[];
+}
+
+export interface ApiToken {
+  id: string;
+  name: string;
+  scopes: string[];
+  madeBy: string;
+  endsAt: string | null;
+  usedAt: string | null;
+  usedFrom: string | null;
 }
 
 export interface Heartbeat {
@@ -162,12 +213,33 @@ export interface PageSettings {
   streamUrl: string;
   refreshUrl: string;
   trafficUrl: string;
+  historyUrl: string;
 }
 
+/** The series of a snapshot: an hour by minute, a day by hour, a month by day. */
 export type Range = "hour" | "day" | "month";
 
+export type RangeName =
+  | "hour"
+  | "today"
+  | "yesterday"
+  | "24h"
+  | "7d"
+  | "30d"
+  | "90d"
+  | "month"
+  | "last-month"
+  | "12m"
+  | "all"
+  | "custom";
+
+/** Dates are empty except for a custom range; the unit is empty for the usual one. */
 export interface View {
-  range: Range;
+  range: RangeName;
+  from: string;
+  to: string;
+  unit: Unit | "";
+  compare: "none" | "previous" | "weekdays" | "year";
 }
 
 export type Mode =

@@ -8,6 +8,7 @@
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./types.js").Activity} Activity */
 /** @typedef {import("./types.js").Admin} Admin */
+/** @typedef {import("./types.js").ApiToken} ApiToken */
 /** @typedef {import("./types.js").Canary} Canary */
 /** @typedef {import("./types.js").Heartbeat} Heartbeat */
 /** @typedef {import("./types.js").Pair} Pair */
@@ -284,12 +285,60 @@ export function adminsFrom(json) {
     return {
       id: text(admin.id) ?? "",
       email: shown(admin.email) || "unknown",
+      role: shown(admin.role),
       disabled: admin.disabled === true,
       invited: admin.invited === true,
+      secondFactor: admin.secondFactor === true,
       createdAt: moment(admin.createdAt),
     };
   });
   return { admins, you: text(answer.you) ?? "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {ApiToken[]}
+ */
+export function tokensFrom(json) {
+  return list(fields(json).tokens).map((each) => {
+    const token = fields(each);
+    return {
+      id: text(token.id) ?? "",
+      name: shown(token.name) || "unknown",
+      scopes: list(token.scopes).map((scope) => shown(scope) ?? ""),
+      madeBy: shown(token.madeBy) || "unknown",
+      endsAt: moment(token.endsAt),
+      usedAt: moment(token.usedAt),
+      usedFrom: shown(token.usedFrom),
+    };
+  });
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{name: string, secret: string}}
+ */
+export function newTokenFrom(json) {
+  const { token, secret } = fields(json);
+  return { name: shown(fields(token).name) ?? "", secret: text(secret) ?? "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{secret: string, image: string}} `image` is a data: address, or empty
+ */
+export function offerFrom(json) {
+  const { secret, image } = fields(json);
+  const drawn = text(image) ?? "";
+  return { secret: text(secret) ?? "", image: drawn.startsWith("data:image/svg+xml") ? drawn : "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {string[]}
+ */
+export function recoveryCodesFrom(json) {
+  return list(fields(json).recoveryCodes).map((code) => shown(code) ?? "");
 }
 
 /**

@@ -26,7 +26,7 @@ QUICK = {
 # What a browser logs when a request fails is no fault of the page.
 EXPECTED = ("Failed to load resource", "net::ERR_")
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=30_000)  # a busy machine needs so long
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -177,17 +177,25 @@ def open_dashboard(
     return page
 
 
-def expect_mode(page: Page, mode: str, *, seconds: float = 20) -> None:
+def expect_mode(page: Page, mode: str, *, seconds: float = 60) -> None:
     """The badge (and all that depends on it) says ``mode``, in time."""
     expect(page.locator("html")).to_have_attribute("data-mode", mode, timeout=seconds * 1000)
 
 
-def eventually(page: Page, condition: Callable[[], bool], *, seconds: float = 10) -> None:
+def eventually(page: Page, condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Let the browser go on until ``condition`` holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         page.wait_for_timeout(50)
+
+
+def sent_in_all(page: Page, service: Service) -> int:
+    """The total that the page shows once it has all that earlier tests have sent."""
+    service.publish()
+    page.reload()
+    expect_mode(page, "live")
+    return figure(page, "total.sent")
 
 
 def figure(page: Page, name: str) -> int:

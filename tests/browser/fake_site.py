@@ -7,20 +7,33 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import fakeredis
 import msgspec
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from dmstats.core.clock import DAY_MS, HOUR_MS, SystemClock, day_start, to_ms
 from dmstats.core.settings import Settings
+from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.roles import Role
+from dmstats.db.audit.activity_store import Activity
+from dmstats.db.dashboard.history import HistoryStore
+from dmstats.history.account import AccountRequest, account_history
+from dmstats.history.service import HistoryService
+from dmstats.ops.metrics import Metrics
+from dmstats.web.api import history
+from dmstats.web.auth.access import may
 from dmstats.web.auth.authenticator import Identity
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.security_headers import register_headers
 from dmstats.web.pages.views import register_pages
+from dmstats.web.schema.history_schemas import AccountHistoryQuery
+from dmstats.web.schema.validation import parameters
 
 JSON = dict[str, Any]
 
@@ -167,6 +180,58 @@ def activity(high: int = 40, **more: Any) -> JSON:
     }
 
 
+MINUTE_MS = 60_000
+Counts = dict[int, tuple[int, int]]
+
+
+class FakeHours:
+    """Stored hours and days in waves: ``per_hour`` DMs at most, since ``since``."""
+
+    def __init__(self, per_hour: int, since: datetime) -> None:
+        self.per_hour = per_hour
+        self.since = since
+
+    def first_ms(self) -> int:
+        return to_ms(self.since)
+
+    def read(
+        self, days: Iterable[int], hours: Iterable[int], minutes: Iterable[int]
+    ) -> tuple[Counts, Counts, Counts]:
+        return (
+            {at: self._wave(at, DAY_MS) for at in days},
+            {at: self._wave(at, HOUR_MS) for at in hours},
+            {at + i * MINUTE_MS: self._wave(at, MINUTE_MS) for at in minutes for i in range(60)},
+        )
+
+    def _wave(self, at: int, length: int) -> tuple[int, int]:
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        if not day_start(self.first_ms()) <= at < now:
+            return 0, 0
+        day = 0.55 + 0.45 * (at // DAY_MS * 7 % 11) / 11
+        time_of_day = 1 if length == DAY_MS else 1.4 - abs(at % DAY_MS / HOUR_MS - 13) / 11
+        passed = min(length, now - at) / HOUR_MS
+        sent = round(self.per_hour * day * time_of_day * passed)
+        return sent, sent * 7 // 10
+
+
+class FakePast:
+    """The archived days of an account, from ``hours``."""
+
+    def __init__(self, hours: FakeHours) -> None:
+        self._hours = hours
+
+    def first_ms(self) -> int:
+        return day_start(self._hours.first_ms())
+
+    def days(self, account: str, months: Iterable[str]) -> Counts:
+        starts = [to_ms(datetime.fromisoformat(f"{month}-01T00:00:00+00:00")) for month in months]
+        days = [start + i * DAY_MS for start in starts for i in range(31)]
+        return self._hours.read(days, (), ())[0]
+
+    def months(self, account: str) -> dict[str, tuple[int, int]]:
+        return {}
+
+
 class FakeSite:
     """The attributes hold what the API answers; tests change them between requests."""
 
@@ -176,9 +241,12 @@ class FakeSite:
         self.activity = activity()
         self.deliveries: JSON = {"deliveries": [], "names": []}
         self.incidents: list[JSON] = []
+        self.role = Role.ADMIN
         self.channels: list[str] = []
         self.tested: JSON = {"channels": []}
         self.admins: JSON = {"admins": [], "you": "1"}
+        self.hours = FakeHours(500, datetime.now(UTC) - timedelta(days=800))
+        self.account_hours = FakeHours(40, datetime.now(UTC) - timedelta(days=200))
         self.failing: dict[str, int] = {}
         self.silent_stream = False
         self._over = threading.Event()
@@ -208,11 +276,20 @@ class FakeSite:
         register_headers(app)
         register_pages(app)
         settings = Settings(client_debounce=0, poll_interval=2)
-        someone = SimpleNamespace(identify=lambda: Identity(None))
         app.extensions["dmstats"] = SimpleNamespace(
-            settings=settings, reader=self, authenticator=someone
+            settings=settings,
+            reader=self,
+            histories=HistoryService(
+                cast("HistoryStore", self),
+                fakeredis.FakeRedis(),
+                SystemClock(),
+                Metrics(),
+                interval=0,
+            ),
         )
-
+        app.add_url_rule("/api/admin/history", view_func=history.history)
+        app.context_processor(lambda: {"may": may})
+        app.before_request(self._sign_in)
         app.before_request(self._refuse)
         for path, answer in (
             ("stats", self._stats),
@@ -221,6 +298,7 @@ class FakeSite:
             ("accounts", self._accounts),
             ("accounts/<name>", self._account),
             ("accounts/<name>/activity", lambda name: jsonify(self.activity)),
+            ("accounts/<name>/history", self._account_history),
             ("admins", lambda: jsonify(self.admins)),
             ("deliveries", lambda: jsonify(self.deliveries)),
             ("incidents", self._incidents),
@@ -230,6 +308,9 @@ class FakeSite:
             app.add_url_rule(f"/api/admin/{path}", path, answer, methods=["GET", "POST"])
         return app
 
+    def _sign_in(self) -> None:
+        g.identity = Identity(Admin("1", "ada@example.com", False, 1, None, role=self.role))
+
     def _refuse(self) -> Response | None:
         for part, status in self.failing.items():
             if part in request.path:
@@ -237,6 +318,13 @@ class FakeSite:
                 answer.status_code = status
                 return answer
         return None
+
+    def first_ms(self) -> int | None:
+        """With ``read``, the part of a HistoryStore."""
+        return self.hours.first_ms()
+
+    def read(self, *starts: Iterable[int]) -> tuple[Counts, Counts, Counts]:
+        return self.hours.read(*starts)
 
     def _stats(self) -> Response:
         return Response(msgspec.json.encode(self.snapshot), mimetype="application/json")
@@ -262,6 +350,22 @@ class FakeSite:
     def _account(self, name: str) -> Response:
         known = (each for each in self.accounts if isinstance(each, dict))
         return jsonify(next((each for each in known if each["instagramId"] == name), {}))
+
+    def _account_history(self, name: str) -> Response:
+        asked = parameters(AccountHistoryQuery(), request)
+        now = to_ms(datetime.fromisoformat(self.activity["at"]))
+        first = day_start(now) - 7 * DAY_MS
+        days, hours, _ = self.account_hours.read(
+            range(first, now, DAY_MS), range(first, now, HOUR_MS), ()
+        )
+        question = AccountRequest(
+            name, asked["weekStart"], asked["range"], asked["from_"], asked["to"], asked["unit"],
+            asked["compare"],
+        )  # fmt: skip
+        found = account_history(
+            question, Activity(now, first, hours, days), FakePast(self.account_hours), days_kept=731
+        )
+        return jsonify(found)
 
     def current(self) -> Any:
         """The reader's part: the snapshot in the page itself."""

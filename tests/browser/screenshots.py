@@ -72,9 +72,16 @@ def main() -> None:
                 name_accounts(client)
             service.audit()
             service.refresh()
-            take(browser, service, into, "dashboard", path="/?range=day")
-            take(browser, service, into, "dashboard-dark", path="/?range=month", scheme="dark")
-            take(browser, service, into, "dashboard-phone", path="/?range=day", viewport=NARROW)
+            take(browser, service, into, "dashboard", path="/?range=24h")
+            take(
+                browser,
+                service,
+                into,
+                "dashboard-dark",
+                path="/?range=7d&unit=hour&compare=previous",
+                scheme="dark",
+            )
+            take(browser, service, into, "dashboard-phone", path="/?range=24h", viewport=NARROW)
             take(browser, service, into, "accounts", path="/accounts")
             take(browser, service, into, "account", path="/accounts/17841400000000001")
             take(browser, service, into, "admins", path="/admins", scheme="dark")
@@ -84,7 +91,7 @@ def main() -> None:
                 service,
                 into,
                 "dashboard-stale",
-                path="/?range=day",
+                path="/?range=24h",
                 mode="stale",
                 seconds=60,
             )

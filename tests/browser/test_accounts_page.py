@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import sign_in
+from tests.browser.fake_site import FakeSite
 from tests.browser.service import Service
 
 SECOND, THIRD = "17841400000000022", "17841400000000333"
@@ -130,12 +132,34 @@ def test_an_accounts_hours_and_days(lately: Page) -> None:
     # Counting began with this test: what was before is no zero.
     expect(lately.locator("#read-sent")).to_have_text("no data")
     chart.press("Escape")
-    lately.get_by_role("button", name="Week").click()
-    expect(lately).to_have_url(re.compile(r"\?range=month$"))
+    lately.get_by_label("Range").select_option("Last 7 days")
+    expect(lately).to_have_url(re.compile(r"\?range=7d$"))
     expect(lately.locator("#when")).to_have_text("Last 7 days")
     assert int(lately.locator("#read-sent").inner_text()) >= day
     lately.reload()
     expect(lately.locator("#when")).to_have_text("Last 7 days")
+
+
+def test_an_accounts_ranges_and_comparison(context: BrowserContext, site: FakeSite) -> None:
+    page = context.new_page()
+    page.goto(f"{site.url}{ACCOUNT}?range=12m&compare=previous")
+    expect(page.locator("#when")).to_have_text("Last 12 months")
+    expect(page.locator("#compared")).to_contain_text("Nothing was counted in")
+    page.keyboard.press("3")
+    expect(page.locator("#when")).to_have_text("Last 30 days")
+    expect(page.locator("#compared")).to_have_text(
+        re.compile(r"^Compared with .*: [\d,]+ (more|fewer) sent")
+    )
+    page.keyboard.press("h")  # no minutes are known of an account
+    page.get_by_label("Unit").select_option("By week")
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-rows time").first).to_have_text(re.compile("^Week of"))
+    assert page.get_by_label("Range").input_value() == "30d"
+    page.get_by_label("Range").select_option("custom")
+    page.locator("#from").fill("2020-01-01")
+    page.locator("#to").fill("2020-01-02")
+    page.get_by_label("Unit").select_option("By hour")
+    assert violations(page) == []
 
 
 INK = r"""() => {
@@ -153,6 +177,7 @@ INK = r"""() => {
 
 def test_an_accounts_first_hour_is_seen(lately: Page) -> None:
     # One hour among hours without data: a line through one point has no length.
+    expect(lately.locator("#chart canvas")).to_be_visible()
     assert lately.evaluate(INK) > 10
 
 

@@ -6,6 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 
+import pyotp
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -72,6 +73,82 @@ def test_an_admin_is_added_and_shut_out_within_a_heartbeat(
     expect_mode(page, "expired", seconds=40)
     admins.get_by_role("button", name=f"Enable {GUEST}").click()
     expect(admins.locator("#done")).to_contain_text("can sign in again")
+
+
+def test_a_viewer_sees_only_what_a_viewer_may_do(
+    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+) -> None:
+    add(admins, GUEST, PASSWORD)
+    expect(admins.get_by_label(f"Role of {GUEST}")).to_have_value("viewer")
+    guest = open_context(viewport={"width": 390, "height": 800})
+    credentials = {"email": GUEST, "password": PASSWORD}
+    assert guest.request.post(f"{guarded.url}/login", data=credentials).ok
+    page = open_dashboard(guest, guarded)
+    expect(page.get_by_role("button", name="Refresh")).to_have_count(0)
+    expect(page.get_by_role("link", name="People")).to_have_count(0)
+    page.goto(f"{guarded.url}/admins")
+    expect(page.get_by_role("heading", name="Not allowed")).to_be_visible()
+    assert violations(page) == []
+    page.goto(f"{guarded.url}/me")
+    form = page.locator("#change")
+    form.get_by_label("Current password").fill(PASSWORD)
+    form.get_by_label("New password").fill("another long password 7")
+    form.get_by_role("button", name="Change").click()
+    expect(page.locator("#done")).to_have_text("Your password was changed.")
+    assert violations(page) == []
+    admins.get_by_label(f"Role of {GUEST}").select_option("operator")
+    expect(admins.locator("#done")).to_have_text(f"{GUEST} is operator now.")
+    page.reload()
+    expect(page).to_have_title("Sign in · dmstats")
+
+
+def test_a_second_factor_is_set_up_and_asked_for(
+    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+) -> None:
+    add(admins, GUEST, PASSWORD)
+    expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
+    guest = open_context(viewport={"width": 390, "height": 800})
+    credentials = {"email": GUEST, "password": PASSWORD}
+    assert guest.request.post(f"{guarded.url}/login", data=credentials).ok
+    page = guest.new_page()
+    page.goto(f"{guarded.url}/me")
+    form = page.locator("#begin")
+    form.get_by_label("Your password").fill(PASSWORD)
+    form.get_by_role("button", name="Set up").click()
+    expect(page.get_by_label("Code", exact=True)).to_be_focused()
+    assert page.locator("#qr").evaluate("image => image.decode().then(() => image.naturalWidth)")
+    app = pyotp.TOTP(page.locator("#factor-secret").inner_text())
+    assert violations(page) == []
+    page.get_by_label("Code", exact=True).fill(app.now())
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator("#recovery")).to_be_focused()
+    recovery = page.locator("#recovery-codes").inner_text().split()
+    assert len(recovery) == 10
+    assert violations(page) == []
+    page.goto(f"{guarded.url}/me")
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.get_by_label("Email").fill(GUEST)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_title("Second factor · dmstats")
+    code = page.get_by_label("Code of your authenticator app")
+    code.fill("not a code")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("not right")
+    assert violations(page) == []
+    code.fill(recovery[0])
+    page.get_by_role("button", name="Sign in").click()
+    expect_mode(page, "live")
+    admins.reload()
+    admins.get_by_role("button", name=f"Remove second factor: {GUEST}").click()
+    expect(admins.locator("#done")).to_contain_text("with the password alone")
+
+
+def test_the_last_admin_stays_one(admins: Page, guarded: Service) -> None:
+    role = admins.get_by_label(f"Role of {guarded.email}")
+    role.select_option("viewer")
+    expect(admins.get_by_role("alert")).to_contain_text("last admin")
+    expect(role).to_have_value("admin")
 
 
 def link_on(page: Page) -> str:

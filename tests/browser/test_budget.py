@@ -152,6 +152,7 @@ def test_a_thousand_updates_leave_no_trace(
             const { drawFigures, drawTrends } = await import(`${folder}/cards.js`);
             const { figuresOf } = await import(`${folder}/figures.js`);
             const { createFormat } = await import(`${folder}/format.js`);
+            const { pictureOf } = await import(`${folder}/series.js`);
             const { snapshotFrom } = await import(`${folder}/wire.js`);
             const format = createFormat();
             const box = document.createElement("div");
@@ -164,7 +165,7 @@ def test_a_thousand_updates_leave_no_trace(
                 const snapshot = snapshotFrom({ ...body, totalDMsSent: 1_000_000 + n });
                 drawFigures(document, figuresOf(snapshot, format), true);
                 drawTrends(document, snapshot);
-                chart.draw(snapshot, "hour");
+                chart.draw(pictureOf(snapshot, "hour", "Last hour"));
             };
             // The page's own, which grows in the moment in which the ledger was checked.
             document.querySelector(".sentence").style.display = "none";

@@ -1,12 +1,22 @@
-"""The chart: its range, its values by mouse and keyboard, the table behind it."""
+"""The chart: its range and comparison, its values by mouse and keyboard, the table behind it."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Page, expect
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from dmstats.history.calendar import UNITS
+from dmstats.history.comparison import KINDS
+from dmstats.history.ranges import RANGES
+from tests.browser.axe import violations
+from tests.browser.fake_site import FakeSite, snapshot
 from tests.browser.service import Service
+from tests.browser.test_budget import main_thread_tasks_ms
 
 
 def test_it_works(page: Page) -> None:
@@ -14,17 +24,33 @@ def test_it_works(page: Page) -> None:
     expect(page.locator("#read-sent")).to_have_text(re.compile(r"^[\d,]+$"))
 
 
-def test_the_range_stays_in_the_address(
-    page: Page, context: BrowserContext, service: Service
-) -> None:
-    page.get_by_role("button", name="Month", exact=True).click()
-    expect(page).to_have_url(re.compile(r"\?range=month$"))
+def test_the_view_stays_in_the_address(page: Page, context: BrowserContext) -> None:
+    page.get_by_label("Range").select_option("Last 30 days")
+    expect(page).to_have_url(re.compile(r"\?range=30d$"))
+    expect(page.locator("#when")).to_have_text("Last 30 days")
+    page.get_by_label("Unit").select_option("By week")
+    page.get_by_label("Comparison").select_option("Year before")
+    expect(page).to_have_url(re.compile(r"\?range=30d&unit=week&compare=year$"))
     again = context.new_page()
     again.goto(page.url)
-    expect(again.get_by_role("button", name="Month", exact=True)).to_have_attribute(
-        "aria-pressed", "true"
-    )
-    expect(again.locator("#when")).to_have_text("Last 30 days")
+    expect(again.get_by_label("Range")).to_have_value("30d")
+    expect(again.get_by_label("Unit")).to_have_value("week")
+    expect(again.get_by_label("Comparison")).to_have_value("year")
+    expect(again.locator("#compared")).to_contain_text("no comparison")
+    again.get_by_role("button", name="Table").click()
+    expect(again.locator("#chart-rows time").first).to_have_text(re.compile("^Week of .*, so far"))
+
+
+def test_a_range_counts_what_was_sent(page: Page, service: Service) -> None:
+    page.get_by_label("Range").select_option("All time")
+    expect(page.locator("#when")).to_have_text("All time")
+    total = page.locator("[data-figure='total.sent']").inner_text()
+    expect(page.locator("#read-sent")).to_have_text(total)
+    # It moves with the stream; both figures are read again until they agree.
+    service.send(3, 0)
+    service.refresh()
+    more = f"{int(total.replace(',', '')) + 3:,}"
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(more, timeout=30_000)
 
 
 def test_the_chart_is_read_with_the_mouse(page: Page) -> None:
@@ -55,8 +81,187 @@ def test_the_table_behind_the_chart_is_one_press_away(page: Page) -> None:
     page.get_by_role("button", name="Table").click()
     rows = page.locator("#chart-rows tr")
     expect(rows).to_have_count(60)
-    page.get_by_role("button", name="Day", exact=True).click()
+    page.get_by_label("Range").select_option("Last 24 hours")
     expect(rows).to_have_count(24)
     expect(rows.first.locator("time")).to_have_attribute("title", re.compile(r" UTC$"))
     page.get_by_role("button", name="Table").click()
     expect(rows.first).to_be_hidden()
+
+
+def opened(context: BrowserContext, site: FakeSite, path: str = "/") -> Page:
+    page = context.new_page()
+    page.goto(site.url + path)
+    expect(page.locator("html")).to_have_attribute("data-mode", "polling")
+    return page
+
+
+def test_the_page_offers_what_the_api_has(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site)
+
+    def offered(name: str) -> set[str]:
+        found = (
+            page.get_by_label(name).locator("option").evaluate_all("all => all.map(o => o.value)")
+        )
+        return set(found)
+
+    assert offered("Range") == {*RANGES, "custom"}
+    assert offered("Unit") == {*UNITS, ""}
+    assert offered("Comparison") == set(KINDS)
+
+
+def test_keys_choose_ranges_until_they_are_switched_off(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    page = opened(context, site)
+    when = page.locator("#when")
+    for key, title in (("w", "Last 7 days"), ("Y", "Last 12 months"), ("2", "Last 24 hours")):
+        page.keyboard.press(key)
+        expect(when).to_have_text(title)
+    page.keyboard.press("x")
+    expect(page.get_by_label("Comparison")).to_have_value("previous")
+    page.keyboard.press("Control+y")
+    page.keyboard.press("c")
+    expect(page.get_by_label("From")).to_be_focused()
+    page.keyboard.press("d")
+    expect(when).to_have_text("Last 24 hours")
+    page.get_by_text("Keys", exact=True).click()
+    page.get_by_label("Use these keys").uncheck()
+    page.reload()
+    expect(page.locator("#keys")).not_to_be_checked()
+    page.locator("#chart").press("m")
+    expect(when).to_have_text("Last 24 hours")
+
+
+def test_from_a_date_to_a_date(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site)
+    page.get_by_label("Range").select_option("custom")
+    page.get_by_label("From").fill("2026-03-02")
+    page.get_by_label("to", exact=True).fill("2026-03-01")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#when")).to_have_text("Last hour")
+    page.get_by_label("to", exact=True).fill("2026-03-04")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#when")).to_have_text("Mar 2, 2026 to Mar 4, 2026")
+    expect(page).to_have_url(re.compile(r"\?from=2026-03-02&to=2026-03-04$"))
+    page.get_by_label("Range").select_option("Today")
+    expect(page.locator("#dates")).to_be_hidden()
+
+
+def test_a_unit_that_has_too_many_points_is_left(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site, "/?range=7d&unit=hour")
+    expect(page.locator("#when")).to_have_text("Last 7 days")
+    expect(page.get_by_label("Unit").locator("option[value=minute]")).to_be_disabled()
+    page.get_by_label("Range").select_option("Last 12 months")
+    expect(page.locator("#when")).to_have_text("Last 12 months")
+    expect(page.get_by_label("Unit")).to_have_value("")
+
+
+def test_a_comparison_is_in_the_chart_the_words_and_the_table(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    page = opened(context, site, "/?range=7d&compare=weekdays")
+    expect(page.locator("#compared")).to_have_text(
+        re.compile(r"^Compared with .*, up to the same time: [\d,]+ (more|fewer) sent")
+    )
+    chart = page.locator("#chart")
+    chart.press("Home")
+    expect(chart).to_have_attribute(
+        "aria-valuetext",
+        re.compile(r" received\. [A-Z][a-z]{2}, .*: [\d,]+ sent, [\d,]+ received$"),
+    )
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-table thead th")).to_have_count(8)
+    first = page.locator("#chart-rows tr").last.locator("td")
+    now, _, _, before, _, difference, _ = (_number(text) for text in first.all_inner_texts())
+    assert now - before == difference
+    page.get_by_label("Comparison").select_option("Not compared")
+    expect(page.locator("#chart-table thead th")).to_have_count(3)
+
+
+def test_busy_hours_by_weekday(context: BrowserContext, site: FakeSite) -> None:
+    page = opened(context, site, "/?range=12m")
+    expect(page.locator("#when")).to_have_text("Last 12 months")
+    page.get_by_role("button", name="Hours").click()
+    rows = page.locator("#heat-rows tr")
+    expect(rows).to_have_count(7)
+    expect(rows.first.locator("th")).to_have_text("Mon")
+    expect(rows.first.locator("td")).to_have_count(24)
+    about = page.locator("#heat-about")
+    expect(about).to_have_text(re.compile(r"^Messages an hour on average, .* to .*, UTC$"))
+    # The waves are highest at 13:00 and lowest at midnight.
+    shares = (
+        rows.nth(2)
+        .locator(".square")
+        .evaluate_all("all => all.map(each => Number(each.style.getPropertyValue('--share')))")
+    )
+    assert shares[13] > shares[0] > 0
+    before = about.inner_text()
+    page.get_by_label("Range").select_option("Last 7 days")
+    expect(about).not_to_have_text(before)
+    assert violations(page) == []
+
+
+def _number(text: str) -> int:
+    digits = text.replace(",", "").replace("+", "").replace("\u2212", "-")
+    return int(digits) if digits.lstrip("-").isdigit() else -1
+
+
+@pytest.mark.parametrize("kind", ["CSV", "JSON"])
+def test_what_is_seen_is_saved(context: BrowserContext, site: FakeSite, kind: str) -> None:
+    page = opened(context, site, "/?from=2026-03-02&to=2026-03-04&unit=day&compare=previous")
+    expect(page.locator("#when")).to_have_text("Mar 2, 2026 to Mar 4, 2026")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name=kind).click()
+    assert saved.value.suggested_filename == (
+        f"dmstats-2026-03-02-to-2026-03-04-by-day-vs-previous.{kind.lower()}"
+    )
+    body = Path(saved.value.path()).read_bytes()
+    if kind == "CSV":
+        assert body.startswith(b"\xef\xbb\xbfat,local,sent,")
+        assert len(body.splitlines()) == 4
+    else:
+        assert len(json.loads(body)["points"]) == 3
+
+
+def test_a_database_that_is_away_is_told_and_asked_again(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    page = opened(context, site)
+    site.failing["history"] = 503
+    page.get_by_label("Range").select_option("Last 7 days")
+    problem = page.locator("#chart-problem")
+    expect(problem).to_have_text(
+        "The database does not answer. Counting continues when it is back."
+    )
+    site.failing.clear()
+    site.snapshot = snapshot(version="7-2")
+    expect(page.locator("#when")).to_have_text("Last 7 days")
+    expect(problem).to_be_hidden()
+
+
+LONG_TASK_MS = 50
+
+
+@pytest.mark.alone
+def test_no_range_keeps_the_page_from_answering(
+    context: BrowserContext,
+    chromium: Browser,
+    site: FakeSite,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """The main thread's own time: the clock would count what else the machine does."""
+    page = opened(context, site, "/?range=7d&compare=previous")
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-rows tr")).to_have_count(7)
+    chromium.start_tracing(page=page, categories=["toplevel"])
+    for key, title in (("w", "Last 7 days"), ("3", "Last 30 days"), ("y", "Last 12 months")):
+        page.keyboard.press(key)
+        expect(page.locator("#when")).to_have_text(title)
+    page.keyboard.press("3")
+    page.get_by_label("Unit").select_option("By hour")
+    expect(page.locator("#chart-rows tr")).to_have_count(101)
+    tasks = main_thread_tasks_ms(chromium.stop_tracing())
+    record_property("longest task of a change of range, ms", max(tasks))
+    assert 0 < max(tasks) < LONG_TASK_MS
+    page.get_by_role("button", name=re.compile(r"^Show 100 of 6\d\d more$")).click()
+    expect(page.locator("#chart-rows tr")).to_have_count(201)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from dmstats.web.pages.first_paint import COUNTS
-from tests.browser.conftest import eventually, figure, open_dashboard, sign_in
+from tests.browser.conftest import eventually, figure, open_dashboard, sent_in_all, sign_in
 from tests.browser.service import Service
 
 
@@ -64,11 +64,7 @@ def test_what_the_page_brings_is_what_its_script_would_write(
 
 
 def test_it_moves_by_itself(page: Page, service: Service) -> None:
-    # What other tests have sent may not be on the page yet.
-    service.publish()
-    page.reload()
-    expect(page.locator("#badge")).to_have_text("Live")
-    before = figure(page, "total.sent")
+    before = sent_in_all(page, service)
     service.send(7)
     service.publish()
     expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 7:,}")
@@ -123,13 +119,14 @@ def test_updates_within_the_debounce_are_drawn_once(
 def test_a_refresh_that_was_not_published_is_found_by_the_heartbeat(
     page: Page, service: Service
 ) -> None:
-    before = figure(page, "total.sent")
-    service.refresh()
-    service.send(1)
-    assert service.refresh()["rateLimited"]
-    expect(page.locator("[data-figure='total.sent']")).to_have_text(
-        f"{before + 1:,}", timeout=20_000
-    )
+    sent = sent_in_all(page, service)
+    refreshed: dict[str, object] = {"rateLimited": False}
+    while not refreshed["rateLimited"]:  # a busy machine may need longer than the limit lasts
+        service.refresh()
+        service.send(1)
+        sent += 1
+        refreshed = service.refresh()
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{sent:,}", timeout=60_000)
 
 
 def test_an_older_version_is_never_drawn(page: Page, service: Service) -> None:
@@ -156,7 +153,7 @@ def test_refreshing_twice_says_when_it_may_be_asked_again(page: Page, service: S
 
 
 def test_the_refresh_button_brings_new_figures(page: Page, service: Service) -> None:
-    before = figure(page, "total.sent")
+    before = sent_in_all(page, service)
     service.send(3)
     page.wait_for_timeout(1100)
     page.click("#refresh")
@@ -164,9 +161,9 @@ def test_the_refresh_button_brings_new_figures(page: Page, service: Service) -> 
 
 
 def test_a_paused_page_stands_still_until_it_goes_on(page: Page, service: Service) -> None:
+    before = sent_in_all(page, service)
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#badge")).to_have_text("Paused")
-    before = figure(page, "total.sent")
     service.send(2)
     service.refresh()
     page.wait_for_timeout(2500)
@@ -238,7 +235,7 @@ def test_days_are_those_of_the_figures_time_zone(
     service.send(1)
     service.refresh()
     sign_in(context, service)
-    page = open_dashboard(context, service, "/?range=month")
+    page = open_dashboard(context, service, "/?range=30d")
     since = page.locator('[data-figure="today.since"]')
     expect(since).to_have_attribute("title", "Days begin at 00:00 Asia/Kathmandu")
     expect(since).to_have_text(re.compile(r"(?:19|20):15$"))

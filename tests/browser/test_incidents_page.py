@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
+from dmstats.db.admins.roles import Role
 from tests.browser.axe import violations
 from tests.browser.fake_site import FakeSite, incident
 from tests.browser.test_layout import FAULTS
@@ -75,6 +76,15 @@ def test_a_test_alert_says_who_was_told(open_context: OpenContext, filled: FakeS
     filled.failing["alerts"] = 503
     page.keyboard.press("Enter")
     expect(page.locator("#tested")).to_contain_text("does not answer")
+
+
+def test_a_viewer_cannot_send_a_test(open_context: OpenContext, filled: FakeSite) -> None:
+    filled.role = Role.VIEWER
+    page = open_context().new_page()
+    page.goto(f"{filled.url}/incidents")
+    expect(page.locator("#channels")).to_contain_text("slack")
+    expect(page.locator("#rows tr")).to_have_count(3)
+    expect(page.get_by_role("button", name="Send a test alert")).to_have_count(0)
 
 
 def test_without_incidents_and_channels(open_context: OpenContext, site: FakeSite) -> None:

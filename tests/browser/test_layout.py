@@ -31,7 +31,7 @@ FAULTS = r"""() => {
     if (element.closest(hidden)?.offsetWidth === 1) continue;
     const range = document.createRange();
     range.selectNodeContents(node);
-    const cut = element.closest(".account-name, .account-id, .scroller, .second");
+    const cut = element.closest(".account-name, .account-id, .scroller, .second, .top nav");
     const box = element.closest(".tile, td, th, .panel, .button, .badge, .top, footer, main");
     const inner = (cut ?? box).getBoundingClientRect();
     for (const rect of range.getClientRects()) {
@@ -101,13 +101,19 @@ def test_the_overview(context: BrowserContext, site: FakeSite, total: int) -> No
 
 def test_the_overview_with_everything_open(context: BrowserContext, site: FakeSite) -> None:
     site.snapshot = snapshot(684_497_484)
+    site.hours.per_hour = 684_497_484
     site.snapshot["audit"]["drift"] = -684_497_484
     site.snapshot["ageSeconds"] = 9_000.0
-    page = opened(context, site, "/?range=month")
+    page = opened(context, site, "/?range=30d&compare=previous")
     expect(page.locator("html")).to_have_attribute("data-mode", "stale")
     for details in page.locator("details:visible").all():
         details.evaluate("(details) => (details.open = true)")
+    page.get_by_label("Range").select_option("custom")
+    page.get_by_role("button", name="Hours").click()
+    expect(page.locator("#heat-rows tr")).to_have_count(7)
     page.get_by_role("button", name="Table").click()
+    expect(page.locator("#compared")).to_contain_text("Compared with")
+    expect(page.locator("#chart-table thead th")).to_have_count(8)
     assert look(page, WIDTHS) == []
 
 
@@ -129,6 +135,7 @@ def test_the_other_pages(context: BrowserContext, site: FakeSite, path: str) -> 
     site.incidents = [incident(i, datetime.now(UTC), None) for i in range(3)]
     site.channels = ["hooks.a-very-long-name-of-a-host.example.com"] * 3
     site.deliveries = deliveries(3)
+    site.account_hours.per_hour = 123_456_789
     email = f"{'long.' * 30}@example.com"
     site.admins = {
         "admins": [

@@ -124,7 +124,7 @@ def test_forced_colours_keep_what_stands_in_a_background(
             return {
                 bar: bar.borderTopWidth + bar.backgroundImage.slice(0, 6),
                 dot: paint(".dot") !== paint("body"),
-                chosen: paint("[data-range=hour]") !== paint("[data-range=day]"),
+                chosen: paint("[data-theme-choice=system]") !== paint("[data-theme-choice=dark]"),
                 key: paint(".key.sent", "::before") !== paint(".key.received", "::before"),
             };
         }"""
@@ -194,7 +194,7 @@ def test_tiles_lead_to_what_is_behind_them(context: BrowserContext, site: FakeSi
     page = opened(context, site)
     expect_mode(page, "polling")
     page.get_by_role("link", name="Today").click()
-    expect(page).to_have_url(re.compile(r"\?range=day$"))
+    expect(page).to_have_url(re.compile(r"\?range=today$"))
     expect(page.locator("#chart")).to_be_focused()
     page.get_by_role("link", name=re.compile("^Accounts .$")).click()
     expect(page).to_have_url(re.compile("/accounts$"))
@@ -290,7 +290,7 @@ def test_counters_stay_when_a_reload_fails_and_no_exception_is_named(
 
 
 def test_a_running_bucket_never_looks_like_a_fall(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site, "/?range=day")
+    page = opened(context, site, "/?range=24h")
     expect_mode(page, "polling")
     chart = page.locator("#chart")
     chart.focus()

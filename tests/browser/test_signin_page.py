@@ -18,10 +18,10 @@ def fill(page: Page, email: str, password: str) -> None:
 
 def test_it_works(context: BrowserContext, service: Service) -> None:
     page = context.new_page()
-    page.goto(f"{service.url}/?range=day")
+    page.goto(f"{service.url}/?range=24h")
     expect(page).to_have_title("Sign in · dmstats")
     fill(page, service.email, service.password)
-    expect(page).to_have_url(f"{service.url}/?range=day")
+    expect(page).to_have_url(f"{service.url}/?range=24h")
     expect_mode(page, "live")
 
 

@@ -14,7 +14,14 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from dmstats.ops.delivery_log import KEY, Record
 from tests.browser.axe import violations
-from tests.browser.conftest import eventually, expect_mode, figure, open_dashboard, sign_in
+from tests.browser.conftest import (
+    eventually,
+    expect_mode,
+    figure,
+    open_dashboard,
+    sent_in_all,
+    sign_in,
+)
 from tests.browser.service import Service
 from tests.keyspace import key_of
 from tests.servers import Redis, Secantus, running
@@ -150,7 +157,7 @@ def test_offline_and_back(page: Page, context: BrowserContext) -> None:
 
 
 def test_a_hidden_tab_closes_its_stream(page: Page, service: Service) -> None:
-    before = figure(page, "total.sent")
+    before = sent_in_all(page, service)
     ended: list[str] = []
     page.on("requestfailed", lambda r: ended.append(r.url))
     streams = streams_of(page)

@@ -47,14 +47,14 @@ test("times follow the reader's zone, hovers say UTC", () => {
 test("days are named in the zone of the figures", () => {
   const berlin = createFormat("h23", "America/Los_Angeles", "Europe/Berlin");
   assert.equal(berlin.day("2026-11-14T23:00:00Z"), "Nov 15");
-  assert.match(berlin.bucket("month", "2026-11-14T23:00:00Z"), /^Sun, Nov 15$/);
+  assert.match(berlin.bucket("day", "2026-11-14T23:00:00Z"), /^Sun, Nov 15$/);
   assert.equal(berlin.month("2026-11"), "Nov 2026");
 });
 
 test("days and months keep their UTC names west of Greenwich", () => {
   const west = createFormat("h23", "America/Los_Angeles");
   assert.equal(west.day("2026-11-15T00:00:00Z"), "Nov 15");
-  assert.match(west.bucket("month", "2026-11-15T00:00:00Z"), /^Sun, Nov 15$/);
+  assert.match(west.bucket("day", "2026-11-15T00:00:00Z"), /^Sun, Nov 15$/);
   assert.equal(west.month("2026-11"), "Nov 2026");
 });
 
@@ -79,4 +79,30 @@ test("small rates keep a digit, large ones do not", () => {
 test("a change carries its sign", () => {
   assert.equal(english.change(0.08), "+8%");
   assert.equal(english.change(-0.2), "\u221220%");
+});
+
+test("a bucket is named as far as it must be", () => {
+  const format = createFormat("h23", "Europe/Berlin", "Europe/Berlin");
+  const at = "2026-11-14T23:00:00Z";
+  assert.equal(format.bucket("hour", at), "Sun 00:00");
+  assert.match(format.bucket("hour", at, true), /^Sun, Nov 15.* 00:00$/);
+  assert.equal(format.bucket("day", at, true), "Sun, Nov 15, 2026");
+  assert.equal(format.bucket("week", at), "Week of Nov 15, 2026");
+  assert.equal(format.bucket("month", "2026-10-31T23:00:00Z"), "Nov 2026");
+});
+
+test("dates are the figures' days, the last one included", () => {
+  const format = createFormat("h23", "America/Los_Angeles", "Europe/Berlin");
+  assert.equal(format.dates("2026-10-31T23:00:00Z", "2026-11-07T23:00:00Z"), "Nov 1, 2026 to Nov 7, 2026");
+  assert.equal(format.dates("2026-10-31T23:00:00Z", "2026-11-01T23:00:00Z"), "Nov 1, 2026");
+  assert.equal(format.isoDate("2026-10-31T23:00:00Z"), "2026-11-01");
+});
+
+test("an axis names times, days, or months", () => {
+  const format = createFormat("h23", "UTC", "UTC");
+  assert.equal(format.tick("hour", "2026-11-15T06:00:00Z", false), "06:00");
+  assert.equal(format.tick("hour", "2026-11-15T00:00:00Z", true), "Nov 15");
+  assert.equal(format.tick("day", "2026-11-15T00:00:00Z", false), "Nov 15");
+  assert.equal(format.tick("day", "2026-11-01T00:00:00Z", true), "Nov 2026");
+  assert.equal(format.tick("month", "2026-11-01T00:00:00Z", false), "Nov 2026");
 });

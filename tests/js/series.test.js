@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { columns, isRunning, lonely, paceOfLast, pointsOf, sums } from "../../static/js/series.js";
+import { columns, isRunning, lonely, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/series.js";
 import { snapshotOf } from "./helpers.js";
 
 test("it works", () => {
@@ -51,7 +51,8 @@ test("the last bucket runs until its end", () => {
 
 test("the line ends at the last full bucket, and what runs stands apart", () => {
   const points = ["10", "11", "12"].map((hour, i) => ({ at: `2026-11-15T${hour}:00:00Z`, sent: i, received: 2 * i }));
-  const [, sent, received, sentSoFar, receivedSoFar] = columns(points, true);
+  points[2].partial = true;
+  const [, sent, received, sentSoFar, receivedSoFar] = columns(points);
   assert.deepEqual(sent, [0, 1, null]);
   assert.deepEqual(received, [0, 2, null]);
   assert.deepEqual(sentSoFar, [null, null, 2]);
@@ -60,7 +61,7 @@ test("the line ends at the last full bucket, and what runs stands apart", () => 
 
 test("without one there is nothing to set apart", () => {
   const points = pointsOf(snapshotOf("1-1"), "day");
-  const [, sent, , sentSoFar] = columns(points, false);
+  const [, sent, , sentSoFar] = columns(points);
   assert.ok(sent.every((n) => n !== null));
   assert.deepEqual(
     sentSoFar.filter((n) => n !== null),
@@ -88,7 +89,7 @@ test("one bucket of a wrong year does not fill the page with gaps", () => {
 test("no buckets, no points", () => {
   const snapshot = snapshotOf("1-1");
   snapshot.series.days = [];
-  assert.deepEqual(columns(pointsOf(snapshot, "month"), false), [[], [], [], [], []]);
+  assert.deepEqual(columns(pointsOf(snapshot, "month")), [[], [], [], [], [], [], []]);
 });
 
 test("what was before counting began is a gap", () => {
@@ -101,4 +102,21 @@ test("a value between gaps stands alone", () => {
   assert.deepEqual(lonely([7]), [0]);
   assert.deepEqual(lonely([1, 2, null]), []);
   assert.deepEqual(lonely([0, null, 3, undefined, 4, 5, null, 6]), [0, 2, 7]);
+});
+
+test("the earlier points stand beside, without the part that is compared with a running bucket", () => {
+  const points = ["10", "11", "12"].map((hour, i) => ({ at: `2026-11-15T${hour}:00:00Z`, sent: i, received: i }));
+  points[2].partial = true;
+  const before = [{ at: "2026-11-14T10:00:00Z", sent: 7, received: 8 }, null, { at: "2026-11-14T12:00:00Z", sent: 1, received: 1 }];
+  const [, , , , , sent, received] = columns(points, before);
+  assert.deepEqual(sent, [7, null, null]);
+  assert.deepEqual(received, [8, null, null]);
+});
+
+test("a snapshot's picture marks the bucket that is still filling", () => {
+  const picture = pictureOf(snapshotOf("1-1"), "day", "Last 24 hours");
+  assert.equal(picture.unit, "hour");
+  assert.equal(picture.isRunning, true);
+  assert.deepEqual(picture.points.map(({ partial }) => partial ?? false).slice(-2), [false, true]);
+  assert.equal(picture.comparison, null);
 });

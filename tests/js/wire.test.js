@@ -6,11 +6,11 @@ import { limitOf, linkOf, nameOf, shareText } from "../../static/js/accounts.js"
 import { figuresOf, isEmpty } from "../../static/js/figures.js";
 import { createFormat } from "../../static/js/format.js";
 import { hourPaceOf, paceOf } from "../../static/js/pace.js";
-import { columns, isRunning, paceOfLast, pointsOf, sums } from "../../static/js/series.js";
+import { columns, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/series.js";
 import { otherEvents } from "../../static/js/terms.js";
 import { canaryWords } from "../../static/js/ticking.js";
 import { noticeOf } from "../../static/js/trouble.js";
-import { accountFrom, accountsFrom, activityFrom, adminsFrom, handoutFrom, heartbeatFrom, snapshotFrom, trafficFrom } from "../../static/js/wire.js";
+import { accountFrom, accountsFrom, activityFrom, adminsFrom, handoutFrom, heartbeatFrom, newTokenFrom, offerFrom, recoveryCodesFrom, snapshotFrom, tokensFrom, trafficFrom } from "../../static/js/wire.js";
 import { snapshotOf } from "./helpers.js";
 
 const format = createFormat("h23", "Europe/Berlin");
@@ -115,7 +115,7 @@ test("no value anywhere in a snapshot breaks a text of the page", () => {
     for (const range of ["hour", "day", "month"]) {
       const points = pointsOf(snapshot, range);
       assert.ok(points.length <= 800);
-      for (const column of columns(points, isRunning(points, range, snapshot.computedAt))) {
+      for (const column of columns(pictureOf(snapshot, range, "").points)) {
         assert.ok(column.every((n) => n === null || Number.isFinite(n)));
       }
       paceOfLast(points, range, snapshot.computedAt);
@@ -196,4 +196,22 @@ test("a link to hand out, whatever the answer looks like", () => {
     readable(email, odd);
     for (const words of [problem, link]) assert.ok(words === null || typeof words === "string");
   }
+});
+
+test("tokens, whatever the answer looks like", () => {
+  const token = { id: "1", name: "cron", scopes: ["refresh"], madeBy: "a@b", endsAt: "2026-11-27T00:00:00.000Z", usedAt: null, usedFrom: null };
+  assert.deepEqual(tokensFrom({ tokens: [token] }), [token]);
+  assert.deepEqual(newTokenFrom({ token, secret: "s" }), { name: "cron", secret: "s" });
+  for (const odd of spoilt({ tokens: [token] })) {
+    for (const { name, madeBy, scopes } of tokensFrom(odd)) readable(`${name} ${madeBy} ${scopes.join()}`, odd);
+  }
+  for (const odd of spoilt({ token, secret: "s" })) assert.equal(typeof newTokenFrom(odd).secret, "string");
+});
+
+test("the set-up of a second factor, whatever the answer looks like", () => {
+  const offer = { secret: "ABC", address: "otpauth://totp/x", image: "data:image/svg+xml,x" };
+  assert.deepEqual(offerFrom(offer), { secret: "ABC", image: offer.image });
+  assert.equal(offerFrom({ ...offer, image: "https://elsewhere/x.svg" }).image, "");
+  for (const odd of spoilt(offer)) for (const each of Object.values(offerFrom(odd))) assert.equal(typeof each, "string");
+  for (const odd of spoilt({ recoveryCodes: ["a-b"] })) readable(recoveryCodesFrom(odd).join(), odd);
 });

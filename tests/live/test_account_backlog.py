@@ -19,6 +19,7 @@ from dmstats.core.settings import Settings
 from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.db.client import Mongo
 from dmstats.db.collection_names import LEDGER_PREFIX
+from dmstats.db.counting import accounts as accounts_module
 from dmstats.db.counting.backlog_drain import RETRY_SECONDS, AccountBacklog
 from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
@@ -214,17 +215,16 @@ def test_a_backlog_of_two_months_leaves_the_newer_one(site: Site) -> None:
 
 
 class BusyPlatform:
-    """Changes accounts after each transaction's first statement, so that it conflicts."""
+    """Changes each account after a transaction has read it, so that the write to it conflicts."""
 
     def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        insert = Ledger.insert
+        uncountable = accounts_module.uncountable
 
-        def insert_beside_the_platform(ledger: Ledger, *given: Any, **named: Any) -> None:
-            insert(ledger, *given, **named)
-            for name in (GOOD, ODD):
-                site.change(name, username=f"name {next(site.numbers)}")
+        def beside_the_platform(document: dict[str, Any]) -> str:
+            site.change(document["instagramId"], username=f"name {next(site.numbers)}")
+            return uncountable(document)
 
-        monkeypatch.setattr(Ledger, "insert", insert_beside_the_platform)
+        monkeypatch.setattr(accounts_module, "uncountable", beside_the_platform)
 
 
 def test_a_platform_that_changes_accounts_all_along_costs_no_delivery(

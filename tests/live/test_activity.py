@@ -13,8 +13,11 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, day_start, hour_sta
 from dmstats.core.records import RECEIVED, LedgerRow
 from dmstats.db.audit import activity_store as activity_module
 from dmstats.db.audit import runs as passes_module
+from dmstats.db.audit.account_days import AccountDays
 from dmstats.db.audit.activity_store import INDEX, Activities
+from dmstats.db.audit.archive import Archive
 from dmstats.db.collection_names import ACCOUNT_ACTIVITY
+from dmstats.history.account import AccountRequest, account_history
 from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live
@@ -210,6 +213,39 @@ def test_days_whose_rows_are_gone_are_unknown(store: Auditing, now: int) -> None
     _, days = shown(store, "a")
     assert known(days) == {day - DAY_MS: (4, 0), day: (1, 0)}
     assert days[day - 3 * DAY_MS] == (None, None)
+
+
+def test_archived_days_and_months_stay_known(store: Auditing, clock: ManualClock, now: int) -> None:
+    past = AccountDays(store.mongo)
+    old = now - 3 * DAY_MS
+    store.count(*dms(old, 2, 1), *dms(old, 1, account="b"), *dms(now, 4))
+    assert past.first_ms() is None
+    store.archive.close(to_datetime(old).strftime("%Y%m%d"))
+    store.count(event(old - HOUR_MS, late=True))
+    store.archive.archive_late(now + 3 * DAY_MS)
+    store.audit()
+    month = f"{to_datetime(old):%Y-%m}"
+    assert past.first_ms() == day_start(old)
+    assert past.days("a", [month]) == {day_start(old): (3, 1)}
+    assert past.days("b", [month, "2020-01"]) == {day_start(old): (1, 0)}
+    assert past.months("a") == {month: (3, 1)}
+    activity = Activities(store.mongo).of("a")
+    assert activity is not None
+    request = AccountRequest("a", "monday", "7d")
+    found = account_history(request, activity, past, days_kept=731)
+    assert [point["sent"] for point in found["points"]][3:] == [3, 0, 0, 4]
+    stored = store.db["dmstats_account_days"].find_one({"_id": f"a:{month}"}) or {}
+    assert stored["until"] > to_datetime(old + 731 * DAY_MS)
+
+
+def test_days_are_not_kept_if_they_are_not_wanted(store: Auditing, now: int) -> None:
+    archive = Archive(store.mongo, store.ledger, store.work, days_kept=0)
+    store.count(*dms(now - 3 * DAY_MS, 2))
+    archive.close(to_datetime(now - 3 * DAY_MS).strftime("%Y%m%d"))
+    assert AccountDays(store.mongo).months("a") == {
+        f"{to_datetime(now - 3 * DAY_MS):%Y-%m}": (2, 0)
+    }
+    assert store.db["dmstats_account_days"].count_documents({}) == 0
 
 
 def test_reading_one_account_takes_two_documents(store: Auditing, now: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ import redis
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable, TooManyRequests
 from dmstats.core.settings import Settings
-from dmstats.db.admins.admin_store import AdminStore, EmailTaken
+from dmstats.db.admins.admin_store import AdminStore, EmailTaken, LastAdmin
+from dmstats.db.admins.roles import Role
 from dmstats.db.client import Mongo, connect
 from dmstats.db.dashboard.account_directory import AccountDirectory
 from dmstats.db.dashboard.account_order import Position, Sort
@@ -50,8 +52,24 @@ def test_it_works(admins: AdminStore) -> None:
     assert admins.list() == [created]
     with pytest.raises(EmailTaken):
         admins.create(EMAIL, PASSWORD)
+    admins.create("grace@example.com", PASSWORD)
     assert admins.set_disabled(created.id, disabled=True).session_epoch == 2
     assert admins.verify(EMAIL, PASSWORD) is None
+
+
+def test_two_admins_who_demote_each_other_at_once(admins: AdminStore) -> None:
+    ids = [admins.create(f"{name}@example.com", PASSWORD).id for name in ("ada", "grace")]
+    for _ in range(10):
+
+        def demote(number: int) -> None:
+            with contextlib.suppress(LastAdmin):
+                admins.set_role(ids[number], Role.VIEWER)
+
+        at_once(2, demote)
+        left = [admin.id for admin in admins.list() if admin.role is Role.ADMIN]
+        assert left, "somebody is left who can manage people"
+        for key in ids:
+            admins.set_role(key, Role.ADMIN)
 
 
 def test_of_many_starts_one_makes_the_first_admin(mongo: Mongo, clock: ManualClock) -> None:

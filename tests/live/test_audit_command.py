@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -75,6 +76,9 @@ def test_drift_is_shown_and_fails_until_it_is_repaired(app: Flask, store: Auditi
     repaired = run.invoke(args=["audit", "--repair"])
     assert repaired.exit_code == 0
     assert "repaired" in repaired.stdout
+    (entry,) = store.db["dmstats_activity_log"].find({})
+    assert re.fullmatch(r"audit --repair: [1-9]\d* counters corrected", entry["details"])
+    assert (entry["event"], entry["actorKind"]) == ("command-run", "command")
     assert json.loads(run.invoke(args=["audit", "--json"]).stdout) == {
         "drift": 0, "differences": [], "repaired": [], "changedByPlatform": [],
         "accountsChangedByPlatform": 0, "unreadable": [], "documentsUnreadable": 0,

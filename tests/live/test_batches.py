@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import gevent
 import pytest
 from pymongo.client_session import ClientSession
 from pymongo.errors import AutoReconnect
@@ -15,6 +17,7 @@ import migrations
 from dmstats.commit.batch_writer import BatchWriter
 from dmstats.commit.group_commit import Committer
 from dmstats.commit.increments import merge
+from dmstats.commit.limits import PROBE_AGAIN_SECONDS
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, SystemClock, to_datetime
 from dmstats.core.errors import Conflict, PoisonError, StoreUnavailable, Unavailable
 from dmstats.core.records import RECEIVED, SENT, LedgerRow
@@ -301,9 +304,11 @@ def test_a_delivery_of_very_many_accounts_and_hours_is_counted_in_the_end(
     committer = Committer(
         BatchWriter(store.batches, system, lambda attempt: None), system, Metrics()
     )
-    for _ in range(30):
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
         with contextlib.suppress(Unavailable):
             committer.submit(rows)
             break
+        gevent.sleep(PROBE_AGAIN_SECONDS)  # it refuses at once after two slow batches
     committer.stop(seconds=5)
     assert store.tallies() == {(400, 0)}

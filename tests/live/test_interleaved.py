@@ -26,10 +26,13 @@ from dmstats.core.errors import DmstatsError
 from dmstats.core.records import OTHER_PARTITION, LedgerRow
 from dmstats.core.settings import Settings
 from dmstats.db.client import Document, Mongo
+from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
+from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, kill_session
 from dmstats.ingest.events import NO_HOUR, _dated
+from tests.servers import wait_until
 from tests.torture.recount import recount
 
 pytestmark = pytest.mark.live
@@ -156,6 +159,9 @@ def test_every_acknowledged_event_counts_once(
         for job in jobs:
             job.result()
     saboteur.active = False
+    # After conflicts, increments of accounts wait in the backlog.
+    backlog = AccountBacklog(mongo, TransactionRunner(mongo), SystemClock())
+    wait_until(lambda: not backlog.drain())
     found = recount(mongo.db, acknowledged)
     assert found.exact, found
     assert saboteur.faults > 5

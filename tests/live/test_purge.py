@@ -131,6 +131,9 @@ def test_what_has_left_the_ledger_goes_from_the_archive_too(store: Auditing) -> 
                  "dmstats_ledger_archive_hours", "dmstats_ledger_archive_accounts"):  # fmt: skip
         assert left.get(name) == before.get(name), name
     assert "dmstats_ledger_archive_simulated" not in left
+    days = [each["_id"] for each in store.db["dmstats_account_days"].find()]
+    assert days
+    assert not any(each.startswith("simulated") for each in days)
 
 
 def test_the_activity_of_accounts_goes_too(store: Auditing) -> None:
@@ -140,11 +143,11 @@ def test_the_activity_of_accounts_goes_too(store: Auditing) -> None:
     activities = Activities(store.mongo)
     known, other = activities.of(MINE), activities.of("a")
     assert known is not None
-    assert any(sum(counts) for counts in known.counts)
+    assert any(sum(counts) for counts in known.hours.values())
     purge(store)
     gone = activities.of(MINE)
     assert gone is not None
-    assert not any(sum(counts) for counts in gone.counts)
+    assert not any(sum(counts) for counts in gone.hours.values())
     assert activities.of("a") == other
 
 

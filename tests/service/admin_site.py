@@ -18,17 +18,32 @@ from pymongo.errors import OperationFailure
 
 from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
+from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.roles import Role
+from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
+from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.service import HistoryService
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import admins, deliveries, history, incidents, stats
+from dmstats.web.api import (
+    activity_log,
+    admins,
+    deliveries,
+    history,
+    incidents,
+    me,
+    second_factor,
+    stats,
+    tokens,
+)
 from dmstats.web.auth import password_links, sign_in
-from dmstats.web.auth.authenticator import Authenticator, require_admin
+from dmstats.web.auth.access import register_access
+from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.problems import register_errors
@@ -108,6 +123,9 @@ class AdminSite:
         self.histories = self.other_process()
         self.admins = AdminStore(self.mongo, cheap_passwords(), clock)
         self.sessions = SessionStore(self.mongo, clock, hours=self.settings.session_hours)
+        self.log = ActivityLog(self.mongo, clock, days=self.settings.activity_log_days)
+        self.tokens = TokenStore(self.mongo, clock)
+        self.second_factors = SecondFactors(self.mongo, clock)
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -116,6 +134,7 @@ class AdminSite:
         app.secret_key = self.settings.secret_key
         app.jinja_loader = DictLoader(
             {
+                "code.html": "code|{{ error or '' }}|{{ next }}",
                 "login.html": "{{ error or '' }}|{{ email }}|{{ next }}",
                 "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
             }
@@ -123,16 +142,31 @@ class AdminSite:
         configure_sessions(app)
         register_errors(app)
         register_headers(app)
-        for views in (stats, history, incidents, deliveries, sign_in, password_links, admins):
+        register_access(app)
+        for views in (
+            stats,
+            history,
+            incidents,
+            deliveries,
+            sign_in,
+            password_links,
+            admins,
+            me,
+            activity_log,
+            tokens,
+            second_factor,
+        ):
             app.register_blueprint(views.blueprint)
 
         @app.get("/")
-        @require_admin
         def home() -> str:
             return "home"
 
+        @app.get("/me", endpoint="pages.me")
+        def me_page() -> str:
+            return "me"
+
         @app.get("/accounts")
-        @require_admin
         def page() -> str:
             return "accounts"
 
@@ -141,10 +175,15 @@ class AdminSite:
             clock=self.clock,
             mongo=self.mongo,
             admins=self.admins,
+            activity_log=self.log,
+            tokens=self.tokens,
+            second_factors=self.second_factors,
             authenticator=Authenticator(
                 self.settings,
                 self.admins,
                 self.sessions,
+                self.tokens,
+                self.second_factors,
                 SignInRateLimit(self.redis, KEYS),
                 self.clock,
             ),
@@ -164,10 +203,10 @@ class AdminSite:
     def client(self) -> FlaskClient:
         return self.app.test_client()
 
-    def signed_in(self, email: str = EMAIL) -> FlaskClient:
-        """A browser with a session of a (perhaps new) admin."""
+    def signed_in(self, email: str = EMAIL, role: Role = Role.ADMIN) -> FlaskClient:
+        """A browser with a session of a (perhaps new) person."""
         if all(admin.email != email for admin in self.admins.list()):
-            self.admins.create(email, PASSWORD)
+            self.admins.create(email, PASSWORD, role)
         client = self.client()
         answer = client.post("/login", json={"email": email, "password": PASSWORD})
         assert answer.status_code == 200, answer.text

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from dmstats.audit.account_activity import PERIODS, ActivityBuckets
-from dmstats.core.clock import HOUR_MS, ManualClock, hour_start, rfc3339, to_datetime
+from dmstats.audit.account_activity import ActivityBuckets
+from dmstats.core.clock import (
+    DAY_MS,
+    HOUR_MS,
+    ManualClock,
+    day_start,
+    hour_start,
+    rfc3339,
+    to_datetime,
+)
 from dmstats.db.audit.activity_store import ActivityWriter
 from dmstats.web.schema.api_schemas import (
     AccountAnswer,
@@ -15,6 +24,7 @@ from dmstats.web.schema.api_schemas import (
     CronAnswer,
     RefreshAnswer,
 )
+from dmstats.web.schema.history_schemas import HistoryAnswer
 from tests.service.admin_site import CRON, TOKEN, AdminSite, bearer
 
 STATS, REFRESH = "/api/admin/stats", "/api/admin/stats/refresh"
@@ -252,6 +262,13 @@ def activity(client: FlaskClient, account: str) -> Any:
     return client.get(f"{ACCOUNTS}/{account}/activity", headers=bearer(TOKEN))
 
 
+def publish(site: AdminSite, spread: ActivityBuckets, *, since_ms: int) -> None:
+    draft = ActivityWriter(site.mongo, "pass")
+    counts = {"hours": spread.hour_count, "days": spread.day_count}
+    draft.keep("", spread.at_ms, since_ms, spread.accounts(), **counts)
+    assert draft.publish([], spread.at_ms)
+
+
 def test_an_accounts_activity_before_the_first_audit(site: AdminSite, client: FlaskClient) -> None:
     add(site, {"instagramId": "17"})
     answer = activity(client, "17")
@@ -262,11 +279,9 @@ def test_an_accounts_activity_before_the_first_audit(site: AdminSite, client: Fl
 def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: ManualClock) -> None:
     add(site, {"instagramId": "17"})
     now = clock.now_ms()
-    spread = ActivityBuckets(now)
+    spread = ActivityBuckets(now, day_start(now) - DAY_MS)
     spread.add(hour_start(now), {("17", "2026-11"): (3, 2)})
-    draft = ActivityWriter(site.mongo, "pass", PERIODS)
-    draft.keep("", now, now - HOUR_MS, spread.accounts())
-    assert draft.publish([], now)
+    publish(site, spread, since_ms=now - HOUR_MS)
     answer = activity(client, "17").get_json()
     assert ActivityAnswer().load(answer)
     assert answer["at"] == rfc3339(now)
@@ -275,6 +290,37 @@ def test_an_accounts_activity(site: AdminSite, client: FlaskClient, clock: Manua
         "at": rfc3339(hour_start(now) - 23 * HOUR_MS), "sent": None, "received": None,
     }  # fmt: skip
     assert (len(answer["hours"]), len(answer["days"])) == (24, 7)
+
+
+def test_an_accounts_history(site: AdminSite, client: FlaskClient, clock: ManualClock) -> None:
+    add(site, {"instagramId": "17"})
+    url = f"{ACCOUNTS}/17/history"
+    early = client.get(url, headers=bearer(TOKEN))
+    assert (early.status_code, early.headers["Retry-After"]) == (503, "60")
+    now = clock.now_ms()
+    spread = ActivityBuckets(now, day_start(now) - DAY_MS)
+    spread.add(hour_start(now), {("17", "2026-11"): (3, 2)})
+    publish(site, spread, since_ms=day_start(now) - DAY_MS)
+    db = site.mongo.db
+    db["dmstats_ledger_archive"].insert_one(
+        {"_id": "accountDays", "since": datetime(2026, 10, 1, tzinfo=UTC)}
+    )
+    db["dmstats_account_days"].insert_one({"_id": "17:2026-11", "sent": {"9": 5}, "received": {}})
+    answer = client.get(f"{url}?range=7d", headers=bearer(TOKEN))
+    found = answer.get_json()
+    assert HistoryAnswer().load(found)
+    assert [point["sent"] for point in found["points"]] == [5, 0, 0, 0, 0, 0, 3]
+    assert found["computedAt"] == rfc3339(now)
+    assert found["since"] == "2026-10-01T00:00:00.000Z"
+    assert answer.headers["Content-Disposition"] == (
+        'inline; filename="dmstats-17-2026-11-09-to-2026-11-15-by-day.json"'
+    )
+    text = client.get(f"{url}?range=today&format=csv", headers=bearer(TOKEN))
+    assert text.data.startswith(b"\xef\xbb\xbfat,local,sent,received,partial\r\n")
+    for wrong in ("range=hour", "unit=minute", "tz=UTC", "range=7d&unit=hour"):
+        refused = client.get(f"{url}?{wrong}", headers=bearer(TOKEN))
+        assert (wrong, refused.status_code) == (wrong, 400)
+    assert client.get(f"{ACCOUNTS}/404/history", headers=bearer(TOKEN)).status_code == 404
 
 
 def test_the_activity_of_an_unknown_account(client: FlaskClient) -> None:

@@ -58,6 +58,7 @@ def test_an_admin_who_was_there_is_not_the_first(admins: AdminStore) -> None:
 
 def test_whatever_changes_an_admin_ends_the_sessions(admins: AdminStore) -> None:
     admin = admins.create(EMAIL, PASSWORD)
+    admins.create("grace@example.com", PASSWORD)
     changed = admins.change_password(admin.id, "a quite new password")
     assert changed.session_epoch == 2
     assert admins.verify(EMAIL, "a quite new password") == changed

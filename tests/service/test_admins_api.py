@@ -20,7 +20,9 @@ def test_it_works(site: AdminSite) -> None:
     listed = client.get("/api/admin/admins").get_json()
     assert [admin["email"] for admin in listed["admins"]] == [EMAIL, OTHER]
     assert listed["admins"][1] == created.get_json()
-    assert set(created.get_json()) == {"id", "email", "disabled", "invited", "createdAt"}
+    assert set(created.get_json()) == {
+        "id", "email", "role", "disabled", "invited", "secondFactor", "createdAt",
+    }  # fmt: skip
     assert listed["you"] == listed["admins"][0]["id"]
     assert site.signed_in(OTHER).get("/").text == "home"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
@@ -159,9 +160,12 @@ class Chat(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.asked.append(self.path)
-        self.rfile.read(int(self.headers["Content-Length"]))
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         name = self.path.rpartition("/")[2]
-        self.send_response(int(name) if name.isdecimal() else 204)
+        refused = (name == "google" and set(told) != {"text"}) or (
+            name == "discord" and "content" not in told
+        )
+        self.send_response(400 if refused else int(name) if name.isdecimal() else 204)
         self.send_header("Location", "/200")
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -205,6 +209,12 @@ def json_channel(url: str) -> JsonChannel:
 def test_2xx_alone_means_told(chat: str, status: int, told: bool) -> None:
     assert json_channel(f"{chat}/{status}").notify(NOTICE, "1").told is told
     assert Chat.asked == [f"/{status}"], "a redirect is not followed"
+
+
+@pytest.mark.parametrize(("service", "posts"), [("slack", 1), ("google", 2), ("discord", 3)])
+def test_chats_that_are_strict_get_the_text_alone(chat: str, service: str, posts: int) -> None:
+    assert json_channel(f"{chat}/{service}").notify(NOTICE, "1").told
+    assert Chat.asked == [f"/{service}"] * posts
 
 
 def test_notices_go_through_the_proxy(chat: str, monkeypatch: pytest.MonkeyPatch) -> None:

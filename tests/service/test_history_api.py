@@ -182,6 +182,13 @@ def test_csv(client: FlaskClient) -> None:
     ]
 
 
+def test_json_is_named_for_those_who_save_it(client: FlaskClient) -> None:
+    answer = client.get(f"{URL}?from=2026-11-13&to=2026-11-15&unit=day&compare=year")
+    assert answer.headers["Content-Disposition"] == (
+        'inline; filename="dmstats-2026-11-13-to-2026-11-15-by-day-vs-year.json"'
+    )
+
+
 def test_csv_has_all_that_is_compared_with(client: FlaskClient) -> None:
     query = "from=2026-02-01&to=2026-02-28&unit=day&compare=previous"
     history = client.get(f"{URL}?{query}").get_json()
@@ -362,11 +369,11 @@ def test_a_database_that_fails_is_left_alone_for_a_second(
 def test_documents_are_bounded(
     site: AdminSite, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dmstats.history.service.MAX_DOCUMENTS", 730)
+    monkeypatch.setattr("dmstats.history.service.MAX_DOCUMENTS", 400)
     assert client.get(f"{URL}?range=30d&tz=Asia/Tokyo").status_code == 200
     answer = client.get(f"{URL}?range=30d&tz=Asia/Tokyo&compare=previous")
     assert answer.status_code == 400
-    assert "at most 730 are allowed: choose a shorter range" in answer.get_json()["detail"]
+    assert "at most 400 are allowed: choose a shorter range" in answer.get_json()["detail"]
 
 
 def test_keys_are_made_by_the_installation(site: AdminSite) -> None:

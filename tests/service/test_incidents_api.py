@@ -105,7 +105,7 @@ def test_documents_that_cannot_be_read_are_left_out(site: Site) -> None:
 
 
 def test_a_test_alert_says_who_was_told(site: Site) -> None:
-    answer = site.client().post("/api/admin/alerts/test", headers=bearer(TOKEN))
+    answer = site.signed_in().post("/api/admin/alerts/test")
     assert answer.status_code == 200
     assert AlertTestAnswer().load(answer.get_json())["channels"] == [
         {"channel": "chat", "told": True, "problem": None},

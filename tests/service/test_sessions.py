@@ -129,6 +129,7 @@ def test_signing_in_while_being_shut_out(
     admins.change_password(ada.id, "a quite new password")
     with pytest.raises(NotSignedIn):
         sessions.open(ada)
+    admins.create(OTHER, PASSWORD)
     disabled = admins.set_disabled(ada.id, disabled=True)
     with pytest.raises(NotSignedIn):
         sessions.open(disabled)

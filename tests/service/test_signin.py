@@ -11,7 +11,8 @@ from werkzeug.test import TestResponse
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.core.plain_http import NEEDS_HTTPS
-from dmstats.web.auth.authenticator import demand_admin, stream_session
+from dmstats.web.auth.access import enforce
+from dmstats.web.auth.authenticator import stream_session
 from dmstats.web.auth.session_guard import LOOK_SECONDS
 from dmstats.web.auth.sign_in import own_path
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
@@ -383,8 +384,8 @@ def test_a_token_with_equals_signs_inside(clock: ManualClock) -> None:
 
 
 def stream_of(site: AdminSite, headers: dict[str, str]) -> str:
-    with site.app.test_request_context("/api/admin/stats/stream", headers=headers):
-        assert demand_admin() is None
+    with site.app.test_request_context("/api/admin/stats", headers=headers):
+        assert enforce() is None
         return stream_session()
 
 
@@ -399,7 +400,8 @@ def test_a_stream_outlives_its_request_but_not_its_admin(site: AdminSite) -> Non
     mine = stream_of(site, cookie_of(site.signed_in()))
     assert stream_of(site, bearer(TOKEN)) == "", "scripts have no session that could end"
     assert authenticator.ended({mine}) == set()
-    site.admins.set_disabled(site.admins.list()[0].id, disabled=True)
+    site.signed_in("grace@example.com")
+    site.admins.set_disabled(site.admins.find(EMAIL).id, disabled=True)
     assert authenticator.ended({mine}) == {mine}
 
 

@@ -8,7 +8,8 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.session_store import Session
-from dmstats.web.auth.session_guard import GRACE_SECONDS, LOOK_SECONDS, REST_SECONDS, SessionGuard
+from dmstats.web.auth.outage_grace import GRACE_SECONDS, REST_SECONDS
+from dmstats.web.auth.session_guard import LOOK_SECONDS, SessionGuard
 
 ADA = Admin("a", "a@b.c", False, 1, None)
 

@@ -1,4 +1,4 @@
-"""One admin, as read from a document of ``dmstats_admins``."""
+"""One person who may sign in, as read from a document of ``dmstats_admins``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from typing import Any
 from bson import ObjectId
 
 from dmstats.core.clock import rfc3339, to_ms
+from dmstats.db.admins.roles import Role, role_from
 
-IDENTITY: Mapping[str, Any] = {"email": 1, "disabled": 1, "sessionEpoch": 1}
-"""The fields that say who it is and who is let in."""
+IDENTITY: Mapping[str, Any] = {
+    "email": 1,
+    "role": 1,
+    "disabled": 1,
+    "sessionEpoch": 1,
+    "totp.since": 1,
+}
+"""The fields that say who it is, who is let in and what for. Without ``role`` among them, everybody
+would be read as an admin."""
 
 PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
 """All fields that an :class:`Admin` is made of; no password's hash among them."""
@@ -21,9 +29,9 @@ PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """One admin, without the password's hash; ``created_at`` is RFC 3339.
+    """One person, without the password's hash; ``created_at`` is RFC 3339.
 
-    ``session_epoch`` changes whenever all sessions of the admin must end. Who is only ``invited``
+    ``session_epoch`` changes whenever all sessions of the person must end. Who is only ``invited``
     has no password yet.
     """
 
@@ -33,6 +41,8 @@ class Admin:
     session_epoch: int
     created_at: str | None
     invited: bool = False
+    role: Role = Role.ADMIN
+    second_factor: bool = False
 
 
 def admin_from(document: Mapping[str, Any]) -> Admin | None:
@@ -47,6 +57,8 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
         session_epoch=epoch_from(document.get("sessionEpoch")),
         created_at=rfc3339(to_ms(created)) if isinstance(created, datetime) else None,
         invited=document.get("invited") is True,
+        role=role_from(document),
+        second_factor="totp" in document,
     )
 
 

@@ -1,4 +1,4 @@
-"""The admins: who may sign in, kept in ``dmstats_admins``."""
+"""The people who may sign in, kept in ``dmstats_admins``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dmstats.core.errors import BadRequest, DmstatsError, NotFound, PoisonError,
 from dmstats.db.admins.admin import IDENTITY, PUBLIC, Admin, admin_from
 from dmstats.db.admins.password_link import Link, LinkOver, link_digest, link_owner, new_link
 from dmstats.db.admins.passwords import Passwords
+from dmstats.db.admins.roles import Role
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ADMINS
@@ -35,6 +36,16 @@ class EmailTaken(DmstatsError):
 
     status = 409
     title = "Email taken"
+
+
+class LastAdmin(DmstatsError):
+    """Nobody would be left who can manage people."""
+
+    status = 409
+    title = "Last admin"
+
+    def __init__(self) -> None:
+        super().__init__("This is the last admin who can sign in. Make somebody else admin first.")
 
 
 def normal_email(email: str) -> str:
@@ -64,9 +75,10 @@ class AdminStore:
         self._clock = clock or SystemClock()
         self._sessions = SessionStore(mongo, self._clock)
 
-    def create(self, email: str, password: str) -> Admin:
-        """Add an admin; raises :class:`BadRequest` or :class:`EmailTaken`."""
-        return self._insert(ObjectId(), normal_email(email), self._passwords.hash(password))
+    def create(self, email: str, password: str, role: Role = Role.ADMIN) -> Admin:
+        """Add a person; raises :class:`BadRequest` or :class:`EmailTaken`."""
+        hashed = self._passwords.hash(password)
+        return self._insert(ObjectId(), normal_email(email), hashed, role)
 
     def first(self, email: str, password: str) -> bool:
         """Add the very first admin; False when there is an admin already, also when another
@@ -75,7 +87,8 @@ class AdminStore:
             if self._collection.find_one({}, {"_id": 1}):
                 return False
         try:
-            self._insert(FIRST_ID, normal_email(email), self._passwords.hash(password))
+            hashed = self._passwords.hash(password)
+            self._insert(FIRST_ID, normal_email(email), hashed, Role.ADMIN)
         except EmailTaken:
             return False
         return True
@@ -114,12 +127,12 @@ class AdminStore:
         """Set a new password; all open sessions of that admin end, and so does a link."""
         return self._change(admin_id, {"passwordHash": self._passwords.hash(password)})
 
-    def invite(self, email: str) -> tuple[Admin, Link]:
-        """Add an admin who chooses a password by the link.
+    def invite(self, email: str, role: Role = Role.ADMIN) -> tuple[Admin, Link]:
+        """Add a person who chooses a password by the link.
 
         Raises :class:`BadRequest` or :class:`EmailTaken`.
         """
-        admin = self._insert(ObjectId(), normal_email(email), None)
+        admin = self._insert(ObjectId(), normal_email(email), None, role)
         return self.make_link(admin.id)
 
     def make_link(self, admin_id: str) -> tuple[Admin, Link]:
@@ -164,12 +177,31 @@ class AdminStore:
             raise LinkOver from None
 
     def set_disabled(self, admin_id: str, *, disabled: bool) -> Admin:
-        """Shut an admin out, or let one in again; all open sessions of that admin end."""
+        """Shut somebody out, or let them in again; all their open sessions end.
+
+        Raises :class:`LastAdmin`.
+        """
+        if disabled:
+            self._keep_an_admin(admin_id, {"$set": {"disabled": True}})
         return self._change(admin_id, {"disabled": disabled})
+
+    def set_role(self, admin_id: str, role: Role) -> Admin:
+        """Give somebody another role; all their open sessions end. Raises :class:`LastAdmin`."""
+        if role is not Role.ADMIN:
+            self._keep_an_admin(admin_id, {"$set": {"role": role.value}})
+        return self._change(admin_id, {"role": role.value}, keep_link=True)
 
     def sign_out_everywhere(self, admin_id: str) -> Admin:
         """End all open sessions of an admin, in every browser."""
         return self._change(admin_id, {})
+
+    def get(self, admin_id: str) -> Admin:
+        """The person with that id; raises :class:`NotFound`."""
+        with translated():
+            found = self._collection.find_one({"_id": _key(admin_id)}, PUBLIC)
+        if found is None:
+            raise NotFound("There is no such admin.")
+        return _only(found)
 
     def find(self, email: str) -> Admin:
         """The admin with that email; raises :class:`BadRequest` or :class:`NotFound`."""
@@ -181,6 +213,14 @@ class AdminStore:
             raise NotFound(f"There is no admin with the email {wanted}.")
         return admin
 
+    def known_email(self, email: str) -> str:
+        """``email`` as it is stored if somebody has it, else an empty text: it may be a password
+        that was typed into the wrong field."""
+        wanted = lookup_name(email)
+        with translated():
+            known = wanted and self._collection.find_one({"email": wanted}, {"_id": 1})
+        return wanted if known else ""
+
     def list(self) -> list[Admin]:
         """All admins by email; documents that dmstats did not write are left out."""
         try:
@@ -189,11 +229,33 @@ class AdminStore:
             # One of them holds a date that is none; it must not hide the others.
             return _read(self._collection, IDENTITY)
 
-    def _insert(self, key: ObjectId, email: str, password_hash: str | None) -> Admin:
+    def _keep_an_admin(self, admin_id: str, update: Document) -> None:
+        """Take rights away by ``update``; raises :class:`LastAdmin`, and gives them back, if that
+        leaves no admin who can sign in.
+
+        Writing comes before looking: of two admins who take each other's rights at the same moment
+        at least one sees that nobody is left. A transaction that only reads the other's document
+        would not notice.
+        """
+        key = _key(admin_id)
+        with translated():
+            before = self._collection.find_one_and_update({"_id": key}, update, projection=PUBLIC)
+        if before is None:
+            raise NotFound("There is no such admin.")
+        admin = admin_from(before)
+        if admin is None or not _manages(admin) or any(map(_manages, self.list())):
+            return
+        back = {"role": Role.ADMIN.value, "disabled": False}
+        with translated():
+            self._collection.update_one({"_id": key}, {"$set": back})
+        raise LastAdmin
+
+    def _insert(self, key: ObjectId, email: str, password_hash: str | None, role: Role) -> Admin:
         document: Document = {
             "_id": key,
             "email": email,
             "passwordHash": password_hash,
+            "role": role.value,
             "disabled": False,
             EPOCH: 1,
             "createdAt": to_datetime(self._clock.now_ms()),
@@ -216,15 +278,26 @@ class AdminStore:
             "disabled": {"$ne": True},
         }
 
-    def _change(self, admin_id: str, values: Document, *, where: Document | None = None) -> Admin:
+    def _change(
+        self,
+        admin_id: str,
+        values: Document,
+        *,
+        where: Document | None = None,
+        keep_link: bool = False,
+    ) -> Admin:
         """Set ``values``, and end all sessions of that admin: those that are open, and by the new
-        epoch one that is being opened at this moment. A link that was not used ends with them.
+        epoch one that is being opened at this moment. A link that was not used ends with them,
+        unless ``keep_link``.
 
         ``where`` must hold for it at the same time, or it is :class:`NotFound`.
         """
         wanted = {**(where or {}), "_id": _key(admin_id)}
-        over = {"link": "", **({"invited": ""} if "passwordHash" in values else {})}
+        over = {} if keep_link else {"link": ""}
+        if "passwordHash" in values:
+            over["invited"] = ""
         setting = {"$set": values} if values else {}
+        unsetting = {"$unset": over} if over else {}
         with translated():
             for epoch, update in (
                 ({EPOCH: {"$type": "number"}}, {**setting, "$inc": {EPOCH: 1}}),
@@ -233,7 +306,7 @@ class AdminStore:
             ):
                 found = self._collection.find_one_and_update(
                     {**wanted, **epoch},
-                    {**update, "$unset": over},
+                    {**update, **unsetting},
                     projection=PUBLIC,
                     return_document=ReturnDocument.AFTER,
                 )
@@ -258,6 +331,11 @@ def _key(admin_id: str) -> ObjectId:
     if not ObjectId.is_valid(admin_id):
         raise NotFound("There is no such admin.")
     return ObjectId(admin_id)
+
+
+def _manages(admin: Admin) -> bool:
+    """Whether it is an admin who can sign in."""
+    return admin.role is Role.ADMIN and not (admin.disabled or admin.invited)
 
 
 def _only(document: Document) -> Admin:

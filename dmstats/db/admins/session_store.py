@@ -24,8 +24,8 @@ READ_SECONDS = 1.0
 """How long a request may wait to learn whether its session holds."""
 
 LAST_ENDING = "last-ending"
-"""The ``_id`` of the one document that is no session: its ``mark`` changes with every session that
-is ended, so that a worker with open streams needs to read no more than that."""
+"""The ``_id`` of the one document that is no session: its ``mark`` changes with every session or
+token that is ended, so that a worker with open streams needs to read no more than that."""
 
 AT_ONCE = 1000
 """So many sessions are asked for in one query."""
@@ -111,16 +111,16 @@ class SessionStore:
         """End one session, and no other."""
         with translated():
             self._sessions.delete_one({"_id": key})
-            self._mark()
+            self.mark_ending()
 
     def end_all(self, admin_id: str) -> None:
         """End every session of one admin."""
         with translated():
             self._sessions.delete_many({"admin": ObjectId(admin_id)})
-            self._mark()
+            self.mark_ending()
 
     def last_ending(self) -> str | None:
-        """A text that changes whenever a session is ended on purpose; None before the first."""
+        """A text that changes whenever a session or a token is ended; None before the first."""
         with translated(), pymongo.timeout(READ_SECONDS):
             found = self._sessions.find_one({"_id": LAST_ENDING})
         return str(found.get("mark")) if found else None
@@ -145,9 +145,11 @@ class SessionStore:
             and admin.session_epoch == session.admin_epoch
         }
 
-    def _mark(self) -> None:
+    def mark_ending(self) -> None:
+        """Have every worker look soon at what its open streams stand on."""
         mark = {"$set": {"mark": secrets.token_hex(8)}}
-        self._sessions.update_one({"_id": LAST_ENDING}, mark, upsert=True)
+        with translated():
+            self._sessions.update_one({"_id": LAST_ENDING}, mark, upsert=True)
 
     def _holder(self, document: Mapping[str, Any]) -> Admin | None:
         found = self._admins.find_one({"_id": document.get("admin")}, IDENTITY)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import uuid
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Mapping
+from typing import Annotated, TypeVar
 
 import msgspec
 from pymongo.errors import DuplicateKeyError
 
-from dmstats.core.clock import to_datetime
+from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_datetime
 from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_ACTIVITY
@@ -28,47 +28,77 @@ CHUNK = 200
 """Accounts in one document: some 100 kB, since an account takes about 500 bytes."""
 
 TRIES = 3
+MOST_PERIODS = 100_000
+"""More hours or days are not read: something else wrote the document."""
 
-Counts = Sequence[tuple[int, int]]
-"""DMs sent and received in each period, in order."""
+Counts = tuple[int, int]
+"""DMs sent and received."""
+
+
+class AccountActivity(msgspec.Struct, array_like=True):
+    """One account's counts by hour and by day, oldest first.
+
+    Stored as MessagePack, in which a small number takes a byte; in BSON it would take eight.
+    """
+
+    hours_sent: list[int]
+    hours_received: list[int]
+    days_sent: list[int]
+    days_received: list[int]
+
+    @classmethod
+    def empty(cls, hours: int, days: int) -> AccountActivity:
+        """No DMs in this number of hours and days."""
+        return cls([0] * hours, [0] * hours, [0] * days, [0] * days)
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """One account's DMs in each period, as of ``at_ms``; zeros if it had none.
-
-    Counts before ``since_ms`` are unknown.
+    """One account's DMs as of ``at_ms``, by the start of the hour and of the day (ms); zeros if it
+    had none. The ledger has no rows from before ``since_ms``.
     """
 
     at_ms: int
     since_ms: int
-    counts: Counts
+    hours: dict[int, Counts]
+    days: dict[int, Counts]
 
 
 class ActivityWriter:
     """Writes the activity found by one audit; readers see it after :meth:`publish`."""
 
-    def __init__(self, mongo: Mongo, key: str, periods: int) -> None:
+    def __init__(self, mongo: Mongo, key: str) -> None:
         self._chunks = mongo.db[ACCOUNT_ACTIVITY]
         self._key = key
         # Unique per process, since another process may continue the same audit.
         self._draft = uuid.uuid4().hex
-        self._spans = periods
         self._written: list[tuple[str, str]] = []
         self._moments: list[int] = []
 
-    def keep(self, first: str, at_ms: int, since_ms: int, accounts: Mapping[str, Counts]) -> None:
-        """Write the activity of accounts from ``first`` on. Call in ascending order of accounts."""
+    def keep(
+        self,
+        first: str,
+        at_ms: int,
+        since_ms: int,
+        accounts: Mapping[str, AccountActivity],
+        *,
+        hours: int,
+        days: int,
+    ) -> None:
+        """Write the activity of accounts from ``first`` on, each with this number of ``hours`` and
+        ``days`` up to ``at_ms``. Call in ascending order of accounts."""
         self._moments.append(at_ms)
-        moments = {"at": to_datetime(at_ms), "since": to_datetime(since_ms)}
+        about = {
+            "at": to_datetime(at_ms), "since": to_datetime(since_ms), "hours": hours, "days": days,
+        }  # fmt: skip
         names = sorted(accounts)
         chunks = []
         for start in range(0, max(1, len(names)), CHUNK):
             chunk_id = f"{self._draft}:{len(self._written)}"
-            content = [(name, *map(list, zip(*accounts[name], strict=True)))
+            content = [(name, msgspec.msgpack.encode(accounts[name]))
                        for name in names[start : start + CHUNK]]  # fmt: skip
             self._written.append((first if start == 0 else names[start], chunk_id))
             whose = {"pass": self._key, "draft": self._draft}
-            chunks.append({"_id": chunk_id, **whose, **moments, "accounts": content})
+            chunks.append({"_id": chunk_id, **whose, **about, "accounts": content})
         with translated():
             self._chunks.insert_many(chunks)
 
@@ -81,8 +111,9 @@ class ActivityWriter:
         """
         if not self._moments:
             return False
-        index = {"draft": self._draft, "periods": self._spans, "chunks": self._written,
-                 "until": to_datetime(max(self._moments))}  # fmt: skip
+        index = {
+            "draft": self._draft, "chunks": self._written, "until": to_datetime(max(self._moments)),
+        }  # fmt: skip
         may_go = [
             {"until": {"$not": {"$gt": to_datetime(min(self._moments))}}},
             {"until": {"$gt": to_datetime(now_ms)}},
@@ -120,7 +151,7 @@ class Activities:
             _, chunk_id = index.chunks[max(0, bisect_right(firsts, account) - 1)]
             found = self._one(chunk_id)
             if found is not None:
-                return _activity(found, account, index.periods)
+                return _activity(found, account)
             # A newer audit was published between the two reads.
         return None
 
@@ -130,12 +161,12 @@ class Activities:
 
 
 class _Index(msgspec.Struct):
-    periods: int
     chunks: list[tuple[str, str]]
 
 
 class _Chunk(msgspec.Struct):
-    accounts: list[tuple[str, list[int], list[int]]]
+    hours: Annotated[int, msgspec.Meta(ge=1, le=MOST_PERIODS)]
+    days: Annotated[int, msgspec.Meta(ge=1, le=MOST_PERIODS)]
 
 
 def _read(found: Document | None, shape: type[T]) -> T | None:
@@ -146,13 +177,27 @@ def _read(found: Document | None, shape: type[T]) -> T | None:
         return None
 
 
-def _activity(found: Document, account: str, periods: int) -> Activity | None:
-    chunk = _read(found, _Chunk)
+def _activity(found: Document, account: str) -> Activity | None:
+    chunk, accounts = _read(found, _Chunk), found.get("accounts")
     at_ms, since_ms = typed.moment(found.get("at")), typed.moment(found.get("since"))
-    if chunk is None or at_ms is None or since_ms is None:
+    if chunk is None or at_ms is None or since_ms is None or not isinstance(accounts, list):
         return None
-    counts: Counts = [(0, 0)] * periods
-    for name, sent, received in chunk.accounts:
-        if name == account:
-            counts = list(zip(sent, received, strict=False))
-    return Activity(at_ms, since_ms, counts) if len(counts) == periods else None
+    counts = AccountActivity.empty(chunk.hours, chunk.days)
+    try:
+        for name, packed in accounts:
+            if name == account:
+                counts = msgspec.msgpack.decode(packed, type=AccountActivity)
+        return Activity(
+            at_ms,
+            since_ms,
+            _by_start(counts.hours_sent, counts.hours_received, hour_start(at_ms), HOUR_MS),
+            _by_start(counts.days_sent, counts.days_received, day_start(at_ms), DAY_MS),
+        )
+    except (TypeError, ValueError):  # written by another version
+        return None
+
+
+def _by_start(sent: list[int], received: list[int], last: int, step: int) -> dict[int, Counts]:
+    first = last - (len(sent) - 1) * step
+    pairs = zip(sent, received, strict=True)
+    return {first + place * step: pair for place, pair in enumerate(pairs)}

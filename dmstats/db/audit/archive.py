@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,9 @@ from pymongo.client_session import ClientSession
 from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_datetime
 from dmstats.core.errors import DmstatsError, TransactionExpired
 from dmstats.core.records import OTHER_PARTITION, SIMULATED_RANGE
+from dmstats.core.settings import ACCOUNT_DAYS_KEPT
 from dmstats.db import typed
+from dmstats.db.audit.account_days import increments, note_first_day
 from dmstats.db.audit.recount import (
     COUNTED,
     MS,
@@ -26,6 +29,7 @@ from dmstats.db.audit.recount import (
 )
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
+    ACCOUNT_DAYS,
     ACCOUNTS,
     ARCHIVE,
     ARCHIVE_ACCOUNTS,
@@ -68,13 +72,23 @@ class Archive:
     in a fourth.
 
     ``dmstats_ledger_archive_hours`` mirrors ``dmstats_hours`` without minutes.
-    ``dmstats_ledger_archive_accounts`` has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent).
+    ``dmstats_ledger_archive_accounts`` has ``sent``, ``received`` and ``months.<YYYY-MM>`` (sent),
+    ``monthsReceived.<YYYY-MM>`` since days by account are kept. Those are in
+    ``dmstats_account_days`` for ``days_kept`` days (0: none).
     ``dmstats_ledger_archive`` has the ``totals`` and the ``state``: the partitions that are
     ``closing``, and a ``generation`` that is incremented whenever rows move into the archive.
     """
 
-    def __init__(self, mongo: Mongo, ledger: Ledger, work: TransactionRunner) -> None:
+    def __init__(
+        self,
+        mongo: Mongo,
+        ledger: Ledger,
+        work: TransactionRunner,
+        *,
+        days_kept: int = ACCOUNT_DAYS_KEPT,
+    ) -> None:
         self._db = mongo.db
+        self._days_kept = days_kept
         self._state = mongo.db[ARCHIVE]
         self._ledger = ledger
         self._recount = Recount(mongo)
@@ -140,6 +154,10 @@ class Archive:
 
     def _finish(self, partition: str, closed: str) -> None:
         self._ledger.close(partition, closed)
+        start = day_ms(partition)
+        with translated():
+            begun = self._state.find_one({"_id": closed}, {"_id": True}) is not None
+        note_first_day(self._db, start + DAY_MS if begun else start)
         rows = self._recount.size(closed)
         self._take_day(closed, day_ms(partition), slices_at_once(rows))
         self._ledger.drop(closed)
@@ -190,8 +208,11 @@ class Archive:
             fields["sent"] += sent
             fields["received"] += received
             fields[f"months.{month}"] = sent
+            fields[f"monthsReceived.{month}"] = received
         self._increment(ARCHIVE_HOURS, hours, session)
         self._increment(ARCHIVE_ACCOUNTS, accounts, session)
+        days, expiry = increments(buckets, self._days_kept)
+        self._increment(ACCOUNT_DAYS, days, session, expiry)
         self._increment(ARCHIVE, {"totals": dict(total.counts)}, session)
 
     def _increment(
@@ -199,9 +220,11 @@ class Archive:
         collection: str,
         increments: Mapping[Any, Mapping[str, int]],
         session: ClientSession | None,
+        expiry: Mapping[Any, datetime] | None = None,
     ) -> None:
-        """Add ``increments`` (by ``_id``). A sum that is not a whole number, after a bad restore,
-        stays as it is: the audit lists it, and does not compare with it."""
+        """Add ``increments`` (by ``_id``) to documents that expire at ``expiry``. A sum that is
+        not a whole number, after a bad restore, stays as it is: the audit lists it, and does not
+        compare with it."""
         found = self._db[collection].find({"_id": {"$in": list(increments)}}, session=session)
         writes, before = [], {document["_id"]: document for document in found}
         for key, fields in increments.items():
@@ -211,7 +234,8 @@ class Archive:
             if odd:
                 logger.warning("archive_unreadable", extra={"document": str(key), "fields": odd})
             if fit:
-                writes.append(UpdateOne({"_id": key}, {"$inc": fit}, upsert=True))
+                until = {"$set": {"until": expiry[key]}} if expiry else {}
+                writes.append(UpdateOne({"_id": key}, {"$inc": fit} | until, upsert=True))
         if writes:
             self._db[collection].bulk_write(writes, session=session)
 

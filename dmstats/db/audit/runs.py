@@ -147,9 +147,9 @@ class AuditRuns:
         with translated():
             return [str(found["_id"]) for found in self._db[AUDIT_RUNS].find(OURS)]
 
-    def activity_writer(self, audit: AuditRun, periods: int) -> ActivityWriter:
-        """A writer for each account's activity in this number of ``periods``."""
-        return ActivityWriter(self._mongo, audit.key, periods)
+    def activity_writer(self, audit: AuditRun) -> ActivityWriter:
+        """A writer for each account's activity."""
+        return ActivityWriter(self._mongo, audit.key)
 
     def publish(self, drift: int, odd: Sequence[OddDocument], now_ms: int) -> None:
         """Store the audit's result for the snapshot and ``flask doctor``."""

@@ -25,7 +25,7 @@ from dmstats.db.collection_names import (
     AUDIT_PAGES,
     AUDIT_RUNS,
 )
-from dmstats.db.counting.account_backlog import account_of, delta_of
+from dmstats.db.counting.backlog_documents import account_of, delta_of
 from dmstats.db.documents import ACCOUNT_FIELDS, Account, account, by_start
 from dmstats.db.transaction_runner import TransactionRunner
 

@@ -13,15 +13,12 @@ by :mod:`dmstats.db.counting.backlog_drain`.
 from __future__ import annotations
 
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from pymongo import InsertOne, UpdateOne
 
 from dmstats.core.clock import to_datetime
 from dmstats.core.records import AccountDelta
-from dmstats.db import typed
 from dmstats.db.client import Document
 
 SEPARATOR = "\0"
@@ -40,47 +37,11 @@ def backlog_writes(
     ]
 
 
-def account_of(document: Mapping[str, Any]) -> str:
-    """The Instagram id that a backlog document belongs to; empty if it cannot be read."""
-    account = document.get("account", document.get("_id"))
-    return str(account) if typed.is_text(account) else ""
-
-
-def delta_of(documents: Iterable[Mapping[str, Any]]) -> AccountDelta:
-    """The increments of all backlog documents of one account; unreadable values count as 0."""
-    delta, months = AccountDelta(), Counter[str]()
-    for document in documents:
-        delta.sent += whole(document.get("sent"))
-        delta.received += whole(document.get("received"))
-        for month, count in typed.document(document.get("months")).items():
-            if typed.month(month):
-                months[month] += whole(count)
-        last_sent, last_received = document.get("lastSent"), document.get("lastReceived")
-        delta.last_sent_ms = max(delta.last_sent_ms, moment_ms(last_sent))
-        delta.last_received_ms = max(delta.last_received_ms, moment_ms(last_received))
-    delta.month = max(months, default="")
-    delta.month_sent = months[delta.month]
-    return delta
-
-
-def refusal(documents: Iterable[Document], reason: str, now_ms: int, retry_ms: int) -> Document:
-    """The one document of a refused account that replaces all its ``documents``."""
-    found = list(documents)
-    delta, months = delta_of(found), Counter[str]()
-    for document in found:
-        counts = typed.document(document.get("months"))
-        months.update({m: whole(n) for m, n in counts.items() if typed.month(m)})
-    since = min((moment_ms(each.get("since")) or now_ms for each in found), default=now_ms)
-    content: Document = {"sent": delta.sent, "received": delta.received, "months": dict(months)}
-    content |= _last(delta) | {"since": to_datetime(since)}
-    return content | {"reason": reason, "retryAt": to_datetime(retry_ms), "attention": True}
-
-
 def _update(delta: AccountDelta, reason: str, now_ms: int) -> Document:
     increments = {"sent": delta.sent, "received": delta.received}
     # A month is stored even without sent DMs, since it advances the account to that month.
     update: Document = {"$inc": {**increments, f"months.{delta.month}": delta.month_sent}}
-    if seen := _last(delta):
+    if seen := latest(delta):
         update["$max"] = seen
     update["$setOnInsert"] = {"reason": reason, "since": to_datetime(now_ms)}
     return update
@@ -94,19 +55,10 @@ def _inserted(account: str, delta: AccountDelta, now_ms: int) -> Document:
         "received": delta.received,
         "months": {delta.month: delta.month_sent},
         "since": to_datetime(now_ms),
-    } | _last(delta)
+    } | latest(delta)
 
 
-def _last(delta: AccountDelta) -> Document:
-    latest = {"lastSent": delta.last_sent_ms, "lastReceived": delta.last_received_ms}
-    return {field: to_datetime(ms) for field, ms in latest.items() if ms}
-
-
-def whole(value: object) -> int:
-    """``value`` as a count; 0 if it is not a whole number."""
-    return typed.counter(value) or 0
-
-
-def moment_ms(value: object) -> int:
-    """``value`` in ms since the epoch; 0 if it is not a date."""
-    return typed.moment(value) or 0
+def latest(delta: AccountDelta) -> Document:
+    """The fields with the times of its last DMs."""
+    times = {"lastSent": delta.last_sent_ms, "lastReceived": delta.last_received_ms}
+    return {field: to_datetime(ms) for field, ms in times.items() if ms}

@@ -15,14 +15,14 @@ from dmstats.core.clock import Clock, to_datetime
 from dmstats.core.errors import AccountRefused, Conflict, DmstatsError, PoisonError
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_BACKLOG
-from dmstats.db.counting.account_backlog import (
+from dmstats.db.counting.accounts import Accounts
+from dmstats.db.counting.backlog_documents import (
     account_of,
     delta_of,
     moment_ms,
     refusal,
     whole,
 )
-from dmstats.db.counting.accounts import Accounts
 from dmstats.db.transaction_runner import TransactionRunner
 
 log = logging.getLogger(__name__)

@@ -76,18 +76,19 @@ class Batches:
     def write(self, rows: Sequence[LedgerRow], deltas: Deltas, *, seconds: float) -> None:
         """Write ledger rows and counters in one transaction.
 
-        The global document is written first. All committers share it, so a conflict is detected
-        before other work is done, and the committer that holds its lock can finish.
+        The accounts come first: the host platform changes them at any time, and whatever it changes
+        between the transaction's start and this write is a conflict. Then the global document,
+        before the rows: all committers share it, and the one that holds its lock can finish.
         Raises what :meth:`Transactions.run` raises, and :class:`AccountRefused`. A
         :class:`PoisonError` is caused by ``rows`` only.
         """
 
         def body(session: ClientSession) -> None:
             now_ms = self._clock.now_ms()
+            self._add_to_accounts(deltas, now_ms, session)
             _shared(lambda: self._counters.add_totals(deltas, now_ms, session))
             self._ledger.check_alternates(rows, session)
             self._ledger.insert(rows, session)
-            self._add_to_accounts(deltas, now_ms, session)
             _shared(lambda: self._counters.add_buckets(deltas, session))
 
         try:

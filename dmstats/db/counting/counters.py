@@ -36,7 +36,7 @@ class Counters:
                 self._days.bulk_write(_upserts(deltas.days), session=session)
 
     def add_totals(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
-        """One upsert of the global document. All committers share it, so call this first."""
+        """One upsert of the global document, which all committers share."""
         if not (deltas.totals or deltas.canary_ms):
             return
         latest = {"lastEventAt": deltas.last_event_ms, "canaryAt": deltas.canary_ms}

@@ -31,6 +31,7 @@ from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
     ACCOUNT_ACTIVITY,
     ACCOUNT_BACKLOG,
+    ACCOUNT_DAYS,
     ACCOUNTS,
     ARCHIVE,
     ARCHIVE_ACCOUNTS,
@@ -42,7 +43,7 @@ from dmstats.db.collection_names import (
     SIMULATIONS,
     STATS_CACHE,
 )
-from dmstats.db.counting.account_backlog import account_of, whole
+from dmstats.db.counting.backlog_documents import account_of, whole
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transaction_runner import TransactionRunner
 
@@ -179,6 +180,8 @@ class Purge:
             fewer = {row.kind: -len(rows)}
             if row.kind == SENT:
                 fewer[f"months.{month_of(row.time_ms)}"] = -len(rows)
+            else:
+                fewer[f"monthsReceived.{month_of(row.time_ms)}"] = -len(rows)
             self._db[ARCHIVE_ACCOUNTS].update_one(
                 {"_id": row.account}, {"$inc": fewer}, session=session
             )
@@ -202,7 +205,8 @@ class Purge:
             backlog.delete_one({"_id": waiting["_id"]}, session=session)
         empty = {"instagramId": dict(SIMULATED_RANGE), "dmUsed": NOTHING, "dmReceived": NOTHING}
         gone = accounts.delete_many(empty, session=session)
-        self._db[ARCHIVE_ACCOUNTS].delete_many({"_id": dict(SIMULATED_RANGE)}, session=session)
+        for archived in (ARCHIVE_ACCOUNTS, ACCOUNT_DAYS):
+            self._db[archived].delete_many({"_id": dict(SIMULATED_RANGE)}, session=session)
         return gone.deleted_count
 
     def _tidy(self) -> None:

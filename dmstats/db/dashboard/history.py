@@ -51,11 +51,11 @@ class HistoryStore:
         """The counts of these days and hours, and of each minute of the hours in ``minutes``, all
         by start in ms. Raises :class:`StoreUnavailable`."""
         with translated(), pymongo.timeout(READ_SECONDS):
-            return (
-                dict(self._each(self._days, days, COUNTS, _own)),
-                dict(self._each(self._hours, hours, COUNTS, _own)),
-                dict(self._each(self._hours, minutes, {"minutes": 1}, of_minutes)),
-            )
+            of_hours = dict(self._each(self._hours, hours, COUNTS, _own))
+            of_the_minutes = dict(self._each(self._hours, minutes, {"minutes": 1}, of_minutes))
+            # Last: a day from which hours are subtracted has them all.
+            of_days = dict(self._each(self._days, days, COUNTS, _own))
+        return of_days, of_hours, of_the_minutes
 
     @staticmethod
     def _each(

@@ -1,4 +1,4 @@
-"""The admins among themselves: list, add, shut out, let in again, change a password."""
+"""The people who may sign in, for admins: list, add, change role or password, shut out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dmstats.core.errors import Forbidden
+from dmstats.db.admins.activity_log import Event
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.password_link import Link
 from dmstats.web import services
-from dmstats.web.auth.authenticator import require_admin, require_session
+from dmstats.web.auth.authenticator import signed_in
 from dmstats.web.auth.password_links import deliver
+from dmstats.web.auth.recording import record
 from dmstats.web.schema.api_schemas import (
     AdminAnswer,
     Invitation,
@@ -20,97 +22,134 @@ from dmstats.web.schema.api_schemas import (
     LinkRequest,
     NewAdmin,
     NewPassword,
+    NewRole,
 )
 from dmstats.web.schema.validation import body
 
 blueprint = Blueprint("team", __name__, url_prefix="/api/admin/admins")
 logger = logging.getLogger(__name__)
 
+LOGGED = {
+    Event.PERSON_ADDED: "admin_added",
+    Event.PERSON_INVITED: "admin_invited",
+    Event.LINK_MADE: "link_made",
+    Event.ROLE_CHANGED: "role_changed",
+    Event.PERSON_DISABLED: "admin_disabled",
+    Event.PERSON_ENABLED: "admin_enabled",
+    Event.SIGNED_OUT_EVERYWHERE: "admin_signed_out",
+    Event.PASSWORD_CHANGED: "admin_password_changed",
+    Event.SECOND_FACTOR_REMOVED: "second_factor_removed",
+}
+"""The names of these events in the service's own log."""
+
 
 @blueprint.get("")
-@require_admin
 def listing() -> ResponseReturnValue:
     """All admins."""
-    me = require_session()
+    me = signed_in()
     admins = AdminAnswer(many=True).dump(services().admins.list())
     return jsonify({"admins": admins, "you": me.id})
 
 
 @blueprint.post("")
-@require_admin
 def add() -> ResponseReturnValue:
     """A new admin, who can sign in at once."""
-    me = require_session()
+    me = signed_in()
     asked = body(NewAdmin(), request)
-    return _changed("admin_added", me, services().admins.create(**asked)), 201
+    return _changed(Event.PERSON_ADDED, me, services().admins.create(**asked)), 201
 
 
 @blueprint.post("/invite")
-@require_admin
 def invite() -> ResponseReturnValue:
     """A new admin, who chooses a password by a link."""
-    me = require_session()
+    me = signed_in()
     asked = body(Invitation(), request)
-    return _delivered("admin_invited", me, *services().admins.invite(**asked)), 201
+    return _delivered(Event.PERSON_INVITED, me, *services().admins.invite(**asked)), 201
 
 
 @blueprint.post("/<admin_id>/link")
-@require_admin
 def make_link(admin_id: str) -> ResponseReturnValue:
     """A link by which an admin chooses a new password, given one's own password."""
-    me = require_session()
+    me = signed_in()
     asked = body(LinkRequest(), request)
     services().authenticator.confirm(me, asked["currentPassword"])
-    return _delivered("link_made", me, *services().admins.make_link(admin_id))
+    return _delivered(Event.LINK_MADE, me, *services().admins.make_link(admin_id))
+
+
+@blueprint.post("/<admin_id>/role")
+def set_role(admin_id: str) -> ResponseReturnValue:
+    """Give somebody another role, which ends their sessions; the last admin stays one."""
+    me = signed_in()
+    asked = body(NewRole(), request)
+    changed = services().admins.set_role(admin_id, asked["role"])
+    if changed.id == me.id:
+        services().authenticator.resume(changed)
+    return _changed(Event.ROLE_CHANGED, me, changed)
 
 
 @blueprint.post("/<admin_id>/disable")
-@require_admin
 def disable(admin_id: str) -> ResponseReturnValue:
     """Shut another admin out; oneself not, so that somebody is always left."""
-    me = require_session()
+    me = signed_in()
     if admin_id == me.id:
         raise Forbidden("You cannot disable yourself; ask another admin.")
-    return _changed("admin_disabled", me, services().admins.set_disabled(admin_id, disabled=True))
+    return _changed(
+        Event.PERSON_DISABLED, me, services().admins.set_disabled(admin_id, disabled=True)
+    )
 
 
 @blueprint.post("/<admin_id>/enable")
-@require_admin
 def enable(admin_id: str) -> ResponseReturnValue:
     """Let an admin in again."""
-    me = require_session()
-    return _changed("admin_enabled", me, services().admins.set_disabled(admin_id, disabled=False))
+    me = signed_in()
+    return _changed(
+        Event.PERSON_ENABLED, me, services().admins.set_disabled(admin_id, disabled=False)
+    )
 
 
 @blueprint.post("/<admin_id>/sign-out")
-@require_admin
 def sign_out_everywhere(admin_id: str) -> ResponseReturnValue:
     """End all sessions of an admin, one's own among them if it is oneself."""
-    me = require_session()
-    return _changed("admin_signed_out", me, services().admins.sign_out_everywhere(admin_id))
+    me = signed_in()
+    return _changed(
+        Event.SIGNED_OUT_EVERYWHERE, me, services().admins.sign_out_everywhere(admin_id)
+    )
 
 
 @blueprint.post("/<admin_id>/password")
-@require_admin
 def change_password(admin_id: str) -> ResponseReturnValue:
     """Set an admin's password, given one's own; that admin's other sessions end."""
-    me = require_session()
+    me = signed_in()
     asked = body(NewPassword(), request)
     authenticator = services().authenticator
     authenticator.confirm(me, asked["currentPassword"])
     changed = services().admins.change_password(admin_id, asked["password"])
     if changed.id == me.id:
         authenticator.resume(changed)
-    return _changed("admin_password_changed", me, changed)
+    return _changed(Event.PASSWORD_CHANGED, me, changed)
 
 
-def _delivered(event: str, by: Admin, admin: Admin, link: Link) -> Response:
+@blueprint.post("/<admin_id>/remove-second-factor")
+def remove_second_factor(admin_id: str) -> ResponseReturnValue:
+    """Let somebody who has lost phone and recovery codes sign in with the password alone; all
+    sessions of that person end."""
+    me = signed_in()
+    services().second_factors.remove(admin_id)
+    changed = services().admins.sign_out_everywhere(admin_id)
+    return _changed(Event.SECOND_FACTOR_REMOVED, me, changed)
+
+
+def _delivered(event: Event, by: Admin, admin: Admin, link: Link) -> Response:
     base = services().settings.public_url or request.url_root
     delivery = deliver(admin, link, base, services().mailer)
-    logger.info(event, extra={"admin": admin.id, "by": by.id, "mailed": delivery.mailed})
+    extra = {"admin": admin.id, "by": by.id, "mailed": delivery.mailed}
+    logger.info(LOGGED[event], extra=extra)
+    record(event, admin.email, str(admin.role) if event is Event.PERSON_INVITED else "")
     return jsonify(LinkAnswer().dump(delivery))
 
 
-def _changed(event: str, by: Admin, admin: Admin) -> Response:
-    logger.info(event, extra={"admin": admin.id, "by": by.id})
+def _changed(event: Event, by: Admin, admin: Admin) -> Response:
+    logger.info(LOGGED[event], extra={"admin": admin.id, "by": by.id})
+    told = event in (Event.PERSON_ADDED, Event.ROLE_CHANGED)
+    record(event, admin.email, str(admin.role) if told else "")
     return jsonify(AdminAnswer().dump(admin))

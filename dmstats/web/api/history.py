@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import msgspec
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
+from dmstats.core.errors import NotFound, Unavailable
 from dmstats.core.time_zones import zone
+from dmstats.db.audit.account_days import AccountDays
+from dmstats.db.audit.activity_store import Activities
+from dmstats.db.dashboard.account_directory import AccountDirectory
+from dmstats.history.account import AccountRequest, account_history
 from dmstats.history.calendar import Calendar
 from dmstats.history.export import as_csv, file_name
-from dmstats.history.service import HistoryRequest, HistoryResponse
+from dmstats.history.series import History
+from dmstats.history.service import HistoryRequest
 from dmstats.web import services
-from dmstats.web.auth.authenticator import require_admin
-from dmstats.web.schema.history_schemas import HistoryQuery
+from dmstats.web.schema.history_schemas import AccountHistoryQuery, HistoryQuery
 from dmstats.web.schema.validation import parameters
+
+FIRST_AUDIT_SECONDS = 60
+"""When to ask again while the first audit runs."""
 
 blueprint = Blueprint("history", __name__, url_prefix="/api/admin")
 
 
 @blueprint.get("/history")
-@require_admin
 def history() -> ResponseReturnValue:
     """The DMs of a range as JSON or CSV, or 304 for a client that has them already."""
     asked = parameters(HistoryQuery(), request)
@@ -31,16 +39,47 @@ def history() -> ResponseReturnValue:
     if request.if_none_match.contains_weak(tag):
         response = Response(status=304)
     elif asked["format"] == "csv":
-        response = _csv(answer)
+        response = _csv(answer.decoded())
     else:
         response = Response(answer.body, mimetype="application/json")
+        # The name for a client that saves it; a browser shows it.
+        _name(response, "inline", file_name(answer.decoded(), "json"))
     response.set_etag(tag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 
-def _csv(answer: HistoryResponse) -> Response:
-    found = answer.decoded()
-    response = Response(as_csv(found), mimetype="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="{file_name(found)}"'
+@blueprint.get("/accounts/<instagram_id>/history")
+def account_history_of(instagram_id: str) -> ResponseReturnValue:
+    """The DMs of one account in a range, as of the last audit."""
+    asked = parameters(AccountHistoryQuery(), request)
+    if AccountDirectory(services().mongo).one(instagram_id) is None:
+        raise NotFound("There is no account with that Instagram id.")
+    activity = Activities(services().mongo).of(instagram_id)
+    if activity is None:
+        raise Unavailable("No check of the ledger has ended yet.", retry_after=FIRST_AUDIT_SECONDS)
+    question = AccountRequest(
+        instagram_id, asked["weekStart"], asked["range"], asked["from_"], asked["to"],
+        asked["unit"], asked["compare"],
+    )  # fmt: skip
+    found = account_history(
+        question, activity, AccountDays(services().mongo),
+        days_kept=services().settings.account_days_kept,
+    )  # fmt: skip
+    if asked["format"] == "csv":
+        response = _csv(found, instagram_id)
+    else:
+        response = Response(msgspec.json.encode(found), mimetype="application/json")
+        _name(response, "inline", file_name(found, "json", instagram_id))
+    response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def _csv(found: History, account: str | None = None) -> Response:
+    response = Response(as_csv(found), mimetype="text/csv")
+    _name(response, "attachment", file_name(found, "csv", account))
+    return response
+
+
+def _name(response: Response, how: str, name: str) -> None:
+    response.headers["Content-Disposition"] = f'{how}; filename="{name}"'

@@ -1,41 +1,83 @@
-"""Who is asking: an admin's session or the bearer token, and what happens without."""
+"""Who is asking: a person's session or a bearer token."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar, cast
+from typing import cast
 
-from flask import g, redirect, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import g, request
 
-from dmstats.core.clock import Clock
-from dmstats.core.errors import Forbidden, NotSignedIn, PoisonError, StoreUnavailable
+from dmstats.core.clock import MINUTE_MS, Clock
+from dmstats.core.errors import Forbidden, NotFound, NotSignedIn, PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.admin_store import AdminStore, lookup_name
+from dmstats.db.admins.scopes import Scope
+from dmstats.db.admins.second_factor import SecondFactors, UsedCode
 from dmstats.db.admins.session_store import Session, SessionStore
-from dmstats.web import services
-from dmstats.web.auth.client_address import place_of
+from dmstats.db.admins.token_store import TokenStore, token_key
+from dmstats.web.auth.client_address import client_address, place_of
+from dmstats.web.auth.credentials import TOKEN_KEY, Credentials
 from dmstats.web.auth.csrf import SAFE_METHODS, require_own_origin
+from dmstats.web.auth.outage_grace import OutageGrace
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.session_guard import SessionGuard
-from dmstats.web.auth.sessions import clear_cookie, known_device, sent_key, set_cookie
+from dmstats.web.auth.sessions import (
+    await_code,
+    awaiting_code,
+    clear_cookie,
+    known_device,
+    sent_key,
+    set_cookie,
+)
 
-P = ParamSpec("P")
-R = TypeVar("R", bound=ResponseReturnValue)
+OLDEST_TOKEN = "ADMIN_API_TOKEN"  # noqa: S105 - its name
+"""The name of the one token that is a setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking. With the bearer token there is neither ``admin`` nor ``session``."""
+    """Who is asking: a person with a ``session``, or a script whose token has ``scopes``."""
 
     admin: Admin | None
     session: Session | None = None
+    scopes: frozenset[Scope] = frozenset()
+    token_name: str = ""
+    token_id: str | None = None
+
+
+CODE_MS = 5 * MINUTE_MS
+"""How long after the password the code may come."""
+
+
+class CodeNeeded(NotSignedIn):
+    """The password is right, and a code is needed as well."""
+
+    title = "Second factor needed"
+
+    def __init__(self) -> None:
+        super().__init__("Send the code of your authenticator app, too.")
+
+
+class WrongCode(NotSignedIn):
+    """The password was right and the code is not; ``email`` is whose it should have been."""
+
+    title = "Wrong code"
+
+    def __init__(self, email: str) -> None:
+        super().__init__("That code is not right, or was used already. Wait for the next one.")
+        self.email = email
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who has signed in; ``used`` is what the code was, None without a second factor."""
+
+    admin: Admin
+    used: UsedCode | None
 
 
 class Authenticator:
@@ -46,6 +88,8 @@ class Authenticator:
         settings: Settings,
         admins: AdminStore,
         sessions: SessionStore,
+        tokens: TokenStore,
+        second_factors: SecondFactors,
         rate_limit: SignInRateLimit,
         clock: Clock,
     ) -> None:
@@ -53,13 +97,18 @@ class Authenticator:
         self._secret = (settings.secret_key or "").encode()
         self._admins = admins
         self._sessions = sessions
+        self._second_factors = second_factors
         self._rate_limit = rate_limit
-        self._guard = SessionGuard(sessions, clock)
+        self._clock = clock
+        self._guard = SessionGuard(Credentials(sessions, tokens), clock)
+        self._tokens = tokens
+        self._token_grace = OutageGrace(tokens.find, lambda token: token.ends_ms, clock)
 
-    def sign_in(self, email: str, password: str) -> Admin:
+    def sign_in(self, email: str, password: str, code: str | None = None) -> SignedIn:
         """Open a session, and end the one that this browser had before.
 
-        Raises :class:`NotSignedIn` or :class:`TooManyRequests`.
+        Raises :class:`NotSignedIn` or :class:`TooManyRequests`, and :class:`CodeNeeded` if there is
+        a second factor but no ``code``; :meth:`finish_sign_in` then takes it, in this browser.
         """
         account, place = lookup_name(email), self._place()
         taken = self._rate_limit.attempt(
@@ -72,14 +121,59 @@ class Authenticator:
         if admin is None:
             raise NotSignedIn("That email and password do not match an active admin.")
         self._rate_limit.succeeded(taken)
-        before = sent_key()
+        if not admin.second_factor:
+            return self._begin(admin, None)
+        if not code:
+            await_code(admin.id, admin.session_epoch, self._clock.now_ms() + CODE_MS)
+            raise CodeNeeded
+        return self._begin(admin, self._check_code(admin, code))
+
+    def finish_sign_in(self, code: str) -> SignedIn:
+        """Open the session of who has given the right password in this browser just before.
+
+        Raises :class:`NotSignedIn`, :class:`WrongCode` or :class:`TooManyRequests`.
+        """
+        admin = self.awaited()
+        if admin is None:
+            raise NotSignedIn("That took too long. Sign in again.")
+        return self._begin(admin, self._check_code(admin, code))
+
+    def awaited(self) -> Admin | None:
+        """Whose code is awaited in this browser; None if nobody's, or not any more."""
+        waiting = awaiting_code()
+        if waiting is None or waiting[2] <= self._clock.now_ms():
+            return None
+        try:
+            admin = self._admins.get(waiting[0])
+        except NotFound:
+            return None
+        changed = admin.disabled or not admin.second_factor or admin.session_epoch != waiting[1]
+        return None if changed else admin
+
+    def _check_code(self, admin: Admin, code: str) -> UsedCode:
+        """Raises :class:`WrongCode`; limited as passwords are, apart from them."""
+        place = self._place()
+        taken = self._rate_limit.attempt(
+            f"code of {admin.email}",
+            request.remote_addr,
+            device=known_device(admin.email),
+            known_place=lambda: self._admins.is_known_place(admin.email, place),
+        )
+        used = self._second_factors.check(admin.id, code)
+        if used is None:
+            raise WrongCode(admin.email)
+        self._rate_limit.succeeded(taken)
+        return used
+
+    def _begin(self, admin: Admin, used: UsedCode | None) -> SignedIn:
+        place, before = self._place(), sent_key()
         set_cookie(self._sessions.open(admin), admin.email)
         # No sign-in fails for it: neither by an outage nor by an odd document.
         with contextlib.suppress(StoreUnavailable, PoisonError):
             self._admins.remember_place(admin.id, place)
         if before is not None:
             self._end(before)
-        return admin
+        return SignedIn(admin, used)
 
     def confirm(self, admin: Admin, password: str) -> None:
         """Ask a signed-in admin's password again.
@@ -91,6 +185,10 @@ class Authenticator:
             raise Forbidden("Your current password is not right.")
         self._rate_limit.succeeded(taken)
 
+    def confirm_attempt(self, admin: Admin) -> None:
+        """Take one attempt of a signed-in person; raises :class:`TooManyRequests`."""
+        self._rate_limit.confirm(sent_key() or admin.id)
+
     def resume(self, admin: Admin) -> None:
         """Go on with a new session, after a change that ended the old ones."""
         set_cookie(self._sessions.open(admin), admin.email)
@@ -100,16 +198,24 @@ class Authenticator:
         place = place_of(request.remote_addr).encode()
         return hmac.new(self._secret, place, hashlib.sha256).hexdigest()[:32]
 
-    def sign_out(self) -> None:
-        """End this browser's session, and no other one of the same admin.
+    def sign_out(self) -> Admin | None:
+        """End this browser's session, and no other one; whose it was, None without one.
 
         The browser forgets it in any case; raises :class:`StoreUnavailable` if the session itself
         could not be ended.
         """
         key = sent_key()
         clear_cookie()
-        if key is not None:
-            self._end(key)
+        if key is None:
+            return None
+        self._guard.forget(key)
+        found = self._guard.find(key, reading=False)
+        self._end(key)
+        return found[1] if found else None
+
+    def is_first_refusal(self) -> bool:
+        """Whether this is the first attempt within a minute that the limits refuse its address."""
+        return self._rate_limit.is_first_refusal(request.remote_addr)
 
     def _end(self, key: str) -> None:
         self._guard.forget(key)
@@ -118,15 +224,17 @@ class Authenticator:
     def identify(self) -> Identity | None:
         """Who the current request is from; None if that is not known.
 
-        Our bearer token decides; any other one is an identity proxy's business, and then the
-        session counts. Raises :class:`Forbidden` for a state-changing request that another site
+        A bearer token of ours decides; any other one is an identity proxy's business, and then
+        the session counts. Raises :class:`Forbidden` for a state-changing request that another site
         made with an admin's cookie, and :class:`StoreUnavailable` while MongoDB is away; see
         :class:`SessionGuard`.
         """
         if bearer_is(self._token):
-            return Identity(None)
-        key = sent_key()
+            return Identity(None, scopes=frozenset(Scope), token_name=OLDEST_TOKEN)
         reading = request.method in SAFE_METHODS
+        if (token := token_key(_bearer() or "")) is not None:
+            return self._script(token, reading=reading)
+        key = sent_key()
         found = self._guard.find(key, reading=reading) if key else None
         if found is None:
             return None
@@ -136,8 +244,18 @@ class Authenticator:
             self._sessions.renew(session)
         return Identity(admin, session)
 
+    def _script(self, key: str, *, reading: bool) -> Identity | None:
+        token = self._token_grace.find(key, reading=reading)
+        if token is None:
+            return None
+        address = client_address(request.remote_addr or "")
+        with contextlib.suppress(StoreUnavailable):
+            self._tokens.note_use(token, str(address) if address else "unknown")
+        return Identity(None, scopes=token.scopes, token_name=token.name, token_id=token.id)
+
     def ended(self, keys: set[str]) -> set[str]:
-        """Those of the sessions ``keys`` that have ended; for open streams, outside any request.
+        """Those of the sessions and tokens ``keys`` that have ended; for open streams, outside
+        any request.
 
         Raises :class:`StoreUnavailable`.
         """
@@ -158,46 +276,28 @@ def _bearer() -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def demand_admin() -> ResponseReturnValue | None:
-    """None for an admin; else a page is sent to the sign-in, and an API call gets 401.
-
-    Fit for ``before_request``.
-    """
-    identity = services().authenticator.identify()
-    if identity is not None:
-        g.identity = identity
-        return None
-    if request.path.startswith("/api/"):
-        raise NotSignedIn("Sign in, or send the API token as a bearer token.")
-    target = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("signin.login", next=None if target == "/" else target))
+def current_identity() -> Identity:
+    """Who asks for a route that is not open; set by :func:`dmstats.web.auth.access.enforce`."""
+    return cast("Identity", g.identity)
 
 
-def require_admin(view: Callable[P, R]) -> Callable[P, R]:
-    """Let only admins (a session or the API token) reach ``view``."""
-
-    @functools.wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        refusal = demand_admin()
-        return view(*args, **kwargs) if refusal is None else cast("R", refusal)
-
-    return guarded
-
-
-def current_admin() -> Admin | None:
-    """The signed-in admin behind a guarded view; None when it is a script with the token."""
-    return cast("Identity", g.identity).admin
-
-
-def require_session() -> Admin:
-    """The signed-in admin; raises :class:`Forbidden` for the API token."""
-    admin = current_admin()
+def signed_in() -> Admin:
+    """The person behind a route that takes sessions only."""
+    admin = current_identity().admin
     if admin is None:
-        raise Forbidden("This needs an admin's own session, not the API token.")
+        raise Forbidden("This needs a person's own session, not an API token.")
     return admin
 
 
+def reader_name() -> str:
+    """Who looks at a page, as it says itself."""
+    identity = current_identity()
+    return identity.admin.email if identity.admin else identity.token_name
+
+
 def stream_session() -> str:
-    """The key of the session with which a stream is being opened; empty for the API token."""
-    session = cast("Identity", g.identity).session
-    return session.key if session else ""
+    """The key of the session or token that a stream is opened with; empty for ADMIN_API_TOKEN."""
+    identity = current_identity()
+    if identity.session is not None:
+        return identity.session.key
+    return TOKEN_KEY + identity.token_id if identity.token_id else ""

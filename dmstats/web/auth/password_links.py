@@ -10,12 +10,14 @@ from flask.typing import ResponseReturnValue
 
 from dmstats.core.errors import BadRequest, DmstatsError, Forbidden
 from dmstats.core.plain_http import NEEDS_HTTPS
+from dmstats.db.admins.activity_log import Event
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.password_link import Link
 from dmstats.ops.mail import Mailer, MailNotSent
 from dmstats.web import services
 from dmstats.web.auth.csrf import require_own_origin
 from dmstats.web.auth.link_mail import PATH, link_address, link_mail
+from dmstats.web.auth.recording import record_of
 from dmstats.web.auth.sessions import is_plain_http
 from dmstats.web.middleware.problems import retry_after
 from dmstats.web.schema.api_schemas import ChosenPassword
@@ -80,6 +82,7 @@ def set_password() -> ResponseReturnValue:
             raise
         return _page(error, email)
     logger.info("link_used", extra={"admin": admin.id, "from": request.remote_addr})
+    record_of(admin, Event.LINK_USED)
     if request.is_json:
         return jsonify({"email": admin.email})
     return render_template("password.html", email=admin.email, done=True)

@@ -34,6 +34,9 @@ PER_ACCOUNT: RateLimitItem = RateLimitItemPerHour(100)
 PER_ADDRESS: RateLimitItem = RateLimitItemPerMinute(30)
 """For all accounts from one place."""
 
+PER_REFUSAL: RateLimitItem = RateLimitItemPerMinute(1)
+"""How often a place that is refused is told of in the activity log."""
+
 Taken = Sequence[tuple[RateLimitItem, str]]
 """What an attempt took; a success gives it back."""
 
@@ -91,6 +94,15 @@ class SignInRateLimit:
                     limiter.clear(limit, key)
         except redis.RedisError as error:
             logger.warning("throttle_not_cleared", extra={"error": type(error).__name__})
+
+    def is_first_refusal(self, address: str | None) -> bool:
+        """Whether nothing of ``address`` was refused within the last minute: one entry in the
+        activity log tells of them all."""
+        try:
+            self._take([(PER_REFUSAL, f"refused-{place_of(address)}")])
+        except TooManyRequests:
+            return False
+        return True
 
     def _own(self, account: str, device: str) -> Taken:
         taken = [(limit, _key("device", account, device)) for limit in PER_PLACE]

@@ -94,6 +94,20 @@ def clear_cookie() -> None:
     session.pop("token", None)
 
 
+def await_code(admin_id: str, epoch: int, until_ms: int) -> None:
+    """Note in this browser that the password was right, and whose code is awaited until when."""
+    session.permanent = True
+    session["awaiting"] = [admin_id, epoch, until_ms]
+
+
+def awaiting_code() -> tuple[str, int, int] | None:
+    """What :func:`await_code` noted; the cookie is signed, so it is true."""
+    waiting = session.get("awaiting")
+    if not isinstance(waiting, list) or len(waiting) != 3:
+        return None
+    return str(waiting[0]), int(waiting[1]), int(waiting[2])
+
+
 def known_device(email: str) -> str | None:
     """The name of this browser if ``email`` has signed in here before, else None."""
     device, known = _device()

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dmstats.core.errors import BadRequest, DmstatsError, Forbidden, StoreUnavailable
+from dmstats.core.errors import (
+    BadRequest,
+    DmstatsError,
+    Forbidden,
+    NotSignedIn,
+    StoreUnavailable,
+    TooManyRequests,
+)
 from dmstats.core.plain_http import NEEDS_HTTPS
+from dmstats.db.admins.activity_log import Event
+from dmstats.db.admins.second_factor import UsedCode
 from dmstats.web import services
+from dmstats.web.auth.authenticator import CodeNeeded, SignedIn, WrongCode
 from dmstats.web.auth.csrf import require_own_origin
+from dmstats.web.auth.recording import record_of, record_stranger
 from dmstats.web.auth.sessions import is_plain_http
 from dmstats.web.middleware.problems import retry_after
-from dmstats.web.schema.api_schemas import Credentials
+from dmstats.web.schema.api_schemas import Credentials, SecondFactorCode
 from dmstats.web.schema.validation import body
 
 blueprint = Blueprint("signin", __name__)
@@ -43,20 +57,62 @@ def login() -> ResponseReturnValue:
 def sign_in() -> ResponseReturnValue:
     """Open a session: 303 to where the admin wanted to go, or JSON."""
     require_own_origin(request)
+    sent: dict[str, Any] = {}
     try:
         if is_plain_http(request):
             raise Forbidden(NEEDS_HTTPS)
         sent = body(Credentials(), request)
-        admin = services().authenticator.sign_in(sent["email"], sent["password"])
+        done = services().authenticator.sign_in(sent["email"], sent["password"], sent["code"])
+    except CodeNeeded:
+        if request.is_json:
+            raise
+        target = own_path(sent["next"])
+        query = "" if target == HOME else "?" + urlencode({"next": target})
+        return redirect(f"{request.script_root}/login/code{query}", 303)
     except DmstatsError as error:
         logger.info("sign_in_failed", extra={"status": error.status, "from": request.remote_addr})
+        _record_failure(error, sent)
         if request.is_json:
             raise
         return _again(error)
+    return _signed_in(done, sent["next"])
+
+
+@blueprint.get("/login/code")
+def code() -> ResponseReturnValue:
+    """The form for the second factor's code; to the sign-in without a password before."""
+    if services().authenticator.awaited() is None:
+        return redirect(f"{request.script_root}/login", 303)
+    return render_template("code.html", error=None, next=own_path(request.args.get("next")))
+
+
+@blueprint.post("/login/code")
+def send_code() -> ResponseReturnValue:
+    """Finish the sign-in with a code."""
+    require_own_origin(request)
+    sent = body(SecondFactorCode(), request)
+    try:
+        done = services().authenticator.finish_sign_in(sent["code"])
+    except DmstatsError as error:
+        _record_failure(error, {"email": getattr(error, "email", "")})
+        if request.is_json:
+            raise
+        headers = {} if error.retry_after is None else {"Retry-After": retry_after(error)}
+        template = "code.html" if services().authenticator.awaited() else "login.html"
+        page = render_template(template, error=str(error), email="", next=own_path(sent["next"]))
+        return page, error.status, headers
+    return _signed_in(done, sent["next"])
+
+
+def _signed_in(done: SignedIn, target: str | None) -> ResponseReturnValue:
+    admin = done.admin
     logger.info("signed_in", extra={"admin": admin.id, "from": request.remote_addr})
+    record_of(admin, Event.SIGNED_IN)
+    if done.used is UsedCode.RECOVERY:
+        record_of(admin, Event.RECOVERY_CODE_USED)
     if request.is_json:
         return jsonify({"email": admin.email})
-    return redirect(request.script_root + own_path(sent["next"]), 303)
+    return redirect(request.script_root + own_path(target), 303)
 
 
 @blueprint.post("/logout")
@@ -65,13 +121,15 @@ def sign_out() -> ResponseReturnValue:
     require_own_origin(request)
     script = request.is_json or request.accept_mimetypes.best == "application/json"
     try:
-        services().authenticator.sign_out()
+        person = services().authenticator.sign_out()
     except StoreUnavailable as error:
         logger.warning("session_not_ended", extra={"error": error.reason})
         if script:
             raise
         page = render_template("login.html", error=NOT_ENDED, email="", next=HOME)
         return page, error.status, {"Retry-After": retry_after(error)}
+    if person is not None:
+        record_of(person, Event.SIGNED_OUT)
     return ("", 204) if script else redirect(f"{request.script_root}/login", 303)
 
 
@@ -84,6 +142,20 @@ def own_path(target: str | None) -> str:
     if not target or len(target) > MAX_TARGET or not target.isprintable() or "\\" in target:
         return HOME
     return target if target.startswith("/") and not target.startswith("//") else HOME
+
+
+def _record_failure(error: DmstatsError, sent: Mapping[str, Any]) -> None:
+    """A wrong password each time; what the limits refuse once a minute, as it may be a flood."""
+    if isinstance(error, WrongCode):
+        event = Event.CODE_FAILED
+    elif isinstance(error, NotSignedIn):
+        event = Event.SIGN_IN_FAILED
+    elif isinstance(error, TooManyRequests) and services().authenticator.is_first_refusal():
+        event = Event.SIGN_IN_LIMITED
+    else:
+        return
+    with contextlib.suppress(StoreUnavailable):
+        record_stranger(event, services().admins.known_email(sent["email"]))
 
 
 def _again(error: DmstatsError) -> ResponseReturnValue:

@@ -1,4 +1,4 @@
-"""The pages: the dashboard for signed-in admins, and the files it is made of."""
+"""The pages: the dashboard and the others, and the files it is made of."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from werkzeug.exceptions import NotFound as NotFoundPage
 
 from dmstats.core.command_line import SIMULATE, command_line
 from dmstats.core.constants import WEBHOOK_PATH
-from dmstats.core.errors import NotFound, StoreUnavailable
+from dmstats.core.errors import Forbidden, NotFound, StoreUnavailable
 from dmstats.core.setting_types import is_loopback
+from dmstats.db.admins.scopes import SCOPE_WORDS
 from dmstats.sse.hub import HEARTBEAT_SECONDS
 from dmstats.web import services
-from dmstats.web.auth.authenticator import current_admin, require_admin
-from dmstats.web.middleware.problems import PROBLEM, http_problem
+from dmstats.web.auth.authenticator import reader_name, signed_in
+from dmstats.web.middleware.problems import PROBLEM, http_problem, problem_of
+from dmstats.web.pages.activity_log_page import register_activity_log
 from dmstats.web.pages.assets import Assets, find_folder
 from dmstats.web.pages.first_paint import figure_texts, is_empty
 
@@ -36,7 +38,7 @@ PAGES = {
     "/incidents/<incident_id>": "incident",
     "/admins": "admins",
 }
-"""The template of each page but the dashboard."""
+"""The template of each page that loads what it shows by the API."""
 
 
 def register_pages(app: Flask, folder: Path | None = None) -> None:
@@ -57,12 +59,11 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
         }
 
     @pages.get("/")
-    @require_admin
     def dashboard() -> ResponseReturnValue:
         """The dashboard, with the newest figures in it; later ones arrive by the API."""
         return render_template(
             "index.html",
-            email=_reader(),
+            email=reader_name(),
             settings=services().settings,
             heartbeat=round(HEARTBEAT_SECONDS),
             callback_url=request.url_root.rstrip("/") + WEBHOOK_PATH,
@@ -75,6 +76,9 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
     for path, name in PAGES.items():
         pages.add_url_rule(path, name, _page(f"{name}.html"))
+
+    _register_people(pages)
+    register_activity_log(pages)
 
     @pages.get("/static/<path:path>")
     def static_file(path: str) -> ResponseReturnValue:
@@ -99,14 +103,30 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
     app.register_blueprint(pages)
     app.register_error_handler(404, _missing)
+    app.register_error_handler(Forbidden, _refused)
+
+
+def _register_people(pages: Blueprint) -> None:
+    @pages.get("/tokens")
+    def tokens() -> ResponseReturnValue:
+        """The API tokens."""
+        has_setting = bool(services().settings.admin_api_token)
+        return render_template(
+            "tokens.html", email=reader_name(), scopes=SCOPE_WORDS, has_setting=has_setting
+        )
+
+    @pages.get("/me")
+    def me() -> ResponseReturnValue:
+        """One's own password and sessions."""
+        required = services().settings.second_factor == "required"
+        return render_template(
+            "me.html", email=reader_name(), person=signed_in(), required=required
+        )
 
 
 def _page(template: str) -> Callable[..., ResponseReturnValue]:
-    """A view for ``template``, which loads what it shows by the API."""
-
-    @require_admin
     def view(**ids: str) -> ResponseReturnValue:
-        return render_template(template, email=_reader(), **ids)
+        return render_template(template, email=reader_name(), **ids)
 
     return view
 
@@ -116,6 +136,13 @@ def _missing(error: NotFoundPage) -> ResponseReturnValue:
     if request.path.startswith("/api/") or not _wants_page():
         return http_problem(error)
     return render_template("missing.html"), 404
+
+
+def _refused(error: Forbidden) -> ResponseReturnValue:
+    """A page for a browser that its reader's role does not allow."""
+    if request.method != "GET" or request.path.startswith("/api/") or not _wants_page():
+        return problem_of(error)
+    return render_template("missing.html", title="Not allowed", words=str(error)), error.status
 
 
 def _wants_page() -> bool:
@@ -156,8 +183,3 @@ def _theme() -> str | None:
     """
     chosen = request.cookies.get(THEME_COOKIE)
     return chosen if chosen in THEMES else None
-
-
-def _reader() -> str:
-    admin = current_admin()
-    return admin.email if admin else "a script"

@@ -10,6 +10,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from dmstats.core.clock import rfc3339, to_ms
+from dmstats.db.admins.roles import Role
 from dmstats.db.dashboard.account_order import SORTS
 
 MONTH = r"\d{4}-\d\d\Z"
@@ -76,12 +77,44 @@ class AccountsQuery(Strict):
 class Credentials(Strict):
     email = fields.String(required=True, validate=validate.Length(min=1, max=320))
     password = fields.String(required=True, validate=validate.Length(min=1, max=4096))
+    code = fields.String(load_default=None, validate=validate.Length(max=40))
     next = fields.String(load_default=None, allow_none=True)
+
+
+class SecondFactorCode(Strict):
+    code = fields.String(required=True, validate=validate.Length(min=1, max=40))
+    next = fields.String(load_default=None, allow_none=True)
+
+
+class CodeOfApp(Strict):
+    code = fields.String(required=True, validate=validate.Length(min=1, max=40))
+
+
+class SecondFactorOffer(Strict):
+    """``secret`` is what to type into an app, ``address`` and ``image`` (an SVG as a ``data:``
+    address) the same for a QR code."""
+
+    secret = fields.String(required=True)
+    address = fields.String(required=True)
+    image = fields.String(required=True)
+
+
+class RecoveryCodesAnswer(Strict):
+    recoveryCodes = fields.List(fields.String(), required=True)
+
+
+def role(**options: Any) -> fields.Enum[Role]:
+    return fields.Enum(Role, by_value=True, **options)
 
 
 class NewAdmin(Strict):
     email = Text(required=True, validate=validate.Length(max=320))
     password = fields.String(required=True)
+    role = role(load_default=Role.ADMIN)
+
+
+class NewRole(Strict):
+    role = role(required=True)
 
 
 class NewPassword(Strict):
@@ -93,6 +126,7 @@ class NewPassword(Strict):
 
 class Invitation(Strict):
     email = Text(required=True, validate=validate.Length(max=320))
+    role = role(load_default=Role.ADMIN)
 
 
 class LinkRequest(Strict):
@@ -111,8 +145,10 @@ class AdminAnswer(Strict):
 
     id = fields.String(required=True)
     email = fields.String(required=True)
+    role = role(required=True)
     disabled = fields.Boolean(required=True)
     invited = fields.Boolean(required=True)
+    secondFactor = fields.Boolean(attribute="second_factor", required=True)
     createdAt = fields.String(attribute="created_at", required=True, allow_none=True)
 
 

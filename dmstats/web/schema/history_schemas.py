@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from dmstats.core.time_zones import zone_name
+from dmstats.history.account import ACCOUNT_RANGES, ACCOUNT_UNITS
 from dmstats.history.calendar import UNITS, WEEK_STARTS
 from dmstats.history.comparison import KINDS, NONE
 from dmstats.history.ranges import MAX_POINTS, RANGES
@@ -45,6 +46,16 @@ class HistoryQuery(Strict):
     def _one_range(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("range") and (data.get("from_") or data.get("to")):
             raise ValidationError("Give either range, or from and to.", "range")
+
+
+class AccountHistoryQuery(HistoryQuery):
+    """Of one account: without minutes, in UTC."""
+
+    class Meta(HistoryQuery.Meta):
+        exclude = ("tz",)
+
+    range = fields.String(load_default=None, validate=validate.OneOf(ACCOUNT_RANGES))
+    unit = fields.String(load_default=None, validate=validate.OneOf(ACCOUNT_UNITS))
 
 
 class HistoryRange(Strict):

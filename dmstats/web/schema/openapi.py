@@ -13,14 +13,15 @@ from marshmallow import Schema, validate
 
 from dmstats import __version__
 from dmstats.core.constants import WEBHOOK_PATH
-from dmstats.web.auth.authenticator import require_admin
 from dmstats.web.schema import (
+    activity_log_schemas,
     api_schemas,
     delivery_schemas,
     documented_only,
     history_schemas,
     incident_schemas,
     snapshot_schema,
+    token_schemas,
 )
 
 PATH = "/api/openapi.json"
@@ -58,7 +59,8 @@ class Operation:
     body: type[Schema] | None = None
 
 
-STATS, ADMINS = "/api/admin/stats", "/api/admin/admins"
+TOKENS = "/api/admin/tokens"
+STATS, ADMINS, ME = "/api/admin/stats", "/api/admin/admins", "/api/admin/me"
 READING, CHANGING = (401, 403, 503), (400, 401, 403, 408, 413, 503)
 
 OPERATIONS = (
@@ -88,6 +90,10 @@ OPERATIONS = (
     Operation("/api/admin/accounts/{instagram_id}/activity", "get",
               "What one account did in its last 24 hours and 7 days",
               {200: api_schemas.ActivityAnswer}, (404, *READING), ADMIN),
+    Operation("/api/admin/accounts/{instagram_id}/history", "get",
+              "The DMs of one account in a range, as JSON or (format) as CSV",
+              {200: (history_schemas.HistoryAnswer, "text/csv")}, (400, 404, *READING), ADMIN,
+              query=history_schemas.AccountHistoryQuery),
     Operation("/api/admin/deliveries", "get",
               "The newest deliveries that were refused or rejected in part, and unknown events",
               {200: delivery_schemas.DeliveriesAnswer}, (400, *READING), ADMIN,
@@ -97,25 +103,53 @@ OPERATIONS = (
     Operation("/api/admin/incidents/{incident_id}", "get", "One incident, with its runbook",
               {200: incident_schemas.IncidentAnswer}, (404, *READING), ADMIN),
     Operation("/api/admin/alerts/test", "post", "Send a test alert to every channel",
-              {200: incident_schemas.AlertTestAnswer}, (429, *READING), ADMIN),
-    Operation(ADMINS, "get", "All admins", {200: documented_only.AdminsAnswer}, READING, SESSION),
-    Operation(ADMINS, "post", "Add an admin", {201: api_schemas.AdminAnswer}, (409, *CHANGING),
+              {200: incident_schemas.AlertTestAnswer}, (429, *CHANGING), SESSION),
+    Operation(ADMINS, "get", "Everybody who may sign in", {200: documented_only.AdminsAnswer},
+              READING, SESSION),
+    Operation(ADMINS, "post", "Add a person", {201: api_schemas.AdminAnswer}, (409, *CHANGING),
               SESSION, body=api_schemas.NewAdmin),
-    Operation(ADMINS + "/invite", "post", "Invite an admin, who chooses a password by a link",
+    Operation(ADMINS + "/invite", "post", "Invite a person, who chooses a password by a link",
               {201: api_schemas.LinkAnswer}, (409, *CHANGING), SESSION,
               body=api_schemas.Invitation),
     Operation(ADMINS + "/{admin_id}/link", "post", "Make a link for choosing a new password",
               {200: api_schemas.LinkAnswer}, (404, 429, *CHANGING), SESSION,
               body=api_schemas.LinkRequest),
-    Operation(ADMINS + "/{admin_id}/disable", "post", "Shut an admin out",
+    Operation(ADMINS + "/{admin_id}/role", "post", "Give a person another role",
+              {200: api_schemas.AdminAnswer}, (404, 409, *CHANGING), SESSION,
+              body=api_schemas.NewRole),
+    Operation(ADMINS + "/{admin_id}/disable", "post", "Shut a person out",
+              {200: api_schemas.AdminAnswer}, (404, 409, *CHANGING), SESSION),
+    Operation(ADMINS + "/{admin_id}/enable", "post", "Let a person in again",
               {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
-    Operation(ADMINS + "/{admin_id}/enable", "post", "Let an admin in again",
+    Operation(ADMINS + "/{admin_id}/sign-out", "post", "End all sessions of a person",
               {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
-    Operation(ADMINS + "/{admin_id}/sign-out", "post", "End all sessions of an admin",
-              {200: api_schemas.AdminAnswer}, (404, *CHANGING), SESSION),
-    Operation(ADMINS + "/{admin_id}/password", "post", "Set an admin's password",
+    Operation(ADMINS + "/{admin_id}/password", "post", "Set a person's password",
               {200: api_schemas.AdminAnswer}, (404, 429, *CHANGING), SESSION,
               body=api_schemas.NewPassword),
+    Operation(ME, "get", "Who is signed in", {200: api_schemas.AdminAnswer}, READING, SESSION),
+    Operation(ME + "/password", "post", "Set one's own password", {200: api_schemas.AdminAnswer},
+              (429, *CHANGING), SESSION, body=api_schemas.NewPassword),
+    Operation(ME + "/sign-out", "post", "End all of one's own sessions", {204: ""},
+              (401, 403, 503), SESSION),
+    Operation(ME + "/second-factor", "post", "Begin to set up a second factor",
+              {200: api_schemas.SecondFactorOffer}, (429, *CHANGING), SESSION,
+              body=api_schemas.LinkRequest),
+    Operation(ME + "/second-factor/confirm", "post", "Take a second factor into use",
+              {200: api_schemas.RecoveryCodesAnswer}, (429, *CHANGING), SESSION,
+              body=api_schemas.CodeOfApp),
+    Operation(ME + "/second-factor/remove", "post", "Remove one's own second factor", {204: ""},
+              (429, *CHANGING), SESSION, body=api_schemas.LinkRequest),
+    Operation(ADMINS + "/{admin_id}/remove-second-factor", "post",
+              "Remove a person's second factor", {200: api_schemas.AdminAnswer},
+              (404, *CHANGING), SESSION),
+    Operation(TOKENS, "get", "All API tokens", {200: token_schemas.TokensAnswer}, READING, SESSION),
+    Operation(TOKENS, "post", "Make an API token", {201: token_schemas.NewTokenAnswer}, CHANGING,
+              SESSION, body=token_schemas.NewToken),
+    Operation(TOKENS + "/{token_id}/revoke", "post", "End an API token",
+              {200: token_schemas.TokenAnswer}, (404, *CHANGING), SESSION),
+    Operation("/api/admin/activity-log", "get", "Who did what, as JSON or (format) as CSV",
+              {200: (activity_log_schemas.ActivityLogAnswer, "text/csv")}, (400, *READING), ADMIN,
+              query=activity_log_schemas.ActivityLogQuery),
     Operation(PATH, "get", "This description", {200: "application/json"}, READING, ADMIN),
     Operation("/healthz", "get", "Whether the process answers",
               {200: documented_only.HealthSchema}),
@@ -137,7 +171,6 @@ def register_description(app: Flask) -> None:
     blueprint = Blueprint("openapi", __name__)
 
     @blueprint.get(PATH)
-    @require_admin
     def openapi() -> ResponseReturnValue:
         """This API's description (OpenAPI)."""
         return Response(encoded, mimetype="application/json")

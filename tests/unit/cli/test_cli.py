@@ -37,7 +37,7 @@ AWAY = {
     "SECRET_KEY": SECRET,
 }
 WORKS = [name for name in cli.COMMANDS if name not in ("run", "doctor")]
-ARGUMENTS = {"create-admin": ["a@b.c"], "reset-password": ["a@b.c"]}
+ARGUMENTS = {name: ["a@b.c"] for name in ("create-admin", "reset-password", "reset-second-factor")}
 
 
 class Done:

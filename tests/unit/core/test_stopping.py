@@ -43,7 +43,7 @@ def ends(module: str, name: str, call: str) -> bool:
     """Whether ``call`` returns although signals interrupt it before each of its lines."""
     program = INTERRUPTED_AT_EVERY_STEP.format(module=module, name=name, call=call)
     try:
-        subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=5, check=True)
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60, check=True)
     except subprocess.TimeoutExpired:
         return False
     return True

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dmstats.core.clock import DAY_MS, HOUR_MS, hour_start, to_datetime, to_ms
+from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_datetime, to_ms
 from dmstats.core.errors import BadRequest
 from dmstats.history.calendar import MINUTE_MS, UNITS, Calendar
 from dmstats.history.comparison import KINDS, NONE
@@ -74,12 +74,14 @@ DAYS, HOURS = sums(DAY_MS), sums(HOUR_MS)
 
 def stored(plan: Plan) -> RangeCounts:
     """What the store would give: just the documents that were asked for."""
-    asked = required_buckets(plan.intervals(), SINCE_MS)
+    over_ms = day_start(ms(NOW))
+    asked = required_buckets(plan.intervals(), SINCE_MS, over_ms)
     return RangeCounts(
         {at: DAYS[at] for at in asked.days if at in DAYS},
         {at: HOURS[at] for at in asked.hours if at in HOURS},
         {at: MINUTES[at] for hour in asked.minutes
          for at in range(hour, hour + HOUR_MS, MINUTE_MS) if at in MINUTES},
+        over_ms,
     )  # fmt: skip
 
 
@@ -233,14 +235,31 @@ def test_parts_add_up_to_the_span() -> None:
     for _ in range(500):
         start = ms("2028-02-27") + chance.randrange(3000) * MINUTE_MS
         end = start + chance.choice([1, 30, 60, 90, 1440, 5000, 9000]) * MINUTE_MS
-        parts = split((start, end))
+        over_ms = ms("2028-03-01") + chance.randrange(5) * DAY_MS
+        parts = split((start, end), over_ms)
         covered: Counter[int] = Counter()
         for starts, step in (
             ((parts.days,), DAY_MS), (parts.hours, HOUR_MS), (parts.minutes, MINUTE_MS)
         ):  # fmt: skip
             for first in (first for some in starts for first in some):
                 covered.update(range(first, first + step, MINUTE_MS))
-        assert covered == Counter(range(start, end, MINUTE_MS))
+        for first in (first for some in parts.less for first in some):
+            assert day_start(first) + DAY_MS <= over_ms
+            covered.subtract(range(first, first + HOUR_MS, MINUTE_MS))
+        assert +covered == Counter(range(start, end, MINUTE_MS))
+
+
+@pytest.mark.parametrize(
+    ("zone", "most"),
+    [("UTC", 13), ("Europe/Berlin", 800), ("Asia/Kolkata", 2400), ("America/Los_Angeles", 3200),
+     ("Australia/Lord_Howe", 4500)],
+)  # fmt: skip
+def test_a_year_of_days_is_read_as_days_and_few_hours(zone: str, most: int) -> None:
+    calendar = Calendar(ZoneInfo(zone))
+    plan = Plan.make(named("12m", calendar, ms(NOW), SINCE_MS), "day", NONE, calendar)
+    asked = required_buckets(plan.intervals(), SINCE_MS, day_start(ms(NOW)))
+    assert 340 <= len(asked.days) <= 366
+    assert len(asked.hours) + len(asked.minutes) <= most
 
 
 def utc(text: str) -> Callable[[Range], bool]:

@@ -1,0 +1,202 @@
+"""Who did what, when and from where, in ``dmstats_activity_log``; entries are only ever added.
+
+The database deletes an entry at its ``endsAt``; nothing here changes or deletes one.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bson import ObjectId
+
+from dmstats.core.clock import DAY_MS, Clock, to_datetime
+from dmstats.core.errors import PoisonError, StoreUnavailable
+from dmstats.db import typed
+from dmstats.db.client import Document, Mongo, deadline, translated
+from dmstats.db.collection_names import ACTIVITY_LOG
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS = 2.0
+"""What is done may wait so long for its entry to be written."""
+
+Place = tuple[int, str]
+"""Where a page ends: an entry's time in ms and its id."""
+
+
+class Event(StrEnum):
+    """What can happen; the value is stored, and shown by :data:`WORDS`."""
+
+    SIGNED_IN = "signed-in"
+    SIGN_IN_FAILED = "sign-in-failed"
+    SIGN_IN_LIMITED = "sign-in-limited"
+    SIGNED_OUT = "signed-out"
+    SIGNED_OUT_EVERYWHERE = "signed-out-everywhere"
+    PERSON_ADDED = "person-added"
+    PERSON_INVITED = "person-invited"
+    PERSON_DISABLED = "person-disabled"
+    PERSON_ENABLED = "person-enabled"
+    ROLE_CHANGED = "role-changed"
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 - no password
+    LINK_MADE = "link-made"
+    LINK_USED = "link-used"
+    TOKEN_MADE = "token-made"  # noqa: S105 - no token
+    TOKEN_REVOKED = "token-revoked"  # noqa: S105 - no token
+    SECOND_FACTOR_SET = "second-factor-set"
+    SECOND_FACTOR_REMOVED = "second-factor-removed"
+    CODE_FAILED = "code-failed"
+    RECOVERY_CODE_USED = "recovery-code-used"
+    COMMAND_RUN = "command-run"
+
+
+WORDS: Mapping[str, str] = {
+    Event.SIGNED_IN: "Signed in",
+    Event.SIGN_IN_FAILED: "Sign-in failed",
+    Event.SIGN_IN_LIMITED: "Too many sign-ins",
+    Event.SIGNED_OUT: "Signed out",
+    Event.SIGNED_OUT_EVERYWHERE: "Signed out everywhere",
+    Event.PERSON_ADDED: "Person added",
+    Event.PERSON_INVITED: "Person invited",
+    Event.PERSON_DISABLED: "Person disabled",
+    Event.PERSON_ENABLED: "Person enabled",
+    Event.ROLE_CHANGED: "Role changed",
+    Event.PASSWORD_CHANGED: "Password changed",
+    Event.LINK_MADE: "Password link made",
+    Event.LINK_USED: "Password link used",
+    Event.TOKEN_MADE: "API token made",
+    Event.TOKEN_REVOKED: "API token revoked",
+    Event.SECOND_FACTOR_SET: "Second factor set up",
+    Event.SECOND_FACTOR_REMOVED: "Second factor removed",
+    Event.CODE_FAILED: "Code of second factor failed",
+    Event.RECOVERY_CODE_USED: "Recovery code used",
+    Event.COMMAND_RUN: "Command run",
+}
+
+
+class ActorKind(StrEnum):
+    """Who did it: a person, a script's token, a command on a host, or somebody unknown."""
+
+    PERSON = "person"
+    TOKEN = "token"  # noqa: S105 - no token
+    COMMAND = "command"
+    STRANGER = "stranger"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """``name``: an email, a token's name, or the user of the operating system; ``origin``: an IP
+    address, or for a command the host's name."""
+
+    kind: ActorKind
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry as read; ``at_ms`` in ms since the epoch. ``target`` is whom or what it was done
+    to, ``details`` a few words; both may be empty."""
+
+    id: str
+    at_ms: int
+    event: str
+    actor: Actor
+    target: str
+    details: str
+
+    @property
+    def words(self) -> str:
+        """What happened, in words."""
+        return WORDS.get(self.event, self.event)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which entries are wanted. ``who`` begins the actor's or the target's name; ``until_ms`` is
+    not included. None and "" want all."""
+
+    event: str | None = None
+    who: str = ""
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+class ActivityLog:
+    """Adds entries and reads them, the newest first."""
+
+    def __init__(self, mongo: Mongo, clock: Clock, *, days: int) -> None:
+        self._collection = mongo.db[ACTIVITY_LOG]
+        self._clock = clock
+        self._days = days
+
+    def add(self, event: Event, actor: Actor, target: str = "", details: str = "") -> None:
+        """Add an entry. What was done is not undone when that fails: the error log says so."""
+        now = self._clock.now_ms()
+        entry: Document = {
+            "_id": ObjectId(),
+            "at": to_datetime(now),
+            "endsAt": to_datetime(now + self._days * DAY_MS),
+            "event": event.value,
+            "actorKind": actor.kind.value,
+            "actor": actor.name,
+            "from": actor.origin,
+            "target": target,
+            "details": details,
+        }
+        try:
+            with translated(), deadline(WRITE_SECONDS):
+                self._collection.insert_one(entry)
+        except (StoreUnavailable, PoisonError) as error:
+            extra = {"activity": event.value, "error": error.reason}
+            logger.error("activity_not_recorded", extra=extra)  # noqa: TRY400 - MongoDB is away
+
+    def page(
+        self, wanted: LogFilter, *, limit: int, after: Place | None = None
+    ) -> tuple[list[LogEntry], Place | None]:
+        """At most ``limit`` entries, and where the next page begins, None after the last one.
+
+        Raises :class:`StoreUnavailable`.
+        """
+        query = {"$and": conditions} if (conditions := _conditions(wanted, after)) else {}
+        with translated():
+            found = self._collection.find(query).sort([("at", -1), ("_id", -1)]).limit(limit + 1)
+            entries = [entry for document in found if (entry := _entry(document))]
+        more = len(entries) > limit
+        last = entries[limit - 1] if more else None
+        return entries[:limit], (last.at_ms, last.id) if last else None
+
+
+def _conditions(wanted: LogFilter, after: Place | None) -> list[Document]:
+    found: list[Document] = []
+    if wanted.event:
+        found.append({"event": wanted.event})
+    if wanted.who:
+        begins = {"$regex": f"^{re.escape(wanted.who)}"}
+        found.append({"$or": [{"actor": begins}, {"target": begins}]})
+    if wanted.since_ms is not None:
+        found.append({"at": {"$gte": to_datetime(wanted.since_ms)}})
+    if wanted.until_ms is not None:
+        found.append({"at": {"$lt": to_datetime(wanted.until_ms)}})
+    if after is not None:
+        at, key = to_datetime(after[0]), ObjectId(after[1])
+        found.append({"$or": [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": key}}]})
+    return found
+
+
+def _entry(document: Mapping[str, Any]) -> LogEntry | None:
+    """The entry in ``document``; None for a document that dmstats did not write."""
+    key, at_ms = document.get("_id"), typed.moment(document.get("at"))
+    if not isinstance(key, ObjectId) or at_ms is None:
+        return None
+    event, kind, name, origin, target, details = (
+        typed.text(document.get(field)) or ""
+        for field in ("event", "actorKind", "actor", "from", "target", "details")
+    )
+    known = kind in set(ActorKind)
+    actor = Actor(ActorKind(kind) if known else ActorKind.STRANGER, name, origin)
+    return LogEntry(str(key), at_ms, event, actor, target, details)

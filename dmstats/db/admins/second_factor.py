@@ -1,0 +1,153 @@
+"""The second factor of a sign-in: codes of an authenticator app (TOTP), and recovery codes.
+
+All of it is in the person's document. Of a recovery code only a digest is stored: 80 random bits
+need no slow hash. The app's secret has to be stored as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import pyotp
+from bson import ObjectId
+
+from dmstats.core.clock import MINUTE_MS, Clock, to_datetime
+from dmstats.core.errors import BadRequest, NotFound
+from dmstats.db import typed
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ADMINS
+
+ISSUER = "dmstats"
+OFFER_MS = 15 * MINUTE_MS
+"""How long the set-up may take."""
+
+RECOVERY_CODES = 10
+STEPS_AWAY = 1
+"""A code of the 30 s before or after is accepted: clocks differ."""
+
+SEPARATORS = re.compile(r"[\s-]+")
+
+
+class UsedCode(StrEnum):
+    """What a code turned out to be."""
+
+    APP = "app"
+    RECOVERY = "recovery"
+
+
+class SecondFactors:
+    """Sets up, checks and removes; every method may raise :class:`StoreUnavailable`."""
+
+    def __init__(self, mongo: Mongo, clock: Clock) -> None:
+        self._people = mongo.db[ADMINS]
+        self._clock = clock
+
+    def offer(self, admin_id: str) -> str:
+        """A new secret for the person's app; it holds once :meth:`confirm` was called."""
+        secret = pyotp.random_base32()
+        ends = to_datetime(self._clock.now_ms() + OFFER_MS)
+        with translated():
+            done = self._people.update_one(
+                {"_id": ObjectId(admin_id)},
+                {"$set": {"totpOffer": {"secret": secret, "endsAt": ends}}},
+            )
+        if not done.matched_count:
+            raise NotFound("There is no such person.")
+        return secret
+
+    def confirm(self, admin_id: str, code: str) -> list[str]:
+        """Take the offered secret into use, proved by a ``code`` of it; ten recovery codes, which
+        are not stored. They take the place of earlier ones.
+
+        Raises :class:`BadRequest`.
+        """
+        offer = typed.document(self._read(admin_id, "totpOffer"))
+        secret, ends = typed.text(offer.get("secret")), typed.moment(offer.get("endsAt"))
+        if secret is None or ends is None or ends <= self._clock.now_ms():
+            raise BadRequest("The set-up has taken too long. Begin again.")
+        step = self._step_of(secret, code)
+        if step is None:
+            raise BadRequest("That code is not right. Is the phone's clock?")
+        codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
+        totp = {
+            "secret": secret,
+            "since": to_datetime(self._clock.now_ms()),
+            "lastStep": step,
+            "recovery": [_digest(each) for each in codes],
+        }
+        wanted = {"_id": ObjectId(admin_id), "totpOffer.secret": secret}
+        with translated():
+            done = self._people.update_one(
+                wanted, {"$set": {"totp": totp}, "$unset": {"totpOffer": ""}}
+            )
+        if not done.matched_count:
+            raise BadRequest("The set-up was begun again in this very moment.")
+        return codes
+
+    def check(self, admin_id: str, code: str) -> UsedCode | None:
+        """Use up ``code``; None if it is not right, or was used before."""
+        key, plain = ObjectId(admin_id), SEPARATORS.sub("", code).lower()
+        with translated():
+            used = {"totp.recovery": _digest(plain)}
+            if self._people.update_one({"_id": key, **used}, {"$pull": used}).modified_count:
+                return UsedCode.RECOVERY
+        secret = typed.text(typed.document(self._read(admin_id, "totp")).get("secret"))
+        step = self._step_of(secret, plain) if secret else None
+        if step is None:
+            return None
+        # Who looked over a shoulder may not use the same code again.
+        later: Document = {"$or": [{"totp.lastStep": {"$lt": step}}, {"totp.lastStep": None}]}
+        with translated():
+            done = self._people.update_one(
+                {"_id": key, "totp.secret": secret, **later}, {"$set": {"totp.lastStep": step}}
+            )
+        return UsedCode.APP if done.modified_count else None
+
+    def remove(self, admin_id: str) -> None:
+        """Sign-ins need no code any more; raises :class:`NotFound`."""
+        if not ObjectId.is_valid(admin_id):
+            raise NotFound("There is no such person.")
+        over = {"$unset": {"totp": "", "totpOffer": ""}}
+        with translated():
+            done = self._people.update_one({"_id": ObjectId(admin_id)}, over)
+        if not done.matched_count:
+            raise NotFound("There is no such person.")
+
+    def _read(self, admin_id: str, field: str) -> Any:
+        with translated():
+            found = self._people.find_one({"_id": ObjectId(admin_id)}, {field: 1})
+        return (found or {}).get(field)
+
+    def _step_of(self, secret: str, code: str) -> int | None:
+        """The time step whose code it is; None if it is none of now."""
+        sent = SEPARATORS.sub("", code).encode()
+        try:
+            totp = pyotp.TOTP(secret)
+        except ValueError:  # a damaged secret
+            return None
+        now = totp.timecode(datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC))
+        for step in range(now + STEPS_AWAY, now - STEPS_AWAY - 1, -1):
+            if hmac.compare_digest(totp.generate_otp(step).encode(), sent):
+                return step
+        return None
+
+
+def app_address(secret: str, email: str) -> str:
+    """The ``otpauth:`` address that an app reads from a QR code."""
+    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
+
+
+def _recovery_code() -> str:
+    text = base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    return "-".join(text[start : start + 4] for start in range(0, 16, 4))
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(SEPARATORS.sub("", code).encode()).hexdigest()

@@ -1,0 +1,69 @@
+"""One's own second factor: set up, confirm, remove."""
+
+from __future__ import annotations
+
+import logging
+
+import segno
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from dmstats.db.admins.activity_log import Event
+from dmstats.db.admins.second_factor import app_address
+from dmstats.web import services
+from dmstats.web.auth.authenticator import signed_in
+from dmstats.web.auth.recording import record
+from dmstats.web.schema.api_schemas import (
+    CodeOfApp,
+    LinkRequest,
+    RecoveryCodesAnswer,
+    SecondFactorOffer,
+)
+from dmstats.web.schema.validation import body
+
+blueprint = Blueprint("second_factor", __name__, url_prefix="/api/admin/me/second-factor")
+logger = logging.getLogger(__name__)
+
+PIXELS = 4
+"""How large a module of the QR code is drawn."""
+
+
+@blueprint.post("")
+def offer() -> ResponseReturnValue:
+    """A secret for an authenticator app, given one's own password."""
+    person = signed_in()
+    asked = body(LinkRequest(), request)
+    services().authenticator.confirm(person, asked["currentPassword"])
+    secret = services().second_factors.offer(person.id)
+    address = app_address(secret, person.email)
+    image = segno.make(address, error="m").svg_data_uri(scale=PIXELS, light="#fff")
+    answer = {"secret": secret, "address": address, "image": image}
+    response = jsonify(SecondFactorOffer().dump(answer))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.post("/confirm")
+def confirm() -> ResponseReturnValue:
+    """From now on sign-ins need a code; the recovery codes are in this answer and never again."""
+    person = signed_in()
+    asked = body(CodeOfApp(), request)
+    services().authenticator.confirm_attempt(person)
+    codes = services().second_factors.confirm(person.id, asked["code"])
+    logger.info("second_factor_set", extra={"admin": person.id})
+    record(Event.SECOND_FACTOR_SET, person.email)
+    response = jsonify(RecoveryCodesAnswer().dump({"recoveryCodes": codes}))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.post("/remove")
+def remove() -> ResponseReturnValue:
+    """Sign-ins need no code any more; given one's own password."""
+    person = signed_in()
+    asked = body(LinkRequest(), request)
+    services().authenticator.confirm(person, asked["currentPassword"])
+    services().second_factors.remove(person.id)
+    logger.info("second_factor_removed", extra={"admin": person.id, "by": person.id})
+    record(Event.SECOND_FACTOR_REMOVED, person.email)
+    return "", 204

@@ -1,0 +1,5 @@
+/** A page that needs no script but for the colours. */
+
+import { wireTheme } from "./theme.js";
+
+wireTheme();

@@ -1,0 +1,144 @@
+/** The controls above the chart: lists, dates, keys, and the links that save what is seen. */
+
+import { part } from "./page.js";
+import { apiQuery, COMPARISONS, RANGES, readView, unitsFor } from "./view.js";
+
+/** @typedef {import("./types.js").View} View */
+
+const KEYS_OFF = "dmstats-keys";
+const DAY_MS = 86_400_000;
+
+/**
+ * @param {object} options
+ * @param {(change: Partial<View>) => void} options.choose
+ * @param {() => View} options.view
+ * @param {() => number | null} options.since when counting began
+ * @param {import("./format.js").Format} options.format
+ * @param {{tz?: string, weekStart: string}} options.calendar
+ * @param {string} options.url of the history, with what the service's own addresses begin with
+ */
+export function createControls({ choose, view, since, format, calendar, url }) {
+  const range = part("range", HTMLSelectElement);
+  const unit = part("unit", HTMLSelectElement);
+  const compare = part("compare", HTMLSelectElement);
+  const dates = part("dates", HTMLFormElement);
+  const [from, to] = [part("from", HTMLInputElement), part("to", HTMLInputElement)];
+  const keys = part("keys", HTMLInputElement);
+  /** Whether dates are being chosen: they stay until a range is. */
+  let choosing = false;
+
+  /** @param {View["range"]} name */
+  function chooseRange(name) {
+    if (name === "custom") openDates();
+    else change({ range: name, from: "", to: "" });
+  }
+
+  /** @param {Partial<View>} wanted of a unit in which it would have too many points it has the usual one */
+  function change(wanted) {
+    const next = { ...view(), ...wanted };
+    choosing = false;
+    const fits = next.unit === "" || unitsFor(next, Date.now(), since()).includes(next.unit);
+    choose(fits ? wanted : { ...wanted, unit: "" });
+  }
+
+  function openDates() {
+    choosing = true;
+    draw();
+    const now = Date.now();
+    from.value ||= dateOf(now - 6 * DAY_MS);
+    to.value ||= dateOf(now);
+    from.focus();
+  }
+
+  /** @param {number} ms */
+  function dateOf(ms) {
+    return format.isoDate(new Date(ms).toISOString());
+  }
+
+  range.addEventListener("change", () => chooseRange(/** @type {View["range"]} */ (range.value)));
+  unit.addEventListener("change", () => choose({ unit: /** @type {View["unit"]} */ (unit.value) }));
+  compare.addEventListener("change", () => choose({ compare: /** @type {View["compare"]} */ (compare.value) }));
+  for (const input of [from, to]) {
+    input.addEventListener("input", () => {
+      choosing = true;
+      to.setCustomValidity("");
+    });
+  }
+  dates.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const wanted = readView(`from=${from.value}&to=${to.value}`);
+    if (wanted.range === "custom") change({ range: "custom", from: from.value, to: to.value });
+    else {
+      to.setCustomValidity("The last day must not be before the first.");
+      to.reportValidity();
+    }
+  });
+
+  keys.checked = readKeys();
+  keys.addEventListener("change", () => writeKeys(keys.checked));
+  document.addEventListener("keydown", (event) => {
+    if (!keys.checked || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    const key = event.key.toLowerCase();
+    const name = Object.keys(RANGES).find((each) => RANGES[/** @type {keyof typeof RANGES} */ (each)].key === key);
+    if (name && offers(range, name)) change({ range: /** @type {View["range"]} */ (name), from: "", to: "" });
+    else if (key === "c") openDates();
+    else if (key === "x") {
+      const next = (COMPARISONS.indexOf(view().compare) + 1) % COMPARISONS.length;
+      choose({ compare: COMPARISONS[next] ?? "none" });
+    } else return;
+    event.preventDefault();
+  });
+
+  /** Have the controls show the view. */
+  function draw() {
+    const now = view();
+    const units = unitsFor(now, Date.now(), since());
+    for (const option of unit.options) {
+      option.disabled = option.value !== "" && option.value !== now.unit && !units.some((each) => each === option.value);
+    }
+    unit.value = now.unit;
+    compare.value = now.compare;
+    range.value = choosing ? "custom" : now.range;
+    dates.hidden = !choosing && now.range !== "custom";
+    if (!choosing) [from.value, to.value] = [now.from, now.to];
+    const query = apiQuery(now, calendar);
+    for (const id of ["csv", "json"]) {
+      query.set("format", id);
+      part(id, HTMLAnchorElement).href = `${url}?${query}`;
+    }
+  }
+
+  return { draw };
+}
+
+/**
+ * @param {HTMLSelectElement} list
+ * @param {string} value
+ */
+function offers(list, value) {
+  return [...list.options].some((option) => option.value === value);
+}
+
+/** @param {EventTarget | null} target */
+function isTyping(target) {
+  return target instanceof Element && target.closest("input, select, textarea, [contenteditable]") !== null;
+}
+
+/** @returns {boolean} whether single keys choose a range; browsers may keep nothing */
+function readKeys() {
+  try {
+    return localStorage.getItem(KEYS_OFF) !== "off";
+  } catch {
+    return true;
+  }
+}
+
+/** @param {boolean} on */
+function writeKeys(on) {
+  try {
+    if (on) localStorage.removeItem(KEYS_OFF);
+    else localStorage.setItem(KEYS_OFF, "off");
+  } catch {
+    // The choice then holds until the page is left.
+  }
+}

@@ -1,0 +1,107 @@
+/** The page of the API tokens: make, see when each was last used, revoke. */
+
+import { ask } from "./ask.js";
+import { wireCopy } from "./copy.js";
+import { createFormat } from "./format.js";
+import { part } from "./page.js";
+import { showProblem } from "./problem.js";
+import { wireTheme } from "./theme.js";
+import { newTokenFrom, tokensFrom } from "./wire.js";
+
+/** @typedef {import("./types.js").ApiToken} ApiToken */
+
+const URL_OF_ALL = "/api/admin/tokens";
+const format = createFormat();
+
+async function load() {
+  const answer = await ask(URL_OF_ALL);
+  if (!answer.ok) {
+    showProblem(part("problem"), answer);
+    return;
+  }
+  const tokens = tokensFrom(answer.data);
+  part("table").hidden = tokens.length === 0;
+  part("nothing").hidden = tokens.length > 0;
+  part("rows").replaceChildren(...tokens.map(rowOf));
+}
+
+/** @param {ApiToken} token */
+function rowOf(token) {
+  const row = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  const name = document.createElement("bdi");
+  name.textContent = token.name;
+  const ended = Boolean(token.endsAt && Date.parse(token.endsAt) <= Date.now());
+  const end = token.endsAt ? `${ended ? "ended" : "ends"} ${format.date(token.endsAt)}` : "";
+  head.append(name, small(token.scopes.join(", ")), small([end, `made by ${token.madeBy}`].filter(Boolean).join(", ")));
+  const used = document.createElement("td");
+  used.textContent = token.usedAt ? format.moment(token.usedAt) : "never";
+  if (token.usedAt) used.title = format.utc(token.usedAt);
+  if (token.usedFrom) used.append(small(token.usedFrom));
+  const actions = document.createElement("td");
+  actions.append(revokeButton(token));
+  row.append(head, used, actions);
+  return row;
+}
+
+/** @param {string} text */
+function small(text) {
+  const line = document.createElement("span");
+  line.className = "origin";
+  line.textContent = text;
+  return line;
+}
+
+/** @param {ApiToken} token */
+function revokeButton(token) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = "Revoke";
+  button.setAttribute("aria-label", `Revoke ${token.name}`);
+  button.addEventListener("click", async () => {
+    const url = `${URL_OF_ALL}/${encodeURIComponent(token.id)}/revoke`;
+    if (await change(url, {})) say(`${token.name} is revoked; its open streams end within seconds.`);
+  });
+  return button;
+}
+
+/** @param {string} text empty to say nothing */
+function say(text) {
+  part("done").className = text ? "success" : "visually-hidden";
+  part("done").textContent = text;
+}
+
+/**
+ * @param {string} url
+ * @param {unknown} body
+ * @returns {Promise<{data: unknown} | null>} null if it did not work, which is shown
+ */
+async function change(url, body) {
+  say("");
+  part("handout").hidden = true;
+  const answer = await ask(url, { method: "POST", body });
+  showProblem(part("problem"), answer.ok ? null : answer);
+  if (!answer.ok) return null;
+  await load();
+  return answer;
+}
+
+const adding = part("add", HTMLFormElement);
+adding.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const sent = new FormData(adding);
+  const body = { name: sent.get("name"), scopes: sent.getAll("scopes"), days: Number(sent.get("days")) };
+  const answer = await change(URL_OF_ALL, body);
+  if (!answer) return;
+  adding.reset();
+  const { name, secret } = newTokenFrom(answer.data);
+  part("handout-name").textContent = name;
+  part("handout-secret").textContent = secret;
+  part("handout").hidden = false;
+  part("handout").focus();
+});
+wireCopy(document);
+wireTheme();
+void load();

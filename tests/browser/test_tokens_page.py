@@ -1,0 +1,43 @@
+"""The page of the API tokens: made, shown once, revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.axe import violations
+from tests.browser.conftest import sign_in
+from tests.browser.service import Service
+
+
+def test_it_works(open_context: Callable[..., BrowserContext], service: Service) -> None:
+    context = open_context(viewport={"width": 390, "height": 800})
+    sign_in(context, service)
+    page = context.new_page()
+    page.goto(f"{service.url}/tokens")
+    form = page.locator("#add")
+    form.get_by_label("Name").fill("nightly report")
+    form.get_by_role("button", name="Make").click()
+    expect(page.get_by_role("alert")).to_contain_text("scopes")
+    form.get_by_label("Read the figures").check()
+    form.get_by_label("Ends after").select_option("30 days")
+    form.get_by_role("button", name="Make").click()
+    handout = page.locator("#handout")
+    expect(handout).to_be_focused()
+    secret = page.locator("#handout-secret").inner_text()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    stats = f"{service.url}/api/admin/stats"
+    script = open_context()
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert script.request.get(stats, headers=headers).status == 200
+    page.reload()
+    row = page.locator("#rows tr").filter(has_text="nightly report")
+    expect(row).to_contain_text("read-figures")
+    expect(row).to_contain_text("127.0.0.1")
+    expect(page.get_by_text(secret)).to_have_count(0)
+    page.get_by_role("button", name="Revoke nightly report").click()
+    expect(page.locator("#done")).to_contain_text("is revoked")
+    expect(row).to_have_count(0)
+    assert script.request.get(stats, headers=headers).status == 401
