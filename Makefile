@@ -58,7 +58,7 @@ test-quick: $(READY) ## Pass the tests that start nothing: about a minute
 
 .PHONY: test-live
 test-live: $(READY) ## Pass the tests on real servers; TEST_MONGODB_URI= and TEST_REDIS_URL= name yours
-	$(PY) -m pytest tests/live -n 4 --dist loadgroup --no-loadscope-reorder -m "not alone"
+	$(PY) -m pytest tests/live -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 .PHONY: lint
 lint: $(READY) ## Check style, types and common security mistakes

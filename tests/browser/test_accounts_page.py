@@ -159,6 +159,8 @@ def test_an_accounts_ranges_and_comparison(context: BrowserContext, site: FakeSi
     page.locator("#from").fill("2020-01-01")
     page.locator("#to").fill("2020-01-02")
     page.get_by_label("Unit").select_option("By hour")
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    page.evaluate("scrollTo(0, 0)")
     assert violations(page) == []
 
 
