@@ -18,7 +18,18 @@ from dmstats.embedded.attach import attach, require
 from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
-from dmstats.web.api import activity_log, admins, history, me, probes, second_factor, stats, tokens
+from dmstats.web.api import (
+    activity_log,
+    admins,
+    deliveries,
+    history,
+    incidents,
+    me,
+    probes,
+    second_factor,
+    stats,
+    tokens,
+)
 from dmstats.web.api.stream import StatsEvents
 from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.access import register_access
@@ -50,6 +61,8 @@ MAX_FORM = 64 * 1024
 BLUEPRINTS = (
     stats.blueprint,
     history.blueprint,
+    deliveries.blueprint,
+    incidents.blueprint,
     admins.blueprint,
     me.blueprint,
     second_factor.blueprint,
@@ -131,6 +144,7 @@ def _wrap_with_middleware(app: Flask, services: Services) -> None:
         app_secrets=settings.meta_app_secrets,
         verify_token=settings.meta_verify_token or "",
         max_age_ms=max_age_ms(settings.ledger_retention_hours),
+        details=services.delivery_details,
     )
     bounded = RequestTimeouts(webhook.wrap(application), services.clock)
     services.close_idle = bounded.close_idle

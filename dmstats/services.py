@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import gevent
@@ -23,13 +23,17 @@ from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
+from dmstats.db.delivery_store import DeliveryStore
+from dmstats.db.incidents import IncidentStore
 from dmstats.db.transactions import Transactions
 from dmstats.history.service import HistoryService
 from dmstats.ops.config_warnings import config_warnings
+from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
+from dmstats.ops.notifier import Channel
 from dmstats.ops.readiness import Readiness
 from dmstats.ops.scheduler import Schedule
 from dmstats.snapshot.lease import Lease
@@ -60,6 +64,10 @@ class Services:
     metrics: Metrics
     delivery_log: DeliveryLog
     delivery_status: DeliveryStatus
+    delivery_details: DeliveryDetails
+    deliveries: DeliveryStore
+    incidents: IncidentStore
+    channels: Sequence[Channel]
     mongo: Mongo
     redis: redis.Redis
     keyspace: Keyspace

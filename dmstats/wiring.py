@@ -39,7 +39,9 @@ from dmstats.db.dashboard.history import HistoryStore
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.delivery_store import DeliveryStore
 from dmstats.db.failures import Failures
+from dmstats.db.incidents import IncidentStore
 from dmstats.db.installation import Installation
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
@@ -47,12 +49,15 @@ from dmstats.embedded.attach import stable_address
 from dmstats.history.calendar import Calendar
 from dmstats.history.service import HistoryService
 from dmstats.ops import jobs
+from dmstats.ops.alerts import AlertSender
 from dmstats.ops.canary import canary_for
+from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
+from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.mail import SmtpMailer
 from dmstats.ops.metrics import Metrics
-from dmstats.ops.notifier import LogOnly, WebhookNotifier
+from dmstats.ops.notifier import channels_of
 from dmstats.ops.readiness import Readiness
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
 from dmstats.ops.watchdog import Watchdog
@@ -190,11 +195,17 @@ def wire(settings: Settings, send: Send) -> Services:
         SharedDeliveryLog(client, keys, clock, metrics.redis_failed),
         DeliveryLog(metrics, clock),
     )
-    notifier = WebhookNotifier(settings.alert_url) if settings.alert_url else LogOnly()
+    incidents = IncidentStore(mongo)
+    deliveries = DeliveryStore(mongo)
+    delivery_details = DeliveryDetails(deliveries, clock)
+    book = IncidentBook(incidents, client, keys)
+    sender = AlertSender(
+        channels_of(settings.alert_urls, settings.secret_key or ""), book, client, keys, clock
+    )
     canary = canary_for(settings, Canaries(mongo), clock, metrics)
     watchdog = Watchdog(
-        shared_delivery_log, Baseline(mongo), snapshots, notifier, client, keys, clock,
-        metrics, lambda: canary.lost_in_a_row if canary else 0,
+        shared_delivery_log, Baseline(mongo), snapshots, book, sender, clock,
+        metrics, lambda: canary.lost_in_a_row if canary else 0, deliveries,
     )  # fmt: skip
     refresh_jobs = jobs.refresher_jobs(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
@@ -205,6 +216,7 @@ def wire(settings: Settings, send: Send) -> Services:
     worker_jobs = [
         jobs.orphan_reaper_job(orphan_reaper),
         jobs.delivery_log_job(shared_delivery_log, delivery_log),
+        jobs.delivery_details_job(delivery_details),
     ]
     if settings.refresher == "worker":
         worker_jobs += refresh_jobs
@@ -217,7 +229,11 @@ def wire(settings: Settings, send: Send) -> Services:
         clock=clock,
         metrics=metrics,
         delivery_log=delivery_log,
-        delivery_status=DeliveryStatus(shared_delivery_log, delivery_log, client, keys, clock),
+        delivery_status=DeliveryStatus(shared_delivery_log, delivery_log, book, clock),
+        delivery_details=delivery_details,
+        deliveries=deliveries,
+        incidents=incidents,
+        channels=sender.channels,
         mongo=mongo,
         redis=client,
         keyspace=keys,

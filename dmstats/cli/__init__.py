@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": "dmstats.cli.simulate_command:simulate",
     "audit": "dmstats.cli.audit_command:audit",
     "doctor": "dmstats.cli.doctor_command:doctor",
+    "test-alert": "dmstats.cli.alert_command:test_alert",
     "refresh-stats": "dmstats.cli.refresh_commands:refresh_stats",
     "run-refresher": "dmstats.cli.refresh_commands:run_refresher",
     "create-admin": "dmstats.cli.admin_commands:create_admin",

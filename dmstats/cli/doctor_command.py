@@ -36,6 +36,7 @@ from dmstats.embedded.webserver import base_url
 from dmstats.ops.account_findings import account_findings
 from dmstats.ops.doctor import Doctor, check_disk
 from dmstats.ops.findings import Finding, Verdict, failed, passed, skipped
+from dmstats.ops.notifier import channels_of
 from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.wiring import REDIS_SECONDS
@@ -105,6 +106,7 @@ def _examine(url: str | None) -> Iterator[Finding]:
                 OddDocuments(mongo),
                 AccountBacklog(mongo, TransactionRunner(mongo), clock),
             ),
+            channels=channels_of(settings.alert_urls, settings.secret_key or ""),
         )
         yield from examiner.examine()
     finally:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Annotated, Protocol
+
+import msgspec
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +17,9 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+
+EpochMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
+"""In ms since the epoch, up to the year 9999."""
 
 
 class MonotonicClock(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -22,6 +23,7 @@ DEFAULT_SECRETS = frozenset(
 MIN_DISTINCT = 4
 """A value with fewer different characters is taken for a placeholder."""
 MIN_SECRET_LENGTH = 8
+ALERT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 BYTE_ORDER_MARK = "\ufeff"
 QUOTES = ('""', "''", "``", "\u201c\u201d", "\u2018\u2019")
 
@@ -121,6 +123,30 @@ def address(*schemes: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def alert_urls(value: str) -> tuple[str, ...]:
+    """One address for alerts or several, separated by commas.
+
+    A comma inside an address (``mailto://...?to=a@example.com,b@example.com``) separates nothing,
+    because no address begins after it.
+    """
+    found = tuple(dict.fromkeys(re.split(rf"\s*,\s*(?={ALERT_URL.pattern})", value)))
+    for each in found:
+        web = each.lower().startswith(("http://", "https://"))
+        if not (ALERT_URL.fullmatch(each) and each.isprintable()) or (web and not _host(each)):
+            raise ValueError(
+                "addresses such as https://host/path (gets JSON), slack://... or mailto://... "
+                "(by Apprise), several separated by commas"
+            )
+    return found
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def mail_server(value: str) -> str:

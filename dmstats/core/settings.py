@@ -14,6 +14,7 @@ from dmstats.core.errors import ConfigError
 from dmstats.core.redis_client import redis_address
 from dmstats.core.setting_types import (
     address,
+    alert_urls,
     host_name,
     mail_address,
     mail_server,
@@ -171,9 +172,12 @@ class Settings:
         "DMSTATS_HOURLY_DM_LIMIT", whole(0, 1_000_000_000), 200, "200; 0: none",
         "Meta's limit of automated DMs per account and hour, as shown on the account's page.",
     )  # fmt: skip
-    alert_url: str | None = setting(
-        "DMSTATS_ALERT_URL", address("https", "http"), None, "none: incidents are only logged",
-        "Where the watchdog posts incidents, as JSON that chat webhooks accept.", secret=True,
+    alert_urls: tuple[str, ...] = setting(
+        "DMSTATS_ALERT_URL", alert_urls, (), "none: incidents are only logged",
+        "Where incidents are told: `https://` and `http://` get a JSON document, every other "
+        "address is one of [Apprise](https://github.com/caronc/apprise/wiki), such as `slack://`, "
+        "`discord://`, `gchat://`, `tgram://`, `pagerduty://` or `mailto://`; several are "
+        "separated by commas.", secret=True,
     )  # fmt: skip
     public_url: str | None = setting(
         "DMSTATS_PUBLIC_URL", address("https", "http"), None,

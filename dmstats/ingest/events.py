@@ -49,17 +49,37 @@ _PERSONS = frozenset({"sender", "recipient"})
 _COMMON_KEYS = _PERSONS | {"timestamp"}
 
 
+MOST_NOTES = 10
+MOST_KEYS = 20
+
+
+class Note(msgspec.Struct, frozen=True):
+    """An event that was not understood, without any value of it except the account.
+
+    ``unknown`` events are counted, others were rejected. ``name`` is that of the unknown event, or
+    the path of the field that is missing or unreadable. ``keys`` are the names of its fields.
+    """
+
+    name: str
+    kind: str
+    account: str
+    keys: tuple[str, ...] = ()
+    unknown: bool = False
+
+
 class Reading(msgspec.Struct):
     """The contents of one body: rows to count, and the numbers of ignored and unreadable entries.
 
     ``foreign`` counts the entries of other objects than Instagram, by object. They are included in
-    ``ignored``.
+    ``ignored``. ``notes`` describe the first :data:`MOST_NOTES` events that were not understood.
     """
 
     rows: list[LedgerRow]
+    entries: int = 0
     ignored: int = 0
     rejected: int = 0
     foreign: Counter[str] = msgspec.field(default_factory=Counter)
+    notes: list[Note] = []
 
     @property
     def is_canary(self) -> bool:
@@ -91,6 +111,7 @@ class _Reader:
         self._newest_ms = arrived_ms + FUTURE_TOLERANCE_MS
 
     def read(self, entries: Sequence[Entry]) -> None:
+        self.reading.entries = len(entries)
         for entry in entries:
             account = str(entry.id)
             self.reading.ignored += len(entry.standby)
@@ -98,8 +119,9 @@ class _Reader:
                 self._item(account, entry.time, item, None)
 
     def read_loosely(self, entry: LooseEntry | ForeignBody | None) -> None:
+        self.reading.entries += 1
         if entry is None:
-            self.reading.rejected += 1
+            self._reject("entry[].id", "entry")
             return
         if isinstance(entry, ForeignBody):
             entries = max(1, entry.entries)
@@ -107,10 +129,11 @@ class _Reader:
             self.reading.foreign[entry.object] += entries
             return
         self.reading.ignored += entry.standby
-        self.reading.rejected += entry.rejected
+        if entry.rejected:
+            self._reject("entry[].messaging", "entry", entry.id)
         for item, raw in entry.items:
             if item is None:
-                self.reading.rejected += 1
+                self._reject("entry[].messaging[]", "item", entry.id)
             else:
                 self._item(entry.id, entry.time, item, raw)
         for change in entry.changes:
@@ -131,14 +154,14 @@ class _Reader:
                 content = {name: raw[name] for name in raw.keys() - _PERSONS}
                 self._unknown(account, names[0], own_ms, entry_time, content)
             else:
-                self.reading.rejected += 1
+                self._reject(*_missing(raw), account, raw)
         else:
             self._add(account, kind, parts, own_ms, entry_time)
 
     def _change(self, entry: LooseEntry, change: Any) -> None:
         field = change.get("field") if isinstance(change, dict) else None
         if not isinstance(field, str):
-            self.reading.rejected += 1
+            self._reject("entry[].changes[].field", "change", entry.id, change)
         elif field == TEST_FIELD:
             self.reading.ignored += 1
         else:
@@ -151,9 +174,10 @@ class _Reader:
             name.encode()  # a lone surrogate is not a valid name
             parts = ("unknown", account, str(own_ms), content_of(content))
         except ValueError:
-            self.reading.rejected += 1
+            self._reject("entry[].changes[].value", "unknown", account)
             return
         name = name if _NAME.fullmatch(name) else "unnamed"
+        self._note(Note(name, "unknown", account, _keys(_inner(content, name)), unknown=True))
         self._add(account, "unknown", parts, own_ms, entry_time, name)
 
     def _add(
@@ -166,7 +190,7 @@ class _Reader:
         name: str = "",
     ) -> None:
         if not _is_account(account):
-            self.reading.rejected += 1
+            self._reject("entry[].id", kind)
             return
         if account == CANARY_ACCOUNT:
             kind, parts = CANARY, (CANARY, *parts)
@@ -176,6 +200,15 @@ class _Reader:
         else:
             row = self._timeless(account, kind, digest, normalise_time(entry_time), name)
         self.reading.rows.append(row)
+
+    def _reject(self, path: str, kind: str, account: str = "", content: Any = None) -> None:
+        self.reading.rejected += 1
+        self._note(Note(path, kind, account, _keys(content)))
+
+    def _note(self, note: Note) -> None:
+        if len(self.reading.notes) < MOST_NOTES:
+            known = note.account if _is_account(note.account) else ""
+            self.reading.notes.append(msgspec.structs.replace(note, account=known))
 
     def _row(self, account: str, kind: str, digest: bytes, event_ms: int, name: str) -> LedgerRow:
         other = (OTHER_PARTITION, NO_HOUR + digest)
@@ -217,6 +250,36 @@ class _Reader:
 
     def _is_credible(self, event_ms: int) -> bool:
         return self._arrived_ms - MAX_CREDIBLE_AGE_MS <= event_ms <= self._newest_ms
+
+
+def _missing(raw: Any) -> tuple[str, str]:
+    """The path that would have identified an item, and the item's kind."""
+    found = raw if isinstance(raw, dict) else {}
+    part = next((name for name in PARTS if name in found), None)
+    if part is None:
+        return "entry[].messaging[]", "item"
+    if part == "message":
+        return "entry[].messaging[].message.mid", part
+    if not isinstance(found[part], dict):
+        return f"entry[].messaging[].{part}", part
+    return "entry[].messaging[].timestamp", part
+
+
+def _inner(content: Any, name: str) -> Any:
+    """What the event consists of: the value of a change, or the object under its own name."""
+    if isinstance(content, dict):
+        for key in (name, "value"):
+            if isinstance(content.get(key), dict):
+                return content[key]
+    return content
+
+
+def _keys(content: Any) -> tuple[str, ...]:
+    """The names of fields; others, such as ids used as keys, are left out."""
+    if not isinstance(content, dict):
+        return ()
+    named = sorted(key for key in content if isinstance(key, str) and _NAME.fullmatch(key))
+    return tuple(named[:MOST_KEYS])
 
 
 def _dated(time_ms: int, digest: bytes) -> tuple[str, bytes]:

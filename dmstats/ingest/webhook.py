@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
@@ -21,7 +21,7 @@ from dmstats.core.clock import Clock
 from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import BadRequest, BadSignature, DmstatsError, Forbidden, TooLarge
 from dmstats.core.signature import SIGNATURE_PREFIX
-from dmstats.ingest.events import read_events
+from dmstats.ingest.events import Note, Reading, read_events
 from dmstats.ingest.large_deliveries import BodyLease, SlicedSubmission
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ CANARY_KEY = "dmstats.canary"
 """Set for the canary's delivery, which is left out of the metrics: its successes would hide that
 Meta's deliveries fail."""
 
+READING_KEY = "dmstats.reading"
+"""What was read, for the details of a delivery."""
+NOTED_KEY = "dmstats.noted"
+"""Set if events of the delivery were rejected or not understood."""
+
 _JSON = msgspec.json.Encoder()
 
 
@@ -51,6 +56,24 @@ class WebhookReporter(Protocol):
     def delivery(self, status: int, seconds: float) -> None: ...
     def events_ignored(self, events: int) -> None: ...
     def object_ignored(self, name: str, events: int) -> None: ...
+
+
+class DeliveryDetails(Protocol):
+    """Remembers deliveries; a good one only when ``sample_due`` (monotonic) has come."""
+
+    sample_due: float
+
+    def record(
+        self,
+        environ: Mapping[str, Any],
+        reading: Reading | None,
+        *,
+        status: int,
+        reason: str,
+        counts: Mapping[str, int],
+        seconds: float,
+    ) -> None: ...
+    def see(self, notes: list[Note]) -> None: ...
 
 
 class Webhook:
@@ -65,7 +88,9 @@ class Webhook:
         app_secrets: Sequence[str],
         verify_token: str,
         max_age_ms: int,
+        details: DeliveryDetails | None = None,
     ) -> None:
+        self._details = details
         if not app_secrets or not verify_token:
             raise ValueError("a webhook without secrets would accept events from anyone")
         self._slices = SlicedSubmission(committer.submit, clock)
@@ -91,14 +116,17 @@ class Webhook:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         started = self._clock.monotonic()
         headers: list[tuple[str, str]] = []
+        reason = ""
         try:
             status, content_type, body = self._answer(environ, headers, started)
         except DmstatsError as error:
             status, content_type, body = _problem(error, headers)
+            reason = str(error)
         except Exception:
             # The sender must always get a 5xx, so that it retries.
             log.exception("webhook_defect")
             status, content_type, body = _problem(DmstatsError(), headers)
+            reason = DmstatsError.title
         headers += [
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
@@ -106,9 +134,33 @@ class Webhook:
             ("X-Content-Type-Options", "nosniff"),
         ]
         if CANARY_KEY not in environ:
-            self._metrics.delivery(status, self._clock.monotonic() - started)
+            now = self._clock.monotonic()
+            self._metrics.delivery(status, now - started)
+            details = self._details
+            if details and (status != 200 or NOTED_KEY in environ or now >= details.sample_due):
+                self._look_into(details, environ, status, body, reason, now - started)
         start_response(f"{status} {HTTPStatus(status).phrase}", headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+    def _look_into(
+        self,
+        details: DeliveryDetails,
+        environ: WSGIEnvironment,
+        status: int,
+        body: bytes,
+        reason: str,
+        seconds: float,
+    ) -> None:
+        if environ["REQUEST_METHOD"] != "POST":
+            return
+        counts: dict[str, int] = msgspec.json.decode(body) if status == 200 else {}
+        reading: Reading | None = environ.get(READING_KEY)
+        if reading and reading.notes:
+            details.see(reading.notes)
+        due = self._clock.monotonic() >= details.sample_due
+        if status != 200 or counts["rejected"] or due:
+            details.record(environ, reading, status=status, reason=reason, counts=counts,
+                           seconds=seconds)  # fmt: skip
 
     def _answer(
         self, environ: WSGIEnvironment, headers: list[tuple[str, str]], started: float
@@ -152,6 +204,9 @@ class Webhook:
 
     def _count(self, body: bytes, environ: WSGIEnvironment, started: float) -> dict[str, Any]:
         reading = read_events(body, arrived_ms=self._clock.now_ms(), max_age_ms=self._max_age_ms)
+        environ[READING_KEY] = reading
+        if reading.notes:
+            environ[NOTED_KEY] = True
         if reading.is_canary:
             environ[CANARY_KEY] = True
         if reading.ignored:
@@ -161,6 +216,8 @@ class Webhook:
         counted = self._slices.submit(
             reading.rows, rejected=reading.rejected, body=body, started=started
         )
+        if counted.rejected:
+            environ[NOTED_KEY] = True
         return {
             "sent": counted.sent,
             "received": counted.received,

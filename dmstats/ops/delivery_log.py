@@ -6,21 +6,19 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from dmstats.core.clock import Clock
+from dmstats.core.clock import Clock, EpochMs
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_repair import drop_field, dropping_wrong_type
 
 KEY = "dmstats:deliveries"
 EXPIRY_MS = 7_200_000
 ACKNOWLEDGED = 200
-EpochMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
-"""In ms since the epoch, up to the year 9999."""
 FAILED = 500
 """Statuses from here on are the service's failures; a 4xx is the sender's error."""
 

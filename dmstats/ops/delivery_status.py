@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import MINUTE_MS, Clock, rfc3339
-from dmstats.core.keyspace import Keyspace
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog, merge_records
+from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.incidents import CUT_OFF_MS, SILENT
-from dmstats.ops.watchdog import KEY, kept_incident
 
 CACHE_SECONDS = 5.0
 WARN_AFTER_MS = MINUTE_MS
@@ -37,14 +35,12 @@ class DeliveryStatus:
         self,
         shared_delivery_log: SharedDeliveryLog,
         deliveries: DeliveryLog,
-        client: redis.Redis,
-        keys: Keyspace,
+        book: IncidentBook,
         clock: Clock,
     ) -> None:
         self._shared_delivery_log = shared_delivery_log
         self._deliveries = deliveries
-        self._redis = client
-        self._keys = keys
+        self._book = book
         self._clock = clock
         self._kept: tuple[float, Warnings] | None = None
 
@@ -59,7 +55,10 @@ class DeliveryStatus:
         record, silence = self._deliveries.record, None
         try:
             record = merge_records([record, self._shared_delivery_log.read()])
-            silence = kept_incident(self._redis.hget(self._keys.key(KEY), SILENT))
+            silence = next(
+                (each for each in self._book.cached().values()
+                 if each.name == SILENT and not each.ended), None,
+            )  # fmt: skip
         except RedisError:
             pass
         since = record.failing_since

@@ -13,6 +13,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import MAX_LISTED, Health
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.findings import Finding, failed, passed, skipped, warning
+from dmstats.ops.notifier import Channel
 from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
 
 CLOCK_WARNING_MS, CLOCK_FAILURE_MS = 2_000, 60_000
@@ -39,7 +40,9 @@ class Doctor:
         probe_webhook: Callable[[], Finding],
         explain: Callable[[DmstatsError], str] = str,
         accounts: Callable[[], Iterator[Finding]] = lambda: iter(()),
+        channels: Sequence[Channel] = (),
     ) -> None:
+        self._channels = channels
         self._check_accounts = accounts
         self._settings = settings
         self._health = health
@@ -56,6 +59,7 @@ class Doctor:
         yield from self._check_mongodb()
         yield from self._probe_redis()
         yield self._probe_webhook()
+        yield from self._check_channels()
         yield check_disk(self._settings.data_dir)
 
     def _check_settings(self) -> Iterator[Finding]:
@@ -65,6 +69,20 @@ class Doctor:
             yield warning("settings", doubt, f"See docs/configuration.md: {remedy}")
         if not sentences:
             yield passed("settings", "all settings valid")
+
+    def _check_channels(self) -> Iterator[Finding]:
+        if not self._channels:
+            yield skipped("alerts", "DMSTATS_ALERT_URL is not set: incidents are only logged")
+        for channel in self._channels:
+            outcome = channel.check()
+            if outcome.told:
+                yield passed("alerts", f"{channel.label} can be used (not tested)")
+            else:
+                yield failed(
+                    "alerts",
+                    f"{channel.label}: {outcome.problem}",
+                    "Correct it in DMSTATS_ALERT_URL, then run `dmstats test-alert`.",
+                )
 
     def _check_mongodb(self) -> Iterator[Finding]:
         checks = (

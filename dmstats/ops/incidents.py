@@ -24,6 +24,7 @@ LOST_IN_A_ROW = 3
 
 FAILING, SILENT, DRIFT = "deliveries_failing", "webhook_silent", "drift"
 CANARIES = "canaries_lost"
+NEW_NAME = "new_event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,13 @@ def drifted(drift: int) -> Incident | None:
     if not drift:
         return None
     return Incident(DRIFT, f"The counters differ from the ledger by {drift}: run `flask audit`.")
+
+
+def unheard_of(name: str, keys: Sequence[str], since: str, *, unknown: bool) -> Incident:
+    """Events of a name that never came before."""
+    fields = f" Their fields: {', '.join(keys)}." if keys else ""
+    if unknown:
+        text = f"Meta began to send `{name}` on {since}. Such events are counted as unknown."
+    else:
+        text = f"Events are rejected since {since}: `{name}` is missing or cannot be read."
+    return Incident(NEW_NAME, text + fields)

@@ -10,6 +10,7 @@ from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.ops.canary import CanaryProbe
+from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
@@ -51,9 +52,24 @@ def delivery_log_job(shared_delivery_log: SharedDeliveryLog, deliveries: Deliver
     )
 
 
+def delivery_details_job(details: DeliveryDetails) -> Job:
+    """Stores the deliveries that one may want to look into."""
+    return Job(
+        name="delivery_details",
+        every_seconds=DELIVERY_LOG_SECONDS,
+        run=details.write,
+    )
+
+
 def watchdog_job(watchdog: Watchdog) -> Job:
-    """Checks for incidents."""
-    return Job(name="watchdog", every_seconds=WATCHDOG_SECONDS, run=watchdog.tick, leader_only=True)
+    """Checks for incidents, and sends their alerts."""
+    return Job(
+        name="watchdog",
+        every_seconds=WATCHDOG_SECONDS,
+        run=watchdog.tick,
+        leader_only=True,
+        stop=watchdog.stop,
+    )
 
 
 def canary_job(canary: CanaryProbe) -> Job:

@@ -1,70 +1,174 @@
-"""Sends alerts: a POST of a small JSON document to the alert address."""
+"""Sends alerts: JSON to a web address, or a message to a chat, a pager or a mailbox by Apprise."""
 
 from __future__ import annotations
 
-import logging
+import hashlib
+import hmac
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
-from urllib3.exceptions import HTTPError
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError, InvalidHeader
 
 from dmstats.ops.outgoing import pool_for
 
-logger = logging.getLogger(__name__)
-
 SECONDS = 5.0
+APPRISE_SECONDS = 20.0
+"""It needs two seconds to load, and gives up on a server after eight."""
+LONGEST_WAIT = 3600.0
 BAD_REQUEST = 400
+CHILD = Path(__file__).with_name("apprise_child.py")
+KEY_DIGITS = 12
+
+OPEN, OVER, TEST = "open", "over", "test"
+KINDS = {OPEN: "failure", OVER: "success", TEST: "info"}
+"""Apprise's types of notifications, by state."""
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """``state`` is "open" or "over", ``at`` is RFC 3339; chat services display ``text``."""
+    """``state`` is "open", "over" or "test", ``at`` is RFC 3339; chat services display ``text``."""
 
     incident: str
     state: str
     text: str
     at: str
 
-
-class Notifier(Protocol):
-    """A channel for alerts."""
-
-    def notify(self, notice: Notice) -> bool:
-        """Send ``notice``; False if it failed and should be retried later."""
-
-
-class LogOnly:
-    """Sends nothing: without an alert address, incidents are only logged."""
-
-    def notify(self, notice: Notice) -> bool:  # noqa: ARG002 - no recipient
-        return True
+    @property
+    def title(self) -> str:
+        """A subject line."""
+        name = self.incident.replace("_", " ")
+        return f"dmstats: {name}{' is over' if self.state == OVER else ''}"
 
 
-class WebhookNotifier:
-    """Posts to ``url``, which is a secret: chat webhook addresses contain keys."""
+class Outcome(msgspec.Struct, frozen=True, rename="camel"):
+    """``problem`` says why it was not told, without any part of the address. ``retry_after`` is in
+    seconds, if the server said when to try again."""
 
-    def __init__(self, url: str) -> None:
+    told: bool
+    problem: str = ""
+    retry_after: float | None = None
+
+
+class Channel(Protocol):
+    """One address for alerts. ``key`` tells it from others, ``label`` names it to admins; neither
+    contains a secret."""
+
+    key: str
+    label: str
+
+    def notify(self, notice: Notice, incident_id: str) -> Outcome:
+        """Send ``notice``; ``incident_id`` is the same at the beginning and the end."""
+
+    def check(self) -> Outcome:
+        """Whether the address can be used at all; sends nothing."""
+
+
+class JsonChannel:
+    """Posts the notice as JSON to ``url``, which is a secret: it may contain a key."""
+
+    def __init__(self, url: str, key: str, label: str) -> None:
+        self.key, self.label = key, label
         self._url = url
         self._http = pool_for(url, retries=False, timeout=SECONDS)
 
-    def notify(self, notice: Notice) -> bool:
-        status = BAD_REQUEST
+    def notify(self, notice: Notice, incident_id: str) -> Outcome:
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": f"{incident_id}-{notice.state}",
+        }
         try:
             # Google Chat refuses fields that it does not know; Discord wants `content`.
             for body in (notice, {"text": notice.text}, {"content": notice.text}):
-                status = self._post(body)
-                if status != BAD_REQUEST:
+                content = msgspec.json.encode(body)
+                answer = self._http.request("POST", self._url, body=content, headers=headers)
+                if answer.status != BAD_REQUEST:
                     break
         except HTTPError as error:
-            logger.warning("alert_not_sent", extra={"reason": type(error).__name__})
-            return False
+            return Outcome(told=False, problem=type(error).__name__)
         # A redirect, for example to a sign-in page, counts as a failure. It is not followed: that
         # would send the alert to an address that the operator did not configure.
-        sent = 200 <= status < 300
-        if not sent:
-            logger.warning("alert_not_sent", extra={"reason": f"status {status}"})
-        return sent
+        if 200 <= answer.status < 300:
+            return Outcome(told=True)
+        wait = _retry_after(answer.headers.get("Retry-After"))
+        return Outcome(told=False, problem=f"status {answer.status}", retry_after=wait)
 
-    def _post(self, body: object) -> int:
-        headers = {"Content-Type": "application/json"}
-        content = msgspec.json.encode(body)
-        return self._http.request("POST", self._url, body=content, headers=headers).status
+    def check(self) -> Outcome:
+        return Outcome(told=True)
+
+
+def _retry_after(given: str | None) -> float | None:
+    if given is None:
+        return None
+    with suppress(InvalidHeader):
+        return min(Retry().parse_retry_after(given), LONGEST_WAIT)
+    return None
+
+
+class AppriseChannel:
+    """Sends to ``url`` by Apprise, in a child process (see ``apprise_child.py``)."""
+
+    def __init__(self, url: str, key: str, label: str, *, seconds: float = APPRISE_SECONDS) -> None:
+        self.key, self.label = key, label
+        self._url = url
+        self._seconds = seconds
+
+    def notify(self, notice: Notice, incident_id: str) -> Outcome:
+        return self._ask(
+            title=notice.title, body=notice.text, kind=KINDS[notice.state], key=incident_id
+        )
+
+    def check(self) -> Outcome:
+        return self._ask(title="", body="", kind="check", key="")
+
+    def _ask(self, **request: str) -> Outcome:
+        # The address goes through a pipe: arguments and environment are visible to other users.
+        line = msgspec.json.encode({"url": self._url, **request}) + b"\n"
+        with subprocess.Popen(  # noqa: S603 - a fixed program
+            [sys.executable, "-P", str(CHILD)],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child:
+            try:
+                # Not closed before it has answered: the child ends when this process does.
+                child.stdin.write(line)  # type: ignore[union-attr]
+                child.wait(self._seconds)
+                return msgspec.json.decode(child.stdout.read(), type=Outcome)  # type: ignore[union-attr]
+            except subprocess.TimeoutExpired:
+                return Outcome(told=False, problem="no answer in time")
+            except (OSError, msgspec.DecodeError):
+                return Outcome(told=False, problem="Apprise failed")
+            finally:
+                child.kill()
+
+
+def channels_of(urls: Sequence[str], secret_key: str) -> list[Channel]:
+    """The channels of ``DMSTATS_ALERT_URL``.
+
+    ``key`` is a keyed digest of the address: it is stored, and nobody who reads it may try out
+    passwords on it.
+    """
+    found: list[Channel] = []
+    names = Counter[str]()
+    for url in urls:
+        digest = hmac.new(secret_key.encode(), url.encode(), hashlib.sha256).hexdigest()
+        key, name = digest[:KEY_DIGITS], _name(url)
+        names[name] += 1
+        label = f"{name} {names[name]}" if names[name] > 1 else name
+        web = url.lower().startswith(("http://", "https://"))
+        found.append((JsonChannel if web else AppriseChannel)(url, key, label))
+    return found
+
+
+def _name(url: str) -> str:
+    """The scheme, and of a web address the host; the rest may be secret."""
+    parts = urlsplit(url)
+    return parts.hostname or parts.scheme if parts.scheme in ("http", "https") else parts.scheme

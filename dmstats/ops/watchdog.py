@@ -1,40 +1,41 @@
-"""Detects incidents, and sends one alert when an incident starts and one when it is resolved."""
+"""Detects incidents, and has one alert sent when an incident starts and one when it is over."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
-import redis
 from redis.exceptions import RedisError
 
 from dmstats.core.clock import DAY_MS, MINUTE_MS, Clock, rfc3339
 from dmstats.core.errors import DmstatsError
-from dmstats.core.keyspace import Keyspace
-from dmstats.core.redis_repair import drop_field, dropping_wrong_type
 from dmstats.db import typed
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
-from dmstats.ops.delivery_log import EpochMs, SharedDeliveryLog
+from dmstats.db.delivery_store import DeliveryStore, EventName
+from dmstats.db.incidents import IncidentRecord, record_id
+from dmstats.ops.alerts import AlertSender, announce
+from dmstats.ops.delivery_log import SharedDeliveryLog
+from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.incidents import (
     CANARIES,
     DRIFT,
     FAILING,
+    NEW_NAME,
     SILENT,
     WINDOW_MINUTES,
     Incident,
     drifted,
     failing,
     silent,
+    unheard_of,
     unreturned,
 )
-from dmstats.ops.notifier import Notice, Notifier
+from dmstats.ops.notifier import OPEN, OVER
 
 logger = logging.getLogger(__name__)
 
-KEY = "dmstats:incidents"
 WEEKS = 4
 
 
@@ -45,17 +46,8 @@ class IncidentMetrics(Protocol):
     def redis_failed(self, what: str) -> None: ...
 
 
-class OpenIncident(msgspec.Struct):
-    """``since`` is in ms since the epoch; ``notified`` is whether the alert was sent."""
-
-    since: EpochMs
-    text: str
-    notified: bool = msgspec.field(default=False, name="told")
-
-
 class Watchdog:
-    """The leader calls :meth:`tick`. Open incidents are stored in Redis, so that the next leader
-    does not repeat their alerts. Without Redis there is no leader and no check.
+    """The leader calls :meth:`tick`. Without Redis there is no leader and no check.
 
     ``canaries_lost`` returns the number of consecutive lost canaries.
     """
@@ -65,43 +57,68 @@ class Watchdog:
         shared_delivery_log: SharedDeliveryLog,
         baseline: Baseline,
         snapshots: SnapshotStore,
-        notifier: Notifier,
-        client: redis.Redis,
-        keys: Keyspace,
+        book: IncidentBook,
+        sender: AlertSender,
         clock: Clock,
         metrics: IncidentMetrics,
         canaries_lost: Callable[[], int] = lambda: 0,
+        deliveries: DeliveryStore | None = None,
     ) -> None:
+        self._deliveries = deliveries
         self._shared_delivery_log = shared_delivery_log
         self._baseline = baseline
         self._snapshots = snapshots
-        self._notifier = notifier
-        self._redis = client
-        self._keys = keys
+        self._book = book
+        self._sender = sender
         self._clock = clock
         self._metrics = metrics
         self._canaries_lost = canaries_lost
 
     def tick(self) -> None:
-        """Run all checks once; if a check fails, its incident keeps its state."""
+        """Run all checks once and send the alerts that are due; if a check fails, its incident
+        keeps its state."""
         try:
             self._tick()
         except RedisError:
             self._metrics.redis_failed("watchdog")
 
+    def stop(self) -> None:
+        """Send no more alerts."""
+        self._sender.stop()
+
     def _tick(self) -> None:
-        key = self._keys.key(KEY)
+        records = self._book.pending()
         for name, incident in self._check():
-            with dropping_wrong_type(self._redis, key):
-                kept: Any = self._redis.hget(key, name)
-            before = kept_incident(kept)
-            if incident is not None:
-                self._update(incident, before)
-            elif before is not None:
-                self._end(name, before)
-            elif kept is not None:
-                drop_field(self._redis, key, name)
+            before = [record for record in records if record.name == name and not record.ended]
+            if incident is not None and not before:
+                records.append(self._begin(incident))
+            elif incident is None:
+                for record in before:
+                    self._end(record)
             self._metrics.incident(name, incident is not None)
+        records += self._new_names()
+        self._sender.send(records)
+
+    def _new_names(self) -> list[IncidentRecord]:
+        """An incident for each name of events that came for the first time. It is over at once, so
+        that there is one alert."""
+        begun: list[IncidentRecord] = []
+        if self._deliveries is None:
+            return begun
+        try:
+            for name in self._deliveries.names(unreported=True):
+                record = new_name(name)
+                if self._book.stored(record.id) is None:
+                    logger.warning("incident", extra={"incident": NEW_NAME, "text": record.text})
+                    announce(record, OPEN, self._sender.channels, self._clock.now_ms())
+                    self._book.save(record)
+                    begun.append(record)
+                self._deliveries.mark_reported(name, self._clock.now_ms())
+        except DmstatsError as error:
+            logger.info(
+                "incident_check_failed", extra={"incident": NEW_NAME, "reason": error.reason}
+            )
+        return begun
 
     def _check(self) -> Iterator[tuple[str, Incident | None]]:
         now = self._clock.now_ms()
@@ -133,32 +150,28 @@ class Watchdog:
         audit = typed.document(stored.body.get("audit")) if stored else {}
         return drifted(typed.integer(audit.get("drift")) or 0)
 
-    def _update(self, incident: Incident, before: OpenIncident | None) -> None:
-        state = before or OpenIncident(self._clock.now_ms(), incident.text)
-        if before is None:
-            logger.warning("incident", extra={"incident": incident.name, "text": incident.text})
-        if not state.notified:
-            state.notified = self._notify(incident.name, "open", incident.text)
-            self._redis.hset(self._keys.key(KEY), incident.name, msgspec.json.encode(state))
+    def _begin(self, incident: Incident) -> IncidentRecord:
+        now = self._clock.now_ms()
+        record = IncidentRecord(record_id(now, incident.name), incident.name, incident.text, now)
+        logger.warning("incident", extra={"incident": incident.name, "text": incident.text})
+        announce(record, OPEN, self._sender.channels, now)
+        self._book.save(record)
+        return record
 
-    def _end(self, name: str, before: OpenIncident) -> None:
-        minutes = (self._clock.now_ms() - before.since) // MINUTE_MS
-        logger.info("incident_resolved", extra={"incident": name, "minutes": minutes})
-        # No alert for the end if the alert for the start was never sent.
-        text = f"Over after {minutes} minutes: {before.text}"
-        if not before.notified or self._notify(name, "over", text):
-            self._redis.hdel(self._keys.key(KEY), name)
-
-    def _notify(self, name: str, state: str, text: str) -> bool:
-        return self._notifier.notify(Notice(name, state, text, rfc3339(self._clock.now_ms())))
+    def _end(self, record: IncidentRecord) -> None:
+        now = self._clock.now_ms()
+        record.ended = max(now, record.since + 1)
+        minutes = (record.ended - record.since) // MINUTE_MS
+        logger.info("incident_resolved", extra={"incident": record.name, "minutes": minutes})
+        announce(record, OVER, self._sender.channels, now)
+        self._book.save(record)
 
 
-def kept_incident(kept: bytes | str | None) -> OpenIncident | None:
-    """Decode an open incident from Redis; None if there is none or it is invalid."""
-    try:
-        return msgspec.json.decode(kept, type=OpenIncident) if kept else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+def new_name(name: EventName) -> IncidentRecord:
+    """The incident that reports ``name``; the same each time."""
+    incident = unheard_of(name.name, name.keys, rfc3339(name.first), unknown=name.unknown)
+    key = record_id(name.first, f"{NEW_NAME}-{name.id}")
+    return IncidentRecord(key, incident.name, incident.text, name.first, name.first + 1)
 
 
 CHECKS: dict[str, Callable[[Watchdog, int], Incident | None]] = {

@@ -93,6 +93,53 @@ export interface Admin {
   createdAt: string | null;
 }
 
+/** Whether a channel was told the beginning or the end of an incident. */
+export interface Alert {
+  channel: string;
+  state: "open" | "over";
+  toldAt: string | null;
+  nextAt: string | null;
+  attempts: number;
+  problem: string | null;
+}
+
+/** `endedAt`: null while it lasts, undefined if it cannot be read. `steps` are those of the runbook. */
+export interface Incident {
+  id: string;
+  name: string;
+  title: string;
+  text: string;
+  beganAt: string | null;
+  endedAt: string | null | undefined;
+  alerts: Alert[];
+  steps: string[];
+  section: string;
+}
+
+/** A delivery that was refused or rejected in part, or a sample of the good. */
+export interface Delivery {
+  group: string;
+  at: string | null;
+  status: number | null;
+  reason: string | null;
+  bytes: number | null;
+  entries: number | null;
+  kinds: [string, number | null][];
+  counts: [string, number | null][];
+  ms: number | null;
+  requestId: string;
+  rejected: { path: string; kind: string; account: string | null }[];
+}
+
+/** A name of events that are not understood. */
+export interface EventName {
+  name: string;
+  counted: boolean;
+  firstAt: string | null;
+  lastAt: string | null;
+  keys: string[];
+}
+
 export interface ApiToken {
   id: string;
   name: string;

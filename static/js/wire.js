@@ -13,6 +13,9 @@
 /** @typedef {import("./types.js").Heartbeat} Heartbeat */
 /** @typedef {import("./types.js").Pair} Pair */
 /** @typedef {import("./types.js").Point} Point */
+/** @typedef {import("./types.js").Delivery} Delivery */
+/** @typedef {import("./types.js").EventName} EventName */
+/** @typedef {import("./types.js").Incident} Incident */
 /** @typedef {import("./types.js").Snapshot} Snapshot */
 /** @typedef {import("./types.js").Span} Span */
 /** @typedef {import("./types.js").Traffic} Traffic */
@@ -167,6 +170,108 @@ export function trafficFrom(json) {
 export function heartbeatFrom(json) {
   const beat = fields(json);
   return { at: moment(beat.at), live: beat.live === true, version: text(beat.version) ?? "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {[string, number | null][]}
+ */
+function numbers(json) {
+  return Object.entries(fields(json)).map(([name, n]) => [shown(name) ?? "", number(n)]);
+}
+
+/** @param {unknown} json @returns {Delivery} */
+function deliveryFrom(json) {
+  const delivery = fields(json);
+  return {
+    group: text(delivery.group) ?? "",
+    at: moment(delivery.at),
+    status: number(delivery.status),
+    reason: shown(delivery.reason),
+    bytes: number(delivery.bytes),
+    entries: number(delivery.entries),
+    kinds: numbers(delivery.kinds),
+    counts: numbers(delivery.counts),
+    ms: number(delivery.ms),
+    requestId: shown(delivery.requestId) ?? "",
+    rejected: list(delivery.rejected).map((each) => {
+      const { path, kind, account } = fields(each);
+      return { path: shown(path) ?? "", kind: shown(kind) ?? "", account: shown(account) };
+    }),
+  };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{deliveries: Delivery[], names: EventName[]}}
+ */
+export function deliveriesFrom(json) {
+  const answer = fields(json);
+  return {
+    deliveries: list(answer.deliveries).map(deliveryFrom),
+    names: list(answer.names).map((each) => {
+      const name = fields(each);
+      return {
+        name: shown(name.name) || "unnamed",
+        counted: name.counted === true,
+        firstAt: moment(name.firstAt),
+        lastAt: moment(name.lastAt),
+        keys: list(name.keys).map((key) => shown(key) ?? ""),
+      };
+    }),
+  };
+}
+
+/** @param {unknown} json @returns {Incident} */
+export function incidentFrom(json) {
+  const incident = fields(json);
+  const runbook = fields(incident.runbook);
+  return {
+    id: text(incident.id) ?? "",
+    name: shown(incident.name) ?? "",
+    title: shown(incident.title) || "Incident",
+    text: shown(incident.text) ?? "",
+    beganAt: moment(incident.beganAt),
+    endedAt: optional(incident.endedAt, moment),
+    alerts: list(incident.alerts).map((each) => {
+      const alert = fields(each);
+      return {
+        channel: shown(alert.channel) || "unknown",
+        state: alert.state === "over" ? "over" : "open",
+        toldAt: moment(alert.toldAt),
+        nextAt: moment(alert.nextAt),
+        attempts: number(alert.attempts) ?? 0,
+        problem: shown(alert.problem),
+      };
+    }),
+    steps: list(runbook.steps).map((step) => text(step) ?? ""),
+    section: shown(runbook.section) ?? "",
+  };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{since: string | null, incidents: Incident[], complete: boolean, channels: string[]}}
+ */
+export function incidentsFrom(json) {
+  const answer = fields(json);
+  return {
+    since: moment(answer.since),
+    incidents: list(answer.incidents).map(incidentFrom),
+    complete: answer.complete !== false,
+    channels: list(answer.channels).map((name) => shown(name) || "unknown"),
+  };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{channel: string, told: boolean, problem: string | null}[]}
+ */
+export function testedFrom(json) {
+  return list(fields(json).channels).map((each) => {
+    const { channel, told, problem } = fields(each);
+    return { channel: shown(channel) || "unknown", told: told === true, problem: shown(problem) };
+  });
 }
 
 /**

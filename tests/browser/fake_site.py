@@ -20,6 +20,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from dmstats.core.clock import DAY_MS, HOUR_MS, SystemClock, day_start, to_ms
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.roles import Role
 from dmstats.db.audit.activity_store import Activity
 from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.account import AccountRequest, account_history
@@ -68,6 +69,43 @@ def account(index: int, used: int, **more: Any) -> JSON:
         "monthlyDmLimit": [None, used // 2, used // 3, 0, used * 2][index % 5],
         "lastDMSent": rfc(now - timedelta(minutes=index)),
         "lastDMReceived": rfc(now - timedelta(minutes=2 * index)),
+        **more,
+    }
+
+
+def deliveries(number: int) -> JSON:
+    """As many that were refused and that were rejected in part, and two names."""
+    now = rfc(datetime.now(UTC))
+    common = {"at": now, "bytes": 1234, "entries": 2, "ms": 3.21, "requestId": "0123456789abcdef"}
+    refused = {**common, "group": "refused", "status": 503, "kinds": {"received": 3}, "counts": {},
+               "reason": "The database does not answer.", "rejected": []}  # fmt: skip
+    path = "entry[].messaging[].message.mid"
+    partial = {**common, "group": "partial", "status": 200, "reason": None,
+               "kinds": {"sent": 1, "received": 2}, "counts": {"received": 2, "rejected": 1},
+               "rejected": [{"path": path, "kind": "message", "account": "17841400000000001"}],
+               }  # fmt: skip
+    times = {"firstAt": now, "lastAt": now, "keys": ["amount", "currency"]}
+    names = [{"name": name, "counted": name == "payment", **times} for name in ("payment", path)]
+    return {"deliveries": [refused, partial] * number, "names": names}
+
+
+def incident(index: int, began: datetime, lasted: timedelta | None, **more: Any) -> JSON:
+    told = {"channel": "slack", "state": "open", "toldAt": rfc(began), "nextAt": None,
+            "attempts": 1, "problem": None}  # fmt: skip
+    untold = {**told, "channel": "pagerduty 2", "toldAt": None, "attempts": 7,
+              "nextAt": rfc(began), "problem": "status 503"}  # fmt: skip
+    return {
+        "id": f"{index:013d}-drift",
+        "name": "drift",
+        "title": "The counters differ from the ledger",
+        "text": "The counters differ from the ledger by 3: run `flask audit`.",
+        "beganAt": rfc(began),
+        "endedAt": rfc(began + lasted) if lasted else None,
+        "alerts": [told, untold],
+        "runbook": {
+            "steps": ["Run `dmstats audit`: it lists the differences.", "Find the cause."],
+            "section": "DmstatsDrift",
+        },
         **more,
     }
 
@@ -201,6 +239,11 @@ class FakeSite:
         self.snapshot = snapshot()
         self.accounts: list[Any] = [account(i, 900 - i) for i in range(12)]
         self.activity = activity()
+        self.deliveries: JSON = {"deliveries": [], "names": []}
+        self.incidents: list[JSON] = []
+        self.role = Role.ADMIN
+        self.channels: list[str] = []
+        self.tested: JSON = {"channels": []}
         self.admins: JSON = {"admins": [], "you": "1"}
         self.hours = FakeHours(500, datetime.now(UTC) - timedelta(days=800))
         self.account_hours = FakeHours(40, datetime.now(UTC) - timedelta(days=200))
@@ -257,12 +300,16 @@ class FakeSite:
             ("accounts/<name>/activity", lambda name: jsonify(self.activity)),
             ("accounts/<name>/history", self._account_history),
             ("admins", lambda: jsonify(self.admins)),
+            ("deliveries", lambda: jsonify(self.deliveries)),
+            ("incidents", self._incidents),
+            ("incidents/<name>", self._incident),
+            ("alerts/test", lambda: jsonify(self.tested)),
         ):
-            app.add_url_rule(f"/api/admin/{path}", path, answer)
+            app.add_url_rule(f"/api/admin/{path}", path, answer, methods=["GET", "POST"])
         return app
 
     def _sign_in(self) -> None:
-        g.identity = Identity(Admin("1", "ada@example.com", False, 1, None))
+        g.identity = Identity(Admin("1", "ada@example.com", False, 1, None, role=self.role))
 
     def _refuse(self) -> Response | None:
         for part, status in self.failing.items():
@@ -293,6 +340,12 @@ class FakeSite:
         more = str(end) if end < len(self.accounts) else None
         found = self.accounts[start:end]
         return jsonify({"accounts": found, "nextCursor": more, "complete": True})
+
+    def _incidents(self) -> Response:
+        return jsonify({"incidents": self.incidents, "complete": True, "channels": self.channels})
+
+    def _incident(self, name: str) -> Response:
+        return jsonify(next(each for each in self.incidents if each["id"] == name))
 
     def _account(self, name: str) -> Response:
         known = (each for each in self.accounts if isinstance(each, dict))

@@ -13,7 +13,10 @@ from tests.browser.service import Service
 
 PHONE = {"width": 320, "height": 640}
 ACCOUNT = "/accounts/17841400000000001"
-OTHER_PAGES = ["/accounts", ACCOUNT, "/accounts/404", "/admins", "/me", "/activity-log", "/tokens"]
+OTHER_PAGES = [
+    "/accounts", ACCOUNT, "/accounts/404", "/incidents", "/deliveries",
+    "/admins", "/me", "/activity-log", "/tokens",
+]  # fmt: skip
 
 OpenContext = Callable[..., BrowserContext]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.fake_site import FakeSite, account, activity, snapshot
+from tests.browser.fake_site import FakeSite, account, activity, deliveries, incident, snapshot
 
 OpenContext = Callable[..., BrowserContext]
 
@@ -30,7 +31,7 @@ FAULTS = r"""() => {
     if (element.closest(hidden)?.offsetWidth === 1) continue;
     const range = document.createRange();
     range.selectNodeContents(node);
-    const cut = element.closest(".account-name, .account-id, .scroller, .second");
+    const cut = element.closest(".account-name, .account-id, .scroller, .second, .top nav");
     const box = element.closest(".tile, td, th, .panel, .button, .badge, .top, footer, main");
     const inner = (cut ?? box).getBoundingClientRect();
     for (const rect of range.getClientRects()) {
@@ -125,10 +126,15 @@ def test_the_first_figures_without_scripts(open_context: OpenContext, site: Fake
     expect(lead).to_have_attribute("title", "684,497,484")
 
 
-@pytest.mark.parametrize("path", ["/accounts", "/accounts/17841400000000001", "/admins"])
+@pytest.mark.parametrize(
+    "path", ["/accounts", "/accounts/17841400000000001", "/incidents", "/deliveries", "/admins"]
+)
 def test_the_other_pages(context: BrowserContext, site: FakeSite, path: str) -> None:
     site.accounts = UNNAMED
     site.activity = activity(123_456_789)
+    site.incidents = [incident(i, datetime.now(UTC), None) for i in range(3)]
+    site.channels = ["hooks.a-very-long-name-of-a-host.example.com"] * 3
+    site.deliveries = deliveries(3)
     site.account_hours.per_hour = 123_456_789
     email = f"{'long.' * 30}@example.com"
     site.admins = {

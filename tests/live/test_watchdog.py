@@ -18,8 +18,12 @@ from dmstats.core.clock import DAY_MS, ManualClock, hour_start, to_datetime
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
+from dmstats.db.delivery_store import DeliveryStore, EventName
+from dmstats.db.incidents import IncidentStore
+from dmstats.ops.alerts import AlertSender
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
-from dmstats.ops.notifier import LogOnly, Notice, Notifier, WebhookNotifier
+from dmstats.ops.incident_book import IncidentBook
+from dmstats.ops.notifier import Channel, JsonChannel, Notice, Outcome
 from dmstats.ops.watchdog import Watchdog
 from tests.keyspace import KEYS
 from tests.recorder import Recorder
@@ -31,16 +35,21 @@ pytestmark = pytest.mark.live
 class Listener:
     """Remembers what it was told; ``deaf`` for as long as it is not there."""
 
+    key, label = "listener", "listener"
+
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
         self.texts: list[str] = []
         self.deaf = False
 
-    def notify(self, notice: Notice) -> bool:
+    def check(self) -> Outcome:
+        return Outcome(told=True)
+
+    def notify(self, notice: Notice, incident_id: str) -> Outcome:
         if not self.deaf:
             self.heard.append((notice.incident, notice.state))
             self.texts.append(notice.text)
-        return not self.deaf
+        return Outcome(told=not self.deaf, problem="deaf" if self.deaf else "")
 
 
 class Post:
@@ -56,17 +65,18 @@ class Post:
         self.canaries_lost = 0
         self.watchdog = self.leader()
 
-    def leader(self, notifier: Notifier | None = None) -> Watchdog:
+    def leader(self, *channels: Channel) -> Watchdog:
+        book = IncidentBook(IncidentStore(self.mongo), self.client, KEYS)
         return Watchdog(
             self.delivery_logs[0],
             Baseline(self.mongo),
             SnapshotStore(self.mongo),
-            notifier or self.listener,
-            self.client,
-            KEYS,
+            book,
+            AlertSender(channels or [self.listener], book, self.client, KEYS, self.clock),
             self.clock,
             self.metrics,
             lambda: self.canaries_lost,
+            DeliveryStore(self.mongo),
         )
 
     def deliver(self, worker: int, status: int) -> None:
@@ -132,7 +142,7 @@ def test_an_incident_is_logged_once_and_told_when_somebody_listens(
     post.listener.deaf = True
     assert post.fail_for(6) == []
     post.listener.deaf = False
-    assert post.look(0) == [("deliveries_failing", "open")]
+    assert post.look(0.5) == [("deliveries_failing", "open")]
     assert [record.message for record in caplog.records].count("incident") == 1
     assert post.metrics.last["incident"] == ("drift", False)
 
@@ -162,6 +172,28 @@ def test_drift_is_told(post: Post) -> None:
     assert post.look(0) == [("drift", "open")]
     snapshots.save({"audit": {"at": "x", "drift": 0}}, post.clock.now_ms(), term=1)
     assert post.look(1) == [("drift", "over")]
+
+
+def test_a_new_name_of_events_is_told_once(post: Post) -> None:
+    store = DeliveryStore(post.mongo)
+    post.watchdog = post.leader()
+    now = post.clock.now_ms()
+    store.see([EventName("payment", True, now, now, ("amount",))])
+    assert post.look(0) == [("new_event", "open")]
+    assert "began to send `payment`" in post.listener.texts[-1]
+    assert "amount" in post.listener.texts[-1]
+    store.see([EventName("payment", True, now + 1, now + 1, ("currency",))])
+    assert post.look(1) == []
+    path = "entry[].messaging[].message.mid"
+    store.see([EventName(path, False, now, now), EventName("order", True, now, now)])
+    assert post.look(0) == [("new_event", "open")] * 2
+    # Killed between the alert and the note that it was reported.
+    post.mongo.db["dmstats_event_names"].update_many({}, {"$unset": {"reported": True}})
+    post.watchdog = post.leader()
+    assert post.look(1) == []
+    names = [record.name for record in IncidentStore(post.mongo).since(0, 10)]
+    assert names == ["new_event"] * 3
+    assert IncidentStore(post.mongo).pending() == []
 
 
 def test_lost_canaries_are_told(post: Post) -> None:
@@ -206,8 +238,9 @@ def test_notices_arrive_as_json(
     post: Post, chat: tuple[str, list[Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     url, posted = chat
-    post.watchdog = post.leader(WebhookNotifier(url))
+    post.watchdog = post.leader(JsonChannel(url, "key", "chat"))
     post.fail_for(6)
+    post.look(0.5)
     assert [notice["state"] for notice in posted] == ["open", "open"]
     assert set(posted[1]) == {"incident", "state", "text", "at"}
     assert "status 500" in str([vars(record) for record in caplog.records])
@@ -215,7 +248,5 @@ def test_notices_arrive_as_json(
 
 
 def test_an_address_that_is_not_there_is_no_error() -> None:
-    notifier = WebhookNotifier(f"http://127.0.0.1:{free_port()}/x")
-    notice = Notice("drift", "open", "text", "now")
-    assert notifier.notify(notice) is False
-    assert LogOnly().notify(notice) is True
+    channel = JsonChannel(f"http://127.0.0.1:{free_port()}/x", "key", "chat")
+    assert not channel.notify(Notice("drift", "open", "text", "now"), "1").told

@@ -30,7 +30,17 @@ from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.service import HistoryService
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import activity_log, admins, history, me, second_factor, stats, tokens
+from dmstats.web.api import (
+    activity_log,
+    admins,
+    deliveries,
+    history,
+    incidents,
+    me,
+    second_factor,
+    stats,
+    tokens,
+)
 from dmstats.web.auth import password_links, sign_in
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.authenticator import Authenticator
@@ -136,6 +146,8 @@ class AdminSite:
         for views in (
             stats,
             history,
+            incidents,
+            deliveries,
             sign_in,
             password_links,
             admins,

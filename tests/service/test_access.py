@@ -24,7 +24,10 @@ VIEWER = {
     "GET /api/admin/stats", "GET /api/admin/stats/stream", "GET /api/admin/traffic",
     "GET /api/admin/history", "GET /api/admin/accounts",
     "GET /api/admin/accounts/<instagram_id>", "GET /api/admin/accounts/<instagram_id>/activity",
-    "GET /api/openapi.json",
+    "GET /api/admin/accounts/<instagram_id>/history",
+    "GET /incidents", "GET /incidents/<incident_id>", "GET /deliveries",
+    "GET /api/admin/incidents", "GET /api/admin/incidents/<incident_id>",
+    "GET /api/admin/deliveries", "GET /api/openapi.json",
     "GET /api/admin/me", "POST /api/admin/me/password", "POST /api/admin/me/sign-out",
     "POST /api/admin/me/second-factor", "POST /api/admin/me/second-factor/confirm",
     "POST /api/admin/me/second-factor/remove",
@@ -36,7 +39,7 @@ ADMIN = OPERATOR | {
     *(f"POST /api/admin/admins/<admin_id>/{verb}"
       for verb in ("link", "role", "disable", "enable", "sign-out", "password",
                    "remove-second-factor")),
-    "GET /activity-log", "GET /api/admin/activity-log",
+    "GET /activity-log", "GET /api/admin/activity-log", "POST /api/admin/alerts/test",
     "GET /tokens", "GET /api/admin/tokens", "POST /api/admin/tokens",
     "POST /api/admin/tokens/<token_id>/revoke",
 }  # fmt: skip
@@ -45,11 +48,15 @@ BY_SCOPE = {
     Scope.FIGURES: {
         "GET /", "GET /api/admin/stats", "GET /api/admin/stats/stream", "GET /api/admin/traffic",
         "GET /api/admin/history", "GET /api/openapi.json",
+        "GET /incidents", "GET /incidents/<incident_id>",
+        "GET /api/admin/incidents", "GET /api/admin/incidents/<incident_id>",
     },
     Scope.ACCOUNTS: {
         "GET /accounts", "GET /accounts/<instagram_id>", "GET /api/admin/accounts",
         "GET /api/admin/accounts/<instagram_id>",
         "GET /api/admin/accounts/<instagram_id>/activity",
+        "GET /api/admin/accounts/<instagram_id>/history",
+        "GET /deliveries", "GET /api/admin/deliveries",
     },
     Scope.REFRESH: {"POST /api/admin/stats/refresh"},
     Scope.METRICS: {"GET /metrics"},

@@ -19,7 +19,7 @@ from flask import Flask
 from dmstats.app import create_app
 from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
-from dmstats.ops.notifier import Notice, WebhookNotifier
+from dmstats.ops.notifier import JsonChannel, Notice
 from dmstats.ops.outgoing import pool_for
 from dmstats.web.middleware.timeouts import RequestTimeouts
 
@@ -190,6 +190,10 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 NOTICE = Notice("drift", "open", "text", "2026-11-26T00:00:00Z")
 
 
+def json_channel(url: str) -> JsonChannel:
+    return JsonChannel(url, "key", "label")
+
+
 @pytest.mark.parametrize(
     ("status", "told"),
     [
@@ -203,19 +207,19 @@ NOTICE = Notice("drift", "open", "text", "2026-11-26T00:00:00Z")
     ],
 )
 def test_2xx_alone_means_told(chat: str, status: int, told: bool) -> None:
-    assert WebhookNotifier(f"{chat}/{status}").notify(NOTICE) is told
+    assert json_channel(f"{chat}/{status}").notify(NOTICE, "1").told is told
     assert Chat.asked == [f"/{status}"], "a redirect is not followed"
 
 
 @pytest.mark.parametrize(("service", "posts"), [("slack", 1), ("google", 2), ("discord", 3)])
 def test_chats_that_are_strict_get_the_text_alone(chat: str, service: str, posts: int) -> None:
-    assert WebhookNotifier(f"{chat}/{service}").notify(NOTICE)
+    assert json_channel(f"{chat}/{service}").notify(NOTICE, "1").told
     assert Chat.asked == [f"/{service}"] * posts
 
 
 def test_notices_go_through_the_proxy(chat: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", chat)
-    assert WebhookNotifier("http://hooks.example.com/x").notify(NOTICE)
+    assert json_channel("http://hooks.example.com/x").notify(NOTICE, "1").told
     assert Chat.asked == ["http://hooks.example.com/x"]
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import fakeredis
-import msgspec
 import redis
 
 from dmstats.core.clock import ManualClock, rfc3339
+from dmstats.db.incidents import IncidentRecord, IncidentStore, record_id
 from dmstats.ops.delivery_log import DeliveryLog, Record, SharedDeliveryLog
 from dmstats.ops.delivery_status import CACHE_SECONDS, DeliveryStatus, Warnings
+from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.incidents import SILENT
-from dmstats.ops.watchdog import KEY, OpenIncident
 from tests.keyspace import KEYS
+from tests.service.admin_site import mock_mongo
 
 MINUTE_MS = 60_000
 
@@ -22,13 +23,17 @@ class Unheard:
     def object_ignored(self, name: str, events: int) -> None: ...
 
 
+def book_on(client: redis.Redis) -> IncidentBook:
+    return IncidentBook(IncidentStore(mock_mongo()), client, KEYS)
+
+
 def status_with(
     clock: ManualClock, client: redis.Redis
 ) -> tuple[DeliveryStatus, DeliveryLog, SharedDeliveryLog]:
     deliveries = DeliveryLog(Unheard(), clock)
     own = SharedDeliveryLog(client, KEYS, clock, lambda _: None)
     return (
-        DeliveryStatus(own, deliveries, client, KEYS, clock),
+        DeliveryStatus(own, deliveries, book_on(client), clock),
         deliveries,
         SharedDeliveryLog(client, KEYS, clock, print),
     )
@@ -66,11 +71,8 @@ def test_another_workers_success_counts_as_well(clock: ManualClock) -> None:
 
 def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
     client = fakeredis.FakeRedis()
-    client.hset(
-        KEYS.key(KEY),
-        SILENT,
-        msgspec.json.encode(OpenIncident(clock.now_ms(), "No DM.", notified=True)),
-    )
+    now = clock.now_ms()
+    book_on(client).save(IncidentRecord(record_id(now, SILENT), SILENT, "No DM.", now))
     warned = status_with(clock, client)[0].current()
     assert (warned.silence, warned.silent_since) == ("No DM.", rfc3339(clock.now_ms()))
 

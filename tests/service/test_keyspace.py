@@ -15,13 +15,14 @@ from dmstats.core.errors import StoreUnavailable
 from dmstats.core.keyspace import RETRY_SECONDS, InstallationUnknown, Keyspace
 from dmstats.db.client import Mongo
 from dmstats.db.collection_names import INSTALLATION as COLLECTION
+from dmstats.db.incidents import IncidentStore
 from dmstats.db.installation import Installation
 from dmstats.ops.delivery_log import KEY as DELIVERIES
 from dmstats.ops.delivery_log import DeliveryLog, Record, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
+from dmstats.ops.incident_book import KEY as INCIDENTS
+from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.incidents import SILENT
-from dmstats.ops.watchdog import KEY as INCIDENTS
-from dmstats.ops.watchdog import kept_incident
 from dmstats.snapshot.build import build
 from dmstats.snapshot.encoded import Malformed, cached_from_json
 from dmstats.snapshot.lease import Lease
@@ -96,7 +97,8 @@ class TestKeyspace:
         deliveries = DeliveryLog(Recorder(), clock)
         deliveries.delivery(200, 0.1)
         log.post(deliveries.record)
-        assert DeliveryStatus(log, deliveries, client, keys, clock).current().failing_since is None
+        book = IncidentBook(IncidentStore(mongo()), client, keys)
+        assert DeliveryStatus(log, deliveries, book, clock).current().failing_since is None
         assert list(client.scan_iter()) == []
 
 
@@ -220,6 +222,12 @@ GARBAGE = [
     b'{"acknowledged":1e30}',
     b'{"failed":-1}',
 ]
+OTHER_RECORDS = [
+    b'{"since":1,"text":"as an older version kept it","told":true}',
+    b'{"id":"webhook_silent","name":"webhook_silent","since":1e15,"text":"x"}',
+    b'{"id":"webhook_silent","name":"webhook_silent","since":-1,"text":""}',
+    b'{"id":"another","name":"webhook_silent","since":1,"text":""}',
+]
 
 
 @pytest.mark.parametrize("odd", GARBAGE)
@@ -232,11 +240,13 @@ def test_garbage_among_the_deliveries_costs_itself_alone(odd: bytes, clock: Manu
     assert client.hlen(KEYS.key(DELIVERIES)) == 1
 
 
-@pytest.mark.parametrize("odd", [*GARBAGE, b'{"since":1e15,"text":"x"}', b'{"since":-1,"text":""}'])
+@pytest.mark.parametrize("odd", [*GARBAGE, *OTHER_RECORDS])
 def test_garbage_among_the_incidents_is_none(odd: bytes, clock: ManualClock) -> None:
-    assert kept_incident(odd) is None
     client = fakeredis.FakeRedis()
     client.hset(KEYS.key(INCIDENTS), SILENT, odd)
     deliveries = DeliveryLog(Recorder(), clock)
     log = SharedDeliveryLog(client, KEYS, clock, lambda _: None)
-    assert DeliveryStatus(log, deliveries, client, KEYS, clock).current().silence is None
+    book = IncidentBook(IncidentStore(mongo()), client, KEYS)
+    assert DeliveryStatus(log, deliveries, book, clock).current().silence is None
+    assert book.pending() == []
+    assert client.hlen(KEYS.key(INCIDENTS)) == 0

@@ -17,8 +17,8 @@ class Scope(StrEnum):
 
 
 SCOPE_WORDS: Mapping[str, str] = {
-    Scope.FIGURES: "Read the figures: snapshot, stream, history",
-    Scope.ACCOUNTS: "Read the accounts",
+    Scope.FIGURES: "Read the figures (snapshot, stream, history) and the incidents",
+    Scope.ACCOUNTS: "Read the accounts and the deliveries that were not counted",
     Scope.REFRESH: "Refresh the figures",
     Scope.METRICS: "Read the metrics",
     Scope.ACTIVITY_LOG: "Read the activity log",

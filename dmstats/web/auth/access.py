@@ -44,6 +44,7 @@ FIGURES = Access(Role.VIEWER, Scope.FIGURES)
 ACCOUNTS = Access(Role.VIEWER, Scope.ACCOUNTS)
 REFRESH = Access(Role.OPERATOR, Scope.REFRESH)
 PEOPLE = Access(Role.ADMIN)
+ALERTS = Access(Role.ADMIN)
 ACTIVITY_LOG = Access(Role.ADMIN, Scope.ACTIVITY_LOG)
 
 ADMINS = "/api/admin/admins"
@@ -64,7 +65,7 @@ ACCESS: dict[str, Access] = {
     "GET /api/cron/refresh-admin-stats": OPEN,
     "POST /api/cron/refresh-admin-stats": OPEN,
     "GET /metrics": Access(scope=Scope.METRICS, local=True),
-    # Figures and accounts.
+    # Figures, accounts, and what went wrong.
     "GET /": FIGURES,
     "GET /accounts": ACCOUNTS,
     "GET /accounts/<instagram_id>": ACCOUNTS,
@@ -76,6 +77,13 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/accounts/<instagram_id>": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>/activity": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>/history": ACCOUNTS,
+    "GET /incidents": FIGURES,
+    "GET /incidents/<incident_id>": FIGURES,
+    "GET /api/admin/incidents": FIGURES,
+    "GET /api/admin/incidents/<incident_id>": FIGURES,
+    "GET /deliveries": ACCOUNTS,
+    "GET /api/admin/deliveries": ACCOUNTS,
+    "POST /api/admin/alerts/test": ALERTS,
     "GET /api/openapi.json": FIGURES,
     "POST /api/admin/stats/refresh": REFRESH,
     # Oneself.

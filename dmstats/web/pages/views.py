@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +30,15 @@ FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 THEME_COOKIE = "dmstats-theme"
 THEMES = ("light", "dark")
+PAGES = {
+    "/accounts": "accounts",
+    "/accounts/<instagram_id>": "account",
+    "/deliveries": "deliveries",
+    "/incidents": "incidents",
+    "/incidents/<incident_id>": "incident",
+    "/admins": "admins",
+}
+"""The template of each page that loads what it shows by the API."""
 
 
 def register_pages(app: Flask, folder: Path | None = None) -> None:
@@ -64,15 +74,8 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             **_first_figures(),
         )
 
-    @pages.get("/accounts")
-    def accounts() -> ResponseReturnValue:
-        """All accounts, to search and page through."""
-        return render_template("accounts.html", email=reader_name())
-
-    @pages.get("/accounts/<instagram_id>")
-    def account(instagram_id: str) -> ResponseReturnValue:
-        """One account."""
-        return render_template("account.html", email=reader_name(), instagram_id=instagram_id)
+    for path, name in PAGES.items():
+        pages.add_url_rule(path, name, _page(f"{name}.html"))
 
     _register_people(pages)
     register_activity_log(pages)
@@ -104,11 +107,6 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
 
 
 def _register_people(pages: Blueprint) -> None:
-    @pages.get("/admins")
-    def admins() -> ResponseReturnValue:
-        """Who may sign in, and what for."""
-        return render_template("admins.html", email=reader_name())
-
     @pages.get("/tokens")
     def tokens() -> ResponseReturnValue:
         """The API tokens."""
@@ -124,6 +122,13 @@ def _register_people(pages: Blueprint) -> None:
         return render_template(
             "me.html", email=reader_name(), person=signed_in(), required=required
         )
+
+
+def _page(template: str) -> Callable[..., ResponseReturnValue]:
+    def view(**ids: str) -> ResponseReturnValue:
+        return render_template(template, email=reader_name(), **ids)
+
+    return view
 
 
 def _missing(error: NotFoundPage) -> ResponseReturnValue:

@@ -374,3 +374,38 @@ def test_no_json_in_an_envelope_of_ours_breaks_it(
 ) -> None:
     entry = {"id": account, "time": time, "messaging": items, "changes": more}
     read({"object": "instagram", "entry": [entry, more]})
+
+
+@pytest.mark.parametrize(
+    ("entry", "path", "kind"),
+    [
+        (3, "entry[].id", "entry"),
+        ({"id": True}, "entry[].id", "entry"),
+        ({"id": "1", "messaging": 3}, "entry[].messaging", "entry"),
+        ({"id": "1", "messaging": [3]}, "entry[].messaging[]", "item"),
+        ({"id": "1", "messaging": [{}]}, "entry[].messaging[]", "item"),
+        ({"id": "1", "messaging": [{"message": {}}]}, "entry[].messaging[].message.mid", "message"),
+        ({"id": "1", "messaging": [{"read": {}}]}, "entry[].messaging[].timestamp", "read"),
+        ({"id": "1", "messaging": [{"read": 3}]}, "entry[].messaging[].read", "read"),
+        ({"id": "1", "changes": [{"field": 3}]}, "entry[].changes[].field", "change"),
+        ({"id": "1 2", "messaging": [{"message": {"mid": "m"}}]}, "entry[].id", "received"),
+    ],
+)
+def test_what_is_rejected_is_noted_with_the_path_of_its_field(
+    entry: object, path: str, kind: str
+) -> None:
+    body = json.dumps({"object": "instagram", "entry": [entry]}).encode()
+    reading = read_events(body, arrived_ms=NOW, max_age_ms=10**9)
+    assert reading.rejected == 1
+    assert [(note.name, note.kind, note.unknown) for note in reading.notes] == [(path, kind, False)]
+    assert reading.entries == 1
+
+
+def test_notes_have_names_of_fields_and_no_values() -> None:
+    changes = [{"field": "comments", "value": {"text": "secret", "17841": 1, "from": {}}}] * 20
+    body = json.dumps({"object": "instagram", "entry": [{"id": "1", "changes": changes}]}).encode()
+    reading = read_events(body, arrived_ms=NOW, max_age_ms=10**9)
+    assert {(note.name, note.account, note.keys) for note in reading.notes} == {
+        ("comments", "1", ("from", "text"))
+    }
+    assert len(reading.notes) == 10

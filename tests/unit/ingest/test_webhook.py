@@ -19,7 +19,7 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import LedgerRow
-from dmstats.ingest.webhook import MAX_BODY, Webhook, is_webhook
+from dmstats.ingest.webhook import MAX_BODY, DeliveryDetails, Webhook, is_webhook
 
 PAYLOAD = (Path(__file__).parents[2] / "payloads" / "01_message_text_inbound.json").read_bytes()
 SECRETS = ("first-secret", "second-secret")
@@ -56,15 +56,18 @@ class FakeMetrics:
 
 
 class Harness:
-    def __init__(self) -> None:
+    def __init__(
+        self, details: DeliveryDetails | None = None, clock: ManualClock | None = None
+    ) -> None:
         self.committer, self.metrics = FakeCommitter(), FakeMetrics()
         self.webhook = Webhook(
             self.committer,  # type: ignore[arg-type]
-            ManualClock(1_785_000_100_000),
+            clock or ManualClock(1_785_000_100_000),
             self.metrics,
             app_secrets=SECRETS,
             verify_token="the-verify-token",
             max_age_ms=10**9,
+            details=details,
         )
         self.client = Client(self.webhook)
 

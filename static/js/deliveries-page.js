@@ -1,0 +1,130 @@
+/** The page of deliveries that were not counted as a whole, and of events that were not understood. */
+
+import { ask } from "./ask.js";
+import { detailsOf, outcomeOf } from "./deliveries.js";
+import { createFormat } from "./format.js";
+import { createFreshness } from "./freshness.js";
+import { part } from "./page.js";
+import { showProblem } from "./problem.js";
+import { wireTheme } from "./theme.js";
+import { deliveriesFrom } from "./wire.js";
+
+/** @typedef {import("./types.js").Delivery} Delivery */
+/** @typedef {import("./types.js").EventName} EventName */
+
+const POLL_MS = 30_000;
+const STEP = 100;
+const MOST = 1000;
+const OK = 200;
+const format = createFormat();
+const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
+const rows = part("rows", HTMLTableSectionElement);
+const more = part("more", HTMLButtonElement);
+
+let group = "";
+let limit = STEP;
+let asked = 0;
+
+async function load() {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (group) query.set("group", group);
+  const mine = (asked += 1);
+  const answer = await ask(`/api/admin/deliveries?${query}`);
+  // Something newer was asked meanwhile.
+  if (mine !== asked) return;
+  showProblem(part("problem"), answer.ok ? null : answer);
+  if (!answer.ok) return;
+  const { deliveries, names } = deliveriesFrom(answer.data);
+  rows.replaceChildren(...deliveries.map(rowOf));
+  part("name-rows").replaceChildren(...names.map(nameRow));
+  part("names").hidden = names.length === 0;
+  part("no-names").hidden = names.length > 0;
+  part("list").hidden = deliveries.length === 0;
+  part("nothing").hidden = deliveries.length > 0;
+  part("nothing").textContent = group === "sample" ? "No sample yet." : "None: every delivery was counted as a whole.";
+  more.hidden = deliveries.length < limit || limit >= MOST;
+  part("count").textContent = `The newest ${format.count(deliveries.length)}`;
+  freshness.touch();
+}
+
+/** Reload, unless the reader looks into one. */
+function reload() {
+  const reading = rows.contains(document.activeElement) || rows.querySelector("details[open]");
+  if (!document.hidden && !reading) void load();
+}
+
+/** @param {Delivery} delivery */
+function rowOf(delivery) {
+  const row = document.createElement("tr");
+  const time = cell("th", delivery.at ? format.moment(delivery.at) : "unknown");
+  time.scope = "row";
+  if (delivery.at) time.title = format.utc(delivery.at);
+  const status = cell("td", format.count(delivery.status));
+  status.dataset.bad = String(delivery.status !== OK);
+  const what = cell("td", "");
+  const details = document.createElement("details");
+  const summary = document.createElement("summary");
+  summary.textContent = outcomeOf(delivery, format);
+  const list = document.createElement("dl");
+  for (const [name, value] of detailsOf(delivery, format)) {
+    const term = document.createElement("dt");
+    term.textContent = name;
+    const meaning = document.createElement("dd");
+    meaning.textContent = value;
+    list.append(term, meaning);
+  }
+  details.append(summary, list);
+  what.append(details);
+  const took = cell("td", delivery.ms === null ? "–" : String(delivery.ms));
+  took.className = "figure wide";
+  row.append(time, status, what, took);
+  return row;
+}
+
+/** @param {EventName} event */
+function nameRow({ name, counted, firstAt, lastAt, keys }) {
+  const row = document.createElement("tr");
+  const head = cell("th", "");
+  head.scope = "row";
+  const code = document.createElement("code");
+  code.textContent = name;
+  const mark = document.createElement("span");
+  mark.className = "mark";
+  mark.textContent = counted ? "counted as unknown" : "rejected";
+  head.append(code, " ", mark);
+  const fields = cell("td", keys.join(", ") || "–");
+  fields.className = "wide";
+  row.append(head, ...[firstAt, lastAt].map((at) => cell("td", at ? format.moment(at) : "–")), fields);
+  return row;
+}
+
+/**
+ * @template {"td" | "th"} Tag
+ * @param {Tag} tag
+ * @param {string} text
+ */
+function cell(tag, text) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  return made;
+}
+
+const choices = /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("[data-group]"));
+for (const button of choices) {
+  button.addEventListener("click", () => {
+    for (const each of choices) each.setAttribute("aria-pressed", String(each === button));
+    group = button.dataset.group ?? "";
+    limit = STEP;
+    void load();
+  });
+}
+more.addEventListener("click", () => {
+  limit = Math.min(MOST, limit + 3 * STEP);
+  void load();
+});
+
+wireTheme();
+void load();
+setInterval(() => freshness.tick(), 1000);
+document.addEventListener("visibilitychange", reload);
+setInterval(reload, POLL_MS);

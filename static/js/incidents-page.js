@@ -1,0 +1,115 @@
+/** The page of all incidents: 90 days as bars, the list, and a test of the alerts. */
+
+import { ask } from "./ask.js";
+import { createFormat } from "./format.js";
+import { createFreshness } from "./freshness.js";
+import { base } from "./base.js";
+import { dayText, daysOf, lengthOf, summaryOf, toldText } from "./incidents.js";
+import { part } from "./page.js";
+import { showProblem } from "./problem.js";
+import { wireTheme } from "./theme.js";
+import { incidentsFrom, testedFrom } from "./wire.js";
+
+/** @typedef {import("./types.js").Incident} Incident */
+
+const POLL_MS = 30_000;
+/** A channel may take twenty seconds, and four are told at a time. */
+const TEST_MS = 120_000;
+const format = createFormat();
+const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
+const rows = part("rows", HTMLTableSectionElement);
+/** Only who may send a test has it. */
+const button = document.getElementById("test");
+
+async function load() {
+  const answer = await ask("/api/admin/incidents");
+  showProblem(part("problem"), answer.ok ? null : answer);
+  if (!answer.ok) return;
+  const { incidents, complete, channels } = incidentsFrom(answer.data);
+  drawDays(incidents);
+  // A reader who has the focus in a row keeps it.
+  if (!rows.contains(document.activeElement)) rows.replaceChildren(...incidents.map(rowOf));
+  const open = incidents.filter((incident) => incident.endedAt === null).length;
+  const n = `${format.count(incidents.length)}${complete ? "" : " or more"} in 90 days`;
+  part("count").textContent = open ? `${open} open, ${n}` : n;
+  part("nothing").hidden = incidents.length > 0;
+  part("list").hidden = incidents.length === 0;
+  part("channels").textContent = channels.length
+    ? `Alerts go to: ${channels.join(", ")}.`
+    : "Alerts go nowhere: DMSTATS_ALERT_URL is not set.";
+  if (button) button.hidden = channels.length === 0;
+  freshness.touch();
+}
+
+/** @param {Incident[]} incidents */
+function drawDays(incidents) {
+  const days = daysOf(incidents, Date.now());
+  const bars = part("days");
+  bars.setAttribute("aria-label", summaryOf(days));
+  bars.replaceChildren(
+    ...days.map((day) => {
+      const bar = document.createElement("span");
+      bar.dataset.level = day.level;
+      bar.title = dayText(day, format);
+      return bar;
+    }),
+  );
+}
+
+/** @param {Incident} incident */
+function rowOf(incident) {
+  const row = document.createElement("tr");
+  const name = document.createElement("th");
+  name.scope = "row";
+  const link = document.createElement("a");
+  link.href = `${base}/incidents/${encodeURIComponent(incident.id)}`;
+  link.textContent = incident.title;
+  name.append(link);
+  if (incident.endedAt === null) {
+    const mark = document.createElement("span");
+    mark.className = "mark bad";
+    mark.textContent = "open";
+    name.append(" ", mark);
+  }
+  const began = document.createElement("td");
+  if (incident.beganAt) {
+    began.textContent = format.moment(incident.beganAt);
+    began.title = format.utc(incident.beganAt);
+  }
+  const length = document.createElement("td");
+  length.className = "figure";
+  length.textContent = lengthOf(incident, Date.now(), format);
+  const told = document.createElement("td");
+  told.className = "wide";
+  told.textContent = toldText(incident);
+  row.append(name, began, length, told);
+  return row;
+}
+
+button?.addEventListener("click", async () => {
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  const line = part("tested");
+  line.className = "aside";
+  line.textContent = "Sending a test alert…";
+  const answer = await ask("/api/admin/alerts/test", { method: "POST", body: {}, timeout: TEST_MS });
+  button.setAttribute("aria-disabled", "false");
+  if (!answer.ok) {
+    line.className = "problem";
+    line.textContent = answer.sentence;
+    return;
+  }
+  const tested = testedFrom(answer.data);
+  line.className = tested.every(({ told }) => told) ? "success" : "problem";
+  line.textContent = `${tested.map(({ channel, told, problem }) => `${channel}: ${told ? "told" : (problem ?? "not told")}`).join("; ")}.`;
+});
+
+wireTheme();
+void load();
+setInterval(() => freshness.tick(), 1000);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) void load();
+});
+setInterval(() => {
+  if (!document.hidden) void load();
+}, POLL_MS);

@@ -1,0 +1,97 @@
+"""The pages of the incidents: bars, list, one incident, and the test of the alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from dmstats.db.admins.roles import Role
+from tests.browser.axe import violations
+from tests.browser.fake_site import FakeSite, incident
+from tests.browser.test_layout import FAULTS
+
+NOW = datetime.now(UTC)
+OpenContext = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def filled(site: FakeSite) -> FakeSite:
+    site.channels = ["hooks.example.com", "slack", "pagerduty 2"]
+    site.incidents = [
+        incident(3, NOW - timedelta(minutes=20), None, title="Deliveries fail"),
+        incident(2, NOW - timedelta(days=3), timedelta(minutes=31)),
+        incident(1, NOW - timedelta(days=40), timedelta(hours=5), alerts=[]),
+    ]
+    return site
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_it_works(open_context: OpenContext, filled: FakeSite, width: int, scheme: str) -> None:
+    """From the list to one incident by keyboard; nothing overlaps, and axe finds nothing."""
+    page = open_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+    ).new_page()
+    page.goto(f"{filled.url}/incidents")
+    expect(page.locator("#count")).to_have_text("1 open, 3 in 90 days")
+    bars = page.get_by_role("img", name="Incidents on ")
+    expect(bars.locator("span")).to_have_count(90)
+    expect(bars.locator("[data-level='long']")).not_to_have_count(0)
+    expect(page.locator("#rows tr").nth(0)).to_contain_text("20m")
+    assert violations(page) == []
+    assert page.evaluate(FAULTS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    link = page.get_by_role("link", name="Deliveries fail")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Deliveries fail")
+    expect(page.locator("#about")).to_contain_text("open for 20m")
+    expect(page.locator("#steps li")).to_have_text(
+        ["Run dmstats audit: it lists the differences.", "Find the cause."]
+    )
+    expect(page.locator("#alerts tr").nth(0)).to_contain_text("Told at")
+    expect(page.locator("#alerts tr").nth(1)).to_contain_text("7 attempts: status 503")
+    assert violations(page) == []
+    assert page.evaluate(FAULTS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_test_alert_says_who_was_told(open_context: OpenContext, filled: FakeSite) -> None:
+    filled.tested = {
+        "channels": [
+            {"channel": "slack", "told": True, "problem": None},
+            {"channel": "pagerduty", "told": False, "problem": "status 400"},
+        ]
+    }
+    page = open_context(viewport={"width": 390, "height": 800}).new_page()
+    page.goto(f"{filled.url}/incidents")
+    button = page.get_by_role("button", name="Send a test alert")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#tested")).to_have_text("slack: told; pagerduty: status 400.")
+    expect(button).to_be_focused()
+    assert violations(page) == []
+    filled.failing["alerts"] = 503
+    page.keyboard.press("Enter")
+    expect(page.locator("#tested")).to_contain_text("does not answer")
+
+
+def test_a_viewer_cannot_send_a_test(open_context: OpenContext, filled: FakeSite) -> None:
+    filled.role = Role.VIEWER
+    page = open_context().new_page()
+    page.goto(f"{filled.url}/incidents")
+    expect(page.locator("#channels")).to_contain_text("slack")
+    expect(page.locator("#rows tr")).to_have_count(3)
+    expect(page.get_by_role("button", name="Send a test alert")).to_have_count(0)
+
+
+def test_without_incidents_and_channels(open_context: OpenContext, site: FakeSite) -> None:
+    page = open_context().new_page()
+    page.goto(f"{site.url}/incidents")
+    expect(page.locator("#nothing")).to_be_visible()
+    expect(page.locator("#channels")).to_contain_text("DMSTATS_ALERT_URL is not set")
+    expect(page.get_by_role("button", name="Send a test alert")).to_be_hidden()
+    expect(page.get_by_role("img", name="No incident in the last 90 days")).to_be_visible()
+    assert violations(page) == []
