@@ -175,11 +175,14 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
      * @param {Unit} unit
      * @param {string} at
      * @param {boolean} long whether the whole axis has several days (of minutes and hours) or years
-     * @returns {string} short, for an axis
+     * @returns {string} short, for an axis; midnight is named by the day that begins
      */
     tick(unit, at, long) {
       const start = new Date(at);
-      if (unit === "minute" || unit === "hour") return (long ? readersDay : clock).format(start);
+      if (unit === "minute" || unit === "hour") {
+        const begins = readersDay.format(start) !== readersDay.format(start.getTime() - 1);
+        return (long || begins ? readersDay : clock).format(start);
+      }
       return (unit === "month" || long ? figuresMonth : day).format(start);
     },
     /**

@@ -102,6 +102,8 @@ test("an axis names times, days, or months", () => {
   const format = createFormat("h23", "UTC", "UTC");
   assert.equal(format.tick("hour", "2026-11-15T06:00:00Z", false), "06:00");
   assert.equal(format.tick("hour", "2026-11-15T00:00:00Z", true), "Nov 15");
+  assert.equal(format.tick("hour", "2026-11-15T00:00:00Z", false), "Nov 15");
+  assert.equal(format.tick("minute", "2026-11-15T00:01:00Z", false), "00:01");
   assert.equal(format.tick("day", "2026-11-15T00:00:00Z", false), "Nov 15");
   assert.equal(format.tick("day", "2026-11-01T00:00:00Z", true), "Nov 2026");
   assert.equal(format.tick("month", "2026-11-01T00:00:00Z", false), "Nov 2026");
