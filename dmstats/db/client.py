@@ -64,11 +64,11 @@ label 290 as transient."""
 INTERRUPTED_CODES = frozenset({50, 11601})
 """MaxTimeMSExpired and Interrupted. Inside a transaction they abort it, without a label."""
 
-POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 121, 10334, 17280})
+POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 66, 121, 10334, 17280})
 """Codes by which the server refuses the data itself: BadValue, FailedToParse, TypeMismatch,
-PathNotViable, ConflictingUpdateOperators, bad field names, DocumentValidationFailure,
-BSONObjectTooLarge, KeyTooLong. Any other error may be temporary, so the event must be retried and
-never discarded."""
+PathNotViable, ConflictingUpdateOperators, bad field names, ImmutableField (SecantusDB: an ``_id``
+that is NaN), DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong. Any other error may be
+temporary, so the event must be retried and never discarded."""
 
 
 CODEC: CodecOptions[Document] = CodecOptions(

@@ -181,13 +181,13 @@ def test_times_are_the_readers_and_the_hover_is_utc(page: Page) -> None:
 
 
 def test_only_changes_of_state_are_announced(page: Page, service: Service) -> None:
-    line = page.locator("[role=status]")
+    line = page.locator("#announce")
     expect(line).to_have_text("Live: the figures update by themselves.")
     page.evaluate(
         """() => {
             window.announced = 0;
             new MutationObserver(() => (window.announced += 1))
-                .observe(document.querySelector("[role=status]"),
+                .observe(document.querySelector("#announce"),
                          { childList: true, characterData: true, subtree: true });
         }"""
     )

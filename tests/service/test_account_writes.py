@@ -7,6 +7,7 @@ from typing import Any
 
 import mongomock
 import pytest
+from bson.objectid import ObjectId
 
 from dmstats.core.records import AccountDelta
 from dmstats.db.client import Mongo
@@ -34,21 +35,24 @@ class Hello:
 
 
 @pytest.mark.parametrize(
-    ("hello", "fields"),
+    ("hello", "key", "field"),
     [
-        ({"msg": "isdbgrid"}, {"_id", "instagramId"}),
-        ({"setName": "rs0"}, {"_id"}),
+        ({"msg": "isdbgrid"}, ObjectId(), "instagramId"),
+        ({"setName": "rs0"}, ObjectId(), "_id"),
+        ({"setName": "rs0"}, "text, which may have been invalid UTF-8", "instagramId"),
     ],
-    ids=["the shard key too, in a cluster", "the id alone, in a replica set"],
+    ids=["the shard key in a cluster", "_id in a replica set", "no _id of another type"],
 )
 def test_an_update_goes_to_one_shard_and_by_one_index(
-    hello: dict[str, Any], fields: set[str], monkeypatch: pytest.MonkeyPatch
+    hello: dict[str, Any], key: object, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client: Any = Hello(**hello)
     mongo = Mongo(client, "dms", "primary")
     assert mongo.transactional()
     known = {"instagramId": "1", "currentMonth": MONTH, "dmUsed": 3, "dmReceived": 0}
-    mongo.db[ACCOUNTS].insert_one({**known, "monthlyDmUsed": 1})  # BASE is written first
+    mongo.db[ACCOUNTS].insert_one(
+        {"_id": key, **known, "monthlyDmUsed": 1}
+    )  # BASE is written first
     filters: list[dict[str, Any]] = []
 
     def recorded(writes: list[Any], **_: Any) -> Any:
@@ -60,4 +64,4 @@ def test_an_update_goes_to_one_shard_and_by_one_index(
     delta = AccountDelta(sent=2, month=MONTH, month_sent=2, last_sent_ms=NOW)
     assert accounts.apply({"1": delta}, NOW, None) == {}
     _usual, *by_document = filters
-    assert [set(each) - {BASE} for each in by_document] == [fields, fields]
+    assert [set(each) - {BASE} for each in by_document] == [{field}, {field}]
