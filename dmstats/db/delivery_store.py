@@ -106,11 +106,11 @@ class DeliveryStore:
             wanted = {name.id: name for name in names}
             known = {each["_id"]: each for each in
                      self._names.find({"_id": {"$in": list(wanted)}}, {"keys": True})}  # fmt: skip
-            room = MOST_NAMES - self._names.count_documents({}, limit=MOST_NAMES)
+            free = MOST_NAMES - self._names.count_documents({}, limit=MOST_NAMES)
             for key, name in wanted.items():
                 if key not in known:
-                    room -= 1
-                if key in known or room >= 0:
+                    free -= 1
+                if key in known or free >= 0:
                     update = _seen(name, known.get(key))
                     self._names.update_one({"_id": key}, update, upsert=True)
 
@@ -134,12 +134,12 @@ def _of(group: str) -> Document:
 
 def _seen(name: EventName, known: Document | None) -> Document:
     kept = (known or {}).get("keys")
-    room = max(0, MOST_KEYS - len(kept)) if isinstance(kept, list) else MOST_KEYS
+    free = max(0, MOST_KEYS - len(kept)) if isinstance(kept, list) else MOST_KEYS
     new = [key for key in name.keys if not isinstance(kept, list) or key not in kept]
     return {
         "$min": {"first": to_datetime(name.first)},
         "$max": {"last": to_datetime(name.last)},
-        "$addToSet": {"keys": {"$each": new[:room]}},
+        "$addToSet": {"keys": {"$each": new[:free]}},
         "$set": {"name": name.name, "unknown": name.unknown},
     }
 

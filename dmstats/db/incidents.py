@@ -52,7 +52,7 @@ class IncidentRecord(msgspec.Struct):
 
     @property
     def finished(self) -> bool:
-        """Whether it is over, and whoever is to be told was told."""
+        """Whether it is over, and every channel was told."""
         return bool(self.ended) and all(alert.settled for alert in self.alerts)
 
 

@@ -153,7 +153,7 @@ class AppriseChannel:
 def channels_of(urls: Sequence[str], secret_key: str) -> list[Channel]:
     """The channels of ``DMSTATS_ALERT_URL``.
 
-    ``key`` is a keyed digest of the address: it is stored, and nobody who reads it may try out
+    ``key`` is a keyed digest of the address: it is stored, and a reader must not be able to try out
     passwords on it.
     """
     found: list[Channel] = []

@@ -96,10 +96,10 @@ export function lengthOf(incident, now, format) {
  * @returns {string} who was told, in a few words
  */
 export function toldText({ alerts }) {
-  if (alerts.length === 0) return "nobody to tell";
+  if (alerts.length === 0) return "no channel";
   const names = [...new Set(alerts.filter((alert) => alert.toldAt).map((alert) => alert.channel))];
   const failing = alerts.some((alert) => !alert.toldAt);
-  if (names.length === 0) return "nobody yet";
+  if (names.length === 0) return "no channel yet";
   return failing ? `${names.join(", ")}; not all` : names.join(", ");
 }
 

@@ -58,9 +58,9 @@ const alert = (more) => incident(2, 1, { alerts: [{ channel: "slack", state: "op
 
 test("who was told", () => {
   const soon = back(0);
-  assert.equal(toldText(incident(2, 1)), "nobody to tell");
+  assert.equal(toldText(incident(2, 1)), "no channel");
   assert.equal(toldText(alert({ toldAt: back(2) })), "slack");
-  assert.equal(toldText(alert({ nextAt: soon })), "nobody yet");
+  assert.equal(toldText(alert({ nextAt: soon })), "no channel yet");
   for (const [more, words] of [
     [{ toldAt: "2026-11-15T09:00:00Z" }, /^Told at .*09:00:00/],
     [{ nextAt: soon }, /^Not told yet$/],

@@ -47,7 +47,7 @@ URLS = {
 }
 NOTICE = Notice("drift", "open", "The counters <differ> & more: run `flask audit`.", "2026-11-15")
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+WAIT_SECONDS = 60.0
 """Loading Apprise takes seconds; on a machine that is busy it takes longer."""
 
 
@@ -140,7 +140,7 @@ def test_the_child_process(
     strict: Chats, caplog: pytest.LogCaptureFixture, url: str, told: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    channel = AppriseChannel(url, "key", "label", seconds=PATIENCE)
+    channel = AppriseChannel(url, "key", "label", seconds=WAIT_SECONDS)
     found = channel.notify(NOTICE, "incident-1") if told else channel.check()
     assert found.told is told
     assert told or found.problem == "the address is not one of Apprise, or is incomplete"
@@ -194,7 +194,7 @@ def test_the_child_ends_with_its_parent(strict: Chats) -> None:
     )
     environ = {**bare_environ(), **strict.environ}
     with subprocess.Popen([sys.executable, "-c", program], env=environ, cwd=ROOT) as parent:
-        wait_until(lambda: path in strict.asked, seconds=PATIENCE)
+        wait_until(lambda: path in strict.asked, seconds=WAIT_SECONDS)
         (child,) = psutil.Process(parent.pid).children()
         assert "hooks" not in str(child.cmdline()) + str(child.environ().get("DMSTATS_ALERT_URL"))
         parent.kill()
@@ -239,7 +239,7 @@ class Hook:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 hook.asked += 1
                 if hook.holding.is_set():
-                    wait_until(lambda: not hook.holding.is_set(), seconds=PATIENCE)
+                    wait_until(lambda: not hook.holding.is_set(), seconds=WAIT_SECONDS)
                     return
                 hook.answered += 1
                 self.send_response(204)
@@ -275,7 +275,7 @@ def test_killed_in_the_middle_each_is_told_once(
             alerts = [alert for record in store.pending() for alert in record.alerts]
             return [bool(alert.told) for alert in alerts] == [True, False] and slow.asked == 1
 
-        wait_until(told_to_one, seconds=PATIENCE)
+        wait_until(told_to_one, seconds=WAIT_SECONDS)
         leader.kill()
         leader.wait()
     slow.holding.clear()
@@ -286,7 +286,7 @@ def test_killed_in_the_middle_each_is_told_once(
         sender.send(book.pending())
         return slow.answered == 1
 
-    wait_until(told_to_both, seconds=PATIENCE)
+    wait_until(told_to_both, seconds=WAIT_SECONDS)
     sender.send(book.pending())
     assert (quick.answered, slow.answered) == (1, 1)
     (record,) = book.pending()

@@ -195,7 +195,7 @@ def test_two_installations_on_one_redis_show_their_own_figures(
 def test_an_idle_connection_does_not_hold_up_the_end(
     tmp_path: Path, database: Secantus, shared_redis: Redis
 ) -> None:
-    # With gunicorn's patience it would be so long, whatever else the machine does.
+    # With gunicorn's own time-out it would be so long, whatever else the machine does.
     web = WebServer(tmp_path, database, shared_redis, options=["--graceful-timeout", "90"])
     with serving(web):
         connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)

@@ -65,7 +65,7 @@ BY_SCOPE = {
 """What each role and each scope may do, written out once more: a slip in the table is noticed."""
 
 
-class Whoever:
+class AnyRequester:
     """In place of the authenticator: says who asks."""
 
     identity: Identity | None = None
@@ -80,7 +80,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     made = application(tmp_path_factory.mktemp("var"))
     for endpoint in made.view_functions:
         made.view_functions[endpoint] = lambda **_: "reached"
-    made.extensions["dmstats"].authenticator = Whoever()
+    made.extensions["dmstats"].authenticator = AnyRequester()
     return made
 
 

@@ -39,7 +39,7 @@ class EmailTaken(DmstatsError):
 
 
 class LastAdmin(DmstatsError):
-    """Nobody would be left who can manage people."""
+    """No admin would be left who can manage people."""
 
     status = 409
     title = "Last admin"
@@ -234,7 +234,7 @@ class AdminStore:
         leaves no admin who can sign in.
 
         Writing comes before looking: of two admins who take each other's rights at the same moment
-        at least one sees that nobody is left. A transaction that only reads the other's document
+        at least one sees that no admin is left. A transaction that only reads the other's document
         would not notice.
         """
         key = _key(admin_id)

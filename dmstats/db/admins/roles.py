@@ -24,7 +24,7 @@ def role_from(document: Mapping[str, Any]) -> Role:
     """The role in a document of ``dmstats_admins``.
 
     Before there were roles everybody was an admin, so a document without one is an admin's. What
-    is no role is the least of them: nobody gains rights by a damaged document.
+    is no role is the least of them: a damaged document gives no rights.
     """
     if "role" not in document:
         return Role.ADMIN

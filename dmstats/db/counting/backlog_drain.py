@@ -33,7 +33,7 @@ Due = dict[str, list[Any]]
 RETRY_SECONDS = 60.0
 MOST_PER_TICK = 5_000
 TOGETHER = 50
-"""Accounts in one transaction, as long as nobody else changes one of them."""
+"""Accounts in one transaction, as long as the host platform changes none of them."""
 TRIES, TRIES_TOGETHER = 20, 2
 READ_SECONDS = 5.0
 

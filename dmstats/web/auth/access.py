@@ -146,7 +146,7 @@ def enforce() -> ResponseReturnValue | None:
 
 
 def may(operation: str) -> bool:
-    """Whether whoever asks may use ``operation``, such as "POST /api/admin/stats/refresh"."""
+    """Whether the requester may use ``operation``, such as "POST /api/admin/stats/refresh"."""
     identity: Identity | None = g.get("identity")
     return identity is not None and ACCESS[operation].allows(identity)
 

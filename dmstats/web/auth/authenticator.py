@@ -139,7 +139,7 @@ class Authenticator:
         return self._begin(admin, self._check_code(admin, code))
 
     def awaited(self) -> Admin | None:
-        """Whose code is awaited in this browser; None if nobody's, or not any more."""
+        """The person whose code is awaited in this browser; None if none is, or not any more."""
         waiting = awaiting_code()
         if waiting is None or waiting[2] <= self._clock.now_ms():
             return None

@@ -38,7 +38,7 @@ from tests.wire import (
 EVENTS, POSTS = 200, 8
 SMALLER = EVENTS // 4
 """The batches after one that ran out of time."""
-PATIENCE = 30.0
+WAIT_SECONDS = 30.0
 RETRYABLE = "RetryableWriteError"
 STATEMENTS = ("read accounts", "accounts", "totals", "ledger", "hours", "days")
 """The statements of the transaction, in their order."""
@@ -65,7 +65,7 @@ class Case(msgspec.Struct, frozen=True):
     counted: bool = True
     batch: int = EVENTS
     again: bool = False
-    seconds: float = PATIENCE
+    seconds: float = WAIT_SECONDS
 
 
 def once(step: str, reply: dict[str, Any], **expected: Any) -> Case:
@@ -263,7 +263,7 @@ def mongo(server: WireServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mongo
         yield mongo
 
 
-def sender_of(server: WireServer, mongo: Mongo, seconds: float = PATIENCE) -> Sender:
+def sender_of(server: WireServer, mongo: Mongo, seconds: float = WAIT_SECONDS) -> Sender:
     sender = Sender(server, mongo, seconds)
     assert mongo.transactional()
     return sender
@@ -278,7 +278,8 @@ def test_an_answer_of_the_database(case: Case, server: WireServer, mongo: Mongo)
         first = sender.send("first")
         server.always.clear()
         server.answers.clear()
-        sender.committer._commit_seconds = PATIENCE  # what follows must not depend on the machine
+        # What follows must not depend on the machine.
+        sender.committer._commit_seconds = WAIT_SECONDS
 
         assert first == {case.result: EVENTS}
         assert len(server.rows) == (EVENTS if case.counted else 0)
