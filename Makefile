@@ -32,13 +32,13 @@ run: $(RUNTIME) ## Run the service, with its own databases unless MONGODB_URI an
 
 .PHONY: test
 test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, browser, and the dashboard's own
-	@echo "make: all tests take about 10 minutes on two cores; make test-quick takes one"
+	@echo "make: all tests take about 15 minutes on two cores; make test-quick takes one"
 	@$(MAKE) --no-print-directory --jobs 2 test-together test-dashboard
 	@$(MAKE) --no-print-directory test-alone
 
 .PHONY: test-together
 test-together: $(READY) $(JS_READY) $(BROWSER)
-	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 # Only the folders that have such tests: collecting all takes seconds.
 .PHONY: test-alone
@@ -58,7 +58,7 @@ test-quick: $(READY) ## Pass the tests that start nothing: about a minute
 
 .PHONY: test-live
 test-live: $(READY) ## Pass the tests on real servers; TEST_MONGODB_URI= and TEST_REDIS_URL= name yours
-	$(PY) -m pytest tests/live -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(PY) -m pytest tests/live -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 .PHONY: lint
 lint: $(READY) ## Check style, types and common security mistakes

@@ -159,7 +159,14 @@ def test_a_lost_password_is_set_anew(service: Started) -> None:
     with urllib3.PoolManager(retries=False) as http:
         for password, status in (("the first password", 401), ("the second password", 200)):
             sent = {"email": "lost@example.com", "password": password}
-            assert http.request("POST", url, json=sent).status == status
+            told: list[int] = []
+
+            def answered(sent: dict[str, str] = sent, told: list[int] = told) -> bool:
+                told.append(http.request("POST", url, json=sent).status)
+                return told[-1] != 503  # a busy machine
+
+            wait_until(answered)
+            assert told[-1] == status
 
 
 def deliver(service: Started, mid: str) -> None:

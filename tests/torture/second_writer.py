@@ -91,11 +91,10 @@ class SecondWriter:
     def await_backlog(self, db: Database[dict[str, Any]]) -> int:
         """Wait until the increments that waited are in their accounts; how many still wait."""
         backlog = db["dmstats_account_backlog"]
-        if self.platform:
-            # All accounts can be changed now: the next try must not be a minute away.
-            backlog.update_many({}, {"$unset": {"retryAt": ""}})
-            with contextlib.suppress(AssertionError):
-                wait_until(lambda: not backlog.count_documents({}), seconds=BACKLOG_SECONDS)
+        # All accounts can be changed now: the next try must not be a minute away.
+        backlog.update_many({}, {"$unset": {"retryAt": ""}})
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not backlog.count_documents({}), seconds=BACKLOG_SECONDS)
         return backlog.count_documents({})
 
     def figures(self, db: Database[dict[str, Any]], waiting: int) -> PlatformFigures | None:
