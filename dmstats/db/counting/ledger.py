@@ -148,7 +148,7 @@ class Ledger:
         with translated():
             names = self._db.list_collection_names(filter={"name": {"$regex": f"^{LEDGER_PREFIX}"}})
         days = (match[1] for name in names if (match := _DAY.fullmatch(name)))
-        return sorted(day for day in days if _is_day(day))
+        return sorted(day for day in days if is_day(day))
 
     def expired(self, now_ms: int) -> list[str]:
         """The partitions that no delivery or retry can need any more, oldest first."""
@@ -202,20 +202,15 @@ def batched(ids: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
         yield some
 
 
-def _is_day(text: str) -> bool:
-    try:
-        day_ms(text)
-    except ValueError:
-        return False
-    return True
-
-
 def is_day(value: object) -> bool:
     """Whether ``value`` names a partition of one day, ``YYYYMMDD``."""
+    if not isinstance(value, str):
+        return False
     try:
-        return isinstance(value, str) and bool(day_ms(value) or True)
+        day_ms(value)
     except (ValueError, OverflowError):
         return False
+    return True
 
 
 def day_ms(day: str) -> int:
