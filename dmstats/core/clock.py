@@ -127,6 +127,16 @@ def day_start(ms: int) -> int:
     return ms - ms % DAY_MS
 
 
+def month_start(at: datetime) -> datetime:
+    """The start of the month that holds ``at``, in the time zone of ``at``."""
+    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_month_start(at: datetime) -> datetime:
+    """The start of the month after the one that holds ``at``."""
+    return month_start(month_start(at) + timedelta(days=31))
+
+
 def month_of(ms: int) -> str:
     """The UTC month that holds ``ms``, as ``YYYY-MM``."""
     return to_datetime(ms).strftime("%Y-%m")

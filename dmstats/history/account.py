@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
-from dmstats.core.clock import day_start, hour_start, month_of, rfc3339, to_datetime, to_ms
+from dmstats.core.clock import (
+    day_start,
+    hour_start,
+    month_of,
+    month_start,
+    next_month_start,
+    rfc3339,
+    to_datetime,
+    to_ms,
+)
 from dmstats.core.errors import BadRequest
 from dmstats.core.time_zones import UTC, zone
 from dmstats.db.audit.activity_store import Activity
@@ -99,9 +108,8 @@ def account_history(
 def is_month(interval: Interval, since_ms: int = 0) -> bool:
     """Whether it has all that was counted in a month of UTC, by ``since_ms``."""
     start, end = map(to_datetime, interval)
-    first = _month_start(start)
-    whole = start == first or interval[0] <= since_ms
-    return whole and end == _month_start(first + timedelta(days=31))
+    whole = start == month_start(start) or interval[0] <= since_ms
+    return whole and end == next_month_start(start)
 
 
 def _resolved(
@@ -145,7 +153,7 @@ def _check(plan: Plan, activity: Activity, since: int, days_from: int) -> None:
 def _first_kept(at_ms: int, days_kept: int) -> int:
     """The start of the oldest month whose days have not expired."""
     oldest = to_datetime(at_ms) - timedelta(days=days_kept)
-    return to_ms(_month_start(oldest)) if days_kept else at_ms
+    return to_ms(month_start(oldest)) if days_kept else at_ms
 
 
 def _months(from_ms: int, to_ms_: int, calendar: Calendar) -> Iterator[str]:
@@ -153,7 +161,3 @@ def _months(from_ms: int, to_ms_: int, calendar: Calendar) -> Iterator[str]:
     while at < to_ms_:
         yield month_of(at)
         at = calendar.after(MONTH, at)
-
-
-def _month_start(at: datetime) -> datetime:
-    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from pymongo.database import Database
 
-from dmstats.core.clock import DAY_MS, to_datetime, to_ms
+from dmstats.core.clock import DAY_MS, next_month_start, to_datetime, to_ms
 from dmstats.core.records import RECEIVED, SENT
 from dmstats.db import typed
 from dmstats.db.audit.activity_store import Counts
@@ -44,7 +44,7 @@ def increments(
 
 def expires_at(at: datetime, days_kept: int) -> datetime:
     """When the days of the month of ``at`` expire."""
-    return _next_month(at) + timedelta(days=days_kept)
+    return next_month_start(at) + timedelta(days=days_kept)
 
 
 def note_first_day(database: Database[Document], day_ms: int) -> None:
@@ -102,8 +102,3 @@ def _months(document: Document) -> dict[str, Counts]:
         month: (typed.counter(sent.get(month)) or 0, typed.counter(received.get(month)) or 0)
         for month in sent.keys() | received.keys()
     }
-
-
-def _next_month(at: datetime) -> datetime:
-    first = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)
