@@ -157,15 +157,26 @@ def page(context: BrowserContext, service: Service) -> Page:
     return open_dashboard(context, service)
 
 
-def sign_in(context: BrowserContext, service: Service) -> None:
-    """Give ``context`` a session without going through the form, again where a busy machine took
-    too long."""
+def sign_in(context: BrowserContext, service: Service, *, alone: bool = False) -> None:
+    """Give ``context`` the service's session, which its first test opens without going through the
+    form; or one that it may end, ``alone``.
+
+    A sign-in for each test would meet the limit of attempts by address.
+    """
+    if service.session and not alone:
+        context.add_cookies(service.session)
+        return
     form = {"email": service.email, "password": service.password}
-    for last in (False, False, False, True):
+    for last in (False, False, False, True):  # a busy machine may take too long
         answer = context.request.post(f"{service.url}/login", data=form)
         if answer.status != 503 or last:
             break
     assert answer.ok, answer.text()
+    if not alone:
+        service.session = [
+            {key: cookie[key] for key in ("name", "value", "domain", "path")}
+            for cookie in context.cookies(service.url)
+        ]
 
 
 def open_dashboard(

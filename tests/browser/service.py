@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.servers import free_port, wait_until
 
@@ -35,6 +36,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.email = ""
         self.password = ""
+        self.session: list[Any] = []
         self._settings = {
             "MONGODB_URI": mongodb_uri,
             "REDIS_URL": redis_url,

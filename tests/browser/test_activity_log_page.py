@@ -16,7 +16,7 @@ def test_it_works(open_context: Callable[..., BrowserContext], service: Service)
     context = open_context(viewport={"width": 390, "height": 800})
     wrong = {"email": service.email, "password": "not the password"}
     assert context.request.post(f"{service.url}/login", data=wrong).status == 401
-    sign_in(context, service)
+    sign_in(context, service, alone=True)
     page = context.new_page()
     page.goto(f"{service.url}/activity-log")
     expect(page.locator(".log tbody tr").first).to_contain_text("Signed in")

@@ -43,7 +43,7 @@ def guarded(shared: tuple[Service, Mongo]) -> Service:
 
 @pytest.fixture
 def admins(context: BrowserContext, guarded: Service) -> Page:
-    sign_in(context, guarded)
+    sign_in(context, guarded, alone=True)
     page = context.new_page()
     page.goto(f"{guarded.url}/admins")
     expect(page.locator("#rows tr")).to_have_count(1)
@@ -237,4 +237,4 @@ def test_changing_ones_own_password(
     expect(admins.locator("#done")).to_have_text("The password was changed.")
     guarded.password = PASSWORD
     context.clear_cookies()
-    sign_in(context, guarded)
+    sign_in(context, guarded, alone=True)
