@@ -108,6 +108,7 @@ export function createControls({ choose, view, since, format, calendar, url }) {
     }
   }
 
+  part("picker", HTMLFieldSetElement).disabled = false;
   return { draw };
 }
 
