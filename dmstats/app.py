@@ -19,6 +19,7 @@ from dmstats.ingest.webhook import Webhook
 from dmstats.ops import logs
 from dmstats.services import Services
 from dmstats.web.api import (
+    account_edits,
     activity_log,
     admins,
     deliveries,
@@ -60,6 +61,7 @@ MAX_FORM = 64 * 1024
 """The maximum body size of every route except the webhook, in bytes."""
 BLUEPRINTS = (
     stats.blueprint,
+    account_edits.blueprint,
     history.blueprint,
     deliveries.blueprint,
     incidents.blueprint,

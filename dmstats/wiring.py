@@ -18,6 +18,7 @@ from dmstats.core.redis_client import redis_client
 from dmstats.core.redis_outage import RedisOutage
 from dmstats.core.settings import Settings
 from dmstats.core.time_zones import zone
+from dmstats.db.account_edits import AccountEdits
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
@@ -211,6 +212,8 @@ def wire(settings: Settings, send: Send) -> Services:
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
     refresh_jobs += [jobs.watchdog_job(watchdog), jobs.account_backlog_job(backlog)]
+    if settings.account_edits == "operator":
+        refresh_jobs.append(jobs.account_edits_job(AccountEdits(mongo, clock)))
     if canary:
         refresh_jobs.append(jobs.canary_job(canary))
     worker_jobs = [

@@ -168,6 +168,11 @@ class Settings:
         "DMSTATS_MONTHLY_DM_LIMIT", whole(0, 1_000_000_000), 0, "0: none",
         "The monthly limit shown for accounts without their own `monthlyDmLimit`.",
     )  # fmt: skip
+    account_edits: str = setting(
+        "DMSTATS_ACCOUNT_EDITS", one_of("platform", "operator"), "platform", "`platform`",
+        "Whose name, limit and state of an account holds if an operator and then the platform "
+        "wrote it: the `platform`'s, or the `operator`'s, which dmstats writes back.",
+    )  # fmt: skip
     hourly_dm_limit: int = setting(
         "DMSTATS_HOURLY_DM_LIMIT", whole(0, 1_000_000_000), 200, "200; 0: none",
         "Meta's limit of automated DMs per account and hour, as shown on the account's page.",

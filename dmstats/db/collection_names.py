@@ -34,6 +34,7 @@ ACCOUNT_DAYS = "dmstats_account_days"
 
 ACCOUNT_CHANGES = "dmstats_account_changes"
 ACCOUNT_BACKLOG = "dmstats_account_backlog"
+ACCOUNT_EDITS = "dmstats_account_edits"
 INCIDENTS = "dmstats_incidents"
 DELIVERIES = "dmstats_deliveries"
 EVENT_NAMES = "dmstats_event_names"

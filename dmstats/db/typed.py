@@ -27,6 +27,7 @@ MOST_DIGITS = 18
 
 MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 DIGITS = re.compile(r"[0-9]{1,15}")
+WHOLE = re.compile(r"-?[0-9]{1,19}")
 MINUTE = re.compile(r"[0-9]|[1-5][0-9]")
 PLACE = range(10**15)
 """Terms and sequence numbers of snapshots: up to 15 digits, as in a version."""
@@ -123,6 +124,12 @@ def identifier(value: object) -> str | None:
         return str(value) or None
     whole = integer(value)
     return None if whole is None else str(whole)
+
+
+def id_values(instagram_id: str) -> list[str | int]:
+    """The values under which an account with that id may be stored: the text, and its number."""
+    number = int(instagram_id) if WHOLE.fullmatch(instagram_id) else None
+    return [instagram_id] if number is None or number not in INTEGERS else [instagram_id, number]
 
 
 def document_id(value: object) -> str:

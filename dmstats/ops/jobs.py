@@ -5,6 +5,7 @@ from __future__ import annotations
 from dmstats.audit.background import BackgroundAudit
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.core.clock import DAY_MS, ClockWatch, to_datetime
+from dmstats.db.account_edits import AccountEdits
 from dmstats.db.audit.archive import Archive
 from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
@@ -20,6 +21,7 @@ from dmstats.snapshot.schedule import RefreshSchedule
 LEASE_SECONDS = 5.0
 ORPHANS_SECONDS = 1.0
 BACKLOG_SECONDS = 2.0
+ACCOUNT_EDITS_SECONDS = 30.0
 REFRESH_CHECK_SECONDS = 1.0
 POPULATION_COUNTS_SECONDS = 10.0
 PARTITIONS_SECONDS = 3600.0
@@ -40,6 +42,16 @@ def account_backlog_job(backlog: AccountBacklog) -> Job:
     """Applies deferred increments to accounts that could not be updated immediately."""
     return Job(
         name="account_backlog", every_seconds=BACKLOG_SECONDS, run=backlog.drain, leader_only=True
+    )
+
+
+def account_edits_job(edits: AccountEdits) -> Job:
+    """Writes operators' values of accounts back where the platform has written others."""
+    return Job(
+        name="account_edits",
+        every_seconds=ACCOUNT_EDITS_SECONDS,
+        run=edits.write_back,
+        leader_only=True,
     )
 
 

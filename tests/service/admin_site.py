@@ -31,6 +31,7 @@ from dmstats.history.service import HistoryService
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.web.api import (
+    account_edits,
     activity_log,
     admins,
     deliveries,
@@ -111,8 +112,8 @@ class FakeStats:
 
 
 class AdminSite:
-    def __init__(self, clock: ManualClock, **settings: Any) -> None:
-        self.mongo = mock_mongo()
+    def __init__(self, clock: ManualClock, mongo: Mongo | None = None, **settings: Any) -> None:
+        self.mongo = mongo or mock_mongo()
         self.redis = fakeredis.FakeRedis(server=fakeredis.FakeServer())
         self.settings = Settings(
             **{"admin_api_token": TOKEN, "cron_secret": CRON, "secret_key": "k" * 32} | settings
@@ -145,6 +146,7 @@ class AdminSite:
         register_access(app)
         for views in (
             stats,
+            account_edits,
             history,
             incidents,
             deliveries,

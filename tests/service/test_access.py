@@ -32,7 +32,10 @@ VIEWER = {
     "POST /api/admin/me/second-factor", "POST /api/admin/me/second-factor/confirm",
     "POST /api/admin/me/second-factor/remove",
 }  # fmt: skip
-OPERATOR = VIEWER | {"POST /api/admin/stats/refresh"}
+OPERATOR = VIEWER | {
+    "POST /api/admin/stats/refresh",
+    "PATCH /api/admin/accounts/<instagram_id>", "POST /api/admin/accounts/import",
+}  # fmt: skip
 ADMIN = OPERATOR | {
     "GET /admins", "GET /api/admin/admins", "POST /api/admin/admins",
     "POST /api/admin/admins/invite",
@@ -57,6 +60,9 @@ BY_SCOPE = {
         "GET /api/admin/accounts/<instagram_id>/activity",
         "GET /api/admin/accounts/<instagram_id>/history",
         "GET /deliveries", "GET /api/admin/deliveries",
+    },
+    Scope.EDITS: {
+        "PATCH /api/admin/accounts/<instagram_id>", "POST /api/admin/accounts/import",
     },
     Scope.REFRESH: {"POST /api/admin/stats/refresh"},
     Scope.METRICS: {"GET /metrics"},

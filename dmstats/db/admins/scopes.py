@@ -11,6 +11,7 @@ class Scope(StrEnum):
 
     FIGURES = "read-figures"
     ACCOUNTS = "read-accounts"
+    EDITS = "write-accounts"
     REFRESH = "refresh"
     METRICS = "metrics"
     ACTIVITY_LOG = "read-activity-log"
@@ -19,6 +20,7 @@ class Scope(StrEnum):
 SCOPE_WORDS: Mapping[str, str] = {
     Scope.FIGURES: "Read the figures (snapshot, stream, history) and the incidents",
     Scope.ACCOUNTS: "Read the accounts and the deliveries that were not counted",
+    Scope.EDITS: "Change the names, limits and states of accounts",
     Scope.REFRESH: "Refresh the figures",
     Scope.METRICS: "Read the metrics",
     Scope.ACTIVITY_LOG: "Read the activity log",

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
+from typing import TypeVar
 
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure
@@ -17,6 +18,8 @@ from dmstats.core.errors import Conflict, Repeated
 from dmstats.core.records import OTHER_PARTITION, LedgerRow
 from dmstats.db.client import DUPLICATE_KEY, Document, Mongo, translated
 from dmstats.db.collection_names import LEDGER_PREFIX
+
+T = TypeVar("T")
 
 RETRY_HOURS = 36
 """Meta retries a delivery for this long, so rows must be kept longer."""
@@ -195,9 +198,9 @@ def _documents(rows: Iterable[LedgerRow], *, rejected: bool) -> dict[str, list[D
     return documents
 
 
-def batched(ids: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    """``ids`` in lists of at most ``size``."""
-    rest = iter(ids)
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """``items`` in lists of at most ``size``."""
+    rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +46,6 @@ ARRAYS_MAX_TIME_MS = 10_000
 
 PROJECTION: dict[str, int] = dict.fromkeys(["instagramId", *ACCOUNT_FIELDS], 1)
 DIGITS_OF_IDS = 19
-NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +75,9 @@ class AccountDirectory:
 
     def one(self, instagram_id: str) -> Account | None:
         """The account with exactly this id, stored as a string or as a number."""
-        wanted: list[object] = [instagram_id]
-        if NUMBER.fullmatch(instagram_id) and int(instagram_id) in typed.INTEGERS:
-            wanted.append(int(instagram_id))
         found = [
             row
-            for row in self._find({ID: {"$in": wanted}}, ID, 1, 10)
+            for row in self._find({ID: {"$in": typed.id_values(instagram_id)}}, ID, 1, 10)
             if typed.identifier(row.get(ID)) == instagram_id
         ]
         found.sort(key=lambda row: not typed.is_text(row[ID]))

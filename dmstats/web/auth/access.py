@@ -42,6 +42,7 @@ OPEN = Access(is_open=True)
 OWN = Access(Role.VIEWER)
 FIGURES = Access(Role.VIEWER, Scope.FIGURES)
 ACCOUNTS = Access(Role.VIEWER, Scope.ACCOUNTS)
+EDITS = Access(Role.OPERATOR, Scope.EDITS)
 REFRESH = Access(Role.OPERATOR, Scope.REFRESH)
 PEOPLE = Access(Role.ADMIN)
 ALERTS = Access(Role.ADMIN)
@@ -75,6 +76,8 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/history": FIGURES,
     "GET /api/admin/accounts": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>": ACCOUNTS,
+    "PATCH /api/admin/accounts/<instagram_id>": EDITS,
+    "POST /api/admin/accounts/import": EDITS,
     "GET /api/admin/accounts/<instagram_id>/activity": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>/history": ACCOUNTS,
     "GET /incidents": FIGURES,

@@ -14,6 +14,7 @@ from marshmallow import Schema, validate
 from dmstats import __version__
 from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.web.schema import (
+    account_edit_schemas,
     activity_log_schemas,
     api_schemas,
     delivery_schemas,
@@ -38,7 +39,7 @@ PROBLEMS = {
     403: "Known, but not allowed.",
     404: "The resource does not exist.",
     408: "The body arrived too slowly.",
-    409: "The resource already exists.",
+    409: "The resource already exists, or is not as expected.",
     413: "The body is too large.",
     429: "Later; Retry-After says when.",
     503: "Temporarily unavailable; Retry-After says when to retry.",
@@ -56,7 +57,7 @@ class Operation:
     problems: tuple[int, ...] = ()
     security: list[dict[str, list[str]]] | None = None
     query: type[Schema] | None = None
-    body: type[Schema] | None = None
+    body: Content | None = None
 
 
 TOKENS = "/api/admin/tokens"
@@ -87,6 +88,13 @@ OPERATIONS = (
               (400, *READING), ADMIN, query=api_schemas.AccountsQuery),
     Operation("/api/admin/accounts/{instagram_id}", "get", "One account",
               {200: api_schemas.AccountAnswer}, (404, *READING), ADMIN),
+    Operation("/api/admin/accounts/{instagram_id}", "patch",
+              "Change an account's name, limit or state", {200: api_schemas.AccountAnswer},
+              (404, 409, *CHANGING), ADMIN, body=account_edit_schemas.AccountPatch),
+    Operation("/api/admin/accounts/import", "post",
+              "What a CSV of names, limits and states would change; with (apply) change it",
+              {200: account_edit_schemas.ImportAnswer}, (409, *CHANGING), ADMIN,
+              query=account_edit_schemas.ImportQuery, body="text/csv"),
     Operation("/api/admin/accounts/{instagram_id}/activity", "get",
               "What one account did in its last 24 hours and 7 days",
               {200: api_schemas.ActivityAnswer}, (404, *READING), ADMIN),
@@ -220,8 +228,9 @@ def _described(operation: Operation) -> dict[str, Any]:
         "security": operation.security or [],
     }
     if operation.body is not None:
-        content = {"application/json": {"schema": operation.body}}
-        found["requestBody"] = {"required": True, "content": content}
+        media = operation.body if isinstance(operation.body, str) else "application/json"
+        schema = {"type": "string"} if isinstance(operation.body, str) else operation.body
+        found["requestBody"] = {"required": True, "content": {media: {"schema": schema}}}
     return found
 
 

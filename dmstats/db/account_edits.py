@@ -1,0 +1,210 @@
+"""What operators write into accounts: name, monthly limit and state.
+
+The values go into the account's own document, so that every list, sort, figure and export has them.
+``dmstats_account_edits`` remembers them: ``_id`` is the Instagram id, ``fields`` what was written.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from dmstats.core.clock import Clock, to_datetime
+from dmstats.core.errors import Conflict, DmstatsError
+from dmstats.db import typed
+from dmstats.db.client import DUPLICATE_KEY, POISON_CODES, Document, Mongo, translated
+from dmstats.db.collection_names import ACCOUNT_EDITS, ACCOUNTS
+from dmstats.db.counting.ledger import batched
+from dmstats.db.documents import ACCOUNT_FIELDS, Account, account
+
+ID = "instagramId"
+EDITABLE = ("username", "monthlyDmLimit", "isActive")
+SLICE = 200
+TRIES = 5
+LONGEST_PAUSE_SECONDS = 0.05
+PAGE = 1_000
+"""How many edited accounts are compared at a time."""
+
+Value = str | int | bool | None
+Fields = Mapping[str, Value]
+"""Values by the name of their field, one of :data:`EDITABLE`; None removes the field."""
+Changes = dict[str, tuple[Value, Value]]
+"""The value before and after, by field."""
+
+
+class AccountRefusesEdit(DmstatsError):
+    """The database refuses this change of an account's document, for instance by the platform's
+    validator or unique index."""
+
+    status = 409
+    title = "Refused by the database"
+
+
+def changes_of(found: Account, wanted: Fields) -> Changes:
+    """What ``wanted`` would change in ``found``. A field that cannot be read is changed."""
+    now: Fields = {
+        "username": found.username,
+        "monthlyDmLimit": found.monthly_dm_limit,
+        "isActive": found.is_active,
+    }
+    return {
+        field: (None if field in found.odd else now[field], value)
+        for field, value in wanted.items()
+        if field in found.odd or now[field] != value
+    }
+
+
+class AccountEdits:
+    """Reads and writes on the primary; every method may raise
+    :class:`~dmstats.core.errors.StoreUnavailable`."""
+
+    def __init__(self, mongo: Mongo, clock: Clock) -> None:
+        self._accounts = mongo.db[ACCOUNTS]
+        self._edits = mongo.db[ACCOUNT_EDITS]
+        self._clock = clock
+        self._after = ""
+
+    def find(self, ids: Collection[str]) -> dict[str, Document]:
+        """The documents of those accounts, by Instagram id; that with a text as its id is preferred
+        to one with a number."""
+        found: dict[str, Document] = {}
+        with translated():
+            for some in batched(ids, SLICE):
+                known = set(some)
+                wanted = [value for each in some for value in typed.id_values(each)]
+                projection = dict.fromkeys([ID, *ACCOUNT_FIELDS], True)
+                for row in self._accounts.find({ID: {"$in": wanted}}, projection):
+                    name = typed.identifier(row.get(ID)) or ""
+                    if name in known and (name not in found or typed.is_text(row[ID])):
+                        found[name] = row
+        return found
+
+    def write(self, wanted: Mapping[str, Fields], found: Mapping[str, Document]) -> set[str]:
+        """Write ``wanted`` (by Instagram id) into the documents ``found``.
+
+        Returns the accounts whose document the database refuses; these are not changed.
+        """
+        if not wanted:
+            return set()
+        self._remember(wanted)
+        updates = {name: self._update(found[name], each) for name, each in wanted.items()}
+        refused = self._write(updates)
+        if refused:
+            forgotten = {name: dict.fromkeys(wanted[name], None) for name in refused}
+            self._remember(forgotten)
+        return refused
+
+    def write_back(self) -> int:
+        """Compare the next :data:`PAGE` edited accounts with what operators wrote, and write it
+        again where the platform has written something else; returns in how many accounts.
+
+        A value that was written between the reads and the write stays; the next round sees it.
+        """
+        with translated():
+            page = self._edits.find({"_id": {"$gt": self._after}}, {"_id": True})
+            ids = [str(each["_id"]) for each in page.sort("_id").limit(PAGE)]
+        self._after = ids[-1] if len(ids) == PAGE else ""
+        found = self.find(ids)
+        # After the accounts, so that an edit made meanwhile is compared with itself.
+        updates = {}
+        for name, fields in self._remembered(found).items():
+            changed = changes_of(account(found[name]), fields)
+            if changed:
+                due = {field: after for field, (_, after) in changed.items()}
+                updates[name] = self._update(found[name], due, only_if_unchanged=True)
+        return len(updates) - len(self._write(updates)) if updates else 0
+
+    def _remembered(self, ids: Iterable[str]) -> dict[str, Fields]:
+        edits: dict[str, Fields] = {}
+        with translated():
+            for some in batched(ids, SLICE):
+                for row in self._edits.find({"_id": {"$in": some}}):
+                    edits[row["_id"]] = _readable(typed.document(row.get("fields")))
+        return edits
+
+    def _remember(self, wanted: Mapping[str, Fields]) -> None:
+        now = to_datetime(self._clock.now_ms())
+        writes = []
+        for name, fields in wanted.items():
+            update: Document = {"$set": {"at": now}}
+            for field, value in fields.items():
+                verb = "$unset" if value is None else "$set"
+                update.setdefault(verb, {})[f"fields.{field}"] = "" if value is None else value
+            writes.append(UpdateOne({"_id": name}, update, upsert=True))
+        with translated():
+            for some in batched(writes, SLICE):
+                self._edits.bulk_write(some, ordered=False)
+
+    def _update(
+        self, found: Document, fields: Fields, *, only_if_unchanged: bool = False
+    ) -> UpdateOne:
+        wanted: Document = {ID: found[ID]}
+        if isinstance(found["_id"], ObjectId):
+            wanted["_id"] = found["_id"]
+        update: Document = {}
+        for field, value in fields.items():
+            if only_if_unchanged:
+                here = {"$eq": found[field]} if field in found else {"$exists": False}
+                wanted[field] = here
+            if value is None:
+                update.setdefault("$unset", {})[field] = ""
+            else:
+                update.setdefault("$set", {})[field] = in_kind_of(found.get(field), value)
+        return UpdateOne(wanted, update)
+
+    def _write(self, updates: Mapping[str, UpdateOne]) -> set[str]:
+        """Returns the accounts whose document the database refuses."""
+        names, refused = list(updates), set[str]()
+        for tries_left in reversed(range(TRIES)):
+            try:
+                with translated():
+                    for some in batched(names, SLICE):
+                        refused |= self._write_some(some, updates)
+            except Conflict:  # a delivery is being counted into one of these accounts
+                if not tries_left:
+                    raise
+                time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
+            else:
+                break
+        return refused
+
+    def _write_some(self, names: list[str], updates: Mapping[str, UpdateOne]) -> set[str]:
+        try:
+            self._accounts.bulk_write([updates[name] for name in names], ordered=False)
+        except BulkWriteError as error:
+            failures = (error.details or {}).get("writeErrors", [])
+            refusals = POISON_CODES | {DUPLICATE_KEY}
+            if not failures or any(each.get("code") not in refusals for each in failures):
+                raise
+            return {names[each["index"]] for each in failures}
+        return set()
+
+
+def in_kind_of(present: object, value: Value) -> Any:
+    """``value`` in the type in which the platform has stored ``present``: its programs may insist
+    on it."""
+    if type(value) is not int:
+        return value
+    if typed.is_text(present):
+        return str(value)
+    if isinstance(present, Decimal128):
+        return Decimal128(str(value))
+    return type(present)(value) if isinstance(present, float | Int64) else value
+
+
+def _readable(fields: Mapping[str, object]) -> Fields:
+    """Ours, but perhaps badly restored: only values that an operator can have written."""
+    kinds = {"username": str, "monthlyDmLimit": int, "isActive": bool}
+    return {
+        field: value  # type: ignore[misc]  # one of the kinds
+        for field, value in fields.items()
+        if field in kinds and type(value) is kinds[field]
+    }

@@ -1,0 +1,84 @@
+"""CSV files of accounts: what spreadsheets and our own export make of them, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmstats.core.errors import BadRequest
+from dmstats.web.schema.account_csv import MOST_LINES, AccountsFile, read_accounts
+
+ID = "17841400000000001"
+
+
+def read(text: str) -> AccountsFile:
+    return read_accounts(text.encode())
+
+
+def test_it_works() -> None:
+    file = read(f"instagramId,username,monthlyDmLimit,isActive\n{ID}, @Lumen ,500,no\n2,,0,\n")
+    first, second = file.lines
+    assert (first.number, first.account) == (2, ID)
+    assert first.fields == {"username": "lumen", "monthlyDmLimit": 500, "isActive": False}
+    assert second.fields == {"monthlyDmLimit": 0}
+    assert file.errors == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'\ufeffinstagramId,dmUsed,monthlyDmLimit\r\n"=""{ID}""",3,7\r\n',  # our own export
+        f"instagramId;monthlyDmLimit\r\n{ID};7\r\n;\r\n\r\n",
+        f"INSTAGRAMID\tMonthlyDmLimit\n{ID}\t7",
+        f'monthlyDmLimit,instagramId,note\n7,{ID},"two\nlines"\n',
+    ],
+    ids=["export", "semicolons", "tabs", "quoted"],
+)
+def test_what_spreadsheets_write(text: str) -> None:
+    (line,) = read(text).lines
+    assert (line.account, line.fields) == (ID, {"monthlyDmLimit": 7})
+
+
+def test_a_guarded_text_is_the_text() -> None:
+    assert read("instagramId,username\n1,'@lumen\n").lines[0].fields == {"username": "lumen"}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("1.78414E+16,1,yes", "shortened"),
+        ("1,78414E+16;1;yes", "shortened"),
+        (",5,yes", "instagramId is empty"),
+        ("5,-1,yes", "monthlyDmLimit"),
+        ("5,1.5,yes", "monthlyDmLimit"),
+        ("5,1000000001,yes", "monthlyDmLimit"),
+        ("5,9,maybe", "isActive"),
+        ("1,9,yes", "in line 2 already"),
+        ("x" * 201 + ",9,yes", "not an id"),
+    ],
+)
+def test_a_bad_line_costs_no_other(line: str, problem: str) -> None:
+    separator = ";" if ";" in line else ","
+    head = separator.join(("instagramId", "monthlyDmLimit", "isActive"))
+    good = separator.join(("1", "9", "true")), separator.join(("3", "9", "true"))
+    file = read("\n".join((head, good[0], line, good[1])))
+    assert [each.account for each in file.lines] == ["1", "3"]
+    assert file.errors.keys() == {3}
+    assert problem in file.errors[3]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "first line"),
+        (b"instagramId\n1\n", "first line"),
+        (b"username,monthlyDmLimit\nx,1\n", "first line"),
+        (b"instagramId,username,USERNAME\n1,x,y\n", "twice"),
+        ("instagramId,username\n1,ü\n".encode("latin-1"), "UTF-8"),
+        (b'instagramId,username\n1,"x\n', "line 2"),
+        (b"instagramId,isActive\n" + b"".join(b"%d,no\n" % n for n in range(MOST_LINES + 1)),
+         "split it"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_none(content: bytes, problem: str) -> None:
+    with pytest.raises(BadRequest, match=problem):
+        read_accounts(content)
