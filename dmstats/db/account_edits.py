@@ -67,6 +67,7 @@ class AccountEdits:
     :class:`~dmstats.core.errors.StoreUnavailable`."""
 
     def __init__(self, mongo: Mongo, clock: Clock) -> None:
+        self._mongo = mongo
         self._accounts = mongo.db[ACCOUNTS]
         self._edits = mongo.db[ACCOUNT_EDITS]
         self._clock = clock
@@ -119,7 +120,7 @@ class AccountEdits:
             changed = changes_of(account(found[name]), fields)
             if changed:
                 due = {field: after for field, (_, after) in changed.items()}
-                updates[name] = self._update(found[name], due, only_if_unchanged=True)
+                updates[name] = self._update_if_unchanged(found[name], due)
         return len(updates) - len(self._write(updates)) if updates else 0
 
     def _remembered(self, ids: Iterable[str]) -> dict[str, Fields]:
@@ -143,22 +144,30 @@ class AccountEdits:
             for some in batched(writes, SLICE):
                 self._edits.bulk_write(some, ordered=False)
 
-    def _update(
-        self, found: Document, fields: Fields, *, only_if_unchanged: bool = False
-    ) -> UpdateOne:
-        wanted: Document = {ID: found[ID]}
-        if isinstance(found["_id"], ObjectId):
-            wanted["_id"] = found["_id"]
+    def _update(self, found: Document, fields: Fields) -> UpdateOne:
         update: Document = {}
         for field, value in fields.items():
-            if only_if_unchanged:
-                here = {"$eq": found[field]} if field in found else {"$exists": False}
-                wanted[field] = here
             if value is None:
                 update.setdefault("$unset", {})[field] = ""
             else:
                 update.setdefault("$set", {})[field] = in_kind_of(found.get(field), value)
-        return UpdateOne(wanted, update)
+        return UpdateOne(self._filter(found), update)
+
+    def _filter(self, found: Document) -> Document:
+        """One field, so that one index fits; see ``Accounts._filter``."""
+        by_id = isinstance(found["_id"], ObjectId) and not self._mongo.sharded
+        field = "_id" if by_id else ID
+        return {field: found[field]}
+
+    def _update_if_unchanged(self, found: Document, fields: Fields) -> UpdateOne:
+        """Changes each field that still has the value in ``found``. The condition is not in the
+        filter, which must be one field."""
+        stage = {}
+        for field, value in fields.items():
+            same = {"$eq": [{"$ifNull": [f"${field}", None]}, {"$literal": found.get(field)}]}
+            new = {"$literal": in_kind_of(found.get(field), value)}
+            stage[field] = {"$cond": [same, new, f"${field}"]}
+        return UpdateOne(self._filter(found), [{"$set": stage}])
 
     def _write(self, updates: Mapping[str, UpdateOne]) -> set[str]:
         """Returns the accounts whose document the database refuses."""

@@ -229,6 +229,26 @@ def test_what_the_platform_writes_since(site: Site) -> None:
     assert site.edits.write_back() == 0, "null leaves the field to the platform"
 
 
+def test_what_is_written_while_values_are_written_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an operator's newer value nor the platform's is overwritten with an older one."""
+    site.patch(200, username="ours", monthlyDmLimit=500)
+    site.accounts.update_one({"instagramId": ONE}, {"$unset": {"username": ""}})
+    site.accounts.update_one({"instagramId": ONE}, {"$set": {"monthlyDmLimit": 1}})
+    find = site.edits.find
+
+    def then_changed(ids: Any) -> Any:
+        found = find(ids)
+        site.patch(200, username="newer", isActive=False)
+        return found
+
+    monkeypatch.setattr(site.edits, "find", then_changed)
+    site.edits.write_back()
+    found = site.document()
+    assert (found["username"], found["monthlyDmLimit"], found["isActive"]) == ("newer", 500, False)
+
+
 def test_writing_back_goes_page_by_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edits_module, "PAGE", 2)
     for account in (ONE, TWO, NUMBER):
