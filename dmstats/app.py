@@ -28,6 +28,7 @@ from dmstats.web.api import (
     me,
     probes,
     second_factor,
+    sends,
     stats,
     tokens,
 )
@@ -65,6 +66,7 @@ BLUEPRINTS = (
     history.blueprint,
     deliveries.blueprint,
     incidents.blueprint,
+    sends.blueprint,
     admins.blueprint,
     me.blueprint,
     second_factor.blueprint,

@@ -25,6 +25,7 @@ from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.delivery_store import DeliveryStore
 from dmstats.db.incidents import IncidentStore
+from dmstats.db.send_store import SendStore
 from dmstats.db.transactions import Transactions
 from dmstats.history.service import HistoryService
 from dmstats.ops.config_warnings import config_warnings
@@ -66,6 +67,7 @@ class Services:
     delivery_status: DeliveryStatus
     delivery_details: DeliveryDetails
     deliveries: DeliveryStore
+    sends: SendStore
     incidents: IncidentStore
     channels: Sequence[Channel]
     mongo: Mongo

@@ -44,6 +44,7 @@ from dmstats.db.delivery_store import DeliveryStore
 from dmstats.db.failures import Failures
 from dmstats.db.incidents import IncidentStore
 from dmstats.db.installation import Installation
+from dmstats.db.send_store import SendStore
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.embedded.attach import stable_address
@@ -56,6 +57,7 @@ from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.incident_book import IncidentBook
+from dmstats.ops.lost_dms import EchoCheck
 from dmstats.ops.mail import SmtpMailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import channels_of
@@ -212,6 +214,8 @@ def wire(settings: Settings, send: Send) -> Services:
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
     refresh_jobs += [jobs.watchdog_job(watchdog), jobs.account_backlog_job(backlog)]
+    sends = SendStore(mongo, work)
+    refresh_jobs.append(jobs.echo_check_job(EchoCheck(sends, clock)))
     if settings.account_edits == "operator":
         refresh_jobs.append(jobs.account_edits_job(AccountEdits(mongo, clock)))
     if canary:
@@ -235,6 +239,7 @@ def wire(settings: Settings, send: Send) -> Services:
         delivery_status=DeliveryStatus(shared_delivery_log, delivery_log, book, clock),
         delivery_details=delivery_details,
         deliveries=deliveries,
+        sends=sends,
         incidents=incidents,
         channels=sender.channels,
         mongo=mongo,

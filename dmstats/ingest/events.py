@@ -214,7 +214,7 @@ class _Reader:
         other = (OTHER_PARTITION, NO_HOUR + digest)
         time_ms = event_ms if self._is_credible(event_ms) else self._arrived_ms
         late = event_ms > self._newest_ms or event_ms < self._oldest_ms
-        dated = _dated(event_ms, digest)
+        dated = dated_id(event_ms, digest)
         primary, alternate_id = (other, dated) if late else (dated, other)
         return LedgerRow(
             primary[1],
@@ -245,7 +245,7 @@ class _Reader:
             late=True,
             name=name,
             # Where an earlier version of dmstats stored it.
-            alternate_id=None if event_ms is None else _dated(event_ms, digest),
+            alternate_id=None if event_ms is None else dated_id(event_ms, digest),
         )
 
     def _is_credible(self, event_ms: int) -> bool:
@@ -282,7 +282,8 @@ def _keys(content: Any) -> tuple[str, ...]:
     return tuple(named[:MOST_KEYS])
 
 
-def _dated(time_ms: int, digest: bytes) -> tuple[str, bytes]:
+def dated_id(time_ms: int, digest: bytes) -> tuple[str, bytes]:
+    """The partition and the row id of an event at ``time_ms`` that is not late."""
     partition, prefix = _hour(time_ms // HOUR_MS)
     return partition, prefix + digest
 

@@ -64,6 +64,11 @@ def identify(account: str, item: Item, time_ms: int | None) -> tuple[str, Sequen
     raise Unreadable("neither a mid nor a time")
 
 
+def message_digest(mid: str) -> bytes:
+    """The digest of the DM with that ``mid``, sent or received."""
+    return digest_of(("message", mid))
+
+
 def _reference(account: str, kind: str, part: MessageRef, time_ms: int | None) -> Sequence[str]:
     if not part.mid:
         return kind, "", account, str(time_ms), part.content

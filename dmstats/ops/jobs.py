@@ -13,6 +13,7 @@ from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.ops.canary import CanaryProbe
 from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
+from dmstats.ops.lost_dms import EchoCheck
 from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
 from dmstats.snapshot.lease import Lease
@@ -21,6 +22,7 @@ from dmstats.snapshot.schedule import RefreshSchedule
 LEASE_SECONDS = 5.0
 ORPHANS_SECONDS = 1.0
 BACKLOG_SECONDS = 2.0
+ECHOES_SECONDS = 30.0
 ACCOUNT_EDITS_SECONDS = 30.0
 REFRESH_CHECK_SECONDS = 1.0
 POPULATION_COUNTS_SECONDS = 10.0
@@ -52,6 +54,17 @@ def account_edits_job(edits: AccountEdits) -> Job:
         every_seconds=ACCOUNT_EDITS_SECONDS,
         run=edits.write_back,
         leader_only=True,
+    )
+
+
+def echo_check_job(check: EchoCheck) -> Job:
+    """Looks for the echoes of the DMs that the platform says it has sent."""
+    return Job(
+        name="echoes",
+        every_seconds=ECHOES_SECONDS,
+        run=check.tick,
+        leader_only=True,
+        stop=check.stop,
     )
 
 

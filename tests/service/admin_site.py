@@ -39,6 +39,7 @@ from dmstats.web.api import (
     incidents,
     me,
     second_factor,
+    sends,
     stats,
     tokens,
 )
@@ -149,6 +150,7 @@ class AdminSite:
             account_edits,
             history,
             incidents,
+            sends,
             deliveries,
             sign_in,
             password_links,

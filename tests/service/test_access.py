@@ -28,6 +28,7 @@ VIEWER = {
     "GET /incidents", "GET /incidents/<incident_id>", "GET /deliveries",
     "GET /api/admin/incidents", "GET /api/admin/incidents/<incident_id>",
     "GET /api/admin/deliveries", "GET /api/openapi.json",
+    "GET /lost", "GET /api/admin/lost", "GET /api/admin/accounts/<instagram_id>/lost",
     "GET /api/admin/me", "POST /api/admin/me/password", "POST /api/admin/me/sign-out",
     "POST /api/admin/me/second-factor", "POST /api/admin/me/second-factor/confirm",
     "POST /api/admin/me/second-factor/remove",
@@ -60,11 +61,13 @@ BY_SCOPE = {
         "GET /api/admin/accounts/<instagram_id>/activity",
         "GET /api/admin/accounts/<instagram_id>/history",
         "GET /deliveries", "GET /api/admin/deliveries",
+        "GET /lost", "GET /api/admin/lost", "GET /api/admin/accounts/<instagram_id>/lost",
     },
     Scope.EDITS: {
         "PATCH /api/admin/accounts/<instagram_id>", "POST /api/admin/accounts/import",
     },
     Scope.REFRESH: {"POST /api/admin/stats/refresh"},
+    Scope.SENDS: {"POST /api/sends"},
     Scope.METRICS: {"GET /metrics"},
     Scope.ACTIVITY_LOG: {"GET /activity-log", "GET /api/admin/activity-log"},
 }  # fmt: skip
@@ -120,9 +123,8 @@ def reached(app: Flask, identity: Identity | None) -> set[str]:
             )
             assert answer.status_code == expected, operation
         else:
-            assert answer.status_code == (401 if identity.admin and rule == "/metrics" else 403), (
-                operation
-            )
+            no_session = identity.admin and rule in {"/metrics", "/api/sends"}
+            assert answer.status_code == (401 if no_session else 403), operation
             assert answer.mimetype == "application/problem+json", operation
     return found
 

@@ -13,6 +13,7 @@ class Scope(StrEnum):
     ACCOUNTS = "read-accounts"
     EDITS = "write-accounts"
     REFRESH = "refresh"
+    SENDS = "send-ids"
     METRICS = "metrics"
     ACTIVITY_LOG = "read-activity-log"
 
@@ -22,6 +23,7 @@ SCOPE_WORDS: Mapping[str, str] = {
     Scope.ACCOUNTS: "Read the accounts and the deliveries that were not counted",
     Scope.EDITS: "Change the names, limits and states of accounts",
     Scope.REFRESH: "Refresh the figures",
+    Scope.SENDS: "Tell which messages the platform has sent",
     Scope.METRICS: "Read the metrics",
     Scope.ACTIVITY_LOG: "Read the activity log",
 }

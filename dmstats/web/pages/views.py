@@ -34,6 +34,7 @@ PAGES = {
     "/accounts": "accounts",
     "/accounts/<instagram_id>": "account",
     "/deliveries": "deliveries",
+    "/lost": "lost",
     "/incidents": "incidents",
     "/incidents/<incident_id>": "incident",
     "/admins": "admins",

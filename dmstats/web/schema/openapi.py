@@ -21,6 +21,7 @@ from dmstats.web.schema import (
     documented_only,
     history_schemas,
     incident_schemas,
+    send_schemas,
     snapshot_schema,
     token_schemas,
 )
@@ -60,6 +61,7 @@ class Operation:
     body: Content | None = None
 
 
+TOKEN: list[dict[str, list[str]]] = [{"token": []}]
 TOKENS = "/api/admin/tokens"
 STATS, ADMINS, ME = "/api/admin/stats", "/api/admin/admins", "/api/admin/me"
 READING, CHANGING = (401, 403, 503), (400, 401, 403, 408, 413, 503)
@@ -106,6 +108,14 @@ OPERATIONS = (
               "The newest deliveries that were refused or rejected in part, and unknown events",
               {200: delivery_schemas.DeliveriesAnswer}, (400, *READING), ADMIN,
               query=delivery_schemas.DeliveriesQuery),
+    Operation("/api/sends", "post", "Tell which DMs the platform has sent, to find lost ones",
+              {202: send_schemas.SendsAnswer}, CHANGING, TOKEN, body=send_schemas.Sends),
+    Operation("/api/admin/lost", "get", "DMs without an echo, by day and account",
+              {200: send_schemas.LostAnswer}, (400, *READING), ADMIN,
+              query=send_schemas.LostQuery),
+    Operation("/api/admin/accounts/{instagram_id}/lost", "get", "One account's DMs without an echo",
+              {200: send_schemas.AccountLostAnswer}, (400, *READING), ADMIN,
+              query=send_schemas.DaysQuery),
     Operation("/api/admin/incidents", "get", "The incidents of the last 90 days",
               {200: incident_schemas.IncidentsAnswer}, READING, ADMIN),
     Operation("/api/admin/incidents/{incident_id}", "get", "One incident, with its runbook",

@@ -31,9 +31,9 @@ def parameters(schema: Schema, request: Request) -> dict[str, Any]:
     return check(schema, request.args.to_dict())
 
 
-def body(schema: Schema, request: Request) -> dict[str, Any]:
-    """The JSON or form body, at most 16 KiB, validated."""
-    request.max_content_length = MAX_BODY
+def body(schema: Schema, request: Request, *, most: int = MAX_BODY) -> dict[str, Any]:
+    """The JSON or form body, at most ``most`` bytes, validated."""
+    request.max_content_length = most
     if not request.is_json:
         return check(schema, request.form.to_dict())
     try:
