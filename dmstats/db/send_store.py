@@ -107,7 +107,7 @@ class SendStore:
             }
             for send in {send.digest: send for send in sends}.values()
         ]
-        with translated(), deadline(SECONDS):
+        with translated():
             self._prepare()
             try:
                 self._sends.insert_many(documents, ordered=False)

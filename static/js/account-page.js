@@ -1,12 +1,14 @@
 /** The page of one account. */
 
 import { createActivity } from "./account-activity.js";
+import { createEdit } from "./account-edit.js";
 import { limitOf, nameOf, shareText } from "./accounts.js";
 import { ask } from "./ask.js";
 import { drawFigures } from "./cards.js";
 import { counted } from "./figures.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
+import { dayRow, lostFrom } from "./lost.js";
 import { hourPaceOf, paceOf } from "./pace.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
@@ -22,20 +24,32 @@ const format = createFormat();
 const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
 const url = `/api/admin/accounts/${encodeURIComponent(document.body.dataset.account ?? "")}`;
 const activity = createActivity(format, `${url}/history`);
+const showInForm = createEdit(url, draw);
 
 async function load() {
-  const [answer, lately] = await Promise.all([ask(url), ask(`${url}/activity`)]);
-  const failed = [answer, lately].find((each) => !each.ok);
+  const [answer, lately, lost] = await Promise.all([ask(url), ask(`${url}/activity`), ask(`${url}/lost`)]);
+  const failed = [answer, lately, lost].find((each) => !each.ok);
   showProblem(part("problem"), failed ?? null);
   // Counters that were shown stay; their age marks them as stale.
   part("counters").hidden = !answer.ok && !("known" in part("name").dataset);
-  if (answer.ok) draw(accountFrom(answer.data));
+  if (answer.ok) {
+    const account = accountFrom(answer.data);
+    draw(account);
+    showInForm(account);
+  }
+  if (lost.ok) drawLost(lostFrom(lost.data).days);
   if (lately.ok) {
     const found = activityFrom(lately.data);
     activity.show(found);
     drawHour(found);
   }
   if (!failed) freshness.touch();
+}
+
+/** @param {import("./lost.js").LostDay[]} days */
+function drawLost(days) {
+  part("lost").hidden = days.length === 0;
+  part("lost-rows").replaceChildren(...days.map((day) => dayRow(day, format)));
 }
 
 /** @param {Account} account */

@@ -1,5 +1,6 @@
 /** The page of all accounts: search, order, page on, export. */
 
+import { wireImport } from "./account-import.js";
 import { drawAccounts } from "./account-rows.js";
 import { ask } from "./ask.js";
 import { download, idCell, toCsv } from "./csv.js";
@@ -195,6 +196,7 @@ for (const button of document.querySelectorAll("button[data-order]")) {
   });
 }
 part("export").addEventListener("click", () => void exportAll());
+wireImport(format, restart);
 wireTheme();
 restart();
 setInterval(freshness.tick, 1000);

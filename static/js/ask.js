@@ -11,20 +11,21 @@ const NO_ANSWER = "The service does not answer. Try again in a moment.";
 /**
  * @param {string} url
  * @param {{method?: string, body?: unknown, signal?: AbortSignal, timeout?: number}} [options] `body` is
- * sent as JSON; `signal` gives up before the `timeout` (milliseconds) does
+ * sent as JSON, a file as it is; `signal` gives up before the `timeout` (milliseconds) does
  * @param {typeof fetch} [fetcher]
  * @returns {Promise<Answer>}
  */
 export async function ask(url, { method = "GET", body, signal, timeout = TIMEOUT_MS } = {}, fetcher = fetch) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const file = body instanceof Blob ? body : null;
+  if (body !== undefined) headers["Content-Type"] = file ? "text/csv" : "application/json";
   const limit = deadline(timeout, signal);
   try {
     const response = await fetcher(base + url, {
       method,
       headers,
-      body: body === undefined ? null : JSON.stringify(body),
+      body: file ?? (body === undefined ? null : JSON.stringify(body)),
       credentials: "same-origin",
       signal: limit.signal,
     });

@@ -89,6 +89,22 @@ def deliveries(number: int) -> JSON:
     return {"deliveries": [refused, partial] * number, "names": names}
 
 
+def lost(days: int) -> JSON:
+    """Lost DMs of as many days, of all accounts and of one with a name and one without."""
+    today = datetime.now(UTC).date()
+    some: list[JSON] = [
+        {"day": str(today - timedelta(days=n)), "sends": 12_345 + n, "late": 7 * n,
+         "lost": (37, 0, 3)[n % 3], "lostShare": (0.003, 0, 0.00024)[n % 3]}
+        for n in range(days)
+    ]  # fmt: skip
+    accounts = [
+        {**day, "instagramId": f"1784140000000{n:04d}", "username": name}
+        for n, day in enumerate(some) if day["lost"]
+        for name in ("lumen.studio", None)
+    ]  # fmt: skip
+    return {"days": some, "accounts": accounts, "complete": True}
+
+
 def incident(index: int, began: datetime, lasted: timedelta | None, **more: Any) -> JSON:
     told = {"channel": "slack", "state": "open", "toldAt": rfc(began), "nextAt": None,
             "attempts": 1, "problem": None}  # fmt: skip
@@ -241,6 +257,8 @@ class FakeSite:
         self.activity = activity()
         self.deliveries: JSON = {"deliveries": [], "names": []}
         self.incidents: list[JSON] = []
+        self.lost: JSON = {"days": [], "accounts": [], "complete": True}
+        self.imported: JSON = {}
         self.role = Role.ADMIN
         self.channels: list[str] = []
         self.tested: JSON = {"channels": []}
@@ -297,6 +315,9 @@ class FakeSite:
             ("traffic", lambda: jsonify({})),
             ("accounts", self._accounts),
             ("accounts/<name>", self._account),
+            ("accounts/import", self._import),
+            ("accounts/<name>/lost", lambda name: jsonify(self.lost)),
+            ("lost", lambda: jsonify(self.lost)),
             ("accounts/<name>/activity", lambda name: jsonify(self.activity)),
             ("accounts/<name>/history", self._account_history),
             ("admins", lambda: jsonify(self.admins)),
@@ -305,7 +326,7 @@ class FakeSite:
             ("incidents/<name>", self._incident),
             ("alerts/test", lambda: jsonify(self.tested)),
         ):
-            app.add_url_rule(f"/api/admin/{path}", path, answer, methods=["GET", "POST"])
+            app.add_url_rule(f"/api/admin/{path}", path, answer, methods=["GET", "POST", "PATCH"])
         return app
 
     def _sign_in(self) -> None:
@@ -349,7 +370,14 @@ class FakeSite:
 
     def _account(self, name: str) -> Response:
         known = (each for each in self.accounts if isinstance(each, dict))
-        return jsonify(next((each for each in known if each["instagramId"] == name), {}))
+        found = next((each for each in known if each["instagramId"] == name), {})
+        if request.method == "PATCH":
+            found.update(request.get_json())
+        return jsonify(found)
+
+    def _import(self) -> Response:
+        assert request.content_type == "text/csv"
+        return jsonify({**self.imported, "applied": "apply" in request.args})
 
     def _account_history(self, name: str) -> Response:
         asked = parameters(AccountHistoryQuery(), request)

@@ -1,0 +1,96 @@
+/** The dialog that imports accounts' names, limits and states from a CSV file, after a preview. */
+
+import { ask } from "./ask.js";
+import { importFrom, summaryOf, valueText } from "./imported.js";
+import { part } from "./page.js";
+import { showProblem } from "./problem.js";
+
+/** @typedef {import("./imported.js").Imported} Imported */
+/** @typedef {import("./format.js").Format} Format */
+
+const URL_OF_IMPORT = "/api/admin/accounts/import";
+
+/**
+ * @param {Format} format
+ * @param {() => void} onApplied
+ */
+export function wireImport(format, onApplied) {
+  // Not every reader may.
+  if (!document.getElementById("import-dialog")) return;
+  const dialog = part("import-dialog", HTMLDialogElement);
+  const input = part("import-file", HTMLInputElement);
+  const apply = part("import-apply", HTMLButtonElement);
+  let preview = "";
+
+  function clear() {
+    preview = "";
+    apply.hidden = true;
+    part("import-changes").hidden = part("import-errors").hidden = true;
+    part("import-summary").textContent = "";
+    showProblem(part("import-problem"), null);
+  }
+
+  /** @param {string} [applied] the preview that is to be applied */
+  async function send(applied) {
+    const file = input.files?.[0];
+    clear();
+    if (!file) return;
+    const query = applied ? `?apply=${encodeURIComponent(applied)}` : "";
+    const answer = await ask(URL_OF_IMPORT + query, { method: "POST", body: file });
+    // Another file was chosen meanwhile.
+    if (file !== input.files?.[0]) return;
+    showProblem(part("import-problem"), answer.ok ? null : answer);
+    if (!answer.ok) return;
+    draw(importFrom(answer.data));
+  }
+
+  /** @param {Imported} found */
+  function draw(found) {
+    part("import-summary").textContent = summaryOf(found, format);
+    part("import-errors").replaceChildren(...found.errors.map(({ line, problem }) => item(`Line ${line}: ${problem}`)));
+    part("import-errors").hidden = found.errors.length === 0;
+    if (found.applied) {
+      input.value = "";
+      onApplied();
+      return;
+    }
+    part("import-rows").replaceChildren(...found.changes.map(rowOf));
+    part("import-changes").hidden = found.changes.length === 0;
+    preview = found.preview;
+    apply.hidden = found.accounts === 0;
+    apply.textContent = `Change ${format.count(found.accounts)} account${found.accounts === 1 ? "" : "s"}`;
+  }
+
+  part("import").addEventListener("click", () => {
+    input.value = "";
+    clear();
+    dialog.showModal();
+  });
+  input.addEventListener("change", () => void send());
+  apply.addEventListener("click", () => void send(preview));
+  part("import-close").addEventListener("click", () => dialog.close());
+}
+
+/** @param {string} text */
+function item(text) {
+  const made = document.createElement("li");
+  made.textContent = text;
+  return made;
+}
+
+/** @param {Imported["changes"][number]} change */
+function rowOf({ instagramId, field, before, after }) {
+  const row = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  const id = document.createElement("bdi");
+  id.textContent = instagramId;
+  head.append(id);
+  const cells = [field, valueText(before), valueText(after)].map((text) => {
+    const cell = document.createElement("td");
+    cell.textContent = text;
+    return cell;
+  });
+  row.append(head, ...cells);
+  return row;
+}

@@ -1,0 +1,130 @@
+/** DMs without an echo: the API's answers read, and rows of tables. */
+
+import { linkOf } from "./accounts.js";
+import { number, shown } from "./wire.js";
+
+/** @typedef {import("./format.js").Format} Format */
+/**
+ * @typedef {object} LostDay
+ * @property {string | null} day "2026-11-15", of UTC
+ * @property {number | null} sends
+ * @property {number | null} late
+ * @property {number | null} lost
+ * @property {number | null} share from 0 to 1
+ * @property {string | null} instagramId
+ * @property {string | null} username
+ */
+
+const DAY = /^\d{4}-\d\d-\d\d$/;
+
+/**
+ * @param {unknown} json
+ * @returns {{days: LostDay[], accounts: LostDay[], complete: boolean}}
+ */
+export function lostFrom(json) {
+  const { days, accounts, complete } = fields(json);
+  return { days: list(days).map(dayFrom), accounts: list(accounts).map(dayFrom), complete: complete !== false };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {LostDay}
+ */
+function dayFrom(json) {
+  const { day, sends, late, lost, lostShare, instagramId, username } = fields(json);
+  const known = typeof day === "string" && DAY.test(day) && Number.isFinite(Date.parse(day));
+  return {
+    day: known ? day : null,
+    sends: number(sends),
+    late: number(late),
+    lost: number(lost),
+    share: number(lostShare),
+    instagramId: shown(instagramId),
+    username: shown(username),
+  };
+}
+
+/**
+ * @param {number | null} share from 0 to 1
+ * @returns {string} in per cent, with two digits that say something: one in a thousand is no zero
+ */
+export function shareInWords(share) {
+  if (share === null) return "–";
+  const percent = share * 100;
+  if (percent > 0 && percent < 0.01) return "<0.01%";
+  return `${percent >= 10 ? Math.floor(percent) : Number(percent.toPrecision(2))}%`;
+}
+
+/**
+ * @param {LostDay} day
+ * @param {Format} format
+ */
+export function dayRow(day, format) {
+  const row = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = nameOfDay(day, format);
+  row.append(head, ...figures(day, format));
+  return row;
+}
+
+/**
+ * @param {LostDay} day of an account
+ * @param {Format} format
+ */
+export function accountRow(day, format) {
+  const row = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  const name = document.createElement("bdi");
+  name.textContent = day.username ? `@${day.username}` : (day.instagramId ?? "unknown");
+  const address = linkOf({ instagramId: day.instagramId ?? "" });
+  const link = document.createElement(address ? "a" : "span");
+  if (address) link.setAttribute("href", address);
+  link.append(name);
+  head.append(link);
+  const when = document.createElement("td");
+  when.textContent = nameOfDay(day, format);
+  row.append(head, when, ...figures(day, format));
+  return row;
+}
+
+/**
+ * @param {LostDay} day
+ * @param {Format} format
+ */
+function nameOfDay({ day }, format) {
+  return day ? format.bucket("day", `${day}T00:00:00Z`) : "unknown";
+}
+
+/**
+ * @param {LostDay} day
+ * @param {Format} format
+ */
+function figures({ sends, late, lost, share }, format) {
+  const cells = [format.count(sends), format.count(late), format.count(lost), shareInWords(share)].map((text) => {
+    const cell = document.createElement("td");
+    cell.className = "figure";
+    cell.textContent = text;
+    return cell;
+  });
+  cells[1]?.classList.add("wide");
+  if (lost) cells[2]?.classList.add("bad");
+  return cells;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Record<string, unknown>}
+ */
+function fields(value) {
+  return typeof value === "object" && value !== null ? /** @type {Record<string, unknown>} */ (value) : {};
+}
+
+/**
+ * @param {unknown} value
+ * @returns {unknown[]}
+ */
+function list(value) {
+  return Array.isArray(value) ? value : [];
+}
