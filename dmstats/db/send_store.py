@@ -215,11 +215,11 @@ class SendStore:
         values = [value for each in set(accounts) for value in typed.id_values(each)]
         names: dict[str, str] = {}
         with translated(), deadline(SECONDS):
-            fields = {"instagramId": True, "username": True}
-            for row in self._accounts.find({"instagramId": {"$in": values}}, fields):
-                name = typed.text(row.get("username"))
-                if name:
-                    names[typed.identifier(row.get("instagramId")) or ""] = name
+            for some in batched(values, SLICE):
+                fields = {"instagramId": True, "username": True}
+                for row in self._accounts.find({"instagramId": {"$in": some}}, fields):
+                    if name := typed.text(row.get("username")):
+                        names[typed.identifier(row.get("instagramId")) or ""] = name
         return names
 
 

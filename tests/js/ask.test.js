@@ -20,6 +20,17 @@ test("a body goes as JSON", async () => {
   assert.equal(sent.headers["Content-Type"], "application/json");
 });
 
+test("a file goes as it is", async () => {
+  const file = new Blob(["instagramId"]);
+  let sent;
+  await ask("/x", { method: "POST", body: file }, async (_url, options) => {
+    sent = options;
+    return new Response(null, { status: 204 });
+  });
+  assert.equal(sent.body, file);
+  assert.equal(sent.headers["Content-Type"], "text/csv");
+});
+
 test("the server's own words are used, except where there are better ones", async () => {
   const refused = await ask("/x", {}, answering(400, { detail: "A password needs at least 10 characters." }));
   assert.equal(refused.sentence, "A password needs at least 10 characters.");

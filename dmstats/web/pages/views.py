@@ -127,9 +127,7 @@ def _register_people(pages: Blueprint) -> None:
 
 def _page(template: str) -> Callable[..., ResponseReturnValue]:
     def view(**ids: str) -> ResponseReturnValue:
-        return render_template(
-            template, email=reader_name(), settings=services().settings, **ids
-        )
+        return render_template(template, email=reader_name(), settings=services().settings, **ids)
 
     return view
 
