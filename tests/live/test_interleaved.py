@@ -31,7 +31,7 @@ from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, kill_session
-from dmstats.ingest.events import NO_HOUR, _dated
+from dmstats.ingest.events import NO_HOUR, dated_id
 from tests.servers import wait_until
 from tests.torture.recount import recount
 
@@ -102,7 +102,7 @@ class Worker:
 def event(number: int, now_ms: int, *, late: bool) -> LedgerRow:
     """An event near the bound, as one of two hosts with different clocks judges it."""
     digest, time_ms = number.to_bytes(16, "big"), now_ms + HOUR_MS
-    dated, other = _dated(time_ms, digest), (OTHER_PARTITION, NO_HOUR + digest)
+    dated, other = dated_id(time_ms, digest), (OTHER_PARTITION, NO_HOUR + digest)
     here, alternate_id = (other, dated) if late else (dated, other)
     kind = "sent" if number % 3 else "received"
     return LedgerRow(

@@ -67,7 +67,7 @@ class Site(AdminSite):
     def sums(self, account: str = ALL) -> tuple[int, int, int]:
         now = self.clock.now_ms()
         days = self.store.of_account(account, now - 80 * DAY_MS, now)
-        return tuple(sum(getattr(day, name) for day in days) for name in ("echoed", "late", "lost"))  # type: ignore[return-value]
+        return tuple(sum(getattr(day, name) for day in days) for name in ("echoed", "late", "lost"))
 
 
 def echo_rows(
