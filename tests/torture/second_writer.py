@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pymongo.database import Database
+from pymongo.errors import ConnectionFailure
 
 from tests.servers import wait_until
 from tests.torture.platform import COUNTERS, Platform
@@ -72,7 +73,11 @@ class SecondWriter:
         if rate:
 
             def uri() -> str:
-                return service.settings()["MONGODB_URI"]
+                """Raises :class:`ConnectionFailure` while a killed launcher starts again."""
+                found = service.settings().get("MONGODB_URI")
+                if found is None:
+                    raise ConnectionFailure
+                return found
 
             self.platform = Platform(uri, accounts, seed=seed, rate=rate)
 
