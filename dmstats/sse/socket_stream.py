@@ -12,17 +12,20 @@ from gevent import get_hub
 from dmstats.sse.buffer import EventBuffer
 from dmstats.sse.messages import LAST_CHUNK
 
-WRITABLE = 2
+READABLE, WRITABLE = 1, 2
 
 
 class SocketStream(EventBuffer):
     """Writes as much as the kernel accepts, and the rest when the socket is writable again.
 
+    A client that closes the connection ends the stream at once; otherwise a closed page would keep
+    its place under the stream limit for two heartbeats.
+
     ``connection`` must be non-blocking and in the middle of a chunked body. ``on_end`` is called
     once when the stream has ended. It runs in the event loop, so it must not block.
     """
 
-    __slots__ = ("_connection", "_on_end", "_rest", "_watcher")
+    __slots__ = ("_connection", "_on_end", "_reader", "_rest", "_watcher")
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class SocketStream(EventBuffer):
         self._on_end: Callable[[], None] | None = on_end
         self._rest: bytes | memoryview = first
         self._watcher: Any = None
+        self._reader: Any = None
         self.order = before.order
         self.closed = before.closed
         while (event := before.poll()) is not None:
@@ -47,17 +51,20 @@ class SocketStream(EventBuffer):
         """Start writing."""
         if self.closed:
             self.close()
-        else:
-            self._write()
+            return
+        self._reader = get_hub().loop.io(self._connection.fileno(), READABLE)
+        self._reader.start(self._read)
+        self._write()
 
     def close(self) -> None:
         """Close the stream, with a final chunk unless part of an event is still unsent."""
         self.closed = True
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.stop()
-            # Deferred: this may run inside the watcher's own callback.
-            get_hub().loop.run_callback(watcher.close)
+        watchers, self._watcher, self._reader = (self._watcher, self._reader), None, None
+        for watcher in watchers:
+            if watcher is not None:
+                watcher.stop()
+                # Deferred: this may run inside the watcher's own callback.
+                get_hub().loop.run_callback(watcher.close)
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             with suppress(OSError):
@@ -72,6 +79,18 @@ class SocketStream(EventBuffer):
     def _wake(self) -> None:
         if self.writing_since is None and not self.closed:
             self._write()
+
+    def _read(self) -> None:
+        try:
+            sent = self._connection.recv(1)
+        except BlockingIOError:
+            return
+        except OSError:
+            sent = b""
+        if sent:
+            self._reader.stop()  # a pipelined request, which is never answered
+        else:
+            self.close()
 
     def _write(self) -> None:
         while not self.closed:

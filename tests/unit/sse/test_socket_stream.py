@@ -161,3 +161,26 @@ def test_a_client_that_went_ends_it(client: Client, *, waits: bool) -> None:
         while not client.ends:
             gevent.sleep(0.001)
     assert client.socket_stream.closed
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_client_that_went_ends_it_before_anything_is_written(
+    client: Client, *, waits: bool
+) -> None:
+    client.socket_stream.start()
+    if waits:
+        client.socket_stream.offer(stats(1, data=LARGE))
+    client.socket.close()
+    with gevent.Timeout(10):
+        while not client.ends:
+            gevent.sleep(0.001)
+    assert client.socket_stream.closed
+
+
+def test_a_client_that_sends_something_more_goes_on_reading(client: Client) -> None:
+    client.socket_stream.start()
+    client.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    gevent.sleep(0.01)
+    client.socket_stream.offer(stats(1))
+    assert ids(client.read()) == [b"1-1"]
+    assert not client.ends
