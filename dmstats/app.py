@@ -20,6 +20,7 @@ from dmstats.ops import logs
 from dmstats.services import Services
 from dmstats.web.api import (
     account_edits,
+    account_list,
     activity_log,
     admins,
     deliveries,
@@ -63,6 +64,7 @@ MAX_FORM = 64 * 1024
 BLUEPRINTS = (
     stats.blueprint,
     account_edits.blueprint,
+    account_list.blueprint,
     history.blueprint,
     deliveries.blueprint,
     incidents.blueprint,

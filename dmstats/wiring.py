@@ -45,6 +45,8 @@ from dmstats.db.failures import Failures
 from dmstats.db.incidents import IncidentStore
 from dmstats.db.installation import Installation
 from dmstats.db.send_store import SendStore
+from dmstats.db.states.rhythms import Rhythms
+from dmstats.db.states.state_store import StateStore
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.embedded.attach import stable_address
@@ -71,6 +73,7 @@ from dmstats.snapshot.reader import Reader
 from dmstats.snapshot.refresher import Refresher
 from dmstats.snapshot.schedule import RefreshSchedule
 from dmstats.sse.hub import Hub
+from dmstats.states.background import BackgroundStates, StatePass
 from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.threadpool import in_thread_pool
@@ -213,7 +216,14 @@ def wire(settings: Settings, send: Send) -> Services:
     refresh_jobs = jobs.refresher_jobs(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
-    refresh_jobs += [jobs.watchdog_job(watchdog), jobs.account_backlog_job(backlog)]
+    state_pass = StatePass(
+        StateStore(mongo), Rhythms(mongo), clock, monthly_limit=settings.monthly_dm_limit
+    )
+    refresh_jobs += [
+        jobs.watchdog_job(watchdog),
+        jobs.account_backlog_job(backlog),
+        jobs.account_states_job(BackgroundStates(state_pass, clock)),
+    ]
     sends = SendStore(mongo, work)
     refresh_jobs.append(jobs.echo_check_job(EchoCheck(sends, clock)))
     if settings.account_edits == "operator":

@@ -31,6 +31,7 @@ from dmstats.db.audit.archive import Archive, hour_chunks
 from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import AuditOutdated, AuditRun, View
+from dmstats.states.rhythm import rhythms_of
 
 MAX_REREAD_HOURS = 6
 """Up to this many changed hours are read again within the check of accounts and totals; fewer where
@@ -140,10 +141,12 @@ class Auditor:
                 repairs.rebase(finding.new_bases)
             if (activity := finding.activity) is not None:
                 first, since_ms = audit.first(part), finding.since_ms
-                writer.keep(
-                    first, activity.at_ms, since_ms, activity.accounts(),
-                    hours=activity.hour_count, days=activity.day_count,
-                )  # fmt: skip
+                periods = {"hours": activity.hour_count, "days": activity.day_count}
+                counted, before = activity.accounts(), self._runs.rhythms(audit, part)
+                rhythms = rhythms_of(
+                    counted, before, finding.used, hour_ms=activity.last_hour, **periods
+                )
+                writer.keep(first, activity.at_ms, since_ms, counted, rhythms, **periods)
             yield Progress(done, total, "accounts and totals")
         writer.publish(self._runs.under_way(), self._clock.now_ms())
         self._attribute(audit, accounts, outcome)

@@ -48,7 +48,7 @@ class CheckResult(msgspec.Struct):
     lists accounts with unreadable values, and ``new_bases`` the correct ``ledgerBase`` where the
     stored one is unreadable. ``pages`` are summaries to store, with the DMs by account.
     ``stale_hours`` must be read again before this check. ``activity`` of a part of the accounts is
-    known from ``since_ms`` on.
+    known from ``since_ms`` on; ``used`` has ``dmUsed`` of each account of that part.
     """
 
     version: int
@@ -60,6 +60,7 @@ class CheckResult(msgspec.Struct):
     stale_hours: list[int] = msgspec.field(default_factory=list)
     activity: ActivityBuckets | None = None
     since_ms: int = 0
+    used: dict[str, int | None] = msgspec.field(default_factory=dict)
 
 
 def hours_of(day: int) -> range:
@@ -209,9 +210,11 @@ def check_accounts(
             odd.append(OddDocument(ARCHIVE, "totals", tuple(lost)))
         found += compare_global(total, counts, lost)
     since_ms = min(documents, default=now_ms)
+    used = {name: account.dm_used for name, account in known.items()}
     return CheckResult(
-        view.version, found, accounts, odd, new_bases, activity=activity, since_ms=since_ms
-    )
+        view.version, found, accounts, odd, new_bases,
+        activity=activity, since_ms=since_ms, used=used,
+    )  # fmt: skip
 
 
 def seen(document: Mapping[str, Any]) -> dict[str, int]:

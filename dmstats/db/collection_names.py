@@ -31,6 +31,7 @@ AUDIT_PAGES = "dmstats_audit_pages"
 AUDIT_REPAIRS = "dmstats_audit_repairs"
 ACCOUNT_ACTIVITY = "dmstats_account_activity"
 ACCOUNT_DAYS = "dmstats_account_days"
+ACCOUNT_STATES = "dmstats_account_states"
 
 ACCOUNT_CHANGES = "dmstats_account_changes"
 ACCOUNT_BACKLOG = "dmstats_account_backlog"

@@ -63,6 +63,16 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return self.monthly_dm_used
 
 
+def limit_of(account: Account, default: int) -> int | None:
+    """An account's monthly limit: its own (which may be 0), otherwise ``default`` unless that is 0.
+
+    An unreadable limit is unknown; the default does not apply.
+    """
+    if account.monthly_dm_limit is None and "monthlyDmLimit" not in account.odd:
+        return default or None
+    return account.monthly_dm_limit
+
+
 ACCOUNT_FIELDS: dict[str, Callable[[object], bool]] = {
     "username": lambda value: typed.text(value) is not None,
     "isActive": lambda value: isinstance(value, bool),

@@ -13,6 +13,7 @@ from typing import Any
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.collection_names import (
     ACCOUNT_DAYS,
+    ACCOUNT_STATES,
     ACCOUNTS,
     ACTIVITY_LOG,
     ADMINS,
@@ -22,6 +23,7 @@ from dmstats.db.collection_names import (
     SESSIONS,
     USERS,
 )
+from dmstats.db.states.state_record import SORT_COLUMNS
 
 Index = Mapping[str, Any]
 """An index as returned by ``listIndexes``."""
@@ -117,6 +119,9 @@ WANTED = (
     WantedIndex(ADMINS, "email", unique=True),
     WantedIndex(SESSIONS, "endsAt", expires=True),
     WantedIndex(ACCOUNT_DAYS, "until", expires=True),
+    # For lists: the filters, for where few accounts pass, and the columns, for where many do.
+    *(WantedIndex(ACCOUNT_STATES, field) for field in ("states", "active", "limited")),
+    *(WantedIndex(ACCOUNT_STATES, f"order.{column}") for column in SORT_COLUMNS),
     WantedIndex(SESSIONS, "admin"),
     WantedIndex(INCIDENTS, "pending"),
     WantedIndex(INCIDENTS, "expiresAt", expires=True),

@@ -18,6 +18,7 @@ from dmstats.ops.scheduler import Job
 from dmstats.ops.watchdog import Watchdog
 from dmstats.snapshot.lease import Lease
 from dmstats.snapshot.schedule import RefreshSchedule
+from dmstats.states.background import BackgroundStates
 
 LEASE_SECONDS = 5.0
 ORPHANS_SECONDS = 1.0
@@ -30,6 +31,7 @@ PARTITIONS_SECONDS = 3600.0
 AUDIT_SECONDS = 5.0
 AUDIT_LEADER_DELAY_SECONDS = 60.0
 """A new leader often takes over after a crash, when retries are still arriving."""
+ACCOUNT_STATES_SECONDS = 1.0
 DELIVERY_LOG_SECONDS = 5.0
 WATCHDOG_SECONDS = 15.0
 CANARY_SECONDS = 60.0
@@ -53,6 +55,16 @@ def account_edits_job(edits: AccountEdits) -> Job:
         name="account_edits",
         every_seconds=ACCOUNT_EDITS_SECONDS,
         run=edits.write_back,
+        leader_only=True,
+    )
+
+
+def account_states_job(states: BackgroundStates) -> Job:
+    """Computes the accounts' states."""
+    return Job(
+        name="account_states",
+        every_seconds=ACCOUNT_STATES_SECONDS,
+        run=states.tick,
         leader_only=True,
     )
 

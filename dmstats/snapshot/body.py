@@ -67,6 +67,11 @@ class LastAudit(msgspec.Struct):
     drift: int
 
 
+class AccountStates(msgspec.Struct):
+    at: Moment
+    counts: dict[str, int]
+
+
 class LastCanary(msgspec.Struct):
     at: Moment
     countedMs: float | None
@@ -109,6 +114,7 @@ class SnapshotBody(msgspec.Struct, kw_only=True):
     lastEventAt: Moment | None
     audit: LastAudit | None
     canary: LastCanary | None
+    accountStates: AccountStates | None = None
     refresh: ComputeCost
 
 

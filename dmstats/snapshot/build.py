@@ -9,7 +9,8 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, day_start, hour_start
 from dmstats.core.time_zones import UTC, zone
 from dmstats.db.dashboard.readings import HOURS as READ_HOURS
 from dmstats.db.dashboard.readings import TOP, Readings
-from dmstats.db.documents import EMPTY, STAGES, Account, AuditResult, Bucket, Hour
+from dmstats.db.documents import EMPTY, STAGES, Account, AuditResult, Bucket, Hour, limit_of
+from dmstats.db.states.summary import Summary
 from dmstats.history.calendar import Calendar
 from dmstats.snapshot import zoned
 from dmstats.snapshot.previous_period import (
@@ -102,6 +103,7 @@ def build(
         "lastEventAt": _moment(totals.last_event_ms),
         "audit": _audit(readings.audit),
         "canary": _canary(totals.canary_ms, readings.canary, now_ms),
+        "accountStates": _states(readings.states),
     }  # fmt: skip
     if not calendar.is_utc:
         own = zoned.figures(readings, now_ms, calendar)
@@ -158,16 +160,6 @@ def _peak(minutes: Mapping[int, Bucket], this_minute: int) -> Snapshot | None:
     return {"at": rfc3339(at), "sent": sent}
 
 
-def limit_of(account: Account, default: int) -> int | None:
-    """An account's monthly limit: its own (which may be 0), otherwise ``default`` unless that is 0.
-
-    An unreadable limit is unknown; the default does not apply.
-    """
-    if account.monthly_dm_limit is None and "monthlyDmLimit" not in account.odd:
-        return default or None
-    return account.monthly_dm_limit
-
-
 def _account(account: Account, month: str, monthly_limit: int) -> Snapshot:
     return {
         "instagramId": account.instagram_id,
@@ -185,6 +177,10 @@ def _moment(at_ms: int | None) -> str | None:
 
 def _audit(audit: AuditResult | None) -> Snapshot | None:
     return None if audit is None else {"at": rfc3339(audit.at_ms), "drift": audit.drift}
+
+
+def _states(states: Summary | None) -> Snapshot | None:
+    return None if states is None else {"at": rfc3339(states.at_ms), "counts": states.counts()}
 
 
 def _canary(at_ms: int | None, stages: Mapping[str, float | None], now_ms: int) -> Snapshot | None:

@@ -130,7 +130,9 @@ def test_accounts_page_by_page(mongo: Mongo) -> None:
             break
     assert len(seen) == 101
     assert seen == sorted(seen)
-    found = accounts.search("SHOP00", Sort("username", False), None, 20).accounts
+    matches, complete = accounts.matches("SHOP00")
+    assert complete
+    found = accounts.cut(matches, Sort("username", False), None, 20).accounts
     assert [row.username for row in found] == [f"shop{n:03}" for n in range(10)]
 
 

@@ -22,7 +22,8 @@ from dmstats.db.dashboard.account_order import SORTS
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.snapshot.body import check
 from dmstats.snapshot.encoded import Malformed, cached_from_store
-from dmstats.web.schema.api_schemas import AccountAnswer, AccountsAnswer
+from dmstats.web.schema.account_schemas import AccountsAnswer
+from dmstats.web.schema.api_schemas import AccountAnswer
 from dmstats.web.schema.snapshot_schema import Snapshot
 from tests.auditing import Auditing
 from tests.bson_values import ODD_VALUES

@@ -32,6 +32,7 @@ from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.web.api import (
     account_edits,
+    account_list,
     activity_log,
     admins,
     deliveries,
@@ -148,6 +149,7 @@ class AdminSite:
         for views in (
             stats,
             account_edits,
+            account_list,
             history,
             incidents,
             sends,

@@ -17,9 +17,9 @@ from dmstats.core.clock import (
     to_datetime,
 )
 from dmstats.db.audit.activity_store import ActivityWriter
+from dmstats.web.schema.account_schemas import AccountsAnswer
 from dmstats.web.schema.api_schemas import (
     AccountAnswer,
-    AccountsAnswer,
     ActivityAnswer,
     CronAnswer,
     RefreshAnswer,
@@ -265,7 +265,7 @@ def activity(client: FlaskClient, account: str) -> Any:
 def publish(site: AdminSite, spread: ActivityBuckets, *, since_ms: int) -> None:
     draft = ActivityWriter(site.mongo, "pass")
     counts = {"hours": spread.hour_count, "days": spread.day_count}
-    draft.keep("", spread.at_ms, since_ms, spread.accounts(), **counts)
+    draft.keep("", spread.at_ms, since_ms, spread.accounts(), {}, **counts)
     assert draft.publish([], spread.at_ms)
 
 

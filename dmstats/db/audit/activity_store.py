@@ -20,10 +20,10 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_dateti
 from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_ACTIVITY
+from dmstats.db.states.rhythms import INDEX, SUFFIX, Rhythm, packed
 
 T = TypeVar("T")
 
-INDEX = "index"
 CHUNK = 200
 """Accounts in one document: some 100 kB, since an account takes about 500 bytes."""
 
@@ -80,25 +80,29 @@ class ActivityWriter:
         at_ms: int,
         since_ms: int,
         accounts: Mapping[str, AccountActivity],
+        rhythms: Mapping[str, Rhythm],
         *,
         hours: int,
         days: int,
     ) -> None:
         """Write the activity of accounts from ``first`` on, each with this number of ``hours`` and
-        ``days`` up to ``at_ms``. Call in ascending order of accounts."""
+        ``days`` up to ``at_ms``, and the ``rhythms``. Call in ascending order of accounts."""
         self._moments.append(at_ms)
         about = {
             "at": to_datetime(at_ms), "since": to_datetime(since_ms), "hours": hours, "days": days,
         }  # fmt: skip
-        names = sorted(accounts)
-        chunks = []
+        names = sorted(accounts.keys() | rhythms.keys())
+        chunks: list[Document] = []
         for start in range(0, max(1, len(names)), CHUNK):
             chunk_id = f"{self._draft}:{len(self._written)}"
+            chunk = names[start : start + CHUNK]
             content = [(name, msgspec.msgpack.encode(accounts[name]))
-                       for name in names[start : start + CHUNK]]  # fmt: skip
+                       for name in chunk if name in accounts]  # fmt: skip
             self._written.append((first if start == 0 else names[start], chunk_id))
             whose = {"pass": self._key, "draft": self._draft}
             chunks.append({"_id": chunk_id, **whose, **about, "accounts": content})
+            of_chunk = {"_id": chunk_id + SUFFIX, **whose, "accounts": packed(rhythms, chunk)}
+            chunks.append(of_chunk)
         with translated():
             self._chunks.insert_many(chunks)
 

@@ -29,6 +29,7 @@ from dmstats.db.collection_names import (
 )
 from dmstats.db.counting.ledger import Ledger, day_ms
 from dmstats.db.documents import by_start
+from dmstats.db.states.rhythms import Rhythm, Rhythms
 
 PART = 2_000
 LONG_SECONDS = 120.0
@@ -59,6 +60,7 @@ class AuditRuns:
         self._ledger = ledger
         self._recount = Recount(mongo)
         self._changes = PlatformChanges(mongo)
+        self._rhythms = Rhythms(mongo)
 
     def explain(self, differences: Sequence[Difference], now_ms: int) -> None:
         """Record differences of accounts that were caused by the host platform."""
@@ -150,6 +152,11 @@ class AuditRuns:
     def activity_writer(self, audit: AuditRun) -> ActivityWriter:
         """A writer for each account's activity."""
         return ActivityWriter(self._mongo, audit.key)
+
+    def rhythms(self, audit: AuditRun, part: int) -> dict[str, Rhythm]:
+        """The rhythms that the last audit kept of one part's accounts."""
+        first, end = audit.bounds(part)
+        return self._rhythms.between(first, end)
 
     def publish(self, drift: int, odd: Sequence[OddDocument], now_ms: int) -> None:
         """Store the audit's result for the snapshot and ``flask doctor``."""

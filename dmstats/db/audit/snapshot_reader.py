@@ -71,10 +71,14 @@ class AuditRun(msgspec.Struct, frozen=True):
         """The lower bound of one part's ids."""
         return ("", *self.account_ranges)[part]
 
+    def bounds(self, part: int) -> tuple[str, str]:
+        """The bounds of one part's ids, the upper one exclusive; empty for none."""
+        bounds = ("", *self.account_ranges, "")
+        return bounds[part], bounds[part + 1]
+
     def ids(self, part: int) -> Document:
         """The query condition for the ids of one part."""
-        bounds = ("", *self.account_ranges, "")
-        low, high = bounds[part], bounds[part + 1]
+        low, high = self.bounds(part)
         # Only strings: dmstats never counts for an id of another type.
         return {"$gte": low} | ({"$lt": high} if high else {})
 

@@ -24,7 +24,6 @@ from dmstats.core.records import (
     Deltas,
     LedgerRow,
 )
-from dmstats.db.audit.activity_store import INDEX
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.recount import FIELDS, ids_between
 from dmstats.db.client import Document, Mongo, translated
@@ -32,6 +31,7 @@ from dmstats.db.collection_names import (
     ACCOUNT_ACTIVITY,
     ACCOUNT_BACKLOG,
     ACCOUNT_DAYS,
+    ACCOUNT_STATES,
     ACCOUNTS,
     ARCHIVE,
     ARCHIVE_ACCOUNTS,
@@ -45,6 +45,7 @@ from dmstats.db.collection_names import (
 )
 from dmstats.db.counting.backlog_documents import account_of, whole
 from dmstats.db.counting.ledger import Ledger
+from dmstats.db.states.rhythms import INDEX, SUFFIX
 from dmstats.db.transaction_runner import TransactionRunner
 
 ROWS_AT_ONCE = 500
@@ -273,17 +274,17 @@ class Purge:
             self._db[STATS_CACHE].update_one({"_id": "global"}, last, session=session)
 
     def _forget_activity(self) -> None:
-        """Remove these accounts from the activity published by the last audit."""
+        """Remove these accounts from the activity published by the last audit, and their states."""
         chunks, (low, high) = self._db[ACCOUNT_ACTIVITY], SIMULATED_RANGE.values()
         index = (chunks.find_one({"_id": INDEX}) or {}).get("chunks", [])
         for place, (first, key) in enumerate(index, 1):
             ended = place < len(index) and index[place][0] <= low
             if first >= high or ended:
                 continue
-            chunk = chunks.find_one({"_id": key})
-            if chunk is not None:
+            for chunk in chunks.find({"_id": {"$in": [key, key + SUFFIX]}}):
                 kept = [each for each in chunk["accounts"] if not low <= each[0] < high]
-                chunks.update_one({"_id": key}, {"$set": {"accounts": kept}})
+                chunks.update_one({"_id": chunk["_id"]}, {"$set": {"accounts": kept}})
+        self._db[ACCOUNT_STATES].delete_many({"_id": {"$gte": low, "$lt": high}})
 
 
 def _rows_of(partition: str, documents: Iterable[Document]) -> Iterator[tuple[LedgerRow, bool]]:

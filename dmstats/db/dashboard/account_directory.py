@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pymongo
 from pymongo.errors import PyMongoError
 
-from dmstats.core.errors import BadRequest
+from dmstats.core.errors import BadRequest, StoreUnavailable
 from dmstats.db import typed
-from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.client import Document, Mongo, translated, was_interrupted
 from dmstats.db.collection_names import ACCOUNTS
 from dmstats.db.dashboard.account_order import (
     ARRAY,
@@ -40,6 +42,9 @@ from dmstats.db.documents import ACCOUNT_FIELDS, Account, account
 SEARCH_BOUND = 500
 """The most matches of one field that a search looks at."""
 
+BATCH = 500
+"""Accounts that an export reads at once."""
+
 MAX_TIME_MS = 2_000
 ARRAYS_MAX_TIME_MS = 10_000
 """For conditions on arrays, which need a collection scan; used only if the index has arrays."""
@@ -50,14 +55,10 @@ DIGITS_OF_IDS = 19
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """Some accounts in order; ``after`` is None on the last page.
-
-    ``complete`` is False when a search had more matches than it looked at.
-    """
+    """Some accounts in order; ``after`` is None on the last page."""
 
     accounts: list[Account]
     after: Position | None
-    complete: bool = True
 
 
 class AccountDirectory:
@@ -102,24 +103,62 @@ class AccountDirectory:
         rows += self._attention(key, limit + 1 - len(rows))
         return _cut(rows, sort, limit)
 
-    def search(self, prefix: str, sort: Sort, after: Position | None, limit: int) -> AccountPage:
-        """At most ``limit`` accounts whose username or id starts with ``prefix``.
+    def cut(
+        self, matches: list[Document], sort: Sort, after: Position | None, limit: int
+    ) -> AccountPage:
+        """At most ``limit`` of ``matches`` that come after ``after``."""
+        rows = in_order(matches, sort)
+        after = self._resolved(after, sort)
+        if after is not None:
+            rows = [row for row in rows if is_after(row, sort, after)]
+        return _cut(rows, sort, limit)
 
-        Instagram's usernames are lower-case; a leading ``@`` and the case are ignored.
+    def matches(self, query: str) -> tuple[list[Document], bool]:
+        """The accounts whose username contains ``query`` or whose id starts with it, in any order,
+        and whether these are all: at most :data:`SEARCH_BOUND` by each.
+
+        Instagram's usernames are lower-case; a leading ``@`` and the case are ignored. Names that
+        start with it come from a range of the index, and are found in any case. The others need
+        every entry of the index, and are left out if that takes too long.
         """
-        text = prefix.strip().removeprefix("@").lower()
+        text = query.strip().removeprefix("@").lower()
         found = self._starting("username", text)
         complete = len(found) <= SEARCH_BOUND
+        if text and complete:
+            containing, complete = self._containing(text)
+            found += containing
         if text.isdecimal() and text.isascii():
             for by_id in (self._starting(ID, text), self._numeric_ids(text)):
                 complete = complete and len(by_id) <= SEARCH_BOUND
                 found = by_id + found
-        rows = in_order(unique(found), sort)
-        after = self._resolved(after, sort)
-        if after is not None:
-            rows = [row for row in rows if is_after(row, sort, after)]
-        page = _cut(rows, sort, limit)
-        return AccountPage(page.accounts, page.after, complete)
+        return unique(found), complete
+
+    def many(self, ids: Sequence[str]) -> list[Account]:
+        """The accounts with these ids, in their order; those that are gone are left out."""
+        found = {row[ID]: row for row in self._find({ID: {"$in": list(ids)}}, ID, 1, len(ids))}
+        return [account(found[each]) for each in ids if each in found]
+
+    def every(self) -> Iterator[list[Account]]:
+        """All accounts, each once, in batches and in no order."""
+        # Not by an index: an account whose counter changes meanwhile would come twice or never.
+        each = iter(self._collection.find({}, PROJECTION).batch_size(BATCH))
+        while True:
+            with translated():
+                rows = list(islice(each, BATCH))
+            if not rows:
+                return
+            yield [account(row) for row in rows]
+
+    def _containing(self, text: str) -> tuple[list[Document], bool]:
+        """Accounts whose username contains ``text``, and whether these are all."""
+        wanted = {"username": {"$regex": re.escape(text)}}
+        try:
+            found = self._find(wanted, "username", 1, SEARCH_BOUND + 1)
+        except StoreUnavailable as error:
+            if not was_interrupted(error.__cause__):
+                raise
+            return [], False
+        return found, len(found) <= SEARCH_BOUND
 
     def _starting(self, field: str, text: str) -> list[Document]:
         span = {"$gte": text, "$lt": text + "\U0010ffff"}

@@ -35,10 +35,6 @@ from dmstats.db.client import CODEC, Document
 SORTS = ("dmUsed", "createdAt", "instagramId", "username")
 """The fields by which accounts can be sorted; all have an index."""
 
-SEARCH_BOUND = 500
-"""The most matches of one field that a search looks at."""
-
-
 ID = "instagramId"
 ARRAY: Document = {"$type": "array"}
 LOWEST: dict[str, object] = {

@@ -24,6 +24,7 @@ from dmstats.db.dashboard.population import (
     new_accounts,
 )
 from dmstats.db.documents import Account, AuditResult, Bucket, DocumentCount, Hour, Totals
+from dmstats.db.states.summary import SUMMARY, Summary, summary
 
 T = TypeVar("T")
 Population = Mapping[int, tuple[int, int]]
@@ -68,6 +69,7 @@ class Readings:
     audit: AuditResult | None = None
     population: Population = field(default_factory=dict)
     canary: Mapping[str, float | None] = field(default_factory=dict)
+    states: Summary | None = None
     queries: int = 0
 
 
@@ -118,11 +120,12 @@ class ReadingsStore:
             audit=documents.audit_result(cache.get("audit")),
             population=documents.population(cache.get("snapshot", {}).get("population")),
             canary=documents.canary_stages(cache.get("canary")),
+            states=summary(cache.get(SUMMARY, {})),
             queries=query.queries,
         )
 
     def _cache(self) -> dict[str, Document]:
-        wanted = {"_id": {"$in": ["global", "audit", "canary", "census", "snapshot"]}}
+        wanted = {"_id": {"$in": ["global", "audit", "canary", "census", "snapshot", SUMMARY]}}
         return {
             found["_id"]: found for found in self._db[names.STATS_CACHE].find(wanted, CACHE_FIELDS)
         }

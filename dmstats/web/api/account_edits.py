@@ -11,7 +11,6 @@ from flask import Blueprint, Request, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from dmstats.core.clock import month_of
 from dmstats.core.errors import DmstatsError, NotFound, TooLarge
 from dmstats.db.account_edits import (
     AccountEdits,
@@ -23,8 +22,8 @@ from dmstats.db.account_edits import (
 )
 from dmstats.db.admins.activity_log import Event
 from dmstats.db.client import Document
-from dmstats.db.documents import account
-from dmstats.snapshot.build import limit_of
+from dmstats.db.dashboard.state_directory import StateDirectory
+from dmstats.db.documents import account, limit_of
 from dmstats.web import services
 from dmstats.web.api.stats import account_fields
 from dmstats.web.auth.recording import record
@@ -62,8 +61,10 @@ def change(instagram_id: str) -> ResponseReturnValue:
     if changes:
         record(Event.ACCOUNT_CHANGED, instagram_id, _words(changes))
     now = account(edits.find([instagram_id]).get(instagram_id, found[instagram_id]))
-    month, limit = month_of(services().clock.now_ms()), services().settings.monthly_dm_limit
-    return jsonify(AccountAnswer().dump(account_fields(now, month, limit)))
+    states = StateDirectory(services().mongo).of([instagram_id]).get(instagram_id)
+    limit = services().settings.monthly_dm_limit
+    fields = account_fields(now, services().clock.now_ms(), limit, states)
+    return jsonify(AccountAnswer().dump(fields))
 
 
 @blueprint.post("/import")

@@ -1,7 +1,8 @@
-"""The admin API: the snapshot, a refresh, the cron's refresh, and the accounts."""
+"""The admin API: the snapshot, a refresh, the cron's refresh, and one account."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,26 +14,17 @@ from dmstats.core.clock import month_of, rfc3339
 from dmstats.core.errors import NotFound, NotSignedIn, TooManyRequests
 from dmstats.db.audit.activity_store import Activities
 from dmstats.db.dashboard.account_directory import AccountDirectory
-from dmstats.db.dashboard.account_order import Sort
-from dmstats.db.documents import Account
-from dmstats.snapshot.build import limit_of
+from dmstats.db.dashboard.state_directory import StateDirectory
+from dmstats.db.documents import Account, limit_of
+from dmstats.db.states.state_record import State
 from dmstats.snapshot.encoded import newest_of
 from dmstats.snapshot.refresher import RefreshResult
+from dmstats.states.rules import limit_reached_ms
 from dmstats.web import services
 from dmstats.web.auth.authenticator import bearer_is
-from dmstats.web.schema import cursors
-from dmstats.web.schema.api_schemas import (
-    AccountAnswer,
-    AccountsAnswer,
-    AccountsQuery,
-    ActivityAnswer,
-)
-from dmstats.web.schema.validation import parameters
+from dmstats.web.schema.api_schemas import AccountAnswer, ActivityAnswer
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
-
-BROWSE_SORT = "-dmUsed"
-SEARCH_SORT = "username"
 
 
 @blueprint.get("/admin/stats")
@@ -78,34 +70,14 @@ def cron() -> ResponseReturnValue:
     return jsonify({"success": True, **_refreshed(done)})
 
 
-@blueprint.get("/admin/accounts")
-def accounts() -> ResponseReturnValue:
-    """A page of the accounts, or of those whose name or id starts with ``query``."""
-    asked = parameters(AccountsQuery(), request)
-    query = asked["query"].strip()
-    name = asked["sort"] or (SEARCH_SORT if query else BROWSE_SORT)
-    sort = Sort(name.removeprefix("-"), name.startswith("-"))
-    after = cursors.decode(asked["cursor"], sort=name, query=query)
-    directory = AccountDirectory(services().mongo)
-    if query:
-        page = directory.search(query, sort, after, asked["limit"])
-    else:
-        page = directory.page(sort, after, asked["limit"])
-    month, limit = _month(), services().settings.monthly_dm_limit
-    answer = {
-        "accounts": [account_fields(account, month, limit) for account in page.accounts],
-        "nextCursor": cursors.encode(page.after, sort=name, query=query),
-        "complete": page.complete,
-    }
-    return jsonify(AccountsAnswer().dump(answer))
-
-
 @blueprint.get("/admin/accounts/<instagram_id>")
 def account(instagram_id: str) -> ResponseReturnValue:
     """One account's counters."""
     found = _known(instagram_id)
+    states = StateDirectory(services().mongo).of([instagram_id]).get(instagram_id)
     limit = services().settings.monthly_dm_limit
-    return jsonify(AccountAnswer().dump(account_fields(found, _month(), limit)))
+    fields = account_fields(found, services().clock.now_ms(), limit, states)
+    return jsonify(AccountAnswer().dump(fields))
 
 
 @blueprint.get("/admin/accounts/<instagram_id>/activity")
@@ -123,11 +95,15 @@ def activity(instagram_id: str) -> ResponseReturnValue:
     return jsonify(ActivityAnswer().dump(answer))
 
 
-def account_fields(account: Account, month: str, monthly_limit: int) -> dict[str, Any]:
-    """An account as it is shown in ``month`` ("YYYY-MM").
+def account_fields(
+    account: Account, now_ms: int, monthly_limit: int, states: Sequence[State] | None
+) -> dict[str, Any]:
+    """An account as it is shown at ``now_ms``.
 
-    ``monthly_limit`` is that of the accounts without one of their own, 0 for none.
+    ``monthly_limit`` is that of the accounts without one of their own, 0 for none. ``states`` is
+    None where they are not known yet.
     """
+    month, reached_ms = month_of(now_ms), limit_reached_ms(account, now_ms, monthly_limit)
     return {
         "documentId": account.document_id,
         "needsAttention": list(account.odd),
@@ -142,6 +118,8 @@ def account_fields(account: Account, month: str, monthly_limit: int) -> dict[str
         "lastDMSent": _moment(account.last_sent_ms),
         "dmReceived": account.dm_received,
         "lastDMReceived": _moment(account.last_received_ms),
+        "limitReachedAt": _moment(reached_ms),
+        "states": None if states is None else list(map(str, states)),
     }
 
 
@@ -158,10 +136,6 @@ def _known(instagram_id: str) -> Account:
 
 def _span(at_ms: int, sent: int | None, received: int | None) -> dict[str, Any]:
     return {"at": rfc3339(at_ms), "sent": sent, "received": received}
-
-
-def _month() -> str:
-    return month_of(services().clock.now_ms())
 
 
 def _too_soon(wait: float) -> TooManyRequests:

@@ -75,6 +75,7 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/traffic": FIGURES,
     "GET /api/admin/history": FIGURES,
     "GET /api/admin/accounts": ACCOUNTS,
+    "GET /api/admin/accounts/export": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>": ACCOUNTS,
     "PATCH /api/admin/accounts/<instagram_id>": EDITS,
     "POST /api/admin/accounts/import": EDITS,

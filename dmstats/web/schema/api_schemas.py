@@ -11,7 +11,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from dmstats.core.clock import rfc3339, to_ms
 from dmstats.db.admins.roles import Role
-from dmstats.db.dashboard.account_order import SORTS
+from dmstats.db.states.state_record import State
 
 MONTH = r"\d{4}-\d\d\Z"
 RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z"
@@ -62,16 +62,6 @@ def known_count() -> fields.Integer:
 def platform_count() -> fields.Integer:
     """A counter in the host platform's document, which may hold any value."""
     return fields.Integer(strict=True, required=True, allow_none=True)
-
-
-class AccountsQuery(Strict):
-    query = Text(load_default="", validate=validate.Length(max=100))
-    sort = fields.String(
-        load_default=None,
-        validate=validate.OneOf([sign + name for name in SORTS for sign in ("", "-")]),
-    )
-    cursor = Text(load_default=None, validate=validate.Length(max=4000))
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
 
 
 class Credentials(Strict):
@@ -184,7 +174,9 @@ class ActivityAnswer(Strict):
 class AccountAnswer(Strict):
     """``instagramId`` is empty where the document has none that can be read. ``needsAttention``
     names the fields whose values cannot be read (null here), and ``instagramId`` unless it is a
-    text: no DM is counted for a number. ``documentId`` finds the document."""
+    text: no DM is counted for a number. ``documentId`` finds the document. ``limitReachedAt`` is
+    when it reaches its limit if it goes on as in this month so far; null if it does not, or has.
+    ``states`` are as of the last pass over the accounts; null if none has seen it."""
 
     documentId = fields.String(required=True)
     needsAttention = fields.List(fields.String(), required=True)
@@ -199,14 +191,10 @@ class AccountAnswer(Strict):
     lastDMSent = Moment(required=True, allow_none=True)
     dmReceived = platform_count()
     lastDMReceived = Moment(required=True, allow_none=True)
-
-
-class AccountsAnswer(Strict):
-    """``complete`` is false if a search has more matches than it examined."""
-
-    accounts = fields.List(fields.Nested(AccountAnswer), required=True)
-    nextCursor = fields.String(required=True, allow_none=True)
-    complete = fields.Boolean(required=True)
+    limitReachedAt = Moment(required=True, allow_none=True)
+    states = fields.List(
+        fields.String(validate=validate.OneOf([*State])), required=True, allow_none=True
+    )
 
 
 class RefreshAnswer(Strict):

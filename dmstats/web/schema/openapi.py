@@ -15,6 +15,7 @@ from dmstats import __version__
 from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.web.schema import (
     account_edit_schemas,
+    account_schemas,
     activity_log_schemas,
     api_schemas,
     delivery_schemas,
@@ -86,8 +87,12 @@ OPERATIONS = (
     Operation("/api/admin/history", "get", "Counted DMs of a range, as JSON or (format) as CSV",
               {200: (history_schemas.HistoryAnswer, "text/csv"), 304: ""}, (400, *READING), ADMIN,
               query=history_schemas.HistoryQuery),
-    Operation("/api/admin/accounts", "get", "A page of accounts", {200: api_schemas.AccountsAnswer},
-              (400, *READING), ADMIN, query=api_schemas.AccountsQuery),
+    Operation("/api/admin/accounts", "get", "A page of accounts",
+              {200: account_schemas.AccountsAnswer}, (400, *READING), ADMIN,
+              query=account_schemas.AccountsQuery),
+    Operation("/api/admin/accounts/export", "get", "All accounts, as CSV or (format) as JSON",
+              {200: ("text/csv", "application/json")}, (400, *READING), ADMIN,
+              query=account_schemas.AccountExportQuery),
     Operation("/api/admin/accounts/{instagram_id}", "get", "One account",
               {200: api_schemas.AccountAnswer}, (404, *READING), ADMIN),
     Operation("/api/admin/accounts/{instagram_id}", "patch",

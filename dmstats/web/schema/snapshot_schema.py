@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
+from dmstats.db.states.state_record import State
 from dmstats.web.schema.api_schemas import MONTH, Moment, Strict, count, known_count, platform_count
 
 
@@ -73,6 +74,15 @@ class Audit(Strict):
     drift = fields.Integer(strict=True, required=True)
 
 
+class AccountStatesSchema(Strict):
+    """The number of accounts in each state, as of the last pass over them."""
+
+    at = Moment(required=True)
+    counts = fields.Dict(
+        keys=fields.String(validate=validate.OneOf([*State])), values=count(), required=True
+    )
+
+
 class CanarySchema(Strict):
     """``at``: when the newest one that was counted was sent; the rest is how long the last one took
     that came back: to its 200, from the refresh to the stream, and in all."""
@@ -125,4 +135,5 @@ class Snapshot(Strict):
     lastEventAt = Moment(required=True, allow_none=True)
     audit = fields.Nested(Audit, required=True, allow_none=True)
     canary = fields.Nested(CanarySchema, required=True, allow_none=True)
+    accountStates = fields.Nested(AccountStatesSchema, required=True, allow_none=True)
     refresh = fields.Nested(RefreshCost, required=True)

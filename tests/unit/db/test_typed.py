@@ -29,6 +29,7 @@ from tests.readings import readings_of
 
 NOW = 1_794_746_096_000
 MONTH = "2026-11"
+NOW = 1_795_000_000_000
 ACCOUNT: dict[str, Any] = {
     "_id": 1, "instagramId": "17", "username": "shop", "isActive": True, "dmUsed": 900,
     "monthlyDmUsed": 40, "currentMonth": MONTH, "monthlyDmLimit": 1000, "dmReceived": 70,
@@ -118,7 +119,7 @@ def test_an_account_with_any_value_in_any_field(value: Any, field: str) -> None:
     found = documents.account(ACCOUNT | {field: value})
     for part in msgspec.structs.asdict(found).values():
         assert type(part) in PLAIN | {tuple, documents.LedgerBase}
-    answer = AccountAnswer().dump(account_fields(found, MONTH, 0))
+    answer = AccountAnswer().dump(account_fields(found, NOW, 0, None))
     AccountAnswer().load(msgspec.json.decode(msgspec.json.encode(answer)))
     whole = documents.account(ACCOUNT)
     changed = {

@@ -21,11 +21,13 @@ ALLOWED = {
     "commit": {"core", "commit"},
     "history": BASE | {"history"},
     "snapshot": BASE | {"history", "snapshot"},
-    "audit": BASE | {"audit"},
+    "states": BASE | {"states"},
+    "audit": BASE | {"audit", "states"},
     "sse": BASE | {"sse"},
     "simulator": BASE | {"simulator"},
-    "web": BASE | {"ingest", "commit", "snapshot", "history", "audit", "sse", "ops", "web"},
-    "ops": BASE | {"ingest", "commit", "snapshot", "audit", "sse", "ops"},
+    "web": BASE
+    | {"ingest", "commit", "snapshot", "history", "audit", "states", "sse", "ops", "web"},
+    "ops": BASE | {"ingest", "commit", "snapshot", "audit", "states", "sse", "ops"},
     "embedded": BASE | {"embedded"},
 }
 """What each package may import; the wiring (app, services, cli, __main__) may import all."""

@@ -1,0 +1,142 @@
+"""Which states an account is in; pure, and time is given.
+
+Each rule prefers silence to a false alarm: what is not known well enough is no state.
+"""
+
+from __future__ import annotations
+
+from dmstats.core.clock import (
+    DAY_MS,
+    HOUR_MS,
+    month_of,
+    month_start,
+    next_month_start,
+    to_datetime,
+    to_ms,
+)
+from dmstats.db.documents import Account, limit_of
+from dmstats.db.states.rhythms import Rhythm
+from dmstats.db.states.state_record import AccountState, State
+
+NEAR_SHARE = 0.8
+NEW_MS = 7 * DAY_MS
+AROUND_THE_CLOCK_HOURS = 6
+"""A longer usual pause is a night or a weekend, so the account follows people's working days, and a
+holiday may add a day to it."""
+HOLIDAY_MS = 30 * HOUR_MS
+SURGE_TIMES = 3
+SURGE_LEAST = 100
+"""Fewer DMs in a day are not far above anything."""
+RHYTHM_FRESH_MS = 6 * HOUR_MS
+"""From an older audit the last 24 hours cannot be told."""
+SETTLED_MS = 10 * 60_000
+"""DMs that were under way when an account was deactivated may arrive this much later."""
+STILL_SENDING_MS = DAY_MS
+YOUNG_MS = HOUR_MS
+"""Before, a month or an account says nothing about its pace."""
+
+
+def state_of(
+    account: Account,
+    rhythm: Rhythm | None,
+    now_ms: int,
+    *,
+    monthly_limit: int = 0,
+    refused: bool = False,
+    inactive_since_ms: int | None = None,
+) -> AccountState:
+    """The account's states at ``now_ms``, and what lists are sorted and filtered by.
+
+    ``monthly_limit`` is that of accounts without one of their own; 0 for none. ``refused``: its
+    document does not take what was counted. ``inactive_since_ms`` is when it was first seen
+    inactive, None if it was not.
+    """
+    limit, month = limit_of(account, monthly_limit), month_of(now_ms)
+    used = account.used_in(month)
+    share = _share(used, limit)
+    since = None if account.is_active else (inactive_since_ms or now_ms)
+    earlier = _earlier_month(account, month)
+    checks = {
+        State.OVER_LIMIT: share is not None and share >= 1,
+        State.NEAR_LIMIT: share is not None and NEAR_SHARE <= share < 1,
+        State.SILENT: is_silent(account, rhythm, now_ms),
+        State.SURGING: is_surging(account, rhythm, now_ms),
+        State.INACTIVE_SENDING: since is not None and _sends(account, since, now_ms),
+        State.NEEDS_ATTENTION: refused or bool(account.odd),
+        State.NEW: account.created_ms is not None and now_ms - account.created_ms < NEW_MS,
+    }
+    return AccountState(
+        account=account.instagram_id,
+        states=tuple(state for state, holds in checks.items() if holds),
+        username=account.username,
+        active=account.is_active,
+        limited=limit is not None,
+        month=earlier or month,
+        month_sent=account.monthly_dm_used if earlier else used,
+        share=share,
+        sent=account.dm_used,
+        received=account.dm_received,
+        last_sent_ms=account.last_sent_ms,
+        created_ms=account.created_ms,
+        inactive_since_ms=since,
+    )
+
+
+def is_silent(account: Account, rhythm: Rhythm | None, now_ms: int) -> bool:
+    """Whether an active account has sent nothing for much longer than it usually pauses."""
+    if rhythm is None or not rhythm.pause_hours or not account.is_active:
+        return False
+    if account.last_sent_ms is None:
+        return False
+    return now_ms - account.last_sent_ms > longest_pause_ms(rhythm.pause_hours)
+
+
+def longest_pause_ms(usual_hours: int) -> int:
+    """How long an account may pause whose usual pause is ``usual_hours``."""
+    if usual_hours < AROUND_THE_CLOCK_HOURS:
+        return (3 * usual_hours + 12) * HOUR_MS
+    return usual_hours * HOUR_MS * 5 // 4 + HOLIDAY_MS
+
+
+def is_surging(account: Account, rhythm: Rhythm | None, now_ms: int) -> bool:
+    """Whether it has sent several times as much in a day as on a busy day."""
+    if rhythm is None or not rhythm.busy_day or rhythm.used is None or account.dm_used is None:
+        return False
+    if now_ms - rhythm.hour * HOUR_MS > RHYTHM_FRESH_MS:
+        return False
+    day = rhythm.recent + max(0, account.dm_used - rhythm.used)
+    return day >= SURGE_LEAST and day > SURGE_TIMES * rhythm.busy_day
+
+
+def limit_reached_ms(account: Account, now_ms: int, monthly_limit: int) -> int | None:
+    """When the account reaches its monthly limit if it goes on as in this month so far; None if it
+    does not before the month ends, or has already."""
+    limit, used = limit_of(account, monthly_limit), account.used_in(month_of(now_ms))
+    month = month_start(to_datetime(now_ms))
+    passed = now_ms - max(to_ms(month), account.created_ms or 0)
+    if not limit or not used or not 0 < used < limit or passed < YOUNG_MS:
+        return None
+    reached = now_ms + (limit - used) * passed // used
+    return reached if reached < to_ms(next_month_start(month)) else None
+
+
+def _share(used: int | None, limit: int | None) -> float | None:
+    """The used part of a limit; a limit of 0 is used up from the start. None if unknown."""
+    if limit is None or used is None or limit < 0:
+        return None
+    return used / limit if limit else 1.0 + used
+
+
+def _sends(account: Account, inactive_since_ms: int, now_ms: int) -> bool:
+    last = account.last_sent_ms
+    return (
+        last is not None
+        and last > inactive_since_ms + SETTLED_MS
+        and now_ms - last < STILL_SENDING_MS
+    )
+
+
+def _earlier_month(account: Account, month: str) -> str | None:
+    """The month of the account's counter, if it is not this one: it has not sent since."""
+    own = None if "currentMonth" in account.odd else account.current_month
+    return own if own is not None and own < month else None
