@@ -59,7 +59,9 @@ class StatePass:
                 while held is not None and held.account < name:
                     gone.append(held.account)
                     held = next(kept, None)
-                before = held if held is not None and held.account == name else None
+                before = None
+                if held is not None and held.account == name:
+                    before, held = held, next(kept, None)
                 state = self._state(account, rhythms.of(name), before, refused=name in refused)
                 summary.add(state)
                 if before is None or before.digest != state.digest():
