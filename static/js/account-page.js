@@ -2,6 +2,7 @@
 
 import { createActivity } from "./account-activity.js";
 import { createEdit } from "./account-edit.js";
+import { sentencesOf } from "./account-states.js";
 import { limitOf, nameOf, shareText } from "./accounts.js";
 import { ask } from "./ask.js";
 import { drawFigures } from "./cards.js";
@@ -62,8 +63,24 @@ function draw(account) {
   const state = account.isActive === null ? "state unknown" : account.isActive ? "active" : "not active";
   const id = shown(account.instagramId) || "id unknown";
   part("about").textContent = account.username ? `${id}, ${state}${since}` : `${state}${since}`;
+  drawStates(account);
   drawGauge(part("gauge"), limitOf(account));
   drawFigures(document, figuresOf(account), false);
+}
+
+/** @param {Account} account */
+function drawStates(account) {
+  const list = part("states");
+  const sentences = sentencesOf(account, format, (at) => (Date.now() - Date.parse(at)) / 1000);
+  list.hidden = sentences.length === 0;
+  list.replaceChildren(
+    ...sentences.map(({ text, tone }) => {
+      const line = document.createElement("li");
+      line.textContent = text;
+      line.dataset.tone = tone;
+      return line;
+    }),
+  );
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The rows of the accounts table. */
 
+import { knownOf } from "./account-states.js";
 import { limitOf, linkOf, nameOf, shareText } from "./accounts.js";
 import { write } from "./cards.js";
 import { counted } from "./figures.js";
@@ -13,9 +14,10 @@ import { shown } from "./wire.js";
  * @param {Account[]} accounts in their order
  * @param {Format} format
  * @param {(at: string) => number} ageOf seconds
+ * @param {boolean} [whole] with what they received, and their states
  */
-export function drawAccounts(body, accounts, format, ageOf) {
-  body.replaceChildren(...accounts.map((account) => rowOf(account, format, ageOf)));
+export function drawAccounts(body, accounts, format, ageOf, whole = false) {
+  body.replaceChildren(...accounts.map((account) => rowOf(account, format, ageOf, whole)));
   // A column without any value is hidden, which leaves its width to the others.
   const limits = accounts.some((account) => account.monthlyDmLimit !== null);
   const table = body.closest("table");
@@ -26,14 +28,18 @@ export function drawAccounts(body, accounts, format, ageOf) {
  * @param {Account} account
  * @param {Format} format
  * @param {(at: string) => number} ageOf
+ * @param {boolean} whole
  */
-function rowOf(account, format, ageOf) {
+function rowOf(account, format, ageOf, whole) {
   const row = document.createElement("tr");
+  const name = nameCell(account);
+  if (whole) name.append(...marksOf(account));
   row.append(
-    nameCell(account),
+    name,
     countCell("figure month", account.monthlyDmUsed, format),
     limitCell(account, format),
     countCell("figure roomy", account.dmUsed, format),
+    ...(whole ? [countCell("figure received", account.dmReceived, format)] : []),
     lastCell(account, format, ageOf),
   );
   return row;
@@ -54,6 +60,19 @@ function nameCell(account) {
     cell.append(id);
   }
   return cell;
+}
+
+/** @param {Account} account */
+function marksOf({ states }) {
+  const known = knownOf(states);
+  if (!known.length) return [];
+  const marks = element("span", "marks");
+  for (const { label, tone } of known) {
+    const mark = element("span", "mark", label);
+    if (tone) mark.dataset.tone = tone;
+    marks.append(mark, " ");
+  }
+  return [marks];
 }
 
 /**
@@ -104,7 +123,8 @@ function limitCell(account, format) {
   bar.setAttribute("aria-hidden", "true");
   const words = { fine: "", near: ", nearly used up", over: ", used up" }[limit.level];
   const text = element("span", "limit-text", shareText(account, format));
-  text.title = `${format.count(account.monthlyDmUsed)} of ${format.count(most)}${words}`;
+  const reached = account.limitReachedAt ? `, reached on ${format.moment(account.limitReachedAt)} at this pace` : "";
+  text.title = `${format.count(account.monthlyDmUsed)} of ${format.count(most)}${words}${reached}`;
   text.dataset.level = limit.level;
   const hidden = element("span", "visually-hidden", ` of ${format.count(most)}${words}`);
   cell.append(bar, text, hidden);

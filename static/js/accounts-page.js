@@ -1,9 +1,9 @@
-/** The page of all accounts: search, order, page on, export. */
+/** The page of all accounts: search, filter, order, page on. */
 
 import { wireImport } from "./account-import.js";
 import { drawAccounts } from "./account-rows.js";
 import { ask } from "./ask.js";
-import { download, idCell, toCsv } from "./csv.js";
+import { base } from "./base.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { part } from "./page.js";
@@ -13,36 +13,34 @@ import { accountsFrom } from "./wire.js";
 
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {Extract<import("./ask.js").Answer, {ok: false}>} Failure */
-/** @typedef {{accounts: Account[], nextCursor: string | null, complete: boolean}} Page */
+/** @typedef {ReturnType<typeof accountsFrom>} Page */
 
 const PAUSE_MS = 250;
 const POLL_MS = 30_000;
 const PAGE = 50;
 /** The most that one answer has. */
 const LARGEST = 200;
-const ORDERS = ["-dmUsed", "dmUsed", "username", "-username"];
-const COLUMNS = /** @type {const} */ ([
-  "instagramId",
-  "username",
-  "isActive",
-  "monthlyDmUsed",
-  "monthlyDmLimit",
-  "dmUsed",
-  "dmReceived",
-  "lastDMSent",
-  "lastDMReceived",
-]);
+/** Sorted by these, a narrow table shows the month. */
+const NARROW = "monthlyDmUsed";
+/** These come from the accounts themselves, all others from their states. */
+const PLAIN = ["dmUsed", "username"];
+const STATES_LATER =
+  "This list cannot be shown now: the database does not answer, or the accounts' states are not known yet. They are some minutes after the service was started.";
+/** @type {Page} */
+const NOTHING = { accounts: [], nextCursor: null, complete: true, totals: null };
 
 const format = createFormat();
 const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
 const input = part("query", HTMLInputElement);
 const rows = part("rows", HTMLTableSectionElement);
 const more = part("more", HTMLButtonElement);
+const sorts = part("sort", HTMLSelectElement);
+/** @type {HTMLSelectElement[]} by the names of the API's parameters */
+const filters = ["state", "active", "hasLimit"].map((name) => part(name, HTMLSelectElement));
 const address = new URLSearchParams(location.search);
 
-let order = ORDERS.find((name) => name === address.get("sort")) ?? "";
-/** @type {Page} */
-let shown = { accounts: [], nextCursor: null, complete: true };
+let order = address.get("sort") ?? "";
+let shown = NOTHING;
 /** @type {AbortController | null} */
 let asking = null;
 /** @type {number | undefined} */
@@ -53,6 +51,7 @@ function wanted() {
   const query = new URLSearchParams();
   if (input.value.trim()) query.set("query", input.value.trim());
   if (order) query.set("sort", order);
+  for (const { name, value } of filters) if (value) query.set(name, value);
   return query;
 }
 
@@ -61,10 +60,9 @@ function wanted() {
  * @param {Page} start goes on from there
  * @param {number} most how many there may be in all
  * @param {AbortSignal} signal
- * @param {(n: number) => void} [onProgress]
  * @returns {Promise<Page | Failure>} `start` and what follows; the first failure ends it
  */
-async function fetchUpTo(query, start, most, signal, onProgress = () => {}) {
+async function fetchUpTo(query, start, most, signal) {
   let page = start;
   do {
     const next = new URLSearchParams(query);
@@ -74,7 +72,6 @@ async function fetchUpTo(query, start, most, signal, onProgress = () => {}) {
     if (!answer.ok) return answer;
     const found = accountsFrom(answer.data);
     page = { ...found, accounts: [...page.accounts, ...found.accounts], complete: page.complete && found.complete };
-    onProgress(page.accounts.length);
     // Guards against a server that answers empty pages for ever.
     if (!found.accounts.length) break;
   } while (page.nextCursor && page.accounts.length < most);
@@ -97,40 +94,81 @@ async function load(start, most) {
   // Something newer was asked meanwhile.
   if (signal.aborted) return;
   asking = null;
-  showProblem(part("problem"), "ok" in answer ? answer : null);
+  showProblem(part("problem"), "ok" in answer ? explained(answer) : null);
   if ("ok" in answer) return;
   shown = answer;
   draw();
   freshness.touch();
 }
 
+/** @param {Failure} failure */
+function explained(failure) {
+  const byStates = filters.some(({ value }) => value) || !PLAIN.includes(order.replace("-", "") || "dmUsed");
+  return failure.status === 503 && byStates ? { ...failure, sentence: STATES_LATER } : failure;
+}
+
 /** From the beginning. */
 function restart() {
-  void load({ accounts: [], nextCursor: null, complete: true }, PAGE);
+  void load(NOTHING, PAGE);
 }
 
 /** Reload as many rows as are shown, unless the reader has the focus in one of them. */
 function reload() {
   if (document.hidden || asking || rows.contains(document.activeElement)) return;
-  void load({ accounts: [], nextCursor: null, complete: true }, Math.max(PAGE, shown.accounts.length));
+  void load(NOTHING, Math.max(PAGE, shown.accounts.length));
 }
 
 function draw() {
   const searching = input.value.trim() !== "";
+  const filtered = filters.some(({ value }) => value);
   const { accounts, nextCursor } = shown;
-  drawAccounts(rows, accounts, format, (at) => (Date.now() - Date.parse(at)) / 1000);
+  drawAccounts(rows, accounts, format, (at) => (Date.now() - Date.parse(at)) / 1000, true);
   more.hidden = nextCursor === null;
-  part("count").textContent = words(searching);
+  part("count").textContent = words(searching || filtered);
   const nothing = part("nothing");
   nothing.hidden = accounts.length > 0;
-  nothing.textContent = searching
-    ? "No account has a name or id that begins with this."
-    : "No accounts yet. Each account appears with its first message.";
-  const current = order || (searching ? "username" : "-dmUsed");
+  nothing.textContent = filtered
+    ? "No account is like that."
+    : searching
+      ? "No account has this in its name, or an id that begins with it."
+      : "No accounts yet. Each account appears with its first message.";
+  drawOrder(order || (searching ? "username" : "-dmUsed"));
+  drawTotals();
+  drawExports();
+}
+
+/** @param {string} current */
+function drawOrder(current) {
+  const field = current.replace("-", "");
   for (const button of document.querySelectorAll("button[data-order]")) {
-    const field = fieldOf(button);
-    const up = field === current ? "ascending" : "none";
-    button.closest("th")?.setAttribute("aria-sort", `-${field}` === current ? "descending" : up);
+    const up = field === current ? "ascending" : "descending";
+    button.closest("th")?.setAttribute("aria-sort", fieldOf(button) === field ? up : "none");
+  }
+  const column = document.querySelector(`th:not(:first-child) button[data-order$="${CSS.escape(field)}"]`);
+  part("table", HTMLTableElement).dataset.sorted = column ? field : NARROW;
+  if (![...sorts.options].some(({ value }) => value === current)) {
+    sorts.add(new Option(`${field}, ${field === current ? "upwards" : "downwards"}`, current));
+  }
+  sorts.value = current;
+}
+
+function drawTotals() {
+  const place = part("totals");
+  const totals = shown.totals;
+  place.hidden = totals === null || shown.accounts.length === 0;
+  if (!totals) return;
+  const { at, accounts, monthlyDmUsed, dmUsed, dmReceived } = totals;
+  const month = monthlyDmUsed === null ? "" : `${format.brief(monthlyDmUsed)} sent this month, `;
+  place.textContent = `${format.count(accounts)} ${accounts === 1 ? "account" : "accounts"}: ${month}${format.brief(dmUsed)} sent and ${format.brief(dmReceived)} received in all`;
+  place.title = at ? `Added up at ${format.moment(at)} (${format.utc(at)})` : "";
+}
+
+function drawExports() {
+  const query = wanted();
+  query.delete("sort");
+  for (const kind of ["csv", "json"]) {
+    query.set("format", kind);
+    part(kind, HTMLAnchorElement).href = `${base}/api/admin/accounts/export?${query}`;
   }
 }
 
@@ -139,42 +177,18 @@ function fieldOf(button) {
   return (/** @type {HTMLElement} */ (button).dataset.order ?? "").replace("-", "");
 }
 
-/** @param {boolean} searching */
-function words(searching) {
+/** @param {boolean} narrowed */
+function words(narrowed) {
   const n = format.count(shown.accounts.length);
   if (!shown.complete) return `${n} of too many to search; type more to narrow it down`;
-  return shown.nextCursor === null ? `${n} ${searching ? "found" : "in all"}` : `Showing the first ${n}`;
-}
-
-/** Save all accounts that match the search, loaded page by page. */
-async function exportAll() {
-  const button = part("export", HTMLButtonElement);
-  if (button.getAttribute("aria-disabled") === "true") return;
-  button.setAttribute("aria-disabled", "true");
-  const label = part("export-label");
-  const usual = label.textContent;
-  const none = { accounts: [], nextCursor: null, complete: true };
-  const answer = await fetchUpTo(wanted(), none, Infinity, new AbortController().signal, (n) => {
-    label.textContent = `${format.count(n)} loaded`;
-  });
-  label.textContent = usual;
-  button.setAttribute("aria-disabled", "false");
-  showProblem(part("problem"), "ok" in answer ? answer : null);
-  if ("ok" in answer) return;
-  download(`dmstats-accounts-${new Date().toISOString().slice(0, 10)}.csv`, csvOf(answer.accounts));
-  part("exported").textContent = answer.complete
-    ? `${format.count(answer.accounts.length)} accounts saved.`
-    : `${format.count(answer.accounts.length)} accounts saved; there are more than a search finds.`;
-}
-
-/** @param {Account[]} accounts */
-function csvOf(accounts) {
-  /** @param {Account} account */
-  const line = (account) => COLUMNS.map((name) => (name === "instagramId" ? idCell(account[name]) : account[name]));
-  return toCsv([[...COLUMNS], ...accounts.map(line)]);
+  return shown.nextCursor === null ? `${n} ${narrowed ? "found" : "in all"}` : `Showing the first ${n}`;
 }
 
 input.value = address.get("query") ?? "";
+for (const filter of filters) {
+  filter.value = address.get(filter.name) ?? "";
+  filter.addEventListener("change", restart);
+}
 input.addEventListener("input", () => {
   clearTimeout(timer);
   timer = window.setTimeout(restart, PAUSE_MS);
@@ -182,6 +196,10 @@ input.addEventListener("input", () => {
 part("search").addEventListener("submit", (event) => {
   event.preventDefault();
   clearTimeout(timer);
+  restart();
+});
+sorts.addEventListener("change", () => {
+  order = sorts.value;
   restart();
 });
 more.addEventListener("click", () => void load(shown, shown.accounts.length + PAGE));
@@ -195,9 +213,15 @@ for (const button of document.querySelectorAll("button[data-order]")) {
     restart();
   });
 }
-part("export").addEventListener("click", () => void exportAll());
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target instanceof Element && event.target.matches("input, select, textarea")) return;
+  event.preventDefault();
+  input.focus();
+});
 wireImport(format, restart);
 wireTheme();
+drawExports();
 restart();
 setInterval(freshness.tick, 1000);
 setInterval(reload, POLL_MS);

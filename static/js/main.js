@@ -1,6 +1,7 @@
 /** The dashboard: wires the modules to the page. */
 
 import { drawAccounts } from "./account-rows.js";
+import { drawStateCounts } from "./state-counts.js";
 import { createAge, isStale } from "./age.js";
 import { createAnnouncer } from "./announce.js";
 import { createChart } from "./chart.js";
@@ -106,6 +107,7 @@ function draw(snapshot) {
   drawn = snapshot;
   drawOverview(snapshot, format, again && !still.matches);
   drawAccounts(rows, snapshot.topAccounts, format, age.of);
+  drawStateCounts(part("account-states"), snapshot.accountStates, format);
   tick();
   drawView();
 }

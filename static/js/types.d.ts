@@ -81,6 +81,19 @@ export interface Account {
   currentMonth: string | null;
   lastDMSent: string | null | undefined;
   lastDMReceived: string | null | undefined;
+  /** When it reaches its limit at its pace; null if it does not. */
+  limitReachedAt: string | null | undefined;
+  /** Null: not known yet. */
+  states: string[] | null;
+}
+
+/** Of all accounts of a list, as of `at`. */
+export interface AccountTotals {
+  at: string | null;
+  accounts: number | null;
+  monthlyDmUsed: number | null;
+  dmUsed: number | null;
+  dmReceived: number | null;
 }
 
 export interface Admin {
@@ -183,6 +196,8 @@ export interface Snapshot {
   lastEventAt: string | null | undefined;
   audit: { at: string; drift: number | null } | null;
   canary: Canary | null;
+  /** How many accounts are in each state; null: not known yet. */
+  accountStates: { at: string; counts: Record<string, number | null> } | null;
   refresh: { computeMs: number | null; dbQueries: number | null };
 }
 

@@ -114,12 +114,30 @@ export function accountFrom(json) {
     currentMonth: month(account.currentMonth),
     lastDMSent: optional(account.lastDMSent, moment),
     lastDMReceived: optional(account.lastDMReceived, moment),
+    limitReachedAt: optional(account.limitReachedAt, moment),
+    states: Array.isArray(account.states) ? account.states.filter((state) => typeof state === "string") : null,
   };
 }
 
 /**
  * @param {unknown} json
- * @returns {{accounts: Account[], nextCursor: string | null, complete: boolean}}
+ * @returns {import("./types.js").AccountTotals | null}
+ */
+function accountTotals(json) {
+  if (typeof json !== "object" || json === null) return null;
+  const { at, accounts, monthlyDmUsed, dmUsed, dmReceived } = fields(json);
+  return {
+    at: moment(at),
+    accounts: number(accounts),
+    monthlyDmUsed: number(monthlyDmUsed),
+    dmUsed: number(dmUsed),
+    dmReceived: number(dmReceived),
+  };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{accounts: Account[], nextCursor: string | null, complete: boolean, totals: import("./types.js").AccountTotals | null}}
  */
 export function accountsFrom(json) {
   const answer = fields(json);
@@ -127,6 +145,7 @@ export function accountsFrom(json) {
     accounts: list(answer.accounts).map(accountFrom),
     nextCursor: text(answer.nextCursor),
     complete: answer.complete !== false,
+    totals: accountTotals(answer.totals),
   };
 }
 
@@ -400,6 +419,15 @@ function population(json) {
 
 /**
  * @param {unknown} json
+ * @returns {{at: string, counts: Record<string, number | null>} | null}
+ */
+function accountStates(json) {
+  const at = moment(fields(json).at);
+  return at ? { at, counts: Object.fromEntries(numbers(fields(json).counts)) } : null;
+}
+
+/**
+ * @param {unknown} json
  * @returns {Snapshot | null} null: no snapshot at all, without a version and a time
  */
 export function snapshotFrom(json) {
@@ -435,6 +463,7 @@ export function snapshotFrom(json) {
     lastEventAt: optional(all.lastEventAt, moment),
     audit: audit(all.audit),
     canary: canary(all.canary),
+    accountStates: accountStates(all.accountStates),
     refresh: { computeMs: number(computeMs), dbQueries: number(dbQueries) },
   };
 }

@@ -69,6 +69,10 @@ def account(index: int, used: int, **more: Any) -> JSON:
         "monthlyDmLimit": [None, used // 2, used // 3, 0, used * 2][index % 5],
         "lastDMSent": rfc(now - timedelta(minutes=index)),
         "lastDMReceived": rfc(now - timedelta(minutes=2 * index)),
+        "limitReachedAt": rfc(now + timedelta(days=1)) if index % 5 == 2 else None,
+        "states": [[], ["near-limit", "new"], ["over-limit"], ["silent", "needs-attention"]][
+            index % 4
+        ],
         **more,
     }
 
@@ -179,6 +183,7 @@ def snapshot(total: int = 1_234_567, **more: Any) -> JSON:
         "lastEventAt": rfc(now - timedelta(seconds=4)) if total else None,
         "audit": {"at": rfc(now - timedelta(minutes=3)), "drift": 0},
         "canary": None,
+        "accountStates": None,
         "refresh": {"computeMs": 4.2, "dbQueries": 6},
     }
     return {**shown, **more}
@@ -266,6 +271,7 @@ class FakeSite:
         self.hours = FakeHours(500, datetime.now(UTC) - timedelta(days=800))
         self.account_hours = FakeHours(40, datetime.now(UTC) - timedelta(days=200))
         self.failing: dict[str, int] = {}
+        self.asked: list[dict[str, str]] = []
         self.silent_stream = False
         self._over = threading.Event()
         self._server = make_server(
@@ -360,7 +366,10 @@ class FakeSite:
         end = start + int(request.args.get("limit", 50))
         more = str(end) if end < len(self.accounts) else None
         found = self.accounts[start:end]
-        return jsonify({"accounts": found, "nextCursor": more, "complete": True})
+        totals = {"at": rfc(datetime.now(UTC)), "accounts": len(self.accounts),
+                  "monthlyDmUsed": 1234, "dmUsed": 56_789, "dmReceived": 4321}  # fmt: skip
+        self.asked.append(request.args.to_dict())
+        return jsonify({"accounts": found, "nextCursor": more, "complete": True, "totals": totals})
 
     def _incidents(self) -> Response:
         return jsonify({"incidents": self.incidents, "complete": True, "channels": self.channels})

@@ -15,6 +15,8 @@ from tests.browser.conftest import sign_in
 from tests.browser.fake_site import FakeSite
 from tests.browser.service import Service
 
+OpenContext = Callable[..., BrowserContext]
+
 SECOND, THIRD = "17841400000000022", "17841400000000333"
 
 
@@ -44,19 +46,80 @@ def test_searching_by_the_beginning_of_an_id(accounts: Page) -> None:
     expect(accounts.locator("#rows tr")).to_have_count(1)
     accounts.get_by_label("Search by name or id").fill("no such account")
     expect(
-        accounts.get_by_text("No account has a name or id that begins with this.")
+        accounts.get_by_text("No account has this in its name, or an id that begins with it.")
     ).to_be_visible()
 
 
 def test_what_is_shown_can_be_had_as_csv(accounts: Page, tmp_path: Path) -> None:
     with accounts.expect_download() as download:
-        accounts.get_by_role("button", name="CSV").click()
+        accounts.get_by_role("link", name="CSV").click()
     assert re.fullmatch(r"dmstats-accounts-\d{4}-\d\d-\d\d\.csv", download.value.suggested_filename)
     download.value.save_as(tmp_path / "accounts.csv")
     assert (tmp_path / "accounts.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     with (tmp_path / "accounts.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert {f'="{SECOND}"', f'="{THIRD}"'} < {row["instagramId"] for row in rows}
+
+
+def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) -> None:
+    """At the width of a phone, with the keyboard."""
+    site.snapshot["accountStates"] = {
+        "at": site.snapshot["computedAt"], "counts": {"near-limit": 12, "silent": 1, "new": 0},
+    }  # fmt: skip
+    page = open_context(viewport={"width": 390, "height": 844}).new_page()
+    page.goto(site.url)
+    counts = page.locator("#account-states a")
+    expect(counts).to_have_text(["12 near their limit", "1 silent"])
+    counts.first.click()
+    expect(page).to_have_url(re.compile(r"/accounts\?sort=-limitUsed&state=near-limit$"))
+    expect(page.get_by_label("State")).to_have_value("near-limit")
+    expect(page.locator("#totals")).to_contain_text("12 accounts: 1,234 sent this month")
+    expect(page.locator("#rows .mark").first).to_have_text("Near its limit")
+    assert site.asked[-1] == {"sort": "-limitUsed", "state": "near-limit", "limit": "50"}
+    # The column that it is sorted by is there, and those for which there is no room are not.
+    shown = {"Limit": True, "This month": True, "All time": False, "Received": False}
+    for name, is_shown in shown.items():
+        column = page.get_by_role("columnheader", name=name)
+        expect(column).to_be_visible() if is_shown else expect(column).to_be_hidden()
+    page.get_by_label("Order").select_option("Received, most first")
+    expect(page.get_by_role("columnheader", name="Received")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Limit")).to_be_hidden()
+    page.get_by_label("Monthly limit").select_option("With a limit")
+    expect(page).to_have_url(re.compile("hasLimit=true"))
+    page.locator("h1").click()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search by name or id")).to_be_focused()
+    page.keyboard.type("a/b")
+    expect(page).to_have_url(re.compile("query=a%2Fb"))
+    export = page.get_by_role("link", name="CSV").get_attribute("href") or ""
+    assert export == (
+        "/api/admin/accounts/export?query=a%2Fb&state=near-limit&hasLimit=true&format=csv"
+    )
+    assert violations(page) == []
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(page.get_by_role("columnheader", name="Last sent")).to_be_visible()
+    page.get_by_role("button", name="Last sent").press("Enter")
+    expect(page).to_have_url(re.compile("sort=-lastDMSent"))
+    assert violations(page) == []
+
+
+def test_an_accounts_states_in_words(context: BrowserContext, site: FakeSite) -> None:
+    states = ["over-limit", "silent", "surging", "inactive-sending", "needs-attention", "new"]
+    site.accounts[0]["states"] = states
+    page = context.new_page()
+    page.goto(f"{site.url}/accounts/{site.accounts[0]['instagramId']}")
+    expect(page.locator("#states li")).to_have_count(len(states))
+    expect(page.locator("#states li").nth(1)).to_contain_text("Silent: nothing sent for")
+    assert violations(page) == []
+
+
+def test_states_that_are_not_known_yet(context: BrowserContext, site: FakeSite) -> None:
+    site.failing["api/admin/accounts"] = 503
+    page = context.new_page()
+    page.goto(f"{site.url}/accounts?state=silent")
+    expect(page.get_by_role("alert")).to_contain_text("states are not known yet")
+    page.get_by_label("State").select_option("Any")
+    expect(page.get_by_role("alert")).not_to_contain_text("states are not known yet")
 
 
 def test_one_account(accounts: Page) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -212,43 +210,6 @@ def test_a_legend_entry_hides_its_line(context: BrowserContext, site: FakeSite) 
     expect(key).to_have_attribute("aria-pressed", "false")
     page.wait_for_timeout(100)
     assert page.evaluate(picture) != before
-
-
-def test_the_export_has_every_account(
-    context: BrowserContext, site: FakeSite, tmp_path: Path
-) -> None:
-    site.accounts = [account(i, 5000 - i) for i in range(1234)]
-    site.accounts[7]["username"] = "=cmd|' /C calc'!A0"
-    page = opened(context, site, "/accounts")
-    expect(page.locator("#count")).to_have_text("Showing the first 50")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    assert re.fullmatch(
-        r"dmstats-accounts-20\d\d-\d\d-\d\d\.csv", download.value.suggested_filename
-    )
-    file = tmp_path / "all.csv"
-    download.value.save_as(file)
-    assert file.read_bytes().startswith(b"\xef\xbb\xbf")
-    rows = list(csv.DictReader(file.read_text("utf-8-sig").splitlines()))
-    assert len(rows) == 1234
-    assert {row["instagramId"] for row in rows} == {
-        f'="{each["instagramId"]}"' for each in site.accounts
-    }
-    assert rows[7]["username"].startswith("'=cmd")
-    expect(page.locator("#exported")).to_have_text("1,234 accounts saved.")
-
-
-def test_an_export_that_fails_saves_nothing(context: BrowserContext, site: FakeSite) -> None:
-    site.accounts = [account(i, 5000 - i) for i in range(500)]
-    page = opened(context, site, "/accounts")
-    expect(page.locator("#rows tr")).to_have_count(50)
-    saved: list[object] = []
-    # Playwright takes no builtin for a handler.
-    page.on("download", lambda download: saved.append(download))  # noqa: PLW0108
-    page.route(re.compile("cursor=200"), lambda route: route.abort())
-    page.get_by_role("button", name="CSV").click()
-    expect(page.get_by_role("alert")).to_contain_text("does not answer")
-    assert saved == []
 
 
 def test_further_rows_stay_and_are_kept_fresh(context: BrowserContext, site: FakeSite) -> None:

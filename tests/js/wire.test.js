@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { countsOf, sentencesOf } from "../../static/js/account-states.js";
 import { limitOf, linkOf, nameOf, shareText } from "../../static/js/accounts.js";
 import { figuresOf, isEmpty } from "../../static/js/figures.js";
 import { createFormat } from "../../static/js/format.js";
@@ -33,6 +34,8 @@ const ACCOUNT = {
   monthlyDmLimit: 1000,
   lastDMSent: "2026-11-15T12:00:00Z",
   lastDMReceived: "2026-11-15T12:00:00Z",
+  limitReachedAt: "2026-11-20T12:00:00Z",
+  states: ["near-limit", "silent", "new"],
 };
 const few = snapshotOf("1-1");
 const SNAPSHOT = {
@@ -45,6 +48,7 @@ const SNAPSHOT = {
   canary: { at: "2026-11-15T12:30:00Z", countedMs: 3, streamedMs: 1, shownMs: 900 },
   population: [{ at: "2026-11-10T00:00:00Z", activeAccounts: 30, users: 9 }],
   topAccounts: [ACCOUNT],
+  accountStates: { at: "2026-11-15T12:30:00Z", counts: { "near-limit": 12, silent: 1 } },
 };
 const ACTIVITY = { at: "2026-11-15T12:30:00Z", hours: SNAPSHOT.series.hours, days: SNAPSHOT.series.days, hourlyDmLimit: 200 };
 
@@ -89,6 +93,7 @@ function drawAccount(account, of) {
     if (at) readable(`${format.moment(at)} ${format.utc(at)} ${format.date(at)}`, of);
   }
   readable(format.month(account.currentMonth), of);
+  for (const { text } of sentencesOf(account, format, () => 5)) readable(text, of);
   const pace = paceOf(account, NOW);
   if (pace) readable(`${format.brief(pace.perDay)} ${format.brief(pace.expected)} ${pace.reachedAt && format.moment(pace.reachedAt)}`.replace("null", ""), of);
 }
@@ -122,6 +127,7 @@ test("no value anywhere in a snapshot breaks a text of the page", () => {
       sums(points);
     }
     if (snapshot.canary) readable(canaryWords(snapshot.canary, { of: () => 5 }, format), odd);
+    for (const { text } of countsOf(snapshot.accountStates, format)) readable(text, odd);
     for (const account of snapshot.topAccounts) drawAccount(account, odd);
   }
   assert.ok(seen > 3000, seen);

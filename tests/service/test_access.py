@@ -22,7 +22,7 @@ from tests.service.test_routes import OPEN, SAMPLE, application
 VIEWER = {
     "GET /", "GET /accounts", "GET /accounts/<instagram_id>", "GET /me",
     "GET /api/admin/stats", "GET /api/admin/stats/stream", "GET /api/admin/traffic",
-    "GET /api/admin/history", "GET /api/admin/accounts",
+    "GET /api/admin/history", "GET /api/admin/accounts", "GET /api/admin/accounts/export",
     "GET /api/admin/accounts/<instagram_id>", "GET /api/admin/accounts/<instagram_id>/activity",
     "GET /api/admin/accounts/<instagram_id>/history",
     "GET /incidents", "GET /incidents/<incident_id>", "GET /deliveries",
@@ -57,7 +57,7 @@ BY_SCOPE = {
     },
     Scope.ACCOUNTS: {
         "GET /accounts", "GET /accounts/<instagram_id>", "GET /api/admin/accounts",
-        "GET /api/admin/accounts/<instagram_id>",
+        "GET /api/admin/accounts/export", "GET /api/admin/accounts/<instagram_id>",
         "GET /api/admin/accounts/<instagram_id>/activity",
         "GET /api/admin/accounts/<instagram_id>/history",
         "GET /deliveries", "GET /api/admin/deliveries",

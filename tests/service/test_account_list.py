@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
@@ -257,7 +258,7 @@ def test_an_export_is_sent_as_it_is_read(
     pieces: list[bytes] = []
     # What is broken off must not look whole: the connection ends without the last piece.
     with pytest.raises(StoreUnavailable):
-        pieces.extend(answer.response)
+        pieces.extend(cast("Iterable[bytes]", answer.response))
     assert reads == [500, 500, 500]
     assert len(pieces) > 1
     with pytest.raises(json.JSONDecodeError):

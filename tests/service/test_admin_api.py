@@ -133,7 +133,7 @@ def test_one_account(site: AdminSite, client: FlaskClient, clock: ManualClock) -
         "instagramId": "17841", "username": "shop", "isActive": True,
         "createdAt": "2026-11-15T12:34:56.000Z", "dmUsed": 7, "monthlyDmUsed": 3,
         "currentMonth": "2026-11", "lastDMSent": "2026-11-15T12:34:56.000Z", "dmReceived": 2,
-        "lastDMReceived": None, "monthlyDmLimit": 100,
+        "lastDMReceived": None, "monthlyDmLimit": 100, "limitReachedAt": None, "states": None,
     }  # fmt: skip
     missing = client.get(f"{ACCOUNTS}/17842")
     assert (missing.status_code, missing.mimetype) == (404, "application/problem+json")
@@ -226,7 +226,7 @@ def test_search(site: AdminSite, client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"sort": "lastDMSent"}, "sort"),
+        ({"sort": "lastDMReceived"}, "sort"),
         ({"sort": "$where"}, "sort"),
         ({"limit": "0"}, "limit"),
         ({"limit": "201"}, "limit"),

@@ -32,6 +32,7 @@ def snapshot() -> dict[str, Any]:
         ],
         "population": [{"at": at, "activeAccounts": 1, "users": 3}], "since": None,
         "lastEventAt": None, "audit": None, "canary": None,
+        "accountStates": {"at": at, "counts": {"near-limit": 12}},
         "refresh": {"computeMs": 4.1, "dbQueries": 5},
     }  # fmt: skip
 

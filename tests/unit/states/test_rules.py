@@ -19,7 +19,7 @@ OLD = NOW - 400 * DAY_MS
 
 
 def account(**fields: Any) -> Account:
-    usual = {"instagram_id": "1", "created_ms": OLD, "current_month": "2026-11"}
+    usual: dict[str, Any] = {"instagram_id": "1", "created_ms": OLD, "current_month": "2026-11"}
     return Account(**usual | fields)
 
 

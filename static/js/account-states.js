@@ -1,0 +1,100 @@
+/** The states of accounts in words; pure. */
+
+import { base } from "./base.js";
+import { shareText } from "./accounts.js";
+
+/** @typedef {import("./types.js").Account} Account */
+/** @typedef {import("./format.js").Format} Format */
+
+/**
+ * `label` is for one account, `many` follows a number of them. `sort` is the order in which those are listed
+ * that matter most.
+ * @type {Record<string, {label: string, many: string, tone: "bad" | "warn" | "", sort: string}>}
+ */
+export const STATES = {
+  "over-limit": { label: "Over its limit", many: "over their limit", tone: "bad", sort: "-limitUsed" },
+  "near-limit": { label: "Near its limit", many: "near their limit", tone: "warn", sort: "-limitUsed" },
+  silent: { label: "Silent", many: "silent", tone: "bad", sort: "lastDMSent" },
+  surging: { label: "Far above usual", many: "far above usual", tone: "warn", sort: "-monthlyDmUsed" },
+  "inactive-sending": { label: "Inactive, but sending", many: "inactive, but sending", tone: "warn", sort: "-lastDMSent" },
+  "needs-attention": { label: "Needs attention", many: "in need of attention", tone: "warn", sort: "-dmUsed" },
+  new: { label: "New", many: "new", tone: "", sort: "-createdAt" },
+};
+
+/**
+ * @param {string[] | null} states
+ * @returns {{state: string, label: string, tone: string}[]} those that this page knows
+ */
+export function knownOf(states) {
+  return (states ?? []).flatMap((state) => {
+    const known = Object.hasOwn(STATES, state) ? STATES[state] : undefined;
+    return known ? [{ state, label: known.label, tone: known.tone }] : [];
+  });
+}
+
+/**
+ * @param {string} state
+ * @returns {string} the address of the list of accounts in that state
+ */
+export function listOf(state) {
+  const sort = STATES[state]?.sort ?? "";
+  return `${base}/accounts?${new URLSearchParams({ sort, state })}`;
+}
+
+/**
+ * @param {{counts: Record<string, number | null>} | null} states
+ * @param {Format} format
+ * @returns {{state: string, text: string, tone: string}[]} those that accounts are in, the worst first
+ */
+export function countsOf(states, format) {
+  return Object.entries(STATES).flatMap(([state, { many, tone }]) => {
+    const n = states?.counts[state];
+    return n ? [{ state, text: `${format.count(n)} ${many}`, tone }] : [];
+  });
+}
+
+/**
+ * @param {Account} account
+ * @param {Format} format
+ * @param {(at: string) => number} ageOf seconds
+ * @returns {{state: string, text: string, tone: string}[]} a sentence about each of its states
+ */
+export function sentencesOf(account, format, ageOf) {
+  return knownOf(account.states).map(({ state, label, tone }) => ({
+    state,
+    text: `${label}: ${about(state, account, format, ageOf)}`,
+    tone,
+  }));
+}
+
+/**
+ * @param {string} state
+ * @param {Account} account
+ * @param {Format} format
+ * @param {(at: string) => number} ageOf
+ */
+function about(state, account, format, ageOf) {
+  switch (state) {
+    case "over-limit":
+      return "this month's limit is used up.";
+    case "near-limit": {
+      const reached = account.limitReachedAt;
+      const when = reached ? ` At this month's pace it is reached on ${format.moment(reached)}.` : "";
+      return `${shareText(account, format)} of this month's limit is used.${when}`;
+    }
+    case "silent": {
+      const last = account.lastDMSent;
+      return last
+        ? `nothing sent for ${format.duration(ageOf(last))}, which is much longer than it usually pauses.`
+        : "it sends nothing.";
+    }
+    case "surging":
+      return "in a day it has sent over three times as much as on its busy days.";
+    case "inactive-sending":
+      return "the platform says that it is not active, and it goes on sending.";
+    case "needs-attention":
+      return "its document has values that cannot be read, or does not take what was counted.";
+    default:
+      return account.createdAt ? `since ${format.date(account.createdAt)}.` : "for less than a week.";
+  }
+}
