@@ -12,17 +12,16 @@ from itertools import chain, islice
 
 from dmstats.core.clock import Clock, month_of
 from dmstats.db.client import deadline
-from dmstats.db.documents import Account
 from dmstats.db.states.rhythms import Rhythm, Rhythms
 from dmstats.db.states.state_record import AccountState
-from dmstats.db.states.state_store import BATCH, KeptState, StateStore
+from dmstats.db.states.state_store import BATCH, StateStore
 from dmstats.db.states.summary import Summary
 from dmstats.states.rules import state_of
 
 TICK_SECONDS = 0.2
-LARGEST_SHARE = 0.05
-"""The largest share of time: the pause after each tick depends on its duration, which includes the
-time that the database takes."""
+LARGEST_SHARE = 0.08
+"""The largest share of time: the pause after each tick depends on its duration. About half of that
+is the database's."""
 PASS_SECONDS = 60.0
 """From the beginning of one pass to that of the next, or longer where a pass takes longer."""
 STEP_SECONDS = 60.0
@@ -49,6 +48,7 @@ class StatePass:
         summary = Summary(0, month_of(self._clock.now_ms()))
         last = ""
         for batch in self._store.accounts():
+            now_ms = self._clock.now_ms()
             changed: list[AccountState] = []
             gone: list[str] = []
             for account in batch:
@@ -62,7 +62,14 @@ class StatePass:
                 before = None
                 if held is not None and held.account == name:
                     before, held = held, next(kept, None)
-                state = self._state(account, rhythms.of(name), before, refused=name in refused)
+                state = state_of(
+                    account,
+                    rhythms.of(name),
+                    now_ms,
+                    monthly_limit=self._monthly_limit,
+                    refused=name in refused,
+                    inactive_since_ms=before.inactive_since_ms if before else None,
+                )
                 summary.add(state)
                 if before is None or before.digest != state.digest():
                     changed.append(state)
@@ -74,23 +81,6 @@ class StatePass:
             yield
         summary.at_ms = self._clock.now_ms()
         self._store.finish(summary)
-
-    def _state(
-        self,
-        account: Account,
-        rhythm: Rhythm | None,
-        before: KeptState | None,
-        *,
-        refused: bool,
-    ) -> AccountState:
-        return state_of(
-            account,
-            rhythm,
-            self._clock.now_ms(),
-            monthly_limit=self._monthly_limit,
-            refused=refused,
-            inactive_since_ms=before.inactive_since_ms if before else None,
-        )
 
 
 class RhythmWalk:

@@ -5,6 +5,8 @@ Each rule prefers silence to a false alarm: what is not known well enough is no 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from dmstats.core.clock import (
     DAY_MS,
     HOUR_MS,
@@ -51,7 +53,7 @@ def state_of(
     document does not take what was counted. ``inactive_since_ms`` is when it was first seen
     inactive, None if it was not.
     """
-    limit, month = limit_of(account, monthly_limit), month_of(now_ms)
+    limit, month = limit_of(account, monthly_limit), _running_month(now_ms)
     used = account.used_in(month)
     share = _share(used, limit)
     since = None if account.is_active else (inactive_since_ms or now_ms)
@@ -134,6 +136,10 @@ def _sends(account: Account, inactive_since_ms: int, now_ms: int) -> bool:
         and last > inactive_since_ms + SETTLED_MS
         and now_ms - last < STILL_SENDING_MS
     )
+
+
+_running_month = lru_cache(maxsize=1)(month_of)
+"""A pass asks for the same moment again and again."""
 
 
 def _earlier_month(account: Account, month: str) -> str | None:

@@ -42,8 +42,8 @@ from dmstats.db.documents import ACCOUNT_FIELDS, Account, account
 SEARCH_BOUND = 500
 """The most matches of one field that a search looks at."""
 
-BATCH = 500
-"""Accounts that an export reads at once."""
+BATCH = 200
+"""Accounts that an export reads at once: other greenlets wait for some milliseconds."""
 
 MAX_TIME_MS = 2_000
 ARRAYS_MAX_TIME_MS = 10_000

@@ -19,7 +19,7 @@ ALL_SORTS = (*SORTS, *(column for column in SORT_COLUMNS if column not in SORTS)
 """The fields by which a list of accounts can be sorted; those of :data:`SORTS` without states."""
 
 MAX_TIME_MS = 2_000
-BATCH = 500
+BATCH = 200
 FIRST_PASS_SECONDS = 60
 
 

@@ -18,7 +18,7 @@ from dmstats.db.dashboard.account_directory import AccountDirectory
 from dmstats.db.dashboard.account_order import ID, SORTS, Position, Sort
 from dmstats.db.dashboard.state_directory import FIRST_PASS_SECONDS, StateDirectory
 from dmstats.db.documents import Account, account
-from dmstats.db.states.summary import StateFilter, Totals
+from dmstats.db.states.summary import StateFilter, Summary, Totals
 from dmstats.web import services
 from dmstats.web.api.stats import account_fields
 from dmstats.web.schema import cursors
@@ -51,15 +51,17 @@ def accounts() -> ResponseReturnValue:
     # A cursor goes on in the list that it was made for.
     about = query if wanted.is_open else msgspec.json.encode([query, wanted]).decode()
     after = cursors.decode(asked["cursor"], sort=name, query=about)
+    summary = StateDirectory(services().mongo).summary()
     if sort.field in SORTS and wanted.is_open:
         page = _plain(query, sort, after, asked["limit"])
     else:
+        _demand(summary)
         page = _stated(query, wanted, sort, after, asked["limit"])
     answer = {
         "accounts": list(_fields(page.accounts)),
         "nextCursor": cursors.encode(page.after, sort=name, query=about),
         "complete": page.complete,
-        "totals": _totals(page.matched, wanted),
+        "totals": _totals(page.matched, wanted, summary),
     }
     return jsonify(AccountsAnswer().dump(answer))
 
@@ -69,9 +71,9 @@ def export() -> ResponseReturnValue:
     """All accounts that match ``query`` and the filter, sent as they are read; in no order."""
     asked = parameters(AccountExportQuery(), request)
     query, wanted = asked["query"].strip(), filter_of(asked)
-    rows, kind = _every(query, wanted), asked["format"]
+    (rows, complete), kind = _every(query, wanted), asked["format"]
     now_ms = services().clock.now_ms()
-    body = _csv(rows) if kind == "csv" else _json(rows, now_ms)
+    body = _csv(rows) if kind == "csv" else _json(rows, now_ms, complete=complete)
     response = Response(body, mimetype="text/csv" if kind == "csv" else "application/json")
     name = f"dmstats-accounts-{rfc3339(now_ms)[:10]}.{kind}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -93,6 +95,14 @@ def filter_of(asked: Mapping[str, Any]) -> StateFilter:
     return StateFilter(asked["state"], asked["active"], asked["hasLimit"])
 
 
+def _demand(summary: Summary | None) -> None:
+    if summary is None:
+        raise Unavailable(
+            "The accounts' states are not known yet: the first pass over them is under way.",
+            retry_after=FIRST_PASS_SECONDS,
+        )
+
+
 def _plain(query: str, sort: Sort, after: Position | None, limit: int) -> Page:
     """From the accounts themselves."""
     directory = AccountDirectory(services().mongo)
@@ -109,11 +119,6 @@ def _stated(
 ) -> Page:
     """In the order of the states, which are minutes old; the figures are of this moment."""
     accounts, states = AccountDirectory(services().mongo), StateDirectory(services().mongo)
-    if states.summary() is None:
-        raise Unavailable(
-            "The accounts' states are not known yet: the first pass over them is under way.",
-            retry_after=FIRST_PASS_SECONDS,
-        )
     if not query:
         found = states.page(wanted, sort, after, limit)
         return Page(accounts.many(found.ids), found.after)
@@ -124,12 +129,13 @@ def _stated(
     return Page([matched[each] for each in found.ids], found.after, complete, [*matched.values()])
 
 
-def _totals(matched: Sequence[Account] | None, wanted: StateFilter) -> dict[str, Any] | None:
+def _totals(
+    matched: Sequence[Account] | None, wanted: StateFilter, summary: Summary | None
+) -> dict[str, Any] | None:
     """Of all matches of a search, or as the last pass added them up."""
     now_ms = services().clock.now_ms()
     month = month_of(now_ms)
     if matched is None:
-        summary = StateDirectory(services().mongo).summary()
         if summary is None:
             return None
         found, at_ms, known = summary.totals(wanted), summary.at_ms, summary.month == month
@@ -147,13 +153,16 @@ def _totals(matched: Sequence[Account] | None, wanted: StateFilter) -> dict[str,
     }
 
 
-def _every(query: str, wanted: StateFilter) -> Iterator[dict[str, Any]]:
-    """All matches, in batches; what is needed of the request is read at once."""
+def _every(query: str, wanted: StateFilter) -> tuple[Iterator[dict[str, Any]], bool]:
+    """All matches, read in batches, and whether a search found them all."""
     accounts, states = AccountDirectory(services().mongo), StateDirectory(services().mongo)
     now_ms, limit = services().clock.now_ms(), services().settings.monthly_dm_limit
     batches: Iterable[list[Account]]
+    complete = True
+    if not wanted.is_open:
+        _demand(states.summary())
     if query:
-        matches, _ = accounts.matches(query)
+        matches, complete = accounts.matches(query)
         by_id = {row[ID]: account(row) for row in matches if typed.is_text(row.get(ID))}
         if wanted.is_open:
             batches = [[account(row) for row in matches]]
@@ -171,7 +180,7 @@ def _every(query: str, wanted: StateFilter) -> Iterator[dict[str, Any]]:
             for each in batch:
                 yield account_fields(each, now_ms, limit, known.get(each.instagram_id))
 
-    return rows()
+    return rows(), complete
 
 
 def _fields(found: Sequence[Account]) -> Iterator[dict[str, Any]]:
@@ -193,9 +202,10 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     yield _taken(text)
 
 
-def _json(rows: Iterable[Mapping[str, Any]], at_ms: int) -> Iterator[str]:
+def _json(rows: Iterable[Mapping[str, Any]], at_ms: int, *, complete: bool) -> Iterator[str]:
     text = io.StringIO()
-    text.write(f'{{"at":"{rfc3339(at_ms)}","accounts":[')
+    about = msgspec.json.encode({"at": rfc3339(at_ms), "complete": complete}).decode()
+    text.write(f'{about.removesuffix("}")},"accounts":[')
     for place, row in enumerate(rows):
         text.write(",\n" if place else "\n")
         text.write(msgspec.json.encode({name: row[name] for name in COLUMNS}).decode())
