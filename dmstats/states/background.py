@@ -19,7 +19,7 @@ from dmstats.db.states.summary import Summary
 from dmstats.states.rules import state_of
 
 TICK_SECONDS = 0.2
-LARGEST_SHARE = 0.08
+LARGEST_SHARE = 0.075
 """The largest share of time: the pause after each tick depends on its duration. About half of that
 is the database's."""
 PASS_SECONDS = 60.0
