@@ -76,7 +76,7 @@ def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) ->
     expect(page.locator("#totals")).to_contain_text("12 accounts: 1,234 sent this month")
     expect(page.locator("#rows .mark").first).to_have_text("Near its limit")
     assert site.asked[-1] == {"sort": "-limitUsed", "state": "near-limit", "limit": "50"}
-    # The column that it is sorted by is there, and those for which there is no room are not.
+    # The column that it is sorted by is there, and those that do not fit are not.
     shown = {"Limit": True, "This month": True, "All time": False, "Received": False}
     for name, is_shown in shown.items():
         column = page.get_by_role("columnheader", name=name)

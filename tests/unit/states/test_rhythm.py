@@ -49,7 +49,7 @@ def bot(at: datetime) -> int:
 
 
 def irregular(at: datetime) -> int:
-    """By day, with hours in which nobody happens to write."""
+    """By day, with hours in which no one writes by chance."""
     chance = random.Random(at.timestamp())
     return chance.choice([0, 0, 1, 3]) if 7 <= at.hour < 23 else 0
 
