@@ -32,8 +32,9 @@ def history() -> ResponseReturnValue:
     asked = parameters(HistoryQuery(), request)
     calendar = Calendar(zone(asked["tz"] or services().settings.time_zone), asked["weekStart"])
     question = HistoryRequest(
-        calendar, asked["range"], asked["from_"], asked["to"], asked["unit"], asked["compare"]
-    )
+        calendar, asked["range"], asked["from_"], asked["to"], asked["unit"], asked["compare"],
+        asked["band"],
+    )  # fmt: skip
     answer = services().histories.answer(question)
     tag = f"{answer.tag}-{asked['format']}"
     if request.if_none_match.contains_weak(tag):
