@@ -28,6 +28,7 @@ from dmstats.db.incidents import IncidentStore
 from dmstats.db.send_store import SendStore
 from dmstats.db.transactions import Transactions
 from dmstats.history.service import HistoryService
+from dmstats.ops.annotations import Annotations
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog
@@ -69,6 +70,7 @@ class Services:
     deliveries: DeliveryStore
     sends: SendStore
     incidents: IncidentStore
+    annotations: Annotations
     channels: Sequence[Channel]
     mongo: Mongo
     redis: redis.Redis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from dmstats import __version__
 from dmstats.audit.auditor import Auditor
 from dmstats.audit.background import BackgroundAudit
 from dmstats.audit.verifier import Verifier
@@ -25,8 +26,9 @@ from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.admins.token_store import TokenStore
+from dmstats.db.annotations import AnnotationStore
 from dmstats.db.audit.archive import Archive
-from dmstats.db.audit.repairs import Repairs
+from dmstats.db.audit.repairs import RepairRecords, Repairs
 from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import SnapshotReader
 from dmstats.db.client import connect
@@ -52,6 +54,7 @@ from dmstats.history.calendar import Calendar
 from dmstats.history.service import HistoryService
 from dmstats.ops import jobs
 from dmstats.ops.alerts import AlertSender
+from dmstats.ops.annotations import Annotations, VersionNote
 from dmstats.ops.canary import canary_for
 from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -199,6 +202,7 @@ def wire(settings: Settings, send: Send) -> Services:
         DeliveryLog(metrics, clock),
     )
     incidents = IncidentStore(mongo)
+    annotations = Annotations(AnnotationStore(mongo, clock), incidents, RepairRecords(mongo))
     deliveries = DeliveryStore(mongo)
     delivery_details = DeliveryDetails(deliveries, clock)
     book = IncidentBook(incidents, client, keys)
@@ -218,6 +222,7 @@ def wire(settings: Settings, send: Send) -> Services:
     refresh_jobs.append(jobs.echo_check_job(EchoCheck(sends, clock)))
     if settings.account_edits == "operator":
         refresh_jobs.append(jobs.account_edits_job(AccountEdits(mongo, clock)))
+    refresh_jobs.append(jobs.version_note_job(VersionNote(annotations.store, __version__)))
     if canary:
         refresh_jobs.append(jobs.canary_job(canary))
     worker_jobs = [
@@ -241,6 +246,7 @@ def wire(settings: Settings, send: Send) -> Services:
         deliveries=deliveries,
         sends=sends,
         incidents=incidents,
+        annotations=annotations,
         channels=sender.channels,
         mongo=mongo,
         redis=client,

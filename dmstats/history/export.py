@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import repeat
+from itertools import repeat, zip_longest
 from typing import Any
 
 from dmstats.core.time_zones import zone
@@ -30,15 +31,31 @@ def as_csv(history: Mapping[str, Any]) -> bytes:
 
     ``at`` is UTC and ``local`` local time. Each point's counterpart is in the same row; unmatched
     parts of the comparison come last, with ``at`` empty. With a band, what was to be expected is at
-    the end of the row.
+    the end of the row. Annotations, if the history has any, are beside the points in which they
+    lie.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     compared = history["comparison"]
     expected = EXPECTED if history["band"] else ()
-    writer.writerow((*COLUMNS, *(COMPARED if compared else ()), *expected))
-    writer.writerows(_rows(history))
+    notes = _notes(history)
+    more = ("annotations",) if notes is not None else ()
+    writer.writerow((*COLUMNS, *(COMPARED if compared else ()), *expected, *more))
+    for row, note in zip_longest(_rows(history), notes or (), fillvalue=""):
+        writer.writerow([*row, note] if more else row)
     return text.getvalue().encode("utf-8-sig")
+
+
+def _notes(history: Mapping[str, Any]) -> list[str] | None:
+    """What happened in each point, in words; None if that was not asked for."""
+    if "annotations" not in history:
+        return None
+    # Times of one form and length are in order as text, too.
+    starts = [point["at"] for point in history["points"]]
+    found: list[list[str]] = [[] for _ in starts]
+    for each in history["annotations"]:
+        found[max(0, bisect_right(starts, each["at"]) - 1)].append(each["text"])
+    return ["; ".join(texts) for texts in found]
 
 
 def file_name(history: Mapping[str, Any], kind: str, account: str | None = None) -> str:

@@ -31,6 +31,31 @@ export interface Picture {
   /** What it comes to at this pace; null if it is full or has just begun. */
   pace: Pair | null;
   comparison: Compared | null;
+  /** Where it ends; null if it has not ended. */
+  to: string | null;
+  /** What was to be expected of each point; null if that was not asked for. */
+  expected: { points: (Expected | null)[]; words: string } | null;
+}
+
+/** From `low` to `high` is usual. */
+export interface Usual {
+  low: number;
+  high: number;
+  outside: "above" | "below" | null;
+}
+
+export interface Expected {
+  sent: Usual;
+  received: Usual;
+}
+
+/** What happened at a time; `author` is empty unless somebody wrote it. */
+export interface Annotation {
+  id: string;
+  kind: "note" | "version" | "incident" | "repair";
+  at: string;
+  text: string;
+  author: string;
 }
 
 /** The earlier points; `points` stand beside those of the picture. */
@@ -50,6 +75,7 @@ export interface History {
   points: Point[];
   totals: Pair;
   comparison: { from: string; to: string; points: (Point | null)[]; unmatched: Point[]; totals: Pair } | null;
+  band: (Expected | null)[] | null;
   since: string | null;
   computedAt: string;
 }
@@ -239,7 +265,7 @@ export interface View {
   from: string;
   to: string;
   unit: Unit | "";
-  compare: "none" | "previous" | "weekdays" | "year";
+  compare: "none" | "previous" | "weekdays" | "year" | "expected";
 }
 
 export type Mode =

@@ -21,12 +21,13 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, SystemClock, day_start, to_ms
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.roles import Role
+from dmstats.db.annotations import Annotation
 from dmstats.db.audit.activity_store import Activity
 from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.account import AccountRequest, account_history
 from dmstats.history.service import HistoryService
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import history
+from dmstats.web.api import history, notes
 from dmstats.web.auth.access import may
 from dmstats.web.auth.authenticator import Identity
 from dmstats.web.middleware.problems import register_errors
@@ -261,6 +262,7 @@ class FakeSite:
         self.imported: JSON = {}
         self.role = Role.ADMIN
         self.channels: list[str] = []
+        self.annotations: list[Annotation] = []
         self.tested: JSON = {"channels": []}
         self.admins: JSON = {"admins": [], "you": "1"}
         self.hours = FakeHours(500, datetime.now(UTC) - timedelta(days=800))
@@ -296,7 +298,9 @@ class FakeSite:
         settings = Settings(client_debounce=0, poll_interval=2)
         app.extensions["dmstats"] = SimpleNamespace(
             settings=settings,
+            clock=SystemClock(),
             reader=self,
+            annotations=SimpleNamespace(between=self._annotations_between),
             histories=HistoryService(
                 cast("HistoryStore", self),
                 fakeredis.FakeRedis(),
@@ -306,6 +310,13 @@ class FakeSite:
             ),
         )
         app.add_url_rule("/api/admin/history", view_func=history.history)
+        app.add_url_rule("/api/admin/annotations", view_func=notes.listing)
+        app.add_url_rule("/api/admin/annotations", "note", self._note, methods=["POST"])
+        app.add_url_rule("/api/admin/annotations/<name>", "note", methods=["POST"])
+        app.add_url_rule(
+            "/api/admin/annotations/<name>/delete", "delete_note", self._delete_note,
+            methods=["POST"],
+        )  # fmt: skip
         app.context_processor(lambda: {"may": may})
         app.before_request(self._sign_in)
         app.before_request(self._refuse)
@@ -361,6 +372,22 @@ class FakeSite:
         more = str(end) if end < len(self.accounts) else None
         found = self.accounts[start:end]
         return jsonify({"accounts": found, "nextCursor": more, "complete": True})
+
+    def _annotations_between(self, start: int, end: int) -> tuple[list[Annotation], bool]:
+        found = sorted(self.annotations, key=lambda each: each.at)
+        return [each for each in found if start <= each.at < end], True
+
+    def _note(self, name: str = "") -> Response:
+        self._delete_note(name)
+        asked = request.get_json()
+        at = to_ms(datetime.fromisoformat(asked["at"]))
+        key = name or f"note-{len(self.annotations)}"
+        self.annotations.append(Annotation(key, "note", at, asked["text"], "ada@example.com"))
+        return jsonify({})
+
+    def _delete_note(self, name: str) -> Response:
+        self.annotations = [each for each in self.annotations if each.id != name]
+        return jsonify({})
 
     def _incidents(self) -> Response:
         return jsonify({"incidents": self.incidents, "complete": True, "channels": self.channels})

@@ -25,9 +25,13 @@ from dmstats.db.admins.roles import Role
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.admins.token_store import TokenStore
+from dmstats.db.annotations import AnnotationStore
+from dmstats.db.audit.repairs import RepairRecords
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.history import HistoryStore
+from dmstats.db.incidents import IncidentStore
 from dmstats.history.service import HistoryService
+from dmstats.ops.annotations import Annotations
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.web.api import (
@@ -38,6 +42,7 @@ from dmstats.web.api import (
     history,
     incidents,
     me,
+    notes,
     second_factor,
     sends,
     stats,
@@ -128,6 +133,10 @@ class AdminSite:
         self.log = ActivityLog(self.mongo, clock, days=self.settings.activity_log_days)
         self.tokens = TokenStore(self.mongo, clock)
         self.second_factors = SecondFactors(self.mongo, clock)
+        self.incidents = IncidentStore(self.mongo)
+        self.annotations = Annotations(
+            AnnotationStore(self.mongo, clock), self.incidents, RepairRecords(self.mongo)
+        )
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -149,6 +158,7 @@ class AdminSite:
             stats,
             account_edits,
             history,
+            notes,
             incidents,
             sends,
             deliveries,
@@ -194,6 +204,8 @@ class AdminSite:
             mailer=self.mailer,
             reader=self.stats,
             histories=self.histories,
+            incidents=self.incidents,
+            annotations=self.annotations,
             publisher=self.stats,
             refresher=self.stats,
         )

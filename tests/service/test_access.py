@@ -22,7 +22,7 @@ from tests.service.test_routes import OPEN, SAMPLE, application
 VIEWER = {
     "GET /", "GET /accounts", "GET /accounts/<instagram_id>", "GET /me",
     "GET /api/admin/stats", "GET /api/admin/stats/stream", "GET /api/admin/traffic",
-    "GET /api/admin/history", "GET /api/admin/accounts",
+    "GET /api/admin/history", "GET /api/admin/annotations", "GET /api/admin/accounts",
     "GET /api/admin/accounts/<instagram_id>", "GET /api/admin/accounts/<instagram_id>/activity",
     "GET /api/admin/accounts/<instagram_id>/history",
     "GET /incidents", "GET /incidents/<incident_id>", "GET /deliveries",
@@ -34,8 +34,9 @@ VIEWER = {
     "POST /api/admin/me/second-factor/remove",
 }  # fmt: skip
 OPERATOR = VIEWER | {
-    "POST /api/admin/stats/refresh",
     "PATCH /api/admin/accounts/<instagram_id>", "POST /api/admin/accounts/import",
+    "POST /api/admin/stats/refresh", "POST /api/admin/annotations",
+    "POST /api/admin/annotations/<note_id>", "POST /api/admin/annotations/<note_id>/delete",
 }  # fmt: skip
 ADMIN = OPERATOR | {
     "GET /admins", "GET /api/admin/admins", "POST /api/admin/admins",
@@ -51,7 +52,7 @@ BY_ROLE = {Role.VIEWER: VIEWER, Role.OPERATOR: OPERATOR, Role.ADMIN: ADMIN}
 BY_SCOPE = {
     Scope.FIGURES: {
         "GET /", "GET /api/admin/stats", "GET /api/admin/stats/stream", "GET /api/admin/traffic",
-        "GET /api/admin/history", "GET /api/openapi.json",
+        "GET /api/admin/history", "GET /api/admin/annotations", "GET /api/openapi.json",
         "GET /incidents", "GET /incidents/<incident_id>",
         "GET /api/admin/incidents", "GET /api/admin/incidents/<incident_id>",
     },

@@ -53,6 +53,9 @@ class Event(StrEnum):
     RECOVERY_CODE_USED = "recovery-code-used"
     ACCOUNT_CHANGED = "account-changed"
     ACCOUNTS_IMPORTED = "accounts-imported"
+    NOTE_ADDED = "note-added"
+    NOTE_CHANGED = "note-changed"
+    NOTE_DELETED = "note-deleted"
     COMMAND_RUN = "command-run"
 
 
@@ -78,6 +81,9 @@ WORDS: Mapping[str, str] = {
     Event.RECOVERY_CODE_USED: "Recovery code used",
     Event.ACCOUNT_CHANGED: "Account changed",
     Event.ACCOUNTS_IMPORTED: "Accounts imported",
+    Event.NOTE_ADDED: "Note added",
+    Event.NOTE_CHANGED: "Note changed",
+    Event.NOTE_DELETED: "Note deleted",
     Event.COMMAND_RUN: "Command run",
 }
 

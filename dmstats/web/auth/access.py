@@ -44,11 +44,13 @@ FIGURES = Access(Role.VIEWER, Scope.FIGURES)
 ACCOUNTS = Access(Role.VIEWER, Scope.ACCOUNTS)
 EDITS = Access(Role.OPERATOR, Scope.EDITS)
 REFRESH = Access(Role.OPERATOR, Scope.REFRESH)
+NOTES = Access(Role.OPERATOR)
 PEOPLE = Access(Role.ADMIN)
 ALERTS = Access(Role.ADMIN)
 ACTIVITY_LOG = Access(Role.ADMIN, Scope.ACTIVITY_LOG)
 
 ADMINS = "/api/admin/admins"
+ANNOTATIONS = "/api/admin/annotations"
 
 ACCESS: dict[str, Access] = {
     # How one gets in and out, and what these pages are made of.
@@ -74,6 +76,10 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/stats/stream": FIGURES,
     "GET /api/admin/traffic": FIGURES,
     "GET /api/admin/history": FIGURES,
+    f"GET {ANNOTATIONS}": FIGURES,
+    f"POST {ANNOTATIONS}": NOTES,
+    f"POST {ANNOTATIONS}/<note_id>": NOTES,
+    f"POST {ANNOTATIONS}/<note_id>/delete": NOTES,
     "GET /api/admin/accounts": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>": ACCOUNTS,
     "PATCH /api/admin/accounts/<instagram_id>": EDITS,

@@ -16,6 +16,7 @@ from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.web.schema import (
     account_edit_schemas,
     activity_log_schemas,
+    annotation_schemas,
     api_schemas,
     delivery_schemas,
     documented_only,
@@ -62,7 +63,7 @@ class Operation:
 
 
 TOKEN: list[dict[str, list[str]]] = [{"token": []}]
-TOKENS = "/api/admin/tokens"
+TOKENS, ANNOTATIONS = "/api/admin/tokens", "/api/admin/annotations"
 STATS, ADMINS, ME = "/api/admin/stats", "/api/admin/admins", "/api/admin/me"
 READING, CHANGING = (401, 403, 503), (400, 401, 403, 408, 413, 503)
 
@@ -86,6 +87,16 @@ OPERATIONS = (
     Operation("/api/admin/history", "get", "Counted DMs of a range, as JSON or (format) as CSV",
               {200: (history_schemas.HistoryAnswer, "text/csv"), 304: ""}, (400, *READING), ADMIN,
               query=history_schemas.HistoryQuery),
+    Operation(ANNOTATIONS, "get", "What happened in a range",
+              {200: annotation_schemas.AnnotationsAnswer}, (400, *READING), ADMIN,
+              query=annotation_schemas.AnnotationsQuery),
+    Operation(ANNOTATIONS, "post", "Write a note", {201: annotation_schemas.AnnotationAnswer},
+              CHANGING, SESSION, body=annotation_schemas.NewNote),
+    Operation(ANNOTATIONS + "/{note_id}", "post", "Change a note",
+              {200: annotation_schemas.AnnotationAnswer}, (404, *CHANGING), SESSION,
+              body=annotation_schemas.NewNote),
+    Operation(ANNOTATIONS + "/{note_id}/delete", "post", "Delete a note",
+              {200: annotation_schemas.AnnotationAnswer}, (404, *CHANGING), SESSION),
     Operation("/api/admin/accounts", "get", "A page of accounts", {200: api_schemas.AccountsAnswer},
               (400, *READING), ADMIN, query=api_schemas.AccountsQuery),
     Operation("/api/admin/accounts/{instagram_id}", "get", "One account",
