@@ -26,6 +26,7 @@ from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.admins.token_store import TokenStore
+from dmstats.db.alerting import AlertingStore
 from dmstats.db.annotations import AnnotationStore
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.repairs import RepairRecords, Repairs
@@ -51,11 +52,13 @@ from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.embedded.attach import stable_address
 from dmstats.history.calendar import Calendar
+from dmstats.history.recent import RecentHours
 from dmstats.history.service import HistoryService
 from dmstats.ops import jobs
 from dmstats.ops.alerts import AlertSender
 from dmstats.ops.annotations import Annotations, VersionNote
 from dmstats.ops.canary import canary_for
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
@@ -65,6 +68,7 @@ from dmstats.ops.mail import SmtpMailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import channels_of
 from dmstats.ops.readiness import Readiness
+from dmstats.ops.rule_checks import RuleChecks
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
 from dmstats.ops.watchdog import Watchdog
 from dmstats.services import Services
@@ -206,13 +210,16 @@ def wire(settings: Settings, send: Send) -> Services:
     deliveries = DeliveryStore(mongo)
     delivery_details = DeliveryDetails(deliveries, clock)
     book = IncidentBook(incidents, client, keys)
-    sender = AlertSender(
-        channels_of(settings.alert_urls, settings.secret_key or ""), book, client, keys, clock
-    )
+    secret_key, alerting = settings.secret_key or "", AlertingStore(mongo)
+    fixed_channels = channels_of(settings.alert_urls, secret_key)
+    channels = ChannelList(fixed_channels, alerting, secret_key, zone(settings.time_zone))
+    sender = AlertSender(fixed_channels, book, client, keys, clock)
+    recent = RecentHours(histories, Calendar(zone(settings.time_zone)), clock)
     canary = canary_for(settings, Canaries(mongo), clock, metrics)
     watchdog = Watchdog(
         shared_delivery_log, Baseline(mongo), snapshots, book, sender, clock,
-        metrics, lambda: canary.lost_in_a_row if canary else 0, deliveries,
+        metrics, lambda: canary.lost_in_a_row if canary else 0, deliveries, channels,
+        RuleChecks(alerting, snapshots, recent.of),
     )  # fmt: skip
     refresh_jobs = jobs.refresher_jobs(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
@@ -247,7 +254,8 @@ def wire(settings: Settings, send: Send) -> Services:
         sends=sends,
         incidents=incidents,
         annotations=annotations,
-        channels=sender.channels,
+        channels=channels,
+        alerting=alerting,
         mongo=mongo,
         redis=client,
         keyspace=keys,

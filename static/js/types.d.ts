@@ -129,6 +129,25 @@ export interface Alert {
   problem: string | null;
 }
 
+/** Where alerts go. `id` is null for one of the settings, `address` null if it cannot be read, `incidents` null for all. */
+export interface AlertChannel {
+  id: string | null;
+  name: string;
+  address: string | null;
+  incidents: string[] | null;
+  quietFrom: string;
+  quietTo: string;
+}
+
+export interface AlertRule {
+  id: string;
+  figure: string;
+  sense: "above" | "below" | "outside";
+  threshold: number | null;
+  minutes: number;
+  since: string | null;
+}
+
 /** `endedAt`: null while it lasts, undefined if it cannot be read. `steps` are those of the runbook. */
 export interface Incident {
   id: string;

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import fakeredis
 import msgspec
@@ -21,13 +22,15 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, SystemClock, day_start, to_ms
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.roles import Role
+from dmstats.db.alerting import AlertingStore
 from dmstats.db.annotations import Annotation
 from dmstats.db.audit.activity_store import Activity
 from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.account import AccountRequest, account_history
 from dmstats.history.service import HistoryService
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import history, notes
+from dmstats.web.api import alerting, history, notes
 from dmstats.web.auth.access import may
 from dmstats.web.auth.authenticator import Identity
 from dmstats.web.middleware.problems import register_errors
@@ -35,8 +38,11 @@ from dmstats.web.middleware.security_headers import register_headers
 from dmstats.web.pages.views import register_pages
 from dmstats.web.schema.history_schemas import AccountHistoryQuery
 from dmstats.web.schema.validation import parameters
+from tests.service.admin_site import mock_mongo
+from tests.service.test_alerts import Chat
 
 JSON = dict[str, Any]
+UTC_ZONE = ZoneInfo("UTC")
 
 
 def rfc(at: datetime) -> str:
@@ -262,6 +268,7 @@ class FakeSite:
         self.imported: JSON = {}
         self.role = Role.ADMIN
         self.channels: list[str] = []
+        self.alerting = AlertingStore(mock_mongo())
         self.annotations: list[Annotation] = []
         self.tested: JSON = {"channels": []}
         self.admins: JSON = {"admins": [], "you": "1"}
@@ -301,6 +308,9 @@ class FakeSite:
             clock=SystemClock(),
             reader=self,
             annotations=SimpleNamespace(between=self._annotations_between),
+            alerting=self.alerting,
+            channels=ChannelList([Chat("hooks.example.com")], self.alerting, "key", UTC_ZONE),
+            activity_log=SimpleNamespace(add=lambda *_: None),
             histories=HistoryService(
                 cast("HistoryStore", self),
                 fakeredis.FakeRedis(),
@@ -309,6 +319,7 @@ class FakeSite:
                 interval=0,
             ),
         )
+        app.register_blueprint(alerting.blueprint)
         app.add_url_rule("/api/admin/history", view_func=history.history)
         app.add_url_rule("/api/admin/annotations", view_func=notes.listing)
         app.add_url_rule("/api/admin/annotations", "note", self._note, methods=["POST"])

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import argon2
 import fakeredis
@@ -25,6 +26,7 @@ from dmstats.db.admins.roles import Role
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.admins.token_store import TokenStore
+from dmstats.db.alerting import AlertingStore
 from dmstats.db.annotations import AnnotationStore
 from dmstats.db.audit.repairs import RepairRecords
 from dmstats.db.client import Mongo
@@ -32,12 +34,14 @@ from dmstats.db.dashboard.history import HistoryStore
 from dmstats.db.incidents import IncidentStore
 from dmstats.history.service import HistoryService
 from dmstats.ops.annotations import Annotations
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.web.api import (
     account_edits,
     activity_log,
     admins,
+    alerting,
     deliveries,
     history,
     incidents,
@@ -137,6 +141,10 @@ class AdminSite:
         self.annotations = Annotations(
             AnnotationStore(self.mongo, clock), self.incidents, RepairRecords(self.mongo)
         )
+        self.alerting = AlertingStore(self.mongo)
+        self.channels = ChannelList(
+            [], self.alerting, self.settings.secret_key or "", ZoneInfo(self.settings.time_zone)
+        )
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -161,6 +169,7 @@ class AdminSite:
             notes,
             incidents,
             sends,
+            alerting,
             deliveries,
             sign_in,
             password_links,
@@ -206,6 +215,8 @@ class AdminSite:
             histories=self.histories,
             incidents=self.incidents,
             annotations=self.annotations,
+            alerting=self.alerting,
+            channels=self.channels,
             publisher=self.stats,
             refresher=self.stats,
         )

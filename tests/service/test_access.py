@@ -45,6 +45,10 @@ ADMIN = OPERATOR | {
       for verb in ("link", "role", "disable", "enable", "sign-out", "password",
                    "remove-second-factor")),
     "GET /activity-log", "GET /api/admin/activity-log", "POST /api/admin/alerts/test",
+    "GET /alerts", "GET /api/admin/alerts/channels", "POST /api/admin/alerts/channels",
+    *(f"POST /api/admin/alerts/channels/<channel_id>{verb}" for verb in ("", "/delete", "/test")),
+    "GET /api/admin/alerts/rules", "POST /api/admin/alerts/rules",
+    "POST /api/admin/alerts/rules/<rule_id>/delete",
     "GET /tokens", "GET /api/admin/tokens", "POST /api/admin/tokens",
     "POST /api/admin/tokens/<token_id>/revoke",
 }  # fmt: skip

@@ -56,6 +56,11 @@ class Event(StrEnum):
     NOTE_ADDED = "note-added"
     NOTE_CHANGED = "note-changed"
     NOTE_DELETED = "note-deleted"
+    CHANNEL_ADDED = "channel-added"
+    CHANNEL_CHANGED = "channel-changed"
+    CHANNEL_DELETED = "channel-deleted"
+    RULE_ADDED = "rule-added"
+    RULE_DELETED = "rule-deleted"
     COMMAND_RUN = "command-run"
 
 
@@ -84,6 +89,11 @@ WORDS: Mapping[str, str] = {
     Event.NOTE_ADDED: "Note added",
     Event.NOTE_CHANGED: "Note changed",
     Event.NOTE_DELETED: "Note deleted",
+    Event.CHANNEL_ADDED: "Alert channel added",
+    Event.CHANNEL_CHANGED: "Alert channel changed",
+    Event.CHANNEL_DELETED: "Alert channel deleted",
+    Event.RULE_ADDED: "Alert rule added",
+    Event.RULE_DELETED: "Alert rule deleted",
     Event.COMMAND_RUN: "Command run",
 }
 

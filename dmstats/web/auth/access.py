@@ -51,6 +51,7 @@ ACTIVITY_LOG = Access(Role.ADMIN, Scope.ACTIVITY_LOG)
 
 ADMINS = "/api/admin/admins"
 ANNOTATIONS = "/api/admin/annotations"
+CHANNELS, RULES = "/api/admin/alerts/channels", "/api/admin/alerts/rules"
 
 ACCESS: dict[str, Access] = {
     # How one gets in and out, and what these pages are made of.
@@ -97,6 +98,15 @@ ACCESS: dict[str, Access] = {
     "GET /deliveries": ACCOUNTS,
     "GET /api/admin/deliveries": ACCOUNTS,
     "POST /api/admin/alerts/test": ALERTS,
+    "GET /alerts": ALERTS,
+    f"GET {CHANNELS}": ALERTS,
+    f"POST {CHANNELS}": ALERTS,
+    f"POST {CHANNELS}/<channel_id>": ALERTS,
+    f"POST {CHANNELS}/<channel_id>/delete": ALERTS,
+    f"POST {CHANNELS}/<channel_id>/test": ALERTS,
+    f"GET {RULES}": ALERTS,
+    f"POST {RULES}": ALERTS,
+    f"POST {RULES}/<rule_id>/delete": ALERTS,
     "GET /api/openapi.json": FIGURES,
     "POST /api/admin/stats/refresh": REFRESH,
     # Oneself.
