@@ -92,7 +92,7 @@ function channelRow(channel) {
       }),
     );
   }
-  return row(head(name, about), cell(toldOf(channel, kinds)), actions);
+  return row(head(name, about, toldOf(channel, kinds)), actions);
 }
 
 /** @param {AlertRule} rule */
@@ -106,8 +106,8 @@ function ruleRow(rule) {
       await loadRules();
     }),
   );
-  const now = rule.sense === "outside" ? "checked hourly" : rule.since ? `so since ${format.moment(rule.since)}` : "not so";
-  return row(head(words, ""), cell(now), actions);
+  const now = rule.sense === "outside" ? "checked by hour" : rule.since ? `so since ${format.moment(rule.since)}` : "not so now";
+  return row(head(words, now), actions);
 }
 
 /**
@@ -227,24 +227,20 @@ function row(...cells) {
 
 /**
  * @param {string} name
- * @param {string} about
+ * @param {string[]} about lines below it
  */
-function head(name, about) {
+function head(name, ...about) {
   const made = document.createElement("th");
   made.scope = "row";
   const words = document.createElement("bdi");
   words.textContent = name;
-  const line = document.createElement("span");
-  line.className = "origin";
-  line.textContent = about;
-  made.append(words, line);
-  return made;
-}
-
-/** @param {string} text */
-function cell(text) {
-  const made = document.createElement("td");
-  made.textContent = text;
+  made.append(words);
+  for (const text of about) {
+    const line = document.createElement("span");
+    line.className = "origin";
+    line.textContent = text;
+    made.append(line);
+  }
   return made;
 }
 

@@ -115,7 +115,7 @@ def test_channels_and_rules(
     page.get_by_label("Address").fill("http://127.0.0.1:9/secret-of-the-chat")
     page.get_by_label("All incidents").uncheck()
     page.get_by_label("Deliveries fail").check()
-    page.get_by_label("From").fill("22:00")
+    page.get_by_label("From", exact=True).fill("22:00")
     page.get_by_label("to", exact=True).fill("07:00")
     page.get_by_label("to", exact=True).press("Enter")
     expect(page.locator("#done")).to_have_text("Night shift is saved.")
