@@ -58,7 +58,7 @@ def passed(rule: Rule, value: float, since_ms: int, computed_ms: int) -> Inciden
     lasted = f" for {rule.minutes} minutes" if rule.minutes else ""
     return Incident(
         incident_name(rule),
-        f"{rule.figure} is {value:,.6g}, {rule.sense} {rule.threshold:,.6g}{lasted}.",
+        f"{rule.figure} is {value:,.12g}, {rule.sense} {rule.threshold:,.12g}{lasted}.",
     )
 
 

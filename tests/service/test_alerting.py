@@ -13,17 +13,21 @@ from dmstats.core.errors import StoreUnavailable
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
 from dmstats.db.alerting import MOST, AlertingStore, Rule, StoredChannel
+from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.incidents import IncidentRecord, IncidentStore, record_id
 from dmstats.ops.alerts import AlertSender, announce
 from dmstats.ops.channels import UNREADABLE, ChannelList, MadeChannel
+from dmstats.ops.delivery_log import SharedDeliveryLog
 from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.incidents import FAILING, RULE, Incident
 from dmstats.ops.notifier import OPEN, Channel, Notice, Outcome
 from dmstats.ops.rule_checks import RuleChecks
 from dmstats.ops.rules import LastHour, figures_of, passed, since_when, unexpected
+from dmstats.ops.watchdog import Watchdog
 from dmstats.web.schema.alerting_schemas import ChannelsAnswer, RulesAnswer
 from tests.keyspace import KEYS
+from tests.recorder import Recorder
 from tests.service.admin_site import TOKEN, AdminSite, bearer
 from tests.service.test_alerts import Chat
 
@@ -263,6 +267,12 @@ def test_a_threshold_has_to_be_passed_for_long_enough(sense: str) -> None:
     assert passed(rule, far, 0, 10**9) is None
 
 
+def test_large_figures_are_told_in_full() -> None:
+    found = passed(Rule("totalDMsSent", "above", 12_000_000), 12_345_678, 1, 1)
+    assert found is not None
+    assert found.text == "totalDMsSent is 12,345,678, above 12,000,000."
+
+
 def test_all_of_the_last_hours_have_to_be_outside() -> None:
     rule, high, usual = (
         Rule("sent", "outside", id="1"),
@@ -340,3 +350,25 @@ def test_a_rule_opens_and_ends_an_incident_over_changes_of_the_leader(
     assert check(12) == {f"rule-{outside.id}": False}
     hours[0] = (10, 1, 9)
     assert check(12) == {f"rule-{outside.id}": True}
+
+
+def test_the_watchdog_tells_of_a_rule(site: AdminSite, clock: ManualClock, sent: list[str]) -> None:
+    site.alerting.save_channel(StoredChannel("Chat", "x", (RULE,)))
+    rule = site.alerting.add_rule(Rule("today.sent", "above", 10))
+    snapshots, metrics = SnapshotStore(site.mongo), Recorder()
+    telling = Telling(clock, site.mongo, [])
+    watchdog = Watchdog(
+        SharedDeliveryLog(site.redis, KEYS, clock, metrics.redis_failed), Baseline(site.mongo),
+        snapshots, telling.book, telling.sender, clock, metrics, channels=site.channels,
+        rules=RuleChecks(site.alerting, snapshots, lambda figure, hours: []),
+    )  # fmt: skip
+    for today in (11, 12):
+        snapshots.save({"today": {"sent": today}}, clock.now_ms(), term=1)
+        watchdog.tick()
+        clock.advance(60)
+    site.alerting.delete_rule(rule.id)
+    watchdog.tick()
+    watchdog.tick()
+    assert sent == [f"Chat: rule-{rule.id}"] * 2
+    (record,) = site.incidents.since(0, 9)
+    assert (record.text, record.finished) == ("today.sent is 11, above 10.", True)
