@@ -248,7 +248,7 @@ def test_notes_are_on_the_chart_and_written_below_it(
     link = rows.first.get_by_role("link", name="Deliveries fail")
     expect(link).to_have_attribute("href", "/incidents/1-drift")
     page.get_by_role("button", name="Add a note").press("Enter")
-    expect(page.get_by_label("What")).to_be_focused()
+    expect(page.get_by_role("textbox", name="What")).to_be_focused()
     page.keyboard.type("Launch in Spain")
     page.keyboard.press("Enter")
     expect(rows).to_have_count(3)
@@ -256,7 +256,7 @@ def test_notes_are_on_the_chart_and_written_below_it(
     expect(rows.first).to_contain_text("Launch in Spain ada@example.com")
     assert violations(page) == []
     page.get_by_role("button", name="Change Launch in Spain").press("Enter")
-    page.get_by_label("What").fill("Launch in Peru")
+    page.get_by_role("textbox", name="What").fill("Launch in Peru")
     page.keyboard.press("Enter")
     expect(rows.first).to_contain_text("Launch in Peru")
     page.get_by_role("button", name="Table").click()
