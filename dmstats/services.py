@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import gevent
@@ -21,6 +21,7 @@ from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.token_store import TokenStore
+from dmstats.db.alerting import AlertingStore
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.delivery_store import DeliveryStore
@@ -28,13 +29,14 @@ from dmstats.db.incidents import IncidentStore
 from dmstats.db.send_store import SendStore
 from dmstats.db.transactions import Transactions
 from dmstats.history.service import HistoryService
+from dmstats.ops.annotations import Annotations
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
-from dmstats.ops.notifier import Channel
 from dmstats.ops.readiness import Readiness
 from dmstats.ops.scheduler import Schedule
 from dmstats.snapshot.lease import Lease
@@ -69,7 +71,9 @@ class Services:
     deliveries: DeliveryStore
     sends: SendStore
     incidents: IncidentStore
-    channels: Sequence[Channel]
+    annotations: Annotations
+    channels: ChannelList
+    alerting: AlertingStore
     mongo: Mongo
     redis: redis.Redis
     keyspace: Keyspace

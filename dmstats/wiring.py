@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from dmstats import __version__
 from dmstats.audit.auditor import Auditor
 from dmstats.audit.background import BackgroundAudit
 from dmstats.audit.verifier import Verifier
@@ -25,8 +26,10 @@ from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.admins.token_store import TokenStore
+from dmstats.db.alerting import AlertingStore
+from dmstats.db.annotations import AnnotationStore
 from dmstats.db.audit.archive import Archive
-from dmstats.db.audit.repairs import Repairs
+from dmstats.db.audit.repairs import RepairRecords, Repairs
 from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.audit.snapshot_reader import SnapshotReader
 from dmstats.db.client import connect
@@ -51,10 +54,13 @@ from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.db.transactions import Transactions, abandoned_sessions, kill_session
 from dmstats.embedded.attach import stable_address
 from dmstats.history.calendar import Calendar
+from dmstats.history.recent import RecentHours
 from dmstats.history.service import HistoryService
 from dmstats.ops import jobs
 from dmstats.ops.alerts import AlertSender
+from dmstats.ops.annotations import Annotations, VersionNote
 from dmstats.ops.canary import canary_for
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
@@ -64,6 +70,7 @@ from dmstats.ops.mail import SmtpMailer
 from dmstats.ops.metrics import Metrics
 from dmstats.ops.notifier import channels_of
 from dmstats.ops.readiness import Readiness
+from dmstats.ops.rule_checks import RuleChecks
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
 from dmstats.ops.watchdog import Watchdog
 from dmstats.services import Services
@@ -202,16 +209,20 @@ def wire(settings: Settings, send: Send) -> Services:
         DeliveryLog(metrics, clock),
     )
     incidents = IncidentStore(mongo)
+    annotations = Annotations(AnnotationStore(mongo, clock), incidents, RepairRecords(mongo))
     deliveries = DeliveryStore(mongo)
     delivery_details = DeliveryDetails(deliveries, clock)
     book = IncidentBook(incidents, client, keys)
-    sender = AlertSender(
-        channels_of(settings.alert_urls, settings.secret_key or ""), book, client, keys, clock
-    )
+    secret_key, alerting = settings.secret_key or "", AlertingStore(mongo)
+    fixed_channels = channels_of(settings.alert_urls, secret_key)
+    channels = ChannelList(fixed_channels, alerting, secret_key, zone(settings.time_zone))
+    sender = AlertSender(fixed_channels, book, client, keys, clock)
+    recent = RecentHours(histories, Calendar(zone(settings.time_zone)), clock)
     canary = canary_for(settings, Canaries(mongo), clock, metrics)
     watchdog = Watchdog(
         shared_delivery_log, Baseline(mongo), snapshots, book, sender, clock,
-        metrics, lambda: canary.lost_in_a_row if canary else 0, deliveries,
+        metrics, lambda: canary.lost_in_a_row if canary else 0, deliveries, channels,
+        RuleChecks(alerting, snapshots, recent.of),
     )  # fmt: skip
     refresh_jobs = jobs.refresher_jobs(
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
@@ -228,6 +239,7 @@ def wire(settings: Settings, send: Send) -> Services:
     refresh_jobs.append(jobs.echo_check_job(EchoCheck(sends, clock)))
     if settings.account_edits == "operator":
         refresh_jobs.append(jobs.account_edits_job(AccountEdits(mongo, clock)))
+    refresh_jobs.append(jobs.version_note_job(VersionNote(annotations.store, __version__)))
     if canary:
         refresh_jobs.append(jobs.canary_job(canary))
     worker_jobs = [
@@ -251,7 +263,9 @@ def wire(settings: Settings, send: Send) -> Services:
         deliveries=deliveries,
         sends=sends,
         incidents=incidents,
-        channels=sender.channels,
+        annotations=annotations,
+        channels=channels,
+        alerting=alerting,
         mongo=mongo,
         redis=client,
         keyspace=keys,

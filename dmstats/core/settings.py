@@ -92,7 +92,12 @@ class Settings:
         "The bearer token for the cron route.", secret=True,
     )  # fmt: skip
     secret_key: str | None = setting(
-        "SECRET_KEY", one_secret, None, "none", "Signs session cookies.", secret=True
+        "SECRET_KEY",
+        one_secret,
+        None,
+        "none",
+        "Signs session cookies, and encrypts the addresses of alert channels.",
+        secret=True,
     )
     session_hours: int = setting(
         "DMSTATS_SESSION_HOURS", whole(1, 24 * 365, "hours"), 12, "12 h",

@@ -111,6 +111,12 @@ class IncidentStore:
             {"$or": [recent, older, {"pending": True, "ended": None}]}, pymongo.DESCENDING, limit
         )
 
+    def begun(self, from_ms: int, to_ms: int, limit: int) -> list[IncidentRecord]:
+        """The newest ``limit`` that began from ``from_ms`` up to, but not at, ``to_ms``, newest
+        first."""
+        first, last = (f"{ms:0{ID_DIGITS}d}" for ms in (from_ms, to_ms))
+        return self._find({"_id": {"$gte": first, "$lt": last}}, pymongo.DESCENDING, limit)
+
     def one(self, incident_id: str) -> IncidentRecord | None:
         """The incident with that id."""
         found = self._find({"_id": incident_id}, pymongo.DESCENDING, 1)

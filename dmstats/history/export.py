@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import zip_longest
+from itertools import repeat, zip_longest
 from typing import Any
 
 from dmstats.core.time_zones import zone
@@ -17,6 +18,11 @@ COLUMNS = ("at", "local", "sent", "received", "partial")
 COMPARED = ("compared_at", "compared_local", "compared_sent", "compared_received",
             "difference_sent", "difference_received")  # fmt: skip
 
+EXPECTED = tuple(
+    f"expected_{name}{suffix}"
+    for name in ("sent", "received") for suffix in ("", "_low", "_high", "_outside")
+)  # fmt: skip
+
 Row = list[object]
 
 
@@ -24,14 +30,32 @@ def as_csv(history: Mapping[str, Any]) -> bytes:
     """All points of ``history`` as CSV in UTF-8 with a byte-order mark, which Excel requires.
 
     ``at`` is UTC and ``local`` local time. Each point's counterpart is in the same row; unmatched
-    parts of the comparison come last, with ``at`` empty.
+    parts of the comparison come last, with ``at`` empty. With a band, what was to be expected is at
+    the end of the row. Annotations, if the history has any, are beside the points in which they
+    lie.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     compared = history["comparison"]
-    writer.writerow((*COLUMNS, *(COMPARED if compared else ())))
-    writer.writerows(_rows(history))
+    expected = EXPECTED if history["band"] else ()
+    notes = _notes(history)
+    more = ("annotations",) if notes is not None else ()
+    writer.writerow((*COLUMNS, *(COMPARED if compared else ()), *expected, *more))
+    for row, note in zip_longest(_rows(history), notes or (), fillvalue=""):
+        writer.writerow([*row, note] if more else row)
     return text.getvalue().encode("utf-8-sig")
+
+
+def _notes(history: Mapping[str, Any]) -> list[str] | None:
+    """What happened in each point, in words; None if that was not asked for."""
+    if "annotations" not in history:
+        return None
+    # Times of one form and length are in order as text, too.
+    starts = [point["at"] for point in history["points"]]
+    found: list[list[str]] = [[] for _ in starts]
+    for each in history["annotations"]:
+        found[max(0, bisect_right(starts, each["at"]) - 1)].append(each["text"])
+    return ["; ".join(texts) for texts in found]
 
 
 def file_name(history: Mapping[str, Any], kind: str, account: str | None = None) -> str:
@@ -50,14 +74,28 @@ def file_name(history: Mapping[str, Any], kind: str, account: str | None = None)
 
 def _rows(history: Mapping[str, Any]) -> Iterator[Row]:
     compared = history["comparison"]
+    points, band = history["points"], history["band"]
+    expected = map(_expected, band["points"]) if band else repeat([], len(points))
     if compared is None:
-        for point in history["points"]:
-            yield _point(point, history)
+        for point, usual in zip(points, expected, strict=True):
+            yield [*_point(point, history), *usual]
         return
-    for point, before in zip_longest(history["points"], compared["points"]):
-        yield [*_point(point, history), *_compared(before, history), *_difference(point, before)]
+    for point, before, usual in zip(points, compared["points"], expected, strict=True):
+        difference = _difference(point, before)
+        yield [*_point(point, history), *_compared(before, history), *difference, *usual]
+    blank = [""] * len(EXPECTED) if band else []
     for rest in compared["unmatched"]:
-        yield [*[""] * len(COLUMNS), *_compared(rest, history), "", ""]
+        yield [*[""] * len(COLUMNS), *_compared(rest, history), "", "", *blank]
+
+
+def _expected(usual: Mapping[str, Any] | None) -> Row:
+    if usual is None:
+        return [""] * len(EXPECTED)
+    return [
+        "" if (value := usual[name][key]) is None else value
+        for name in ("sent", "received")
+        for key in ("median", "low", "high", "outside")
+    ]
 
 
 def _point(point: Mapping[str, Any], history: Mapping[str, Any]) -> Row:

@@ -101,13 +101,13 @@ def between(from_text: str | None, to_text: str | None, calendar: Calendar, now_
     """
     end = now_end = _now_end(now_ms)
     if to_text is not None:
-        end = min(now_end, _minute_up(_moment("to", to_text, calendar, is_end=True)))
+        end = min(now_end, _minute_up(moment("to", to_text, calendar, is_end=True)))
     if from_text is None:
         day = calendar.start(DAY, end - 1)
         start = calendar.add_days(day, 1 - DEFAULT_DAYS)
     else:
-        moment = _moment("from", from_text, calendar, is_end=False)
-        start = moment - moment % MINUTE_MS
+        first = moment("from", from_text, calendar, is_end=False)
+        start = first - first % MINUTE_MS
     if start >= now_end:
         raise BadRequest("from: must not be in the future.")
     if start >= end:
@@ -160,7 +160,9 @@ def _days(start: int, end: int, calendar: Calendar) -> int:
     return (calendar.date_of(end - 1) - calendar.date_of(start)).days + 1
 
 
-def _moment(name: str, text: str, calendar: Calendar, *, is_end: bool) -> int:
+def moment(name: str, text: str, calendar: Calendar, *, is_end: bool) -> int:
+    """The time that ``text`` gives (:data:`MOMENT`), in ms; of a date its start, or its end. Raises
+    :class:`BadRequest`, which calls it ``name``."""
     if not _MOMENT.fullmatch(text):
         raise BadRequest(_not_a_moment(name, text))
     try:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 from dmstats.core.clock import hour_start, rfc3339
+from dmstats.history.band import UNITS as BAND_UNITS
+from dmstats.history.band import band_point, earlier_weeks
 from dmstats.history.calendar import Calendar
 from dmstats.history.comparison import Comparison, Interval, compare
 from dmstats.history.cover import Counts, RangeCounts
@@ -18,7 +21,8 @@ History = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A resolved request: a range, its buckets of ``unit``, and their comparison."""
+    """A resolved request: a range, its buckets of ``unit``, their comparison, and for a band the
+    same time of the week in the weeks before each of them."""
 
     chosen: Range
     unit: str
@@ -26,13 +30,19 @@ class Plan:
     calendar: Calendar
     edges: Sequence[int]
     comparison: Comparison | None
+    weeks: Sequence[Sequence[Interval]] | None = None
 
     @classmethod
-    def make(cls, chosen: Range, unit: str, kind: str, calendar: Calendar) -> Plan:
-        """Split the range into buckets and compute the comparison."""
+    def make(
+        cls, chosen: Range, unit: str, kind: str, calendar: Calendar, *, band: bool = False
+    ) -> Plan:
+        """Split the range into buckets and compute the comparison, and with ``band`` the weeks
+        before, unless the unit has none."""
         edges = calendar.edges(unit, chosen.from_ms, chosen.to_ms)
         return cls(chosen, unit, kind, calendar, edges,
-                   compare(kind, chosen, unit, edges, calendar))  # fmt: skip
+                   compare(kind, chosen, unit, edges, calendar),
+                   earlier_weeks(unit, edges, calendar) if band and unit in BAND_UNITS else None,
+                   )  # fmt: skip
 
     @property
     def buckets(self) -> list[Interval]:
@@ -45,6 +55,8 @@ class Plan:
         if self.comparison is not None:
             found += [interval for interval in self.comparison.intervals if interval is not None]
             found += self.comparison.unmatched
+        if self.weeks is not None:
+            found += {interval for weeks in self.weeks for interval in weeks}
         return found
 
 
@@ -53,7 +65,9 @@ def history(plan: Plan, counted: RangeCounts, *, since_ms: int | None, now_ms: i
 
     ``partial`` marks a point that is not a whole bucket: one cut by the range, or not over yet.
     ``difference`` is None without a comparison. Its percentages are None if the compared figure is
-    0, or if the compared range starts before counting began.
+    0, or if the compared range starts before counting began. ``band`` is None unless it was asked
+    for and the unit has one; its points stand beside the others, None where a point is partial or
+    too few weeks before it were counted.
     """
     chosen, calendar = plan.chosen, plan.calendar
     points = [_bucket(interval[0], counted.of(interval)) for interval in plan.buckets]
@@ -78,9 +92,39 @@ def history(plan: Plan, counted: RangeCounts, *, since_ms: int | None, now_ms: i
         "comparison": comparison,
         "difference": comparison
         and _difference(totals, comparison["totals"], whole=_is_whole(plan, since_ms)),
+        "band": _band(plan.weeks, points, counted, since_ms),
         "since": None if since_ms is None else rfc3339(since_ms),
         "computedAt": rfc3339(now_ms),
     }
+
+
+def _band(
+    weeks: Sequence[Sequence[Interval]] | None,
+    points: Sequence[History],
+    counted: RangeCounts,
+    since_ms: int | None,
+) -> History | None:
+    if weeks is None:
+        return None
+    # Each bucket is one of the weeks before up to eight others.
+    count = cache(counted.of)
+    found = [
+        None if point.get("partial") else band_point(before, count, since_ms)
+        for point, before in zip(points, weeks, strict=True)
+    ]
+    return {
+        "points": [
+            usual and {
+                "weeks": usual[0],
+                **{
+                    name: {"median": each.middle, "low": each.low, "high": each.high,
+                           "outside": each.outside(point[name])}
+                    for name, each in (("sent", usual[1]), ("received", usual[2]))
+                },
+            }
+            for point, usual in zip(points, found, strict=True)
+        ]
+    }  # fmt: skip
 
 
 def _is_partial(plan: Plan, interval: Interval) -> bool:

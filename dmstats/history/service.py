@@ -55,7 +55,8 @@ class RedisReporter(Protocol):
 @dataclass(frozen=True, slots=True)
 class HistoryRequest:
     """A request. ``name`` is one of :data:`~dmstats.history.ranges.RANGES`; without it,
-    ``from_text`` and ``to_text`` are times or dates. ``unit`` None is the default unit."""
+    ``from_text`` and ``to_text`` are times or dates. ``unit`` None is the default unit. ``band``:
+    whether to say what was to be expected."""
 
     calendar: Calendar
     name: str | None = None
@@ -63,6 +64,7 @@ class HistoryRequest:
     to_text: str | None = None
     unit: str | None = None
     kind: str = "none"
+    band: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ class HistoryService:
                     return copy
                 if self._redis_failing and (copy := self._own_copy(name, seconds, checked=False)):
                     return copy
-                answer = self._compute(Plan.make(chosen, unit, request.kind, request.calendar))
+                plan = Plan.make(chosen, unit, request.kind, request.calendar, band=request.band)
+                answer = self._compute(plan)
                 self._keep(name, answer)
                 self._to_redis(name, answer, seconds)
                 return answer
@@ -173,6 +176,7 @@ class HistoryService:
             extra={
                 "unit": plan.unit,
                 "compare": plan.kind,
+                "band": plan.weeks is not None,
                 "points": len(plan.edges) - 1,
                 "documents": asked.documents,
                 "computeMs": round((self._clock.monotonic() - started) * 1000, 2),
@@ -304,7 +308,7 @@ def _name(request: HistoryRequest, chosen: Range, unit: str) -> str:
     end = "now" if chosen.is_open else str(chosen.to_ms)
     calendar = request.calendar
     parts = (chosen.name or "", str(chosen.from_ms), end, unit, request.kind,
-             calendar.zone.key, calendar.week_start)  # fmt: skip
+             calendar.zone.key, calendar.week_start, "band" if request.band else "")  # fmt: skip
     return ":".join(parts)
 
 

@@ -35,12 +35,13 @@ Pending = tuple[IncidentRecord, Alert]
 
 
 def announce(record: IncidentRecord, state: str, channels: Sequence[Channel], now_ms: int) -> None:
-    """Add to ``record`` what is to be told. The end goes to those to whom the beginning goes."""
+    """Add to ``record`` what is to be told to those that want it. The end goes to those to whom the
+    beginning goes."""
     known = {alert.channel for alert in record.alerts}
     record.alerts += [
         Alert(channel.key, channel.label, state, due=now_ms)
         for channel in channels
-        if state == OPEN or channel.key in known
+        if (channel.wants(record.name) if state == OPEN else channel.key in known)
     ]
 
 
@@ -70,6 +71,7 @@ class AlertSender:
         claim_ms: int = CLAIM_MS,
     ) -> None:
         self.channels = channels
+        self._all_known = True
         self._claim_ms = claim_ms
         self._book = book
         self._redis = client
@@ -80,6 +82,10 @@ class AlertSender:
 
     def stop(self) -> None:
         self._stopping = True
+
+    def use(self, channels: Sequence[Channel], *, all_known: bool) -> None:
+        """Send to these ``channels`` from now on; without ``all_known`` there may be others."""
+        self.channels, self._all_known = channels, all_known
 
     def send(self, records: Sequence[IncidentRecord]) -> None:
         """One attempt for every alert that is due; channels in parallel, each in order.
@@ -96,6 +102,8 @@ class AlertSender:
                 if alert.channel == channel.key
             ]
             now = self._clock.now_ms()
+            if channel.is_quiet(now):
+                continue
             if any(alert.due <= now for _, alert in waiting) and now >= _closed_until(waiting):
                 jobs.append(partial(self._work, channel, waiting))
         if jobs:
@@ -110,7 +118,8 @@ class AlertSender:
             changed = False
             for alert in record.alerts:
                 late = self._clock.now_ms() - _at(record, alert) > OLDEST_MS
-                if not alert.settled and (late or alert.channel not in known):
+                removed = self._all_known and alert.channel not in known
+                if not alert.settled and (late or removed):
                     alert.given_up = changed = True
                     alert.problem = alert.problem if late else "the address was removed"
                     logger.warning(

@@ -25,6 +25,8 @@ LOST_IN_A_ROW = 3
 FAILING, SILENT, DRIFT = "deliveries_failing", "webhook_silent", "drift"
 CANARIES = "canaries_lost"
 NEW_NAME = "new_event"
+RULE = "rule"
+"""The kind of the incidents of rules that admins made; their names have the rule's id, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Incident:
 
     name: str
     text: str
+
+
+def kind_of(name: str) -> str:
+    """What kind of incident ``name`` is."""
+    return RULE if name.startswith(f"{RULE}-") else name
 
 
 def failing(record: Record, now_ms: int) -> Incident | None:

@@ -10,6 +10,7 @@ from dmstats.db.audit.archive import Archive
 from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.dashboard.population import PopulationCounts
+from dmstats.ops.annotations import VersionNote
 from dmstats.ops.canary import CanaryProbe
 from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
@@ -35,6 +36,7 @@ ACCOUNT_STATES_SECONDS = 1.0
 DELIVERY_LOG_SECONDS = 5.0
 WATCHDOG_SECONDS = 15.0
 CANARY_SECONDS = 60.0
+VERSION_NOTE_SECONDS = 60.0
 
 
 def orphan_reaper_job(orphan_reaper: OrphanedTransactionReaper) -> Job:
@@ -106,6 +108,13 @@ def watchdog_job(watchdog: Watchdog) -> Job:
         run=watchdog.tick,
         leader_only=True,
         stop=watchdog.stop,
+    )
+
+
+def version_note_job(note: VersionNote) -> Job:
+    """Notes on the chart that another version of dmstats runs."""
+    return Job(
+        name="version_note", every_seconds=VERSION_NOTE_SECONDS, run=note.tick, leader_only=True
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError, InvalidHeader
 
+from dmstats.ops.incidents import kind_of
 from dmstats.ops.outgoing import pool_for
 
 SECONDS = 5.0
@@ -43,7 +44,7 @@ class Notice(msgspec.Struct, frozen=True):
     @property
     def title(self) -> str:
         """A subject line."""
-        name = self.incident.replace("_", " ")
+        name = kind_of(self.incident).replace("_", " ")
         return f"dmstats: {name}{' is over' if self.state == OVER else ''}"
 
 
@@ -69,8 +70,16 @@ class Channel(Protocol):
     def check(self) -> Outcome:
         """Whether the address can be used at all; sends nothing."""
 
+    def wants(self, incident: str) -> bool:  # noqa: ARG002 - as those that admins made
+        """Whether it is to be told of the incident with that name."""
+        return True
 
-class JsonChannel:
+    def is_quiet(self, now_ms: int) -> bool:  # noqa: ARG002 - as those that admins made
+        """Whether it is to be left alone now; what it misses is told afterwards."""
+        return False
+
+
+class JsonChannel(Channel):
     """Posts the notice as JSON to ``url``, which is a secret: it may contain a key."""
 
     def __init__(self, url: str, key: str, label: str) -> None:
@@ -111,7 +120,7 @@ def _retry_after(given: str | None) -> float | None:
     return None
 
 
-class AppriseChannel:
+class AppriseChannel(Channel):
     """Sends to ``url`` by Apprise, in a child process (see ``apprise_child.py``)."""
 
     def __init__(self, url: str, key: str, label: str, *, seconds: float = APPRISE_SECONDS) -> None:
@@ -160,15 +169,20 @@ def channels_of(urls: Sequence[str], secret_key: str) -> list[Channel]:
     names = Counter[str]()
     for url in urls:
         digest = hmac.new(secret_key.encode(), url.encode(), hashlib.sha256).hexdigest()
-        key, name = digest[:KEY_DIGITS], _name(url)
+        key, name = digest[:KEY_DIGITS], kind_of_address(url)
         names[name] += 1
         label = f"{name} {names[name]}" if names[name] > 1 else name
-        web = url.lower().startswith(("http://", "https://"))
-        found.append((JsonChannel if web else AppriseChannel)(url, key, label))
+        found.append(channel_of(url, key, label))
     return found
 
 
-def _name(url: str) -> str:
+def channel_of(url: str, key: str, label: str) -> Channel:
+    """The channel of one address."""
+    web = url.lower().startswith(("http://", "https://"))
+    return (JsonChannel if web else AppriseChannel)(url, key, label)
+
+
+def kind_of_address(url: str) -> str:
     """The scheme, and of a web address the host; the rest may be secret."""
     parts = urlsplit(url)
     return parts.hostname or parts.scheme if parts.scheme in ("http", "https") else parts.scheme

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dmstats.ops.incidents import CANARIES, DRIFT, FAILING, NEW_NAME, SILENT
+from dmstats.ops.incidents import CANARIES, DRIFT, FAILING, NEW_NAME, RULE, SILENT, kind_of
 
 
 class Runbook(msgspec.Struct, frozen=True):
@@ -66,9 +66,19 @@ RUNBOOKS = {
         ),
         "DmstatsEventsRejected",
     ),
+    RULE: Runbook(
+        "A rule was met",
+        (
+            "An admin made this rule on the page Alerts; the text says which figure it is about.",
+            "Look at the figure on the overview, and on the chart what else happened at that time.",
+            "If the rule is met too often, delete it there and make another one.",
+        ),
+        "Alert rules",
+    ),
 }
 
 
 def runbook_of(name: str) -> Runbook:
     """The runbook of the incident ``name``, which another version may have recorded."""
-    return RUNBOOKS.get(name) or Runbook(name.replace("_", " ").capitalize(), (), "By symptom")
+    title = name.replace("_", " ").capitalize()
+    return RUNBOOKS.get(kind_of(name)) or Runbook(title, (), "By symptom")

@@ -16,6 +16,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.delivery_store import DeliveryStore, EventName
 from dmstats.db.incidents import IncidentRecord, record_id
 from dmstats.ops.alerts import AlertSender, announce
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.delivery_log import SharedDeliveryLog
 from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.incidents import (
@@ -23,6 +24,7 @@ from dmstats.ops.incidents import (
     DRIFT,
     FAILING,
     NEW_NAME,
+    RULE,
     SILENT,
     WINDOW_MINUTES,
     Incident,
@@ -33,6 +35,7 @@ from dmstats.ops.incidents import (
     unreturned,
 )
 from dmstats.ops.notifier import OPEN, OVER
+from dmstats.ops.rule_checks import RuleChecks, is_open_rule
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +66,12 @@ class Watchdog:
         metrics: IncidentMetrics,
         canaries_lost: Callable[[], int] = lambda: 0,
         deliveries: DeliveryStore | None = None,
+        channels: ChannelList | None = None,
+        rules: RuleChecks | None = None,
     ) -> None:
         self._deliveries = deliveries
+        self._channels = channels
+        self._rules = rules
         self._shared_delivery_log = shared_delivery_log
         self._baseline = baseline
         self._snapshots = snapshots
@@ -87,17 +94,27 @@ class Watchdog:
         self._sender.stop()
 
     def _tick(self) -> None:
+        if self._channels is not None:
+            found = self._channels.current()
+            self._sender.use(found, all_known=self._channels.is_complete)
         records = self._book.pending()
         for name, incident in self._check():
-            before = [record for record in records if record.name == name and not record.ended]
-            if incident is not None and not before:
-                records.append(self._begin(incident))
-            elif incident is None:
-                for record in before:
-                    self._end(record)
+            self._settle(name, incident, records)
             self._metrics.incident(name, incident is not None)
+        if self._rules is not None:
+            for name, incident in self._rules.check(records):
+                self._settle(name, incident, records)
+            self._metrics.incident(RULE, any(is_open_rule(record) for record in records))
         records += self._new_names()
         self._sender.send(records)
+
+    def _settle(self, name: str, incident: Incident | None, records: list[IncidentRecord]) -> None:
+        before = [record for record in records if record.name == name and not record.ended]
+        if incident is not None and not before:
+            records.append(self._begin(incident))
+        elif incident is None:
+            for record in before:
+                self._end(record)
 
     def _new_names(self) -> list[IncidentRecord]:
         """An incident for each name of events that came for the first time. It is over at once, so

@@ -28,6 +28,8 @@ export function createActivity(format, url) {
   /** @type {Activity | null} */
   let drawn = null;
   let view = readView(location.search, USUAL);
+  // Of one account no expected range is computed.
+  if (view.compare === "expected") view = { ...view, compare: "none" };
   const ranges = createRanges({
     view: () => view,
     choose(change) {

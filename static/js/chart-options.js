@@ -15,6 +15,9 @@ const BAR_SHARE = 0.38;
 const WIDEST_BAR = 18;
 /** Half of a long time of day ("12:00 PM"), which the last name on the axis may need. */
 const RIGHT = 36;
+/** The columns of what was counted come first; those of the expected range are behind them. */
+const COUNTED = 6;
+const FLAG = 4;
 const STEPS = [1, 2, 5];
 const MOST = 1e15;
 const MINUTE = 60;
@@ -41,9 +44,10 @@ const TICKS = {
  * @param {Format} format
  * @param {() => Unit} unit
  * @param {(index: number | null) => void} read
+ * @param {() => Iterable<number>} marked the points in which something happened
  * @returns {uPlot.Options}
  */
-export function optionsFor(box, format, unit, read) {
+export function optionsFor(box, format, unit, read, marked) {
   const style = getComputedStyle(box);
   /** @param {string} token */
   const colour = (token) => style.getPropertyValue(token).trim();
@@ -89,6 +93,17 @@ export function optionsFor(box, format, unit, read) {
     paths: shapes[which].line,
     points: { show: false, size: 5, filter: (u, series) => lonely([...(u.data[series] ?? [])]) },
   });
+  /** @returns {uPlot.Series} an edge of the expected range, of which only what is between is drawn */
+  const edge = () => ({ stroke: "transparent", width: 0, spanGaps: false, paths: shapes.sent.line, points: { show: false } });
+  /**
+   * The points outside of the expected range: a larger ring.
+   * @returns {uPlot.Series}
+   */
+  const outside = () => ({
+    spanGaps: false,
+    paths: () => null,
+    points: { show: true, size: 13, width: 2.5, fill: "transparent", stroke: colour("--warn-dot") },
+  });
   return {
     width: box.clientWidth,
     height: HEIGHT,
@@ -97,6 +112,8 @@ export function optionsFor(box, format, unit, read) {
     cursor: {
       y: false,
       drag: { x: false, y: false },
+      // No circle on the edges of the expected range.
+      dataIdx: (_u, series, index) => (series > COUNTED ? -1 : index),
       move: snapped,
       points: {
         size: 9,
@@ -144,8 +161,18 @@ export function optionsFor(box, format, unit, read) {
       soFar("received"),
       earlier("sent"),
       earlier("received"),
+      ...Array.from({ length: 4 }, edge),
+      outside(),
+      outside(),
     ],
-    hooks: { setCursor: [(u) => read(u.cursor.idx ?? null)] },
+    bands: [
+      { series: [7, 9], fill: colour("--sent-band") },
+      { series: [8, 10], fill: colour("--received-band") },
+    ],
+    hooks: {
+      setCursor: [(u) => read(u.cursor.idx ?? null)],
+      draw: [(u) => drawMarks(u, marked(), colour("--quiet"))],
+    },
   };
 }
 
@@ -160,11 +187,40 @@ function shapesOf(side) {
 }
 
 /**
+ * A dashed line with a flag at each point in which something happened.
+ * @param {uPlot} u
+ * @param {Iterable<number>} points
+ * @param {string} colour
+ */
+function drawMarks(u, points, colour) {
+  const { ctx } = u;
+  const size = FLAG * uPlot.pxRatio;
+  const { top, height } = u.bbox;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = colour;
+  ctx.lineWidth = uPlot.pxRatio;
+  for (const index of points) {
+    const x = Math.round(u.valToPos(u.data[0][index] ?? 0, "x", true));
+    ctx.setLineDash([size / 2, size / 2]);
+    ctx.beginPath();
+    ctx.moveTo(x, top);
+    ctx.lineTo(x, top + height);
+    ctx.stroke();
+    ctx.beginPath();
+    ctx.moveTo(x - size, top - size);
+    ctx.lineTo(x + size, top - size);
+    ctx.lineTo(x, top + size);
+    ctx.fill();
+  }
+  ctx.restore();
+}
+
+/**
  * @param {uPlot} u
  * @returns {boolean} whether no bucket has more than a few
  */
 function isSmall(u) {
-  return u.data.slice(1).every((values) => [...values].every((value) => (value ?? 0) <= FEW));
+  return u.data.slice(1, COUNTED + 1).every((values) => [...values].every((value) => (value ?? 0) <= FEW));
 }
 
 /**

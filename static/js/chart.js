@@ -1,10 +1,12 @@
 /** The large chart: uPlot with a readout, a keyboard and the reader's colours. */
 
 import { HEIGHT, optionsFor } from "./chart-options.js";
-import { columns, sums } from "./series.js";
+import { textsByPoint } from "./annotations.js";
+import { bandColumns, columns, sums } from "./series.js";
 import { CHANGED } from "./theme.js";
 
 /** @typedef {import("./format.js").Format} Format */
+/** @typedef {import("./types.js").Annotation} Annotation */
 /** @typedef {import("./types.js").Pair} Pair */
 /** @typedef {import("./types.js").Picture} Picture */
 
@@ -21,7 +23,11 @@ const DAY_MS = 86_400_000;
  */
 export function createChart({ box, when, sent, received, pace }, format) {
   /** @type {Picture} */
-  let picture = { title: "", about: "", unit: "minute", points: [], isRunning: false, pace: null, comparison: null };
+  let picture = { title: "", about: "", unit: "minute", points: [], isRunning: false, pace: null, comparison: null, to: null, expected: null };
+  /** @type {Annotation[]} */
+  let annotations = [];
+  /** @type {Map<number, string[]>} what happened in a point, by its index */
+  let texts = new Map();
   /** @type {number | null} */
   let at = null;
   /** @type {uPlot | null} */
@@ -42,6 +48,8 @@ export function createChart({ box, when, sent, received, pace }, format) {
     const more = [
       before(comparison?.points[index] ?? null),
       running && picture.pace ? `At this pace: ${pair(picture.pace)}` : "",
+      expectedText(picture, index, format),
+      ...(texts.get(index) ?? []).map((text) => text.replace(/\.$/, "")),
     ];
     show(nameOf(picture, index, format), point, format.utc(point.at), more.filter(Boolean).join(". "));
   }
@@ -117,17 +125,23 @@ export function createChart({ box, when, sent, received, pace }, format) {
   function build() {
     plot?.destroy();
     plot = new uPlot(
-      optionsFor(box, format, () => picture.unit, read),
-      columns(picture.points, picture.comparison?.points),
+      optionsFor(box, format, () => picture.unit, read, () => texts.keys()),
+      allColumns(),
       box,
     );
     for (const which of /** @type {const} */ (["sent", "received"])) hide(which);
   }
 
+  /** @returns {uPlot.AlignedData} */
+  function allColumns() {
+    const { points, comparison, expected } = picture;
+    return [...columns(points, comparison?.points), ...bandColumns(points, expected?.points)];
+  }
+
   /** @param {"sent" | "received"} which */
   function hide(which) {
     const first = which === "sent" ? 1 : 2;
-    for (const series of [first, first + 2, first + 4]) plot?.setSeries(series, { show: !hidden[which] });
+    for (let series = first; series < (plot?.series.length ?? 0); series += 2) plot?.setSeries(series, { show: !hidden[which] });
   }
 
   for (const [which, value] of /** @type {const} */ ([["sent", sent], ["received", received]])) {
@@ -152,13 +166,28 @@ export function createChart({ box, when, sent, received, pace }, format) {
     draw(next) {
       const same = next.title === picture.title && next.unit === picture.unit;
       picture = next;
+      texts = textsByPoint(picture.points, annotations, picture.to);
       box.setAttribute("aria-valuemin", "0");
       box.setAttribute("aria-valuemax", String(Math.max(0, picture.points.length - 1)));
-      if (plot) plot.setData(columns(picture.points, picture.comparison?.points));
+      if (plot) plot.setData(allColumns());
       else build();
       if (same) read(at);
       else leave();
     },
+
+    /** @param {Annotation[]} happened what to mark, oldest first */
+    mark(happened) {
+      annotations = happened;
+      texts = textsByPoint(picture.points, annotations, picture.to);
+      plot?.redraw(false);
+      read(at);
+    },
+
+    /**
+     * @param {number} index
+     * @returns {string} what is to be said of a point besides its figures
+     */
+    remark: (index) => [expectedText(picture, index, format), ...(texts.get(index) ?? [])].filter(Boolean).join("; "),
 
     /** @returns {Picture} what is drawn, for the table */
     get picture() {
@@ -179,6 +208,21 @@ export function nameOf({ points, unit, isRunning }, index, format) {
   const name = format.bucket(unit, point.at, isFar(points, unit));
   if (isRunning && index === points.length - 1) return `${name}, so far`;
   return point.partial ? `${name}, in part` : name;
+}
+
+/**
+ * @param {Picture} picture
+ * @param {number} index
+ * @param {Format} format
+ * @returns {string} what was to be expected of a point, and whether it is outside; empty if that is unknown
+ */
+function expectedText({ expected }, index, format) {
+  const usual = expected?.points[index];
+  if (!usual) return "";
+  const [sent, received] = [usual.sent, usual.received].map(({ low, high, outside }) => {
+    return `${format.count(low)} to ${format.count(high)}${outside ? ` (it is ${outside})` : ""}`;
+  });
+  return `Expected: ${sent} sent, ${received} received`;
 }
 
 /**

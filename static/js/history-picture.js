@@ -22,7 +22,7 @@ const LENGTH_MS = { minute: 60_000, hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS
  * @returns {Picture}
  */
 export function pictureFrom(history, view, format) {
-  const { points, unit, isOpen, from, to, comparison } = history;
+  const { points, unit, isOpen, from, to, comparison, band } = history;
   const isRunning = isOpen && points.at(-1)?.partial === true;
   const dates = format.dates(from, to);
   const asOf = isOpen ? `, counted up to ${format.moment(history.computedAt)}` : "";
@@ -38,7 +38,23 @@ export function pictureFrom(history, view, format) {
       unmatched: comparison.unmatched,
       words: differenceOf(history, comparison, format),
     },
+    to: isOpen ? null : to,
+    expected: view.compare === "expected" ? { points: band ?? [], words: wordsOf(unit, band) } : null,
   };
+}
+
+/**
+ * @param {Unit} unit
+ * @param {History["band"]} band
+ * @returns {string} what the expected range is of, and how many points are outside it
+ */
+function wordsOf(unit, band) {
+  if (!band) return `By ${unit} there is no expected range: choose hours or days.`;
+  const known = band.filter((each) => each !== null);
+  if (known.length === 0) return "No expected range: it needs 4 weeks that were counted before.";
+  const outside = known.filter(({ sent, received }) => sent.outside || received.outside).length;
+  const what = unit === "hour" ? "weekday and hour" : "weekday";
+  return `Expected after the same ${what} of the 8 weeks before: ${outside} of ${known.length} outside.`;
 }
 
 /**

@@ -1,10 +1,12 @@
 /** Reads the API's history into typed values; what is unknown is null. */
 
-import { moment, number } from "./wire.js";
+import { fields, moment, number } from "./wire.js";
 
+/** @typedef {import("./types.js").Expected} Expected */
 /** @typedef {import("./types.js").History} History */
 /** @typedef {import("./types.js").Pair} Pair */
 /** @typedef {import("./types.js").Point} Point */
+/** @typedef {import("./types.js").Usual} Usual */
 
 const HOUR_MS = 3_600_000;
 const UNITS = /** @type {const} */ (["minute", "hour", "day", "week", "month"]);
@@ -30,6 +32,7 @@ export function historyFrom(json) {
     points: known(/** @type {Point[]} */ (points), to, since),
     totals: pairOf(found.totals),
     comparison: comparisonOf(found.comparison, since),
+    band: bandOf(found.band),
     since,
     computedAt,
   };
@@ -51,6 +54,31 @@ function comparisonOf(json, since) {
     unmatched: pointsOf(Array.isArray(found.unmatched) ? found.unmatched : []).filter((point) => point !== null),
     totals: pairOf(found.totals),
   };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {(Expected | null)[] | null} what was to be expected of each point, null where that is unknown; null
+ * without a band
+ */
+function bandOf(json) {
+  const { points } = fields(json);
+  if (!Array.isArray(points)) return null;
+  return points.map((each) => {
+    const [sent, received] = [usualOf(fields(each).sent), usualOf(fields(each).received)];
+    return sent && received && { sent, received };
+  });
+}
+
+/**
+ * @param {unknown} json
+ * @returns {Usual | null}
+ */
+function usualOf(json) {
+  const { low, high, outside } = fields(json);
+  const [least, most] = [number(low), number(high)];
+  if (least === null || most === null) return null;
+  return { low: least, high: most, outside: outside === "above" || outside === "below" ? outside : null };
 }
 
 /**
@@ -94,12 +122,4 @@ function pointsOf(list) {
 function pairOf(value) {
   const { sent, received } = fields(value);
   return { sent: number(sent), received: number(received) };
-}
-
-/**
- * @param {unknown} value
- * @returns {Record<string, unknown>}
- */
-function fields(value) {
-  return typeof value === "object" && value !== null ? /** @type {Record<string, unknown>} */ (value) : {};
 }

@@ -36,7 +36,7 @@ async function load() {
   part("list").hidden = incidents.length === 0;
   part("channels").textContent = channels.length
     ? `Alerts go to: ${channels.join(", ")}.`
-    : "Alerts go nowhere: DMSTATS_ALERT_URL is not set.";
+    : "Alerts go nowhere: there is no channel, and DMSTATS_ALERT_URL is not set.";
   if (button) button.hidden = channels.length === 0;
   freshness.touch();
 }

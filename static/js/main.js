@@ -67,6 +67,8 @@ const trouble = watchTraffic({
 let view = readView(location.search);
 /** @type {ReturnType<typeof import("./ranges.js").createRanges> | null} null until it is loaded */
 let ranges = null;
+/** @type {ReturnType<typeof import("./notes.js").createNotes> | null} null until it is loaded */
+let notes = null;
 /** @type {Facts | null} */
 let facts = null;
 /** @type {Snapshot | null} */
@@ -127,12 +129,13 @@ function drawView() {
 /** @param {import("./types.js").Picture} picture */
 function drawPicture(picture) {
   chart.draw(picture);
-  part("compared").textContent = picture.comparison?.words ?? "";
+  part("compared").textContent = (picture.comparison ?? picture.expected)?.words ?? "";
+  notes?.show(picture);
   if (!part("chart-table").hidden) drawChartTable();
 }
 
 function drawChartTable() {
-  drawTable(chartRows, chart.picture, format);
+  drawTable(chartRows, chart.picture, format, chart.remark);
 }
 
 /** @param {string} problem empty: there is none */
@@ -143,7 +146,8 @@ function failRange(problem) {
 
 async function loadRanges() {
   try {
-    const { createRanges } = await import("./ranges.js");
+    const [{ createRanges }, { createNotes }] = await Promise.all([import("./ranges.js"), import("./notes.js")]);
+    notes = createNotes({ mark: chart.mark, format, now: () => Date.now() });
     ranges = createRanges({
       view: () => view,
       choose,

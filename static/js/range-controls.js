@@ -83,8 +83,9 @@ export function createControls({ choose, view, since, format, calendar, url }) {
     if (name && offers(range, name)) change({ range: /** @type {View["range"]} */ (name), from: "", to: "" });
     else if (key === "c") openDates();
     else if (key === "x") {
-      const next = (COMPARISONS.indexOf(view().compare) + 1) % COMPARISONS.length;
-      choose({ compare: COMPARISONS[next] ?? "none" });
+      const offered = COMPARISONS.filter((each) => offers(compare, each));
+      const next = (offered.indexOf(view().compare) + 1) % offered.length;
+      choose({ compare: offered[next] ?? "none" });
     } else return;
     event.preventDefault();
   });
@@ -102,6 +103,8 @@ export function createControls({ choose, view, since, format, calendar, url }) {
     dates.hidden = !choosing && now.range !== "custom";
     if (!choosing) [from.value, to.value] = [now.from, now.to];
     const query = apiQuery(now, calendar);
+    // An account's history has no annotations.
+    if (calendar.tz) query.set("annotations", "true");
     for (const id of ["csv", "json"]) {
       query.set("format", id);
       part(id, HTMLAnchorElement).href = `${url}?${query}`;

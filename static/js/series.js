@@ -94,6 +94,8 @@ export function pictureOf(snapshot, range, title) {
     isRunning: running,
     pace: paceOfLast(points, range, snapshot.computedAt),
     comparison: null,
+    to: null,
+    expected: null,
   };
 }
 
@@ -120,6 +122,21 @@ export function columns(points, before = []) {
     part("received"),
     earlier("sent"),
     earlier("received"),
+  ];
+}
+
+/**
+ * @param {Point[]} points
+ * @param {(import("./types.js").Expected | null)[]} [expected] of each point
+ * @returns {(number | null)[][]} the highest usual sent and received, the lowest, and the points outside
+ */
+export function bandColumns(points, expected = []) {
+  /** @type {("sent" | "received")[]} */
+  const keys = ["sent", "received"];
+  return [
+    ...keys.map((key) => points.map((_, i) => expected[i]?.[key].high ?? null)),
+    ...keys.map((key) => points.map((_, i) => expected[i]?.[key].low ?? null)),
+    ...keys.map((key) => points.map((point, i) => (expected[i]?.[key].outside ? point[key] : null))),
   ];
 }
 

@@ -13,13 +13,17 @@ const shown = new WeakMap();
 
 /**
  * The newest first, and a button for more. With a comparison each row has the earlier point, and the difference.
+ * With remarks on any point there is a column of them.
  * @param {HTMLTableSectionElement} body
  * @param {Picture} picture
  * @param {Format} format
+ * @param {(index: number) => string} [remark] on a point; empty for none
  */
-export function drawTable(body, picture, format) {
+export function drawTable(body, picture, format, remark = () => "") {
   const { points, comparison, unit } = picture;
-  drawHead(body, comparison !== null);
+  const remarks = points.map((_, i) => remark(i));
+  const isRemarked = remarks.some(Boolean);
+  const width = drawHead(body, comparison !== null, isRemarked);
   const unmatched = comparison?.unmatched ?? [];
   const about = `${picture.title} ${unit}`;
   const before = shown.get(body);
@@ -28,7 +32,7 @@ export function drawTable(body, picture, format) {
   const rows = [...points.keys()].reverse().slice(0, most).map(rowAt);
   rows.push(...unmatched.slice(0, most - rows.length).map((point) => restRow(point, unit, format)));
   const left = points.length + unmatched.length - rows.length;
-  if (left > 0) rows.push(moreRow(left, comparison ? 8 : 3, showMore));
+  if (left > 0) rows.push(moreRow(left, width, showMore));
   body.replaceChildren(...rows);
 
   /** @param {number} index */
@@ -37,12 +41,13 @@ export function drawTable(body, picture, format) {
     const row = document.createElement("tr");
     row.append(headCell(nameOf(picture, index, format), point.at, format), cell(point.sent, format), cell(point.received, format));
     if (comparison) row.append(...earlierCells(point, comparison.points[index] ?? null, unit, format));
+    if (isRemarked) row.append(textCell(remarks[index] ?? ""));
     return row;
   }
 
   function showMore() {
     shown.set(body, { about, rows: most + ROWS });
-    drawTable(body, picture, format);
+    drawTable(body, picture, format, remark);
     /** @type {HTMLElement | null} */ (body.querySelector("button"))?.focus();
   }
 }
@@ -69,12 +74,14 @@ function moreRow(left, columns, onMore) {
 /**
  * @param {HTMLTableSectionElement} body
  * @param {boolean} compared
+ * @param {boolean} isRemarked
+ * @returns {number} how many columns there are
  */
-function drawHead(body, compared) {
-  const names = ["Time", "Sent", "Received", ...(compared ? ["Compared with", "Sent", "Received", "Sent, difference", "Received, difference"] : [])];
+function drawHead(body, compared, isRemarked) {
+  const more = compared ? ["Compared with", "Sent", "Received", "Sent, difference", "Received, difference"] : [];
+  const names = ["Time", "Sent", "Received", ...more, ...(isRemarked ? ["Remarks"] : [])];
   const row = body.parentElement?.querySelector("thead tr");
-  if (!row || row.children.length === names.length) return;
-  row.replaceChildren(
+  row?.replaceChildren(
     ...names.map((name) => {
       const head = document.createElement("th");
       head.scope = "col";
@@ -82,6 +89,7 @@ function drawHead(body, compared) {
       return head;
     }),
   );
+  return names.length;
 }
 
 /**

@@ -31,6 +31,31 @@ export interface Picture {
   /** What it comes to at this pace; null if it is full or has just begun. */
   pace: Pair | null;
   comparison: Compared | null;
+  /** Where it ends; null if it has not ended. */
+  to: string | null;
+  /** What was to be expected of each point; null if that was not asked for. */
+  expected: { points: (Expected | null)[]; words: string } | null;
+}
+
+/** From `low` to `high` is usual. */
+export interface Usual {
+  low: number;
+  high: number;
+  outside: "above" | "below" | null;
+}
+
+export interface Expected {
+  sent: Usual;
+  received: Usual;
+}
+
+/** What happened at a time; `author` is empty unless somebody wrote it. */
+export interface Annotation {
+  id: string;
+  kind: "note" | "version" | "incident" | "repair";
+  at: string;
+  text: string;
+  author: string;
 }
 
 /** The earlier points; `points` stand beside those of the picture. */
@@ -50,6 +75,7 @@ export interface History {
   points: Point[];
   totals: Pair;
   comparison: { from: string; to: string; points: (Point | null)[]; unmatched: Point[]; totals: Pair } | null;
+  band: (Expected | null)[] | null;
   since: string | null;
   computedAt: string;
 }
@@ -114,6 +140,25 @@ export interface Alert {
   nextAt: string | null;
   attempts: number;
   problem: string | null;
+}
+
+/** Where alerts go. `id` is null for one of the settings, `address` null if it cannot be read, `incidents` null for all. */
+export interface AlertChannel {
+  id: string | null;
+  name: string;
+  address: string | null;
+  incidents: string[] | null;
+  quietFrom: string;
+  quietTo: string;
+}
+
+export interface AlertRule {
+  id: string;
+  figure: string;
+  sense: "above" | "below" | "outside";
+  threshold: number | null;
+  minutes: number;
+  since: string | null;
 }
 
 /** `endedAt`: null while it lasts, undefined if it cannot be read. `steps` are those of the runbook. */
@@ -254,7 +299,7 @@ export interface View {
   from: string;
   to: string;
   unit: Unit | "";
-  compare: "none" | "previous" | "weekdays" | "year";
+  compare: "none" | "previous" | "weekdays" | "year" | "expected";
 }
 
 export type Mode =

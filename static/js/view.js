@@ -21,7 +21,7 @@ export const RANGES = {
   all: { title: "All time", key: "a", days: Infinity },
 };
 /** @type {readonly View["compare"][]} */
-export const COMPARISONS = ["none", "previous", "weekdays", "year"];
+export const COMPARISONS = ["none", "previous", "weekdays", "year", "expected"];
 /** @type {Record<Unit, number>} days, the shortest */
 const UNIT_DAYS = { minute: 1 / 1440, hour: 1 / 24, day: 1, week: 7, month: 28 };
 export const UNITS = /** @type {Unit[]} */ (Object.keys(UNIT_DAYS));
@@ -68,7 +68,8 @@ export function writeView(view, usual = USUAL.range) {
  * @returns {URLSearchParams} what the API is asked for
  */
 export function apiQuery(view, calendar) {
-  return new URLSearchParams({ ...fields(view), ...calendar });
+  if (view.compare !== "expected") return new URLSearchParams({ ...fields(view), ...calendar });
+  return new URLSearchParams({ ...fields({ ...view, compare: "none" }), band: "true", ...calendar });
 }
 
 /**

@@ -33,7 +33,7 @@ const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e
  * @param {unknown} value
  * @returns {Record<string, unknown>} its fields; none if it is no object
  */
-function fields(value) {
+export function fields(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value)
     ? /** @type {Record<string, unknown>} */ (value)
     : {};

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import fakeredis
 import msgspec
@@ -21,12 +22,15 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, SystemClock, day_start, to_ms
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.roles import Role
+from dmstats.db.alerting import AlertingStore
+from dmstats.db.annotations import Annotation
 from dmstats.db.audit.activity_store import Activity
 from dmstats.db.dashboard.history import HistoryStore
 from dmstats.history.account import AccountRequest, account_history
 from dmstats.history.service import HistoryService
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.metrics import Metrics
-from dmstats.web.api import history
+from dmstats.web.api import alerting, history, notes
 from dmstats.web.auth.access import may
 from dmstats.web.auth.authenticator import Identity
 from dmstats.web.middleware.problems import register_errors
@@ -34,8 +38,11 @@ from dmstats.web.middleware.security_headers import register_headers
 from dmstats.web.pages.views import register_pages
 from dmstats.web.schema.history_schemas import AccountHistoryQuery
 from dmstats.web.schema.validation import parameters
+from tests.service.admin_site import mock_mongo
+from tests.service.test_alerts import Chat
 
 JSON = dict[str, Any]
+UTC_ZONE = ZoneInfo("UTC")
 
 
 def rfc(at: datetime) -> str:
@@ -266,6 +273,8 @@ class FakeSite:
         self.imported: JSON = {}
         self.role = Role.ADMIN
         self.channels: list[str] = []
+        self.alerting = AlertingStore(mock_mongo())
+        self.annotations: list[Annotation] = []
         self.tested: JSON = {"channels": []}
         self.admins: JSON = {"admins": [], "you": "1"}
         self.hours = FakeHours(500, datetime.now(UTC) - timedelta(days=800))
@@ -302,7 +311,12 @@ class FakeSite:
         settings = Settings(client_debounce=0, poll_interval=2)
         app.extensions["dmstats"] = SimpleNamespace(
             settings=settings,
+            clock=SystemClock(),
             reader=self,
+            annotations=SimpleNamespace(between=self._annotations_between),
+            alerting=self.alerting,
+            channels=ChannelList([Chat("hooks.example.com")], self.alerting, "key", UTC_ZONE),
+            activity_log=SimpleNamespace(add=lambda *_: None),
             histories=HistoryService(
                 cast("HistoryStore", self),
                 fakeredis.FakeRedis(),
@@ -311,7 +325,15 @@ class FakeSite:
                 interval=0,
             ),
         )
+        app.register_blueprint(alerting.blueprint)
         app.add_url_rule("/api/admin/history", view_func=history.history)
+        app.add_url_rule("/api/admin/annotations", view_func=notes.listing)
+        app.add_url_rule("/api/admin/annotations", "note", self._note, methods=["POST"])
+        app.add_url_rule("/api/admin/annotations/<name>", "note", methods=["POST"])
+        app.add_url_rule(
+            "/api/admin/annotations/<name>/delete", "delete_note", self._delete_note,
+            methods=["POST"],
+        )  # fmt: skip
         app.context_processor(lambda: {"may": may})
         app.before_request(self._sign_in)
         app.before_request(self._refuse)
@@ -370,6 +392,22 @@ class FakeSite:
                   "monthlyDmUsed": 1234, "dmUsed": 56_789, "dmReceived": 4321}  # fmt: skip
         self.asked.append(request.args.to_dict())
         return jsonify({"accounts": found, "nextCursor": more, "complete": True, "totals": totals})
+
+    def _annotations_between(self, start: int, end: int) -> tuple[list[Annotation], bool]:
+        found = sorted(self.annotations, key=lambda each: each.at)
+        return [each for each in found if start <= each.at < end], True
+
+    def _note(self, name: str = "") -> Response:
+        self._delete_note(name)
+        asked = request.get_json()
+        at = to_ms(datetime.fromisoformat(asked["at"]))
+        key = name or f"note-{len(self.annotations)}"
+        self.annotations.append(Annotation(key, "note", at, asked["text"], "ada@example.com"))
+        return jsonify({})
+
+    def _delete_note(self, name: str) -> Response:
+        self.annotations = [each for each in self.annotations if each.id != name]
+        return jsonify({})
 
     def _incidents(self) -> Response:
         return jsonify({"incidents": self.incidents, "complete": True, "channels": self.channels})

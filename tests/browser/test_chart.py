@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from dmstats.core.clock import HOUR_MS, to_ms
+from dmstats.db.admins.roles import Role
+from dmstats.db.annotations import Annotation
 from dmstats.history.calendar import UNITS
 from dmstats.history.comparison import KINDS
 from dmstats.history.ranges import RANGES
 from tests.browser.axe import violations
 from tests.browser.conftest import open_dashboard, sign_in
-from tests.browser.fake_site import FakeSite, snapshot
+from tests.browser.fake_site import FakeHours, FakeSite, snapshot
 from tests.browser.service import Service
 from tests.browser.test_budget import main_thread_tasks_ms
 
@@ -111,7 +115,7 @@ def test_the_page_offers_what_the_api_has(context: BrowserContext, site: FakeSit
 
     assert offered("Range") == {*RANGES, "custom"}
     assert offered("Unit") == {*UNITS, ""}
-    assert offered("Comparison") == set(KINDS)
+    assert offered("Comparison") == {*KINDS, "expected"}
 
 
 def test_keys_choose_ranges_until_they_are_switched_off(
@@ -181,6 +185,88 @@ def test_a_comparison_is_in_the_chart_the_words_and_the_table(
     assert now - before == difference
     page.get_by_label("Comparison").select_option("Not compared")
     expect(page.locator("#chart-table thead th")).to_have_count(3)
+
+
+def test_what_was_expected_is_in_the_chart_the_words_and_the_table(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    site.hours = OddHour(site.hours)
+    page = opened(context, site, "/?range=24h&compare=expected")
+    expect(page.locator("#compared")).to_have_text(
+        "Expected after the same weekday and hour of the 8 weeks before: 1 of 23 outside."
+    )
+    chart = page.locator("#chart")
+    chart.press("End")
+    # Never for the hour that is still filling.
+    expect(chart).not_to_have_attribute("aria-valuetext", re.compile("Expected"))
+    for _ in range(3):
+        chart.press("ArrowLeft")
+    expect(chart).to_have_attribute(
+        "aria-valuetext",
+        re.compile(r"Expected: [\d,]+ to [\d,]+ \(it is above\) sent, [\d,]+ to [\d,]+ \("),
+    )
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-table thead th").last).to_have_text("Remarks")
+    expect(page.locator("#chart-rows tr").nth(3)).to_contain_text("(it is above)")
+    assert violations(page) == []
+    page.get_by_label("Unit").select_option("By day")
+    expect(page.locator("#compared")).to_contain_text("No expected range")
+
+
+class OddHour(FakeHours):
+    """As ``hours``, but one hour had ten times as many."""
+
+    def __init__(self, hours: FakeHours) -> None:
+        super().__init__(hours.per_hour, hours.since)
+        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        self.odd = to_ms(now - timedelta(hours=3))
+
+    def _wave(self, at: int, length: int) -> tuple[int, int]:
+        sent, received = super()._wave(at, length)
+        return (sent * 10, received * 10) if at == self.odd else (sent, received)
+
+
+def test_notes_are_on_the_chart_and_written_below_it(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    hour = to_ms(datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
+    site.annotations = [
+        Annotation("1-drift", "incident", hour - HOUR_MS, "Deliveries fail: since 5 minutes."),
+        Annotation("2", "version", hour - 2 * HOUR_MS, "dmstats 1.0 was started."),
+        Annotation("3", "note", hour - 90 * HOUR_MS, "Before the range", "bob@example.com"),
+    ]
+    page = opened(context, site, "/?range=24h")
+    chart = page.locator("#chart")
+    expect(page.locator("#notes-count")).to_have_text(" (2)")
+    chart.press("End")
+    chart.press("ArrowLeft")
+    expect(chart).to_have_attribute("aria-valuetext", re.compile("Deliveries fail: since 5"))
+    expect(page.locator("#read-pace")).to_contain_text("Deliveries fail: since 5 minutes")
+    page.locator("#notes-summary").press("Enter")
+    rows = page.locator("#notes-rows li")
+    expect(rows).to_have_count(2)
+    link = rows.first.get_by_role("link", name="Deliveries fail")
+    expect(link).to_have_attribute("href", "/incidents/1-drift")
+    page.get_by_role("button", name="Add a note").press("Enter")
+    expect(page.get_by_role("textbox", name="What")).to_be_focused()
+    page.keyboard.type("Launch in Spain")
+    page.keyboard.press("Enter")
+    expect(rows).to_have_count(3)
+    expect(page.locator("#notes-summary")).to_be_focused()
+    expect(rows.first).to_contain_text("Launch in Spain ada@example.com")
+    assert violations(page) == []
+    page.get_by_role("button", name="Change Launch in Spain").press("Enter")
+    page.get_by_role("textbox", name="What").fill("Launch in Peru")
+    page.keyboard.press("Enter")
+    expect(rows.first).to_contain_text("Launch in Peru")
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-rows tr").first).to_contain_text("Launch in Peru")
+    page.get_by_role("button", name="Delete Launch in Peru").click()
+    expect(rows).to_have_count(2)
+    site.role = Role.VIEWER
+    page.reload()
+    expect(page.locator("#notes-count")).to_have_text(" (2)")
+    expect(page.locator("#note-add")).to_have_count(0)
 
 
 def test_busy_hours_by_weekday(context: BrowserContext, site: FakeSite) -> None:

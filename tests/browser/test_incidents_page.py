@@ -96,3 +96,57 @@ def test_without_incidents_and_channels(open_context: OpenContext, site: FakeSit
     expect(page.get_by_role("button", name="Send a test alert")).to_be_hidden()
     expect(page.get_by_role("img", name="No incident in the last 90 days")).to_be_visible()
     assert violations(page) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_channels_and_rules(
+    open_context: OpenContext, site: FakeSite, width: int, scheme: str
+) -> None:
+    """A channel is added, changed, tested and deleted, and a rule made, by keyboard."""
+    page = open_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+    ).new_page()
+    page.goto(f"{site.url}/incidents")
+    page.get_by_role("link", name="Channels and rules").press("Enter")
+    rows = page.locator("#channels tr")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("from DMSTATS_ALERT_URL")
+    page.get_by_label("Name", exact=True).fill("Night shift")
+    page.get_by_label("Address").fill("http://127.0.0.1:9/secret-of-the-chat")
+    page.get_by_label("All incidents").uncheck()
+    page.get_by_label("Deliveries fail").check()
+    page.get_by_label("From", exact=True).fill("22:00")
+    page.get_by_label("to", exact=True).fill("07:00")
+    page.get_by_label("to", exact=True).press("Enter")
+    expect(page.locator("#done")).to_have_text("Night shift is saved.")
+    made = rows.nth(1)
+    expect(made).to_contain_text("Deliveries fail; quiet from 22:00 to 07:00")
+    assert "secret-of-the-chat" not in page.content()
+    page.get_by_role("button", name="Test Night shift").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Night shift: ")
+    assert violations(page) == []
+    assert page.evaluate(FAULTS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("button", name="Change Night shift").press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    expect(page.get_by_label("Address")).to_have_value("")
+    page.get_by_label("Name", exact=True).fill("Night")
+    page.keyboard.press("Enter")
+    expect(made).to_contain_text("Night127.0.0.1")
+    page.get_by_label("Figure").select_option("perMinute")
+    page.get_by_label("Is", exact=True).select_option("below")
+    page.get_by_label("Threshold").fill("2")
+    page.get_by_label("Threshold").press("Enter")
+    rules = page.locator("#rules tr")
+    expect(rules).to_contain_text("perMinute is below 2 for 10 minutes")
+    page.get_by_label("Figure").select_option("sent in a full hour")
+    expect(page.get_by_label("Threshold")).to_be_hidden()
+    page.get_by_label("For minutes").fill("120")
+    page.get_by_label("For minutes").press("Enter")
+    expect(rules.nth(1)).to_contain_text("sent DMs of 2 full hours are outside of the expected")
+    page.get_by_role("button", name="Delete perMinute").press("Enter")
+    expect(rules).to_have_count(1)
+    page.get_by_role("button", name="Delete Night").press("Enter")
+    expect(rows).to_have_count(1)
+    expect(page.locator("#channels-title")).to_be_focused()
+    assert violations(page) == []

@@ -111,3 +111,18 @@ test("weeks begin as in the reader's country", () => {
   assert.equal(firstDayOfWeek("ar-EG"), "saturday");
   assert.equal(firstDayOfWeek("not a language"), "monday");
 });
+
+test("the expected range is told in words", () => {
+  const usual = (outside) => ({ weeks: 8, sent: { median: 5, low: 2, high: 9, outside }, received: { median: 5, low: 2, high: 9, outside: null } });
+  const over = { comparison: null, band: { points: [usual("above"), usual(null), null] } };
+  const { expected, to } = picture(over, "?range=7d&compare=expected");
+  assert.equal(expected.words, "Expected after the same weekday of the 8 weeks before: 1 of 2 outside.");
+  assert.deepEqual(expected.points[0].sent, { low: 2, high: 9, outside: "above" });
+  assert.equal(expected.points[2], null);
+  assert.equal(to, null);
+  assert.equal(picture().expected, null);
+  const words = (band, more = {}) => picture({ comparison: null, band, ...more }, "?range=7d&compare=expected").expected.words;
+  assert.equal(words({ points: [null, null, null] }), "No expected range: it needs 4 weeks that were counted before.");
+  assert.equal(words(null, { unit: "week" }), "By week there is no expected range: choose hours or days.");
+  assert.equal(picture({ band: { points: ["x", {}, { sent: usual(null).sent }] } }, "?compare=expected&range=7d").expected.points[2], null);
+});

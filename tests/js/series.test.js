@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { columns, isRunning, lonely, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/series.js";
+import { bandColumns, columns, isRunning, lonely, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/series.js";
 import { snapshotOf } from "./helpers.js";
 
 test("it works", () => {
@@ -119,4 +119,19 @@ test("a snapshot's picture marks the bucket that is still filling", () => {
   assert.equal(picture.isRunning, true);
   assert.deepEqual(picture.points.map(({ partial }) => partial ?? false).slice(-2), [false, true]);
   assert.equal(picture.comparison, null);
+});
+
+test("the expected range has its edges, and the points outside of it", () => {
+  const points = [5, 50, 7].map((sent, i) => ({ at: `2026-11-15T1${i}:00:00Z`, sent, received: sent }));
+  const inside = { low: 1, high: 9, outside: null };
+  const expected = [null, { sent: { ...inside, outside: "above" }, received: { ...inside, high: 60 } }, { sent: inside, received: inside }];
+  assert.deepEqual(bandColumns(points, expected), [
+    [null, 9, 9],
+    [null, 60, 9],
+    [null, 1, 1],
+    [null, 1, 1],
+    [null, 50, null],
+    [null, null, null],
+  ]);
+  assert.deepEqual(bandColumns(points)[0], [null, null, null]);
 });

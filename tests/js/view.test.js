@@ -58,6 +58,8 @@ test("no two ranges have the same key", () => {
 test("the API is asked for what is seen", () => {
   const query = apiQuery({ ...USUAL, range: "7d", compare: "weekdays" }, { tz: "Asia/Kolkata", weekStart: "sunday" });
   assert.equal(String(query), "range=7d&compare=weekdays&tz=Asia%2FKolkata&weekStart=sunday");
+  const expected = apiQuery({ ...USUAL, range: "7d", compare: "expected" }, { weekStart: "monday" });
+  assert.equal(String(expected), "range=7d&band=true&weekStart=monday");
   const dates = apiQuery({ ...USUAL, range: "custom", from: "2026-01-01", to: "2026-01-31", unit: "hour" }, { weekStart: "monday" });
   assert.equal(String(dates), "from=2026-01-01&to=2026-01-31&unit=hour&weekStart=monday");
 });

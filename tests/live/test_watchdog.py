@@ -32,7 +32,7 @@ from tests.servers import free_port
 pytestmark = pytest.mark.live
 
 
-class Listener:
+class Listener(Channel):
     """Remembers what it was told; ``deaf`` for as long as it is not there."""
 
     key, label = "listener", "listener"

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import argon2
 import fakeredis
@@ -25,9 +26,15 @@ from dmstats.db.admins.roles import Role
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.admins.token_store import TokenStore
+from dmstats.db.alerting import AlertingStore
+from dmstats.db.annotations import AnnotationStore
+from dmstats.db.audit.repairs import RepairRecords
 from dmstats.db.client import Mongo
 from dmstats.db.dashboard.history import HistoryStore
+from dmstats.db.incidents import IncidentStore
 from dmstats.history.service import HistoryService
+from dmstats.ops.annotations import Annotations
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.mail import Mailer
 from dmstats.ops.metrics import Metrics
 from dmstats.web.api import (
@@ -35,10 +42,12 @@ from dmstats.web.api import (
     account_list,
     activity_log,
     admins,
+    alerting,
     deliveries,
     history,
     incidents,
     me,
+    notes,
     second_factor,
     sends,
     stats,
@@ -129,6 +138,14 @@ class AdminSite:
         self.log = ActivityLog(self.mongo, clock, days=self.settings.activity_log_days)
         self.tokens = TokenStore(self.mongo, clock)
         self.second_factors = SecondFactors(self.mongo, clock)
+        self.incidents = IncidentStore(self.mongo)
+        self.annotations = Annotations(
+            AnnotationStore(self.mongo, clock), self.incidents, RepairRecords(self.mongo)
+        )
+        self.alerting = AlertingStore(self.mongo)
+        self.channels = ChannelList(
+            [], self.alerting, self.settings.secret_key or "", ZoneInfo(self.settings.time_zone)
+        )
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -151,8 +168,10 @@ class AdminSite:
             account_edits,
             account_list,
             history,
+            notes,
             incidents,
             sends,
+            alerting,
             deliveries,
             sign_in,
             password_links,
@@ -196,6 +215,10 @@ class AdminSite:
             mailer=self.mailer,
             reader=self.stats,
             histories=self.histories,
+            incidents=self.incidents,
+            annotations=self.annotations,
+            alerting=self.alerting,
+            channels=self.channels,
             publisher=self.stats,
             refresher=self.stats,
         )

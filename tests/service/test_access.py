@@ -22,7 +22,8 @@ from tests.service.test_routes import OPEN, SAMPLE, application
 VIEWER = {
     "GET /", "GET /accounts", "GET /accounts/<instagram_id>", "GET /me",
     "GET /api/admin/stats", "GET /api/admin/stats/stream", "GET /api/admin/traffic",
-    "GET /api/admin/history", "GET /api/admin/accounts", "GET /api/admin/accounts/export",
+    "GET /api/admin/history", "GET /api/admin/annotations", "GET /api/admin/accounts",
+    "GET /api/admin/accounts/export",
     "GET /api/admin/accounts/<instagram_id>", "GET /api/admin/accounts/<instagram_id>/activity",
     "GET /api/admin/accounts/<instagram_id>/history",
     "GET /incidents", "GET /incidents/<incident_id>", "GET /deliveries",
@@ -34,8 +35,9 @@ VIEWER = {
     "POST /api/admin/me/second-factor/remove",
 }  # fmt: skip
 OPERATOR = VIEWER | {
-    "POST /api/admin/stats/refresh",
     "PATCH /api/admin/accounts/<instagram_id>", "POST /api/admin/accounts/import",
+    "POST /api/admin/stats/refresh", "POST /api/admin/annotations",
+    "POST /api/admin/annotations/<note_id>", "POST /api/admin/annotations/<note_id>/delete",
 }  # fmt: skip
 ADMIN = OPERATOR | {
     "GET /admins", "GET /api/admin/admins", "POST /api/admin/admins",
@@ -44,6 +46,10 @@ ADMIN = OPERATOR | {
       for verb in ("link", "role", "disable", "enable", "sign-out", "password",
                    "remove-second-factor")),
     "GET /activity-log", "GET /api/admin/activity-log", "POST /api/admin/alerts/test",
+    "GET /alerts", "GET /api/admin/alerts/channels", "POST /api/admin/alerts/channels",
+    *(f"POST /api/admin/alerts/channels/<channel_id>{verb}" for verb in ("", "/delete", "/test")),
+    "GET /api/admin/alerts/rules", "POST /api/admin/alerts/rules",
+    "POST /api/admin/alerts/rules/<rule_id>/delete",
     "GET /tokens", "GET /api/admin/tokens", "POST /api/admin/tokens",
     "POST /api/admin/tokens/<token_id>/revoke",
 }  # fmt: skip
@@ -51,7 +57,7 @@ BY_ROLE = {Role.VIEWER: VIEWER, Role.OPERATOR: OPERATOR, Role.ADMIN: ADMIN}
 BY_SCOPE = {
     Scope.FIGURES: {
         "GET /", "GET /api/admin/stats", "GET /api/admin/stats/stream", "GET /api/admin/traffic",
-        "GET /api/admin/history", "GET /api/openapi.json",
+        "GET /api/admin/history", "GET /api/admin/annotations", "GET /api/openapi.json",
         "GET /incidents", "GET /incidents/<incident_id>",
         "GET /api/admin/incidents", "GET /api/admin/incidents/<incident_id>",
     },

@@ -13,14 +13,14 @@ from dmstats.db.client import Mongo
 from dmstats.db.incidents import IncidentRecord, IncidentStore, merged, record_id
 from dmstats.ops.alerts import AlertSender, announce, next_due, send_test
 from dmstats.ops.incident_book import KEY, IncidentBook
-from dmstats.ops.notifier import OPEN, OVER, Notice, Outcome, channels_of
+from dmstats.ops.notifier import OPEN, OVER, Channel, Notice, Outcome, channels_of
 from tests.keyspace import KEYS
 from tests.service.admin_site import mock_mongo
 
 MINUTE = 60
 
 
-class Chat:
+class Chat(Channel):
     """Hears what it is told, unless ``outcomes`` has an answer for the next attempts."""
 
     def __init__(self, key: str = "chat") -> None:

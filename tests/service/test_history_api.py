@@ -5,7 +5,7 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ from dmstats.core.errors import StoreUnavailable, Unavailable
 from dmstats.history.calendar import UNITS, Calendar
 from dmstats.history.comparison import KINDS
 from dmstats.history.ranges import RANGES
+from dmstats.history.recent import RecentHours
 from dmstats.history.service import CACHE_KEY, CLOSED_SECONDS, HistoryRequest, HistoryService
 from dmstats.ops.metrics import Metrics
 from dmstats.web.schema.history_schemas import HistoryAnswer
@@ -396,3 +397,37 @@ def test_damaged_buckets_count_as_none(site: AdminSite, client: FlaskClient) -> 
     query = f"{URL}?from=2026-11-10T00:00:00Z&to=2026-11-10T04:00:00Z&unit="
     assert client.get(f"{query}hour").get_json()["totals"] == {"sent": 0, "received": 2}
     assert client.get(f"{query}minute").get_json()["totals"] == {"sent": 2, "received": 0}
+
+
+def test_what_was_expected_is_answered_and_saved(site: AdminSite, client: FlaskClient) -> None:
+    for week in range(1, 9):
+        day = datetime(2026, 11, 14, 12, 10, tzinfo=UTC) - timedelta(weeks=week)
+        count(site, f"{day:%Y-%m-%dT%H:%M}", 100 + week, 50)
+    count(site, "2026-11-14T12:10", 400, 50)
+    query = f"{URL}?from=2026-11-14T12:00:00Z&to=2026-11-14T14:00:00Z&unit=hour"
+    plain, banded = client.get(query), client.get(f"{query}&band=true")
+    HistoryAnswer().load(banded.get_json())
+    assert plain.get_json()["band"] is None
+    first, second = banded.get_json()["band"]["points"]
+    assert first["weeks"] == 8
+    assert first["sent"] == {"median": 104, "low": 70, "high": 139, "outside": "above"}
+    assert first["received"]["outside"] is None
+    assert second["sent"] == {"median": 0, "low": 0, "high": 3, "outside": None}
+    saved = client.get(f"{query}&band=true&format=csv").data.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(saved)))
+    assert [rows[0][f"expected_sent{end}"] for end in ("", "_low", "_high", "_outside")] == [
+        "104", "70", "139", "above",
+    ]  # fmt: skip
+    assert client.get("/api/admin/history?band=perhaps").status_code == 400
+
+
+def test_the_last_full_hours_and_what_was_expected_of_them(
+    site: AdminSite, clock: ManualClock
+) -> None:
+    count(site, "2026-11-15T11:20", 7, 2)
+    recent = RecentHours(site.histories, Calendar(ZoneInfo("UTC")), clock)
+    assert recent.of("sent", 1) == [(7, 0, 3)]
+    assert [value for value, _, _ in recent.of("received", 2)] == [0, 2]
+    # A quarter of an hour past each UTC hour, a local hour begins.
+    kathmandu = RecentHours(site.histories, Calendar(ZoneInfo("Asia/Kathmandu")), clock)
+    assert kathmandu.of("sent", 1) == [(7, 0, 3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,14 +29,15 @@ class Site(AdminSite):
         super().__init__(clock)
         deaf = Chat("deaf")
         deaf.outcomes = [Outcome(told=False, problem="status 404")] * 99
-        self.channels: list[Channel] = [Chat("chat"), deaf]
+        self.chats: list[Channel] = [Chat("chat"), deaf]
         self.store = IncidentStore(self.mongo)
         services = self.app.extensions["dmstats"]
-        services.incidents, services.channels = self.store, self.channels
+        services.incidents = self.store
+        services.channels = SimpleNamespace(current=lambda: self.chats)
 
     def add(self, name: str, began_ms: int, ended_ms: int = 0) -> IncidentRecord:
         record = IncidentRecord(record_id(began_ms, name), name, "text", began_ms, ended_ms)
-        announce(record, OPEN, self.channels, began_ms)
+        announce(record, OPEN, self.chats, began_ms)
         self.store.save(record)
         return record
 

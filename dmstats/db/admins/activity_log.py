@@ -53,6 +53,14 @@ class Event(StrEnum):
     RECOVERY_CODE_USED = "recovery-code-used"
     ACCOUNT_CHANGED = "account-changed"
     ACCOUNTS_IMPORTED = "accounts-imported"
+    NOTE_ADDED = "note-added"
+    NOTE_CHANGED = "note-changed"
+    NOTE_DELETED = "note-deleted"
+    CHANNEL_ADDED = "channel-added"
+    CHANNEL_CHANGED = "channel-changed"
+    CHANNEL_DELETED = "channel-deleted"
+    RULE_ADDED = "rule-added"
+    RULE_DELETED = "rule-deleted"
     COMMAND_RUN = "command-run"
 
 
@@ -78,6 +86,14 @@ WORDS: Mapping[str, str] = {
     Event.RECOVERY_CODE_USED: "Recovery code used",
     Event.ACCOUNT_CHANGED: "Account changed",
     Event.ACCOUNTS_IMPORTED: "Accounts imported",
+    Event.NOTE_ADDED: "Note added",
+    Event.NOTE_CHANGED: "Note changed",
+    Event.NOTE_DELETED: "Note deleted",
+    Event.CHANNEL_ADDED: "Alert channel added",
+    Event.CHANNEL_CHANGED: "Alert channel changed",
+    Event.CHANNEL_DELETED: "Alert channel deleted",
+    Event.RULE_ADDED: "Alert rule added",
+    Event.RULE_DELETED: "Alert rule deleted",
     Event.COMMAND_RUN: "Command run",
 }
 

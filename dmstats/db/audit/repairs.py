@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
-from dmstats.core.clock import Clock, hour_start, month_of, to_datetime
+from dmstats.core.clock import MINUTE_MS, Clock, hour_start, month_of, to_datetime
 from dmstats.core.errors import DmstatsError
 from dmstats.core.records import AccountDelta
+from dmstats.db import typed
 from dmstats.db.audit.differences import Difference, Place
 from dmstats.db.audit.snapshot_reader import REPAIRS
-from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.client import Document, Mongo, deadline, translated
 from dmstats.db.collection_names import (
     ACCOUNTS,
     AUDIT_REPAIRS,
@@ -25,6 +28,8 @@ from dmstats.db.collection_names import (
 from dmstats.db.counting.accounts import BASE, Accounts
 from dmstats.db.documents import LedgerBase, is_known, ledger_base
 from dmstats.db.transaction_runner import TransactionRunner
+
+READ_SECONDS = 3.0
 
 
 class _Stale(DmstatsError):
@@ -122,6 +127,32 @@ class Repairs:
         accounts = self._db[ACCOUNTS]
         found = accounts.find(wanted, {"instagramId": True}, session=session) if deltas else ()
         return {each["instagramId"]: deltas[each["instagramId"]] for each in found}
+
+
+class RepairRecords:
+    """Reads what was repaired, and when."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._repairs = mongo.db[AUDIT_REPAIRS]
+
+    def between(self, from_ms: int, to_ms: int, limit: int) -> list[tuple[int, int]]:
+        """When (ms), and how many counters, newest first: at most ``limit`` repairs from
+        ``from_ms`` up to, but not at, ``to_ms``. Those of one minute are one."""
+        # An id begins with the second in which it was made, so that no other index is needed.
+        first, last = (ObjectId.from_datetime(to_datetime(ms)) for ms in (from_ms, to_ms))
+        with translated(), deadline(READ_SECONDS):
+            found = list(
+                self._repairs.find(
+                    {"_id": {"$gte": first, "$lt": last}}, {"at": 1, "differences.place": 1}
+                ).sort("_id", -1).limit(limit)
+            )  # fmt: skip
+        counters = Counter[int]()
+        for each in found:
+            at, differences = typed.moment(each.get("at")), each.get("differences")
+            if at is not None:
+                number = len(differences) if isinstance(differences, list) else 0
+                counters[at - at % MINUTE_MS] += number
+        return list(counters.items())
 
 
 BY_INC = ("", "changed")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import datetime
+
 import msgspec
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
+from dmstats.core.clock import to_ms
 from dmstats.core.errors import NotFound, Unavailable
 from dmstats.core.time_zones import zone
 from dmstats.db.audit.account_days import AccountDays
@@ -17,6 +21,7 @@ from dmstats.history.export import as_csv, file_name
 from dmstats.history.series import History
 from dmstats.history.service import HistoryRequest
 from dmstats.web import services
+from dmstats.web.api.notes import annotation_fields
 from dmstats.web.schema.history_schemas import AccountHistoryQuery, HistoryQuery
 from dmstats.web.schema.validation import parameters
 
@@ -32,11 +37,15 @@ def history() -> ResponseReturnValue:
     asked = parameters(HistoryQuery(), request)
     calendar = Calendar(zone(asked["tz"] or services().settings.time_zone), asked["weekStart"])
     question = HistoryRequest(
-        calendar, asked["range"], asked["from_"], asked["to"], asked["unit"], asked["compare"]
-    )
+        calendar, asked["range"], asked["from_"], asked["to"], asked["unit"], asked["compare"],
+        asked["band"],
+    )  # fmt: skip
     answer = services().histories.answer(question)
     tag = f"{answer.tag}-{asked['format']}"
-    if request.if_none_match.contains_weak(tag):
+    if asked["annotations"]:
+        response = _annotated(answer.decoded(), asked["format"])
+        tag = hashlib.blake2b(response.get_data(), digest_size=12).hexdigest()
+    elif request.if_none_match.contains_weak(tag):
         response = Response(status=304)
     elif asked["format"] == "csv":
         response = _csv(answer.decoded())
@@ -72,6 +81,18 @@ def account_history_of(instagram_id: str) -> ResponseReturnValue:
         response = Response(msgspec.json.encode(found), mimetype="application/json")
         _name(response, "inline", file_name(found, "json", instagram_id))
     response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def _annotated(found: History, kind: str) -> Response:
+    """Not cached with the history: a note that was just written is in it."""
+    first, last = (to_ms(datetime.fromisoformat(found["range"][name])) for name in ("from", "to"))
+    annotations, _ = services().annotations.between(first, last)
+    found["annotations"] = [annotation_fields(each) for each in annotations]
+    if kind == "csv":
+        return _csv(found)
+    response = Response(msgspec.json.encode(found), mimetype="application/json")
+    _name(response, "inline", file_name(found, "json"))
     return response
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Blueprint, jsonify
@@ -32,7 +34,7 @@ def incidents() -> ResponseReturnValue:
         "since": rfc3339(since),
         "incidents": [incident_fields(record) for record in found[:MOST]],
         "complete": len(found) <= MOST,
-        "channels": [channel.label for channel in services().channels],
+        "channels": [channel.label for channel in services().channels.current()],
     }
     return jsonify(IncidentsAnswer().dump(answer))
 
@@ -51,18 +53,25 @@ def incident(incident_id: str) -> ResponseReturnValue:
 @blueprint.post("/alerts/test")
 def test_alert() -> ResponseReturnValue:
     """Send a test alert to every channel, and say which were told."""
-    # Each channel may take a process and seconds.
-    if not _testing.acquire(blocking=False):
-        raise TooManyRequests("Another test is under way.", retry_after=5)
-    try:
-        told = send_test(services().channels, services().clock.now_ms())
-    finally:
-        _testing.release()
+    with one_test():
+        told = send_test(services().channels.current(), services().clock.now_ms())
     channels = [
         {"channel": channel.label, "told": outcome.told, "problem": outcome.problem or None}
         for channel, outcome in told
     ]
     return jsonify(AlertTestAnswer().dump({"channels": channels}))
+
+
+@contextmanager
+def one_test() -> Iterator[None]:
+    """One at a time in this process, since each channel may take a process and seconds. Raises
+    :class:`TooManyRequests`."""
+    if not _testing.acquire(blocking=False):
+        raise TooManyRequests("Another test is under way.", retry_after=5)
+    try:
+        yield
+    finally:
+        _testing.release()
 
 
 def incident_fields(record: IncidentRecord) -> dict[str, Any]:

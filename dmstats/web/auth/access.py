@@ -44,11 +44,14 @@ FIGURES = Access(Role.VIEWER, Scope.FIGURES)
 ACCOUNTS = Access(Role.VIEWER, Scope.ACCOUNTS)
 EDITS = Access(Role.OPERATOR, Scope.EDITS)
 REFRESH = Access(Role.OPERATOR, Scope.REFRESH)
+NOTES = Access(Role.OPERATOR)
 PEOPLE = Access(Role.ADMIN)
 ALERTS = Access(Role.ADMIN)
 ACTIVITY_LOG = Access(Role.ADMIN, Scope.ACTIVITY_LOG)
 
 ADMINS = "/api/admin/admins"
+ANNOTATIONS = "/api/admin/annotations"
+CHANNELS, RULES = "/api/admin/alerts/channels", "/api/admin/alerts/rules"
 
 ACCESS: dict[str, Access] = {
     # How one gets in and out, and what these pages are made of.
@@ -74,6 +77,10 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/stats/stream": FIGURES,
     "GET /api/admin/traffic": FIGURES,
     "GET /api/admin/history": FIGURES,
+    f"GET {ANNOTATIONS}": FIGURES,
+    f"POST {ANNOTATIONS}": NOTES,
+    f"POST {ANNOTATIONS}/<note_id>": NOTES,
+    f"POST {ANNOTATIONS}/<note_id>/delete": NOTES,
     "GET /api/admin/accounts": ACCOUNTS,
     "GET /api/admin/accounts/export": ACCOUNTS,
     "GET /api/admin/accounts/<instagram_id>": ACCOUNTS,
@@ -92,6 +99,15 @@ ACCESS: dict[str, Access] = {
     "GET /deliveries": ACCOUNTS,
     "GET /api/admin/deliveries": ACCOUNTS,
     "POST /api/admin/alerts/test": ALERTS,
+    "GET /alerts": ALERTS,
+    f"GET {CHANNELS}": ALERTS,
+    f"POST {CHANNELS}": ALERTS,
+    f"POST {CHANNELS}/<channel_id>": ALERTS,
+    f"POST {CHANNELS}/<channel_id>/delete": ALERTS,
+    f"POST {CHANNELS}/<channel_id>/test": ALERTS,
+    f"GET {RULES}": ALERTS,
+    f"POST {RULES}": ALERTS,
+    f"POST {RULES}/<rule_id>/delete": ALERTS,
     "GET /api/openapi.json": FIGURES,
     "POST /api/admin/stats/refresh": REFRESH,
     # Oneself.

@@ -36,6 +36,7 @@ PAGES = {
     "/deliveries": "deliveries",
     "/lost": "lost",
     "/incidents": "incidents",
+    "/alerts": "alerts",
     "/incidents/<incident_id>": "incident",
     "/admins": "admins",
 }

@@ -10,6 +10,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from dmstats.core.clock import rfc3339, to_ms
+from dmstats.core.time_zones import zone_name
 from dmstats.db.admins.roles import Role
 from dmstats.db.states.state_record import State
 
@@ -32,6 +33,24 @@ class Text(fields.String):
         if not text.isprintable():
             raise ValidationError("Contains characters that cannot be printed.")
         return text
+
+
+class Zone(Text):
+    """The name of a time zone."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        try:
+            return zone_name(super()._deserialize(value, attr, data, **kwargs))
+        except ValueError as error:
+            if isinstance(error, ValidationError):
+                raise
+            raise ValidationError(f"Must be {error}.") from None
+
+
+def not_blank(text: str) -> None:
+    """A validator that refuses spaces alone."""
+    if not text.strip():
+        raise ValidationError("Must not be empty.")
 
 
 class Moment(fields.Field[str]):

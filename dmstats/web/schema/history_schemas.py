@@ -8,26 +8,14 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from dmstats.core.time_zones import zone_name
 from dmstats.history.account import ACCOUNT_RANGES, ACCOUNT_UNITS
 from dmstats.history.calendar import UNITS, WEEK_STARTS
 from dmstats.history.comparison import KINDS, NONE
 from dmstats.history.ranges import MAX_POINTS, RANGES
-from dmstats.web.schema.api_schemas import Moment, Strict, Text, count
+from dmstats.web.schema.annotation_schemas import AnnotationAnswer
+from dmstats.web.schema.api_schemas import Moment, Strict, Text, Zone, count
 
 FORMATS = ("json", "csv")
-
-
-class Zone(Text):
-    """The name of a time zone."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        try:
-            return zone_name(super()._deserialize(value, attr, data, **kwargs))
-        except ValueError as error:
-            if isinstance(error, ValidationError):
-                raise
-            raise ValidationError(f"Must be {error}.") from None
 
 
 class HistoryQuery(Strict):
@@ -38,6 +26,8 @@ class HistoryQuery(Strict):
     to = Text(load_default=None, validate=validate.Length(max=40))
     unit = fields.String(load_default=None, validate=validate.OneOf(UNITS))
     compare = fields.String(load_default=NONE, validate=validate.OneOf(KINDS))
+    band = fields.Boolean(load_default=False)
+    annotations = fields.Boolean(load_default=False)
     tz = Zone(load_default=None, validate=validate.Length(max=100))
     weekStart = fields.String(load_default=WEEK_STARTS[0], validate=validate.OneOf(WEEK_STARTS))
     format = fields.String(load_default=FORMATS[0], validate=validate.OneOf(FORMATS))
@@ -52,7 +42,7 @@ class AccountHistoryQuery(HistoryQuery):
     """Of one account: without minutes, in UTC."""
 
     class Meta(HistoryQuery.Meta):
-        exclude = ("tz",)
+        exclude = ("tz", "band", "annotations")
 
     range = fields.String(load_default=None, validate=validate.OneOf(ACCOUNT_RANGES))
     unit = fields.String(load_default=None, validate=validate.OneOf(ACCOUNT_UNITS))
@@ -108,8 +98,35 @@ class HistoryDifference(Strict):
     receivedPercent = fields.Float(required=True, allow_none=True)
 
 
+class ExpectedFigure(Strict):
+    """``low`` to ``high`` is usual; ``outside`` says that the point is "above" or "below"."""
+
+    median = count()
+    low = count()
+    high = count()
+    outside = fields.String(
+        required=True, allow_none=True, validate=validate.OneOf(["above", "below"])
+    )
+
+
+class ExpectedPoint(Strict):
+    """``weeks``: of how many weeks it is."""
+
+    weeks = count()
+    sent = fields.Nested(ExpectedFigure, required=True)
+    received = fields.Nested(ExpectedFigure, required=True)
+
+
+class HistoryBand(Strict):
+    """What was to be expected of each point, after the same time of the week in the 8 weeks before;
+    null beside a partial point, and where fewer than 4 weeks were counted."""
+
+    points = fields.List(fields.Nested(ExpectedPoint, allow_none=True), required=True)
+
+
 class HistoryAnswer(Strict):
-    """Points before ``since`` were not counted; null if nothing was yet."""
+    """Points before ``since`` were not counted; null if nothing was yet. ``band`` is null unless it
+    was asked for and the unit is hour or day; ``annotations`` are there if they were asked for."""
 
     range = fields.Nested(HistoryRange, required=True)
     unit = fields.String(required=True, validate=validate.OneOf(UNITS))
@@ -124,5 +141,7 @@ class HistoryAnswer(Strict):
     totals = fields.Nested(HistoryPair, required=True)
     comparison = fields.Nested(HistoryComparison, required=True, allow_none=True)
     difference = fields.Nested(HistoryDifference, required=True, allow_none=True)
+    band = fields.Nested(HistoryBand, required=True, allow_none=True)
+    annotations = fields.List(fields.Nested(AnnotationAnswer))
     since = Moment(required=True, allow_none=True)
     computedAt = Moment(required=True)

@@ -17,6 +17,8 @@ from dmstats.web.schema import (
     account_edit_schemas,
     account_schemas,
     activity_log_schemas,
+    alerting_schemas,
+    annotation_schemas,
     api_schemas,
     delivery_schemas,
     documented_only,
@@ -63,7 +65,8 @@ class Operation:
 
 
 TOKEN: list[dict[str, list[str]]] = [{"token": []}]
-TOKENS = "/api/admin/tokens"
+TOKENS, ANNOTATIONS = "/api/admin/tokens", "/api/admin/annotations"
+CHANNELS, RULES = "/api/admin/alerts/channels", "/api/admin/alerts/rules"
 STATS, ADMINS, ME = "/api/admin/stats", "/api/admin/admins", "/api/admin/me"
 READING, CHANGING = (401, 403, 503), (400, 401, 403, 408, 413, 503)
 
@@ -87,6 +90,16 @@ OPERATIONS = (
     Operation("/api/admin/history", "get", "Counted DMs of a range, as JSON or (format) as CSV",
               {200: (history_schemas.HistoryAnswer, "text/csv"), 304: ""}, (400, *READING), ADMIN,
               query=history_schemas.HistoryQuery),
+    Operation(ANNOTATIONS, "get", "What happened in a range",
+              {200: annotation_schemas.AnnotationsAnswer}, (400, *READING), ADMIN,
+              query=annotation_schemas.AnnotationsQuery),
+    Operation(ANNOTATIONS, "post", "Write a note", {201: annotation_schemas.AnnotationAnswer},
+              CHANGING, SESSION, body=annotation_schemas.NewNote),
+    Operation(ANNOTATIONS + "/{note_id}", "post", "Change a note",
+              {200: annotation_schemas.AnnotationAnswer}, (404, *CHANGING), SESSION,
+              body=annotation_schemas.NewNote),
+    Operation(ANNOTATIONS + "/{note_id}/delete", "post", "Delete a note",
+              {200: annotation_schemas.AnnotationAnswer}, (404, *CHANGING), SESSION),
     Operation("/api/admin/accounts", "get", "A page of accounts",
               {200: account_schemas.AccountsAnswer}, (400, *READING), ADMIN,
               query=account_schemas.AccountsQuery),
@@ -127,6 +140,23 @@ OPERATIONS = (
               {200: incident_schemas.IncidentAnswer}, (404, *READING), ADMIN),
     Operation("/api/admin/alerts/test", "post", "Send a test alert to every channel",
               {200: incident_schemas.AlertTestAnswer}, (429, *CHANGING), SESSION),
+    Operation(CHANNELS, "get", "The alert channels, without their addresses",
+              {200: alerting_schemas.ChannelsAnswer}, READING, SESSION),
+    Operation(CHANNELS, "post", "Make an alert channel", {201: alerting_schemas.ChannelAnswer},
+              (429, *CHANGING), SESSION, body=alerting_schemas.NewChannel),
+    Operation(CHANNELS + "/{channel_id}", "post", "Change an alert channel",
+              {200: alerting_schemas.ChannelAnswer}, (404, 429, *CHANGING), SESSION,
+              body=alerting_schemas.ChannelChange),
+    Operation(CHANNELS + "/{channel_id}/delete", "post", "Delete an alert channel",
+              {200: alerting_schemas.ChannelAnswer}, (404, *CHANGING), SESSION),
+    Operation(CHANNELS + "/{channel_id}/test", "post", "Send a test alert to one channel",
+              {200: incident_schemas.AlertTestAnswer}, (404, 429, *CHANGING), SESSION),
+    Operation(RULES, "get", "The alert rules", {200: alerting_schemas.RulesAnswer}, READING,
+              SESSION),
+    Operation(RULES, "post", "Make an alert rule", {201: alerting_schemas.RuleAnswer}, CHANGING,
+              SESSION, body=alerting_schemas.NewRule),
+    Operation(RULES + "/{rule_id}/delete", "post", "Delete an alert rule",
+              {200: alerting_schemas.RuleAnswer}, (404, *CHANGING), SESSION),
     Operation(ADMINS, "get", "Everybody who may sign in", {200: documented_only.AdminsAnswer},
               READING, SESSION),
     Operation(ADMINS, "post", "Add a person", {201: api_schemas.AdminAnswer}, (409, *CHANGING),

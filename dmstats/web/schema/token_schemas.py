@@ -4,23 +4,18 @@
 
 from __future__ import annotations
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
 from dmstats.db.admins.scopes import Scope
-from dmstats.web.schema.api_schemas import Moment, Strict, Text
+from dmstats.web.schema.api_schemas import Moment, Strict, Text, not_blank
 
 LONGEST_DAYS = 3660
-
-
-def _has_a_name(text: str) -> None:
-    if not text.strip():
-        raise ValidationError("Must not be empty.")
 
 
 class NewToken(Strict):
     """``days`` from now it ends."""
 
-    name = Text(required=True, validate=[validate.Length(min=1, max=60), _has_a_name])
+    name = Text(required=True, validate=[validate.Length(min=1, max=60), not_blank])
     scopes = fields.List(
         fields.Enum(Scope, by_value=True), required=True, validate=validate.Length(min=1, max=20)
     )

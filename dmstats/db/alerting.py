@@ -1,0 +1,147 @@
+"""The alert channels and rules that admins made, in ``dmstats_alert_channels`` and
+``dmstats_alert_rules``."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from bson import ObjectId
+
+from dmstats.core.clock import EpochMs, to_datetime
+from dmstats.core.errors import BadRequest, NotFound
+from dmstats.db import typed
+from dmstats.db.client import Document, Mongo, deadline, translated
+from dmstats.db.collection_names import ALERT_CHANNELS, ALERT_RULES
+
+T = TypeVar("T")
+
+MOST = 20
+"""Channels, and rules. The watchdog reads all of them every 15 s."""
+SECONDS = 2.0
+"""Longer, and the watchdog would be late with the news that MongoDB does not answer."""
+
+
+class StoredChannel(msgspec.Struct, frozen=True):
+    """``sealed`` is the address, encrypted. ``incidents`` are the kinds that it is told of, None
+    for all. It is quiet from ``quiet_from`` to ``quiet_to``, minutes of the day, unless these are
+    equal."""
+
+    name: str
+    sealed: str
+    incidents: tuple[str, ...] | None = None
+    quiet_from: int = 0
+    quiet_to: int = 0
+    id: str = ""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """An incident while ``figure`` is "above" or "below" the ``threshold``, or "outside" of what is
+    expected, for ``minutes``. ``since`` is since when it is so (ms), 0 if it is not."""
+
+    figure: str
+    sense: str
+    threshold: float = 0.0
+    minutes: int = 0
+    since: EpochMs = 0
+    id: str = ""
+
+
+class AlertingStore:
+    """Every method may raise :class:`~dmstats.core.errors.DmstatsError`. Documents that cannot be
+    read are left out."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._channels = mongo.db[ALERT_CHANNELS]
+        self._rules = mongo.db[ALERT_RULES]
+
+    def channels(self) -> list[StoredChannel]:
+        """All channels, oldest first."""
+        with translated(), deadline(SECONDS):
+            found = list(self._channels.find({}).sort("_id", 1).limit(MOST))
+        return [each for each in map(_channel, found) if each is not None]
+
+    def channel(self, channel_id: str) -> StoredChannel:
+        """The channel with that id. Raises :class:`NotFound`."""
+        with translated(), deadline(SECONDS):
+            found = self._channels.find_one(_key(channel_id, "channel"))
+        channel = _channel(found) if found else None
+        if channel is None:
+            raise NotFound("There is no such channel.")
+        return channel
+
+    def save_channel(self, channel: StoredChannel) -> StoredChannel:
+        """Add it, or change the one with its id; as it is stored. Raises :class:`NotFound`, and
+        :class:`BadRequest` if there are :data:`MOST`."""
+        document = msgspec.to_builtins(channel)
+        key = document.pop("id")
+        with translated(), deadline(SECONDS):
+            if key:
+                done = self._channels.replace_one(_key(key, "channel"), document)
+                if not done.matched_count:
+                    raise NotFound("There is no such channel.")
+                return channel
+            if self._channels.count_documents({}, limit=MOST) >= MOST:
+                raise BadRequest(f"There are {MOST} channels already.")
+            made = self._channels.insert_one(document)
+        return msgspec.structs.replace(channel, id=str(made.inserted_id))
+
+    def delete_channel(self, channel_id: str) -> StoredChannel:
+        """Delete it; what it was. Raises :class:`NotFound`."""
+        channel = self.channel(channel_id)
+        with translated(), deadline(SECONDS):
+            self._channels.delete_one(_key(channel_id, "channel"))
+        return channel
+
+    def rules(self) -> list[Rule]:
+        """All rules, oldest first."""
+        with translated(), deadline(SECONDS):
+            found = list(self._rules.find({}).sort("_id", 1).limit(MOST))
+        return [each for each in map(_rule, found) if each is not None]
+
+    def add_rule(self, rule: Rule) -> Rule:
+        """Add it; as it is stored. Raises :class:`BadRequest` if there are :data:`MOST`."""
+        document = msgspec.to_builtins(rule) | {"since": None}
+        del document["id"]
+        with translated(), deadline(SECONDS):
+            if self._rules.count_documents({}, limit=MOST) >= MOST:
+                raise BadRequest(f"There are {MOST} rules already.")
+            made = self._rules.insert_one(document)
+        return msgspec.structs.replace(rule, id=str(made.inserted_id))
+
+    def note_since(self, rule: Rule, since_ms: int) -> None:
+        """Note since when it is so; 0: it is not any more."""
+        since = to_datetime(since_ms) if since_ms else None
+        with translated(), deadline(SECONDS):
+            self._rules.update_one(_key(rule.id, "rule"), {"$set": {"since": since}})
+
+    def delete_rule(self, rule_id: str) -> Rule:
+        """Delete it; what it was. Raises :class:`NotFound`."""
+        with translated(), deadline(SECONDS):
+            found = self._rules.find_one_and_delete(_key(rule_id, "rule"))
+        rule = _rule(found) if found else None
+        if rule is None:
+            raise NotFound("There is no such rule.")
+        return rule
+
+
+def _key(key: str, what: str) -> Document:
+    if not ObjectId.is_valid(key):
+        raise NotFound(f"There is no such {what}.")
+    return {"_id": ObjectId(key)}
+
+
+def _channel(found: Document) -> StoredChannel | None:
+    return _read(found, StoredChannel)
+
+
+def _rule(found: Document) -> Rule | None:
+    return _read(found | {"since": typed.moment(found.get("since")) or 0}, Rule)
+
+
+def _read(found: Document, kind: type[T]) -> T | None:
+    fields = {name: typed.json_ready(value) for name, value in found.items()}
+    try:
+        return msgspec.convert(fields | {"id": typed.document_id(found["_id"])}, kind)
+    except msgspec.ValidationError:
+        return None

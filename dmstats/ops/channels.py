@@ -1,0 +1,90 @@
+"""The channels that alerts go to: those of DMSTATS_ALERT_URL, and those that admins made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from dmstats.core import secret_box
+from dmstats.core.clock import to_datetime
+from dmstats.core.errors import DmstatsError
+from dmstats.db.alerting import AlertingStore, StoredChannel
+from dmstats.ops.incidents import kind_of
+from dmstats.ops.notifier import Channel, Notice, Outcome, channel_of, kind_of_address
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = "SECRET_KEY has changed since: enter the address again"
+
+
+class MadeChannel(Channel):
+    """A channel that an admin made. ``secret_key`` opens its address; ``zone`` is that of its quiet
+    hours."""
+
+    def __init__(self, stored: StoredChannel, secret_key: str, zone: ZoneInfo) -> None:
+        self.key, self.label = stored.id, stored.name
+        self.stored = stored
+        self._zone = zone
+        self._channel: Channel | None = None
+        self.address_kind = ""
+        try:
+            url = secret_box.open(secret_key, stored.sealed)
+        except ValueError:
+            return
+        self._channel = channel_of(url, self.key, self.label)
+        self.address_kind = kind_of_address(url)
+
+    def notify(self, notice: Notice, incident_id: str) -> Outcome:
+        if self._channel is None:
+            return Outcome(told=False, problem=UNREADABLE)
+        return self._channel.notify(notice, incident_id)
+
+    def check(self) -> Outcome:
+        return self._channel.check() if self._channel else Outcome(told=False, problem=UNREADABLE)
+
+    def wants(self, incident: str) -> bool:
+        return self.stored.incidents is None or kind_of(incident) in self.stored.incidents
+
+    def is_quiet(self, now_ms: int) -> bool:
+        local = to_datetime(now_ms).astimezone(self._zone)
+        minute, start, end = local.hour * 60 + local.minute, *self._quiet
+        return start <= minute < end if start <= end else not end <= minute < start
+
+    @property
+    def _quiet(self) -> tuple[int, int]:
+        return self.stored.quiet_from, self.stored.quiet_to
+
+
+class ChannelList:
+    """Knows all channels. Those that were read last are kept while MongoDB does not answer."""
+
+    def __init__(
+        self, fixed: Sequence[Channel], store: AlertingStore, secret_key: str, zone: ZoneInfo
+    ) -> None:
+        self._fixed = list(fixed)
+        self._store = store
+        self._secret_key = secret_key
+        self._zone = zone
+        self._made: list[MadeChannel] | None = None
+
+    def current(self) -> list[Channel]:
+        """All channels that are known, those of the setting first."""
+        try:
+            self._made = [self.made(stored) for stored in self._store.channels()]
+        except DmstatsError as error:
+            logger.info("alert_channels_not_read", extra={"reason": error.reason})
+        return [*self._fixed, *(self._made or ())]
+
+    def made(self, stored: StoredChannel) -> MadeChannel:
+        """The channel of what is stored."""
+        return MadeChannel(stored, self._secret_key, self._zone)
+
+    def seal(self, url: str) -> str:
+        """The address as it is stored."""
+        return secret_box.seal(self._secret_key, url)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the stored channels were ever read."""
+        return self._made is not None
