@@ -145,6 +145,8 @@ class Auditor:
                     hours=activity.hour_count, days=activity.day_count,
                 )  # fmt: skip
             yield Progress(done, total, "accounts and totals")
+        # An account that was forgotten since the last read must not be published.
+        self._verifier.version(audit)
         writer.publish(self._runs.under_way(), self._clock.now_ms())
         self._attribute(audit, accounts, outcome)
 

@@ -33,6 +33,7 @@ ACCOUNT_ACTIVITY = "dmstats_account_activity"
 ACCOUNT_DAYS = "dmstats_account_days"
 
 ACCOUNT_CHANGES = "dmstats_account_changes"
+ACCOUNT_MARKS = "dmstats_account_marks"
 ACCOUNT_BACKLOG = "dmstats_account_backlog"
 ACCOUNT_EDITS = "dmstats_account_edits"
 INCIDENTS = "dmstats_incidents"

@@ -142,3 +142,22 @@ class TestStandalone:
             over.set()
             sender.join()
         assert alone.found() == set()
+
+
+def test_an_account_is_forgotten(app: Flask, store: Auditing) -> None:
+    """What is printed and recorded names it by a digest; the snapshot no longer has it."""
+    account = "17841400000000077"
+    store.count(event(store.clock.now_ms(), account=account))
+    run = app.test_cli_runner()
+    assert run.invoke(args=["forget-account", account], input="n\n").exit_code != 0
+    done = run.invoke(args=["forget-account", account, "--yes"])
+    assert done.exit_code == 0, done.output
+    assert "1 DMs sent, 0 received" in done.stdout
+    (entry,) = store.db["dmstats_activity_log"].find()
+    assert entry["event"] == "account-forgotten"
+    assert entry["details"] in done.stdout
+    for name in store.db.list_collection_names():
+        assert account not in repr(list(store.db[name].find())), name
+    refused = run.invoke(args=["forget-account", "simulated-1", "--yes"])
+    assert refused.exit_code == 1
+    assert run.invoke(args=["audit"]).exit_code == 0

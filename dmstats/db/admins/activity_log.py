@@ -53,6 +53,7 @@ class Event(StrEnum):
     RECOVERY_CODE_USED = "recovery-code-used"
     ACCOUNT_CHANGED = "account-changed"
     ACCOUNTS_IMPORTED = "accounts-imported"
+    ACCOUNT_FORGOTTEN = "account-forgotten"
     COMMAND_RUN = "command-run"
 
 
@@ -78,6 +79,7 @@ WORDS: Mapping[str, str] = {
     Event.RECOVERY_CODE_USED: "Recovery code used",
     Event.ACCOUNT_CHANGED: "Account changed",
     Event.ACCOUNTS_IMPORTED: "Accounts imported",
+    Event.ACCOUNT_FORGOTTEN: "Account forgotten",
     Event.COMMAND_RUN: "Command run",
 }
 

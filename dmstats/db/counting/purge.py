@@ -24,12 +24,11 @@ from dmstats.core.records import (
     Deltas,
     LedgerRow,
 )
-from dmstats.db.audit.activity_store import INDEX
+from dmstats.db.audit.activity_store import leave_out
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.recount import FIELDS, ids_between
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
-    ACCOUNT_ACTIVITY,
     ACCOUNT_BACKLOG,
     ACCOUNT_DAYS,
     ACCOUNTS,
@@ -223,7 +222,7 @@ class Purge:
             self._work.run_transaction(self._set_last_event)
         # The next query for top accounts starts at this floor, which came from a simulated account.
         cache.update_one({"_id": "snapshot"}, {"$set": {"floor": 0}})
-        self._forget_activity()
+        leave_out(self._db, *SIMULATED_RANGE.values())
 
     def _forget(self, run: Document, session: ClientSession | None) -> None:
         if self._db[SIMULATIONS].delete_one({"_id": run["_id"]}, session=session).deleted_count:
@@ -271,19 +270,6 @@ class Purge:
         if latest:
             last = {"$set": {"lastEventAt": max(latest)}}
             self._db[STATS_CACHE].update_one({"_id": "global"}, last, session=session)
-
-    def _forget_activity(self) -> None:
-        """Remove these accounts from the activity published by the last audit."""
-        chunks, (low, high) = self._db[ACCOUNT_ACTIVITY], SIMULATED_RANGE.values()
-        index = (chunks.find_one({"_id": INDEX}) or {}).get("chunks", [])
-        for place, (first, key) in enumerate(index, 1):
-            ended = place < len(index) and index[place][0] <= low
-            if first >= high or ended:
-                continue
-            chunk = chunks.find_one({"_id": key})
-            if chunk is not None:
-                kept = [each for each in chunk["accounts"] if not low <= each[0] < high]
-                chunks.update_one({"_id": key}, {"$set": {"accounts": kept}})
 
 
 def _rows_of(partition: str, documents: Iterable[Document]) -> Iterator[tuple[LedgerRow, bool]]:
