@@ -26,6 +26,7 @@ from dmstats.web.api import (
     history,
     incidents,
     me,
+    meta_requests,
     probes,
     second_factor,
     sends,
@@ -74,6 +75,7 @@ BLUEPRINTS = (
     tokens.blueprint,
     sign_in.blueprint,
     password_links.blueprint,
+    meta_requests.blueprint,
     probes.blueprint,
 )
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from dmstats.cli.command import Command, connected, record
+from dmstats.core.account_digest import account_digest
 from dmstats.core.errors import DmstatsError
 from dmstats.db.admins.activity_log import Event
 from dmstats.db.counting.forgetting import Forgetting, Forgotten
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.services import Services
 
-DIGEST_DIGITS = 16
 DOCUMENTS = {
     "deleted": "Its document is deleted.",
     "kept": "Its document belongs to the host platform, and stays without dmstats' counts.",
@@ -39,7 +36,7 @@ def forget_account(instagram_id: str, yes: bool) -> None:  # noqa: FBT001 - clic
         if not yes:
             where = services.mongo.db.name
             click.confirm(f"Forget {instagram_id} in database {where} for ever?", abort=True)
-        digest = _digest(services, instagram_id)
+        digest = account_digest(services.settings.secret_key or "", instagram_id)
         try:
             done = _forget(services, instagram_id)
         except (DmstatsError, KeyboardInterrupt):
@@ -62,10 +59,3 @@ def _forget(services: Services, instagram_id: str) -> Forgotten:
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("forgetting", total=None)
         return forgetting.run(instagram_id, lambda done: bar.update(task, completed=done))
-
-
-def _digest(services: Services, instagram_id: str) -> str:
-    """What the activity log calls the account. Keyed: ids are numbers, and could be tried out."""
-    key = (services.settings.secret_key or "").encode()
-    mac = hmac.new(key, f"forgotten account {instagram_id}".encode(), hashlib.sha256)
-    return f"account {mac.hexdigest()[:DIGEST_DIGITS]}"

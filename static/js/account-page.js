@@ -62,8 +62,20 @@ function draw(account) {
   const state = account.isActive === null ? "state unknown" : account.isActive ? "active" : "not active";
   const id = shown(account.instagramId) || "id unknown";
   part("about").textContent = account.username ? `${id}, ${state}${since}` : `${state}${since}`;
+  drawMark("withdrawn", account.deauthorizedAt, (at) => `Its owner withdrew the app's access on ${at}. No messages are counted until the account is connected again.`);
+  drawMark("deletion", account.deletionAskedAt, (at) => `Its owner asked on ${at} that its data be deleted. Run dmstats forget-account ${id} on the server.`);
   drawGauge(part("gauge"), limitOf(account));
   drawFigures(document, figuresOf(account), false);
+}
+
+/**
+ * @param {string} id
+ * @param {string | null | undefined} at
+ * @param {(at: string) => string} words
+ */
+function drawMark(id, at, words) {
+  part(id).hidden = !at;
+  part(id).textContent = at ? words(format.moment(at)) : "";
 }
 
 /**

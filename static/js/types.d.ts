@@ -81,6 +81,8 @@ export interface Account {
   currentMonth: string | null;
   lastDMSent: string | null | undefined;
   lastDMReceived: string | null | undefined;
+  deauthorizedAt: string | null | undefined;
+  deletionAskedAt: string | null | undefined;
 }
 
 export interface Admin {

@@ -114,6 +114,8 @@ export function accountFrom(json) {
     currentMonth: month(account.currentMonth),
     lastDMSent: optional(account.lastDMSent, moment),
     lastDMReceived: optional(account.lastDMReceived, moment),
+    deauthorizedAt: optional(account.deauthorizedAt, moment),
+    deletionAskedAt: optional(account.deletionAskedAt, moment),
   };
 }
 

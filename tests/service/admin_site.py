@@ -38,6 +38,7 @@ from dmstats.web.api import (
     history,
     incidents,
     me,
+    meta_requests,
     second_factor,
     sends,
     stats,
@@ -136,6 +137,7 @@ class AdminSite:
         app.secret_key = self.settings.secret_key
         app.jinja_loader = DictLoader(
             {
+                "deletion.html": "{{ code }}|{{ waiting }}|{{ was_account }}",
                 "code.html": "code|{{ error or '' }}|{{ next }}",
                 "login.html": "{{ error or '' }}|{{ email }}|{{ next }}",
                 "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
@@ -159,6 +161,7 @@ class AdminSite:
             activity_log,
             tokens,
             second_factor,
+            meta_requests,
         ):
             app.register_blueprint(views.blueprint)
 

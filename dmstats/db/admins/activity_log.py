@@ -54,6 +54,8 @@ class Event(StrEnum):
     ACCOUNT_CHANGED = "account-changed"
     ACCOUNTS_IMPORTED = "accounts-imported"
     ACCOUNT_FORGOTTEN = "account-forgotten"
+    ACCESS_WITHDRAWN = "access-withdrawn"
+    DELETION_ASKED = "deletion-asked"
     COMMAND_RUN = "command-run"
 
 
@@ -80,6 +82,8 @@ WORDS: Mapping[str, str] = {
     Event.ACCOUNT_CHANGED: "Account changed",
     Event.ACCOUNTS_IMPORTED: "Accounts imported",
     Event.ACCOUNT_FORGOTTEN: "Account forgotten",
+    Event.ACCESS_WITHDRAWN: "Meta: access withdrawn",
+    Event.DELETION_ASKED: "Meta: deletion asked for",
     Event.COMMAND_RUN: "Command run",
 }
 

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from dmstats.audit.account_activity import buckets
 from dmstats.core.clock import month_of, rfc3339
 from dmstats.core.errors import NotFound, NotSignedIn, TooManyRequests
+from dmstats.db.account_marks import AccountMarks
 from dmstats.db.audit.activity_store import Activities
 from dmstats.db.dashboard.account_directory import AccountDirectory
 from dmstats.db.dashboard.account_order import Sort
@@ -105,7 +106,8 @@ def account(instagram_id: str) -> ResponseReturnValue:
     """One account's counters."""
     found = _known(instagram_id)
     limit = services().settings.monthly_dm_limit
-    return jsonify(AccountAnswer().dump(account_fields(found, _month(), limit)))
+    answer = account_fields(found, _month(), limit) | _marks(found)
+    return jsonify(AccountAnswer().dump(answer))
 
 
 @blueprint.get("/admin/accounts/<instagram_id>/activity")
@@ -142,6 +144,17 @@ def account_fields(account: Account, month: str, monthly_limit: int) -> dict[str
         "lastDMSent": _moment(account.last_sent_ms),
         "dmReceived": account.dm_received,
         "lastDMReceived": _moment(account.last_received_ms),
+    }
+
+
+def _marks(account: Account) -> dict[str, Any]:
+    """What Meta told about an account. With DMs after it was withdrawn, access was given again."""
+    marks = AccountMarks(services().mongo).of(account.instagram_id)
+    last_ms = max(account.last_sent_ms or 0, account.last_received_ms or 0)
+    is_withdrawn = marks.deauthorized_ms is not None and marks.deauthorized_ms >= last_ms
+    return {
+        "deauthorizedAt": _moment(marks.deauthorized_ms) if is_withdrawn else None,
+        "deletionAskedAt": _moment(marks.deletion_asked_ms),
     }
 
 

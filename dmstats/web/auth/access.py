@@ -60,6 +60,10 @@ ACCESS: dict[str, Access] = {
     "GET /password": OPEN,
     "POST /password": OPEN,
     "GET /static/<path:path>": OPEN,
+    # Meta signs its requests about users, and tells them where to look.
+    "POST /api/meta/data-deletion": OPEN,
+    "POST /api/meta/deauthorize": OPEN,
+    "GET /data-deletion/<code>": OPEN,
     # Probes; the cron route asks for CRON_SECRET.
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,

@@ -184,7 +184,9 @@ class ActivityAnswer(Strict):
 class AccountAnswer(Strict):
     """``instagramId`` is empty where the document has none that can be read. ``needsAttention``
     names the fields whose values cannot be read (null here), and ``instagramId`` unless it is a
-    text: no DM is counted for a number. ``documentId`` finds the document."""
+    text: no DM is counted for a number. ``documentId`` finds the document. Of one account only,
+    not in lists: ``deauthorizedAt``, when its owner withdrew the app's access, unless DMs came
+    later; ``deletionAskedAt``, when its owner asked for deletion."""
 
     documentId = fields.String(required=True)
     needsAttention = fields.List(fields.String(), required=True)
@@ -199,6 +201,8 @@ class AccountAnswer(Strict):
     lastDMSent = Moment(required=True, allow_none=True)
     dmReceived = platform_count()
     lastDMReceived = Moment(required=True, allow_none=True)
+    deauthorizedAt = Moment(allow_none=True)
+    deletionAskedAt = Moment(allow_none=True)
 
 
 class AccountsAnswer(Strict):
