@@ -13,7 +13,7 @@ import { hourPaceOf, paceOf } from "./pace.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { accountFrom, activityFrom, shown } from "./wire.js";
+import { accountFrom, activityFrom, marksFrom, shown } from "./wire.js";
 
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./figures.js").Figure} Figure */
@@ -35,6 +35,7 @@ async function load() {
   if (answer.ok) {
     const account = accountFrom(answer.data);
     draw(account);
+    drawMarks(account, marksFrom(answer.data));
     showInForm(account);
   }
   if (lost.ok) drawLost(lostFrom(lost.data).days);
@@ -62,20 +63,25 @@ function draw(account) {
   const state = account.isActive === null ? "state unknown" : account.isActive ? "active" : "not active";
   const id = shown(account.instagramId) || "id unknown";
   part("about").textContent = account.username ? `${id}, ${state}${since}` : `${state}${since}`;
-  drawMark("withdrawn", account.deauthorizedAt, (at) => `Its owner withdrew the app's access on ${at}. No messages are counted until the account is connected again.`);
-  drawMark("deletion", account.deletionAskedAt, (at) => `Its owner asked on ${at} that its data be deleted. Run dmstats forget-account ${id} on the server.`);
   drawGauge(part("gauge"), limitOf(account));
   drawFigures(document, figuresOf(account), false);
 }
 
 /**
- * @param {string} id
- * @param {string | null | undefined} at
- * @param {(at: string) => string} words
+ * @param {Account} account
+ * @param {ReturnType<typeof marksFrom>} marks
  */
-function drawMark(id, at, words) {
-  part(id).hidden = !at;
-  part(id).textContent = at ? words(format.moment(at)) : "";
+function drawMarks(account, { deauthorizedAt, deletionAskedAt }) {
+  part("withdrawn").hidden = !deauthorizedAt;
+  if (deauthorizedAt) {
+    const when = format.moment(deauthorizedAt);
+    part("withdrawn").textContent = `Its owner withdrew the app's access on ${when}. Until it is connected again, no messages arrive.`;
+  }
+  part("deletion").hidden = !deletionAskedAt;
+  if (deletionAskedAt) {
+    const command = `dmstats forget-account ${shown(account.instagramId) ?? ""}`;
+    part("deletion").textContent = `Its owner asked for deletion on ${format.moment(deletionAskedAt)}. On the server: ${command}`;
+  }
 }
 
 /**

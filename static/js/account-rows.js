@@ -13,9 +13,10 @@ import { shown } from "./wire.js";
  * @param {Account[]} accounts in their order
  * @param {Format} format
  * @param {(at: string) => number} ageOf seconds
+ * @param {boolean} [linked] whether names lead to the accounts' pages
  */
-export function drawAccounts(body, accounts, format, ageOf) {
-  body.replaceChildren(...accounts.map((account) => rowOf(account, format, ageOf)));
+export function drawAccounts(body, accounts, format, ageOf, linked = true) {
+  body.replaceChildren(...accounts.map((account) => rowOf(account, format, ageOf, linked)));
   // A column without any value is hidden, which leaves its width to the others.
   const limits = accounts.some((account) => account.monthlyDmLimit !== null);
   const table = body.closest("table");
@@ -26,11 +27,12 @@ export function drawAccounts(body, accounts, format, ageOf) {
  * @param {Account} account
  * @param {Format} format
  * @param {(at: string) => number} ageOf
+ * @param {boolean} linked
  */
-function rowOf(account, format, ageOf) {
+function rowOf(account, format, ageOf, linked) {
   const row = document.createElement("tr");
   row.append(
-    nameCell(account),
+    nameCell(account, linked),
     countCell("figure month", account.monthlyDmUsed, format),
     limitCell(account, format),
     countCell("figure roomy", account.dmUsed, format),
@@ -39,11 +41,14 @@ function rowOf(account, format, ageOf) {
   return row;
 }
 
-/** @param {Account} account */
-function nameCell(account) {
+/**
+ * @param {Account} account
+ * @param {boolean} linked
+ */
+function nameCell(account, linked) {
   const cell = element("th", "account");
   cell.scope = "row";
-  const address = linkOf(account);
+  const address = linked ? linkOf(account) : null;
   const name = address === null ? element("span", "account-name") : element("a", "account-name");
   if (address !== null) name.setAttribute("href", address);
   name.append(element("bdi", "", nameOf(account)));

@@ -81,8 +81,6 @@ export interface Account {
   currentMonth: string | null;
   lastDMSent: string | null | undefined;
   lastDMReceived: string | null | undefined;
-  deauthorizedAt: string | null | undefined;
-  deletionAskedAt: string | null | undefined;
 }
 
 export interface Admin {
@@ -150,6 +148,14 @@ export interface ApiToken {
   endsAt: string | null;
   usedAt: string | null;
   usedFrom: string | null;
+}
+
+export interface SharedLink {
+  id: string;
+  label: string;
+  parts: string[];
+  madeBy: string;
+  endsAt: string | null;
 }
 
 export interface Heartbeat {

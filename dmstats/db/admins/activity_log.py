@@ -47,6 +47,8 @@ class Event(StrEnum):
     LINK_USED = "link-used"
     TOKEN_MADE = "token-made"  # noqa: S105 - no token
     TOKEN_REVOKED = "token-revoked"  # noqa: S105 - no token
+    SHARED_LINK_MADE = "shared-link-made"
+    SHARED_LINK_REVOKED = "shared-link-revoked"
     SECOND_FACTOR_SET = "second-factor-set"
     SECOND_FACTOR_REMOVED = "second-factor-removed"
     CODE_FAILED = "code-failed"
@@ -75,6 +77,8 @@ WORDS: Mapping[str, str] = {
     Event.LINK_USED: "Password link used",
     Event.TOKEN_MADE: "API token made",
     Event.TOKEN_REVOKED: "API token revoked",
+    Event.SHARED_LINK_MADE: "Shared link made",
+    Event.SHARED_LINK_REVOKED: "Shared link revoked",
     Event.SECOND_FACTOR_SET: "Second factor set up",
     Event.SECOND_FACTOR_REMOVED: "Second factor removed",
     Event.CODE_FAILED: "Code of second factor failed",

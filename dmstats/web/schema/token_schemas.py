@@ -12,7 +12,8 @@ from dmstats.web.schema.api_schemas import Moment, Strict, Text
 LONGEST_DAYS = 3660
 
 
-def _has_a_name(text: str) -> None:
+def has_a_name(text: str) -> None:
+    """Refuse a name of spaces only."""
     if not text.strip():
         raise ValidationError("Must not be empty.")
 
@@ -20,7 +21,7 @@ def _has_a_name(text: str) -> None:
 class NewToken(Strict):
     """``days`` from now it ends."""
 
-    name = Text(required=True, validate=[validate.Length(min=1, max=60), _has_a_name])
+    name = Text(required=True, validate=[validate.Length(min=1, max=60), has_a_name])
     scopes = fields.List(
         fields.Enum(Scope, by_value=True), required=True, validate=validate.Length(min=1, max=20)
     )
