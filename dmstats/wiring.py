@@ -168,7 +168,7 @@ def wire(settings: Settings, send: Send) -> Services:
     sessions = SessionStore(mongo, clock, hours=settings.session_hours)
     tokens, second_factors = (
         TokenStore(mongo, clock),
-        SecondFactors(mongo, clock),
+        SecondFactors(mongo, clock, settings.secret_key or ""),
     )
     shared_links = SharedLinkStore(mongo, clock)
     rate_limit = SignInRateLimit(client, keys)

@@ -133,7 +133,7 @@ class AdminSite:
         self.sessions = SessionStore(self.mongo, clock, hours=self.settings.session_hours)
         self.log = ActivityLog(self.mongo, clock, days=self.settings.activity_log_days)
         self.tokens = TokenStore(self.mongo, clock)
-        self.second_factors = SecondFactors(self.mongo, clock)
+        self.second_factors = SecondFactors(self.mongo, clock, self.settings.secret_key or "")
         self.shared_links = SharedLinkStore(self.mongo, clock)
         self.mailer: Mailer | None = None
         self.app = self._app()
