@@ -111,14 +111,14 @@ class SecondFactors:
         step = self._step_of(stored, plain, admin_id) if stored else None
         if stored is None or step is None:
             return None
-        used = {"totp.lastStep": step}
+        change: Document = {"totp.lastStep": step}
         if not is_sealed(stored):
-            used["totp.secret"] = self._sealed(stored, admin_id)
+            change["totp.secret"] = self._sealed(stored, admin_id)
         # Who looked over a shoulder may not use the same code again.
         later: Document = {"$or": [{"totp.lastStep": {"$lt": step}}, {"totp.lastStep": None}]}
         with translated():
             done = self._people.update_one(
-                {"_id": key, "totp.secret": stored, **later}, {"$set": used}
+                {"_id": key, "totp.secret": stored, **later}, {"$set": change}
             )
         return UsedCode.APP if done.modified_count else None
 
