@@ -55,7 +55,12 @@ def forget_account(instagram_id: str, yes: bool) -> None:  # noqa: FBT001 - clic
 
 
 def _forget(services: Services, instagram_id: str) -> Forgotten:
-    forgetting = Forgetting(services.mongo, services.ledger, services.clock)
+    forgetting = Forgetting(
+        services.mongo,
+        services.ledger,
+        services.clock,
+        days_kept=services.settings.account_days_kept,
+    )
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("forgetting", total=None)
         return forgetting.run(instagram_id, lambda done: bar.update(task, completed=done))

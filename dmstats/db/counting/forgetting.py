@@ -25,6 +25,7 @@ from dmstats.core.records import (
     SENT,
     SIMULATED,
 )
+from dmstats.core.settings import ACCOUNT_DAYS_KEPT
 from dmstats.db import typed
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.platform_changes import offset_of
@@ -100,14 +101,20 @@ class State(msgspec.Struct, frozen=True):
 
 class Forgetting:
     """Each transaction takes the account out of some rows and their DMs out of the account, so an
-    audit finds no drift at any moment, and an interrupted run can be repeated."""
+    audit finds no drift at any moment, and an interrupted run can be repeated.
 
-    def __init__(self, mongo: Mongo, ledger: Ledger, clock: Clock) -> None:
+    A partition that is being archived is archived first, as :class:`Archive` does with
+    ``days_kept``.
+    """
+
+    def __init__(
+        self, mongo: Mongo, ledger: Ledger, clock: Clock, *, days_kept: int = ACCOUNT_DAYS_KEPT
+    ) -> None:
         self._db = mongo.db
         self._ledger = ledger
         self._clock = clock
         self._work = TransactionRunner(mongo)
-        self._archive = Archive(mongo, ledger, self._work)
+        self._archive = Archive(mongo, ledger, self._work, days_kept=days_kept)
         self._traces = Traces(mongo)
 
     def run(self, account: str, progress: Callable[[int], object]) -> Forgotten:
