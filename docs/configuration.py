@@ -50,7 +50,7 @@ same machine and folder find both, so they need no settings there.
 For the embedded start, delete the file and restart: a new one is made.
 
 `SECRET_KEY` also seals the secrets of authenticator apps. After its change their codes are wrong:
-whoever has a second factor signs in with a recovery code, removes it and sets it up anew,
+who has a second factor signs in with a recovery code, removes it and sets it up anew,
 or you run `dmstats reset-second-factor EMAIL`. Users' pages about their requests to delete end, and
 the digest of a forgotten account cannot be computed again. Shared links and API tokens go on.
 """

@@ -43,6 +43,7 @@ def forget_account(instagram_id: str, yes: bool) -> None:  # noqa: FBT001 - clic
             details = f"{digest}, not finished"
             record(services.activity_log, Event.ACCOUNT_FORGOTTEN, details=details)
             raise
+        services.activity_log.forget(instagram_id, digest)
         record(services.activity_log, Event.ACCOUNT_FORGOTTEN, details=digest)
         PopulationCounts(services.mongo, services.clock).recount()
         services.publisher.drop_published()

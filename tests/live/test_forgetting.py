@@ -17,6 +17,7 @@ from dmstats.core.records import LedgerRow
 from dmstats.db.audit.activity_store import Activities
 from dmstats.db.counting import forgetting
 from dmstats.db.counting.forgetting import Forgetting, Forgotten
+from dmstats.db.send_store import Send, SendStore, State, Verdict
 from dmstats.db.transaction_runner import TransactionRunner
 from tests.auditing import Auditing, auditing, event
 from tests.live.test_purge import close
@@ -80,6 +81,14 @@ def leave_traces(store: Auditing) -> None:
     rejected = [{"path": "x", "kind": "", "account": each} for each in (MINE, "a")]
     database["dmstats_deliveries"].insert_one({"_id": "partial-1-a", "rejected": rejected})
     database["dmstats_account_marks"].insert_one({"_id": MINE})
+    database["dmstats_account_edits"].insert_one({"_id": MINE, "fields": {"username": "cafe"}})
+    named = {"instagramId": MINE}
+    database["instagram_accounts"].update_one(named, {"$set": {"username": "cafe"}})
+    sends = SendStore(store.mongo, store.work)
+    now = store.clock.now_ms()
+    told = [Send(bytes([n]) * 16, MINE, now - HOUR_MS) for n in (1, 2)]
+    sends.add(told)
+    sends.settle({told[0].digest: Verdict(State.ECHOED, None)})
     odd = [{"collection": "c", "key": each, "fields": []} for each in (MINE, "a")]
     database["stats_cache"].update_one({"_id": "audit"}, {"$set": {"oddDocuments": odd}})
     database["stats_cache"].insert_one({"_id": "snapshot", "floor": 99})
@@ -110,6 +119,20 @@ def test_it_works(store: Auditing) -> None:
     assert totals(store) == before
     assert one(store, "stats_cache", {"_id": "snapshot"})["floor"] == 0
     assert forget(store) == Forgotten()
+
+
+def test_the_sums_of_lost_dms_go_on_without_the_account(store: Auditing) -> None:
+    sends, now = SendStore(store.mongo, store.work), store.clock.now_ms()
+    told = [Send(bytes([n]) * 16, MINE, now - HOUR_MS) for n in (1, 2, 3)]
+    sends.add(told)
+    sends.settle({told[0].digest: Verdict(State.ECHOED, None)})
+    forget(store)
+    assert sends.add(told) == 0, "known"
+    sends.settle({each.digest: Verdict(State.LOST, None) for each in told[1:]})
+    days = sends.totals(now - DAY_MS, now)
+    assert (sum(day.echoed for day in days), sum(day.lost for day in days)) == (1, 2)
+    assert sends.worst(now - DAY_MS, 9) == []
+    assert named(store) == []
 
 
 def test_what_is_left_in_the_ledger_is_archived_with_the_day(store: Auditing) -> None:

@@ -1,4 +1,4 @@
-"""Shared links: made by an admin, read by whoever has one, ended."""
+"""Shared links: made by an admin, read by who has one, ended."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Who did what, when and from where, in ``dmstats_activity_log``; entries are only ever added.
 
-The database deletes an entry at its ``endsAt``; nothing here changes or deletes one.
+The database deletes an entry at its ``endsAt``. Nothing here deletes one, or changes it, but for
+the name of a forgotten account.
 """
 
 from __future__ import annotations
@@ -168,6 +169,17 @@ class ActivityLog:
         except (StoreUnavailable, PoisonError) as error:
             extra = {"activity": event.value, "error": error.reason}
             logger.error("activity_not_recorded", extra=extra)  # noqa: TRY400 - MongoDB is away
+
+    def forget(self, account: str, digest: str) -> None:
+        """Replace the id of a forgotten account by ``digest``, and what was said about it.
+
+        The one change of entries: that something was done, by whom and when, stays. Raises
+        :class:`StoreUnavailable`.
+        """
+        with translated():
+            self._collection.update_many(
+                {"target": account}, {"$set": {"target": digest, "details": ""}}
+            )
 
     def page(
         self, wanted: LogFilter, *, limit: int, after: Place | None = None

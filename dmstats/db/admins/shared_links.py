@@ -1,4 +1,4 @@
-"""Shared links in ``dmstats_shared_links``: whoever has one sees chosen parts of the overview.
+"""Shared links in ``dmstats_shared_links``: who has one sees chosen parts of the overview.
 
 A link's text is shown once. Only a digest of its secret part is stored: 256 random bits need no
 slow hash. Deleting the document ends the link.

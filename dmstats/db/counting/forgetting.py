@@ -33,6 +33,7 @@ from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
     ACCOUNT_BACKLOG,
     ACCOUNT_CHANGES,
+    ACCOUNT_EDITS,
     ACCOUNTS,
     ARCHIVE,
     ARCHIVE_ACCOUNTS,
@@ -281,14 +282,17 @@ class Forgetting:
     ) -> str:
         """No DM of the account is left: what its counters still hold is the host platform's own.
 
-        A document that a DM created, and to which the platform added nothing, is deleted.
+        A document that a DM created is deleted, unless the platform added something to it.
         """
         if found is None:
             return "none"
         if BASE not in found:
             return "kept"  # nothing was counted into it
         left = _own(found, backlog)
-        if not found.keys() - OURS and not any(left.values()) and not uncountable(found):
+        wanted = {"_id": found["instagramId"]}
+        edits = self._db[ACCOUNT_EDITS].find_one(wanted, session=session) or {}
+        is_ours = not _of_the_platform(found, edits)
+        if is_ours and not any(left.values()) and not uncountable(found):
             self._db[ACCOUNTS].delete_one(_that(found), session=session)
             return "deleted"
         gone = {BASE, *LAST} | (set() if left.get("monthlyDmUsed") else {"currentMonth"})
@@ -311,7 +315,7 @@ class Forgetting:
             "monthSent": (base.month_sent or 0 if base.month == month else 0) + offset.month_sent,
         }
         update: Document = {"$set": {BASE: fresh}}
-        if not found.keys() - OURS:
+        if not _of_the_platform(found, {}):
             update["$set"]["createdAt"] = to_datetime(started_ms)
         old = [field for field in LAST if (typed.moment(found.get(field)) or 0) < started_ms]
         if old:
@@ -322,7 +326,7 @@ class Forgetting:
         return list(self._db[ACCOUNT_BACKLOG].find(_of_backlog(account), session=session))
 
     def _hold(self, account: str, session: ClientSession | None) -> None:
-        """Change the account first of all: whoever counts for it now conflicts with this
+        """Change the account first of all: a commit that counts for it now conflicts with this
         transaction at once, and has to try again. Otherwise a busy account's short transactions
         would make this one conflict for ever."""
         wanted = {"instagramId": account, BASE: {"$type": "object"}}
@@ -332,6 +336,16 @@ class Forgetting:
     def _outdate_audits(self, session: ClientSession | None) -> None:
         """Audits under way begin anew: they have read sums that name the account."""
         self._db[ARCHIVE].update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
+
+
+def _of_the_platform(found: Document, edits: Mapping[str, object]) -> set[str]:
+    """The fields of an account that neither a DM nor an operator's edit wrote."""
+    edited = typed.document(edits.get("fields"))
+    return {
+        field
+        for field in found.keys() - OURS
+        if field not in edited or str(found[field]) != str(edited[field])
+    }
 
 
 def _is_counted(found: Mapping[str, object] | None) -> TypeGuard[Document]:

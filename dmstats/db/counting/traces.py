@@ -7,12 +7,15 @@ from dmstats.db.audit.activity_store import leave_out
 from dmstats.db.client import Document, Mongo
 from dmstats.db.collection_names import (
     ACCOUNT_DAYS,
+    ACCOUNT_EDITS,
     ACCOUNT_MARKS,
     ARCHIVE,
     AUDIT_PAGES,
     AUDIT_REPAIRS,
     AUDIT_RUNS,
     DELIVERIES,
+    SEND_DAYS,
+    SENDS,
     STATS_CACHE,
 )
 
@@ -33,6 +36,10 @@ class Traces:
         self._db[ACCOUNT_MARKS].delete_one({"_id": account})
         leave_out(self._db, account, account + "\0")
         self._end_audits()
+        self._db[ACCOUNT_EDITS].delete_one({"_id": account})
+        # First the DMs: while one names the account, its sums may be written again.
+        self._db[SENDS].update_many({"account": account}, {"$unset": {"account": ""}})
+        self._db[SEND_DAYS].delete_many({"account": account})
         self._from_repairs(account)
         self._from_deliveries(account)
         cache = self._db[STATS_CACHE]

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 NOTHING, ACCOUNT = "n", "a"
 CODE = re.compile(r"([na])([0-9a-f]{16})([0-9a-f]{16})")
-"""What was found, a random number, and their digest: no page is made for a code of nobody's."""
+"""What was found, a random number, and their digest: only codes that were given have a page."""
 
 
 @blueprint.post("/api/meta/data-deletion")
@@ -58,7 +58,7 @@ def deauthorize() -> ResponseReturnValue:
 
 @blueprint.get("/data-deletion/<code>")
 def deletion(code: str) -> ResponseReturnValue:
-    """What became of a request to delete; whoever has the code may see it."""
+    """What became of a request to delete; who has the code may see it."""
     match = CODE.fullmatch(code)
     if not match or not hmac.compare_digest(_digest(match[1] + match[2]), match[3]):
         raise NotFound("There is no such request.")

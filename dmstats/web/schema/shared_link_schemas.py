@@ -12,7 +12,7 @@ from dmstats.web.schema.token_schemas import LONGEST_DAYS, has_a_name
 
 
 class NewSharedLink(Strict):
-    """``label`` is shown to whoever opens the link; it ends ``days`` from now."""
+    """``label`` is shown to everybody who opens the link; it ends ``days`` from now."""
 
     label = Text(required=True, validate=[validate.Length(min=1, max=60), has_a_name])
     parts = fields.List(
