@@ -28,10 +28,12 @@ from dmstats.web.api import (
     history,
     incidents,
     me,
+    meta_requests,
     notes,
     probes,
     second_factor,
     sends,
+    shared_links,
     stats,
     tokens,
 )
@@ -46,6 +48,7 @@ from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.request_log import RequestLog, request_fields
 from dmstats.web.middleware.security_headers import register_headers
 from dmstats.web.middleware.timeouts import RequestTimeouts
+from dmstats.web.pages import shared
 from dmstats.web.pages.views import register_pages
 from dmstats.web.schema.openapi import register_description
 from dmstats.wiring import wire
@@ -78,8 +81,11 @@ BLUEPRINTS = (
     second_factor.blueprint,
     activity_log.blueprint,
     tokens.blueprint,
+    shared_links.blueprint,
+    shared.blueprint,
     sign_in.blueprint,
     password_links.blueprint,
+    meta_requests.blueprint,
     probes.blueprint,
 )
 

@@ -20,6 +20,7 @@ from dmstats.core.stopping import StopSignal
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.second_factor import SecondFactors
+from dmstats.db.admins.shared_links import SharedLinkStore
 from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.alerting import AlertingStore
 from dmstats.db.client import Mongo
@@ -45,6 +46,7 @@ from dmstats.snapshot.reader import Reader
 from dmstats.snapshot.refresher import Refresher
 from dmstats.sse.hub import Hub
 from dmstats.web.auth.authenticator import Authenticator
+from dmstats.web.auth.shared_access import SharedAccess
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ class Services:
     admins: AdminStore
     activity_log: ActivityLog
     tokens: TokenStore
+    shared_links: SharedLinkStore
+    shared_access: SharedAccess
     second_factors: SecondFactors
     authenticator: Authenticator
     readiness: Readiness

@@ -25,6 +25,7 @@ from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
+from dmstats.db.admins.shared_links import SharedLinkStore
 from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.alerting import AlertingStore
 from dmstats.db.annotations import AnnotationStore
@@ -79,10 +80,12 @@ from dmstats.snapshot.publisher import Publisher, Send
 from dmstats.snapshot.reader import Reader
 from dmstats.snapshot.refresher import Refresher
 from dmstats.snapshot.schedule import RefreshSchedule
+from dmstats.snapshot.shared import shared_figures
 from dmstats.sse.hub import Hub
 from dmstats.states.background import BackgroundStates, StatePass
 from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.rate_limit import SignInRateLimit
+from dmstats.web.auth.shared_access import SharedAccess
 from dmstats.web.auth.threadpool import in_thread_pool
 
 RUN = "run"
@@ -173,10 +176,14 @@ def wire(settings: Settings, send: Send) -> Services:
     )
     admins = AdminStore(mongo, Passwords(run=in_thread_pool), clock)
     sessions = SessionStore(mongo, clock, hours=settings.session_hours)
-    tokens, second_factors = TokenStore(mongo, clock), SecondFactors(mongo, clock)
+    tokens, second_factors = (
+        TokenStore(mongo, clock),
+        SecondFactors(mongo, clock, settings.secret_key or ""),
+    )
+    shared_links = SharedLinkStore(mongo, clock)
     rate_limit = SignInRateLimit(client, keys)
     authenticator = Authenticator(
-        settings, admins, sessions, tokens, second_factors, rate_limit, clock
+        settings, admins, sessions, tokens, shared_links, second_factors, rate_limit, clock
     )
     hub = Hub(
         redis_client(settings.redis_url or "", seconds=HUB_SECONDS),
@@ -188,6 +195,7 @@ def wire(settings: Settings, send: Send) -> Services:
         transport=settings.transport,
         max_streams=settings.max_streams,
         ended=authenticator.ended,
+        share=shared_figures,
         outage=outage,
     )
     refresh_schedule = RefreshSchedule(
@@ -282,6 +290,8 @@ def wire(settings: Settings, send: Send) -> Services:
         background_audit=background_audit,
         admins=admins,
         tokens=tokens,
+        shared_links=shared_links,
+        shared_access=SharedAccess(shared_links, clock),
         second_factors=second_factors,
         activity_log=ActivityLog(mongo, clock, days=settings.activity_log_days),
         auditor=auditor,

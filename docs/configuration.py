@@ -45,9 +45,15 @@ same machine and folder find both, so they need no settings there.
 | `META_APP_SECRET` | set `new,old`, restart, change it at Meta, set `new`, restart |
 | `META_VERIFY_TOKEN` | only used when the webhook is subscribed; change it at both ends |
 | `CRON_SECRET`, `ADMIN_API_TOKEN` | restart with the new one, then tell the scripts |
-| `SECRET_KEY` | restart; sign in and enter [alert channels](operations.md#alerts) again |
+| `SECRET_KEY` | restart; every admin signs in again, and see below |
 
 For the embedded start, delete the file and restart: a new one is made.
+
+`SECRET_KEY` also seals the secrets of authenticator apps. After its change their codes are wrong:
+who has a second factor signs in with a recovery code, removes it and sets it up anew,
+or you run `dmstats reset-second-factor EMAIL`. Users' pages about their requests to delete end, and
+the digest of a forgotten account cannot be computed again. The addresses of
+[alert channels](operations.md#alerts) must be entered again. Shared links and API tokens go on.
 """
 
 

@@ -22,11 +22,12 @@ class Stream:
         timeout: float = 20.0,
         http: str = "1.1",
         cookie: str = "",
+        path: str = PATH,
     ) -> None:
         who = f"Cookie: {cookie}" if cookie else f"Authorization: Bearer {token}"
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.sendall(
-            f"GET {PATH}{query} HTTP/{http}\r\nHost: localhost:{port}\r\n{who}\r\n\r\n".encode()
+            f"GET {path}{query} HTTP/{http}\r\nHost: localhost:{port}\r\n{who}\r\n\r\n".encode()
         )
         self._file = self.socket.makefile("rb")
         self.status = int(self._file.readline().split()[1])

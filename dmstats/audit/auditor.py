@@ -148,6 +148,8 @@ class Auditor:
                 )
                 writer.keep(first, activity.at_ms, since_ms, counted, rhythms, **periods)
             yield Progress(done, total, "accounts and totals")
+        # An account that was forgotten since the last read must not be published.
+        self._verifier.version(audit)
         writer.publish(self._runs.under_way(), self._clock.now_ms())
         self._attribute(audit, accounts, outcome)
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "create-admin": "dmstats.cli.admin_commands:create_admin",
     "reset-password": "dmstats.cli.admin_commands:reset_password",
     "reset-second-factor": "dmstats.cli.admin_commands:reset_second_factor",
+    "forget-account": "dmstats.cli.forget_command:forget_account",
     "migrate": "dmstats.cli.migrate_command:migrate",
 }
 """The location of each command, in the order of ``--help``."""

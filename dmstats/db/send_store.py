@@ -168,7 +168,8 @@ class SendStore:
                     writes.append(UpdateOne({"_id": send.digest}, {"$set": change}))
                 if before == after:
                     continue
-                for account in (send.account, ALL):
+                # A DM of a forgotten account has none, and counts in the sums of all alone.
+                for account in {send.account, ALL}:
                     day = sums[day_start(send.at_ms), account]
                     day[after] += 1
                     if before in COUNTED:

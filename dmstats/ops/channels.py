@@ -6,31 +6,35 @@ import logging
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from dmstats.core import secret_box
 from dmstats.core.clock import to_datetime
 from dmstats.core.errors import DmstatsError
+from dmstats.core.sealed import Sealer, Unsealable, is_sealed
 from dmstats.db.alerting import AlertingStore, StoredChannel
 from dmstats.ops.incidents import kind_of
 from dmstats.ops.notifier import Channel, Notice, Outcome, channel_of, kind_of_address
 
 logger = logging.getLogger(__name__)
 
+OWNER = "channel"
+"""Of all sealed addresses: a channel has no id yet when its address is tested."""
 UNREADABLE = "SECRET_KEY has changed since: enter the address again"
 
 
 class MadeChannel(Channel):
-    """A channel that an admin made. ``secret_key`` opens its address; ``zone`` is that of its quiet
+    """A channel that an admin made. ``sealer`` opens its address; ``zone`` is that of its quiet
     hours."""
 
-    def __init__(self, stored: StoredChannel, secret_key: str, zone: ZoneInfo) -> None:
+    def __init__(self, stored: StoredChannel, sealer: Sealer, zone: ZoneInfo) -> None:
         self.key, self.label = stored.id, stored.name
         self.stored = stored
         self._zone = zone
         self._channel: Channel | None = None
         self.address_kind = ""
+        if not is_sealed(stored.sealed):
+            return
         try:
-            url = secret_box.open(secret_key, stored.sealed)
-        except ValueError:
+            url = sealer.open(stored.sealed, OWNER)
+        except Unsealable:
             return
         self._channel = channel_of(url, self.key, self.label)
         self.address_kind = kind_of_address(url)
@@ -64,7 +68,7 @@ class ChannelList:
     ) -> None:
         self._fixed = list(fixed)
         self._store = store
-        self._secret_key = secret_key
+        self._sealer = Sealer(secret_key, "alert channels")
         self._zone = zone
         self._made: list[MadeChannel] | None = None
 
@@ -78,11 +82,11 @@ class ChannelList:
 
     def made(self, stored: StoredChannel) -> MadeChannel:
         """The channel of what is stored."""
-        return MadeChannel(stored, self._secret_key, self._zone)
+        return MadeChannel(stored, self._sealer, self._zone)
 
     def seal(self, url: str) -> str:
         """The address as it is stored."""
-        return secret_box.seal(self._secret_key, url)
+        return self._sealer.seal(url, OWNER)
 
     @property
     def is_complete(self) -> bool:

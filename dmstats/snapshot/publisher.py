@@ -121,6 +121,13 @@ class Publisher:
         self._metrics.published()
         return Publication(published=True)
 
+    def drop_published(self) -> None:
+        """Remove earlier snapshots from the stream, where there is one."""
+        try:
+            self._redis.xtrim(self._keys.key(CHANNEL), maxlen=0, approximate=False)
+        except RedisError as error:
+            self._failed("trim", error)
+
     def retry_after(self) -> float:
         """Seconds until the limit allows another publish; 0 if it does now."""
         try:

@@ -11,18 +11,22 @@ from dmstats.sse.messages import Event, Order
 class EventBuffer(ABC):
     """One stream, filled by the hub.
 
-    ``session`` identifies the reader's session; it is empty if the stream has none that can end. A
-    slow client receives fewer, newer events. ``writing_since`` is when the write in progress began
+    ``session`` identifies the reader's session; it is empty if the stream has none that can end.
+    ``parts`` are those of a snapshot that it may show, None for all. A slow client receives fewer,
+    newer events. ``writing_since`` is when the write in progress began
     (monotonic), or None. ``order`` is the newest version that was sent (monotonic reads).
     """
 
-    __slots__ = ("_clock", "_events", "closed", "order", "session", "writing_since")
+    __slots__ = ("_clock", "_events", "closed", "order", "parts", "session", "writing_since")
 
-    def __init__(self, monotonic: Callable[[], float], session: str) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], session: str, parts: frozenset[str] | None = None
+    ) -> None:
         self._clock = monotonic
         self._events: dict[str, Event] = {}
         self.closed = False
         self.session = session
+        self.parts = parts
         self.order: Order = (0, 0)
         self.writing_since: float | None = None
 

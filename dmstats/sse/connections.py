@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gevent
 
 from dmstats.core.clock import Clock
@@ -28,14 +30,14 @@ class Connections:
     def __len__(self) -> int:
         return len(self._subscribers)
 
-    def admit(self, session: str) -> GreenletStream:
+    def admit(self, session: str, parts: frozenset[str] | None = None) -> GreenletStream:
         """Open a stream; raises :class:`Unavailable` at the limit."""
         if len(self._subscribers) >= self._max_streams:
             self._metrics.stream_refused()
             raise Unavailable(
                 "This worker has reached its stream limit.", retry_after=FULL_RETRY_SECONDS
             )
-        stream = GreenletStream(self._monotonic, session)
+        stream = GreenletStream(self._monotonic, session, parts)
         self._subscribers.add(stream)
         self._metrics.viewers_changed(len(self._subscribers))
         return stream
@@ -52,7 +54,15 @@ class Connections:
 
     def send(self, event: Event) -> None:
         """Offer ``event`` to every stream."""
+        self.send_each(lambda _: event)
+
+    def send_each(self, event_for: Callable[[frozenset[str] | None], Event]) -> None:
+        """Offer every stream the event for its parts, each of which is made once."""
+        made: dict[frozenset[str] | None, Event] = {}
         for number, stream in enumerate(tuple(self._subscribers), 1):
+            event = made.get(stream.parts)
+            if event is None:
+                event = made[stream.parts] = event_for(stream.parts)
             stream.offer(event)
             if number % STREAMS_PER_SLICE == 0:
                 gevent.sleep(0)

@@ -17,8 +17,10 @@ class GreenletStream(EventBuffer):
 
     __slots__ = ("_waiter", "_writer")
 
-    def __init__(self, monotonic: Callable[[], float], session: str) -> None:
-        super().__init__(monotonic, session)
+    def __init__(
+        self, monotonic: Callable[[], float], session: str, parts: frozenset[str] | None = None
+    ) -> None:
+        super().__init__(monotonic, session, parts)
         # Waiter rather than Event: a waiting greenlet keeps a copy of its C stack, and Waiter
         # needs the fewest frames.
         self._waiter: Any = None

@@ -47,7 +47,8 @@ class Hub:
     returns the newest snapshot from any source (it may do IO and raise a :class:`DmstatsError`).
     ``accept`` takes a published snapshot and returns it ready to be sent, or None if it is
     outdated; it raises ``ValueError`` if the message is not a snapshot. ``ended`` returns which of
-    the given sessions have ended (it may do IO and raise a :class:`DmstatsError`).
+    the given sessions have ended (it may do IO and raise a :class:`DmstatsError`). ``share``
+    returns the parts of a snapshot that a stream may show.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Hub:
         max_streams: int = 1000,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         ended: Callable[[set[str]], set[str]] = lambda _: set(),
+        share: Callable[[Figures, frozenset[str]], Figures] | None = None,
         outage: RedisOutage | None = None,
     ) -> None:
         self._feed = feed_for(transport, client, keys, clock)
@@ -72,6 +74,7 @@ class Hub:
         self._metrics = metrics
         self._heartbeat_seconds = heartbeat_seconds
         self._ended = ended
+        self._share = share
         self._connections = Connections(clock, metrics, max_streams)
         self._greenlets: list[gevent.Greenlet] = []
         self._outage = outage or RedisOutage()
@@ -100,14 +103,23 @@ class Hub:
         self._greenlets = []
         self.connected = False
 
-    def subscribe(self, session: str = "") -> GreenletStream:
+    def subscribe(self, session: str = "", parts: frozenset[str] | None = None) -> GreenletStream:
         """Open a stream; raises :class:`Unavailable` at the limit or while stopping.
 
-        It is closed when ``session`` ends, unless that is empty.
+        It is closed when ``session`` ends, unless that is empty. With ``parts`` it has only these
+        of each snapshot.
         """
         if self._stopped:
             raise Unavailable("This worker is stopping.", retry_after=FULL_RETRY_SECONDS)
-        return self._connections.admit(session)
+        return self._connections.admit(session, parts)
+
+    def shown(self, figures: Figures, parts: frozenset[str] | None) -> Figures:
+        """What a stream with ``parts`` may show of ``figures``: all of them without."""
+        if parts is None:
+            return figures
+        if self._share is None:
+            raise Unavailable("This worker shares nothing.", retry_after=FULL_RETRY_SECONDS)
+        return self._share(figures, parts)
 
     def hand_over(
         self, stream: EventBuffer, connection: socket, first: bytes, on_end: Callable[[], None]
@@ -170,7 +182,7 @@ class Hub:
         if figures.order > self._order:
             self._order = figures.order
             self._version = figures.version
-            self._connections.send(stats_event(figures))
+            self._connections.send_each(lambda parts: stats_event(self.shown(figures, parts)))
 
     def _set_connected(self, *, connected: bool) -> None:
         if connected != self.connected:

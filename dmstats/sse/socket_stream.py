@@ -36,7 +36,7 @@ class SocketStream(EventBuffer):
         on_end: Callable[[], None],
     ) -> None:
         """Continue the stream of the buffer ``before``, starting with the bytes ``first``."""
-        super().__init__(monotonic, before.session)
+        super().__init__(monotonic, before.session, before.parts)
         self._connection = connection
         self._on_end: Callable[[], None] | None = on_end
         self._rest: bytes | memoryview = first

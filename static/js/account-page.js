@@ -14,7 +14,7 @@ import { hourPaceOf, paceOf } from "./pace.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { accountFrom, activityFrom, shown } from "./wire.js";
+import { accountFrom, activityFrom, marksFrom, shown } from "./wire.js";
 
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./figures.js").Figure} Figure */
@@ -36,6 +36,7 @@ async function load() {
   if (answer.ok) {
     const account = accountFrom(answer.data);
     draw(account);
+    drawMarks(account, marksFrom(answer.data));
     showInForm(account);
   }
   if (lost.ok) drawLost(lostFrom(lost.data).days);
@@ -81,6 +82,23 @@ function drawStates(account) {
       return line;
     }),
   );
+}
+
+/**
+ * @param {Account} account
+ * @param {ReturnType<typeof marksFrom>} marks
+ */
+function drawMarks(account, { deauthorizedAt, deletionAskedAt }) {
+  part("withdrawn").hidden = !deauthorizedAt;
+  if (deauthorizedAt) {
+    const when = format.moment(deauthorizedAt);
+    part("withdrawn").textContent = `Its owner withdrew the app's access on ${when}. Until it is connected again, no messages arrive.`;
+  }
+  part("deletion").hidden = !deletionAskedAt;
+  if (deletionAskedAt) {
+    const command = `dmstats forget-account ${shown(account.instagramId) ?? ""}`;
+    part("deletion").textContent = `Its owner asked for deletion on ${format.moment(deletionAskedAt)}. On the server: ${command}`;
+  }
 }
 
 /**

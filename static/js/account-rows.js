@@ -14,10 +14,12 @@ import { shown } from "./wire.js";
  * @param {Account[]} accounts in their order
  * @param {Format} format
  * @param {(at: string) => number} ageOf seconds
- * @param {boolean} [whole] with what they received, and their states
+ * @param {object} [options]
+ * @param {boolean} [options.whole] with what they received, and their states
+ * @param {boolean} [options.linked] whether names lead to the accounts' pages
  */
-export function drawAccounts(body, accounts, format, ageOf, whole = false) {
-  body.replaceChildren(...accounts.map((account) => rowOf(account, format, ageOf, whole)));
+export function drawAccounts(body, accounts, format, ageOf, { whole = false, linked = true } = {}) {
+  body.replaceChildren(...accounts.map((account) => rowOf(account, format, ageOf, whole, linked)));
   // A column without any value is hidden, which leaves its width to the others.
   const limits = accounts.some((account) => account.monthlyDmLimit !== null);
   const table = body.closest("table");
@@ -29,10 +31,11 @@ export function drawAccounts(body, accounts, format, ageOf, whole = false) {
  * @param {Format} format
  * @param {(at: string) => number} ageOf
  * @param {boolean} whole
+ * @param {boolean} linked
  */
-function rowOf(account, format, ageOf, whole) {
+function rowOf(account, format, ageOf, whole, linked) {
   const row = document.createElement("tr");
-  const name = nameCell(account);
+  const name = nameCell(account, linked);
   if (whole) name.append(...marksOf(account));
   row.append(
     name,
@@ -45,11 +48,14 @@ function rowOf(account, format, ageOf, whole) {
   return row;
 }
 
-/** @param {Account} account */
-function nameCell(account) {
+/**
+ * @param {Account} account
+ * @param {boolean} linked
+ */
+function nameCell(account, linked) {
   const cell = element("th", "account");
   cell.scope = "row";
-  const address = linkOf(account);
+  const address = linked ? linkOf(account) : null;
   const name = address === null ? element("span", "account-name") : element("a", "account-name");
   if (address !== null) name.setAttribute("href", address);
   name.append(element("bdi", "", nameOf(account)));

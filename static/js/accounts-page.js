@@ -122,7 +122,7 @@ function draw() {
   const searching = input.value.trim() !== "";
   const filtered = filters.some(({ value }) => value);
   const { accounts, nextCursor } = shown;
-  drawAccounts(rows, accounts, format, (at) => (Date.now() - Date.parse(at)) / 1000, true);
+  drawAccounts(rows, accounts, format, (at) => (Date.now() - Date.parse(at)) / 1000, { whole: true });
   more.hidden = nextCursor === null;
   part("count").textContent = words(searching || filtered);
   const nothing = part("nothing");

@@ -10,6 +10,14 @@ const TIMEOUT_MS = 10_000;
  */
 
 /**
+ * @param {Response} response
+ * @returns {boolean} whether the service says that a shared link has ended; a proxy says so in its own words
+ */
+function isGone(response) {
+  return response.status === 404 && (response.headers.get("Content-Type") ?? "").startsWith("application/problem+json");
+}
+
+/**
  * @param {string} url
  * @param {typeof fetch} ask
  * @returns {() => Promise<Answer>} asks once; remembers the ETag, so that nothing new costs no body
@@ -25,7 +33,7 @@ export function createPoll(url, ask) {
         signal: limit.signal,
       });
       if (response.status === 304) return { kind: "same" };
-      if (response.status === 401) return { kind: "expired" };
+      if (response.status === 401 || isGone(response)) return { kind: "expired" };
       if (!response.ok) return { kind: "error" };
       const snapshot = await response.json();
       etag = response.headers.get("ETag") ?? "";

@@ -208,6 +208,14 @@ export interface ApiToken {
   usedFrom: string | null;
 }
 
+export interface SharedLink {
+  id: string;
+  label: string;
+  parts: string[];
+  madeBy: string;
+  endsAt: string | null;
+}
+
 export interface Heartbeat {
   at: string | null;
   live: boolean;

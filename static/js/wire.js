@@ -9,6 +9,7 @@
 /** @typedef {import("./types.js").Activity} Activity */
 /** @typedef {import("./types.js").Admin} Admin */
 /** @typedef {import("./types.js").ApiToken} ApiToken */
+/** @typedef {import("./types.js").SharedLink} SharedLink */
 /** @typedef {import("./types.js").Canary} Canary */
 /** @typedef {import("./types.js").Heartbeat} Heartbeat */
 /** @typedef {import("./types.js").Pair} Pair */
@@ -133,6 +134,15 @@ function accountTotals(json) {
     dmUsed: number(dmUsed),
     dmReceived: number(dmReceived),
   };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{deauthorizedAt: string | null, deletionAskedAt: string | null}} what Meta told about an account
+ */
+export function marksFrom(json) {
+  const account = fields(json);
+  return { deauthorizedAt: moment(account.deauthorizedAt), deletionAskedAt: moment(account.deletionAskedAt) };
 }
 
 /**
@@ -340,6 +350,32 @@ export function tokensFrom(json) {
 export function newTokenFrom(json) {
   const { token, secret } = fields(json);
   return { name: shown(fields(token).name) ?? "", secret: text(secret) ?? "" };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {SharedLink[]}
+ */
+export function linksFrom(json) {
+  return list(fields(json).links).map((each) => {
+    const link = fields(each);
+    return {
+      id: text(link.id) ?? "",
+      label: shown(link.label) || "unknown",
+      parts: list(link.parts).map((part) => shown(part) ?? ""),
+      madeBy: shown(link.madeBy) || "unknown",
+      endsAt: moment(link.endsAt),
+    };
+  });
+}
+
+/**
+ * @param {unknown} json
+ * @returns {{label: string, address: string}}
+ */
+export function newLinkFrom(json) {
+  const { link, address } = fields(json);
+  return { label: shown(fields(link).label) ?? "", address: text(address) ?? "" };
 }
 
 /**

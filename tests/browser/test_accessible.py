@@ -15,7 +15,7 @@ PHONE = {"width": 320, "height": 640}
 ACCOUNT = "/accounts/17841400000000001"
 OTHER_PAGES = [
     "/accounts", ACCOUNT, "/accounts/404", "/incidents", "/deliveries", "/lost",
-    "/admins", "/me", "/activity-log", "/tokens",
+    "/admins", "/me", "/activity-log", "/tokens", "/links",
 ]  # fmt: skip
 
 OpenContext = Callable[..., BrowserContext]

@@ -11,7 +11,7 @@ import { columns, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/
 import { otherEvents } from "../../static/js/terms.js";
 import { canaryWords } from "../../static/js/ticking.js";
 import { noticeOf } from "../../static/js/trouble.js";
-import { accountFrom, accountsFrom, activityFrom, adminsFrom, handoutFrom, heartbeatFrom, newTokenFrom, offerFrom, recoveryCodesFrom, snapshotFrom, tokensFrom, trafficFrom } from "../../static/js/wire.js";
+import { accountFrom, accountsFrom, activityFrom, adminsFrom, handoutFrom, heartbeatFrom, linksFrom, marksFrom, newLinkFrom, newTokenFrom, offerFrom, recoveryCodesFrom, snapshotFrom, tokensFrom, trafficFrom } from "../../static/js/wire.js";
 import { snapshotOf } from "./helpers.js";
 
 const format = createFormat("h23", "Europe/Berlin");
@@ -212,6 +212,20 @@ test("tokens, whatever the answer looks like", () => {
     for (const { name, madeBy, scopes } of tokensFrom(odd)) readable(`${name} ${madeBy} ${scopes.join()}`, odd);
   }
   for (const odd of spoilt({ token, secret: "s" })) assert.equal(typeof newTokenFrom(odd).secret, "string");
+});
+
+test("shared links, and what Meta told about an account, whatever the answer looks like", () => {
+  const link = { id: "1", label: "hall", parts: ["messages"], madeBy: "ada", endsAt: "2026-12-15T12:00:00Z" };
+  assert.deepEqual(linksFrom({ links: [link] }), [link]);
+  assert.deepEqual(newLinkFrom({ link, address: "https://x/shared/y" }), { label: "hall", address: "https://x/shared/y" });
+  for (const odd of spoilt({ links: [link] })) {
+    for (const { label, madeBy, parts } of linksFrom(odd)) readable(`${label} ${madeBy} ${parts.join()}`, odd);
+  }
+  for (const odd of spoilt({ link, address: "s" })) assert.equal(typeof newLinkFrom(odd).address, "string");
+  assert.deepEqual(marksFrom({ deauthorizedAt: link.endsAt, deletionAskedAt: "soon" }), {
+    deauthorizedAt: link.endsAt,
+    deletionAskedAt: null,
+  });
 });
 
 test("the set-up of a second factor, whatever the answer looks like", () => {

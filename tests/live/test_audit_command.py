@@ -19,6 +19,7 @@ from dmstats.core.clock import HOUR_MS, SystemClock, to_datetime
 from dmstats.core.exit_codes import INTERRUPTED
 from dmstats.core.settings import Settings
 from dmstats.core.stopping import StopSignal
+from dmstats.db.admins.activity_log import Actor, ActorKind, Event
 from dmstats.db.client import Mongo, connect
 from tests.auditing import Auditing, auditing, event, named
 from tests.servers import Secantus, running
@@ -142,3 +143,25 @@ class TestStandalone:
             over.set()
             sender.join()
         assert alone.found() == set()
+
+
+def test_an_account_is_forgotten(app: Flask, store: Auditing) -> None:
+    """What is printed and recorded names it by a digest; the snapshot no longer has it."""
+    account = "17841400000000077"
+    store.count(event(store.clock.now_ms(), account=account))
+    log = app.extensions["dmstats"].activity_log
+    log.add(Event.ACCOUNT_CHANGED, Actor(ActorKind.PERSON, "ada", "here"), account, "name")
+    run = app.test_cli_runner()
+    assert run.invoke(args=["forget-account", account], input="n\n").exit_code != 0
+    done = run.invoke(args=["forget-account", account, "--yes"])
+    assert done.exit_code == 0, done.output
+    assert "1 DMs sent, 0 received" in done.stdout
+    changed, entry = store.db["dmstats_activity_log"].find(sort=[("_id", 1)])
+    assert (entry["event"], changed["event"]) == ("account-forgotten", "account-changed")
+    assert entry["details"] == changed["target"]
+    assert entry["details"] in done.stdout
+    for name in store.db.list_collection_names():
+        assert account not in repr(list(store.db[name].find())), name
+    refused = run.invoke(args=["forget-account", "simulated-1", "--yes"])
+    assert refused.exit_code == 1
+    assert run.invoke(args=["audit"]).exit_code == 0

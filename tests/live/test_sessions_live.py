@@ -19,11 +19,13 @@ import pytest
 from dmstats.core.errors import PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.shared_links import Part
 from dmstats.db.client import Mongo, connect
+from dmstats.snapshot.shared import ALWAYS, FIELDS
 from migrations import apply
 from tests.servers import Redis, running
 from tests.service.admin_site import cheap_passwords
-from tests.sse import Stream
+from tests.sse import PATH, Stream
 from tests.streamworker import ROOT, Worker
 
 pytestmark = pytest.mark.live
@@ -108,8 +110,11 @@ class Site:
 class Watched:
     """Open streams of one session, and when each of them ended."""
 
-    def __init__(self, site: Site, cookie: str, count: int = 4, *, token: str = "") -> None:
-        self.streams = [Stream(site.worker.port, token, cookie=cookie) for _ in range(count)]
+    def __init__(
+        self, site: Site, cookie: str, count: int = 4, *, token: str = "", path: str = PATH
+    ) -> None:
+        port = site.worker.port
+        self.streams = [Stream(port, token, cookie=cookie, path=path) for _ in range(count)]
         assert {stream.status for stream in self.streams} == {200}
         self.ends: list[float] = []
         self._threads = [
@@ -199,6 +204,36 @@ def test_revoking_a_token_ends_it_everywhere(site: Site) -> None:
     assert ending.all_end_by(revoked + SECONDS)
     assert going_on.ends == []
     going_on.close()
+
+
+def test_revoking_a_shared_link_ends_it_everywhere(site: Site) -> None:
+    """Before that, its streams have the chosen parts of each snapshot, and no others."""
+    mine = site.sign_in()
+    wanted = {"label": "wall", "parts": ["people"], "days": 1}
+    gone, kept = (
+        json.loads(site.ask("POST", "/api/admin/links", mine, wanted)[1]) for _ in range(2)
+    )
+    here = f"http://localhost:{site.worker.port}"
+    path, other = (each["address"].removeprefix(here) for each in (gone, kept))
+    reading = Stream(site.worker.port, path=f"{path}/stream")
+    first = reading.next_data("stats")
+    status = site.ask("POST", "/api/admin/stats/refresh", mine, {})[0]
+    assert status == 202
+    later = reading.next_data("stats")
+    assert later["version"] != first["version"]
+    assert set(first) == set(later) == ALWAYS | FIELDS[Part.PEOPLE]
+    reading.close()
+    ending = Watched(site, "", path=f"{path}/stream")
+    going_on = Watched(site, "", path=f"{other}/stream")
+    assert site.ask("POST", f"/api/admin/links/{gone['link']['id']}/revoke", mine, {})[0] == 200
+    revoked = time.monotonic()
+    assert {site.ask("GET", f"{path}/stats")[0] for _ in range(12)} == {404}
+    assert {site.ask("GET", f"{other}/stats")[0] for _ in range(12)} == {200}
+    assert ending.all_end_by(revoked + SECONDS)
+    assert going_on.ends == []
+    going_on.close()
+    log = (site.worker.folder / "log").read_text()
+    assert not any(each.rpartition("-")[2] in log for each in (path, other))
 
 
 def test_the_command_ends_sessions_without_redis(site: Site, cache: Redis) -> None:

@@ -25,6 +25,7 @@ from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.roles import Role
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
+from dmstats.db.admins.shared_links import SharedLinkStore
 from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.alerting import AlertingStore
 from dmstats.db.annotations import AnnotationStore
@@ -47,9 +48,11 @@ from dmstats.web.api import (
     history,
     incidents,
     me,
+    meta_requests,
     notes,
     second_factor,
     sends,
+    shared_links,
     stats,
     tokens,
 )
@@ -58,8 +61,10 @@ from dmstats.web.auth.access import register_access
 from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
+from dmstats.web.auth.shared_access import SharedAccess
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.security_headers import register_headers
+from dmstats.web.pages import shared
 from tests.keyspace import KEYS
 
 EMAIL = "ada@example.com"
@@ -102,10 +107,11 @@ class FakeStats:
     wait: float = 0.0
     rate_limited: bool = False
     refreshes: list[bool] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
 
-    def current(self, seen: tuple[int, int]) -> Any:
-        body = json.dumps({"version": self.version}).encode()
-        return SimpleNamespace(version=self.version, body=body, etag=self.version)
+    def current(self, seen: tuple[int, int] = (0, 0)) -> Any:
+        body = json.dumps({"version": self.version} | self.figures).encode()
+        return SimpleNamespace(version=self.version, order=(1, 7), body=body, etag=self.version)
 
     def retry_after(self) -> float:
         return self.wait
@@ -137,7 +143,7 @@ class AdminSite:
         self.sessions = SessionStore(self.mongo, clock, hours=self.settings.session_hours)
         self.log = ActivityLog(self.mongo, clock, days=self.settings.activity_log_days)
         self.tokens = TokenStore(self.mongo, clock)
-        self.second_factors = SecondFactors(self.mongo, clock)
+        self.second_factors = SecondFactors(self.mongo, clock, self.settings.secret_key or "")
         self.incidents = IncidentStore(self.mongo)
         self.annotations = Annotations(
             AnnotationStore(self.mongo, clock), self.incidents, RepairRecords(self.mongo)
@@ -146,6 +152,7 @@ class AdminSite:
         self.channels = ChannelList(
             [], self.alerting, self.settings.secret_key or "", ZoneInfo(self.settings.time_zone)
         )
+        self.shared_links = SharedLinkStore(self.mongo, clock)
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -154,6 +161,9 @@ class AdminSite:
         app.secret_key = self.settings.secret_key
         app.jinja_loader = DictLoader(
             {
+                "missing.html": "{{ title }}|{{ words }}",
+                "shared.html": "{{ label }}|{{ parts | sort | join(' ') }}|{{ wall }}|{{ first }}",
+                "deletion.html": "{{ code }}|{{ waiting }}|{{ was_account }}",
                 "code.html": "code|{{ error or '' }}|{{ next }}",
                 "login.html": "{{ error or '' }}|{{ email }}|{{ next }}",
                 "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
@@ -180,6 +190,9 @@ class AdminSite:
             activity_log,
             tokens,
             second_factor,
+            meta_requests,
+            shared_links,
+            shared,
         ):
             app.register_blueprint(views.blueprint)
 
@@ -202,12 +215,15 @@ class AdminSite:
             admins=self.admins,
             activity_log=self.log,
             tokens=self.tokens,
+            shared_links=self.shared_links,
+            shared_access=SharedAccess(self.shared_links, self.clock),
             second_factors=self.second_factors,
             authenticator=Authenticator(
                 self.settings,
                 self.admins,
                 self.sessions,
                 self.tokens,
+                self.shared_links,
                 self.second_factors,
                 SignInRateLimit(self.redis, KEYS),
                 self.clock,

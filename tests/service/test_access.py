@@ -52,6 +52,8 @@ ADMIN = OPERATOR | {
     "POST /api/admin/alerts/rules/<rule_id>/delete",
     "GET /tokens", "GET /api/admin/tokens", "POST /api/admin/tokens",
     "POST /api/admin/tokens/<token_id>/revoke",
+    "GET /links", "GET /api/admin/links", "POST /api/admin/links",
+    "POST /api/admin/links/<link_id>/revoke",
 }  # fmt: skip
 BY_ROLE = {Role.VIEWER: VIEWER, Role.OPERATOR: OPERATOR, Role.ADMIN: ADMIN}
 BY_SCOPE = {

@@ -229,8 +229,19 @@ def knows_the_collection(path: Path) -> bool:
     )
 
 
+def test_a_forgotten_account_is_named_no_more(site: AdminSite) -> None:
+    """Its entries stay: that somebody changed something, and when."""
+    actor = Actor(ActorKind.PERSON, EMAIL, "127.0.0.1")
+    for account in ("17841400000000001", "17841400000000002"):
+        site.log.add(Event.ACCOUNT_CHANGED, actor, account, "name: cafe")
+    site.log.forget("17841400000000001", "account 0123")
+    found = {(entry.target, entry.details) for entry in site.log.page(LogFilter(), limit=9)[0]}
+    assert found == {("account 0123", ""), ("17841400000000002", "name: cafe")}
+
+
 def test_entries_are_only_ever_added() -> None:
-    """No module but this one knows the collection, and this one only inserts and finds."""
+    """No module but this one knows the collection, and this one inserts, finds, and replaces the
+    name of a forgotten account."""
     root = Path(activity_log.__file__).parents[2]
     importing = {path.name for path in root.rglob("*.py") if knows_the_collection(path)}
     assert importing == {"activity_log.py", "indexes.py"}
@@ -242,4 +253,4 @@ def test_entries_are_only_ever_added() -> None:
         and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func.value) == "self._collection"
     }
-    assert called == {"insert_one", "find"}
+    assert called == {"insert_one", "find", "update_many"}

@@ -134,6 +134,7 @@ def test_one_account(site: AdminSite, client: FlaskClient, clock: ManualClock) -
         "createdAt": "2026-11-15T12:34:56.000Z", "dmUsed": 7, "monthlyDmUsed": 3,
         "currentMonth": "2026-11", "lastDMSent": "2026-11-15T12:34:56.000Z", "dmReceived": 2,
         "lastDMReceived": None, "monthlyDmLimit": 100, "limitReachedAt": None, "states": None,
+        "deauthorizedAt": None, "deletionAskedAt": None,
     }  # fmt: skip
     missing = client.get(f"{ACCOUNTS}/17842")
     assert (missing.status_code, missing.mimetype) == (404, "application/problem+json")

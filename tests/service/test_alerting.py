@@ -10,6 +10,7 @@ import pytest
 
 from dmstats.core.clock import HOUR_MS, MINUTE_MS, ManualClock
 from dmstats.core.errors import StoreUnavailable
+from dmstats.core.sealed import Sealer
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
 from dmstats.db.alerting import MOST, AlertingStore, Rule, StoredChannel
@@ -190,7 +191,7 @@ def test_quiet_hours(start: str, end: str, time: str, quiet: bool) -> None:
     minute = [int(each[:2]) * 60 + int(each[3:]) for each in (start, end, time)]
     channel = StoredChannel("Chat", "x", None, minute[0], minute[1], "1")
     for zone, ahead in (("UTC", 0), ("Asia/Kolkata", 330)):
-        made = MadeChannel(channel, "key", ZoneInfo(zone))
+        made = MadeChannel(channel, Sealer("key", "tests"), ZoneInfo(zone))
         assert made.is_quiet(((minute[2] - ahead) % 1440) * MINUTE_MS) is quiet
 
 

@@ -115,6 +115,7 @@ def test_without_redis_nothing_is_raised(
     assert publisher.publish(snapshot("1-1"), scheduled=True) == Publication(published=False)
     assert publisher.publish(snapshot("1-1"), scheduled=False) == Publication(published=False)
     assert publisher.retry_after() == 0
+    publisher.drop_published()
 
 
 def test_the_stream_transport_appends(client: fakeredis.FakeRedis, sent: Sent) -> None:
@@ -128,6 +129,8 @@ def test_the_stream_transport_appends(client: fakeredis.FakeRedis, sent: Sent) -
         "type": "stats",
         "id": "1-1",
     }
+    publisher.drop_published()
+    assert client.xrange(CHANNEL) == []
 
 
 def test_the_channel_is_named_in_one_place_only() -> None:

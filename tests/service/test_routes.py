@@ -18,6 +18,12 @@ OPEN = {
     "/login/code": "the second step of getting in",
     "/logout": "ends what may not even be there",
     "/password": "has its own secret: a link",
+    "/api/meta/data-deletion": "Meta signs its requests",
+    "/api/meta/deauthorize": "Meta signs its requests",
+    "/data-deletion/<code>": "has its own secret: a code",
+    "/shared/<link>": "has its own secret: a link",
+    "/shared/<link>/stats": "has its own secret: a link",
+    "/shared/<link>/stream": "has its own secret: a link",
     "/healthz": "says nothing but ok",
     "/readyz": "says only what fails",
     "/metrics": "has its own rule: loopback or bearer",
@@ -103,4 +109,5 @@ def test_only_what_needs_a_page_or_a_sign_in_writes_to_open_routes(app: Flask) -
     assert writing <= {
         "/login", "/login/code", "/logout", "/password",
         "/api/webhooks/instagram", "/api/cron/refresh-admin-stats",
+        "/api/meta/data-deletion", "/api/meta/deauthorize",
     }  # fmt: skip

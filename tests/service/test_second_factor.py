@@ -12,6 +12,7 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.errors import BadRequest
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
+from dmstats.db.admins.second_factor import SecondFactors, UsedCode
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
 
 OTHER = "grace@example.com"
@@ -275,3 +276,49 @@ def test_a_damaged_one_lets_nobody_in_without(site: AdminSite, odd: object) -> N
     site.mongo.db["dmstats_admins"].update_one({}, {"$set": {"totp": odd}})
     assert site.client().post("/login", json=CREDENTIALS).status_code == 401
     assert status_with(site, "123456") == 401
+
+
+def stored(site: AdminSite) -> str:
+    found = site.mongo.db["dmstats_admins"].find_one() or {}
+    return str(found["totp"]["secret"])
+
+
+def test_the_secret_is_stored_sealed(site: AdminSite, clock: ManualClock) -> None:
+    offered = site.signed_in().post(URL, json=OWN).get_json()
+    found = site.mongo.db["dmstats_admins"].find_one() or {}
+    assert offered["secret"] not in repr(found)
+    site.app.extensions["dmstats"].second_factors.confirm(
+        str(found["_id"]), App(offered["secret"], clock).code()
+    )
+    assert stored(site).startswith("sealed1:")
+
+
+def test_one_of_an_earlier_release_is_sealed_when_it_is_used(
+    site: AdminSite, clock: ManualClock
+) -> None:
+    site.signed_in()
+    secret = pyotp.random_base32()
+    people = site.mongo.db["dmstats_admins"]
+    people.update_one({}, {"$set": {"totp": {"secret": secret, "recovery": []}}})
+    factors, admin_id = site.second_factors, str((people.find_one() or {})["_id"])
+    assert factors.check(admin_id, App(secret, clock).wrong()) is None
+    assert stored(site) == secret
+    code = App(secret, clock).code()
+    assert factors.check(admin_id, code) is UsedCode.APP
+    assert stored(site).startswith("sealed1:")
+    assert factors.check(admin_id, code) is None, "used"
+    clock.advance(60)
+    assert factors.check(admin_id, App(secret, clock).code()) is UsedCode.APP
+
+
+def test_with_another_secret_key_only_recovery_codes_hold(
+    site: AdminSite, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    offered = site.signed_in().post(URL, json=OWN).get_json()
+    admin_id = str((site.mongo.db["dmstats_admins"].find_one() or {})["_id"])
+    codes = site.second_factors.confirm(admin_id, App(offered["secret"], clock).code())
+    clock.advance(60)
+    rotated = SecondFactors(site.mongo, clock, "another secret key")
+    assert rotated.check(admin_id, App(offered["secret"], clock).code()) is None
+    assert "second_factor_unreadable" in [record.message for record in caplog.records]
+    assert rotated.check(admin_id, codes[0]) is UsedCode.RECOVERY

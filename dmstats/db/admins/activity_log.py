@@ -1,6 +1,7 @@
 """Who did what, when and from where, in ``dmstats_activity_log``; entries are only ever added.
 
-The database deletes an entry at its ``endsAt``; nothing here changes or deletes one.
+The database deletes an entry at its ``endsAt``. Nothing here deletes one, or changes it, but for
+the name of a forgotten account.
 """
 
 from __future__ import annotations
@@ -47,12 +48,17 @@ class Event(StrEnum):
     LINK_USED = "link-used"
     TOKEN_MADE = "token-made"  # noqa: S105 - no token
     TOKEN_REVOKED = "token-revoked"  # noqa: S105 - no token
+    SHARED_LINK_MADE = "shared-link-made"
+    SHARED_LINK_REVOKED = "shared-link-revoked"
     SECOND_FACTOR_SET = "second-factor-set"
     SECOND_FACTOR_REMOVED = "second-factor-removed"
     CODE_FAILED = "code-failed"
     RECOVERY_CODE_USED = "recovery-code-used"
     ACCOUNT_CHANGED = "account-changed"
     ACCOUNTS_IMPORTED = "accounts-imported"
+    ACCOUNT_FORGOTTEN = "account-forgotten"
+    ACCESS_WITHDRAWN = "access-withdrawn"
+    DELETION_ASKED = "deletion-asked"
     NOTE_ADDED = "note-added"
     NOTE_CHANGED = "note-changed"
     NOTE_DELETED = "note-deleted"
@@ -80,12 +86,17 @@ WORDS: Mapping[str, str] = {
     Event.LINK_USED: "Password link used",
     Event.TOKEN_MADE: "API token made",
     Event.TOKEN_REVOKED: "API token revoked",
+    Event.SHARED_LINK_MADE: "Shared link made",
+    Event.SHARED_LINK_REVOKED: "Shared link revoked",
     Event.SECOND_FACTOR_SET: "Second factor set up",
     Event.SECOND_FACTOR_REMOVED: "Second factor removed",
     Event.CODE_FAILED: "Code of second factor failed",
     Event.RECOVERY_CODE_USED: "Recovery code used",
     Event.ACCOUNT_CHANGED: "Account changed",
     Event.ACCOUNTS_IMPORTED: "Accounts imported",
+    Event.ACCOUNT_FORGOTTEN: "Account forgotten",
+    Event.ACCESS_WITHDRAWN: "Meta: access withdrawn",
+    Event.DELETION_ASKED: "Meta: deletion asked for",
     Event.NOTE_ADDED: "Note added",
     Event.NOTE_CHANGED: "Note changed",
     Event.NOTE_DELETED: "Note deleted",
@@ -174,6 +185,17 @@ class ActivityLog:
         except (StoreUnavailable, PoisonError) as error:
             extra = {"activity": event.value, "error": error.reason}
             logger.error("activity_not_recorded", extra=extra)  # noqa: TRY400 - MongoDB is away
+
+    def forget(self, account: str, digest: str) -> None:
+        """Replace the id of a forgotten account by ``digest``, and what was said about it.
+
+        The one change of entries: that something was done, by whom and when, stays. Raises
+        :class:`StoreUnavailable`.
+        """
+        with translated():
+            self._collection.update_many(
+                {"target": account}, {"$set": {"target": digest, "details": ""}}
+            )
 
     def page(
         self, wanted: LogFilter, *, limit: int, after: Place | None = None

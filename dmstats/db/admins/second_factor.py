@@ -1,7 +1,7 @@
 """The second factor of a sign-in: codes of an authenticator app (TOTP), and recovery codes.
 
 All of it is in the person's document. Of a recovery code only a digest is stored: 80 random bits
-need no slow hash. The app's secret has to be stored as it is.
+need no slow hash. The app's secret has to be readable, and is stored sealed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 from datetime import UTC, datetime
@@ -20,9 +21,12 @@ from bson import ObjectId
 
 from dmstats.core.clock import MINUTE_MS, Clock, to_datetime
 from dmstats.core.errors import BadRequest, NotFound
+from dmstats.core.sealed import Sealer, Unsealable, is_sealed
 from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ADMINS
+
+logger = logging.getLogger(__name__)
 
 ISSUER = "dmstats"
 OFFER_MS = 15 * MINUTE_MS
@@ -43,11 +47,16 @@ class UsedCode(StrEnum):
 
 
 class SecondFactors:
-    """Sets up, checks and removes; every method may raise :class:`StoreUnavailable`."""
+    """Sets up, checks and removes; every method may raise :class:`StoreUnavailable`.
 
-    def __init__(self, mongo: Mongo, clock: Clock) -> None:
+    ``secret_key`` is what the apps' secrets are sealed with. Earlier releases stored them as they
+    were: such a one is sealed when a code of it is used.
+    """
+
+    def __init__(self, mongo: Mongo, clock: Clock, secret_key: str) -> None:
         self._people = mongo.db[ADMINS]
         self._clock = clock
+        self._sealer = Sealer(secret_key, "second factors")
 
     def offer(self, admin_id: str) -> str:
         """A new secret for the person's app; it holds once :meth:`confirm` was called."""
@@ -56,7 +65,7 @@ class SecondFactors:
         with translated():
             done = self._people.update_one(
                 {"_id": ObjectId(admin_id)},
-                {"$set": {"totpOffer": {"secret": secret, "endsAt": ends}}},
+                {"$set": {"totpOffer": {"secret": self._sealed(secret, admin_id), "endsAt": ends}}},
             )
         if not done.matched_count:
             raise NotFound("There is no such person.")
@@ -69,20 +78,20 @@ class SecondFactors:
         Raises :class:`BadRequest`.
         """
         offer = typed.document(self._read(admin_id, "totpOffer"))
-        secret, ends = typed.text(offer.get("secret")), typed.moment(offer.get("endsAt"))
-        if secret is None or ends is None or ends <= self._clock.now_ms():
+        stored, ends = typed.text(offer.get("secret")), typed.moment(offer.get("endsAt"))
+        if stored is None or ends is None or ends <= self._clock.now_ms():
             raise BadRequest("The set-up has taken too long. Begin again.")
-        step = self._step_of(secret, code)
+        step = self._step_of(stored, code, admin_id)
         if step is None:
             raise BadRequest("That code is not right. Is the phone's clock?")
         codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
         totp = {
-            "secret": secret,
+            "secret": stored,
             "since": to_datetime(self._clock.now_ms()),
             "lastStep": step,
             "recovery": [_digest(each) for each in codes],
         }
-        wanted = {"_id": ObjectId(admin_id), "totpOffer.secret": secret}
+        wanted = {"_id": ObjectId(admin_id), "totpOffer.secret": stored}
         with translated():
             done = self._people.update_one(
                 wanted, {"$set": {"totp": totp}, "$unset": {"totpOffer": ""}}
@@ -98,15 +107,18 @@ class SecondFactors:
             used = {"totp.recovery": _digest(plain)}
             if self._people.update_one({"_id": key, **used}, {"$pull": used}).modified_count:
                 return UsedCode.RECOVERY
-        secret = typed.text(typed.document(self._read(admin_id, "totp")).get("secret"))
-        step = self._step_of(secret, plain) if secret else None
-        if step is None:
+        stored = typed.text(typed.document(self._read(admin_id, "totp")).get("secret"))
+        step = self._step_of(stored, plain, admin_id) if stored else None
+        if stored is None or step is None:
             return None
+        change: Document = {"totp.lastStep": step}
+        if not is_sealed(stored):
+            change["totp.secret"] = self._sealed(stored, admin_id)
         # Who looked over a shoulder may not use the same code again.
         later: Document = {"$or": [{"totp.lastStep": {"$lt": step}}, {"totp.lastStep": None}]}
         with translated():
             done = self._people.update_one(
-                {"_id": key, "totp.secret": secret, **later}, {"$set": {"totp.lastStep": step}}
+                {"_id": key, "totp.secret": stored, **later}, {"$set": change}
             )
         return UsedCode.APP if done.modified_count else None
 
@@ -125,11 +137,17 @@ class SecondFactors:
             found = self._people.find_one({"_id": ObjectId(admin_id)}, {field: 1})
         return (found or {}).get(field)
 
-    def _step_of(self, secret: str, code: str) -> int | None:
+    def _sealed(self, secret: str, admin_id: str) -> str:
+        return self._sealer.seal(secret, admin_id)
+
+    def _step_of(self, stored: str, code: str, admin_id: str) -> int | None:
         """The time step whose code it is; None if it is none of now."""
         sent = SEPARATORS.sub("", code).encode()
         try:
-            totp = pyotp.TOTP(secret)
+            totp = pyotp.TOTP(self._sealer.open(stored, admin_id))
+        except Unsealable:
+            logger.warning("second_factor_unreadable", extra={"admin": admin_id})
+            return None
         except ValueError:  # a damaged secret
             return None
         now = totp.timecode(datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC))

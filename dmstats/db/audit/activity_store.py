@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
+from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_datetime
@@ -137,6 +138,30 @@ class ActivityWriter:
             }
             self._chunks.delete_many({"_id": {"$ne": INDEX}} | older)
         return True
+
+
+def leave_out(database: Database[Document], low: str, high: str) -> None:
+    """Remove the accounts from ``low`` up to, but without, ``high`` from what the last audit
+    published."""
+    chunks = database[ACCOUNT_ACTIVITY]
+    index = _read(chunks.find_one({"_id": INDEX}), _Index)
+    places = index.chunks if index else []
+    kept: list[tuple[str, str]] = []
+    for place, (first, key) in enumerate(places, 1):
+        ended = place < len(places) and places[place][0] <= low
+        found = None if first >= high or ended else chunks.find_one({"_id": key})
+        accounts = found.get("accounts") if found else None
+        names = accounts if isinstance(accounts, list) else []
+        others = [each for each in names if not low <= each[0] < high]
+        if len(others) < len(names):
+            chunks.update_one({"_id": key}, {"$set": {"accounts": others}})
+        # A chunk may begin with one of them; an empty one needs no entry.
+        if not low <= first < high:
+            kept.append((first, key))
+        elif others:
+            kept.append((others[0][0], key))
+    if kept != places:
+        chunks.update_one({"_id": INDEX}, {"$set": {"chunks": kept}})
 
 
 class Activities:

@@ -24,11 +24,11 @@ from dmstats.core.records import (
     Deltas,
     LedgerRow,
 )
+from dmstats.db.audit.activity_store import leave_out
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.recount import FIELDS, ids_between
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
-    ACCOUNT_ACTIVITY,
     ACCOUNT_BACKLOG,
     ACCOUNT_DAYS,
     ACCOUNT_STATES,
@@ -45,7 +45,6 @@ from dmstats.db.collection_names import (
 )
 from dmstats.db.counting.backlog_documents import account_of, whole
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.states.rhythms import INDEX, SUFFIX
 from dmstats.db.transaction_runner import TransactionRunner
 
 ROWS_AT_ONCE = 500
@@ -224,7 +223,9 @@ class Purge:
             self._work.run_transaction(self._set_last_event)
         # The next query for top accounts starts at this floor, which came from a simulated account.
         cache.update_one({"_id": "snapshot"}, {"$set": {"floor": 0}})
-        self._forget_activity()
+        low, high = SIMULATED_RANGE.values()
+        leave_out(self._db, low, high)
+        self._db[ACCOUNT_STATES].delete_many({"_id": {"$gte": low, "$lt": high}})
 
     def _forget(self, run: Document, session: ClientSession | None) -> None:
         if self._db[SIMULATIONS].delete_one({"_id": run["_id"]}, session=session).deleted_count:
@@ -272,19 +273,6 @@ class Purge:
         if latest:
             last = {"$set": {"lastEventAt": max(latest)}}
             self._db[STATS_CACHE].update_one({"_id": "global"}, last, session=session)
-
-    def _forget_activity(self) -> None:
-        """Remove these accounts from the activity published by the last audit, and their states."""
-        chunks, (low, high) = self._db[ACCOUNT_ACTIVITY], SIMULATED_RANGE.values()
-        index = (chunks.find_one({"_id": INDEX}) or {}).get("chunks", [])
-        for place, (first, key) in enumerate(index, 1):
-            ended = place < len(index) and index[place][0] <= low
-            if first >= high or ended:
-                continue
-            for chunk in chunks.find({"_id": {"$in": [key, key + SUFFIX]}}):
-                kept = [each for each in chunk["accounts"] if not low <= each[0] < high]
-                chunks.update_one({"_id": chunk["_id"]}, {"$set": {"accounts": kept}})
-        self._db[ACCOUNT_STATES].delete_many({"_id": {"$gte": low, "$lt": high}})
 
 
 def _rows_of(partition: str, documents: Iterable[Document]) -> Iterator[tuple[LedgerRow, bool]]:

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from dmstats.audit.account_activity import buckets
 from dmstats.core.clock import month_of, rfc3339
 from dmstats.core.errors import NotFound, NotSignedIn, TooManyRequests
+from dmstats.db.account_marks import AccountMarks
 from dmstats.db.audit.activity_store import Activities
 from dmstats.db.dashboard.account_directory import AccountDirectory
 from dmstats.db.dashboard.state_directory import StateDirectory
@@ -76,7 +77,7 @@ def account(instagram_id: str) -> ResponseReturnValue:
     found = _known(instagram_id)
     states = StateDirectory(services().mongo).of([instagram_id]).get(instagram_id)
     limit = services().settings.monthly_dm_limit
-    fields = account_fields(found, services().clock.now_ms(), limit, states)
+    fields = account_fields(found, services().clock.now_ms(), limit, states) | _marks(found)
     return jsonify(AccountAnswer().dump(fields))
 
 
@@ -120,6 +121,17 @@ def account_fields(
         "lastDMReceived": _moment(account.last_received_ms),
         "limitReachedAt": _moment(reached_ms),
         "states": None if states is None else list(map(str, states)),
+    }
+
+
+def _marks(account: Account) -> dict[str, Any]:
+    """What Meta told about an account. With DMs after it was withdrawn, access was given again."""
+    marks = AccountMarks(services().mongo).of(account.instagram_id)
+    last_ms = max(account.last_sent_ms or 0, account.last_received_ms or 0)
+    is_withdrawn = marks.deauthorized_ms is not None and marks.deauthorized_ms >= last_ms
+    return {
+        "deauthorizedAt": _moment(marks.deauthorized_ms) if is_withdrawn else None,
+        "deletionAskedAt": _moment(marks.deletion_asked_ms),
     }
 
 

@@ -60,28 +60,38 @@ class StatsEvents(ServerSentEventsBlueprint):  # type: ignore[misc]
 
     def stream(self) -> Response:
         """Open a stream; 503 with ``Retry-After`` over the worker's cap."""
-        hub, reader = services().hub, services().reader
-        # The mailbox first: what comes while the figures are read must not be missed.
-        stream = hub.subscribe(stream_session())
-        seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
-        try:
-            figures: Figures | None = reader.current(newest_of([seen] if seen else []))
-        except StoreUnavailable:
-            figures = None
-        except BaseException:
-            hub.unsubscribe(stream)
-            raise
-        if figures is not None:
-            stream.order = figures.order
-        first = [_opening(figures, seen), hub.heartbeat().encoded]
-        body = request.environ[KEY] = StreamBody(hub, stream, first)
-        # Passed through: Werkzeug's own layers would be kept as long as the stream is.
-        return Response(
-            body,
-            mimetype="text/event-stream",
-            headers=HEADERS,
-            direct_passthrough=True,
+        return open_stream(stream_session())
+
+
+def open_stream(session: str, parts: frozenset[str] | None = None) -> Response:
+    """A stream that ends with ``session``, of all figures or only these ``parts``.
+
+    Raises :class:`Unavailable` over the worker's cap.
+    """
+    hub, reader = services().hub, services().reader
+    # The mailbox first: what comes while the figures are read must not be missed.
+    stream = hub.subscribe(session, parts)
+    seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
+    try:
+        figures: Figures | None = hub.shown(
+            reader.current(newest_of([seen] if seen else [])), parts
         )
+    except StoreUnavailable:
+        figures = None
+    except BaseException:
+        hub.unsubscribe(stream)
+        raise
+    if figures is not None:
+        stream.order = figures.order
+    first = [_opening(figures, seen), hub.heartbeat().encoded]
+    body = request.environ[KEY] = StreamBody(hub, stream, first)
+    # Passed through: Werkzeug's own layers would be kept as long as the stream is.
+    return Response(
+        body,
+        mimetype="text/event-stream",
+        headers=HEADERS,
+        direct_passthrough=True,
+    )
 
 
 def _opening(figures: Figures | None, seen: str | None) -> bytes:

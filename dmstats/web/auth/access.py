@@ -63,6 +63,14 @@ ACCESS: dict[str, Access] = {
     "GET /password": OPEN,
     "POST /password": OPEN,
     "GET /static/<path:path>": OPEN,
+    # Meta signs its requests about users, and tells them where to look.
+    "POST /api/meta/data-deletion": OPEN,
+    "POST /api/meta/deauthorize": OPEN,
+    "GET /data-deletion/<code>": OPEN,
+    # A shared link is its own secret.
+    "GET /shared/<link>": OPEN,
+    "GET /shared/<link>/stats": OPEN,
+    "GET /shared/<link>/stream": OPEN,
     # Probes; the cron route asks for CRON_SECRET.
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
@@ -134,6 +142,10 @@ ACCESS: dict[str, Access] = {
     "GET /api/admin/tokens": PEOPLE,
     "POST /api/admin/tokens": PEOPLE,
     "POST /api/admin/tokens/<token_id>/revoke": PEOPLE,
+    "GET /links": PEOPLE,
+    "GET /api/admin/links": PEOPLE,
+    "POST /api/admin/links": PEOPLE,
+    "POST /api/admin/links/<link_id>/revoke": PEOPLE,
     "GET /activity-log": ACTIVITY_LOG,
     "GET /api/admin/activity-log": ACTIVITY_LOG,
 }

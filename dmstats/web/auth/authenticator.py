@@ -18,6 +18,7 @@ from dmstats.db.admins.admin_store import AdminStore, lookup_name
 from dmstats.db.admins.scopes import Scope
 from dmstats.db.admins.second_factor import SecondFactors, UsedCode
 from dmstats.db.admins.session_store import Session, SessionStore
+from dmstats.db.admins.shared_links import SharedLinkStore
 from dmstats.db.admins.token_store import TokenStore, token_key
 from dmstats.web.auth.client_address import client_address, place_of
 from dmstats.web.auth.credentials import TOKEN_KEY, Credentials
@@ -89,6 +90,7 @@ class Authenticator:
         admins: AdminStore,
         sessions: SessionStore,
         tokens: TokenStore,
+        links: SharedLinkStore,
         second_factors: SecondFactors,
         rate_limit: SignInRateLimit,
         clock: Clock,
@@ -100,7 +102,7 @@ class Authenticator:
         self._second_factors = second_factors
         self._rate_limit = rate_limit
         self._clock = clock
-        self._guard = SessionGuard(Credentials(sessions, tokens), clock)
+        self._guard = SessionGuard(Credentials(sessions, tokens, links), clock)
         self._tokens = tokens
         self._token_grace = OutageGrace(tokens.find, lambda token: token.ends_ms, clock)
 
@@ -254,8 +256,8 @@ class Authenticator:
         return Identity(None, scopes=token.scopes, token_name=token.name, token_id=token.id)
 
     def ended(self, keys: set[str]) -> set[str]:
-        """Those of the sessions and tokens ``keys`` that have ended; for open streams, outside
-        any request.
+        """Those of the sessions, tokens and shared links ``keys`` that have ended; for open
+        streams, outside any request.
 
         Raises :class:`StoreUnavailable`.
         """

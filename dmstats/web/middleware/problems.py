@@ -11,6 +11,7 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException
 
 from dmstats.core.errors import DmstatsError
+from dmstats.web.middleware.request_log import loggable
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def register_errors(app: Flask) -> None:
 def problem_of(error: DmstatsError) -> Response:
     """The answer to one of our own errors."""
     if error.status >= 500 and error.retry_after is None:
-        logger.error("request_failed", exc_info=error, extra={"path": request.path})
+        logger.error("request_failed", exc_info=error, extra={"path": loggable(request.path)})
         # Internal details go to the log, not to the client.
         return _answer({**error.problem(), "detail": LOGGED})
     response = _answer(error.problem())
@@ -61,7 +62,7 @@ def http_problem(error: HTTPException) -> Response | HTTPException:
 
 
 def _unexpected(error: Exception) -> Response:
-    logger.error("request_crashed", exc_info=error, extra={"path": request.path})
+    logger.error("request_crashed", exc_info=error, extra={"path": loggable(request.path)})
     return _answer({**DmstatsError().problem(), "detail": LOGGED})
 
 

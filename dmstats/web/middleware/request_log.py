@@ -29,7 +29,9 @@ ID_KEY = "dmstats.request_id"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LONGEST_PATH = 200
 QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/api/admin/stats"})
-QUIET_FOLDER = "/static/"
+SECRET = re.compile(r"(/+shared/+)[^/]+", re.IGNORECASE)
+"""A shared link's secret is a part of its path."""
+QUIET_FOLDERS = ("/static/", "/shared/")
 """Requested constantly by probes and open dashboards, so successes are logged at level ``debug``.
 The size of the log does not depend on the number of admins."""
 DELIVERY_LOG_SECONDS = 1.0
@@ -109,6 +111,11 @@ def request_fields() -> dict[str, str]:
     return {"requestId": request.environ.get(ID_KEY, "")}
 
 
+def loggable(path: str) -> str:
+    """``path`` without the secret of a shared link, and not too long."""
+    return SECRET.sub(r"\1...", path)[:LONGEST_PATH]
+
+
 def _request_id(environ: WSGIEnvironment) -> str:
     """The client's request id if it is short and plain, otherwise a new one."""
     sent: str = environ.get("HTTP_X_REQUEST_ID", "")
@@ -134,7 +141,7 @@ def _fields(environ: WSGIEnvironment) -> dict[str, Any]:
     return {
         "requestId": environ[ID_KEY],
         "method": environ["REQUEST_METHOD"],
-        "path": environ["PATH_INFO"][:LONGEST_PATH],
+        "path": loggable(environ["PATH_INFO"]),
         "from": environ.get("REMOTE_ADDR"),  # set by ProxyFix from trusted proxies
     }
 
@@ -143,7 +150,7 @@ def _log(fields: dict[str, Any], status: int, seconds: float, **more: int) -> No
     level = logging.INFO
     if status >= 500:
         level = logging.WARNING
-    elif status < 400 and (fields["path"] in QUIET or fields["path"].startswith(QUIET_FOLDER)):
+    elif status < 400 and (fields["path"] in QUIET or fields["path"].startswith(QUIET_FOLDERS)):
         level = logging.DEBUG
     logger.log(
         level,

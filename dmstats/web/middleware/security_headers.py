@@ -46,8 +46,10 @@ def _secured(application: WSGIApplication) -> WSGIApplication:
 
     def secured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            headers += HEADERS.items()
-            if not any(name == "Cache-Control" for name, _ in headers):
+            names = {name for name, _ in headers}
+            # A view may be stricter about the Referer.
+            headers += (each for each in HEADERS.items() if each[0] not in names)
+            if "Cache-Control" not in names:
                 headers.append(("Cache-Control", "no-store"))
             if environ["wsgi.url_scheme"] == "https":
                 headers.append(("Strict-Transport-Security", HSTS))

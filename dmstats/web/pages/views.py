@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +19,7 @@ from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.errors import Forbidden, NotFound, StoreUnavailable
 from dmstats.core.setting_types import is_loopback
 from dmstats.db.admins.scopes import SCOPE_WORDS
+from dmstats.db.admins.shared_links import PART_WORDS, Part
 from dmstats.sse.hub import HEARTBEAT_SECONDS
 from dmstats.web import services
 from dmstats.web.auth.authenticator import reader_name, signed_in
@@ -25,6 +27,7 @@ from dmstats.web.middleware.problems import PROBLEM, http_problem, problem_of
 from dmstats.web.pages.activity_log_page import register_activity_log
 from dmstats.web.pages.assets import Assets, find_folder
 from dmstats.web.pages.first_paint import figure_texts, is_empty
+from dmstats.web.pages.overview import is_wall, overview_page
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
@@ -58,11 +61,20 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             "asset": lambda path: base + assets.address(path),
             "modules": modules,
             "theme": _theme(),
+            "build": assets.version,
         }
 
     @pages.get("/")
     def dashboard() -> ResponseReturnValue:
-        """The dashboard, with the newest figures in it; later ones arrive by the API."""
+        """The dashboard, with the newest figures in it; later ones arrive by the API.
+
+        ``?wall`` is the same for a screen.
+        """
+        if is_wall():
+            snapshot = _first_figures()["snapshot"]
+            api = f"{request.script_root}/api/admin/stats"
+            parts = (Part.MESSAGES, Part.PEOPLE)  # what fits a screen
+            return overview_page("", parts, snapshot, stats=api, stream=f"{api}/stream")
         return render_template(
             "index.html",
             email=reader_name(),
@@ -117,6 +129,11 @@ def _register_people(pages: Blueprint) -> None:
             "tokens.html", email=reader_name(), scopes=SCOPE_WORDS, has_setting=has_setting
         )
 
+    @pages.get("/links")
+    def links() -> ResponseReturnValue:
+        """The shared links."""
+        return render_template("links.html", email=reader_name(), parts=PART_WORDS)
+
     @pages.get("/me")
     def me() -> ResponseReturnValue:
         """One's own password and sessions."""
@@ -153,7 +170,7 @@ def _wants_page() -> bool:
     return request.accept_mimetypes.best_match(offered, default=PROBLEM) == "text/html"
 
 
-def _first_figures() -> dict[str, object]:
+def _first_figures() -> dict[str, Any]:
     """The newest snapshot for the page: ``first``, its JSON fit to stand inside a script element,
     empty without one; ``snapshot``, the same read, else None; ``filled``, what there is to see
     ("yes", "empty" before the first event, "no" without a snapshot); ``texts``, what is seen at

@@ -195,7 +195,9 @@ class AccountAnswer(Strict):
     names the fields whose values cannot be read (null here), and ``instagramId`` unless it is a
     text: no DM is counted for a number. ``documentId`` finds the document. ``limitReachedAt`` is
     when it reaches its limit if it goes on as in this month so far; null if it does not, or has.
-    ``states`` are as of the last pass over the accounts; null if none has seen it."""
+    ``states`` are as of the last pass over the accounts; null if none has seen it.
+    Of one account only, not in lists: ``deauthorizedAt``, when its owner withdrew the app's
+    access, unless DMs came later; ``deletionAskedAt``, when its owner asked for deletion."""
 
     documentId = fields.String(required=True)
     needsAttention = fields.List(fields.String(), required=True)
@@ -214,6 +216,8 @@ class AccountAnswer(Strict):
     states = fields.List(
         fields.String(validate=validate.OneOf([*State])), required=True, allow_none=True
     )
+    deauthorizedAt = Moment(allow_none=True)
+    deletionAskedAt = Moment(allow_none=True)
 
 
 class RefreshAnswer(Strict):

@@ -38,6 +38,7 @@ AWAY = {
 }
 WORKS = [name for name in cli.COMMANDS if name not in ("run", "doctor")]
 ARGUMENTS = {name: ["a@b.c"] for name in ("create-admin", "reset-password", "reset-second-factor")}
+ARGUMENTS["forget-account"] = ["1784", "--yes"]
 
 
 class Done:

@@ -78,6 +78,14 @@ def test_every_collection_is_documented() -> None:
     assert sorted(name for name in COLLECTIONS if f"`{name}`" not in page) == []
 
 
+def test_every_collection_has_a_line_about_privacy() -> None:
+    page = (DOCS / "privacy.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([a-zA-Z_]+)`", row[1])}
+    assert sorted(COLLECTIONS ^ named) == []
+    assert all(len(row) == 7 and all(cell.strip() for cell in row[1:6]) for row in rows)
+
+
 def test_every_metric_that_the_documentation_names_exists() -> None:
     known = series()
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in known}

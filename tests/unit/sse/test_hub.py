@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import fakeredis
 import gevent
@@ -57,9 +59,10 @@ class Harness:
         self.metrics = Recorder()
         self.clock = clock
         self.newest: Figures | None = Figures((1, 1))
+        self.shared: list[frozenset[str]] = []
         self.hub = Hub(
             fakeredis.FakeRedis(), KEYS, self.latest, self.accept, clock, self.metrics,
-            max_streams=max_streams, heartbeat_seconds=heartbeat,
+            max_streams=max_streams, heartbeat_seconds=heartbeat, share=self.share,
         )  # fmt: skip
         self.hub._feed = self.feed
 
@@ -67,6 +70,11 @@ class Harness:
         if self.newest is None:
             raise StoreUnavailable
         return self.newest
+
+    def share(self, figures: Any, parts: frozenset[str]) -> Any:
+        self.shared.append(parts)
+        body = f"only {'+'.join(sorted(parts))} of {figures.version}".encode()
+        return SimpleNamespace(version=figures.version, order=figures.order, body=body)
 
     def accept(self, snapshot: object) -> Figures | None:
         if not isinstance(snapshot, dict):
@@ -212,6 +220,22 @@ def test_stopping_ends_every_stream(harness: Harness) -> None:
     assert [stream.get(timeout=5) for stream in waiting] == [None] * 3
     with pytest.raises(Unavailable):
         harness.hub.subscribe()
+
+
+def test_a_stream_of_some_parts_never_has_the_others(harness: Harness) -> None:
+    """The parts are made once for all streams that have them."""
+    some, other = frozenset({"b", "a"}), frozenset({"c"})
+    shared = [harness.hub.subscribe("link:1", parts) for parts in (some, some, other)]
+    whole = harness.hub.subscribe()
+    harness.connect()
+    assert [event.data for event in taken(shared[0]) if event.order] == ["only a+b of 1-1"]
+    harness.publish("1-2")
+    settle()
+    for stream, data in zip(shared, ("a+b", "a+b", "c"), strict=True):
+        assert [each.data for each in taken(stream) if each.order][-1:] == [f"only {data} of 1-2"]
+    assert versions(whole)[-1] == "1-2"
+    assert not any("only" in event.data for event in taken(whole))
+    assert sorted(map(len, harness.shared)) == [1, 1, 2, 2]
 
 
 class TestHeartbeat:

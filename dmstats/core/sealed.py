@@ -1,0 +1,59 @@
+"""Seals secrets that are stored: AES-256-GCM with a key derived from ``SECRET_KEY``."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from functools import cached_property
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+PREFIX = "sealed1:"
+"""Begins every sealed text; no plain secret of ours contains a colon."""
+NONCE_BYTES = 12
+
+
+class Unsealable(ValueError):
+    """The text was sealed with another ``SECRET_KEY``, for another purpose, or was changed."""
+
+
+class Sealer:
+    """Seals and opens short texts. ``purpose`` keeps its key apart from those of other uses of the
+    same ``secret_key``."""
+
+    def __init__(self, secret_key: str, purpose: str) -> None:
+        self._secret_key = secret_key
+        self._purpose = purpose
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        # Slow, once per process (some 50 ms): the secret may be one that somebody thought up.
+        salt = f"dmstats {self._purpose}".encode()
+        key = hashlib.scrypt(self._secret_key.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
+        return AESGCM(key)
+
+    def seal(self, text: str, owner: str) -> str:
+        """``text``, to be opened for the same ``owner`` only: it cannot be moved to another."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, text.encode(), owner.encode())
+        return PREFIX + base64.b64encode(sealed).decode()
+
+    def open(self, stored: str, owner: str) -> str:
+        """The text in ``stored``; one that was stored unsealed by an earlier release is returned
+        as it is. Raises :class:`Unsealable`."""
+        if not is_sealed(stored):
+            return stored
+        try:
+            sealed = base64.b64decode(stored.removeprefix(PREFIX), validate=True)
+            nonce, content = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+            return self._cipher.decrypt(nonce, content, owner.encode()).decode()
+        except (InvalidTag, binascii.Error, ValueError):
+            raise Unsealable("sealed with another SECRET_KEY, or changed") from None
+
+
+def is_sealed(stored: str) -> bool:
+    """Whether ``stored`` is a sealed text."""
+    return stored.startswith(PREFIX)
