@@ -33,7 +33,7 @@ from dmstats.web.api import (
     tokens,
 )
 from dmstats.web.api.stream import StatsEvents
-from dmstats.web.auth import password_links, sign_in
+from dmstats.web.auth import password_links, sign_in, sso
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.database_deadline import DatabaseDeadline
@@ -73,6 +73,7 @@ BLUEPRINTS = (
     activity_log.blueprint,
     tokens.blueprint,
     sign_in.blueprint,
+    sso.blueprint,
     password_links.blueprint,
     probes.blueprint,
 )

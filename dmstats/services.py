@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import gevent
 import redis
@@ -19,6 +20,7 @@ from dmstats.core.settings import Settings
 from dmstats.core.stopping import StopSignal
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.identities import Identities
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.client import Mongo
@@ -43,6 +45,9 @@ from dmstats.snapshot.reader import Reader
 from dmstats.snapshot.refresher import Refresher
 from dmstats.sse.hub import Hub
 from dmstats.web.auth.authenticator import Authenticator
+
+if TYPE_CHECKING:
+    from dmstats.web.auth.oidc import OidcClient
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +93,8 @@ class Services:
     activity_log: ActivityLog
     tokens: TokenStore
     second_factors: SecondFactors
+    identities: Identities
+    single_sign_on: OidcClient | None
     authenticator: Authenticator
     readiness: Readiness
     mailer: Mailer | None

@@ -20,6 +20,7 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.identities import Identities
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.roles import Role
 from dmstats.db.admins.second_factor import SecondFactors
@@ -43,9 +44,10 @@ from dmstats.web.api import (
     stats,
     tokens,
 )
-from dmstats.web.auth import password_links, sign_in
+from dmstats.web.auth import password_links, sign_in, sso
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.authenticator import Authenticator
+from dmstats.web.auth.oidc import OidcClient
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.problems import register_errors
@@ -137,7 +139,9 @@ class AdminSite:
         app.jinja_loader = DictLoader(
             {
                 "code.html": "code|{{ error or '' }}|{{ next }}",
-                "login.html": "{{ error or '' }}|{{ email }}|{{ next }}",
+                "login.html": "{{ error or '' }}|{{ email }}|{{ next }}"
+                "{% if single_sign_on %}|with {{ single_sign_on }}{% endif %}"
+                "{% if proxied %}|as {{ proxied }}{% endif %}",
                 "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
             }
         )
@@ -153,6 +157,7 @@ class AdminSite:
             sends,
             deliveries,
             sign_in,
+            sso,
             password_links,
             admins,
             me,
@@ -182,6 +187,10 @@ class AdminSite:
             activity_log=self.log,
             tokens=self.tokens,
             second_factors=self.second_factors,
+            identities=Identities(self.mongo),
+            single_sign_on=OidcClient(self.settings, self.clock)
+            if self.settings.oidc_issuer
+            else None,
             authenticator=Authenticator(
                 self.settings,
                 self.admins,

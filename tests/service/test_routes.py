@@ -16,6 +16,8 @@ from dmstats.core.settings import Settings
 OPEN = {
     "/login": "how one gets in",
     "/login/code": "the second step of getting in",
+    "/login/sso": "leads to the provider",
+    "/login/sso/callback": "believes what the provider has signed",
     "/logout": "ends what may not even be there",
     "/password": "has its own secret: a link",
     "/healthz": "says nothing but ok",

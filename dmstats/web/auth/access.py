@@ -57,6 +57,8 @@ ACCESS: dict[str, Access] = {
     "POST /logout": OPEN,
     "GET /login/code": OPEN,
     "POST /login/code": OPEN,
+    "GET /login/sso": OPEN,
+    "GET /login/sso/callback": OPEN,
     "GET /password": OPEN,
     "POST /password": OPEN,
     "GET /static/<path:path>": OPEN,
@@ -163,6 +165,8 @@ def _demand_second_factor(identity: Identity) -> ResponseReturnValue | None:
     required = services().settings.second_factor == "required"
     if not required or identity.admin is None or identity.admin.second_factor:
         return None
+    if identity.session is not None and identity.session.proof.two_factors:
+        return None  # that of the provider of single sign-on
     if request.path.startswith("/api/"):
         raise Forbidden("Set up a second factor first, on the page of your account.")
     return redirect(url_for("pages.me"))
