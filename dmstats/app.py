@@ -26,6 +26,7 @@ from dmstats.web.api import (
     history,
     incidents,
     me,
+    passkeys,
     probes,
     second_factor,
     sends,
@@ -33,7 +34,7 @@ from dmstats.web.api import (
     tokens,
 )
 from dmstats.web.api.stream import StatsEvents
-from dmstats.web.auth import password_links, sign_in, sso
+from dmstats.web.auth import passkey_sign_in, password_links, sign_in, sso
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.database_deadline import DatabaseDeadline
@@ -70,10 +71,12 @@ BLUEPRINTS = (
     admins.blueprint,
     me.blueprint,
     second_factor.blueprint,
+    passkeys.blueprint,
     activity_log.blueprint,
     tokens.blueprint,
     sign_in.blueprint,
     sso.blueprint,
+    passkey_sign_in.blueprint,
     password_links.blueprint,
     probes.blueprint,
 )

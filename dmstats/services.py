@@ -21,6 +21,7 @@ from dmstats.core.stopping import StopSignal
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.identities import Identities
+from dmstats.db.admins.passkeys import Passkeys
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.token_store import TokenStore
 from dmstats.db.client import Mongo
@@ -93,6 +94,7 @@ class Services:
     activity_log: ActivityLog
     tokens: TokenStore
     second_factors: SecondFactors
+    passkeys: Passkeys
     identities: Identities
     single_sign_on: OidcClient | None
     authenticator: Authenticator

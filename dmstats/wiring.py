@@ -23,6 +23,7 @@ from dmstats.db.account_edits import AccountEdits
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.identities import Identities
+from dmstats.db.admins.passkeys import Passkeys
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
@@ -264,6 +265,7 @@ def wire(settings: Settings, send: Send) -> Services:
         admins=admins,
         tokens=tokens,
         second_factors=second_factors,
+        passkeys=Passkeys(mongo, clock),
         activity_log=ActivityLog(mongo, clock, days=settings.activity_log_days),
         auditor=auditor,
         identities=Identities(mongo),

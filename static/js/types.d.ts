@@ -150,6 +150,13 @@ export interface ApiToken {
   usedFrom: string | null;
 }
 
+export interface Passkey {
+  id: string;
+  name: string;
+  createdAt: string | null;
+  usedAt: string | null;
+}
+
 export interface Heartbeat {
   at: string | null;
   live: boolean;

@@ -21,6 +21,7 @@ from dmstats.core.settings import Settings
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.identities import Identities
+from dmstats.db.admins.passkeys import Passkeys
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.roles import Role
 from dmstats.db.admins.second_factor import SecondFactors
@@ -39,12 +40,13 @@ from dmstats.web.api import (
     history,
     incidents,
     me,
+    passkeys,
     second_factor,
     sends,
     stats,
     tokens,
 )
-from dmstats.web.auth import password_links, sign_in, sso
+from dmstats.web.auth import passkey_sign_in, password_links, sign_in, sso
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.oidc import OidcClient
@@ -130,6 +132,7 @@ class AdminSite:
         self.log = ActivityLog(self.mongo, clock, days=self.settings.activity_log_days)
         self.tokens = TokenStore(self.mongo, clock)
         self.second_factors = SecondFactors(self.mongo, clock)
+        self.passkeys = Passkeys(self.mongo, clock)
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -158,6 +161,8 @@ class AdminSite:
             deliveries,
             sign_in,
             sso,
+            passkey_sign_in,
+            passkeys,
             password_links,
             admins,
             me,
@@ -187,6 +192,7 @@ class AdminSite:
             activity_log=self.log,
             tokens=self.tokens,
             second_factors=self.second_factors,
+            passkeys=self.passkeys,
             identities=Identities(self.mongo),
             single_sign_on=OidcClient(self.settings, self.clock)
             if self.settings.oidc_issuer

@@ -49,6 +49,13 @@ class Identity:
     token_name: str = ""
     token_id: str | None = None
 
+    @property
+    def two_factors(self) -> bool:
+        """Whether the person has a second factor here, or signed in with one of a provider."""
+        return (self.admin is not None and self.admin.second_factor) or (
+            self.session is not None and self.session.proof.two_factors
+        )
+
 
 CODE_MS = 5 * MINUTE_MS
 """How long after the password the code may come."""

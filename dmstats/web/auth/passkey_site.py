@@ -8,8 +8,15 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
+from dmstats.core.errors import Forbidden
 from dmstats.core.setting_types import is_loopback
 from dmstats.core.settings import Settings
+
+
+class PasskeyRefused(Forbidden):
+    """The answer of the browser does not prove what it should; ``reason`` says why."""
+
+    title = "Passkey refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,18 @@ def clear_cookie() -> None:
     session.pop("token", None)
 
 
+def set_challenge(challenge: bytes) -> None:
+    """Note in this browser which challenge its passkey is to answer."""
+    session.permanent = True
+    session["challenge"] = challenge
+
+
+def take_challenge() -> bytes | None:
+    """What :func:`set_challenge` noted; it is forgotten."""
+    found = session.pop("challenge", None)
+    return found if isinstance(found, bytes) else None
+
+
 class Awaited(NamedTuple):
     """Whose code is awaited in a browser until when (ms since the epoch); ``by`` was the first
     step."""

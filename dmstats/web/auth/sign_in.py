@@ -26,6 +26,7 @@ from dmstats.db.admins.session_store import By, Proof
 from dmstats.web import services
 from dmstats.web.auth.authenticator import CodeNeeded, SignedIn, WrongCode
 from dmstats.web.auth.csrf import require_own_origin
+from dmstats.web.auth.passkey_site import passkey_site
 from dmstats.web.auth.proxy_header import named_by_proxy
 from dmstats.web.auth.recording import record_of, record_stranger
 from dmstats.web.auth.sessions import is_plain_http
@@ -131,7 +132,13 @@ def send_code() -> ResponseReturnValue:
 def _code_page(
     person: Admin, error: DmstatsError | None, target: str | None
 ) -> ResponseReturnValue:
-    page = render_template("code.html", person=person, error=error, next=own_path(target))
+    page = render_template(
+        "code.html",
+        person=person,
+        passkeys=passkey_site(services().settings, request) is not None,
+        error=error,
+        next=own_path(target),
+    )
     if error is None:
         return page
     headers = {} if error.retry_after is None else {"Retry-After": retry_after(error)}
