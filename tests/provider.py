@@ -78,7 +78,8 @@ class Code:
 @dataclass
 class Provider:
     """What it does next: ``person`` is who signs in, ``changed`` are claims that differ from the
-    right ones (None leaves one out), ``signed_by`` the key; ``userinfo`` is told there alone."""
+    right ones (None leaves one out), ``signed_by`` the key; ``userinfo`` is told there alone. It
+    does not answer at the path ``hangs_at`` until it ``goes_on``."""
 
     url: str = ""
     person: dict[str, Any] = field(default_factory=lambda: dict(PERSON))
@@ -90,6 +91,8 @@ class Provider:
     published: list[RSAKey] = field(default_factory=lambda: [KEYS[0]])
     denies: bool = False
     status: int = 200
+    hangs_at: str = ""
+    goes_on: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
     codes: dict[str, Code] = field(default_factory=dict)
 
@@ -101,6 +104,8 @@ class Provider:
         @app.before_request
         def note() -> Any:
             self.asked.append(request.path)
+            if request.path == self.hangs_at:
+                self.goes_on.wait(60)
             return ("no", self.status) if self.status != 200 else None
 
         @app.get("/.well-known/openid-configuration")

@@ -22,11 +22,19 @@ async function change(url, body, done) {
   line.className = "visually-hidden";
   line.textContent = "";
   const answer = await ask(url, { method: "POST", body });
-  showProblem(part("problem"), answer.ok ? null : answer);
+  tell(answer.ok ? null : answer);
   if (!answer.ok) return null;
   if (done) line.className = "success";
   line.textContent = done;
   return answer;
+}
+
+/** @param {import("./problem.js").Failure | null} failure shown at the top of the page; null: all is well */
+function tell(failure) {
+  const place = part("problem");
+  showProblem(place, failure);
+  // The form may be far below.
+  if (failure) place.scrollIntoView({ block: "center" });
 }
 
 const changing = part("change", HTMLFormElement);
@@ -75,7 +83,7 @@ const format = createFormat();
 async function loadPasskeys() {
   const answer = await ask(URL_OF_PASSKEYS);
   if (!answer.ok) {
-    showProblem(part("problem"), answer);
+    tell(answer);
     return;
   }
   part("passkey-list").replaceChildren(...passkeysFrom(answer.data).map(itemOf));
@@ -123,7 +131,7 @@ async function addPasskey(form) {
   try {
     credential = await createPasskey(creationFrom(offered.data));
   } catch (error) {
-    showProblem(part("problem"), { ok: false, status: 0, sentence: passkeyProblem(error) });
+    tell({ ok: false, status: 0, sentence: passkeyProblem(error) });
     return;
   }
   if (!(await change(URL_OF_PASSKEYS, { name, credential }, `The passkey ${name} is added.`))) return;

@@ -15,6 +15,8 @@ from werkzeug.test import TestResponse
 from dmstats.core.clock import ManualClock
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
+from dmstats.ops import oidc_discovery
+from dmstats.web.auth import oidc
 from tests import provider as provider_module
 from tests.provider import CLIENT_ID, CLIENT_SECRET, KEYS, Provider
 from tests.service.admin_site import EMAIL, PASSWORD, AdminSite
@@ -438,6 +440,23 @@ class TestAProviderThatIsAway:
     def test_nothing_listens(self, provider: Provider, clock: ManualClock) -> None:
         site = site_of(provider, clock, oidc_issuer="http://127.0.0.1:1")
         assert site.client().get("/login/sso").status_code == 503
+
+    @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
+    def test_it_is_not_waited_for_long(
+        self, site: AdminSite, provider: Provider, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in (oidc, oidc_discovery):
+            monkeypatch.setattr(module, "SECONDS", 0.3)
+        provider.hangs_at = path
+        client = site.client()
+        try:
+            answer = client.get("/login/sso")
+            if answer.status_code == 303:
+                answer = client.get(back(answer.headers["Location"]))
+        finally:
+            provider.goes_on.set()
+        assert answer.status_code == 503
+        assert "not possible right now" in answer.text
 
     def test_new_keys_are_found(self, site: AdminSite, provider: Provider) -> None:
         sign_in(site.client())
