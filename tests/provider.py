@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -194,11 +195,11 @@ class Provider:
 
 
 @contextmanager
-def provider() -> Iterator[Provider]:
+def provider(tls: ssl.SSLContext | None = None) -> Iterator[Provider]:
     """One that listens on this machine."""
     made = Provider()
-    server = make_server("127.0.0.1", 0, made.app(), threaded=True)
-    made.url = f"http://127.0.0.1:{server.server_port}"
+    server = make_server("127.0.0.1", 0, made.app(), threaded=True, ssl_context=tls)
+    made.url = f"http{'s' if tls else ''}://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

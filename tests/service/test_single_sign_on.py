@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import trustme
 import urllib3
 from flask.testing import FlaskClient
 from joserfc.jwk import OctKey, RSAKey
@@ -470,6 +473,25 @@ class TestAProviderThatIsAway:
         clock.advance(3600)
         sign_in(site.client())
         assert provider.asked.count("/.well-known/openid-configuration") == 2
+
+
+def test_a_certificate_of_ones_own_authority(
+    clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That this machine trusts, and the library's own list does not have."""
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    with provider_module.provider(tls) as secure:
+        refusing = site_of(secure, clock)
+        assert refusing.client().get("/login/sso").status_code == 503
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        site = site_of(secure, clock, oidc_unknown="created", oidc_domains=("example.com",))
+        client = site.client()
+        address = to_provider(client)
+        browser = urllib3.PoolManager(ca_certs=str(tmp_path / "authority.pem"))
+        sent_back = browser.request("GET", address, redirect=False).headers["Location"]
+        assert client.get(sent_back).status_code == 303
 
 
 def test_attempts_are_limited(site: AdminSite) -> None:

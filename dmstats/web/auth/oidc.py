@@ -18,8 +18,10 @@ import gevent
 import requests
 from authlib.integrations.base_client import MismatchingStateError, OAuthError
 from authlib.integrations.flask_client import FlaskIntegration, FlaskOAuth2App
+from authlib.integrations.requests_client import OAuth2Session
 from flask import request, session
 from joserfc.errors import JoseError
+from requests.adapters import HTTPAdapter
 
 from dmstats.core.clock import Clock
 from dmstats.core.errors import Forbidden, NotSignedIn, Unavailable, plain_reason
@@ -51,6 +53,25 @@ class ProviderAway(Unavailable):
 
     title = "Single sign-on not available"
     retry_after = REST_SECONDS
+
+
+class _MachinesCertificates(HTTPAdapter):
+    """Trusts what this machine trusts, a company's own authority among it, as other requests of
+    dmstats do, instead of the list that comes with the library."""
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        super().cert_verify(conn, url, verify, cert)
+        conn.ca_certs = None
+
+
+class _Session(OAuth2Session):  # type: ignore[misc] # Authlib has no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.mount("https://", _MachinesCertificates())
+
+
+class _Client(FlaskOAuth2App):  # type: ignore[misc] # Authlib has no types
+    client_cls = _Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +164,7 @@ class OidcClient:
     def _made(self, metadata: Mapping[str, Any]) -> FlaskOAuth2App:
         framework = FlaskIntegration(NAME)
         framework.expires_in = STATE_SECONDS
-        return FlaskOAuth2App(
+        return _Client(
             framework,
             NAME,
             client_id=self._settings.oidc_client_id,
