@@ -332,6 +332,10 @@ class TestWhatIsNotBelieved:
         url = "/login/passkey/options"
         statuses = [client.post(url, json={}).status_code for _ in range(31)]
         assert statuses == [200] * 30 + [429]
+        empty: dict[str, object] = {"credential": {}}
+        assert client.post("/login/passkey", json=empty).status_code == 403
+        assert client.post("/login/passkey", json=empty).status_code == 403
+        assert len(events(site)) == 1, "without a challenge it is no attempt"
 
 
 ORIGIN = PasskeySite("localhost", "http://localhost")

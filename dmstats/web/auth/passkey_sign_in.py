@@ -45,13 +45,13 @@ def options() -> ResponseReturnValue:
 def sign_in() -> ResponseReturnValue:
     """Open a session of whose passkey has signed the challenge."""
     require_own_origin(request)
-    passkeys, email = services().passkeys, ""
+    answer = body(PasskeyAnswer(), request)["credential"]
+    site, challenge, passkeys = required_site(), take_challenge(), services().passkeys
+    # Challenges are limited by address, so what comes after this is as well.
+    if challenge is None or not passkeys.redeem(challenge, Purpose.SIGN_IN):
+        raise Forbidden(TOO_LATE)
+    library, email = ceremonies(), ""
     try:
-        services().authenticator.knock()
-        answer = body(PasskeyAnswer(), request)["credential"]
-        site, challenge, library = required_site(), take_challenge(), ceremonies()
-        if challenge is None or not passkeys.redeem(challenge, Purpose.SIGN_IN):
-            raise Forbidden(TOO_LATE)
         found = passkeys.find(library.person_of(answer), str(answer.get("id")))
         if found is None:
             raise Forbidden(UNKNOWN)

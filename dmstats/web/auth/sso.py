@@ -35,7 +35,6 @@ def begin() -> ResponseReturnValue:
     try:
         if is_plain_http(request):
             raise Forbidden(NEEDS_HTTPS)
-        services().authenticator.knock()
         client = services().single_sign_on
         if client is None:
             raise Forbidden("Single sign-on is not set up here.")
