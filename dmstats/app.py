@@ -30,6 +30,7 @@ from dmstats.web.api import (
     me,
     meta_requests,
     notes,
+    passkeys,
     probes,
     second_factor,
     sends,
@@ -38,7 +39,7 @@ from dmstats.web.api import (
     tokens,
 )
 from dmstats.web.api.stream import StatsEvents
-from dmstats.web.auth import password_links, sign_in
+from dmstats.web.auth import passkey_sign_in, password_links, sign_in, sso
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.database_deadline import DatabaseDeadline
@@ -79,11 +80,14 @@ BLUEPRINTS = (
     admins.blueprint,
     me.blueprint,
     second_factor.blueprint,
+    passkeys.blueprint,
     activity_log.blueprint,
     tokens.blueprint,
     shared_links.blueprint,
     shared.blueprint,
     sign_in.blueprint,
+    sso.blueprint,
+    passkey_sign_in.blueprint,
     password_links.blueprint,
     meta_requests.blueprint,
     probes.blueprint,

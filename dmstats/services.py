@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import gevent
 import redis
@@ -19,6 +20,8 @@ from dmstats.core.settings import Settings
 from dmstats.core.stopping import StopSignal
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.identities import Identities
+from dmstats.db.admins.passkeys import Passkeys
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.shared_links import SharedLinkStore
 from dmstats.db.admins.token_store import TokenStore
@@ -47,6 +50,9 @@ from dmstats.snapshot.refresher import Refresher
 from dmstats.sse.hub import Hub
 from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.shared_access import SharedAccess
+
+if TYPE_CHECKING:
+    from dmstats.web.auth.oidc import OidcClient
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +102,9 @@ class Services:
     shared_links: SharedLinkStore
     shared_access: SharedAccess
     second_factors: SecondFactors
+    passkeys: Passkeys
+    identities: Identities
+    single_sign_on: OidcClient | None
     authenticator: Authenticator
     readiness: Readiness
     mailer: Mailer | None

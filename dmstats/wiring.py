@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dmstats import __version__
 from dmstats.audit.auditor import Auditor
@@ -13,7 +14,7 @@ from dmstats.commit.fair_lock import FairFileLock
 from dmstats.commit.group_commit import Committer
 from dmstats.commit.orphan_reaper import OrphanedTransactionReaper
 from dmstats.commit.session_files import SessionRegistry, session_folder
-from dmstats.core.clock import ClockWatch, SystemClock
+from dmstats.core.clock import Clock, ClockWatch, SystemClock
 from dmstats.core.keyspace import Keyspace
 from dmstats.core.redis_client import redis_client
 from dmstats.core.redis_outage import RedisOutage
@@ -22,6 +23,8 @@ from dmstats.core.time_zones import zone
 from dmstats.db.account_edits import AccountEdits
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.identities import Identities
+from dmstats.db.admins.passkeys import Passkeys
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.admins.session_store import SessionStore
@@ -87,6 +90,9 @@ from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.shared_access import SharedAccess
 from dmstats.web.auth.threadpool import in_thread_pool
+
+if TYPE_CHECKING:
+    from dmstats.web.auth.oidc import OidcClient
 
 RUN = "run"
 REDIS_SECONDS = 1.0
@@ -293,8 +299,11 @@ def wire(settings: Settings, send: Send) -> Services:
         shared_links=shared_links,
         shared_access=SharedAccess(shared_links, clock),
         second_factors=second_factors,
+        passkeys=Passkeys(mongo, clock),
         activity_log=ActivityLog(mongo, clock, days=settings.activity_log_days),
         auditor=auditor,
+        identities=Identities(mongo),
+        single_sign_on=_single_sign_on(settings, clock),
         authenticator=authenticator,
         mailer=SmtpMailer(settings.smtp_url, settings.mail_from or "")
         if settings.smtp_url
@@ -305,3 +314,12 @@ def wire(settings: Settings, send: Send) -> Services:
             thread_schedule, refresh_jobs, clock, metrics, leading, clock_watch
         ),
     )
+
+
+def _single_sign_on(settings: Settings, clock: Clock) -> OidcClient | None:
+    if settings.oidc_issuer is None:
+        return None
+    # Importing it takes 0.3 s, which a worker spends before it serves, and only where it is used.
+    from dmstats.web.auth.oidc import OidcClient  # noqa: PLC0415
+
+    return OidcClient(settings, clock)

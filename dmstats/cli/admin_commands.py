@@ -79,11 +79,12 @@ def reset_password(email: str, link: bool, url: str | None) -> None:  # noqa: FB
 def reset_second_factor(email: str) -> None:
     """Let somebody sign in with the password alone, for example after the loss of a phone.
 
-    Their open sessions end.
+    Their passkeys are removed, too, and their open sessions end.
     """
     with connected() as services:
         admin = services.admins.find(email)
         services.second_factors.remove(admin.id)
+        services.passkeys.remove_all(admin.id)
         services.admins.sign_out_everywhere(admin.id)
         record(services.activity_log, Event.SECOND_FACTOR_REMOVED, admin.email)
     click.echo(f"{admin.email} can sign in with the password alone.")

@@ -37,6 +37,7 @@ from dmstats.ops.account_findings import account_findings
 from dmstats.ops.doctor import Doctor, check_disk
 from dmstats.ops.findings import Finding, Verdict, failed, passed, skipped
 from dmstats.ops.notifier import channels_of
+from dmstats.ops.oidc_discovery import probe_provider
 from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
 from dmstats.wiring import REDIS_SECONDS
@@ -57,7 +58,9 @@ STYLES = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(*, url: str | None, as_json: bool) -> None:
-    """Check settings, databases, schema, lease, webhook and disk; exit code 1 on any failure."""
+    """Check settings, databases, schema, lease, webhook, single sign-on and disk.
+
+    The exit code is 1 on any failure."""
     findings = list(_examine(url))
     if as_json:
         click.echo(msgspec.json.encode([dataclasses.asdict(finding) for finding in findings]))
@@ -107,6 +110,9 @@ def _examine(url: str | None) -> Iterator[Finding]:
                 AccountBacklog(mongo, TransactionRunner(mongo), clock),
             ),
             channels=channels_of(settings.alert_urls, settings.secret_key or ""),
+            probe_provider=partial(probe_provider, settings.oidc_issuer)
+            if settings.oidc_issuer
+            else None,
         )
         yield from examiner.examine()
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 from dmstats.core.cpus import default_workers
 from dmstats.core.errors import ConfigError
 from dmstats.core.redis_client import redis_address
+from dmstats.core.setting_rules import contradiction
 from dmstats.core.setting_types import (
     address,
     alert_urls,
@@ -25,6 +26,16 @@ from dmstats.core.setting_types import (
     several_secrets,
     text,
     whole,
+)
+from dmstats.core.sso_setting_types import (
+    Network,
+    email_domains,
+    header_name,
+    issuer,
+    label,
+    networks,
+    role_map,
+    scopes,
 )
 from dmstats.core.time_zones import UTC, zone_name
 
@@ -106,6 +117,61 @@ class Settings:
     second_factor: str = setting(
         "DMSTATS_SECOND_FACTOR", one_of("optional", "required"), "optional", "`optional`",
         "Whether everybody who signs in must have a second factor (`required`).",
+    )  # fmt: skip
+    oidc_issuer: str | None = setting(
+        "DMSTATS_OIDC_ISSUER", issuer, None, "none: no single sign-on",
+        "The OpenID Connect provider that people may sign in with, written as the `issuer` of its "
+        "discovery document.",
+    )  # fmt: skip
+    oidc_client_id: str | None = setting(
+        "DMSTATS_OIDC_CLIENT_ID", text, None, "none", "The client id that the provider gave you."
+    )
+    oidc_client_secret: str | None = setting(
+        "DMSTATS_OIDC_CLIENT_SECRET", one_secret, None, "none",
+        "The client secret that the provider gave you.", secret=True,
+    )  # fmt: skip
+    oidc_name: str = setting(
+        "DMSTATS_OIDC_NAME", label, "single sign-on", "`single sign-on`",
+        "The provider's name on the sign-in page.",
+    )  # fmt: skip
+    oidc_scopes: str = setting(
+        "DMSTATS_OIDC_SCOPES", scopes, "openid email profile", "`openid email profile`",
+        "The scopes that the provider is asked for. Some need one more for groups.",
+    )  # fmt: skip
+    oidc_domains: tuple[str, ...] = setting(
+        "DMSTATS_OIDC_DOMAINS", email_domains, (), "any",
+        "Only people with an email address of these domains may sign in by the provider.",
+    )  # fmt: skip
+    oidc_role_claim: str | None = setting(
+        "DMSTATS_OIDC_ROLE_CLAIM", text, None, "none: roles are given on the page People",
+        "The claim that gives the role at each sign-in, such as `groups` or `realm_access.roles`; "
+        "needs `DMSTATS_OIDC_ROLES`.",
+    )  # fmt: skip
+    oidc_roles: tuple[tuple[str, str], ...] = setting(
+        "DMSTATS_OIDC_ROLES", role_map, (), "none",
+        "Which value of the claim gives which role. The highest counts; without any, the sign-in "
+        "is refused.",
+    )  # fmt: skip
+    oidc_unknown: str = setting(
+        "DMSTATS_OIDC_UNKNOWN", one_of("refused", "created"), "refused", "`refused`",
+        "What becomes of a person of the provider who has no account here. Created people have "
+        "the role that the claim gives, else viewer.",
+    )  # fmt: skip
+    proxy_auth_header: str | None = setting(
+        "DMSTATS_PROXY_AUTH_HEADER", header_name, None, "none",
+        "The header in which an identity proxy names the person by email, such as "
+        "`X-Auth-Request-Email`; needs `DMSTATS_PROXY_AUTH_FROM`. The proxy must remove it from "
+        "what clients send.",
+    )  # fmt: skip
+    proxy_auth_from: tuple[Network, ...] = setting(
+        "DMSTATS_PROXY_AUTH_FROM", networks, (), "none",
+        "The addresses that the identity proxy connects from. From any other one the header is "
+        "ignored.",
+    )  # fmt: skip
+    sso_second_factor: str = setting(
+        "DMSTATS_SSO_SECOND_FACTOR", one_of("own", "provider"), "own", "`own`",
+        "Whether sign-ins by the provider or the proxy ask for a second factor that is set up here "
+        "(`own`), or count as having one (`provider`).",
     )  # fmt: skip
     activity_log_days: int = setting(
         "DMSTATS_ACTIVITY_LOG_DAYS", whole(1, 3660, "days"), 365, "365 days",
@@ -247,10 +313,8 @@ class Settings:
         if problems:
             raise ConfigError("; ".join(problems))
         settings = cls(**values)
-        if settings.canary_url and not settings.admin_api_token:
-            raise ConfigError("DMSTATS_CANARY_URL: needs ADMIN_API_TOKEN, to read the stream")
-        if settings.smtp_url and not settings.mail_from:
-            raise ConfigError("DMSTATS_SMTP_URL: needs DMSTATS_MAIL_FROM")
+        if broken := contradiction(settings):
+            raise ConfigError(broken)
         return settings
 
     def missing(self, *names: str) -> list[str]:

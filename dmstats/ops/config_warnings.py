@@ -29,6 +29,11 @@ def config_warnings(settings: Settings) -> list[str]:
         )
     if sentence := plain_http.warning(settings):
         found.append(sentence)
+    if settings.proxy_auth_header and not settings.trusted_proxies:
+        found.append(
+            "DMSTATS_PROXY_AUTH_HEADER with TRUSTED_PROXIES=0: everybody seems to come from the "
+            "proxy's address, and shares its limits; set TRUSTED_PROXIES to the number of proxies"
+        )
     secrets = {
         "META_VERIFY_TOKEN": settings.meta_verify_token,
         "CRON_SECRET": settings.cron_secret,

@@ -26,7 +26,8 @@ HOUR_SECONDS = 3600
 class Doctor:
     """``migrations`` are the names of this version's migrations. ``probe_redis`` and
     ``probe_webhook`` test Redis and the webhook. ``explain`` describes an outage of MongoDB.
-    ``accounts`` finds accounts with unreadable values."""
+    ``accounts`` finds accounts with unreadable values. ``probe_provider`` tests the provider of
+    single sign-on, where there is one."""
 
     def __init__(
         self,
@@ -41,7 +42,9 @@ class Doctor:
         explain: Callable[[DmstatsError], str] = str,
         accounts: Callable[[], Iterator[Finding]] = lambda: iter(()),
         channels: Sequence[Channel] = (),
+        probe_provider: Callable[[], Finding] | None = None,
     ) -> None:
+        self._probe_provider = probe_provider
         self._channels = channels
         self._check_accounts = accounts
         self._settings = settings
@@ -59,6 +62,8 @@ class Doctor:
         yield from self._check_mongodb()
         yield from self._probe_redis()
         yield self._probe_webhook()
+        if self._probe_provider is not None:
+            yield self._probe_provider()
         yield from self._check_channels()
         yield check_disk(self._settings.data_dir)
 

@@ -182,14 +182,16 @@ adding.addEventListener("submit", async (event) => {
 const changing = part("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const { whose, current, new: password } = Object.fromEntries(new FormData(changing));
+  // Who signs in without a password has no such field.
+  const { whose, current = "", new: password } = Object.fromEntries(new FormData(changing));
   const url = `${URL_OF_ALL}/${encodeURIComponent(String(whose))}`;
   const changed = password
     ? change(`${url}/password`, { currentPassword: current, password }, "The password was changed.", false)
     : change(`${url}/link`, { currentPassword: current }, handOut, false);
   if (!(await changed)) return;
-  part("current", HTMLInputElement).value = "";
-  part("new", HTMLInputElement).value = "";
+  for (const field of changing.querySelectorAll("input[type=password]")) {
+    /** @type {HTMLInputElement} */ (field).value = "";
+  }
   await load();
 });
 wireCopy(document);

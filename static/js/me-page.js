@@ -1,11 +1,13 @@
-/** The page of one's own account: password, sessions, second factor. */
+/** The page of one's own account: password, sessions, second factor, passkeys. */
 
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
+import { createFormat } from "./format.js";
 import { part } from "./page.js";
+import { createPasskey, knowsPasskeys, passkeyProblem } from "./passkey.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { offerFrom, recoveryCodesFrom } from "./wire.js";
+import { creationFrom, offerFrom, passkeysFrom, recoveryCodesFrom } from "./wire.js";
 
 const URL_OF_ME = "/api/admin/me";
 
@@ -20,17 +22,25 @@ async function change(url, body, done) {
   line.className = "visually-hidden";
   line.textContent = "";
   const answer = await ask(url, { method: "POST", body });
-  showProblem(part("problem"), answer.ok ? null : answer);
+  tell(answer.ok ? null : answer);
   if (!answer.ok) return null;
   if (done) line.className = "success";
   line.textContent = done;
   return answer;
 }
 
+/** @param {import("./problem.js").Failure | null} failure shown at the top of the page; null: all is well */
+function tell(failure) {
+  const place = part("problem");
+  showProblem(place, failure);
+  // The form may be far below.
+  if (failure) place.scrollIntoView({ block: "center" });
+}
+
 const changing = part("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const { current, new: password } = Object.fromEntries(new FormData(changing));
+  const { current = "", new: password } = Object.fromEntries(new FormData(changing));
   const body = { currentPassword: current, password };
   if (await change(`${URL_OF_ME}/password`, body, "Your password was changed.")) changing.reset();
 });
@@ -40,7 +50,7 @@ part("sign-out").addEventListener("click", async () => {
 const beginning = part("begin", HTMLFormElement);
 beginning.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const body = { currentPassword: new FormData(beginning).get("password") };
+  const body = { currentPassword: new FormData(beginning).get("password") ?? "" };
   const url = `${URL_OF_ME}/second-factor`;
   if (part("factor").dataset.on === "yes") {
     if (await change(`${url}/remove`, body, "Your second factor is removed.")) location.reload();
@@ -66,5 +76,78 @@ confirming.addEventListener("submit", async (event) => {
   part("recovery").hidden = false;
   part("recovery").focus();
 });
+
+const URL_OF_PASSKEYS = `${URL_OF_ME}/passkeys`;
+const format = createFormat();
+
+async function loadPasskeys() {
+  const answer = await ask(URL_OF_PASSKEYS);
+  if (!answer.ok) {
+    tell(answer);
+    return;
+  }
+  part("passkey-list").replaceChildren(...passkeysFrom(answer.data).map(itemOf));
+}
+
+/** @param {import("./types.js").Passkey} passkey */
+function itemOf({ id, name, createdAt, usedAt }) {
+  const item = document.createElement("li");
+  const words = document.createElement("span");
+  const title = document.createElement("bdi");
+  title.textContent = name;
+  const when = document.createElement("span");
+  when.className = "aside";
+  const added = createdAt ? `added ${format.date(createdAt)}` : "";
+  when.textContent = `${added}, ${usedAt ? `last used ${format.date(usedAt)}` : "not used yet"}`;
+  words.append(title, when);
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.textContent = "Remove";
+  button.setAttribute("aria-label", `Remove ${name}`);
+  button.addEventListener("click", async () => {
+    const field = passwordField();
+    if (field && !field.reportValidity()) return;
+    const body = { currentPassword: field?.value ?? "" };
+    const url = `${URL_OF_PASSKEYS}/${encodeURIComponent(id)}/remove`;
+    if (await change(url, body, `The passkey ${name} is removed.`)) await loadPasskeys();
+  });
+  item.append(words, button);
+  return item;
+}
+
+/** @returns {HTMLInputElement | null} null for who has no password */
+function passwordField() {
+  const field = document.getElementById("passkey-password");
+  return field instanceof HTMLInputElement ? field : null;
+}
+
+/** @param {HTMLFormElement} form */
+async function addPasskey(form) {
+  const { name, password = "" } = Object.fromEntries(new FormData(form));
+  const offered = await change(`${URL_OF_PASSKEYS}/options`, { currentPassword: password }, "");
+  if (!offered) return;
+  let credential;
+  try {
+    credential = await createPasskey(creationFrom(offered.data));
+  } catch (error) {
+    tell({ ok: false, status: 0, sentence: passkeyProblem(error) });
+    return;
+  }
+  if (!(await change(URL_OF_PASSKEYS, { name, credential }, `The passkey ${name} is added.`))) return;
+  form.reset();
+  await loadPasskeys();
+}
+
+if (document.getElementById("passkey-form")) {
+  const form = part("passkey-form", HTMLFormElement);
+  form.hidden = !knowsPasskeys();
+  part("passkey-old").hidden = !form.hidden;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void addPasskey(form);
+  });
+  void loadPasskeys();
+}
 wireCopy(document);
 wireTheme();

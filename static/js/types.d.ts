@@ -216,6 +216,13 @@ export interface SharedLink {
   endsAt: string | null;
 }
 
+export interface Passkey {
+  id: string;
+  name: string;
+  createdAt: string | null;
+  usedAt: string | null;
+}
+
 export interface Heartbeat {
   at: string | null;
   live: boolean;

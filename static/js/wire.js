@@ -10,6 +10,7 @@
 /** @typedef {import("./types.js").Admin} Admin */
 /** @typedef {import("./types.js").ApiToken} ApiToken */
 /** @typedef {import("./types.js").SharedLink} SharedLink */
+/** @typedef {import("./types.js").Passkey} Passkey */
 /** @typedef {import("./types.js").Canary} Canary */
 /** @typedef {import("./types.js").Heartbeat} Heartbeat */
 /** @typedef {import("./types.js").Pair} Pair */
@@ -394,6 +395,30 @@ export function offerFrom(json) {
  */
 export function recoveryCodesFrom(json) {
   return list(fields(json).recoveryCodes).map((code) => shown(code) ?? "");
+}
+
+/**
+ * @param {unknown} json
+ * @returns {Passkey[]}
+ */
+export function passkeysFrom(json) {
+  return list(fields(json).passkeys).map((each) => {
+    const passkey = fields(each);
+    return {
+      id: text(passkey.id) ?? "",
+      name: shown(passkey.name) || "unnamed",
+      createdAt: moment(passkey.createdAt),
+      usedAt: moment(passkey.usedAt),
+    };
+  });
+}
+
+/**
+ * @param {unknown} json
+ * @returns {unknown} what the browser makes a passkey by
+ */
+export function creationFrom(json) {
+  return fields(json).options;
 }
 
 /**

@@ -52,11 +52,13 @@ def serving(service: Service) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def quick_service(folder: Path, mongodb_uri: str, database: str) -> Iterator[Service]:
+def quick_service(
+    folder: Path, mongodb_uri: str, database: str, **settings: str
+) -> Iterator[Service]:
     """A service with a database and a Redis of its own."""
     with running(Redis(folder / "redis")) as cache:
         uris = {"mongodb_uri": mongodb_uri, "redis_url": cache.url, "MONGODB_DB": database}
-        with serving(Service(folder / "service", **uris, **QUICK)) as started:
+        with serving(Service(folder / "service", **uris, **QUICK, **settings)) as started:
             yield started
 
 

@@ -16,6 +16,7 @@ from dmstats.db.collection_names import ADMINS
 from tests.browser.axe import violations
 from tests.browser.conftest import expect_mode, open_dashboard, quick_service, sign_in
 from tests.browser.service import Service
+from tests.provider import CLIENT_ID, CLIENT_SECRET, provider
 
 GUEST, PASSWORD = "guest@example.com", "a long enough password 7"
 
@@ -26,10 +27,23 @@ def shared(
 ) -> Iterator[tuple[Service, Mongo]]:
     name = f"admins_{uuid.uuid4().hex[:8]}"
     settings = Settings(mongodb_uri=mongodb_uri, mongodb_db=name)
+    folder = tmp_path_factory.mktemp("admins")
     with (
+        provider() as identities,
         contextlib.closing(connect(settings)) as mongo,
-        quick_service(tmp_path_factory.mktemp("admins"), mongodb_uri, name) as service,
+        quick_service(
+            folder,
+            mongodb_uri,
+            name,
+            DMSTATS_OIDC_ISSUER=identities.url,
+            DMSTATS_OIDC_CLIENT_ID=CLIENT_ID,
+            DMSTATS_OIDC_CLIENT_SECRET=CLIENT_SECRET,
+            DMSTATS_OIDC_NAME="Example ID",
+            DMSTATS_OIDC_UNKNOWN="created",
+            DMSTATS_OIDC_DOMAINS="example.com",
+        ) as service,
     ):
+        identities.person["email"] = GUEST
         yield service, mongo
 
 
@@ -142,6 +156,82 @@ def test_a_second_factor_is_set_up_and_asked_for(
     admins.reload()
     admins.get_by_role("button", name=f"Remove second factor: {GUEST}").click()
     expect(admins.locator("#done")).to_contain_text("with the password alone")
+
+
+def test_a_passkey_is_added_used_and_removed(
+    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+) -> None:
+    add(admins, GUEST, PASSWORD)
+    expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
+    # Browsers know no passkeys of IP addresses.
+    url = guarded.url.replace("127.0.0.1", "localhost")
+    guest = open_context(viewport={"width": 390, "height": 800})
+    credentials = {"email": GUEST, "password": PASSWORD}
+    assert guest.request.post(f"{url}/login", data=credentials).ok
+    page = guest.new_page()
+    devices = guest.new_cdp_session(page)
+    devices.send("WebAuthn.enable")
+    key = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
+           "hasUserVerification": True, "isUserVerified": True,
+           "automaticPresenceSimulation": True}  # fmt: skip
+    devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
+    page.goto(f"{url}/me")
+    form = page.locator("#passkey-form")
+    form.get_by_label("Name of a new one").fill("Work laptop")
+    form.get_by_label("Your password").fill("not this one")
+    form.get_by_role("button", name="Add a passkey").click()
+    expect(page.locator("#problem")).to_contain_text("password is not right")
+    form.get_by_label("Your password").fill(PASSWORD)
+    form.get_by_role("button", name="Add a passkey").click()
+    expect(page.locator("#done")).to_have_text("The passkey Work laptop is added.")
+    expect(page.locator("#passkey-list li")).to_contain_text("not used yet")
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    with_passkey = page.get_by_role("button", name="Sign in with a passkey")
+    expect(with_passkey).to_be_visible()
+    assert violations(page) == []
+    page.goto(f"{url}/login?next=/me")
+    with_passkey.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{url}/me")
+    expect(page.locator("#passkey-list li")).to_contain_text("last used")
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.get_by_label("Email").fill(GUEST)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading")).to_have_text("Use your passkey")
+    assert violations(page) == []
+    page.get_by_role("button", name="Use a passkey").click()
+    expect_mode(page, "live")
+    page.goto(f"{url}/me")
+    page.locator("#passkey-password").fill(PASSWORD)
+    page.get_by_role("button", name="Remove Work laptop").click()
+    expect(page.locator("#done")).to_have_text("The passkey Work laptop is removed.")
+    expect(page.locator("#passkey-list li")).to_have_count(0)
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    with_passkey.click()
+    expect(page.get_by_role("alert")).to_contain_text("not known here")
+    assert violations(page) == []
+
+
+def test_signing_in_by_a_provider(
+    guarded: Service, open_context: Callable[..., BrowserContext]
+) -> None:
+    context = open_context(viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.goto(f"{guarded.url}/me")
+    assert violations(page) == []
+    page.get_by_role("link", name="Sign in with Example ID").click()
+    expect(page).to_have_url(f"{guarded.url}/me")
+    expect(page.locator("#content")).to_contain_text(f"Signed in as {GUEST}, viewer")
+    # Without a password, the sign-in just before has to do.
+    page.locator("#begin").get_by_role("button", name="Set up").click()
+    expect(page.get_by_label("Code", exact=True)).to_be_focused()
+    assert violations(page) == []
+    page.locator("#change").get_by_label("New password").fill(PASSWORD)
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(page.locator("#done")).to_have_text("Your password was changed.")
 
 
 def test_the_last_admin_stays_one(admins: Page, guarded: Service) -> None:

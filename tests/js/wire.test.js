@@ -11,7 +11,7 @@ import { columns, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/
 import { otherEvents } from "../../static/js/terms.js";
 import { canaryWords } from "../../static/js/ticking.js";
 import { noticeOf } from "../../static/js/trouble.js";
-import { accountFrom, accountsFrom, activityFrom, adminsFrom, handoutFrom, heartbeatFrom, linksFrom, marksFrom, newLinkFrom, newTokenFrom, offerFrom, recoveryCodesFrom, snapshotFrom, tokensFrom, trafficFrom } from "../../static/js/wire.js";
+import { accountFrom, accountsFrom, activityFrom, adminsFrom, handoutFrom, heartbeatFrom, linksFrom, marksFrom, newLinkFrom, newTokenFrom, offerFrom, passkeysFrom, recoveryCodesFrom, snapshotFrom, tokensFrom, trafficFrom } from "../../static/js/wire.js";
 import { snapshotOf } from "./helpers.js";
 
 const format = createFormat("h23", "Europe/Berlin");
@@ -226,6 +226,14 @@ test("shared links, and what Meta told about an account, whatever the answer loo
     deauthorizedAt: link.endsAt,
     deletionAskedAt: null,
   });
+});
+
+test("passkeys, whatever the answer looks like", () => {
+  const passkey = { id: "a", name: "key", createdAt: "2026-11-15T12:00:00Z", usedAt: null };
+  assert.deepEqual(passkeysFrom({ passkeys: [passkey] }), [passkey]);
+  for (const odd of spoilt({ passkeys: [passkey] })) {
+    for (const { name } of passkeysFrom(odd)) readable(name, odd);
+  }
 });
 
 test("the set-up of a second factor, whatever the answer looks like", () => {

@@ -55,6 +55,7 @@ def examine(mongo: Mongo, redis_client: redis.Redis, tmp_path: Path) -> Examine:
             migrations=migrations.names(),
             probe_redis=lambda: probe_redis(client, KEYS, "pubsub"),
             probe_webhook=lambda: passed("webhook", "fine"),
+            probe_provider=lambda: passed("single sign-on", "fine"),
         )
         findings = list(doctor.examine())
         for finding in findings:
@@ -72,7 +73,8 @@ def test_it_works(examine: Examine, mongo: Mongo, redis_client: redis.Redis) -> 
     found = examine()
     assert [check for check, one in found.items() if one.verdict is Verdict.FAILURE] == []
     for check in ("settings", "mongodb", "transactions", "clock", "migrations", "indexes",
-                  "commit", "account ids", "refresh", "redis", "lease", "webhook"):  # fmt: skip
+                  "commit", "account ids", "refresh", "redis", "lease", "webhook",
+                  "single sign-on"):  # fmt: skip
         assert found[check].verdict is Verdict.OK, found[check]
 
 

@@ -21,6 +21,8 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
 from dmstats.db.admins.activity_log import ActivityLog
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.identities import Identities
+from dmstats.db.admins.passkeys import Passkeys
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.roles import Role
 from dmstats.db.admins.second_factor import SecondFactors
@@ -50,15 +52,17 @@ from dmstats.web.api import (
     me,
     meta_requests,
     notes,
+    passkeys,
     second_factor,
     sends,
     shared_links,
     stats,
     tokens,
 )
-from dmstats.web.auth import password_links, sign_in
+from dmstats.web.auth import passkey_sign_in, password_links, sign_in, sso
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.authenticator import Authenticator
+from dmstats.web.auth.oidc import OidcClient
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.auth.shared_access import SharedAccess
@@ -153,6 +157,7 @@ class AdminSite:
             [], self.alerting, self.settings.secret_key or "", ZoneInfo(self.settings.time_zone)
         )
         self.shared_links = SharedLinkStore(self.mongo, clock)
+        self.passkeys = Passkeys(self.mongo, clock)
         self.mailer: Mailer | None = None
         self.app = self._app()
 
@@ -165,7 +170,9 @@ class AdminSite:
                 "shared.html": "{{ label }}|{{ parts | sort | join(' ') }}|{{ wall }}|{{ first }}",
                 "deletion.html": "{{ code }}|{{ waiting }}|{{ was_account }}",
                 "code.html": "code|{{ error or '' }}|{{ next }}",
-                "login.html": "{{ error or '' }}|{{ email }}|{{ next }}",
+                "login.html": "{{ error or '' }}|{{ email }}|{{ next }}"
+                "{% if single_sign_on %}|with {{ single_sign_on }}{% endif %}"
+                "{% if proxied %}|as {{ proxied }}{% endif %}",
                 "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
             }
         )
@@ -184,6 +191,9 @@ class AdminSite:
             alerting,
             deliveries,
             sign_in,
+            sso,
+            passkey_sign_in,
+            passkeys,
             password_links,
             admins,
             me,
@@ -218,6 +228,11 @@ class AdminSite:
             shared_links=self.shared_links,
             shared_access=SharedAccess(self.shared_links, self.clock),
             second_factors=self.second_factors,
+            passkeys=self.passkeys,
+            identities=Identities(self.mongo),
+            single_sign_on=OidcClient(self.settings, self.clock)
+            if self.settings.oidc_issuer
+            else None,
             authenticator=Authenticator(
                 self.settings,
                 self.admins,

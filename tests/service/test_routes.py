@@ -16,6 +16,10 @@ from dmstats.core.settings import Settings
 OPEN = {
     "/login": "how one gets in",
     "/login/code": "the second step of getting in",
+    "/login/passkey/options": "gives a challenge",
+    "/login/passkey": "believes what a passkey has signed",
+    "/login/sso": "leads to the provider",
+    "/login/sso/callback": "believes what the provider has signed",
     "/logout": "ends what may not even be there",
     "/password": "has its own secret: a link",
     "/api/meta/data-deletion": "Meta signs its requests",
@@ -107,7 +111,7 @@ def test_only_what_needs_a_page_or_a_sign_in_writes_to_open_routes(app: Flask) -
         if rule.rule in OPEN and (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}
     }
     assert writing <= {
-        "/login", "/login/code", "/logout", "/password",
+        "/login", "/login/code", "/login/passkey", "/login/passkey/options", "/logout", "/password",
         "/api/webhooks/instagram", "/api/cron/refresh-admin-stats",
         "/api/meta/data-deletion", "/api/meta/deauthorize",
     }  # fmt: skip

@@ -14,7 +14,7 @@ from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.web.auth.access import enforce
 from dmstats.web.auth.authenticator import stream_session
 from dmstats.web.auth.session_guard import LOOK_SECONDS
-from dmstats.web.auth.sign_in import own_path
+from dmstats.web.auth.sign_in_page import own_path
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
 
 CREDENTIALS = {"email": EMAIL, "password": PASSWORD}

@@ -54,6 +54,8 @@ class Event(StrEnum):
     SECOND_FACTOR_REMOVED = "second-factor-removed"
     CODE_FAILED = "code-failed"
     RECOVERY_CODE_USED = "recovery-code-used"
+    PASSKEY_ADDED = "passkey-added"
+    PASSKEY_REMOVED = "passkey-removed"
     ACCOUNT_CHANGED = "account-changed"
     ACCOUNTS_IMPORTED = "accounts-imported"
     ACCOUNT_FORGOTTEN = "account-forgotten"
@@ -92,6 +94,8 @@ WORDS: Mapping[str, str] = {
     Event.SECOND_FACTOR_REMOVED: "Second factor removed",
     Event.CODE_FAILED: "Code of second factor failed",
     Event.RECOVERY_CODE_USED: "Recovery code used",
+    Event.PASSKEY_ADDED: "Passkey added",
+    Event.PASSKEY_REMOVED: "Passkey removed",
     Event.ACCOUNT_CHANGED: "Account changed",
     Event.ACCOUNTS_IMPORTED: "Accounts imported",
     Event.ACCOUNT_FORGOTTEN: "Account forgotten",

@@ -19,6 +19,8 @@ IDENTITY: Mapping[str, Any] = {
     "disabled": 1,
     "sessionEpoch": 1,
     "totp.since": 1,
+    "passkeys.id": 1,
+    "passwordless": 1,
 }
 """The fields that say who it is, who is let in and what for. Without ``role`` among them, everybody
 would be read as an admin."""
@@ -32,7 +34,7 @@ class Admin:
     """One person, without the password's hash; ``created_at`` is RFC 3339.
 
     ``session_epoch`` changes whenever all sessions of the person must end. Who is only ``invited``
-    has no password yet.
+    has no password yet; who is ``passwordless`` signs in by single sign-on instead.
     """
 
     id: str
@@ -42,7 +44,15 @@ class Admin:
     created_at: str | None
     invited: bool = False
     role: Role = Role.ADMIN
-    second_factor: bool = False
+    passwordless: bool = False
+    codes: bool = False
+    passkeys: bool = False
+
+    @property
+    def second_factor(self) -> bool:
+        """Whether the password alone does not sign in: there are ``codes`` of an app, or
+        ``passkeys``."""
+        return self.codes or self.passkeys
 
 
 def admin_from(document: Mapping[str, Any]) -> Admin | None:
@@ -58,7 +68,10 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
         created_at=rfc3339(to_ms(created)) if isinstance(created, datetime) else None,
         invited=document.get("invited") is True,
         role=role_from(document),
-        second_factor="totp" in document,
+        passwordless=document.get("passwordless") is True,
+        # Also what is damaged counts: it must not open a way in without.
+        codes="totp" in document,
+        passkeys=document.get("passkeys", []) != [],
     )
 
 

@@ -132,8 +132,16 @@ class AdminStore:
 
         Raises :class:`BadRequest` or :class:`EmailTaken`.
         """
-        admin = self._insert(ObjectId(), normal_email(email), None, role)
+        admin = self._insert(ObjectId(), normal_email(email), None, role, {"invited": True})
         return self.make_link(admin.id)
+
+    def admit(self, email: str, role: Role, identity: Document) -> Admin:
+        """Add a person who signs in by single sign-on, with that ``identity`` at the provider.
+
+        Raises :class:`BadRequest` or :class:`EmailTaken`.
+        """
+        more = {"passwordless": True, "identity": identity}
+        return self._insert(ObjectId(), normal_email(email), None, role, more)
 
     def make_link(self, admin_id: str) -> tuple[Admin, Link]:
         """A link by which the admin may choose a password once, within a day.
@@ -179,6 +187,7 @@ class AdminStore:
     def set_disabled(self, admin_id: str, *, disabled: bool) -> Admin:
         """Shut somebody out, or let them in again; all their open sessions end.
 
+        Who is let in again may come with another identity at the provider of single sign-on.
         Raises :class:`LastAdmin`.
         """
         if disabled:
@@ -250,7 +259,14 @@ class AdminStore:
             self._collection.update_one({"_id": key}, {"$set": back})
         raise LastAdmin
 
-    def _insert(self, key: ObjectId, email: str, password_hash: str | None, role: Role) -> Admin:
+    def _insert(
+        self,
+        key: ObjectId,
+        email: str,
+        password_hash: str | None,
+        role: Role,
+        more: Mapping[str, Any] = {},
+    ) -> Admin:
         document: Document = {
             "_id": key,
             "email": email,
@@ -259,9 +275,8 @@ class AdminStore:
             "disabled": False,
             EPOCH: 1,
             "createdAt": to_datetime(self._clock.now_ms()),
+            **more,
         }
-        if password_hash is None:
-            document["invited"] = True
         with translated():
             try:
                 self._collection.insert_one(document)
@@ -295,7 +310,9 @@ class AdminStore:
         wanted = {**(where or {}), "_id": _key(admin_id)}
         over = {} if keep_link else {"link": ""}
         if "passwordHash" in values:
-            over["invited"] = ""
+            over |= {"invited": "", "passwordless": ""}
+        if values.get("disabled") is False:
+            over["identity"] = ""
         setting = {"$set": values} if values else {}
         unsetting = {"$unset": over} if over else {}
         with translated():

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import pymongo
@@ -31,11 +32,31 @@ AT_ONCE = 1000
 """So many sessions are asked for in one query."""
 
 
+class By(StrEnum):
+    """What a sign-in was proved by; the value is stored, and shown in the activity log."""
+
+    PASSWORD = "password"  # noqa: S105 - no password
+    PASSKEY = "passkey"
+    PROVIDER = "single sign-on"
+    PROXY = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How somebody signed in; ``two_factors``: with a second factor, or a passkey, which is two."""
+
+    by: By = By.PASSWORD
+    two_factors: bool = False
+
+
+PASSWORD_ALONE = Proof()
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One session. ``key`` is the digest of its secret token; times are in ms since the epoch.
 
-    ``admin_epoch`` is the admin's ``session_epoch`` at sign-in.
+    ``admin_epoch`` is the admin's ``session_epoch`` at sign-in, ``proof`` what it was opened with.
     """
 
     key: str
@@ -44,6 +65,7 @@ class Session:
     started_ms: int
     used_ms: int
     ends_ms: int
+    proof: Proof = PASSWORD_ALONE
 
 
 def session_key(token: str) -> str:
@@ -63,7 +85,7 @@ class SessionStore:
         self._clock = clock
         self._longest_ms = hours * HOUR_MS
 
-    def open(self, admin: Admin) -> str:
+    def open(self, admin: Admin, proof: Proof = PASSWORD_ALONE) -> str:
         """Begin a session of ``admin``, as just verified; its secret token, which is not stored.
 
         Raises :class:`NotSignedIn` if the admin was disabled or had all sessions ended meanwhile.
@@ -77,6 +99,8 @@ class SessionStore:
             "startedAt": to_datetime(now),
             "usedAt": to_datetime(now),
             "endsAt": to_datetime(self._end_ms(now, now)),
+            "by": proof.by.value,
+            "twoFactors": proof.two_factors,
         }
         with translated():
             self._sessions.insert_one(document)
@@ -174,4 +198,12 @@ class SessionStore:
             used_ms=used_ms,
             # Not the stored end: a shorter DMSTATS_SESSION_HOURS holds for open sessions, too.
             ends_ms=self._end_ms(started_ms, used_ms),
+            proof=_proof(document),
         )
+
+
+def _proof(document: Mapping[str, Any]) -> Proof:
+    """A session of a release before has neither field: it was opened with a password."""
+    by = document.get("by")
+    known = By(by) if isinstance(by, str) and by in set(By) else By.PASSWORD
+    return Proof(known, document.get("twoFactors") is True)

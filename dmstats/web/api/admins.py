@@ -131,10 +131,11 @@ def change_password(admin_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/<admin_id>/remove-second-factor")
 def remove_second_factor(admin_id: str) -> ResponseReturnValue:
-    """Let somebody who has lost phone and recovery codes sign in with the password alone; all
-    sessions of that person end."""
+    """Let somebody who has lost phone, recovery codes and passkeys sign in with the password alone;
+    all sessions of that person end."""
     me = signed_in()
     services().second_factors.remove(admin_id)
+    services().passkeys.remove_all(admin_id)
     changed = services().admins.sign_out_everywhere(admin_id)
     return _changed(Event.SECOND_FACTOR_REMOVED, me, changed)
 

@@ -60,6 +60,10 @@ ACCESS: dict[str, Access] = {
     "POST /logout": OPEN,
     "GET /login/code": OPEN,
     "POST /login/code": OPEN,
+    "POST /login/passkey/options": OPEN,
+    "POST /login/passkey": OPEN,
+    "GET /login/sso": OPEN,
+    "GET /login/sso/callback": OPEN,
     "GET /password": OPEN,
     "POST /password": OPEN,
     "GET /static/<path:path>": OPEN,
@@ -126,6 +130,10 @@ ACCESS: dict[str, Access] = {
     "POST /api/admin/me/second-factor": OWN,
     "POST /api/admin/me/second-factor/confirm": OWN,
     "POST /api/admin/me/second-factor/remove": OWN,
+    "GET /api/admin/me/passkeys": OWN,
+    "POST /api/admin/me/passkeys/options": OWN,
+    "POST /api/admin/me/passkeys": OWN,
+    "POST /api/admin/me/passkeys/<passkey_id>/remove": OWN,
     # People, tokens, and what was done.
     "GET /admins": PEOPLE,
     f"GET {ADMINS}": PEOPLE,
@@ -190,7 +198,7 @@ def may(operation: str) -> bool:
 def _demand_second_factor(identity: Identity) -> ResponseReturnValue | None:
     """Where the installation requires one: who has none may only set it up."""
     required = services().settings.second_factor == "required"
-    if not required or identity.admin is None or identity.admin.second_factor:
+    if not required or identity.admin is None or identity.two_factors:
         return None
     if request.path.startswith("/api/"):
         raise Forbidden("Set up a second factor first, on the page of your account.")

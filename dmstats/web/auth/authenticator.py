@@ -17,13 +17,14 @@ from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.admin_store import AdminStore, lookup_name
 from dmstats.db.admins.scopes import Scope
 from dmstats.db.admins.second_factor import SecondFactors, UsedCode
-from dmstats.db.admins.session_store import Session, SessionStore
+from dmstats.db.admins.session_store import PASSWORD_ALONE, By, Proof, Session, SessionStore
 from dmstats.db.admins.shared_links import SharedLinkStore
 from dmstats.db.admins.token_store import TokenStore, token_key
 from dmstats.web.auth.client_address import client_address, place_of
 from dmstats.web.auth.credentials import TOKEN_KEY, Credentials
 from dmstats.web.auth.csrf import SAFE_METHODS, require_own_origin
 from dmstats.web.auth.outage_grace import OutageGrace
+from dmstats.web.auth.proxy_header import named_by_proxy
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.session_guard import SessionGuard
 from dmstats.web.auth.sessions import (
@@ -49,9 +50,19 @@ class Identity:
     token_name: str = ""
     token_id: str | None = None
 
+    @property
+    def two_factors(self) -> bool:
+        """Whether the person has a second factor here, or signed in with one of a provider."""
+        return (self.admin is not None and self.admin.second_factor) or (
+            self.session is not None and self.session.proof.two_factors
+        )
+
 
 CODE_MS = 5 * MINUTE_MS
 """How long after the password the code may come."""
+
+RECENT_MS = 10 * MINUTE_MS
+"""Who has no password can do for so long after a sign-in what others give their password for."""
 
 
 class CodeNeeded(NotSignedIn):
@@ -60,7 +71,7 @@ class CodeNeeded(NotSignedIn):
     title = "Second factor needed"
 
     def __init__(self) -> None:
-        super().__init__("Send the code of your authenticator app, too.")
+        super().__init__("Send the code of your authenticator app, too, or sign in by a passkey.")
 
 
 class WrongCode(NotSignedIn):
@@ -75,10 +86,11 @@ class WrongCode(NotSignedIn):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who has signed in; ``used`` is what the code was, None without a second factor."""
+    """Who has signed in by what; ``used`` is what the code was, None without a code."""
 
     admin: Admin
-    used: UsedCode | None
+    by: By
+    used: UsedCode | None = None
 
 
 class Authenticator:
@@ -95,6 +107,7 @@ class Authenticator:
         rate_limit: SignInRateLimit,
         clock: Clock,
     ) -> None:
+        self._settings = settings
         self._token = settings.admin_api_token
         self._secret = (settings.secret_key or "").encode()
         self._admins = admins
@@ -123,33 +136,46 @@ class Authenticator:
         if admin is None:
             raise NotSignedIn("That email and password do not match an active admin.")
         self._rate_limit.succeeded(taken)
-        if not admin.second_factor:
-            return self._begin(admin, None)
-        if not code:
-            await_code(admin.id, admin.session_epoch, self._clock.now_ms() + CODE_MS)
+        if code and admin.second_factor:
+            used = self._check_code(admin, code)
+            return self._begin(admin, Proof(By.PASSWORD, two_factors=True), used)
+        return self.sign_in_as(admin, PASSWORD_ALONE)
+
+    def sign_in_as(self, admin: Admin, proof: Proof) -> SignedIn:
+        """Open a session of who has proved to be ``admin``, and end the one before.
+
+        Raises :class:`CodeNeeded` where the second factor is still to come.
+        """
+        if admin.second_factor and not proof.two_factors:
+            await_code(admin, self._clock.now_ms() + CODE_MS, proof.by)
             raise CodeNeeded
-        return self._begin(admin, self._check_code(admin, code))
+        return self._begin(admin, proof)
+
+    def knock(self) -> None:
+        """Take one attempt of the request's address; raises :class:`TooManyRequests`."""
+        self._rate_limit.knock(request.remote_addr)
 
     def finish_sign_in(self, code: str) -> SignedIn:
-        """Open the session of who has given the right password in this browser just before.
+        """Open the session of who has done the first step in this browser just before.
 
         Raises :class:`NotSignedIn`, :class:`WrongCode` or :class:`TooManyRequests`.
         """
-        admin = self.awaited()
-        if admin is None:
+        admin, waiting = self.awaited(), awaiting_code()
+        if admin is None or waiting is None:
             raise NotSignedIn("That took too long. Sign in again.")
-        return self._begin(admin, self._check_code(admin, code))
+        used = self._check_code(admin, code)
+        return self._begin(admin, Proof(waiting.by, two_factors=True), used)
 
     def awaited(self) -> Admin | None:
         """The person whose code is awaited in this browser; None if none is, or not any more."""
         waiting = awaiting_code()
-        if waiting is None or waiting[2] <= self._clock.now_ms():
+        if waiting is None or waiting.until_ms <= self._clock.now_ms():
             return None
         try:
-            admin = self._admins.get(waiting[0])
+            admin = self._admins.get(waiting.admin_id)
         except NotFound:
             return None
-        changed = admin.disabled or not admin.second_factor or admin.session_epoch != waiting[1]
+        changed = admin.disabled or not admin.second_factor or admin.session_epoch != waiting.epoch
         return None if changed else admin
 
     def _check_code(self, admin: Admin, code: str) -> UsedCode:
@@ -167,21 +193,26 @@ class Authenticator:
         self._rate_limit.succeeded(taken)
         return used
 
-    def _begin(self, admin: Admin, used: UsedCode | None) -> SignedIn:
+    def _begin(self, admin: Admin, proof: Proof, used: UsedCode | None = None) -> SignedIn:
         place, before = self._place(), sent_key()
-        set_cookie(self._sessions.open(admin), admin.email)
+        set_cookie(self._sessions.open(admin, proof), admin.email)
         # No sign-in fails for it: neither by an outage nor by an odd document.
         with contextlib.suppress(StoreUnavailable, PoisonError):
             self._admins.remember_place(admin.id, place)
         if before is not None:
             self._end(before)
-        return SignedIn(admin, used)
+        return SignedIn(admin, proof.by, used)
 
     def confirm(self, admin: Admin, password: str) -> None:
-        """Ask a signed-in admin's password again.
+        """Ask a signed-in admin's password again; who has none must have signed in just before.
 
         Raises :class:`Forbidden` if it is wrong, or :class:`TooManyRequests`.
         """
+        if admin.passwordless:
+            session = current_identity().session
+            if session is None or self._clock.now_ms() - session.started_ms > RECENT_MS:
+                raise Forbidden("Sign out and in again first: this needs a recent sign-in.")
+            return
         taken = self._rate_limit.confirm(sent_key() or admin.id)
         if self._admins.verify(admin.email, password) is None:
             raise Forbidden("Your current password is not right.")
@@ -193,7 +224,9 @@ class Authenticator:
 
     def resume(self, admin: Admin) -> None:
         """Go on with a new session, after a change that ended the old ones."""
-        set_cookie(self._sessions.open(admin), admin.email)
+        session = current_identity().session
+        proof = session.proof if session else PASSWORD_ALONE
+        set_cookie(self._sessions.open(admin, proof), admin.email)
 
     def _place(self) -> str:
         """Where the request comes from, in a form that can be stored: it names no address."""
@@ -242,9 +275,16 @@ class Authenticator:
             return None
         require_own_origin(request)
         session, admin = found
+        if session.proof.by is By.PROXY and self._is_somebody_else(admin):
+            return None
         with contextlib.suppress(StoreUnavailable):
             self._sessions.renew(session)
         return Identity(admin, session)
+
+    def _is_somebody_else(self, admin: Admin) -> bool:
+        """Whether the identity proxy names another person by now, as after signing out there."""
+        email = named_by_proxy(request, self._settings)
+        return email is not None and email != admin.email
 
     def _script(self, key: str, *, reading: bool) -> Identity | None:
         token = self._token_grace.find(key, reading=reading)

@@ -79,6 +79,11 @@ class SignInRateLimit:
             taken.append(everywhere)
         return taken
 
+    def knock(self, address: str | None) -> None:
+        """Take one attempt of that address, for a sign-in that names no account beforehand; raises
+        :class:`TooManyRequests`."""
+        self._take([(PER_ADDRESS, f"address-{place_of(address)}")])
+
     def confirm(self, session: str) -> Taken:
         """Take one attempt of a signed-in admin's ``session``, which strangers cannot use up."""
         taken = [(limit, _key("session", session)) for limit in PER_PLACE]

@@ -25,9 +25,9 @@ def record_of(person: Admin, event: Event, target: str = "", details: str = "") 
     _add(ActorKind.PERSON, person.email, event, target, details)
 
 
-def record_stranger(event: Event, target: str = "") -> None:
+def record_stranger(event: Event, target: str = "", details: str = "") -> None:
     """Add what somebody unknown has tried."""
-    _add(ActorKind.STRANGER, "", event, target, "")
+    _add(ActorKind.STRANGER, "", event, target, details)
 
 
 def _add(kind: ActorKind, name: str, event: Event, target: str, details: str) -> None:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import secrets
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, request, session
@@ -13,7 +14,8 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 
 from dmstats.core.setting_types import is_loopback
-from dmstats.db.admins.session_store import session_key
+from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.session_store import By, session_key
 
 DEVICE_DAYS = 180
 """How long a browser is known after a sign-in. The session in the same cookie ends long before: its
@@ -94,18 +96,40 @@ def clear_cookie() -> None:
     session.pop("token", None)
 
 
-def await_code(admin_id: str, epoch: int, until_ms: int) -> None:
-    """Note in this browser that the password was right, and whose code is awaited until when."""
+def set_challenge(challenge: bytes) -> None:
+    """Note in this browser which challenge its passkey is to answer."""
     session.permanent = True
-    session["awaiting"] = [admin_id, epoch, until_ms]
+    session["challenge"] = challenge
 
 
-def awaiting_code() -> tuple[str, int, int] | None:
+def take_challenge() -> bytes | None:
+    """What :func:`set_challenge` noted; it is forgotten."""
+    found = session.pop("challenge", None)
+    return found if isinstance(found, bytes) else None
+
+
+class Awaited(NamedTuple):
+    """Whose code is awaited in a browser until when (ms since the epoch); ``by`` was the first
+    step."""
+
+    admin_id: str
+    epoch: int
+    until_ms: int
+    by: By
+
+
+def await_code(admin: Admin, until_ms: int, by: By) -> None:
+    """Note in this browser that the first step was right, and whose code is awaited until when."""
+    session.permanent = True
+    session["awaiting"] = [admin.id, admin.session_epoch, until_ms, by.value]
+
+
+def awaiting_code() -> Awaited | None:
     """What :func:`await_code` noted; the cookie is signed, so it is true."""
     waiting = session.get("awaiting")
-    if not isinstance(waiting, list) or len(waiting) != 3:
+    if not isinstance(waiting, list) or len(waiting) != 4:
         return None
-    return str(waiting[0]), int(waiting[1]), int(waiting[2])
+    return Awaited(str(waiting[0]), int(waiting[1]), int(waiting[2]), By(waiting[3]))
 
 
 def known_device(email: str) -> str | None:

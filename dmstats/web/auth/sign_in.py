@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Blueprint, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -15,18 +13,24 @@ from dmstats.core.errors import (
     BadRequest,
     DmstatsError,
     Forbidden,
+    NotFound,
     NotSignedIn,
     StoreUnavailable,
     TooManyRequests,
 )
 from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.db.admins.activity_log import Event
+from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.second_factor import UsedCode
+from dmstats.db.admins.session_store import By, Proof
 from dmstats.web import services
 from dmstats.web.auth.authenticator import CodeNeeded, SignedIn, WrongCode
 from dmstats.web.auth.csrf import require_own_origin
+from dmstats.web.auth.passkey_site import passkey_site
+from dmstats.web.auth.proxy_header import named_by_proxy
 from dmstats.web.auth.recording import record_of, record_stranger
 from dmstats.web.auth.sessions import is_plain_http
+from dmstats.web.auth.sign_in_page import SIGNED_OUT, own_path, sign_in_page, to_code_page
 from dmstats.web.middleware.problems import retry_after
 from dmstats.web.schema.api_schemas import Credentials, SecondFactorCode
 from dmstats.web.schema.validation import body
@@ -34,23 +38,46 @@ from dmstats.web.schema.validation import body
 blueprint = Blueprint("signin", __name__)
 logger = logging.getLogger(__name__)
 
-HOME = "/"
 NOT_ENDED = (
     "You are signed out in this browser. The database does not answer, so a copy of the session "
     "could still be used: sign in again when it is back, and sign out everywhere."
 )
-MAX_TARGET = 2000
 
 
 @blueprint.get("/login")
 def login() -> ResponseReturnValue:
-    """The sign-in page; redirects admins who are signed in already."""
+    """The sign-in page; redirects admins who are signed in already, and signs in whom the identity
+    proxy names."""
     target = own_path(request.args.get("next"))
     with contextlib.suppress(StoreUnavailable):
         if services().authenticator.identify() is not None:
             return redirect(request.script_root + target, 303)
-    insecure = NEEDS_HTTPS if is_plain_http(request) else None
-    return render_template("login.html", error=insecure, email="", next=target)
+    if is_plain_http(request):
+        return sign_in_page(words=NEEDS_HTTPS, target=target)
+    email = named_by_proxy(request, services().settings)
+    if email is None or SIGNED_OUT in request.args:
+        return sign_in_page(target=target)
+    return _sign_in_by_proxy(email, target)
+
+
+def _sign_in_by_proxy(email: str, target: str) -> ResponseReturnValue:
+    trusted = services().settings.sso_second_factor == "provider"
+    try:
+        services().authenticator.knock()
+        person = services().admins.find(email)
+        if person.disabled:
+            raise Forbidden("Your account here is disabled. Ask an admin.")
+        done = services().authenticator.sign_in_as(person, Proof(By.PROXY, two_factors=trusted))
+    except CodeNeeded:
+        return to_code_page(target)
+    except NotFound:
+        refused = Forbidden(f"There is no account here for {email}. Ask an admin to add you.")
+        record_failure(refused, By.PROXY)
+        return sign_in_page(refused, target=target)
+    except DmstatsError as error:
+        record_failure(error, By.PROXY, email)
+        return sign_in_page(error, target=target)
+    return signed_in(done, target)
 
 
 @blueprint.post("/login")
@@ -66,24 +93,22 @@ def sign_in() -> ResponseReturnValue:
     except CodeNeeded:
         if request.is_json:
             raise
-        target = own_path(sent["next"])
-        query = "" if target == HOME else "?" + urlencode({"next": target})
-        return redirect(f"{request.script_root}/login/code{query}", 303)
+        return to_code_page(sent["next"])
     except DmstatsError as error:
-        logger.info("sign_in_failed", extra={"status": error.status, "from": request.remote_addr})
-        _record_failure(error, sent)
+        record_failure(error, By.PASSWORD, sent.get("email", ""))
         if request.is_json:
             raise
         return _again(error)
-    return _signed_in(done, sent["next"])
+    return signed_in(done, sent["next"])
 
 
 @blueprint.get("/login/code")
 def code() -> ResponseReturnValue:
     """The form for the second factor's code; to the sign-in without a password before."""
-    if services().authenticator.awaited() is None:
+    person = services().authenticator.awaited()
+    if person is None:
         return redirect(f"{request.script_root}/login", 303)
-    return render_template("code.html", error=None, next=own_path(request.args.get("next")))
+    return _code_page(person, None, request.args.get("next"))
 
 
 @blueprint.post("/login/code")
@@ -94,20 +119,38 @@ def send_code() -> ResponseReturnValue:
     try:
         done = services().authenticator.finish_sign_in(sent["code"])
     except DmstatsError as error:
-        _record_failure(error, {"email": getattr(error, "email", "")})
+        record_failure(error, By.PASSWORD, getattr(error, "email", ""))
         if request.is_json:
             raise
-        headers = {} if error.retry_after is None else {"Retry-After": retry_after(error)}
-        template = "code.html" if services().authenticator.awaited() else "login.html"
-        page = render_template(template, error=str(error), email="", next=own_path(sent["next"]))
-        return page, error.status, headers
-    return _signed_in(done, sent["next"])
+        person = services().authenticator.awaited()
+        if person is None:
+            return sign_in_page(error, target=sent["next"])
+        return _code_page(person, error, sent["next"])
+    return signed_in(done, sent["next"])
 
 
-def _signed_in(done: SignedIn, target: str | None) -> ResponseReturnValue:
+def _code_page(
+    person: Admin, error: DmstatsError | None, target: str | None
+) -> ResponseReturnValue:
+    page = render_template(
+        "code.html",
+        person=person,
+        passkeys=passkey_site(services().settings, request) is not None,
+        error=error,
+        next=own_path(target),
+    )
+    if error is None:
+        return page
+    headers = {} if error.retry_after is None else {"Retry-After": retry_after(error)}
+    return page, error.status, headers
+
+
+def signed_in(done: SignedIn, target: str | None) -> ResponseReturnValue:
+    """The answer to a sign-in, which is recorded: a redirect to ``target``, or JSON."""
     admin = done.admin
-    logger.info("signed_in", extra={"admin": admin.id, "from": request.remote_addr})
-    record_of(admin, Event.SIGNED_IN)
+    extra = {"admin": admin.id, "from": request.remote_addr, "by": done.by.value}
+    logger.info("signed_in", extra=extra)
+    record_of(admin, Event.SIGNED_IN, details="" if done.by is By.PASSWORD else done.by.value)
     if done.used is UsedCode.RECOVERY:
         record_of(admin, Event.RECOVERY_CODE_USED)
     if request.is_json:
@@ -126,47 +169,38 @@ def sign_out() -> ResponseReturnValue:
         logger.warning("session_not_ended", extra={"error": error.reason})
         if script:
             raise
-        page = render_template("login.html", error=NOT_ENDED, email="", next=HOME)
-        return page, error.status, {"Retry-After": retry_after(error)}
+        return sign_in_page(error, words=NOT_ENDED)
     if person is not None:
         record_of(person, Event.SIGNED_OUT)
-    return ("", 204) if script else redirect(f"{request.script_root}/login", 303)
+    # The proxy would sign in again at once.
+    proxied = named_by_proxy(request, services().settings)
+    page = f"{request.script_root}/login" + (f"?{SIGNED_OUT}=yes" if proxied else "")
+    return ("", 204) if script else redirect(page, 303)
 
 
-def own_path(target: str | None) -> str:
-    """``target`` if it is a path of this very service, from its own top on, else the home page.
+def record_failure(error: DmstatsError, by: By, email: str = "") -> None:
+    """A refusal each time; what the limits refuse once a minute, as it may be a flood.
 
-    Browsers drop tabs and newlines from an address and read a backslash as a slash: a target
-    with any of them, or with two slashes in front, may lead elsewhere.
+    ``email`` is whose sign-in it should have been; it is recorded only if somebody has it.
     """
-    if not target or len(target) > MAX_TARGET or not target.isprintable() or "\\" in target:
-        return HOME
-    return target if target.startswith("/") and not target.startswith("//") else HOME
-
-
-def _record_failure(error: DmstatsError, sent: Mapping[str, Any]) -> None:
-    """A wrong password each time; what the limits refuse once a minute, as it may be a flood."""
+    extra = {"status": error.status, "from": request.remote_addr, "by": by.value}
+    logger.info("sign_in_failed", extra=extra)
     if isinstance(error, WrongCode):
         event = Event.CODE_FAILED
-    elif isinstance(error, NotSignedIn):
+    elif isinstance(error, NotSignedIn) or (by is not By.PASSWORD and error.status < 429):
         event = Event.SIGN_IN_FAILED
     elif isinstance(error, TooManyRequests) and services().authenticator.is_first_refusal():
         event = Event.SIGN_IN_LIMITED
     else:
         return
     with contextlib.suppress(StoreUnavailable):
-        record_stranger(event, services().admins.known_email(sent["email"]))
+        known = services().admins.known_email(email)
+        record_stranger(event, known, "" if by is By.PASSWORD else by.value)
 
 
 def _again(error: DmstatsError) -> ResponseReturnValue:
     sentence = "Enter your email and password." if isinstance(error, BadRequest) else str(error)
     if error.status >= 500:
         sentence = "Signing in is not possible right now. Try again in a moment."
-    page = render_template(
-        "login.html",
-        error=sentence,
-        email=request.form.get("email", "")[:320],
-        next=own_path(request.form.get("next")),
-    )
-    headers = {} if error.retry_after is None else {"Retry-After": retry_after(error)}
-    return page, error.status, headers
+    form = request.form
+    return sign_in_page(error, words=sentence, target=form.get("next"), email=form.get("email", ""))

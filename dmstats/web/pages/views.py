@@ -22,7 +22,8 @@ from dmstats.db.admins.scopes import SCOPE_WORDS
 from dmstats.db.admins.shared_links import PART_WORDS, Part
 from dmstats.sse.hub import HEARTBEAT_SECONDS
 from dmstats.web import services
-from dmstats.web.auth.authenticator import reader_name, signed_in
+from dmstats.web.auth.authenticator import current_identity, reader_name, signed_in
+from dmstats.web.auth.passkey_site import passkey_site
 from dmstats.web.middleware.problems import PROBLEM, http_problem, problem_of
 from dmstats.web.pages.activity_log_page import register_activity_log
 from dmstats.web.pages.assets import Assets, find_folder
@@ -139,13 +140,23 @@ def _register_people(pages: Blueprint) -> None:
         """One's own password and sessions."""
         required = services().settings.second_factor == "required"
         return render_template(
-            "me.html", email=reader_name(), person=signed_in(), required=required
+            "me.html",
+            email=reader_name(),
+            person=signed_in(),
+            required=required and not current_identity().two_factors,
+            passkeys=passkey_site(services().settings, request) is not None,
         )
 
 
 def _page(template: str) -> Callable[..., ResponseReturnValue]:
     def view(**ids: str) -> ResponseReturnValue:
-        return render_template(template, email=reader_name(), settings=services().settings, **ids)
+        return render_template(
+            template,
+            email=reader_name(),
+            person=current_identity().admin,
+            settings=services().settings,
+            **ids,
+        )
 
     return view
 

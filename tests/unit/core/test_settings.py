@@ -63,6 +63,22 @@ def test_settings_cannot_change() -> None:
         ("DMSTATS_SMTP_URL", "smtp://", "smtps://"),
         ("DMSTATS_SMTP_URL", "smtp://user:a/b@mail.example.com", "percent-encoded"),
         ("DMSTATS_SMTP_URL", "smtp://mail.example.com:x", "smtps://"),
+        ("DMSTATS_OIDC_ISSUER", "http://id.example.com", "starts with https://"),
+        ("DMSTATS_OIDC_ISSUER", "https://", "starts with https://"),
+        ("DMSTATS_OIDC_ISSUER", "https://id.example.com/?x", "without ? and #"),
+        ("DMSTATS_OIDC_SCOPES", "email profile", "openid among them"),
+        ("DMSTATS_OIDC_DOMAINS", "@example.com", "example.com, separated"),
+        ("DMSTATS_OIDC_DOMAINS", ",", "separated by commas"),
+        ("DMSTATS_OIDC_ROLES", "staff", "stats-admins=admin,staff=viewer"),
+        ("DMSTATS_OIDC_ROLES", "staff=owner", "viewer, operator, admin"),
+        ("DMSTATS_OIDC_ROLES", "=admin", "stats-admins=admin"),
+        ("DMSTATS_OIDC_NAME", "x" * 41, "at most 40"),
+        ("DMSTATS_OIDC_UNKNOWN", "admin", "refused, created"),
+        ("DMSTATS_PROXY_AUTH_HEADER", "Authorization", "a header of its own"),
+        ("DMSTATS_PROXY_AUTH_HEADER", "X Email", "a header of its own"),
+        ("DMSTATS_PROXY_AUTH_FROM", "proxy", "IP addresses or networks"),
+        ("DMSTATS_PROXY_AUTH_FROM", "10.0.0.1,0.0.0.0/0", "IP addresses or networks"),
+        ("DMSTATS_PROXY_AUTH_FROM", "::/0", "IP addresses or networks"),
         ("DMSTATS_MAIL_FROM", "dmstats", "an address for mails"),
         ("DMSTATS_MAIL_FROM", "a@b.c\nBcc: d@e.f", "an address for mails"),
     ],
@@ -74,6 +90,48 @@ def test_a_bad_value_names_the_setting_and_what_is_allowed(
         Settings.from_env({name: value})
     assert name in str(caught.value)
     assert allowed in str(caught.value)
+
+
+SSO = {
+    "DMSTATS_OIDC_ISSUER": "https://id.example.com/",
+    "DMSTATS_OIDC_CLIENT_ID": "dmstats",
+    "DMSTATS_OIDC_CLIENT_SECRET": "0123456789abcdef",
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        (
+            {"DMSTATS_OIDC_ISSUER": "https://id.example.com"},
+            "_ISSUER: needs DMSTATS_OIDC_CLIENT_ID",
+        ),
+        ({"DMSTATS_OIDC_CLIENT_ID": "dmstats"}, "need DMSTATS_OIDC_ISSUER"),
+        ({**SSO, "DMSTATS_OIDC_ROLE_CLAIM": "groups"}, "set both or neither"),
+        ({**SSO, "DMSTATS_OIDC_ROLES": "staff=viewer"}, "set both or neither"),
+        ({**SSO, "DMSTATS_OIDC_UNKNOWN": "created"}, "needs DMSTATS_OIDC_DOMAINS or"),
+        ({"DMSTATS_PROXY_AUTH_HEADER": "X-Email"}, "set both or neither"),
+        ({"DMSTATS_PROXY_AUTH_FROM": "10.0.0.1"}, "set both or neither"),
+    ],
+)
+def test_settings_that_contradict_each_other_stop_the_start(
+    environ: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Settings.from_env(environ)
+
+
+def test_settings_of_single_sign_on() -> None:
+    more = {"DMSTATS_OIDC_ROLE_CLAIM": "groups", "DMSTATS_OIDC_UNKNOWN": "created"}
+    roles = {
+        "DMSTATS_OIDC_ROLES": "a=b = admin, staff=viewer",
+        "DMSTATS_OIDC_DOMAINS": "EXAMPLE.com",
+    }
+    read = Settings.from_env({**SSO, **more, **roles})
+    assert read.oidc_issuer == "https://id.example.com/", "the slash is a part of it"
+    assert read.oidc_roles == (("a=b", "admin"), ("staff", "viewer"))
+    assert read.oidc_domains == ("example.com",)
+    assert "0123456789abcdef" not in repr(read)
 
 
 def test_unknown_names_of_ours_stop_the_start_and_others_do_not() -> None:

@@ -34,3 +34,10 @@ def test_a_trusted_proxy_may_do_https() -> None:
 
 def test_no_secret_is_told() -> None:
     assert "short-one" not in " ".join(config_warnings(Settings(secret_key="short-one")))
+
+
+def test_an_identity_proxy_whose_addresses_are_not_trusted() -> None:
+    settings = Settings(proxy_auth_header="X-Email")
+    assert any("TRUSTED_PROXIES" in each for each in config_warnings(settings))
+    trusting = Settings(proxy_auth_header="X-Email", trusted_proxies=1)
+    assert not any("PROXY_AUTH" in each for each in config_warnings(trusting))

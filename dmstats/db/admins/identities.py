@@ -1,0 +1,81 @@
+"""Which identity at a provider of single sign-on belongs to whom: ``identity`` in a person's
+document.
+
+A provider may give an email address to somebody else later; the subject never. So an email counts
+at the first sign-in only, and from then on the subject.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bson import ObjectId
+
+from dmstats.core.errors import Forbidden
+from dmstats.db import typed
+from dmstats.db.admins.admin import PUBLIC, Admin, admin_from
+from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.collection_names import ADMINS
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalIdentity:
+    """A person at a provider: the ``issuer``'s address, and the ``subject`` that it knows."""
+
+    issuer: str
+    subject: str
+
+    def document(self) -> Document:
+        """As it is stored."""
+        return {"issuer": self.issuer, "subject": self.subject}
+
+
+class Identities:
+    """Finds people by their identity; every method may raise :class:`StoreUnavailable`."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._people = mongo.db[ADMINS]
+
+    def known(self, identity: ExternalIdentity) -> Admin | None:
+        """Who has signed in with that identity before."""
+        wanted = {
+            "identity.issuer": identity.issuer,
+            "identity.subject": identity.subject,
+        }
+        with translated():
+            found = self._people.find_one(wanted, PUBLIC)
+        return admin_from(found) if found else None
+
+    def connect(self, identity: ExternalIdentity, email: str) -> Admin | None:
+        """The person with that ``email``, as stored, who from now on has that identity; None if
+        there is none.
+
+        Raises :class:`Forbidden` if the person has another identity at the same provider.
+        """
+        with translated():
+            found = self._people.find_one({"email": email}, {**PUBLIC, "identity": 1})
+            admin = admin_from(found) if found else None
+            if found is None or admin is None or admin.disabled:
+                return admin
+            if typed.document(found.get("identity")).get("issuer") == identity.issuer:
+                raise _Taken
+            # Who was invited has proved the address by the provider instead of by the link.
+            passwordless = {"passwordless": True} if admin.invited else {}
+            done = self._people.update_one(
+                {"_id": ObjectId(admin.id), "identity.issuer": {"$ne": identity.issuer}},
+                {
+                    "$set": {"identity": identity.document(), **passwordless},
+                    "$unset": {"invited": ""},
+                },
+            )
+        if not done.matched_count:
+            raise _Taken
+        return admin
+
+
+class _Taken(Forbidden):
+    def __init__(self) -> None:
+        super().__init__(
+            "This email belongs to somebody who signs in with another identity of the provider. "
+            "If that was you, ask an admin to disable and enable your account here."
+        )

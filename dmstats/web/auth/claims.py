@@ -1,0 +1,77 @@
+"""Who somebody is according to an OpenID Connect provider, and with which role. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dmstats.core.errors import Forbidden
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import lookup_name
+from dmstats.db.admins.identities import ExternalIdentity
+from dmstats.db.admins.roles import Role
+
+LONGEST_SUBJECT = 255
+"""As OpenID Connect limits it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A verified answer of the provider. ``role``: None if roles are given on the page People."""
+
+    identity: ExternalIdentity
+    email: str
+    role: Role | None
+
+
+class RoleRefused(Forbidden):
+    """The provider gives that ``identity`` no role here."""
+
+    def __init__(self, identity: ExternalIdentity) -> None:
+        super().__init__(
+            "Your account at the provider gives you no role here. Ask those who manage it."
+        )
+        self.identity = identity
+
+
+def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:
+    """What ``claims``, whose signature and issuer are verified, say; raises :class:`Forbidden`."""
+    subject, email = claims.get("sub"), claims.get("email")
+    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:
+        raise Forbidden("The provider did not say who you are.")
+    identity = ExternalIdentity(settings.oidc_issuer or "", subject)
+    name = lookup_name(email) if isinstance(email, str) else ""
+    if not name:
+        raise Forbidden("The provider did not tell your email address.")
+    # Some providers send the word instead of the value.
+    verified = claims.get("email_verified")
+    if verified is not True and verified != "true":
+        raise Forbidden("The provider has not verified your email address. Verify it there first.")
+    if settings.oidc_domains and name.rpartition("@")[2] not in settings.oidc_domains:
+        raise Forbidden("Email addresses of your domain may not sign in here.")
+    if settings.oidc_role_claim is None:
+        return Claimed(identity, name, None)
+    role = _role(claim(claims, settings.oidc_role_claim), settings.oidc_roles)
+    if role is None:
+        raise RoleRefused(identity)
+    return Claimed(identity, name, role)
+
+
+def claim(claims: Mapping[str, Any], path: str) -> Any:
+    """The claim of that name, else the one at that path with dots; None if there is neither."""
+    if path in claims:
+        return claims[path]
+    found: Any = claims
+    for name in path.split("."):
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(name)
+    return found
+
+
+def _role(value: Any, given: tuple[tuple[str, str], ...]) -> Role | None:
+    """The highest role that one of the claim's values gives."""
+    values = value if isinstance(value, list) else [value]
+    roles = {role for name, role in given if name in values}
+    return next((role for role in reversed(Role) if role.value in roles), None)

@@ -1,0 +1,222 @@
+"""Signing in by an OpenID Connect provider: authorization code with PKCE, state and nonce.
+
+Authlib does the protocol. While the provider is away only its own sign-ins fail, within seconds:
+each wait is a greenlet's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import requests
+from authlib.integrations.base_client import MismatchingStateError, OAuthError
+from authlib.integrations.flask_client import FlaskIntegration, FlaskOAuth2App
+from authlib.integrations.requests_client import OAuth2Session
+from flask import request, session
+from joserfc.errors import JoseError
+from requests.adapters import HTTPAdapter
+
+from dmstats.core.clock import Clock
+from dmstats.core.errors import Forbidden, NotSignedIn, Unavailable, plain_reason
+from dmstats.core.settings import Settings
+from dmstats.ops.oidc_discovery import SECONDS, DiscoveryFailed, discover
+from dmstats.web.auth.claims import claim
+
+logger = logging.getLogger(__name__)
+
+NAME = "oidc"
+FRESH_SECONDS = 3600.0
+"""So long the discovery document and the keys are kept. An unknown key is looked for at once."""
+
+REST_SECONDS = 5.0
+"""So long after a failure no sign-in waits for the provider again."""
+
+MOST_SECONDS = 15.0
+"""For all that the provider is asked at the end of a sign-in."""
+
+LEEWAY_SECONDS = 60
+"""How much the provider's clock may differ."""
+
+STATE_SECONDS = 15 * 60
+"""How long somebody may take at the provider."""
+
+
+class ProviderAway(Unavailable):
+    """The provider does not answer, or not as it must."""
+
+    title = "Single sign-on not available"
+    retry_after = REST_SECONDS
+
+
+class _MachinesCertificates(HTTPAdapter):
+    """Trusts what this machine trusts, a company's own authority among it, as other requests of
+    dmstats do, instead of the list that comes with the library."""
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        super().cert_verify(conn, url, verify, cert)
+        conn.ca_certs = None
+
+
+class _Session(OAuth2Session):  # type: ignore[misc] # Authlib has no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.mount("https://", _MachinesCertificates())
+
+
+class _Client(FlaskOAuth2App):  # type: ignore[misc] # Authlib has no types
+    client_cls = _Session
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the provider has told of who signs in, verified; ``target`` is where they wanted to
+    go."""
+
+    claims: Mapping[str, Any]
+    target: str | None
+
+
+class OidcClient:
+    """One per worker; does no IO before the first sign-in."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._client: FlaskOAuth2App | None = None
+        self._until = -math.inf
+        self._rests_until = -math.inf
+        self._failure = ""
+        self._discovering = threading.Lock()
+
+    def begin(self, callback: str, target: str) -> str:
+        """The provider's address to which the browser is sent; it comes back to ``callback``.
+
+        Raises :class:`ProviderAway`.
+        """
+        client = self._fresh()
+        # Those that were not finished: they would fill the cookie.
+        for key in [key for key in session if key.startswith(f"_state_{NAME}")]:
+            session.pop(key)
+        made = client.create_authorization_url(callback)
+        address: str = made.pop("url")
+        session.permanent = True
+        client.save_authorize_data(redirect_uri=callback, target=target, **made)
+        return address
+
+    def finish(self) -> Answer:
+        """What the provider answers to the code that the browser has brought from it.
+
+        Raises :class:`NotSignedIn`, :class:`Forbidden` or :class:`ProviderAway`.
+        """
+        client = self._fresh()
+        state = client.framework.get_state_data(session, request.args.get("state")) or {}
+        with self._explained(), _at_most(MOST_SECONDS):
+            token = client.authorize_access_token(
+                leeway=LEEWAY_SECONDS,
+                claims_options={
+                    "iss": {"essential": True, "value": self._settings.oidc_issuer},
+                    "aud": {"essential": True, "value": self._settings.oidc_client_id},
+                },
+            )
+            claims = token.get("userinfo")
+            if not claims:
+                raise OAuthError(error="no_id_token")
+            return Answer(self._completed(client, token, dict(claims)), state.get("target"))
+
+    def _completed(
+        self, client: FlaskOAuth2App, token: Mapping[str, Any], claims: dict[str, Any]
+    ) -> Mapping[str, Any]:
+        """With what some providers tell at their userinfo end point only."""
+        wanted = ["email", *filter(None, [self._settings.oidc_role_claim])]
+        complete = all(claim(claims, name) is not None for name in wanted)
+        if complete or not client.server_metadata.get("userinfo_endpoint"):
+            return claims
+        more = client.userinfo(token=token)
+        if more.get("sub") != claims.get("sub"):
+            raise OAuthError(error="another_subject")
+        return {**more, **claims}
+
+    def _fresh(self) -> FlaskOAuth2App:
+        with self._discovering:
+            now = self._clock.monotonic()
+            if self._client is not None and now < self._until:
+                return self._client
+            if now < self._rests_until:
+                raise self._away(self._failure)
+            try:
+                with _at_most(2 * SECONDS):
+                    metadata = discover(self._settings.oidc_issuer or "")
+            except (DiscoveryFailed, gevent.Timeout) as error:
+                self._failure = str(error)
+                self._rests_until = self._clock.monotonic() + REST_SECONDS
+                raise self._away(self._failure) from None
+            self._client = self._made(metadata)
+            self._until = now + FRESH_SECONDS
+            return self._client
+
+    def _made(self, metadata: Mapping[str, Any]) -> FlaskOAuth2App:
+        framework = FlaskIntegration(NAME)
+        framework.expires_in = STATE_SECONDS
+        return _Client(
+            framework,
+            NAME,
+            client_id=self._settings.oidc_client_id,
+            client_secret=self._settings.oidc_client_secret,
+            client_kwargs={
+                "scope": self._settings.oidc_scopes,
+                "code_challenge_method": "S256",
+                "default_timeout": SECONDS,
+            },
+            **metadata,
+        )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Errors in words; what was wrong exactly is in the log, without any secret."""
+        name = self._settings.oidc_name
+        try:
+            yield
+        except MismatchingStateError:
+            raise NotSignedIn(
+                "That sign-in took too long, or was begun in another browser. Begin again."
+            ) from None
+        except OAuthError as error:
+            if error.error == "access_denied":
+                raise Forbidden(f"You were not let in by {name}, or have cancelled.") from None
+            raise self._refused(error.error or "error") from None
+        except JoseError as error:
+            raise self._refused(error.error) from None
+        except (requests.RequestException, gevent.Timeout) as error:
+            raise self._away(plain_reason(error)) from None
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            # An answer that is no JSON, or lacks what the protocol demands.
+            raise self._refused(type(error).__name__) from None
+
+    def _refused(self, why: str) -> NotSignedIn:
+        logger.warning("sso_answer_refused", extra={"error": why})
+        return NotSignedIn(
+            f"The answer of {self._settings.oidc_name} could not be verified. Begin again; if that "
+            "does not help, tell an admin: the log says why."
+        )
+
+    def _away(self, why: str) -> ProviderAway:
+        logger.warning("sso_provider_away", extra={"error": why})
+        return ProviderAway(
+            f"Signing in by {self._settings.oidc_name} is not possible right now. Try again in a "
+            "moment, or use your password."
+        )
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise ``gevent.Timeout`` after that: each single wait is limited, but a provider may send
+    byte by byte."""
+    with gevent.Timeout(seconds):
+        yield

@@ -1,0 +1,24 @@
+"""Who the identity proxy in front says is asking, by a header that only it can set."""
+
+from __future__ import annotations
+
+from flask import Request
+
+from dmstats.core.settings import Settings
+from dmstats.db.admins.admin_store import lookup_name
+from dmstats.web.auth.client_address import client_address
+
+
+def named_by_proxy(request: Request, settings: Settings) -> str | None:
+    """The email that the proxy names, as people's emails are stored; None if it names no one.
+
+    Only the address of the connection itself counts: ``X-Forwarded-For`` can be made up.
+    """
+    if settings.proxy_auth_header is None:
+        return None
+    # The middleware for TRUSTED_PROXIES keeps there what it has replaced.
+    replaced = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
+    peer = client_address(replaced.get("REMOTE_ADDR") or "")
+    if peer is None or not any(peer in network for network in settings.proxy_auth_from):
+        return None
+    return lookup_name(request.headers.get(settings.proxy_auth_header, "")) or None

@@ -1,0 +1,103 @@
+"""Single sign-on by the OpenID Connect provider, for people."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, redirect, request
+from flask.typing import ResponseReturnValue
+
+from dmstats.core.errors import DmstatsError, Forbidden
+from dmstats.core.plain_http import NEEDS_HTTPS
+from dmstats.db.admins.activity_log import Event
+from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.roles import Role
+from dmstats.db.admins.session_store import By, Proof
+from dmstats.web import services
+from dmstats.web.auth.authenticator import CodeNeeded
+from dmstats.web.auth.claims import Claimed, RoleRefused, claimed
+from dmstats.web.auth.recording import record_of
+from dmstats.web.auth.sessions import is_plain_http
+from dmstats.web.auth.sign_in import record_failure, signed_in
+from dmstats.web.auth.sign_in_page import own_path, sign_in_page, to_code_page
+
+blueprint = Blueprint("sso", __name__)
+logger = logging.getLogger(__name__)
+
+CALLBACK = "/login/sso/callback"
+
+
+@blueprint.get("/login/sso")
+def begin() -> ResponseReturnValue:
+    """To the provider, which sends the browser back to the callback."""
+    target = own_path(request.args.get("next"))
+    base = services().settings.public_url or request.url_root
+    try:
+        if is_plain_http(request):
+            raise Forbidden(NEEDS_HTTPS)
+        client = services().single_sign_on
+        if client is None:
+            raise Forbidden("Single sign-on is not set up here.")
+        return redirect(client.begin(base.rstrip("/") + CALLBACK, target), 303)
+    except DmstatsError as error:
+        return sign_in_page(error, target=target)
+
+
+@blueprint.get(CALLBACK)
+def callback() -> ResponseReturnValue:
+    """Back from the provider: open a session, or say why not."""
+    email, target = "", None
+    try:
+        services().authenticator.knock()
+        client = services().single_sign_on
+        if client is None:
+            raise Forbidden("Single sign-on is not set up here.")
+        answer = client.finish()
+        target = answer.target
+        told = claimed(answer.claims, services().settings)
+        email = told.email
+        trusted = services().settings.sso_second_factor == "provider"
+        proof = Proof(By.PROVIDER, two_factors=trusted)
+        done = services().authenticator.sign_in_as(_person(told), proof)
+    except CodeNeeded:
+        return to_code_page(target)
+    except DmstatsError as error:
+        if isinstance(error, RoleRefused):
+            email = _end_sessions(error)
+        record_failure(error, By.PROVIDER, email)
+        return sign_in_page(error, target=target)
+    return signed_in(done, target)
+
+
+def _person(told: Claimed) -> Admin:
+    """Whose account it is, perhaps a new one, with the role that the provider gives."""
+    identities, admins = services().identities, services().admins
+    admin = identities.known(told.identity) or identities.connect(told.identity, told.email)
+    if admin is None:
+        admin = _new(told)
+    if admin.disabled:
+        raise Forbidden("Your account here is disabled. Ask an admin.")
+    if told.role is not None and told.role is not admin.role:
+        admin = admins.set_role(admin.id, told.role)
+        logger.info("role_changed", extra={"admin": admin.id, "by": By.PROVIDER.value})
+        record_of(admin, Event.ROLE_CHANGED, admin.email, f"{admin.role}, by {By.PROVIDER.value}")
+    return admin
+
+
+def _new(told: Claimed) -> Admin:
+    if services().settings.oidc_unknown != "created":
+        raise Forbidden(f"There is no account here for {told.email}. Ask an admin to add you.")
+    role, identity = told.role or Role.VIEWER, told.identity.document()
+    admin = services().admins.admit(told.email, role, identity)
+    logger.info("admin_added", extra={"admin": admin.id, "by": By.PROVIDER.value})
+    record_of(admin, Event.PERSON_ADDED, admin.email, f"{role}, by {By.PROVIDER.value}")
+    return admin
+
+
+def _end_sessions(refused: RoleRefused) -> str:
+    """Of who has no role any more, if there is such an account; its email."""
+    person = services().identities.known(refused.identity)
+    if person is None:
+        return ""
+    services().admins.sign_out_everywhere(person.id)
+    return person.email

@@ -1,0 +1,48 @@
+/** Passkeys: what the browser does for them. */
+
+/** @returns {boolean} whether this browser knows passkeys, and their form as JSON */
+export function knowsPasskeys() {
+  return typeof globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON === "function";
+}
+
+/**
+ * @param {any} options as the server has made them
+ * @returns {Promise<unknown>} the new passkey, as JSON; rejects if the person or the browser does not want
+ */
+export async function createPasskey(options) {
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+  return asJson(await navigator.credentials.create({ publicKey }));
+}
+
+/**
+ * @param {any} options as the server has made them
+ * @returns {Promise<unknown>} the server's challenge signed by a passkey, as JSON; rejects likewise
+ */
+export async function usePasskey(options) {
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+  return asJson(await navigator.credentials.get({ publicKey }));
+}
+
+/** @param {Credential | null} credential */
+function asJson(credential) {
+  if (!(credential instanceof PublicKeyCredential)) throw new DOMException("None", "NotAllowedError");
+  return credential.toJSON();
+}
+
+/**
+ * @param {unknown} error as the browser raises it
+ * @returns {string} what it means for the reader
+ */
+export function passkeyProblem(error) {
+  switch (error instanceof Error ? error.name : "") {
+    case "InvalidStateError":
+      return "This device has a passkey of yours already.";
+    case "SecurityError":
+      return "Passkeys do not work at this address.";
+    case "NotAllowedError":
+    case "AbortError":
+      return "No passkey was used: it was cancelled, or took too long.";
+    default:
+      return "This device could not do that.";
+  }
+}

@@ -1,0 +1,537 @@
+"""Signing in by an OpenID Connect provider: a real one, over HTTP."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import trustme
+import urllib3
+from flask.testing import FlaskClient
+from joserfc.jwk import OctKey, RSAKey
+from werkzeug.test import TestResponse
+
+from dmstats.core.clock import ManualClock
+from dmstats.db.admins.activity_log import LogFilter
+from dmstats.db.admins.roles import Role
+from dmstats.ops import oidc_discovery
+from dmstats.web.auth import oidc
+from tests import provider as provider_module
+from tests.provider import CLIENT_ID, CLIENT_SECRET, KEYS, Provider
+from tests.service.admin_site import EMAIL, PASSWORD, AdminSite
+from tests.service.test_second_factor import set_up
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Provider]:
+    with provider_module.provider() as started:
+        yield started
+
+
+@pytest.fixture
+def provider(running: Provider) -> Iterator[Provider]:
+    """Does what is right, until a test says otherwise."""
+    fresh = Provider(running.url)
+    running.__dict__.update({**fresh.__dict__, "codes": running.codes})
+    running.codes.clear()
+    return running  # type: ignore[return-value]
+
+
+def site_of(provider: Provider, clock: ManualClock, **settings: Any) -> AdminSite:
+    return AdminSite(
+        clock,
+        **{
+            "oidc_issuer": provider.url,
+            "oidc_client_id": CLIENT_ID,
+            "oidc_client_secret": CLIENT_SECRET,
+        }
+        | settings,
+    )
+
+
+@pytest.fixture
+def site(provider: Provider, clock: ManualClock) -> AdminSite:
+    made = site_of(provider, clock)
+    made.admins.create(EMAIL, PASSWORD, Role.OPERATOR)
+    return made
+
+
+def to_provider(client: FlaskClient, next_page: str = "/accounts") -> str:
+    """Where the button leads."""
+    begun = client.get("/login/sso", query_string={"next": next_page})
+    assert begun.status_code == 303, begun.text
+    return begun.headers["Location"]
+
+
+def back(address: str) -> str:
+    """Where the provider sends the browser back to."""
+    answer = urllib3.request("GET", address, redirect=False)
+    assert answer.status == 302, answer.data
+    parts = urlsplit(answer.headers["Location"])
+    return f"{parts.path}?{parts.query}"
+
+
+def sign_in(client: FlaskClient, next_page: str = "/accounts") -> TestResponse:
+    return client.get(back(to_provider(client, next_page)))
+
+
+def events(site: AdminSite) -> list[tuple[str, str, str]]:
+    entries = reversed(site.log.page(LogFilter(), limit=200)[0])
+    return [(entry.event, entry.target, entry.details) for entry in entries]
+
+
+def test_it_works(site: AdminSite, provider: Provider) -> None:
+    client = site.client()
+    address = to_provider(client)
+    sent = parse_qs(urlsplit(address).query)
+    assert address.startswith(f"{provider.url}/authorize?")
+    assert sent["code_challenge_method"] == ["S256"]
+    assert len(sent["state"][0]) >= 20
+    assert len(sent["nonce"][0]) >= 20
+    assert sent["redirect_uri"] == ["http://localhost/login/sso/callback"]
+    done = client.get(back(address))
+    assert (done.status_code, done.headers["Location"]) == (303, "/accounts")
+    assert client.get("/api/admin/me").get_json()["email"] == EMAIL
+    assert client.get("/api/admin/me").get_json()["role"] == "operator"
+    assert events(site) == [("signed-in", "", "single sign-on")]
+    assert provider.asked.count("/.well-known/openid-configuration") == 1
+    assert sign_in(site.client()).status_code == 303
+    assert provider.asked.count("/.well-known/openid-configuration") == 1
+    assert provider.asked.count("/keys") == 1
+
+
+def test_the_session_is_one_of_the_database(site: AdminSite, clock: ManualClock) -> None:
+    client, other = site.client(), site.client()
+    sign_in(client)
+    sign_in(other)
+    client.post("/logout")
+    assert client.get("/api/admin/me").status_code == 401
+    assert other.get("/api/admin/me").status_code == 200
+    site.admins.sign_out_everywhere(site.admins.find(EMAIL).id)
+    assert other.get("/api/admin/me").status_code == 401
+    sign_in(client)
+    clock.advance(12 * 3600)
+    assert client.get("/api/admin/me").status_code == 401
+
+
+def test_the_button_is_there_only_where_it_is_set_up(site: AdminSite, clock: ManualClock) -> None:
+    assert site.client().get("/login").text == "||/|with single sign-on"
+    without = AdminSite(clock)
+    assert without.client().get("/login").text == "||/"
+    for path in ("/login/sso", "/login/sso/callback?code=x&state=y"):
+        assert without.client().get(path).status_code == 403
+
+
+class TestWhatIsNotBelieved:
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"iss": "https://elsewhere.example"}, {"iss": None},
+            {"aud": "somebody-else"}, {"aud": None}, {"aud": ["somebody-else"]},
+            {"aud": "somebody-else", "azp": CLIENT_ID}, {"azp": "somebody-else"},
+            {"exp": 1_000_000_000}, {"exp": None}, {"exp": "soon"},
+            {"nonce": "another"}, {"nonce": None},
+            {"iat": 9_000_000_000}, {"nbf": 9_000_000_000},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_wrong_claims(
+        self, site: AdminSite, provider: Provider, changed: dict[str, Any]
+    ) -> None:
+        provider.changed = changed
+        self.refused(site)
+
+    def test_a_signature_by_another_key(self, site: AdminSite, provider: Provider) -> None:
+        provider.signed_by = KEYS[1]
+        self.refused(site)
+
+    def test_a_key_of_another_name(self, site: AdminSite, provider: Provider) -> None:
+        provider.signed_by = RSAKey.import_key(KEYS[1].as_pem(private=True), {"kid": "first"})
+        self.refused(site)
+
+    def test_a_signature_by_the_client_secret(self, site: AdminSite, provider: Provider) -> None:
+        provider.algorithm = "HS256"
+        provider.signed_by = OctKey.import_key(CLIENT_SECRET, {"kid": "first"})  # type: ignore[assignment]
+        self.refused(site)
+
+    def refused(self, site: AdminSite) -> None:
+        client = site.client()
+        answer = sign_in(client)
+        assert answer.status_code == 401, answer.text
+        assert "could not be verified" in answer.text
+        assert client.get("/api/admin/me").status_code == 401
+        assert events(site) == [("sign-in-failed", "", "single sign-on")]
+
+    def test_another_browsers_state(self, site: AdminSite) -> None:
+        address = back(to_provider(site.client()))
+        answer = site.client().get(address)
+        assert answer.status_code == 401
+        assert "another browser" in answer.text
+
+    def test_an_answer_is_used_once(self, site: AdminSite) -> None:
+        client = site.client()
+        address = back(to_provider(client))
+        assert client.get(address).status_code == 303
+        client.post("/logout")
+        assert client.get(address).status_code == 401
+
+    def test_a_code_of_another_sign_in(self, site: AdminSite) -> None:
+        """As an attacker would inject it: PKCE binds it to the browser."""
+        stolen = parse_qs(urlsplit(back(to_provider(site.client()))).query)["code"][0]
+        client = site.client()
+        state = parse_qs(urlsplit(to_provider(client)).query)["state"][0]
+        query = {"code": stolen, "state": state}
+        assert client.get("/login/sso/callback", query_string=query).status_code == 401
+
+    @pytest.mark.parametrize("query", ["", "?code=x", "?state=x", "?code=x&state=x", "?error=odd"])
+    def test_what_is_no_answer(self, site: AdminSite, query: str) -> None:
+        assert site.client().get(f"/login/sso/callback{query}").status_code == 401
+
+    def test_a_discovery_document_of_somebody_else(
+        self, site: AdminSite, provider: Provider
+    ) -> None:
+        provider.metadata = {"issuer": "https://elsewhere.example"}
+        assert site.client().get("/login/sso").status_code == 503
+
+
+class TestWhoIsLetIn:
+    @pytest.mark.parametrize("verified", [False, None, "false", 1, "yes"])
+    def test_only_verified_emails(
+        self, site: AdminSite, provider: Provider, verified: object
+    ) -> None:
+        provider.changed = {"email_verified": verified}
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "not verified your email" in answer.text
+
+    @pytest.mark.parametrize("email", [None, "", "ada", 5, ["ada@example.com"]])
+    def test_who_has_no_email(self, site: AdminSite, provider: Provider, email: object) -> None:
+        provider.changed = {"email": email}
+        assert sign_in(site.client()).status_code == 403
+
+    def test_the_email_may_come_by_userinfo(self, site: AdminSite, provider: Provider) -> None:
+        provider.userinfo = {"email": EMAIL, "email_verified": True}
+        provider.changed = {"email": None, "email_verified": None}
+        assert sign_in(site.client()).status_code == 303
+        provider.userinfo["sub"] = "person-2"
+        assert sign_in(site.client()).status_code == 401
+
+    def test_unknown_people_are_refused(self, site: AdminSite, provider: Provider) -> None:
+        provider.person = {**provider.person, "email": "grace@example.com"}
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "no account here for grace@example.com" in answer.text
+        assert len(site.admins.list()) == 1
+
+    def test_or_created(self, provider: Provider, clock: ManualClock) -> None:
+        site = site_of(provider, clock, oidc_unknown="created", oidc_domains=("example.com",))
+        client = site.client()
+        assert sign_in(client).status_code == 303
+        me = client.get("/api/admin/me").get_json()
+        assert (me["email"], me["role"], me["invited"]) == (EMAIL, "viewer", False)
+        assert (
+            site.client().post("/login", json={"email": EMAIL, "password": ""}).status_code == 400
+        )
+        wrong = site.client().post("/login", json={"email": EMAIL, "password": "x"})
+        assert wrong.status_code == 401
+        assert [event for event, *_ in events(site)][:2] == ["person-added", "signed-in"]
+        assert sign_in(client).status_code == 303
+        assert len(site.admins.list()) == 1
+
+    @pytest.mark.parametrize(
+        ("email", "status"),
+        [("ada@example.com", 303), ("ada@sub.example.com", 403), ("ada@notexample.com", 403),
+         ("ada@example.com@evil.example", 403)],
+    )  # fmt: skip
+    def test_only_these_domains(
+        self, provider: Provider, clock: ManualClock, email: str, status: int
+    ) -> None:
+        site = site_of(provider, clock, oidc_unknown="created", oidc_domains=("example.com",))
+        provider.person = {**provider.person, "email": email}
+        assert sign_in(site.client()).status_code == status
+
+    def test_disabled_people_are_refused(self, site: AdminSite) -> None:
+        sign_in(site.client())
+        site.admins.create("other@example.com", PASSWORD)
+        site.admins.set_disabled(site.admins.find(EMAIL).id, disabled=True)
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "disabled" in answer.text
+        assert events(site)[-1] == ("sign-in-failed", EMAIL, "single sign-on")
+
+    def test_who_cancels(self, site: AdminSite, provider: Provider) -> None:
+        provider.denies = True
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "cancelled" in answer.text
+
+    def test_an_invited_person_needs_no_password(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock)
+        _, link = site.admins.invite(EMAIL, Role.ADMIN)
+        client = site.client()
+        assert sign_in(client).status_code == 303
+        assert client.get("/api/admin/me").get_json()["invited"] is False
+        assert site.admins.redeem(link.token, PASSWORD).passwordless is False
+
+
+class TestIdentities:
+    def test_another_email_at_the_provider_changes_nothing_here(
+        self, site: AdminSite, provider: Provider
+    ) -> None:
+        sign_in(site.client())
+        provider.person = {**provider.person, "email": "ada.lovelace@example.com"}
+        client = site.client()
+        assert sign_in(client).status_code == 303
+        assert client.get("/api/admin/me").get_json()["email"] == EMAIL
+
+    def test_an_email_that_somebody_else_got_lets_nobody_in(
+        self, site: AdminSite, provider: Provider
+    ) -> None:
+        sign_in(site.client())
+        provider.person = {**provider.person, "sub": "person-2"}
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "another identity" in answer.text
+        site.admins.create("other@example.com", PASSWORD)
+        ada = site.admins.find(EMAIL)
+        site.admins.set_disabled(ada.id, disabled=True)
+        site.admins.set_disabled(ada.id, disabled=False)
+        assert sign_in(site.client()).status_code == 303
+
+
+ROLES: dict[str, Any] = {
+    "oidc_role_claim": "realm_access.roles",
+    "oidc_roles": (("stats-admins", "admin"), ("stats-ops", "operator"), ("staff", "viewer")),
+}
+
+
+class TestRoles:
+    @pytest.mark.parametrize(
+        ("told", "role"),
+        [(["staff"], "viewer"), (["x", "staff", "stats-ops"], "operator"),
+         ("stats-admins", "admin"), (["staff", "stats-admins", 5, {}], "admin")],
+    )  # fmt: skip
+    def test_the_claim_gives_the_highest(
+        self, provider: Provider, clock: ManualClock, told: object, role: str
+    ) -> None:
+        site = site_of(provider, clock, oidc_unknown="created", **ROLES)
+        provider.person["realm_access"] = {"roles": told}
+        client = site.client()
+        assert sign_in(client).status_code == 303
+        assert client.get("/api/admin/me").get_json()["role"] == role
+
+    def test_another_role_holds_from_the_next_sign_in(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock, **ROLES)
+        site.admins.create("other@example.com", PASSWORD)
+        site.admins.create(EMAIL, PASSWORD, Role.ADMIN)
+        provider.person["realm_access"] = {"roles": ["stats-admins"]}
+        before, after = site.client(), site.client()
+        sign_in(before)
+        provider.person["realm_access"] = {"roles": ["staff"]}
+        sign_in(after)
+        assert after.get("/api/admin/me").get_json()["role"] == "viewer"
+        assert before.get("/api/admin/me").status_code == 401, "its rights have ended"
+        assert ("role-changed", EMAIL, "viewer, by single sign-on") in events(site)
+
+    @pytest.mark.parametrize(
+        "told", [[], ["another"], None, "", 5, {"roles": ["staff"]}, ["Staff"]]
+    )
+    def test_who_has_none_is_refused_and_the_sessions_end(
+        self, provider: Provider, clock: ManualClock, told: object
+    ) -> None:
+        site = site_of(provider, clock, oidc_unknown="created", **ROLES)
+        provider.person["realm_access"] = {"roles": ["staff"]}
+        before = site.client()
+        sign_in(before)
+        provider.person["realm_access"] = {"roles": told}
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "no role" in answer.text
+        assert before.get("/api/admin/me").status_code == 401
+        assert events(site)[-1] == ("sign-in-failed", EMAIL, "single sign-on")
+
+    def test_the_last_admin_is_not_demoted(self, provider: Provider, clock: ManualClock) -> None:
+        site = site_of(provider, clock, **ROLES)
+        site.admins.create(EMAIL, PASSWORD, Role.ADMIN)
+        provider.person["realm_access"] = {"roles": ["staff"]}
+        answer = sign_in(site.client())
+        assert answer.status_code == 409
+        assert "last admin" in answer.text
+
+    def test_a_claim_may_have_a_dot_in_its_name(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        name = "https://example.com/roles"
+        site = site_of(
+            provider, clock, oidc_unknown="created", **{**ROLES, "oidc_role_claim": name}
+        )
+        provider.person[name] = "staff"
+        assert sign_in(site.client()).status_code == 303
+
+
+class TestSecondFactors:
+    def test_ones_own_is_asked(self, site: AdminSite, clock: ManualClock) -> None:
+        app, _ = set_up(site.signed_in(), clock)
+        client = site.client()
+        asked = sign_in(client)
+        assert asked.headers["Location"] == "/login/code?next=%2Faccounts"
+        assert client.get("/api/admin/me").status_code == 401
+        assert client.post("/login/code", data={"code": app.code()}).status_code == 303
+        assert client.get("/api/admin/me").status_code == 200
+        assert events(site)[-1] == ("signed-in", "", "single sign-on")
+
+    def test_or_the_providers_counts(self, provider: Provider, clock: ManualClock) -> None:
+        site = site_of(provider, clock, sso_second_factor="provider", second_factor="required")
+        set_up(site.signed_in(), clock)
+        site.admins.create("other@example.com", PASSWORD)
+        client = site.client()
+        assert sign_in(client).headers["Location"] == "/accounts"
+        assert client.get("/accounts").status_code == 200
+        provider.person = {"sub": "2", "email": "other@example.com", "email_verified": True}
+        assert sign_in(client).status_code == 303
+        assert client.get("/api/admin/stats").status_code == 200
+        assert site.signed_in("other@example.com").get("/api/admin/stats").status_code == 403
+
+    def test_where_one_is_required_it_is_set_up_first(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock, second_factor="required", oidc_unknown="created",
+                       oidc_domains=("example.com",))  # fmt: skip
+        client = site.client()
+        sign_in(client)
+        assert client.get("/accounts").headers["Location"] == "/me"
+        # Without a password, a recent sign-in has to do.
+        set_up(client, clock)
+        assert client.get("/accounts").status_code == 200
+        clock.advance(600)
+        late = client.post("/api/admin/me/second-factor/remove", json={"currentPassword": "x"})
+        assert late.status_code == 403
+        assert "Sign out and in again" in late.get_json()["detail"]
+
+
+class TestAProviderThatIsAway:
+    def test_blocks_no_password_and_is_asked_again(
+        self, site: AdminSite, provider: Provider, clock: ManualClock
+    ) -> None:
+        provider.status = 500
+        answer = site.client().get("/login/sso")
+        assert answer.status_code == 503
+        assert "use your password" in answer.text
+        assert answer.headers["Retry-After"] == "5"
+        asked = len(provider.asked)
+        assert site.client().get("/login/sso").status_code == 503
+        assert len(provider.asked) == asked, "it is given a rest"
+        assert site.signed_in().get("/api/admin/me").status_code == 200
+        provider.status = 200
+        clock.advance(5)
+        assert sign_in(site.client()).status_code == 303
+
+    def test_in_the_middle(self, site: AdminSite, provider: Provider) -> None:
+        client = site.client()
+        address = back(to_provider(client))
+        provider.status = 503
+        assert client.get(address).status_code == 503
+
+    def test_nothing_listens(self, provider: Provider, clock: ManualClock) -> None:
+        site = site_of(provider, clock, oidc_issuer="http://127.0.0.1:1")
+        assert site.client().get("/login/sso").status_code == 503
+
+    @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
+    def test_it_is_not_waited_for_long(
+        self, site: AdminSite, provider: Provider, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in (oidc, oidc_discovery):
+            monkeypatch.setattr(module, "SECONDS", 0.3)
+        provider.hangs_at = path
+        client = site.client()
+        try:
+            answer = client.get("/login/sso")
+            if answer.status_code == 303:
+                answer = client.get(back(answer.headers["Location"]))
+        finally:
+            provider.goes_on.set()
+        assert answer.status_code == 503
+        assert "not possible right now" in answer.text
+
+    def test_new_keys_are_found(self, site: AdminSite, provider: Provider) -> None:
+        sign_in(site.client())
+        provider.signed_by, provider.published = KEYS[1], [KEYS[1]]
+        assert sign_in(site.client()).status_code == 303
+
+    def test_the_document_is_read_again_after_an_hour(
+        self, site: AdminSite, provider: Provider, clock: ManualClock
+    ) -> None:
+        sign_in(site.client())
+        clock.advance(3600)
+        sign_in(site.client())
+        assert provider.asked.count("/.well-known/openid-configuration") == 2
+
+
+def test_a_certificate_of_ones_own_authority(
+    clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That this machine trusts, and the library's own list does not have."""
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    with provider_module.provider(tls) as secure:
+        refusing = site_of(secure, clock)
+        assert refusing.client().get("/login/sso").status_code == 503
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        site = site_of(secure, clock, oidc_unknown="created", oidc_domains=("example.com",))
+        client = site.client()
+        address = to_provider(client)
+        browser = urllib3.PoolManager(ca_certs=str(tmp_path / "authority.pem"))
+        sent_back = browser.request("GET", address, redirect=False).headers["Location"]
+        assert client.get(sent_back).status_code == 303
+
+
+def test_attempts_are_limited(site: AdminSite) -> None:
+    client = site.client()
+    statuses = [client.get("/login/sso/callback?code=x&state=y").status_code for _ in range(31)]
+    assert statuses == [401] * 30 + [429]
+
+
+def test_below_a_path_behind_a_proxy(provider: Provider, clock: ManualClock) -> None:
+    site = site_of(provider, clock, public_url="https://example.com/stats")
+    sent = parse_qs(urlsplit(to_provider(site.client())).query)
+    assert sent["redirect_uri"] == ["https://example.com/stats/login/sso/callback"]
+    site = site_of(provider, clock)
+    at = {"base_url": "https://stats.example.com/below"}
+    begun = site.client().get("/login/sso", **at)
+    sent = parse_qs(urlsplit(begun.headers["Location"]).query)
+    assert sent["redirect_uri"] == ["https://stats.example.com/below/login/sso/callback"]
+
+
+def test_it_leads_nowhere_else(site: AdminSite) -> None:
+    assert sign_in(site.client(), "//elsewhere.example").headers["Location"] == "/"
+
+
+def test_the_cookie_stays_small(site: AdminSite) -> None:
+    client = site.client()
+    for _ in range(20):
+        to_provider(client)
+    cookie = client.get_cookie("dmstats")
+    assert cookie is not None
+    assert len(cookie.value) < 2000
+
+
+def test_no_secret_reaches_the_log(
+    site: AdminSite, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    client = site.client()
+    address = back(to_provider(client))
+    code = parse_qs(urlsplit(address).query)["code"][0]
+    provider.changed = {"nonce": "another"}
+    client.get(address)
+    assert code not in caplog.text
+    assert CLIENT_SECRET not in caplog.text
