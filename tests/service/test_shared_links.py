@@ -179,7 +179,7 @@ class TestParts:
         fields = {field.encode_name for field in msgspec.structs.fields(SnapshotBody)}
         named = [name for names in (ALWAYS, *FIELDS.values()) for name in names]
         assert len(named) == len(set(named))
-        assert fields - set(named) == {"refresh"}
+        assert fields - set(named) == {"refresh", "accountStates"}
         assert set(named) - fields == {"version", "ageSeconds", "stale", "source"}
         assert set(FIELDS) == set(PART_WORDS) == set(Part)
 
