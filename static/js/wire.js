@@ -104,18 +104,26 @@ function month(value) {
 /** @param {unknown} json @returns {Account} */
 export function accountFrom(json) {
   const account = fields(json);
+  const unreadable = list(account.needsAttention);
+  /**
+   * @template T
+   * @param {string} field null both where the account has none and where it cannot be read
+   * @param {(value: unknown) => T | null} read
+   */
+  const perhaps = (field, read) =>
+    account[field] === null && unreadable.includes(field) ? undefined : optional(account[field], read);
   return {
     instagramId: text(account.instagramId),
     username: optional(account.username, shown),
     isActive: flag(account.isActive),
-    createdAt: optional(account.createdAt, moment),
+    createdAt: perhaps("createdAt", moment),
     dmUsed: number(account.dmUsed),
     dmReceived: number(account.dmReceived),
     monthlyDmUsed: number(account.monthlyDmUsed),
-    monthlyDmLimit: optional(account.monthlyDmLimit, number),
+    monthlyDmLimit: perhaps("monthlyDmLimit", number),
     currentMonth: month(account.currentMonth),
-    lastDMSent: optional(account.lastDMSent, moment),
-    lastDMReceived: optional(account.lastDMReceived, moment),
+    lastDMSent: perhaps("lastDMSent", moment),
+    lastDMReceived: perhaps("lastDMReceived", moment),
     limitReachedAt: optional(account.limitReachedAt, moment),
     states: Array.isArray(account.states) ? account.states.filter((state) => typeof state === "string") : null,
   };

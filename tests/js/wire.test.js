@@ -177,6 +177,9 @@ test("no value in what else is asked for breaks a page", () => {
 
 test("what is absent is none, what is odd is unknown", () => {
   assert.equal(accountFrom({ ...ACCOUNT, monthlyDmLimit: null }).monthlyDmLimit, null);
+  const unreadable = { ...ACCOUNT, monthlyDmLimit: null, lastDMSent: null, needsAttention: ["monthlyDmLimit"] };
+  assert.equal(accountFrom(unreadable).monthlyDmLimit, undefined);
+  assert.equal(accountFrom(unreadable).lastDMSent, null);
   assert.equal(accountFrom({ ...ACCOUNT, monthlyDmLimit: "1000" }).monthlyDmLimit, undefined);
   assert.equal(accountFrom({ ...ACCOUNT, lastDMSent: null }).lastDMSent, null);
   assert.equal(accountFrom({ ...ACCOUNT, lastDMSent: "yesterday" }).lastDMSent, undefined);
