@@ -90,6 +90,7 @@ async function load(start, most) {
   const query = wanted();
   const search = query.toString();
   history.replaceState(null, "", location.pathname + (search && `?${search}`));
+  drawExports();
   const answer = await fetchUpTo(query, start, most, signal);
   // Something newer was asked meanwhile.
   if (signal.aborted) return;
@@ -134,7 +135,6 @@ function draw() {
       : "No accounts yet. Each account appears with its first message.";
   drawOrder(order || (searching ? "username" : "-dmUsed"));
   drawTotals();
-  drawExports();
 }
 
 /** @param {string} current */
@@ -221,7 +221,6 @@ document.addEventListener("keydown", (event) => {
 });
 wireImport(format, restart);
 wireTheme();
-drawExports();
 restart();
 setInterval(freshness.tick, 1000);
 setInterval(reload, POLL_MS);

@@ -72,7 +72,7 @@ def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) ->
     expect(counts).to_have_text(["12 near their limit", "1 silent"])
     counts.first.click()
     expect(page).to_have_url(re.compile(r"/accounts\?sort=-limitUsed&state=near-limit$"))
-    expect(page.get_by_label("State")).to_have_value("near-limit")
+    expect(page.get_by_label("State", exact=True)).to_have_value("near-limit")
     expect(page.locator("#totals")).to_contain_text("12 accounts: 1,234 sent this month")
     expect(page.locator("#rows .mark").first).to_have_text("Near its limit")
     assert site.asked[-1] == {"sort": "-limitUsed", "state": "near-limit", "limit": "50"}
@@ -118,7 +118,7 @@ def test_states_that_are_not_known_yet(context: BrowserContext, site: FakeSite) 
     page = context.new_page()
     page.goto(f"{site.url}/accounts?state=silent")
     expect(page.get_by_role("alert")).to_contain_text("states are not known yet")
-    page.get_by_label("State").select_option("Any")
+    page.get_by_label("State", exact=True).select_option("Any")
     expect(page.get_by_role("alert")).not_to_contain_text("states are not known yet")
 
 
