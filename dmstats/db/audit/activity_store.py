@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from pymongo.database import Database
@@ -149,12 +149,15 @@ def leave_out(database: Database[Document], low: str, high: str) -> None:
     kept: list[tuple[str, str]] = []
     for place, (first, key) in enumerate(places, 1):
         ended = place < len(places) and places[place][0] <= low
-        found = None if first >= high or ended else chunks.find_one({"_id": key})
-        accounts = found.get("accounts") if found else None
-        names = accounts if isinstance(accounts, list) else []
-        others = [each for each in names if not low <= each[0] < high]
-        if len(others) < len(names):
-            chunks.update_one({"_id": key}, {"$set": {"accounts": others}})
+        others: list[Any] = []
+        # With the rhythms, which stand beside the activity.
+        ids = [] if first >= high or ended else [key + SUFFIX, key]
+        for chunk_id in ids:
+            accounts = (chunks.find_one({"_id": chunk_id}) or {}).get("accounts")
+            names = accounts if isinstance(accounts, list) else []
+            others = [each for each in names if not low <= each[0] < high]
+            if len(others) < len(names):
+                chunks.update_one({"_id": chunk_id}, {"$set": {"accounts": others}})
         # A chunk may begin with one of them; an empty one needs no entry.
         if not low <= first < high:
             kept.append((first, key))
