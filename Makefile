@@ -38,7 +38,7 @@ test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, br
 
 .PHONY: test-together
 test-together: $(READY) $(JS_READY) $(BROWSER)
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 # Only the folders that have such tests: collecting all takes seconds.
 .PHONY: test-alone
