@@ -167,7 +167,8 @@ class AdminSite:
         app.jinja_loader = DictLoader(
             {
                 "missing.html": "{{ title }}|{{ words }}",
-                "shared.html": "{{ label }}|{{ parts | sort | join(' ') }}|{{ wall }}|{{ first }}",
+                "shared.html": "{{ label }}|{{ parts | sort | join(' ') }}|{{ wall }}|{{ first }}"
+                "|{{ stats_url }}|{{ stream_url }}",
                 "deletion.html": "{{ code }}|{{ waiting }}|{{ was_account }}",
                 "code.html": "code|{{ error or '' }}|{{ next }}",
                 "login.html": "{{ error or '' }}|{{ email }}|{{ next }}"

@@ -58,6 +58,9 @@ def test_it_works(site: AdminSite) -> None:
     tag = figures.headers["ETag"]
     assert client.get(f"{path}/stats", headers={"If-None-Match": tag}).status_code == 304
     assert client.get(f"{path}?wall").text.startswith("Hall|messages people|True|")
+    below = client.get(path, environ_overrides={"SCRIPT_NAME": "/prefix"}).text
+    # The page puts the prefix before them.
+    assert below.endswith(f"|{path}/stats|{path}/stream")
     for answer in (page, figures):
         assert "Set-Cookie" not in answer.headers
         assert answer.headers.getlist("Referrer-Policy") == ["no-referrer"]

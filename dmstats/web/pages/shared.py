@@ -29,7 +29,7 @@ def page(link: str) -> ResponseReturnValue:
         snapshot = shared_fields(msgspec.json.decode(services().reader.current().body), found.parts)
     except StoreUnavailable:
         snapshot = None
-    path = f"{request.script_root}/shared/{link}"
+    path = f"/shared/{link}"
     return overview_page(
         found.label, found.parts, snapshot, stats=f"{path}/stats", stream=f"{path}/stream"
     )

@@ -73,7 +73,7 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
         """
         if is_wall():
             snapshot = _first_figures()["snapshot"]
-            api = f"{request.script_root}/api/admin/stats"
+            api = "/api/admin/stats"
             parts = (Part.MESSAGES, Part.PEOPLE)  # what fits a screen
             return overview_page("", parts, snapshot, stats=api, stream=f"{api}/stream")
         return render_template(
