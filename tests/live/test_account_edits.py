@@ -82,7 +82,8 @@ def test_every_figure_has_the_same_values(site: Site, clock: ManualClock) -> Non
     site.patch(200, username="zeta", monthlyDmLimit=500, isActive=False)
     client, headers = site.client(), bearer(TOKEN)
     (found,) = client.get(f"{URL}?query=zet", headers=headers).get_json()["accounts"]
-    assert found == client.get(f"{URL}/{ONE}", headers=headers).get_json()
+    one = client.get(f"{URL}/{ONE}", headers=headers).get_json()
+    assert found == {field: one[field] for field in found}
     listed = client.get(f"{URL}?sort=username", headers=headers).get_json()["accounts"]
     assert found in listed
     readings = ReadingsStore(site.mongo, PopulationCounts(site.mongo, clock)).read(clock.now_ms())

@@ -117,6 +117,7 @@ class Watched:
         self.streams = [Stream(port, token, cookie=cookie, path=path) for _ in range(count)]
         assert {stream.status for stream in self.streams} == {200}
         self.ends: list[float] = []
+        self._closing = False
         self._threads = [
             threading.Thread(target=self._read, args=(stream,), daemon=True)
             for stream in self.streams
@@ -125,7 +126,10 @@ class Watched:
             thread.start()
 
     def _read(self, stream: Stream) -> None:
-        stream.rest()
+        try:
+            stream.rest()
+        except ConnectionResetError:
+            assert self._closing  # by us, before the end that the server then writes
         self.ends.append(time.monotonic())
         stream.close()
 
@@ -135,6 +139,7 @@ class Watched:
         return len(self.ends) == len(self.streams) and max(self.ends) <= moment
 
     def close(self) -> None:
+        self._closing = True
         for stream in self.streams:
             stream.socket.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
