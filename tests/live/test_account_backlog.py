@@ -13,6 +13,7 @@ from bson.int64 import Int64
 import migrations
 from dmstats.commit.batch import Batch, Submission
 from dmstats.commit.batch_writer import CONTENDED_SECONDS, BatchWriter
+from dmstats.commit.increments import merge
 from dmstats.core.clock import ManualClock, to_datetime
 from dmstats.core.records import LedgerRow
 from dmstats.core.settings import Settings
@@ -20,6 +21,7 @@ from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.db.client import Mongo
 from dmstats.db.collection_names import LEDGER_PREFIX
 from dmstats.db.counting import accounts as accounts_module
+from dmstats.db.counting.account_backlog import backlog_writes
 from dmstats.db.counting.backlog_drain import RETRY_SECONDS, AccountBacklog
 from dmstats.db.counting.batches import Batches
 from dmstats.db.counting.ledger import Ledger
@@ -270,3 +272,20 @@ def test_an_account_that_is_refused_afterwards_costs_the_others_nothing(
     assert site.backlog.drain()
     assert (site.account(ODD)["dmUsed"], site.account(ODD)["monthlyDmUsed"]) == (4, 4)
     assert site.backlog.waiting() == []
+
+
+def test_what_was_contended_is_kept_beside_what_was_refused_before(site: Site) -> None:
+    """An attempt fails while the account's other increments are not due yet."""
+    add_account(site, dmUsed="many")
+    site.count(ODD)
+    assert site.backlog.drain()
+    delta = merge([LedgerRow(b"", "", ODD, "sent", site.clock.now_ms(), 0)]).accounts
+    (contended,) = backlog_writes(delta, {ODD: ""}, site.clock.now_ms())
+    site.mongo.db["dmstats_account_backlog"].bulk_write([contended])
+    assert site.backlog.drain()
+    (waiting,) = site.backlog.waiting()
+    assert waiting.sent == 2
+    site.change(ODD, dmUsed=40)
+    site.clock.advance(RETRY_SECONDS + 1)
+    assert site.backlog.drain()
+    assert site.account(ODD)["dmUsed"] == 42

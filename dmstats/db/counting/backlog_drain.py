@@ -123,12 +123,14 @@ class AccountBacklog:
         self._accounts.apply(deltas, self._clock.now_ms(), session, strict=True)
 
     def _postpone(self, account: str, ids: list[Any], reason: str) -> None:
-        """Keep all increments of a refused account in one document."""
+        """Keep all increments of a refused account in one document, also those of the one that is
+        there already and is not due yet."""
         now_ms = self._clock.now_ms()
         retry_ms = now_ms + round(RETRY_SECONDS * 1000)
 
         def gather(session: ClientSession | None) -> None:
-            found = list(self._backlog.find({"_id": {"$in": ids}}, session=session))
+            wanted = {"_id": {"$in": [account, *ids]}}
+            found = list(self._backlog.find(wanted, session=session))
             others = [each["_id"] for each in found if each["_id"] != account]
             content = refusal(found, reason, now_ms, retry_ms)
             self._backlog.replace_one({"_id": account}, content, upsert=True, session=session)
