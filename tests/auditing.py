@@ -11,7 +11,7 @@ import migrations
 from dmstats.audit.auditor import Auditor, Outcome
 from dmstats.audit.verifier import Verifier
 from dmstats.commit.increments import merge
-from dmstats.core.clock import DAY_MS, HOUR_MS, Clock, SystemClock, to_datetime
+from dmstats.core.clock import DAY_MS, HOUR_MS, Clock, to_datetime
 from dmstats.core.records import OTHER_PARTITION, SENT, LedgerRow
 from dmstats.core.settings import Settings
 from dmstats.db.audit.archive import Archive
@@ -28,13 +28,11 @@ from dmstats.db.transactions import Transactions
 def event(
     time_ms: int, *, kind: str = SENT, account: str = "a", late: bool = False, name: str = ""
 ) -> LedgerRow:
-    """A new event; a late one has its row in the partition of the late, where the server deletes
-    what arrived long ago, once it is archived."""
+    """A new event; a late one has its row in the partition of the late."""
     digest = uuid.uuid4().bytes
     hour = b"\0\0\0\0" if late else (time_ms // HOUR_MS).to_bytes(4, "big")
     partition = OTHER_PARTITION if late else to_datetime(time_ms).strftime("%Y%m%d")
-    arrived_ms = SystemClock().now_ms() if late else time_ms
-    return LedgerRow(hour + digest, partition, account, kind, time_ms, arrived_ms, late, name)
+    return LedgerRow(hour + digest, partition, account, kind, time_ms, time_ms, late, name)
 
 
 class Auditing:

@@ -4,7 +4,7 @@ import { ask } from "./ask.js";
 import { base } from "./base.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
-import { part } from "./page.js";
+import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 import { adminsFrom, handoutFrom } from "./wire.js";
@@ -195,5 +195,6 @@ changing.addEventListener("submit", async (event) => {
   await load();
 });
 wireCopy(document);
+openForms();
 wireTheme();
 void load();

@@ -3,7 +3,7 @@
 import { channelsFrom, ruleWords, rulesFrom, toldOf } from "./alerts.js";
 import { ask } from "./ask.js";
 import { createFormat } from "./format.js";
-import { part } from "./page.js";
+import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 import { testedFrom } from "./wire.js";
@@ -259,6 +259,7 @@ function button(words, what, onClick) {
   return made;
 }
 
+openForms();
 wireTheme();
 open(null);
 void loadChannels();

@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
-import { part } from "./page.js";
+import { openForms, part } from "./page.js";
 import { createPasskey, knowsPasskeys, passkeyProblem } from "./passkey.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
@@ -150,4 +150,5 @@ if (document.getElementById("passkey-form")) {
   void loadPasskeys();
 }
 wireCopy(document);
+openForms();
 wireTheme();

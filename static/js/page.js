@@ -22,3 +22,11 @@ export function part(id, kind = HTMLElement) {
   if (!(element instanceof kind)) throw new Error(`The page has no ${kind.name} #${id}`);
   return element;
 }
+
+/**
+ * Let the page's forms be used, once it listens to them. Until then they are `inert`: a form that was sent earlier
+ * would put what was typed, passwords too, into the address.
+ */
+export function openForms() {
+  for (const form of document.querySelectorAll("form[inert]")) /** @type {HTMLFormElement} */ (form).inert = false;
+}

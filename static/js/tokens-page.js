@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
-import { part } from "./page.js";
+import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 import { newTokenFrom, tokensFrom } from "./wire.js";
@@ -103,5 +103,6 @@ adding.addEventListener("submit", async (event) => {
   part("handout").focus();
 });
 wireCopy(document);
+openForms();
 wireTheme();
 void load();

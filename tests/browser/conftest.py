@@ -191,14 +191,20 @@ def open_dashboard(
     return page
 
 
-def skip_to_mode(page: Page, mode: str) -> None:
-    """Jump over the page's pauses between its attempts until it is in ``mode``."""
+def skip_until(page: Page, check: Callable[[], None], *, step: int) -> None:
+    """Jump over the page's pauses between its attempts, ``step`` seconds at a time, until ``check``
+    holds."""
     for _ in range(20):
+        page.clock.fast_forward(step * 1000)
         with contextlib.suppress(AssertionError):
-            expect_mode(page, mode, seconds=1)
+            check()
             return
-        page.clock.fast_forward(30_000)
-    expect_mode(page, mode)
+    check()
+
+
+def skip_to_mode(page: Page, mode: str) -> None:
+    """Jump until the page is in ``mode``."""
+    skip_until(page, lambda: expect_mode(page, mode, seconds=1), step=30)
 
 
 def expect_mode(page: Page, mode: str, *, seconds: float = 60) -> None:

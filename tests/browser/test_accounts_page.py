@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import sign_in, skip_until
 from tests.browser.fake_site import FakeSite
 from tests.browser.service import Service
 
@@ -150,6 +150,10 @@ def test_a_session_that_ended(accounts: Page, context: BrowserContext) -> None:
     )
 
 
+def expect_figures(page: Page, state: str) -> None:
+    expect(page.locator("html")).to_have_attribute("data-figures", state, timeout=2_000)
+
+
 def test_an_account_that_is_not_answered_for_looks_stale(
     context: BrowserContext, service: Service
 ) -> None:
@@ -164,8 +168,7 @@ def test_an_account_that_is_not_answered_for_looks_stale(
     expect(page.locator("#age")).to_have_text(re.compile(r"Updated 1m \d+s ago"))
     expect(page.locator("#problem")).to_contain_text("does not answer")
     page.unroute("**/api/admin/accounts/*")
-    page.clock.fast_forward(31_000)
-    expect(page.locator("html")).to_have_attribute("data-figures", "fresh")
+    skip_until(page, lambda: expect_figures(page, "fresh"), step=31)
 
 
 ACCOUNT = "/accounts/17841400000000001"
@@ -310,5 +313,4 @@ def test_the_accounts_say_how_old_they_are(accounts: Page, service: Service) -> 
     expect(accounts.locator("html")).to_have_attribute("data-figures", "stale")
     expect(age).to_have_text(re.compile(r"Updated 1m \d+s ago"))
     accounts.unroute("**/api/admin/accounts?*")
-    accounts.clock.fast_forward(31_000)
-    expect(accounts.locator("html")).to_have_attribute("data-figures", "fresh")
+    skip_until(accounts, lambda: expect_figures(accounts, "fresh"), step=31)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from dmstats.audit.auditor import Outcome
@@ -38,6 +39,14 @@ def forget(store: Auditing, account: str = MINE) -> Forgotten:
     return Forgetting(store.mongo, store.ledger, store.clock).run(account, lambda rows: None)
 
 
+def late(time_ms: int, **of: Any) -> LedgerRow:
+    """A late event that arrives now: the server deletes what arrived long ago, once it is
+    archived."""
+    return msgspec.structs.replace(
+        event(time_ms, late=True, **of), arrived_ms=SystemClock().now_ms()
+    )
+
+
 def traffic(now_ms: int, account: str = MINE) -> list[LedgerRow]:
     """Both kinds, another one, earlier hours, days and months, some late."""
     return [
@@ -46,8 +55,8 @@ def traffic(now_ms: int, account: str = MINE) -> list[LedgerRow]:
         event(now_ms - HOUR_MS, account=account, kind="seen"),
         event(now_ms - 2 * DAY_MS, account=account),
         event(now_ms - 2 * DAY_MS, account=account, kind="received"),
-        event(now_ms - 62 * DAY_MS, account=account, late=True),
-        event(now_ms - DAY_MS, account=account, late=True, kind="received"),
+        late(now_ms - 62 * DAY_MS, account=account),
+        late(now_ms - DAY_MS, account=account, kind="received"),
     ]
 
 
@@ -105,7 +114,7 @@ def test_it_works(store: Auditing) -> None:
     store.count(*store.traffic(now), *traffic(now), *traffic(now - DAY_MS))
     close(store, 2, 3)
     store.archive.archive_late(now + 3 * DAY_MS)
-    store.count(event(now - 20 * DAY_MS, account=MINE, late=True))
+    store.count(late(now - 20 * DAY_MS, account=MINE))
     assert store.found() == set()
     leave_traces(store)
     assert len(named(store)) >= 10
