@@ -37,17 +37,19 @@ def found(site: AdminSite, query: str = "") -> list[dict[str, Any]]:
 
 
 def test_it_works(site: AdminSite) -> None:
+    another = site.signed_in("eve@example.com", Role.OPERATOR)
     client = site.signed_in("bob@example.com", Role.OPERATOR)
     added = client.post(URL, json={"at": AT, "text": " Launch in Spain "})
     assert added.status_code == 201
     note = AnnotationAnswer().load(added.get_json())
     assert note == {
         "id": note["id"], "kind": "note", "at": AT, "text": "Launch in Spain",
-        "author": "bob@example.com",
+        "author": "bob@example.com", "changedBy": None,
     }  # fmt: skip
     assert found(site) == [note]
-    changed = client.post(f"{URL}/{note['id']}", json={"at": "2026-11-13", "text": "Test"})
-    assert changed.get_json() == note | {"at": "2026-11-13T00:00:00.000Z", "text": "Test"}
+    changed = another.post(f"{URL}/{note['id']}", json={"at": "2026-11-13", "text": "Test"})
+    new = {"at": "2026-11-13T00:00:00.000Z", "text": "Test", "changedBy": "eve@example.com"}
+    assert changed.get_json() == note | new
     assert found(site, "?from=2026-11-13&to=2026-11-13") == [changed.get_json()]
     assert found(site, "?from=2026-11-14") == []
     assert client.post(f"{URL}/{note['id']}/delete").get_json() == changed.get_json()
