@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dmstats.core.clock import HOUR_MS, ManualClock, rfc3339, to_datetime
+from dmstats.db.account_edits import AccountEdits
 from tests.service.admin_site import TOKEN, AdminSite, bearer
 from tests.unit.core.test_signed_request import GOOD, signed
 
@@ -79,6 +80,18 @@ class TestDeletion:
         assert first == second
         assert site.client().get(f"/data-deletion/{first}").text == f"{first}|True|True"
         assert account(site)["deletionAskedAt"] == rfc3339(1_700_000_000_000)
+
+    def test_a_change_answers_it_as_well(
+        self, site: AdminSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(AccountEdits, "write", lambda *_: set())  # not for mongomock
+        send(site, DELETE, ACCOUNT)
+        send(site, WITHDRAW, ACCOUNT)
+        answer = site.client().patch(
+            f"/api/admin/accounts/{ACCOUNT}", json={"username": "lumen"}, headers=bearer(TOKEN)
+        )
+        assert answer.get_json() == account(site)
+        assert answer.get_json()["deletionAskedAt"] == rfc3339(1291836800_000)
 
     def test_after_a_withdrawal(self, site: AdminSite) -> None:
         send(site, WITHDRAW, ACCOUNT)
