@@ -151,7 +151,7 @@ def test_a_new_version_is_noted_once(site: AdminSite, clock: ManualClock) -> Non
 
 def test_they_are_exported_with_the_history(site: AdminSite) -> None:
     client = site.signed_in()
-    for at, text in (("2026-11-14T09:30:00Z", "one"), ("2026-11-14T11:00:00Z", "two"),
+    for at, text in (("2026-11-14T09:30:00Z", "one"), ("2026-11-14T11:00:00Z", "=two"),
                      ("2026-11-12", "before")):  # fmt: skip
         client.post(URL, json={"at": at, "text": text})
     query = "/api/admin/history?from=2026-11-13&to=2026-11-15"
@@ -159,10 +159,12 @@ def test_they_are_exported_with_the_history(site: AdminSite) -> None:
     assert "annotations" not in plain.get_json()
     asked = client.get(f"{query}&annotations=true")
     HistoryAnswer().load(asked.get_json())
-    assert [each["text"] for each in asked.get_json()["annotations"]] == ["one", "two"]
+    assert [each["text"] for each in asked.get_json()["annotations"]] == ["one", "=two"]
     saved = client.get(f"{query}&annotations=true&band=true&compare=previous&format=csv&unit=day")
     rows = list(csv.DictReader(io.StringIO(saved.data.decode("utf-8-sig"))))
-    assert [row["annotations"] for row in rows] == ["", "one; two", ""]
+    assert [row["annotations"] for row in rows] == ["", "one;' =two", ""], (
+        "no formula in a spreadsheet"
+    )
     assert rows[1]["expected_sent"] == ""
     assert datetime.fromisoformat(rows[1]["at"]).day == 14
     # A note of a closed range, which is cached for hours, is there at once.
