@@ -6,10 +6,27 @@ import msgspec
 
 from dmstats.core.clock import EpochMs, to_datetime
 from dmstats.db import typed
+from dmstats.db.audit.activity_store import Activities
 from dmstats.db.client import Document, Mongo, deadline, translated
-from dmstats.db.collection_names import ACCOUNT_MARKS, ACCOUNTS
+from dmstats.db.collection_names import (
+    ACCOUNT_BACKLOG,
+    ACCOUNT_CHANGES,
+    ACCOUNT_DAYS,
+    ACCOUNT_EDITS,
+    ACCOUNT_MARKS,
+    ACCOUNT_STATES,
+    ACCOUNTS,
+    ARCHIVE_ACCOUNTS,
+)
+from dmstats.db.counting.account_backlog import SEPARATOR
 
 SECONDS = 3.0
+
+BY_ID = (ACCOUNT_MARKS, ACCOUNT_CHANGES, ARCHIVE_ACCOUNTS, ACCOUNT_EDITS, ACCOUNT_STATES,
+         ACCOUNT_BACKLOG)  # fmt: skip
+"""Where an account's id is the ``_id``."""
+BY_PREFIX = ((ACCOUNT_DAYS, ":"), (ACCOUNT_BACKLOG, SEPARATOR))
+"""Where an ``_id`` begins with the account's id and that character."""
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -24,23 +41,43 @@ class AccountMarks:
     """Every method may raise :class:`~dmstats.core.errors.StoreUnavailable`."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._db = mongo.db
         self._marks = mongo.db[ACCOUNT_MARKS]
-        self._accounts = mongo.db[ACCOUNTS]
+        self._activities = Activities(mongo)
         self._copies = mongo.replica[ACCOUNT_MARKS]
 
     def is_known(self, account: str) -> bool:
-        """Whether there is such an account."""
+        """Whether there is such an account, or anything is kept of one that the platform deleted.
+
+        Only looks by index. The ledger has none by account: its rows are known from the last audit
+        on, which finds the account in them.
+        """
+        by_number: Document = {"instagramId": {"$in": typed.id_values(account)}}
+        places: list[tuple[str, Document]] = [(ACCOUNTS, by_number)]
+        places += [(place, {"_id": account}) for place in BY_ID]
+        places += [
+            (place, {"_id": {"$gte": account + mark, "$lt": account + chr(ord(mark) + 1)}})
+            for place, mark in BY_PREFIX
+        ]
         with translated(), deadline(SECONDS):
-            found = self._accounts.find_one({"instagramId": account}, {"_id": True})
-        return found is not None
+            return any(
+                self._db[place].find_one(wanted, {"_id": True}) is not None
+                for place, wanted in places
+            ) or self._activities.names(account)
 
     def deauthorize(self, account: str, at_ms: int) -> None:
         """Its access was withdrawn. An older request that is repeated changes nothing."""
         self._update(account, {"$max": {"deauthorizedAt": to_datetime(at_ms)}})
 
-    def ask_deletion(self, account: str, at_ms: int, code: str) -> None:
-        """Its owner asked for deletion, and was told ``code``."""
-        self._update(account, {"$set": {"deletionAskedAt": to_datetime(at_ms), "code": code}})
+    def ask_deletion(self, account: str, at_ms: int, code: str) -> str:
+        """Its owner asked for deletion; the code to tell, which is ``code`` unless the owner was
+        told one before: one code stands for all requests, so its page tells of all of them."""
+        self._update(account, {"$min": {"deletionAskedAt": to_datetime(at_ms)}})
+        with translated(), deadline(SECONDS):
+            self._marks.update_one({"_id": account, "code": None}, {"$set": {"code": code}})
+            found = self._marks.find_one({"_id": account}, {"code": True}) or {}
+        # Without a mark, the account was forgotten this moment.
+        return typed.text(found.get("code")) or code
 
     def is_waiting(self, code: str) -> bool:
         """Whether the account that was told ``code`` is still to be forgotten."""

@@ -23,13 +23,15 @@ MISSING = "There is no such note."
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What happened ``at`` a time (ms). ``author`` is the email of who wrote a note, else empty."""
+    """What happened ``at`` a time (ms). ``author`` is the email of who wrote a note, and
+    ``changed_by`` of who changed it last; otherwise empty."""
 
     id: str
     kind: str
     at: EpochMs
     text: str
     author: str = ""
+    changed_by: str = ""
 
 
 class AnnotationStore:
@@ -53,9 +55,10 @@ class AnnotationStore:
                 raise BadRequest(f"There are {MOST_NOTES} notes already: delete some first.")
             return self._insert(NOTE, at_ms, text, author=author)
 
-    def change(self, note_id: str, at_ms: int, text: str) -> Annotation:
-        """Give a note another time and text. Raises :class:`NotFound`."""
-        change = {"at": to_datetime(at_ms), "text": text}
+    def change(self, note_id: str, at_ms: int, text: str, by: str) -> Annotation:
+        """Give a note another time and text, written by the person with the email ``by``. Raises
+        :class:`NotFound`."""
+        change = {"at": to_datetime(at_ms), "text": text, "changedBy": by}
         with translated(), deadline(SECONDS):
             found = self._annotations.find_one_and_update(_note(note_id), {"$set": change})
         return _only(found and found | change)
@@ -98,7 +101,8 @@ def _annotation(found: Document) -> Annotation | None:
     if at is None or text is None or kind not in (NOTE, VERSION):
         return None
     author = typed.text(found.get("author")) or ""
-    return Annotation(typed.document_id(found.get("_id")), kind, at, text, author)
+    changed_by = typed.text(found.get("changedBy")) or ""
+    return Annotation(typed.document_id(found.get("_id")), kind, at, text, author, changed_by)
 
 
 def _only(found: Document | None) -> Annotation:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import repeat, zip_longest
 from typing import Any
 
+from dmstats.core.spreadsheet_text import spreadsheet_text
 from dmstats.core.time_zones import zone
 from dmstats.history.calendar import DAY, MONTH, WEEK
 
@@ -55,7 +56,7 @@ def _notes(history: Mapping[str, Any]) -> list[str] | None:
     found: list[list[str]] = [[] for _ in starts]
     for each in history["annotations"]:
         found[max(0, bisect_right(starts, each["at"]) - 1)].append(each["text"])
-    return ["; ".join(texts) for texts in found]
+    return [spreadsheet_text("; ".join(texts)) for texts in found]
 
 
 def file_name(history: Mapping[str, Any], kind: str, account: str | None = None) -> str:

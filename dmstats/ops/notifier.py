@@ -15,16 +15,17 @@ from urllib.parse import urlsplit
 
 import msgspec
 from urllib3 import Retry
-from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.exceptions import InvalidHeader
 
+from dmstats.ops.bounded_post import Posted, problem_of_address
 from dmstats.ops.incidents import kind_of
-from dmstats.ops.outgoing import pool_for
 
-SECONDS = 5.0
+SECONDS = 10.0
+"""For all of an attempt, of which each step may take :data:`STEP_SECONDS`."""
+STEP_SECONDS = 5.0
 APPRISE_SECONDS = 20.0
 """It needs two seconds to load, and gives up on a server after eight."""
 LONGEST_WAIT = 3600.0
-BAD_REQUEST = 400
 CHILD = Path(__file__).with_name("apprise_child.py")
 KEY_DIGITS = 12
 
@@ -82,25 +83,23 @@ class Channel(Protocol):
 class JsonChannel(Channel):
     """Posts the notice as JSON to ``url``, which is a secret: it may contain a key."""
 
-    def __init__(self, url: str, key: str, label: str) -> None:
+    def __init__(self, url: str, key: str, label: str, *, seconds: float = SECONDS) -> None:
         self.key, self.label = key, label
         self._url = url
-        self._http = pool_for(url, retries=False, timeout=SECONDS)
+        self._seconds = seconds
 
     def notify(self, notice: Notice, incident_id: str) -> Outcome:
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": f"{incident_id}-{notice.state}",
         }
-        try:
-            # Google Chat refuses fields that it does not know; Discord wants `content`.
-            for body in (notice, {"text": notice.text}, {"content": notice.text}):
-                content = msgspec.json.encode(body)
-                answer = self._http.request("POST", self._url, body=content, headers=headers)
-                if answer.status != BAD_REQUEST:
-                    break
-        except HTTPError as error:
-            return Outcome(told=False, problem=type(error).__name__)
+        # Google Chat refuses fields that it does not know; Discord wants `content`.
+        bodies = (notice, {"text": notice.text}, {"content": notice.text})
+        answer = Posted(self._url, [*map(msgspec.json.encode, bodies)], headers, STEP_SECONDS)
+        if not answer.wait(self._seconds):
+            return Outcome(told=False, problem="no answer in time")
+        if answer.problem:
+            return Outcome(told=False, problem=answer.problem)
         # A redirect, for example to a sign-in page, counts as a failure. It is not followed: that
         # would send the alert to an address that the operator did not configure.
         if 200 <= answer.status < 300:
@@ -109,7 +108,8 @@ class JsonChannel(Channel):
         return Outcome(told=False, problem=f"status {answer.status}", retry_after=wait)
 
     def check(self) -> Outcome:
-        return Outcome(told=True)
+        problem = problem_of_address(self._url)
+        return Outcome(told=not problem, problem=problem)
 
 
 def _retry_after(given: str | None) -> float | None:

@@ -23,11 +23,23 @@ export function annotationsFrom(json) {
  * @returns {Annotation | null}
  */
 function annotationFrom(json) {
-  const { id, kind, at, text, author } = fields(json);
+  const { id, kind, at, text, author, changedBy } = fields(json);
   const when = moment(at);
   const known = KINDS.find((each) => each === kind);
   if (!when || !known || typeof id !== "string" || typeof text !== "string") return null;
-  return { id, kind: known, at: when, text, author: typeof author === "string" ? author : "" };
+  return { id, kind: known, at: when, text, author: word(author), changedBy: word(changedBy) };
+}
+
+/** @param {unknown} value */
+const word = (value) => (typeof value === "string" ? value : "");
+
+/**
+ * @param {Annotation} annotation
+ * @returns {string} who wrote it, and who else changed it last; empty if nobody wrote it
+ */
+export function writersOf({ author, changedBy }) {
+  if (!changedBy || changedBy === author) return author;
+  return author ? `${author}, changed by ${changedBy}` : `changed by ${changedBy}`;
 }
 
 /**

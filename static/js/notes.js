@@ -1,6 +1,6 @@
 /** What happened in the range that the chart shows: marks on the chart, the list below it, and people's own notes. */
 
-import { annotationsFrom, localInput } from "./annotations.js";
+import { annotationsFrom, localInput, writersOf } from "./annotations.js";
 import { ask } from "./ask.js";
 import { base } from "./base.js";
 import { part } from "./page.js";
@@ -138,12 +138,13 @@ async function change(url, body) {
 }
 
 /** @param {Annotation} annotation */
-function textOf({ kind, id, text, author }) {
+function textOf(annotation) {
+  const { kind, id, text } = annotation;
   const words = document.createElement(kind === "incident" ? "a" : "span");
   words.textContent = text;
   if (words instanceof HTMLAnchorElement) words.href = `${base}/incidents/${encodeURIComponent(id)}`;
   const about = document.createElement("small");
-  about.textContent = author || KINDS[kind];
+  about.textContent = writersOf(annotation) || KINDS[kind];
   const both = document.createDocumentFragment();
   both.append(words, " ", about);
   return both;

@@ -49,13 +49,14 @@ export interface Expected {
   received: Usual;
 }
 
-/** What happened at a time; `author` is empty unless somebody wrote it. */
+/** What happened at a time; `author` and `changedBy` are empty unless somebody wrote or changed it. */
 export interface Annotation {
   id: string;
   kind: "note" | "version" | "incident" | "repair";
   at: string;
   text: string;
   author: string;
+  changedBy: string;
 }
 
 /** The earlier points; `points` stand beside those of the picture. */

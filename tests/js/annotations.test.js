@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { annotationsFrom, localInput, textsByPoint } from "../../static/js/annotations.js";
+import { annotationsFrom, localInput, textsByPoint, writersOf } from "../../static/js/annotations.js";
 
 const at = (hour) => `2026-11-15T${hour}:00.000Z`;
-const note = (hour, text) => ({ id: text, kind: "note", at: at(hour), text, author: "" });
+const note = (hour, text) => ({ id: text, kind: "note", at: at(hour), text, author: "", changedBy: "" });
 const POINTS = ["10:00", "11:00", "12:00"].map((hour) => ({ at: at(hour), sent: 1, received: 1 }));
 
 test("it works", () => {
@@ -12,7 +12,9 @@ test("it works", () => {
     annotations: [{ id: "1", kind: "note", at: at("10:30"), text: "Launch", author: "ada@example.com" }],
     complete: true,
   });
-  assert.deepEqual(annotations, [{ id: "1", kind: "note", at: at("10:30"), text: "Launch", author: "ada@example.com" }]);
+  assert.deepEqual(annotations, [
+    { id: "1", kind: "note", at: at("10:30"), text: "Launch", author: "ada@example.com", changedBy: "" },
+  ]);
   assert.equal(complete, true);
 });
 
@@ -20,6 +22,16 @@ test("what cannot be read is left out", () => {
   for (const json of [null, [], {}, { annotations: 7 }, { annotations: [null, 7, { id: "1", kind: "x", at: at("10:30"), text: "" }] }]) {
     assert.deepEqual(annotationsFrom(json).annotations, []);
   }
+});
+
+test("who changed a note is named beside its author", () => {
+  const [ada, bob] = ["ada@example.com", "bob@example.com"];
+  const words = (author, changedBy) => writersOf({ ...note("10:00", "x"), author, changedBy });
+  assert.equal(words(ada, ""), ada);
+  assert.equal(words(ada, ada), ada);
+  assert.equal(words(ada, bob), `${ada}, changed by ${bob}`);
+  assert.equal(words("", bob), `changed by ${bob}`);
+  assert.equal(words("", ""), "");
 });
 
 test("each is in the point in which it happened", () => {

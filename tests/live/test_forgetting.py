@@ -208,6 +208,8 @@ def test_an_account_that_the_platform_deleted_or_replaced(store: Auditing) -> No
     assert account_of(store)["dmUsed"] == 7
     assert store.changed() == set()
     assert named(store) == ["instagram_accounts"]
+    accounts.replace_one({"instagramId": MINE}, {"instagramId": int(MINE), "dmUsed": 7})
+    assert forget(store).document == "kept", "the platform has it under a number"
 
 
 def test_what_waits_in_the_backlog_goes_too(store: Auditing) -> None:

@@ -230,14 +230,40 @@ def test_the_export_as_json(site: AdminSite, client: FlaskClient) -> None:
 
 
 def test_names_that_a_spreadsheet_would_run(site: AdminSite, client: FlaskClient) -> None:
-    names = ["=1+1", "+x", "-x", "@x", "  =x", 'a"b,c', "\t=x"]
+    names = [
+        "=1+1",
+        "+x",
+        "-x",
+        "@x",
+        "  =x",
+        'a"b,c',
+        "\t=x",
+        "\u00a0=x",
+        "\u200b=x",
+        "\uff1d1+1",
+        "x;=1",
+        "x; \uff0b1;y",
+        "x\u2028=1",
+        "x;y-z=1",
+    ]
     site.mongo.db["instagram_accounts"].insert_many(
         {"instagramId": f"id{n}", "username": name} for n, name in enumerate(names)
     )
     found = {row["instagramId"]: row["username"] for row in rows(client)}
-    assert [found[f"id{n}"] for n in range(7)] == [
-        "'=1+1", "'+x", "'-x", "'@x", "'  =x", 'a"b,c', "'\t=x",
+    assert [found[f"id{n}"] for n in range(len(names))] == [
+        "'=1+1", "'+x", "'-x", "'@x", "'  =x", 'a"b,c', "'\t=x", "'\u00a0=x", "'\u200b=x",
+        "'\uff1d1+1", "x;'=1", "x;' \uff0b1;y", "x\u2028'=1", "x;y-z=1",
     ]  # fmt: skip
+
+
+def test_a_line_in_a_name_begins_no_formula(site: AdminSite, client: FlaskClient) -> None:
+    accounts = site.mongo.db["instagram_accounts"]
+    accounts.insert_many(
+        {"instagramId": name, "username": name} for name in ("\n=1", "x\n=1", "x\r=1")
+    )
+    found = client.get(EXPORT, query_string={"format": "csv"}).text
+    assert "\n=1" not in found
+    assert "\r=1" not in found
 
 
 def test_an_export_is_sent_as_it_is_read(

@@ -176,13 +176,14 @@ class TestReading:
 
     def test_as_csv(self, site: AdminSite) -> None:
         actor = Actor(ActorKind.COMMAND, "=cmd|'/c calc'!A1", "host")
-        site.log.add(Event.COMMAND_RUN, actor, "", "audit --repair: 3 counters corrected")
+        site.log.add(Event.COMMAND_RUN, actor, "", "audit --repair;=3")
         answer = site.client().get(f"{URL}?format=csv", headers=bearer(TOKEN))
         assert answer.mimetype == "text/csv"
         assert "dmstats-activity-2026-11-15.csv" in answer.headers["Content-Disposition"]
         (row,) = csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig")))
         assert row["event"] == "command-run"
         assert row["actor"].startswith("'="), "no formula in a spreadsheet"
+        assert row["details"] == "audit --repair;'=3"
 
     def test_a_viewer_does_not(self, site: AdminSite) -> None:
         site.signed_in()

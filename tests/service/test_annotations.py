@@ -37,17 +37,19 @@ def found(site: AdminSite, query: str = "") -> list[dict[str, Any]]:
 
 
 def test_it_works(site: AdminSite) -> None:
+    another = site.signed_in("eve@example.com", Role.OPERATOR)
     client = site.signed_in("bob@example.com", Role.OPERATOR)
     added = client.post(URL, json={"at": AT, "text": " Launch in Spain "})
     assert added.status_code == 201
     note = AnnotationAnswer().load(added.get_json())
     assert note == {
         "id": note["id"], "kind": "note", "at": AT, "text": "Launch in Spain",
-        "author": "bob@example.com",
+        "author": "bob@example.com", "changedBy": None,
     }  # fmt: skip
     assert found(site) == [note]
-    changed = client.post(f"{URL}/{note['id']}", json={"at": "2026-11-13", "text": "Test"})
-    assert changed.get_json() == note | {"at": "2026-11-13T00:00:00.000Z", "text": "Test"}
+    changed = another.post(f"{URL}/{note['id']}", json={"at": "2026-11-13", "text": "Test"})
+    new = {"at": "2026-11-13T00:00:00.000Z", "text": "Test", "changedBy": "eve@example.com"}
+    assert changed.get_json() == note | new
     assert found(site, "?from=2026-11-13&to=2026-11-13") == [changed.get_json()]
     assert found(site, "?from=2026-11-14") == []
     assert client.post(f"{URL}/{note['id']}/delete").get_json() == changed.get_json()
@@ -149,7 +151,7 @@ def test_a_new_version_is_noted_once(site: AdminSite, clock: ManualClock) -> Non
 
 def test_they_are_exported_with_the_history(site: AdminSite) -> None:
     client = site.signed_in()
-    for at, text in (("2026-11-14T09:30:00Z", "one"), ("2026-11-14T11:00:00Z", "two"),
+    for at, text in (("2026-11-14T09:30:00Z", "one"), ("2026-11-14T11:00:00Z", "=two"),
                      ("2026-11-12", "before")):  # fmt: skip
         client.post(URL, json={"at": at, "text": text})
     query = "/api/admin/history?from=2026-11-13&to=2026-11-15"
@@ -157,10 +159,12 @@ def test_they_are_exported_with_the_history(site: AdminSite) -> None:
     assert "annotations" not in plain.get_json()
     asked = client.get(f"{query}&annotations=true")
     HistoryAnswer().load(asked.get_json())
-    assert [each["text"] for each in asked.get_json()["annotations"]] == ["one", "two"]
+    assert [each["text"] for each in asked.get_json()["annotations"]] == ["one", "=two"]
     saved = client.get(f"{query}&annotations=true&band=true&compare=previous&format=csv&unit=day")
     rows = list(csv.DictReader(io.StringIO(saved.data.decode("utf-8-sig"))))
-    assert [row["annotations"] for row in rows] == ["", "one; two", ""]
+    assert [row["annotations"] for row in rows] == ["", "one;' =two", ""], (
+        "no formula in a spreadsheet"
+    )
     assert rows[1]["expected_sent"] == ""
     assert datetime.fromisoformat(rows[1]["at"]).day == 14
     # A note of a closed range, which is cached for hours, is there at once.

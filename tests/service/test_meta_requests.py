@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dmstats.core.clock import HOUR_MS, ManualClock, rfc3339, to_datetime
+from dmstats.db.account_edits import AccountEdits
 from tests.service.admin_site import TOKEN, AdminSite, bearer
 from tests.unit.core.test_signed_request import GOOD, signed
 
@@ -69,6 +70,65 @@ class TestDeletion:
         assert ACCOUNT not in log
         site.mongo.db["dmstats_account_marks"].delete_one({"_id": ACCOUNT})
         assert site.client().get(f"/data-deletion/{code}").text == f"{code}|False|True"
+
+    def test_a_second_request_has_the_first_ones_code(self, site: AdminSite) -> None:
+        """So no page says that the account was removed before it is."""
+        first, second = (
+            send(site, DELETE, ACCOUNT, issued_at=at).get_json()["confirmation_code"]
+            for at in (1_700_000_000, 1_700_000_900)
+        )
+        assert first == second
+        assert site.client().get(f"/data-deletion/{first}").text == f"{first}|True|True"
+        assert account(site)["deletionAskedAt"] == rfc3339(1_700_000_000_000)
+
+    def test_a_change_answers_it_as_well(
+        self, site: AdminSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(AccountEdits, "write", lambda *_: set())  # not for mongomock
+        send(site, DELETE, ACCOUNT)
+        send(site, WITHDRAW, ACCOUNT)
+        answer = site.client().patch(
+            f"/api/admin/accounts/{ACCOUNT}", json={"username": "lumen"}, headers=bearer(TOKEN)
+        )
+        assert answer.get_json() == account(site)
+        assert answer.get_json()["deletionAskedAt"] == rfc3339(1291836800_000)
+
+    def test_after_a_withdrawal(self, site: AdminSite) -> None:
+        send(site, WITHDRAW, ACCOUNT)
+        code = send(site, DELETE, ACCOUNT).get_json()["confirmation_code"]
+        assert site.client().get(f"/data-deletion/{code}").text == f"{code}|True|True"
+
+    @pytest.mark.parametrize(
+        ("collection", "document"),
+        [
+            ("instagram_accounts", {"instagramId": 4711}),
+            ("dmstats_account_days", {"_id": "4711:2026-11"}),
+            ("dmstats_account_backlog", {"_id": "4711"}),
+            ("dmstats_account_changes", {"_id": "4711"}),
+            ("dmstats_ledger_archive_accounts", {"_id": "4711"}),
+            ("dmstats_account_edits", {"_id": "4711"}),
+            ("dmstats_account_states", {"_id": "4711"}),
+        ],
+    )
+    def test_an_account_that_is_left_somewhere(
+        self, site: AdminSite, collection: str, document: dict[str, Any]
+    ) -> None:
+        site.mongo.db[collection].insert_one(document)
+        code = send(site, DELETE).get_json()["confirmation_code"]
+        assert site.client().get(f"/data-deletion/{code}").text == f"{code}|True|True"
+        assert told(site) == ["deletion-asked"]
+
+    def test_an_account_that_is_left_in_the_ledger(self, site: AdminSite) -> None:
+        site.mongo.db["dmstats_account_activity"].insert_many(
+            [
+                {"_id": "index", "chunks": [["", "x:0"]]},
+                {"_id": "x:0", "accounts": [["4710", b""], ["4711", b""]]},
+            ]
+        )
+        for user, is_known in (("4711", True), ("471", False)):
+            code = send(site, DELETE, user).get_json()["confirmation_code"]
+            expected = f"{code}|{is_known}|{is_known}"
+            assert site.client().get(f"/data-deletion/{code}").text == expected
 
     def test_the_address_behind_a_proxy(self, clock: ManualClock) -> None:
         site = AdminSite(clock, meta_app_secrets=(SECRET,), public_url="https://x.example/stats")

@@ -166,6 +166,23 @@ def test_without_mongodb_it_goes_on_for_a_while(
     assert site.client().get(other).status_code == 503
 
 
+def test_without_mongodb_a_revoked_one_does_not_go_on(
+    site: AdminSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path, link_id), (other, _) = make(site), make(site)
+    for each in (path, other):
+        assert site.client().get(each).status_code == 200
+    assert site.signed_in().post(f"{URL}/{link_id}/revoke").status_code == 200
+
+    def away(_: str) -> None:
+        raise StoreUnavailable
+
+    access = site.app.extensions["dmstats"].shared_access
+    monkeypatch.setattr(access._grace, "_ask_store", away)
+    assert site.client().get(path).status_code == 503
+    assert site.client().get(other).status_code == 200
+
+
 def test_odd_documents_are_passed_over(site: AdminSite) -> None:
     path, link_id = make(site)
     links = site.mongo.db["dmstats_shared_links"]

@@ -200,6 +200,21 @@ class TestWhileTheDatabaseIsAway:
         assert status(site, STATS, unknown) == 503
         assert status(site, STATS, TOKEN) == 200
 
+    def test_without_mongodb_a_revoked_one_holds_no_more(
+        self, site: AdminSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = site.signed_in()
+        made = make(client, Scope.FIGURES)
+        assert status(site, STATS, made["secret"]) == 200
+        client.post(f"{URL}/{made['token']['id']}/revoke")
+
+        def away(key: str) -> None:
+            raise StoreUnavailable("away")
+
+        grace = site.app.extensions["dmstats"].authenticator._token_grace
+        monkeypatch.setattr(grace, "_ask_store", away)
+        assert status(site, STATS, made["secret"]) == 503
+
     def test_its_use_may_go_unnoted(self, site: AdminSite, monkeypatch: pytest.MonkeyPatch) -> None:
         secret = make(site.signed_in(), Scope.FIGURES)["secret"]
 

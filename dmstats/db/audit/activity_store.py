@@ -175,6 +175,16 @@ class Activities:
 
     def of(self, account: str) -> Activity | None:
         """The activity of ``account``, in two reads by id; None before the first finished audit."""
+        found = self._chunk_of(account)
+        return None if found is None else _activity(found, account)
+
+    def names(self, account: str) -> bool:
+        """Whether the last finished audit found DMs of ``account``; two reads by id."""
+        accounts = (self._chunk_of(account) or {}).get("accounts")
+        listed = accounts if isinstance(accounts, list) else []
+        return any(isinstance(each, list) and each[:1] == [account] for each in listed)
+
+    def _chunk_of(self, account: str) -> Document | None:
         for _ in range(TRIES):
             index = _read(self._one(INDEX), _Index)
             if index is None or not index.chunks:
@@ -183,7 +193,7 @@ class Activities:
             _, chunk_id = index.chunks[max(0, bisect_right(firsts, account) - 1)]
             found = self._one(chunk_id)
             if found is not None:
-                return _activity(found, account)
+                return found
             # A newer audit was published between the two reads.
         return None
 

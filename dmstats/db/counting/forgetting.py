@@ -265,6 +265,9 @@ class Forgetting:
         found = self._db[ACCOUNTS].find_one({"instagramId": account}, session=session)
         if is_quiet:
             outcome = self._part_with(found, state.backlog, session)
+            either = {"instagramId": {"$in": typed.id_values(account)}}
+            if found is None and self._db[ACCOUNTS].find_one(either, session=session):
+                outcome = "kept"  # under a number: no DM is counted into it
             self._db[ACCOUNT_BACKLOG].delete_many(_of_backlog(account), session=session)
         elif found is not None and _is_counted(found):
             self._begin_anew(found, account, started_ms, session)

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from dmstats.core.clock import month_of, rfc3339
 from dmstats.core.errors import Unavailable
+from dmstats.core.spreadsheet_text import spreadsheet_text
 from dmstats.db import typed
 from dmstats.db.dashboard.account_directory import AccountDirectory
 from dmstats.db.dashboard.account_order import ID, SORTS, Position, Sort
@@ -33,8 +34,6 @@ COLUMNS = (
     "instagramId", "username", "isActive", "states", "monthlyDmUsed", "monthlyDmLimit",
     "limitReachedAt", "dmUsed", "dmReceived", "lastDMSent", "lastDMReceived", "createdAt",
 )  # fmt: skip
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How text begins that a spreadsheet takes for a formula."""
 PIECE = 32 * 1024
 """Characters that are sent at once."""
 BOM = "\ufeff"
@@ -226,13 +225,9 @@ def _cell(name: str, value: object) -> object:
     if name == ID:
         # Of a number, a spreadsheet keeps 15 digits only.
         digits = str(value).isascii() and str(value).isdecimal()
-        return f'="{value}"' if digits else _safe(str(value))
+        return f'="{value}"' if digits else spreadsheet_text(str(value))
     if isinstance(value, list):
         return " ".join(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _safe(value) if isinstance(value, str) else value
-
-
-def _safe(value: str) -> str:
-    return f"'{value}" if value.lstrip(" ").startswith(FORMULA) else value
+    return spreadsheet_text(value) if isinstance(value, str) else value

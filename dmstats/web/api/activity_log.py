@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from dmstats.core.clock import DAY_MS, rfc3339
 from dmstats.core.errors import BadRequest
+from dmstats.core.spreadsheet_text import spreadsheet_text
 from dmstats.db.admins.activity_log import LogEntry, LogFilter, Place
 from dmstats.web import services
 from dmstats.web.schema.activity_log_schemas import ActivityLogAnswer, ActivityLogQuery
@@ -25,8 +26,6 @@ MOST_ROWS = 10_000
 
 EPOCH_DAY = date(1970, 1, 1)
 COLUMNS = ("at", "event", "actorKind", "actor", "from", "target", "details")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How text begins that a spreadsheet takes for a formula."""
 
 
 @blueprint.get("")
@@ -96,9 +95,5 @@ def _csv(found: Sequence[LogEntry]) -> bytes:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for entry in found:
-        writer.writerow([_cell(value) for value in _fields(entry).values()])
+        writer.writerow([spreadsheet_text(value) for value in _fields(entry).values()])
     return text.getvalue().encode("utf-8-sig")
-
-
-def _cell(value: str) -> str:
-    return f"'{value}" if value.startswith(FORMULA) else value

@@ -36,7 +36,7 @@ def delete_data() -> ResponseReturnValue:
     known = marks.is_known(asked.user_id)
     code = _new_code(ACCOUNT if known else NOTHING)
     if known:
-        marks.ask_deletion(asked.user_id, _at(asked), code)
+        code = marks.ask_deletion(asked.user_id, _at(asked), code)
         _record(Event.DELETION_ASKED, asked.user_id)
     logger.info("deletion_asked", extra={"known": known})
     base = (services().settings.public_url or request.url_root).rstrip("/")

@@ -51,7 +51,8 @@ def add() -> ResponseReturnValue:
 @blueprint.post("/<note_id>")
 def change(note_id: str) -> ResponseReturnValue:
     """Another time and text for a note."""
-    note = services().annotations.store.change(note_id, *_asked())
+    me = signed_in()
+    note = services().annotations.store.change(note_id, *_asked(), me.email)
     return _done(Event.NOTE_CHANGED, note)
 
 
@@ -69,6 +70,7 @@ def annotation_fields(annotation: Annotation) -> dict[str, Any]:
         "at": rfc3339(annotation.at),
         "text": annotation.text,
         "author": annotation.author or None,
+        "changedBy": annotation.changed_by or None,
     }
 
 

@@ -51,6 +51,7 @@ def revoke(link_id: str) -> ResponseReturnValue:
     """End a link: its next request is refused, and its open streams end."""
     me = signed_in()
     link = services().shared_links.revoke(link_id)
+    services().shared_access.forget(link.id)
     logger.info("shared_link_revoked", extra={"link_id": link.id, "by": me.id})
     record(Event.SHARED_LINK_REVOKED, link.label)
     return jsonify(SharedLinkAnswer().dump(link))

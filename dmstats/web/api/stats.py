@@ -77,7 +77,7 @@ def account(instagram_id: str) -> ResponseReturnValue:
     found = _known(instagram_id)
     states = StateDirectory(services().mongo).of([instagram_id]).get(instagram_id)
     limit = services().settings.monthly_dm_limit
-    fields = account_fields(found, services().clock.now_ms(), limit, states) | _marks(found)
+    fields = account_fields(found, services().clock.now_ms(), limit, states) | mark_fields(found)
     return jsonify(AccountAnswer().dump(fields))
 
 
@@ -124,7 +124,7 @@ def account_fields(
     }
 
 
-def _marks(account: Account) -> dict[str, Any]:
+def mark_fields(account: Account) -> dict[str, Any]:
     """What Meta told about an account. With DMs after it was withdrawn, access was given again."""
     marks = AccountMarks(services().mongo).of(account.instagram_id)
     last_ms = max(account.last_sent_ms or 0, account.last_received_ms or 0)

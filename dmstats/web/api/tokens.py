@@ -49,6 +49,7 @@ def revoke(token_id: str) -> ResponseReturnValue:
     """End a token: its next request is refused, and its open streams end."""
     me = signed_in()
     token = services().tokens.revoke(token_id)
+    services().authenticator.forget_token(token.id)
     logger.info("token_revoked", extra={"token_id": token.id, "by": me.id})
     record(Event.TOKEN_REVOKED, token.name)
     return jsonify(TokenAnswer().dump(token))

@@ -248,6 +248,10 @@ class Authenticator:
         self._end(key)
         return found[1] if found else None
 
+    def forget_token(self, token_id: str) -> None:
+        """This worker has ended that API token: it holds no more, also while MongoDB is away."""
+        self._token_grace.forget_all(f"{token_id}-")
+
     def is_first_refusal(self) -> bool:
         """Whether this is the first attempt within a minute that the limits refuse its address."""
         return self._rate_limit.is_first_refusal(request.remote_addr)

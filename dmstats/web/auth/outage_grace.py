@@ -59,6 +59,11 @@ class OutageGrace(Generic[T]):
         """This worker has ended it: no grace for it."""
         self._kept.pop(key, None)
 
+    def forget_all(self, beginning: str) -> None:
+        """The same of all keys with that beginning."""
+        for key in [key for key in list(self._kept) if key.startswith(beginning)]:
+            self.forget(key)
+
     def _ask(self, key: str) -> T | None:
         self._asking = True
         try:

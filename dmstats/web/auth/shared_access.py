@@ -9,7 +9,8 @@ from dmstats.web.auth.outage_grace import OutageGrace
 
 
 class SharedAccess:
-    """One per worker. A link that was revoked anywhere is refused at the next request."""
+    """One per worker. A link that was revoked anywhere is refused at the next request; while
+    MongoDB is away, only by the worker that revoked it (see :class:`OutageGrace`)."""
 
     def __init__(self, links: SharedLinkStore, clock: Clock) -> None:
         self._grace = OutageGrace(links.find, lambda link: link.ends_ms, clock)
@@ -22,3 +23,7 @@ class SharedAccess:
         if link is None:
             raise NotFound("This link does not exist, or has ended.")
         return link
+
+    def forget(self, link_id: str) -> None:
+        """This worker has ended that link: no grace for it."""
+        self._grace.forget_all(f"{link_id}-")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from dmstats.core.errors import BadRequest
 from dmstats.db.account_edits import EDITABLE, ID, Value
-from dmstats.web.schema.account_edit_schemas import LARGEST_LIMIT, LONGEST_NAME, normal_name
+from dmstats.web.schema.account_edit_schemas import LARGEST_LIMIT, LONGEST_NAME, NAME, normal_name
 
 MOST_BYTES = 256 * 1024
 MOST_LINES = 1_000
@@ -120,8 +120,11 @@ def _check_id(account: str, seen: Mapping[str, int]) -> None:
 
 def _name(cell: str) -> str:
     name = normal_name(cell)
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise ValueError(f"username must be a name of at most {LONGEST_NAME} characters")
+    if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
+        raise ValueError(
+            f"username may have at most {LONGEST_NAME} letters from a to z, digits, dots and "
+            "underscores; an empty cell keeps the name"
+        )
     return name
 
 

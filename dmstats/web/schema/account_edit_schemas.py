@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
@@ -12,6 +13,8 @@ from dmstats.db.account_edits import EDITABLE, ID
 from dmstats.web.schema.api_schemas import Strict, Text, count
 
 LONGEST_NAME = 100
+NAME = re.compile(r"[a-z0-9._]+")
+"""Instagram's names; so none is a formula in a spreadsheet, either."""
 LARGEST_LIMIT = 1_000_000_000
 
 
@@ -23,6 +26,8 @@ def normal_name(name: str) -> str:
 def _is_a_name(name: str) -> None:
     if not normal_name(name):
         raise ValidationError("Must not be empty; null removes the name.")
+    if not NAME.fullmatch(normal_name(name)):
+        raise ValidationError("May only have letters from a to z, digits, dots and underscores.")
 
 
 class AccountPatch(Strict):

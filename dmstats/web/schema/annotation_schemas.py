@@ -1,5 +1,7 @@
 """The requests and answers about annotations."""
 
+# ruff: noqa: N815 (fields are named as JSON names them)
+
 from __future__ import annotations
 
 from marshmallow import fields, validate
@@ -27,13 +29,15 @@ class NewNote(Strict):
 
 
 class AnnotationAnswer(Strict):
-    """``id`` of an ``incident`` is the incident's; ``author`` is null except for a ``note``."""
+    """``id`` of an ``incident`` is the incident's; ``author`` is null except for a ``note``,
+    ``changedBy`` (who changed it last) except for one that was changed."""
 
     id = fields.String(required=True)
     kind = fields.String(required=True, validate=validate.OneOf(KINDS))
     at = Moment(required=True)
     text = fields.String(required=True)
     author = fields.String(required=True, allow_none=True)
+    changedBy = fields.String(required=True, allow_none=True)
 
 
 class AnnotationsAnswer(Strict):

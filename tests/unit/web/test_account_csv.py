@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from marshmallow import ValidationError
 
 from dmstats.core.errors import BadRequest
 from dmstats.web.schema.account_csv import MOST_LINES, AccountsFile, read_accounts
+from dmstats.web.schema.account_edit_schemas import AccountPatch
 
 ID = "17841400000000001"
 
@@ -40,6 +42,20 @@ def test_what_spreadsheets_write(text: str) -> None:
 
 def test_a_guarded_text_is_the_text() -> None:
     assert read("instagramId,username\n1,'@lumen\n").lines[0].fields == {"username": "lumen"}
+
+
+@pytest.mark.parametrize("name", ["x=1", "a b", "x\u00a0y", "\uff1d1+1", "caf\u00e9", "x" * 101])
+def test_names_are_instagrams(name: str) -> None:
+    file = read(f"instagramId,username\n1,x{name}\n2,a.b_3\n")
+    assert [line.fields for line in file.lines] == [{"username": "a.b_3"}]
+    assert "an empty cell keeps the name" in file.errors[2]
+
+
+@pytest.mark.parametrize("name", ["x;=HYPERLINK(A1);", "\uff1d1+1", "=1", "a b", "caf\u00e9"])
+def test_the_api_takes_instagrams_names_only(name: str) -> None:
+    with pytest.raises(ValidationError, match="letters from a to z"):
+        AccountPatch().load({"username": name})
+    assert AccountPatch().load({"username": "@Lumen.7_"}) == {"username": "lumen.7_"}
 
 
 @pytest.mark.parametrize(
