@@ -32,7 +32,7 @@ run: $(RUNTIME) ## Run the service, with its own databases unless MONGODB_URI an
 
 .PHONY: test
 test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, browser, and the dashboard's own
-	@echo "make: all tests take about 15 minutes on two cores; make test-quick takes one"
+	@echo "make: all tests take about 12 minutes on two cores; make test-quick takes one"
 	@$(MAKE) --no-print-directory --jobs 2 test-together test-dashboard
 	@$(MAKE) --no-print-directory test-alone
 
