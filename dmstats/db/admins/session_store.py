@@ -85,20 +85,25 @@ class SessionStore:
         self._clock = clock
         self._longest_ms = hours * HOUR_MS
 
-    def open(self, admin: Admin, proof: Proof = PASSWORD_ALONE) -> str:
+    def open(
+        self, admin: Admin, proof: Proof = PASSWORD_ALONE, *, started_ms: int | None = None
+    ) -> str:
         """Begin a session of ``admin``, as just verified; its secret token, which is not stored.
+
+        ``started_ms`` (ms since the epoch) is given for one that takes the place of an earlier
+        session: the end counts from the sign-in, so it must not move.
 
         Raises :class:`NotSignedIn` if the admin was disabled or had all sessions ended meanwhile.
         """
         token, now = secrets.token_urlsafe(32), self._clock.now_ms()
-        key = session_key(token)
+        key, started = session_key(token), now if started_ms is None else started_ms
         document = {
             "_id": key,
             "admin": ObjectId(admin.id),
             "adminEpoch": admin.session_epoch,
-            "startedAt": to_datetime(now),
+            "startedAt": to_datetime(started),
             "usedAt": to_datetime(now),
-            "endsAt": to_datetime(self._end_ms(now, now)),
+            "endsAt": to_datetime(self._end_ms(started, now)),
             "by": proof.by.value,
             "twoFactors": proof.two_factors,
         }

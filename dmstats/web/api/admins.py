@@ -78,9 +78,15 @@ def make_link(admin_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/<admin_id>/role")
 def set_role(admin_id: str) -> ResponseReturnValue:
-    """Give somebody another role, which ends their sessions; the last admin stays one."""
+    """Give somebody another role, which ends their sessions; the last admin stays one.
+
+    The role that they have already changes nothing.
+    """
     me = signed_in()
     asked = body(NewRole(), request)
+    before = services().admins.get(admin_id)
+    if before.role is asked["role"]:
+        return jsonify(AdminAnswer().dump(before))
     changed = services().admins.set_role(admin_id, asked["role"])
     if changed.id == me.id:
         services().authenticator.resume(changed)

@@ -213,20 +213,25 @@ class Authenticator:
             if session is None or self._clock.now_ms() - session.started_ms > RECENT_MS:
                 raise Forbidden("Sign out and in again first: this needs a recent sign-in.")
             return
-        taken = self._rate_limit.confirm(sent_key() or admin.id)
+        taken = self._rate_limit.confirm(admin.id)
         if self._admins.verify(admin.email, password) is None:
             raise Forbidden("Your current password is not right.")
         self._rate_limit.succeeded(taken)
 
     def confirm_attempt(self, admin: Admin) -> None:
         """Take one attempt of a signed-in person; raises :class:`TooManyRequests`."""
-        self._rate_limit.confirm(sent_key() or admin.id)
+        self._rate_limit.confirm(admin.id)
 
     def resume(self, admin: Admin) -> None:
-        """Go on with a new session, after a change that ended the old ones."""
+        """Go on with a new session, after a change that ended the old ones.
+
+        It is no sign-in: the new session ends when the old one would have ended.
+        """
         session = current_identity().session
-        proof = session.proof if session else PASSWORD_ALONE
-        set_cookie(self._sessions.open(admin, proof), admin.email)
+        if session is None:
+            raise Forbidden("This needs a person's own session, not an API token.")
+        token = self._sessions.open(admin, session.proof, started_ms=session.started_ms)
+        set_cookie(token, admin.email)
 
     def _place(self) -> str:
         """Where the request comes from, in a form that can be stored: it names no address."""
