@@ -405,6 +405,7 @@ class TestSecondFactors:
     ) -> None:
         site = site_of(provider, clock, second_factor="required", oidc_unknown="created",
                        oidc_domains=("example.com",))  # fmt: skip
+        provider.person["auth_time"] = clock.now_ms() // 1000
         client = site.client()
         sign_in(client)
         assert client.get("/accounts").headers["Location"] == "/me"
@@ -415,6 +416,75 @@ class TestSecondFactors:
         late = client.post("/api/admin/me/second-factor/remove", json={"currentPassword": "x"})
         assert late.status_code == 403
         assert "Sign out and in again" in late.get_json()["detail"]
+
+
+class TestARecentSignIn:
+    @pytest.fixture
+    def client(self, provider: Provider, clock: ManualClock) -> FlaskClient:
+        """Of a person without a password."""
+        domains = {"oidc_unknown": "created", "oidc_domains": ("example.com",)}
+        client = site_of(provider, clock, **domains).client()
+        assert sign_in(client).status_code == 303
+        return client
+
+    @staticmethod
+    def change(client: FlaskClient) -> int:
+        sent = {"currentPassword": "x", "password": "a quite new password"}
+        return client.post("/api/admin/me/password", json=sent).status_code
+
+    def test_is_one_for_which_the_provider_asked(
+        self, client: FlaskClient, provider: Provider, clock: ManualClock
+    ) -> None:
+        provider.person["auth_time"] = clock.now_ms() // 1000 - 3600
+        address = to_provider(client)
+        assert "max_age" not in address
+        client.get(back(address))
+        assert self.change(client) == 403, "the provider's session did, nobody was asked"
+        client.post("/logout")
+        sent = parse_qs(urlsplit(address := to_provider(client)).query)
+        assert (sent["prompt"], sent["max_age"]) == (["login"], ["0"])
+        provider.person["auth_time"] = clock.now_ms() // 1000
+        assert client.get(back(address)).status_code == 303
+        assert "max_age" not in to_provider(client)
+        clock.advance(599)
+        assert self.change(client) == 200
+
+    @pytest.mark.parametrize("told", [None, 0, -1, True, "now", [1], 3600, 86400])
+    def test_needs_a_time_that_can_be_true(
+        self, client: FlaskClient, provider: Provider, clock: ManualClock, told: Any
+    ) -> None:
+        ahead = isinstance(told, int) and told > 1
+        provider.changed["auth_time"] = told + clock.now_ms() // 1000 if ahead else told
+        sign_in(client)
+        assert self.change(client) == 403
+
+    def test_is_not_told_by_userinfo(
+        self, client: FlaskClient, provider: Provider, clock: ManualClock
+    ) -> None:
+        provider.userinfo = {**provider.person, "auth_time": clock.now_ms() // 1000}
+        provider.changed = {"email": None}
+        assert sign_in(client).status_code == 303
+        assert self.change(client) == 403
+
+    def test_with_a_code_afterwards_counts_from_the_provider(
+        self, client: FlaskClient, provider: Provider, clock: ManualClock
+    ) -> None:
+        provider.person["auth_time"] = clock.now_ms() // 1000
+        sign_in(client)
+        app, _ = set_up(client, clock)
+        clock.advance(300)
+        sign_in(client)
+        assert client.post("/login/code", data={"code": app.code()}).status_code == 303
+        clock.advance(240)
+        assert (
+            client.post(
+                "/api/admin/me/second-factor/remove", json={"currentPassword": ""}
+            ).status_code
+            == 204
+        )
+        provider.person["auth_time"] = clock.now_ms() // 1000 - 601
+        sign_in(client)
+        assert self.change(client) == 403
 
 
 class TestAProviderThatIsAway:

@@ -43,10 +43,15 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How somebody signed in; ``two_factors``: with a second factor, or a passkey, which is two."""
+    """How somebody signed in; ``two_factors``: with a second factor, or a passkey, which is two.
+
+    ``provider_ms`` (ms since the epoch) is when the provider itself last asked the person to sign
+    in there; None if it does not tell, and for other ways to sign in.
+    """
 
     by: By = By.PASSWORD
     two_factors: bool = False
+    provider_ms: int | None = None
 
 
 PASSWORD_ALONE = Proof()
@@ -107,6 +112,8 @@ class SessionStore:
             "by": proof.by.value,
             "twoFactors": proof.two_factors,
         }
+        if proof.provider_ms is not None:
+            document["providerAt"] = to_datetime(proof.provider_ms)
         with translated():
             self._sessions.insert_one(document)
             # Ending an admin's sessions changes the epoch first and deletes afterwards: either
@@ -211,4 +218,6 @@ def _proof(document: Mapping[str, Any]) -> Proof:
     """A session of a release before has neither field: it was opened with a password."""
     by = document.get("by")
     known = By(by) if isinstance(by, str) and by in set(By) else By.PASSWORD
-    return Proof(known, document.get("twoFactors") is True)
+    asked = document.get("providerAt")
+    provider_ms = to_ms(asked) if isinstance(asked, datetime) else None
+    return Proof(known, document.get("twoFactors") is True, provider_ms)

@@ -34,6 +34,7 @@ from dmstats.web.auth.sessions import (
     known_device,
     sent_key,
     set_cookie,
+    want_fresh_sign_in,
 )
 
 OLDEST_TOKEN = "ADMIN_API_TOKEN"  # noqa: S105 - its name
@@ -147,7 +148,7 @@ class Authenticator:
         Raises :class:`CodeNeeded` where the second factor is still to come.
         """
         if admin.second_factor and not proof.two_factors:
-            await_code(admin, self._clock.now_ms() + CODE_MS, proof.by)
+            await_code(admin, self._clock.now_ms() + CODE_MS, proof)
             raise CodeNeeded
         return self._begin(admin, proof)
 
@@ -164,7 +165,8 @@ class Authenticator:
         if admin is None or waiting is None:
             raise NotSignedIn("That took too long. Sign in again.")
         used = self._check_code(admin, code)
-        return self._begin(admin, Proof(waiting.by, two_factors=True), used)
+        proof = Proof(waiting.by, two_factors=True, provider_ms=waiting.provider_ms)
+        return self._begin(admin, proof, used)
 
     def awaited(self) -> Admin | None:
         """The person whose code is awaited in this browser; None if none is, or not any more."""
@@ -209,14 +211,25 @@ class Authenticator:
         Raises :class:`Forbidden` if it is wrong, or :class:`TooManyRequests`.
         """
         if admin.passwordless:
-            session = current_identity().session
-            if session is None or self._clock.now_ms() - session.started_ms > RECENT_MS:
-                raise Forbidden("Sign out and in again first: this needs a recent sign-in.")
+            self._require_recent_sign_in()
             return
         taken = self._rate_limit.confirm(admin.id)
         if self._admins.verify(admin.email, password) is None:
             raise Forbidden("Your current password is not right.")
         self._rate_limit.succeeded(taken)
+
+    def _require_recent_sign_in(self) -> None:
+        session, since = current_identity().session, self._clock.now_ms() - RECENT_MS
+        if session is not None and session.started_ms >= since:
+            if session.proof.by is not By.PROVIDER:
+                return
+            # The provider signs in without asking while its own session lasts: that proves nothing
+            # about who sits there now.
+            asked_ms = session.proof.provider_ms
+            if asked_ms is not None and asked_ms >= since:
+                return
+        want_fresh_sign_in()
+        raise Forbidden("Sign out and in again first: this needs a recent sign-in.")
 
     def confirm_attempt(self, admin: Admin) -> None:
         """Take one attempt of a signed-in person; raises :class:`TooManyRequests`."""

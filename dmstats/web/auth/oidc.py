@@ -77,10 +77,12 @@ class _Client(FlaskOAuth2App):  # type: ignore[misc] # Authlib has no types
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the provider has told of who signs in, verified; ``target`` is where they wanted to
-    go."""
+    go. ``asked_ms`` (ms since the epoch) is when the provider last asked the person to sign in, by
+    the ID token; None if it does not say."""
 
     claims: Mapping[str, Any]
     target: str | None
+    asked_ms: int | None
 
 
 class OidcClient:
@@ -95,8 +97,10 @@ class OidcClient:
         self._failure = ""
         self._discovering = threading.Lock()
 
-    def begin(self, callback: str, target: str) -> str:
+    def begin(self, callback: str, target: str, *, fresh: bool = False) -> str:
         """The provider's address to which the browser is sent; it comes back to ``callback``.
+
+        ``fresh``: the provider is to ask the person, even if its own session would do.
 
         Raises :class:`ProviderAway`.
         """
@@ -104,7 +108,9 @@ class OidcClient:
         # Those that were not finished: they would fill the cookie.
         for key in [key for key in session if key.startswith(f"_state_{NAME}")]:
             session.pop(key)
-        made = client.create_authorization_url(callback)
+        # With max_age, a provider must tell in auth_time when it has asked the person.
+        asking = {"prompt": "login", "max_age": "0"} if fresh else {}
+        made = client.create_authorization_url(callback, **asking)
         address: str = made.pop("url")
         session.permanent = True
         client.save_authorize_data(redirect_uri=callback, target=target, **made)
@@ -128,7 +134,17 @@ class OidcClient:
             claims = token.get("userinfo")
             if not claims:
                 raise OAuthError(error="no_id_token")
-            return Answer(self._completed(client, token, dict(claims)), state.get("target"))
+            told = self._completed(client, token, dict(claims))
+            return Answer(told, state.get("target"), self._asked_ms(claims.get("auth_time")))
+
+    def _asked_ms(self, auth_time: object) -> int | None:
+        """The claim ``auth_time`` (s since the epoch); None for what is no such time."""
+        if isinstance(auth_time, bool) or not isinstance(auth_time, int | float):
+            return None
+        now = self._clock.now_ms()
+        if not 0 < auth_time <= now / 1000 + LEEWAY_SECONDS:
+            return None
+        return min(int(auth_time * 1000), now)
 
     def _completed(
         self, client: FlaskOAuth2App, token: Mapping[str, Any], claims: dict[str, Any]

@@ -17,7 +17,7 @@ from dmstats.web import services
 from dmstats.web.auth.authenticator import CodeNeeded
 from dmstats.web.auth.claims import Claimed, RoleRefused, claimed
 from dmstats.web.auth.recording import record_of
-from dmstats.web.auth.sessions import is_plain_http
+from dmstats.web.auth.sessions import fresh_sign_in_wanted, is_plain_http
 from dmstats.web.auth.sign_in import record_failure, signed_in
 from dmstats.web.auth.sign_in_page import own_path, sign_in_page, to_code_page
 
@@ -38,7 +38,8 @@ def begin() -> ResponseReturnValue:
         client = services().single_sign_on
         if client is None:
             raise Forbidden("Single sign-on is not set up here.")
-        return redirect(client.begin(base.rstrip("/") + CALLBACK, target), 303)
+        address = client.begin(base.rstrip("/") + CALLBACK, target, fresh=fresh_sign_in_wanted())
+        return redirect(address, 303)
     except DmstatsError as error:
         return sign_in_page(error, target=target)
 
@@ -57,7 +58,7 @@ def callback() -> ResponseReturnValue:
         told = claimed(answer.claims, services().settings)
         email = told.email
         trusted = services().settings.sso_second_factor == "provider"
-        proof = Proof(By.PROVIDER, two_factors=trusted)
+        proof = Proof(By.PROVIDER, two_factors=trusted, provider_ms=answer.asked_ms)
         done = services().authenticator.sign_in_as(_person(told), proof)
     except CodeNeeded:
         return to_code_page(target)
