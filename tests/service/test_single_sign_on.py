@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from dmstats.web.auth import oidc
 from tests import provider as provider_module
 from tests.provider import CLIENT_ID, CLIENT_SECRET, KEYS, Provider
 from tests.service.admin_site import EMAIL, PASSWORD, AdminSite
+from tests.service.test_passkeys import added
+from tests.service.test_passkeys import sign_in as sign_in_by_passkey
 from tests.service.test_second_factor import set_up
 
 
@@ -357,6 +360,66 @@ class TestRoles:
         assert "no role" in answer.text
         assert before.get("/api/admin/me").status_code == 401
         assert events(site)[-1] == ("sign-in-failed", EMAIL, "single sign-on")
+
+    def test_who_has_none_comes_back_by_the_provider_alone(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        network = (ipaddress.ip_network("127.0.0.1"),)
+        by_header = {"proxy_auth_header": "X-Email", "proxy_auth_from": network}
+        site = site_of(provider, clock, **ROLES, **by_header)
+        site.admins.create("other@example.com", PASSWORD)
+        site.admins.create(EMAIL, PASSWORD, Role.ADMIN)
+        provider.person["realm_access"] = {"roles": ["stats-admins"]}
+        client = site.client()
+        sign_in(client)
+        key = added(client)
+        half = site.client()
+        half.post("/login", data={"email": EMAIL, "password": PASSWORD})
+        assert half.get("/login/code").status_code == 200
+        provider.person["realm_access"] = {"roles": []}
+        assert sign_in(site.client()).status_code == 403
+        password = {"email": EMAIL, "password": PASSWORD}
+        for refused in (
+            sign_in_by_passkey(site.client(), key),
+            site.client().post("/login", json=password),
+            site.client().get("/login", headers={"X-Email": EMAIL}),
+        ):
+            assert refused.status_code == 403
+            assert "no role here" in refused.text
+        assert half.get("/login/code").headers["Location"] == "/login"
+        provider.person["realm_access"] = {"roles": ["staff"]}
+        sign_in(again := site.client())
+        assert sign_in_by_passkey(again, key).status_code == 200
+        assert again.get("/api/admin/me").get_json()["role"] == "viewer"
+
+    def test_or_after_an_admin_has_disabled_and_enabled_them(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock, **ROLES)
+        site.admins.create("other@example.com", PASSWORD)
+        ada = site.admins.create(EMAIL, PASSWORD).id
+        provider.person["realm_access"] = {"roles": ["staff"]}
+        sign_in(site.client())
+        provider.person["realm_access"] = {"roles": []}
+        sign_in(site.client())
+        site.admins.change_password(ada, PASSWORD)
+        assert site.admins.get(ada).refused, "a new password does not do"
+        site.admins.set_disabled(ada, disabled=True)
+        site.admins.set_disabled(ada, disabled=False)
+        assert site.signed_in().get("/api/admin/me").status_code == 200
+
+    def test_the_last_admin_keeps_the_password(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock, **ROLES)
+        site.admins.create(EMAIL, PASSWORD, Role.ADMIN)
+        provider.person["realm_access"] = {"roles": ["stats-admins"]}
+        before = site.client()
+        sign_in(before)
+        provider.person["realm_access"] = {"roles": []}
+        assert sign_in(site.client()).status_code == 403
+        assert before.get("/api/admin/me").status_code == 401
+        assert site.signed_in().get("/api/admin/me").get_json()["role"] == "admin"
 
     def test_the_last_admin_is_not_demoted(self, provider: Provider, clock: ManualClock) -> None:
         site = site_of(provider, clock, **ROLES)

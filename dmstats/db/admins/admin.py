@@ -21,6 +21,7 @@ IDENTITY: Mapping[str, Any] = {
     "totp.since": 1,
     "passkeys.id": 1,
     "passwordless": 1,
+    "refused": 1,
 }
 """The fields that say who it is, who is let in and what for. Without ``role`` among them, everybody
 would be read as an admin."""
@@ -34,7 +35,8 @@ class Admin:
     """One person, without the password's hash; ``created_at`` is RFC 3339.
 
     ``session_epoch`` changes whenever all sessions of the person must end. Who is only ``invited``
-    has no password yet; who is ``passwordless`` signs in by single sign-on instead.
+    has no password yet; who is ``passwordless`` signs in by single sign-on instead. Who is
+    ``refused`` has lost every role at the provider: no way in counts until a sign-in there does.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Admin:
     passwordless: bool = False
     codes: bool = False
     passkeys: bool = False
+    refused: bool = False
 
     @property
     def second_factor(self) -> bool:
@@ -72,6 +75,7 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
         # Also what is damaged counts: it must not open a way in without.
         codes="totp" in document,
         passkeys=document.get("passkeys", []) != [],
+        refused=document.get("refused") is True,
     )
 
 

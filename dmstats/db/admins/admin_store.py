@@ -187,7 +187,8 @@ class AdminStore:
     def set_disabled(self, admin_id: str, *, disabled: bool) -> Admin:
         """Shut somebody out, or let them in again; all their open sessions end.
 
-        Who is let in again may come with another identity at the provider of single sign-on.
+        Who is let in again may come with another identity at the provider of single sign-on, and
+        is not refused any more.
         Raises :class:`LastAdmin`.
         """
         if disabled:
@@ -199,6 +200,20 @@ class AdminStore:
         if role is not Role.ADMIN:
             self._keep_an_admin(admin_id, {"$set": {"role": role.value}})
         return self._change(admin_id, {"role": role.value}, keep_link=True)
+
+    def refuse(self, admin_id: str) -> Admin:
+        """Note that the provider gives somebody no role any more; all their open sessions end.
+
+        Raises :class:`LastAdmin`.
+        """
+        self._keep_an_admin(admin_id, {"$set": {"refused": True}})
+        return self._change(admin_id, {"refused": True})
+
+    def admit_again(self, admin_id: str) -> Admin:
+        """Take back :meth:`refuse`."""
+        with translated():
+            self._collection.update_one({"_id": _key(admin_id)}, {"$unset": {"refused": ""}})
+        return self.get(admin_id)
 
     def sign_out_everywhere(self, admin_id: str) -> Admin:
         """End all open sessions of an admin, in every browser."""
@@ -254,7 +269,7 @@ class AdminStore:
         admin = admin_from(before)
         if admin is None or not _manages(admin) or any(map(_manages, self.list())):
             return
-        back = {"role": Role.ADMIN.value, "disabled": False}
+        back = {"role": Role.ADMIN.value, "disabled": False, "refused": False}
         with translated():
             self._collection.update_one({"_id": key}, {"$set": back})
         raise LastAdmin
@@ -312,7 +327,7 @@ class AdminStore:
         if "passwordHash" in values:
             over |= {"invited": "", "passwordless": ""}
         if values.get("disabled") is False:
-            over["identity"] = ""
+            over |= {"identity": "", "refused": ""}
         setting = {"$set": values} if values else {}
         unsetting = {"$unset": over} if over else {}
         with translated():
@@ -352,7 +367,7 @@ def _key(admin_id: str) -> ObjectId:
 
 def _manages(admin: Admin) -> bool:
     """Whether it is an admin who can sign in."""
-    return admin.role is Role.ADMIN and not (admin.disabled or admin.invited)
+    return admin.role is Role.ADMIN and not (admin.disabled or admin.invited or admin.refused)
 
 
 def _only(document: Document) -> Admin:

@@ -137,6 +137,7 @@ class Authenticator:
         if admin is None:
             raise NotSignedIn("That email and password do not match an active admin.")
         self._rate_limit.succeeded(taken)
+        _require_role(admin)
         if code and admin.second_factor:
             used = self._check_code(admin, code)
             return self._begin(admin, Proof(By.PASSWORD, two_factors=True), used)
@@ -145,8 +146,10 @@ class Authenticator:
     def sign_in_as(self, admin: Admin, proof: Proof) -> SignedIn:
         """Open a session of who has proved to be ``admin``, and end the one before.
 
-        Raises :class:`CodeNeeded` where the second factor is still to come.
+        Raises :class:`CodeNeeded` where the second factor is still to come, and :class:`Forbidden`
+        for who has no role at the provider any more.
         """
+        _require_role(admin)
         if admin.second_factor and not proof.two_factors:
             await_code(admin, self._clock.now_ms() + CODE_MS, proof)
             raise CodeNeeded
@@ -177,8 +180,8 @@ class Authenticator:
             admin = self._admins.get(waiting.admin_id)
         except NotFound:
             return None
-        changed = admin.disabled or not admin.second_factor or admin.session_epoch != waiting.epoch
-        return None if changed else admin
+        shut_out = admin.disabled or admin.refused or not admin.second_factor
+        return None if shut_out or admin.session_epoch != waiting.epoch else admin
 
     def _check_code(self, admin: Admin, code: str) -> UsedCode:
         """Raises :class:`WrongCode`; limited as passwords are, apart from them."""
@@ -320,6 +323,14 @@ class Authenticator:
         Raises :class:`StoreUnavailable`.
         """
         return self._guard.ended(keys)
+
+
+def _require_role(admin: Admin) -> None:
+    if admin.refused:
+        raise Forbidden(
+            "At your last sign-in the provider gave you no role here. Sign in by the provider, or "
+            "ask an admin."
+        )
 
 
 def bearer_is(secret: str | None) -> bool:

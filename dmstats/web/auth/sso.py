@@ -11,6 +11,7 @@ from dmstats.core.errors import DmstatsError, Forbidden
 from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.db.admins.activity_log import Event
 from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.admin_store import LastAdmin
 from dmstats.db.admins.roles import Role
 from dmstats.db.admins.session_store import By, Proof
 from dmstats.web import services
@@ -64,7 +65,7 @@ def callback() -> ResponseReturnValue:
         return to_code_page(target)
     except DmstatsError as error:
         if isinstance(error, RoleRefused):
-            email = _end_sessions(error)
+            email = _shut_out(error)
         record_failure(error, By.PROVIDER, email)
         return sign_in_page(error, target=target)
     return signed_in(done, target)
@@ -78,6 +79,8 @@ def _person(told: Claimed) -> Admin:
         admin = _new(told)
     if admin.disabled:
         raise Forbidden("Your account here is disabled. Ask an admin.")
+    if admin.refused:
+        admin = admins.admit_again(admin.id)
     if told.role is not None and told.role is not admin.role:
         admin = admins.set_role(admin.id, told.role)
         logger.info("role_changed", extra={"admin": admin.id, "by": By.PROVIDER.value})
@@ -95,10 +98,14 @@ def _new(told: Claimed) -> Admin:
     return admin
 
 
-def _end_sessions(refused: RoleRefused) -> str:
-    """Of who has no role any more, if there is such an account; its email."""
-    person = services().identities.known(refused.identity)
+def _shut_out(refused: RoleRefused) -> str:
+    """End the sessions of who has no role any more, and refuse the other ways in; the email, empty
+    if there is no such account."""
+    person, admins = services().identities.known(refused.identity), services().admins
     if person is None:
         return ""
-    services().admins.sign_out_everywhere(person.id)
+    try:
+        admins.refuse(person.id)
+    except LastAdmin:
+        admins.sign_out_everywhere(person.id)
     return person.email
