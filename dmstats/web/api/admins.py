@@ -137,9 +137,11 @@ def change_password(admin_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/<admin_id>/remove-second-factor")
 def remove_second_factor(admin_id: str) -> ResponseReturnValue:
-    """Let somebody who has lost phone, recovery codes and passkeys sign in with the password alone;
-    all sessions of that person end."""
+    """Let somebody who has lost phone, recovery codes and passkeys sign in with the password alone,
+    given one's own password; all sessions of that person end."""
     me = signed_in()
+    asked = body(LinkRequest(), request)
+    services().authenticator.confirm(me, asked["currentPassword"])
     services().second_factors.remove(admin_id)
     services().passkeys.remove_all(admin_id)
     changed = services().admins.sign_out_everywhere(admin_id)
