@@ -65,6 +65,15 @@ def test_only_from_these_addresses(site: AdminSite, peer: str, signed_in: bool) 
         assert answer.text == "||/"
 
 
+@pytest.mark.parametrize("named", ["\xaada@example.com", "ad\xaa@example.com"])
+def test_an_email_that_only_looks_like_one(site: AdminSite, named: str) -> None:
+    client = site.client()
+    assert ask(client, "/login", named).status_code == 403
+    ask(client, "/login")
+    assert ask(client, "/api/admin/me").status_code == 200
+    assert ask(client, "/api/admin/me", named).status_code == 401, "that is somebody else"
+
+
 def test_the_address_is_that_of_the_connection(site: AdminSite) -> None:
     """Behind one more proxy, what ``X-Forwarded-For`` says counts for nothing here."""
     site.app.wsgi_app = ProxyFix(site.app.wsgi_app, x_for=1)  # type: ignore[method-assign]

@@ -216,12 +216,49 @@ class TestWhoIsLetIn:
         provider.changed = {"email": email}
         assert sign_in(site.client()).status_code == 403
 
+    @pytest.mark.parametrize(
+        "email",
+        ["\uff41da@example.com", "ada@exªmple.com", "\u212bda@example.com", "adá@example.com"],
+    )
+    def test_an_email_that_only_looks_like_one(
+        self, site: AdminSite, provider: Provider, email: str
+    ) -> None:
+        provider.person["email"] = email
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "other than plain (ASCII) ones" in answer.text
+
     def test_the_email_may_come_by_userinfo(self, site: AdminSite, provider: Provider) -> None:
         provider.userinfo = {"email": EMAIL, "email_verified": True}
         provider.changed = {"email": None, "email_verified": None}
         assert sign_in(site.client()).status_code == 303
         provider.userinfo["sub"] = "person-2"
         assert sign_in(site.client()).status_code == 401
+
+    def test_an_email_is_verified_by_the_answer_that_tells_it(
+        self, site: AdminSite, provider: Provider
+    ) -> None:
+        other = {"email": "mallory@example.com", "email_verified": True}
+        provider.userinfo, provider.changed = other, {"email_verified": None}
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "no account here for mallory@example.com" in answer.text
+        provider.userinfo = {"email_verified": True}
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "not verified" in answer.text
+        provider.userinfo = {"email": EMAIL, "email_verified": True}
+        assert sign_in(site.client()).status_code == 303
+
+    def test_a_role_by_userinfo_leaves_the_email_of_the_token(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock, oidc_unknown="created", **ROLES)
+        more = {"email": "mallory@example.com", "email_verified": True}
+        provider.userinfo = {**more, "realm_access": {"roles": ["staff"]}}
+        client = site.client()
+        assert sign_in(client).status_code == 303
+        assert client.get("/api/admin/me").get_json()["email"] == EMAIL
 
     def test_unknown_people_are_refused(self, site: AdminSite, provider: Provider) -> None:
         provider.person = {**provider.person, "email": "grace@example.com"}

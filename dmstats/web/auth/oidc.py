@@ -44,6 +44,9 @@ MOST_SECONDS = 15.0
 LEEWAY_SECONDS = 60
 """How much the provider's clock may differ."""
 
+EMAIL = ("email", "email_verified")
+"""The claims of one's address."""
+
 STATE_SECONDS = 15 * 60
 """How long somebody may take at the provider."""
 
@@ -149,15 +152,20 @@ class OidcClient:
     def _completed(
         self, client: FlaskOAuth2App, token: Mapping[str, Any], claims: dict[str, Any]
     ) -> Mapping[str, Any]:
-        """With what some providers tell at their userinfo end point only."""
-        wanted = ["email", *filter(None, [self._settings.oidc_role_claim])]
+        """With what some providers tell at their userinfo end point only.
+
+        The email and whether it is verified come from the same answer: one may know another email.
+        """
+        wanted = [*EMAIL, *filter(None, [self._settings.oidc_role_claim])]
         complete = all(claim(claims, name) is not None for name in wanted)
         if complete or not client.server_metadata.get("userinfo_endpoint"):
             return claims
         more = client.userinfo(token=token)
         if more.get("sub") != claims.get("sub"):
             raise OAuthError(error="another_subject")
-        return {**more, **claims}
+        in_token = all(claims.get(name) is not None for name in EMAIL)
+        source = claims if in_token or more.get("email") is None else more
+        return {**more, **claims, **{name: source.get(name) for name in EMAIL}}
 
     def _fresh(self) -> FlaskOAuth2App:
         with self._discovering:
