@@ -107,6 +107,19 @@ def test_it_works(site: AdminSite, provider: Provider) -> None:
     assert provider.asked.count("/keys") == 1
 
 
+def test_a_sign_in_must_be_finished_within_15_minutes(site: AdminSite, clock: ManualClock) -> None:
+    client = site.client()
+    address = back(to_provider(client))
+    clock.advance(901)
+    answer = client.get(address)
+    assert answer.status_code == 401
+    assert "took too long" in answer.text
+    assert client.get("/api/admin/me").status_code == 401
+    address = back(to_provider(client))
+    clock.advance(900)
+    assert client.get(address).status_code == 303
+
+
 def test_the_session_is_one_of_the_database(site: AdminSite, clock: ManualClock) -> None:
     client, other = site.client(), site.client()
     sign_in(client)

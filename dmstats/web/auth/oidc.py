@@ -50,6 +50,8 @@ EMAIL = ("email", "email_verified")
 STATE_SECONDS = 15 * 60
 """How long somebody may take at the provider."""
 
+BEGIN_AGAIN = "That sign-in took too long, or was begun in another browser. Begin again."
+
 
 class ProviderAway(Unavailable):
     """The provider does not answer, or not as it must."""
@@ -116,7 +118,8 @@ class OidcClient:
         made = client.create_authorization_url(callback, **asking)
         address: str = made.pop("url")
         session.permanent = True
-        client.save_authorize_data(redirect_uri=callback, target=target, **made)
+        began = self._clock.now_ms()
+        client.save_authorize_data(redirect_uri=callback, target=target, began=began, **made)
         return address
 
     def finish(self) -> Answer:
@@ -126,6 +129,10 @@ class OidcClient:
         """
         client = self._fresh()
         state = client.framework.get_state_data(session, request.args.get("state")) or {}
+        began = state.get("began")
+        # Authlib reads no end of a state that it keeps in the cookie.
+        if not isinstance(began, int) or self._clock.now_ms() - began > STATE_SECONDS * 1000:
+            raise NotSignedIn(BEGIN_AGAIN)
         with self._explained(), _at_most(MOST_SECONDS):
             token = client.authorize_access_token(
                 leeway=LEEWAY_SECONDS,
@@ -208,9 +215,7 @@ class OidcClient:
         try:
             yield
         except MismatchingStateError:
-            raise NotSignedIn(
-                "That sign-in took too long, or was begun in another browser. Begin again."
-            ) from None
+            raise NotSignedIn(BEGIN_AGAIN) from None
         except OAuthError as error:
             if error.error == "access_denied":
                 raise Forbidden(f"You were not let in by {name}, or have cancelled.") from None
