@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from dmstats.core.clock import ManualClock
 from dmstats.db.admins.activity_log import LogFilter
+from dmstats.db.admins.password_link import LinkOver
 from dmstats.db.admins.roles import Role
 from dmstats.ops import oidc_discovery
 from dmstats.web.auth import oidc
@@ -330,6 +331,13 @@ class TestWhoIsLetIn:
         client = site.client()
         assert sign_in(client).status_code == 303
         assert client.get("/api/admin/me").get_json()["invited"] is False
+        assert site.admins.find(EMAIL).passwordless
+        with pytest.raises(LinkOver):
+            site.admins.redeem(link.token, PASSWORD)
+
+    def test_the_link_of_who_has_a_password_stays(self, site: AdminSite) -> None:
+        _, link = site.admins.make_link(site.admins.find(EMAIL).id)
+        sign_in(site.client())
         assert site.admins.redeem(link.token, PASSWORD).passwordless is False
 
 
@@ -552,7 +560,7 @@ class TestARecentSignIn:
         address = to_provider(client)
         assert "max_age" not in address
         client.get(back(address))
-        assert self.change(client) == 403, "the provider's session did, nobody was asked"
+        assert self.change(client) == 403, "the provider has not asked"
         client.post("/logout")
         sent = parse_qs(urlsplit(address := to_provider(client)).query)
         assert (sent["prompt"], sent["max_age"]) == (["login"], ["0"])

@@ -29,6 +29,13 @@ would be read as an admin."""
 PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
 """All fields that an :class:`Admin` is made of; no password's hash among them."""
 
+WITHOUT_LINK: Mapping[str, Any] = {
+    "$set": {"passwordless": True},
+    "$unset": {"invited": "", "link": ""},
+}
+"""The update of an invited person who has proved the address by single sign-on instead of by the
+link."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admin:

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from dmstats.core.clock import Clock, SystemClock, to_datetime
 from dmstats.core.errors import BadRequest, DmstatsError, NotFound, PoisonError, StoreUnavailable
-from dmstats.db.admins.admin import IDENTITY, PUBLIC, Admin, admin_from
+from dmstats.db.admins.admin import IDENTITY, PUBLIC, WITHOUT_LINK, Admin, admin_from
 from dmstats.db.admins.password_link import Link, LinkOver, link_digest, link_owner, new_link
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.roles import Role
@@ -161,6 +161,13 @@ class AdminStore:
         if found is None:
             raise NotFound("There is no such admin, or the account is disabled.")
         return _only(found), link
+
+    def accept_invitation(self, admin_id: str) -> Admin:
+        """Note that an invited person has proved the address without the link, which ends, and
+        signs in without a password. Other people stay as they are."""
+        with translated():
+            self._collection.update_one({"_id": _key(admin_id), "invited": True}, WITHOUT_LINK)
+        return self.get(admin_id)
 
     def link_holder(self, token: str) -> Admin:
         """Whose link it is; raises :class:`LinkOver` for one that is not valid (any more)."""
