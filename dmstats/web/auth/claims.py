@@ -48,7 +48,7 @@ def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:
         raise Forbidden("The provider did not say who you are.")
     identity = ExternalIdentity(settings.oidc_issuer or "", subject)
     name = lookup_name(email) if isinstance(email, str) else ""
-    if not name:
+    if not isinstance(email, str) or not name:
         raise Forbidden("The provider did not tell your email address.")
     if not email.isascii():
         raise Forbidden(NOT_ASCII)
