@@ -60,6 +60,7 @@ class Code:
     code_challenge: str
     code_challenge_method: str
     user: dict[str, Any]
+    max_age: str | None
 
     def get_redirect_uri(self) -> str:
         return self.redirect_uri
@@ -159,6 +160,7 @@ class Provider:
                     sent["code_challenge"],
                     sent["code_challenge_method"],
                     asked.user,
+                    sent.get("max_age"),
                 )
 
             def query_authorization_code(self, code: str, client: Any) -> Code | None:
@@ -181,13 +183,14 @@ class Provider:
                 return any(code.nonce == nonce for code in provider.codes.values())
 
             def encode_id_token(self, token: Any, asked: Any) -> str:
-                return provider.id_token(asked.authorization_code.nonce)
+                return provider.id_token(asked.authorization_code)
 
         return OpenId(require_nonce=True)
 
-    def id_token(self, nonce: str) -> str:
+    def id_token(self, code: Code) -> str:
         now = int(time.time())
-        right = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": nonce}
+        right = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 300}
+        right |= {"nonce": code.nonce, "auth_time": now if code.max_age else None}
         claims = {**right, **self.person, **self.changed}
         claims = {name: value for name, value in claims.items() if value is not None}
         header = {"alg": self.algorithm, "kid": self.signed_by.kid}

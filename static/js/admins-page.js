@@ -105,9 +105,13 @@ function factorFor(admin) {
   button.className = "button small";
   button.textContent = "Remove second factor";
   button.setAttribute("aria-label", `Remove second factor: ${admin.email}`);
-  button.addEventListener("click", async () => {
-    const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/remove-second-factor`;
-    await change(url, {}, `${admin.email} can sign in with the password alone.`);
+  button.addEventListener("click", () => {
+    removing.dataset.id = admin.id;
+    part("factor-email").textContent = admin.email;
+    removing.hidden = false;
+    // Who signs in without a password has only the button.
+    const first = removing.querySelector("input[type=password], button");
+    if (first instanceof HTMLElement) first.focus();
   });
   return button;
 }
@@ -193,6 +197,16 @@ changing.addEventListener("submit", async (event) => {
     /** @type {HTMLInputElement} */ (field).value = "";
   }
   await load();
+});
+const removing = part("factor", HTMLFormElement);
+removing.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { current = "" } = Object.fromEntries(new FormData(removing));
+  const email = part("factor-email").textContent;
+  const url = `${URL_OF_ALL}/${encodeURIComponent(removing.dataset.id ?? "")}/remove-second-factor`;
+  if (!(await change(url, { currentPassword: current }, `${email} can sign in with the password alone.`))) return;
+  removing.reset();
+  removing.hidden = true;
 });
 wireCopy(document);
 openForms();

@@ -155,6 +155,10 @@ def test_a_second_factor_is_set_up_and_asked_for(
     expect_mode(page, "live")
     admins.reload()
     admins.get_by_role("button", name=f"Remove second factor: {GUEST}").click()
+    expect(admins.get_by_label("Your own password")).to_be_focused()
+    assert violations(admins) == []
+    admins.get_by_label("Your own password").fill(guarded.password)
+    admins.get_by_role("button", name="Remove", exact=True).click()
     expect(admins.locator("#done")).to_contain_text("with the password alone")
 
 
@@ -225,7 +229,13 @@ def test_signing_in_by_a_provider(
     page.get_by_role("link", name="Sign in with Example ID").click()
     expect(page).to_have_url(f"{guarded.url}/me")
     expect(page.locator("#content")).to_contain_text(f"Signed in as {GUEST}, viewer")
-    # Without a password, the sign-in just before has to do.
+    # Without a password, a sign-in has to do for which the provider has asked the person.
+    page.locator("#begin").get_by_role("button", name="Set up").click()
+    expect(page.get_by_role("alert")).to_contain_text("Sign out and in again first")
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.get_by_role("link", name="Sign in with Example ID").click()
+    expect(page.locator("#content")).to_contain_text("Messages")
+    page.goto(f"{guarded.url}/me")
     page.locator("#begin").get_by_role("button", name="Set up").click()
     expect(page.get_by_label("Code", exact=True)).to_be_focused()
     assert violations(page) == []

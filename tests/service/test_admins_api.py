@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dmstats.core.clock import ManualClock
+from dmstats.db.admins.activity_log import LogFilter
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
 
 OTHER = "grace@example.com"
@@ -74,6 +75,18 @@ def test_guessing_the_current_password_is_throttled(site: AdminSite) -> None:
         client.post(f"/api/admin/admins/{me}/password", json=guess).status_code for _ in range(6)
     ]
     assert statuses == [403] * 5 + [429]
+    again = site.signed_in()
+    assert again.post(f"/api/admin/admins/{me}/password", json=guess).status_code == 429
+    assert client.post(f"/api/admin/admins/{me}/role", json={"role": "admin"}).status_code == 200
+    assert client.post(f"/api/admin/admins/{me}/password", json=guess).status_code == 429
+
+
+def test_the_present_role_changes_nothing(site: AdminSite) -> None:
+    client, alternate = site.signed_in(), site.signed_in()
+    me = client.get("/api/admin/admins").get_json()["you"]
+    assert client.post(f"/api/admin/admins/{me}/role", json={"role": "admin"}).status_code == 200
+    assert alternate.get("/").status_code == 200
+    assert "role-changed" not in [entry.event for entry in site.log.page(LogFilter(), limit=9)[0]]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dmstats.core.clock import ManualClock
 from dmstats.db.admins.activity_log import LogFilter
+from dmstats.db.admins.password_link import LinkOver
 from dmstats.db.admins.roles import Role
 from tests.service.admin_site import EMAIL, PASSWORD, TOKEN, AdminSite, bearer
 from tests.service.test_second_factor import set_up
@@ -65,6 +66,15 @@ def test_only_from_these_addresses(site: AdminSite, peer: str, signed_in: bool) 
         assert answer.text == "||/"
 
 
+@pytest.mark.parametrize("named", ["\xaada@example.com", "ad\xaa@example.com"])
+def test_an_email_that_only_looks_like_one(site: AdminSite, named: str) -> None:
+    client = site.client()
+    assert ask(client, "/login", named).status_code == 403
+    ask(client, "/login")
+    assert ask(client, "/api/admin/me").status_code == 200
+    assert ask(client, "/api/admin/me", named).status_code == 401, "that is somebody else"
+
+
 def test_the_address_is_that_of_the_connection(site: AdminSite) -> None:
     """Behind one more proxy, what ``X-Forwarded-For`` says counts for nothing here."""
     site.app.wsgi_app = ProxyFix(site.app.wsgi_app, x_for=1)  # type: ignore[method-assign]
@@ -74,6 +84,20 @@ def test_the_address_is_that_of_the_connection(site: AdminSite) -> None:
     real = {HEADER: EMAIL, "X-Forwarded-For": "203.0.113.7"}
     answer = site.client().get("/login", headers=real, environ_base={"REMOTE_ADDR": PROXY})
     assert answer.status_code == 303
+
+
+def test_an_invited_person_needs_no_password(clock: ManualClock) -> None:
+    site = site_of(clock, second_factor="required")
+    invited = "new@example.com"
+    admin, link = site.admins.invite(invited, Role.OPERATOR)
+    client = site.client()
+    assert ask(client, "/login", invited).status_code == 303
+    person = site.admins.get(admin.id)
+    assert (person.invited, person.passwordless) == (False, True)
+    with pytest.raises(LinkOver):
+        site.admins.redeem(link.token, PASSWORD)
+    set_up(client, clock)
+    assert client.get("/api/admin/stats").status_code == 200
 
 
 def test_without_the_setting_the_header_is_nothing(clock: ManualClock) -> None:

@@ -234,12 +234,28 @@ def test_an_admin_removes_anothers_and_ends_the_sessions(
     url = f"/api/admin/admins/{ada}/remove-second-factor"
     viewer = site.signed_in("eve@example.com", Role.VIEWER)
     assert viewer.post(url).status_code == 403
-    assert grace.post(url).get_json()["secondFactor"] is False
+    assert grace.post(url, json={}).status_code == 400
+    assert grace.post(url, json={"currentPassword": "wrong password"}).status_code == 403
+    assert client.get("/api/admin/me").get_json()["secondFactor"] is True
+    assert client.post(url, json={"currentPassword": "wrong"}).status_code == 403, "nor one's own"
+    assert grace.post(url, json=OWN).get_json()["secondFactor"] is False
     assert client.get("/api/admin/me").status_code == 401
     assert site.client().post("/login", json=CREDENTIALS).status_code == 200
-    assert grace.post("/api/admin/admins/x/remove-second-factor").status_code == 404
+    assert grace.post("/api/admin/admins/x/remove-second-factor", json=OWN).status_code == 404
     unknown = f"/api/admin/admins/{'f' * 24}/remove-second-factor"
-    assert grace.post(unknown).status_code == 404
+    assert grace.post(unknown, json=OWN).status_code == 404
+
+
+def test_the_first_one_ends_the_other_sessions(site: AdminSite, clock: ManualClock) -> None:
+    here, elsewhere, other = site.signed_in(), site.signed_in(), site.signed_in(OTHER)
+    app, _ = set_up(here, clock)
+    assert here.get("/api/admin/me").get_json()["secondFactor"] is True
+    assert elsewhere.get("/api/admin/me").status_code == 401
+    assert other.get("/api/admin/me").status_code == 200
+    elsewhere.post("/login", json={**CREDENTIALS, "code": app.code()})
+    clock.advance(30)
+    set_up(here, clock)
+    assert elsewhere.get("/api/admin/me").status_code == 200, "it was opened with a code"
 
 
 def test_where_it_is_required_nothing_else_comes_first(clock: ManualClock) -> None:

@@ -174,6 +174,26 @@ class TestTheSite:
             clock.advance(3600)
         assert client.get("/api/admin/stats").status_code == 401
 
+    def test_no_change_of_oneself_makes_it_last_longer(self, clock: ManualClock) -> None:
+        site = AdminSite(clock)
+        site.admins.create(OTHER, PASSWORD)
+        client = site.signed_in()
+        me = client.get("/api/admin/admins").get_json()["you"]
+        started = site.mongo.db["dmstats_sessions"].find_one({"startedAt": {"$exists": True}})
+        clock.advance(6 * 3600)
+        same = client.post(f"/api/admin/admins/{me}/role", json={"role": "admin"})
+        assert same.get_json()["role"] == "admin"
+        new = {"currentPassword": PASSWORD, "password": "a quite new password"}
+        assert client.post("/api/admin/me/password", json=new).status_code == 200
+        lower = client.post(f"/api/admin/admins/{me}/role", json={"role": "operator"})
+        assert lower.status_code == 200
+        (session,) = site.mongo.db["dmstats_sessions"].find({"startedAt": {"$exists": True}})
+        assert started is not None
+        assert session["startedAt"] == started["startedAt"]
+        assert client.get("/api/admin/stats").status_code == 200
+        clock.advance(6 * 3600)
+        assert client.get("/api/admin/stats").status_code == 401
+
     def test_signing_in_again_ends_the_session_before(self, clock: ManualClock) -> None:
         site = AdminSite(clock)
         client = site.signed_in()

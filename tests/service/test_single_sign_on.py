@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +18,15 @@ from werkzeug.test import TestResponse
 
 from dmstats.core.clock import ManualClock
 from dmstats.db.admins.activity_log import LogFilter
+from dmstats.db.admins.password_link import LinkOver
 from dmstats.db.admins.roles import Role
 from dmstats.ops import oidc_discovery
 from dmstats.web.auth import oidc
 from tests import provider as provider_module
 from tests.provider import CLIENT_ID, CLIENT_SECRET, KEYS, Provider
 from tests.service.admin_site import EMAIL, PASSWORD, AdminSite
+from tests.service.test_passkeys import added
+from tests.service.test_passkeys import sign_in as sign_in_by_passkey
 from tests.service.test_second_factor import set_up
 
 
@@ -102,6 +106,19 @@ def test_it_works(site: AdminSite, provider: Provider) -> None:
     assert sign_in(site.client()).status_code == 303
     assert provider.asked.count("/.well-known/openid-configuration") == 1
     assert provider.asked.count("/keys") == 1
+
+
+def test_a_sign_in_must_be_finished_within_15_minutes(site: AdminSite, clock: ManualClock) -> None:
+    client = site.client()
+    address = back(to_provider(client))
+    clock.advance(901)
+    answer = client.get(address)
+    assert answer.status_code == 401
+    assert "took too long" in answer.text
+    assert client.get("/api/admin/me").status_code == 401
+    address = back(to_provider(client))
+    clock.advance(900)
+    assert client.get(address).status_code == 303
 
 
 def test_the_session_is_one_of_the_database(site: AdminSite, clock: ManualClock) -> None:
@@ -213,12 +230,49 @@ class TestWhoIsLetIn:
         provider.changed = {"email": email}
         assert sign_in(site.client()).status_code == 403
 
+    @pytest.mark.parametrize(
+        "email",
+        ["\uff41da@example.com", "ada@exªmple.com", "\u212bda@example.com", "adá@example.com"],
+    )
+    def test_an_email_that_only_looks_like_one(
+        self, site: AdminSite, provider: Provider, email: str
+    ) -> None:
+        provider.person["email"] = email
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "other than plain (ASCII) ones" in answer.text
+
     def test_the_email_may_come_by_userinfo(self, site: AdminSite, provider: Provider) -> None:
         provider.userinfo = {"email": EMAIL, "email_verified": True}
         provider.changed = {"email": None, "email_verified": None}
         assert sign_in(site.client()).status_code == 303
         provider.userinfo["sub"] = "person-2"
         assert sign_in(site.client()).status_code == 401
+
+    def test_an_email_is_verified_by_the_answer_that_tells_it(
+        self, site: AdminSite, provider: Provider
+    ) -> None:
+        other = {"email": "mallory@example.com", "email_verified": True}
+        provider.userinfo, provider.changed = other, {"email_verified": None}
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "no account here for mallory@example.com" in answer.text
+        provider.userinfo = {"email_verified": True}
+        answer = sign_in(site.client())
+        assert answer.status_code == 403
+        assert "not verified" in answer.text
+        provider.userinfo = {"email": EMAIL, "email_verified": True}
+        assert sign_in(site.client()).status_code == 303
+
+    def test_a_role_by_userinfo_leaves_the_email_of_the_token(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock, oidc_unknown="created", **ROLES)
+        more = {"email": "mallory@example.com", "email_verified": True}
+        provider.userinfo = {**more, "realm_access": {"roles": ["staff"]}}
+        client = site.client()
+        assert sign_in(client).status_code == 303
+        assert client.get("/api/admin/me").get_json()["email"] == EMAIL
 
     def test_unknown_people_are_refused(self, site: AdminSite, provider: Provider) -> None:
         provider.person = {**provider.person, "email": "grace@example.com"}
@@ -277,6 +331,13 @@ class TestWhoIsLetIn:
         client = site.client()
         assert sign_in(client).status_code == 303
         assert client.get("/api/admin/me").get_json()["invited"] is False
+        assert site.admins.find(EMAIL).passwordless
+        with pytest.raises(LinkOver):
+            site.admins.redeem(link.token, PASSWORD)
+
+    def test_the_link_of_who_has_a_password_stays(self, site: AdminSite) -> None:
+        _, link = site.admins.make_link(site.admins.find(EMAIL).id)
+        sign_in(site.client())
         assert site.admins.redeem(link.token, PASSWORD).passwordless is False
 
 
@@ -358,6 +419,66 @@ class TestRoles:
         assert before.get("/api/admin/me").status_code == 401
         assert events(site)[-1] == ("sign-in-failed", EMAIL, "single sign-on")
 
+    def test_who_has_none_comes_back_by_the_provider_alone(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        network = (ipaddress.ip_network("127.0.0.1"),)
+        by_header = {"proxy_auth_header": "X-Email", "proxy_auth_from": network}
+        site = site_of(provider, clock, **ROLES, **by_header)
+        site.admins.create("other@example.com", PASSWORD)
+        site.admins.create(EMAIL, PASSWORD, Role.ADMIN)
+        provider.person["realm_access"] = {"roles": ["stats-admins"]}
+        client = site.client()
+        sign_in(client)
+        key = added(client)
+        half = site.client()
+        half.post("/login", data={"email": EMAIL, "password": PASSWORD})
+        assert half.get("/login/code").status_code == 200
+        provider.person["realm_access"] = {"roles": []}
+        assert sign_in(site.client()).status_code == 403
+        password = {"email": EMAIL, "password": PASSWORD}
+        for refused in (
+            sign_in_by_passkey(site.client(), key),
+            site.client().post("/login", json=password),
+            site.client().get("/login", headers={"X-Email": EMAIL}),
+        ):
+            assert refused.status_code == 403
+            assert "no role here" in refused.text
+        assert half.get("/login/code").headers["Location"] == "/login"
+        provider.person["realm_access"] = {"roles": ["staff"]}
+        sign_in(again := site.client())
+        assert sign_in_by_passkey(again, key).status_code == 200
+        assert again.get("/api/admin/me").get_json()["role"] == "viewer"
+
+    def test_or_after_an_admin_has_disabled_and_enabled_them(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock, **ROLES)
+        site.admins.create("other@example.com", PASSWORD)
+        ada = site.admins.create(EMAIL, PASSWORD).id
+        provider.person["realm_access"] = {"roles": ["staff"]}
+        sign_in(site.client())
+        provider.person["realm_access"] = {"roles": []}
+        sign_in(site.client())
+        site.admins.change_password(ada, PASSWORD)
+        assert site.admins.get(ada).refused, "a new password does not do"
+        site.admins.set_disabled(ada, disabled=True)
+        site.admins.set_disabled(ada, disabled=False)
+        assert site.signed_in().get("/api/admin/me").status_code == 200
+
+    def test_the_last_admin_keeps_the_password(
+        self, provider: Provider, clock: ManualClock
+    ) -> None:
+        site = site_of(provider, clock, **ROLES)
+        site.admins.create(EMAIL, PASSWORD, Role.ADMIN)
+        provider.person["realm_access"] = {"roles": ["stats-admins"]}
+        before = site.client()
+        sign_in(before)
+        provider.person["realm_access"] = {"roles": []}
+        assert sign_in(site.client()).status_code == 403
+        assert before.get("/api/admin/me").status_code == 401
+        assert site.signed_in().get("/api/admin/me").get_json()["role"] == "admin"
+
     def test_the_last_admin_is_not_demoted(self, provider: Provider, clock: ManualClock) -> None:
         site = site_of(provider, clock, **ROLES)
         site.admins.create(EMAIL, PASSWORD, Role.ADMIN)
@@ -405,6 +526,7 @@ class TestSecondFactors:
     ) -> None:
         site = site_of(provider, clock, second_factor="required", oidc_unknown="created",
                        oidc_domains=("example.com",))  # fmt: skip
+        provider.person["auth_time"] = clock.now_ms() // 1000
         client = site.client()
         sign_in(client)
         assert client.get("/accounts").headers["Location"] == "/me"
@@ -415,6 +537,75 @@ class TestSecondFactors:
         late = client.post("/api/admin/me/second-factor/remove", json={"currentPassword": "x"})
         assert late.status_code == 403
         assert "Sign out and in again" in late.get_json()["detail"]
+
+
+class TestARecentSignIn:
+    @pytest.fixture
+    def client(self, provider: Provider, clock: ManualClock) -> FlaskClient:
+        """Of a person without a password."""
+        domains = {"oidc_unknown": "created", "oidc_domains": ("example.com",)}
+        client = site_of(provider, clock, **domains).client()
+        assert sign_in(client).status_code == 303
+        return client
+
+    @staticmethod
+    def change(client: FlaskClient) -> int:
+        sent = {"currentPassword": "x", "password": "a quite new password"}
+        return client.post("/api/admin/me/password", json=sent).status_code
+
+    def test_is_one_for_which_the_provider_asked(
+        self, client: FlaskClient, provider: Provider, clock: ManualClock
+    ) -> None:
+        provider.person["auth_time"] = clock.now_ms() // 1000 - 3600
+        address = to_provider(client)
+        assert "max_age" not in address
+        client.get(back(address))
+        assert self.change(client) == 403, "the provider has not asked"
+        client.post("/logout")
+        sent = parse_qs(urlsplit(address := to_provider(client)).query)
+        assert (sent["prompt"], sent["max_age"]) == (["login"], ["0"])
+        provider.person["auth_time"] = clock.now_ms() // 1000
+        assert client.get(back(address)).status_code == 303
+        assert "max_age" not in to_provider(client)
+        clock.advance(599)
+        assert self.change(client) == 200
+
+    @pytest.mark.parametrize("told", [None, 0, -1, True, "now", [1], 3600, 86400])
+    def test_needs_a_time_that_can_be_true(
+        self, client: FlaskClient, provider: Provider, clock: ManualClock, told: Any
+    ) -> None:
+        ahead = isinstance(told, int) and told > 1
+        provider.changed["auth_time"] = told + clock.now_ms() // 1000 if ahead else told
+        sign_in(client)
+        assert self.change(client) == 403
+
+    def test_is_not_told_by_userinfo(
+        self, client: FlaskClient, provider: Provider, clock: ManualClock
+    ) -> None:
+        provider.userinfo = {**provider.person, "auth_time": clock.now_ms() // 1000}
+        provider.changed = {"email": None}
+        assert sign_in(client).status_code == 303
+        assert self.change(client) == 403
+
+    def test_with_a_code_afterwards_counts_from_the_provider(
+        self, client: FlaskClient, provider: Provider, clock: ManualClock
+    ) -> None:
+        provider.person["auth_time"] = clock.now_ms() // 1000
+        sign_in(client)
+        app, _ = set_up(client, clock)
+        clock.advance(300)
+        sign_in(client)
+        assert client.post("/login/code", data={"code": app.code()}).status_code == 303
+        clock.advance(240)
+        assert (
+            client.post(
+                "/api/admin/me/second-factor/remove", json={"currentPassword": ""}
+            ).status_code
+            == 204
+        )
+        provider.person["auth_time"] = clock.now_ms() // 1000 - 601
+        sign_in(client)
+        assert self.change(client) == 403
 
 
 class TestAProviderThatIsAway:

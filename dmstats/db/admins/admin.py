@@ -21,6 +21,7 @@ IDENTITY: Mapping[str, Any] = {
     "totp.since": 1,
     "passkeys.id": 1,
     "passwordless": 1,
+    "refused": 1,
 }
 """The fields that say who it is, who is let in and what for. Without ``role`` among them, everybody
 would be read as an admin."""
@@ -28,13 +29,21 @@ would be read as an admin."""
 PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
 """All fields that an :class:`Admin` is made of; no password's hash among them."""
 
+WITHOUT_LINK: Mapping[str, Any] = {
+    "$set": {"passwordless": True},
+    "$unset": {"invited": "", "link": ""},
+}
+"""The update of an invited person who has proved the address by single sign-on instead of by the
+link."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admin:
     """One person, without the password's hash; ``created_at`` is RFC 3339.
 
     ``session_epoch`` changes whenever all sessions of the person must end. Who is only ``invited``
-    has no password yet; who is ``passwordless`` signs in by single sign-on instead.
+    has no password yet; who is ``passwordless`` signs in by single sign-on instead. Who is
+    ``refused`` has lost every role at the provider: no way in counts until a sign-in there does.
     """
 
     id: str
@@ -47,6 +56,7 @@ class Admin:
     passwordless: bool = False
     codes: bool = False
     passkeys: bool = False
+    refused: bool = False
 
     @property
     def second_factor(self) -> bool:
@@ -72,6 +82,7 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
         # Also what is damaged counts: it must not open a way in without.
         codes="totp" in document,
         passkeys=document.get("passkeys", []) != [],
+        refused=document.get("refused") is True,
     )
 
 

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from dmstats.core.clock import Clock, SystemClock, to_datetime
 from dmstats.core.errors import BadRequest, DmstatsError, NotFound, PoisonError, StoreUnavailable
-from dmstats.db.admins.admin import IDENTITY, PUBLIC, Admin, admin_from
+from dmstats.db.admins.admin import IDENTITY, PUBLIC, WITHOUT_LINK, Admin, admin_from
 from dmstats.db.admins.password_link import Link, LinkOver, link_digest, link_owner, new_link
 from dmstats.db.admins.passwords import Passwords
 from dmstats.db.admins.roles import Role
@@ -162,6 +162,13 @@ class AdminStore:
             raise NotFound("There is no such admin, or the account is disabled.")
         return _only(found), link
 
+    def accept_invitation(self, admin_id: str) -> Admin:
+        """Note that an invited person has proved the address without the link, which ends, and
+        signs in without a password. Other people stay as they are."""
+        with translated():
+            self._collection.update_one({"_id": _key(admin_id), "invited": True}, WITHOUT_LINK)
+        return self.get(admin_id)
+
     def link_holder(self, token: str) -> Admin:
         """Whose link it is; raises :class:`LinkOver` for one that is not valid (any more)."""
         with translated():
@@ -187,7 +194,8 @@ class AdminStore:
     def set_disabled(self, admin_id: str, *, disabled: bool) -> Admin:
         """Shut somebody out, or let them in again; all their open sessions end.
 
-        Who is let in again may come with another identity at the provider of single sign-on.
+        Who is let in again may come with another identity at the provider of single sign-on, and
+        is not refused any more.
         Raises :class:`LastAdmin`.
         """
         if disabled:
@@ -199,6 +207,20 @@ class AdminStore:
         if role is not Role.ADMIN:
             self._keep_an_admin(admin_id, {"$set": {"role": role.value}})
         return self._change(admin_id, {"role": role.value}, keep_link=True)
+
+    def refuse(self, admin_id: str) -> Admin:
+        """Note that the provider gives somebody no role any more; all their open sessions end.
+
+        Raises :class:`LastAdmin`.
+        """
+        self._keep_an_admin(admin_id, {"$set": {"refused": True}})
+        return self._change(admin_id, {"refused": True})
+
+    def admit_again(self, admin_id: str) -> Admin:
+        """Take back :meth:`refuse`."""
+        with translated():
+            self._collection.update_one({"_id": _key(admin_id)}, {"$unset": {"refused": ""}})
+        return self.get(admin_id)
 
     def sign_out_everywhere(self, admin_id: str) -> Admin:
         """End all open sessions of an admin, in every browser."""
@@ -254,7 +276,7 @@ class AdminStore:
         admin = admin_from(before)
         if admin is None or not _manages(admin) or any(map(_manages, self.list())):
             return
-        back = {"role": Role.ADMIN.value, "disabled": False}
+        back = {"role": Role.ADMIN.value, "disabled": False, "refused": False}
         with translated():
             self._collection.update_one({"_id": key}, {"$set": back})
         raise LastAdmin
@@ -312,7 +334,7 @@ class AdminStore:
         if "passwordHash" in values:
             over |= {"invited": "", "passwordless": ""}
         if values.get("disabled") is False:
-            over["identity"] = ""
+            over |= {"identity": "", "refused": ""}
         setting = {"$set": values} if values else {}
         unsetting = {"$unset": over} if over else {}
         with translated():
@@ -352,7 +374,7 @@ def _key(admin_id: str) -> ObjectId:
 
 def _manages(admin: Admin) -> bool:
     """Whether it is an admin who can sign in."""
-    return admin.role is Role.ADMIN and not (admin.disabled or admin.invited)
+    return admin.role is Role.ADMIN and not (admin.disabled or admin.invited or admin.refused)
 
 
 def _only(document: Document) -> Admin:

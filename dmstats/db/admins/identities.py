@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from dmstats.core.errors import Forbidden
 from dmstats.db import typed
-from dmstats.db.admins.admin import PUBLIC, Admin, admin_from
+from dmstats.db.admins.admin import PUBLIC, WITHOUT_LINK, Admin, admin_from
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ADMINS
 
@@ -59,13 +59,12 @@ class Identities:
                 return admin
             if typed.document(found.get("identity")).get("issuer") == identity.issuer:
                 raise _Taken
-            # Who was invited has proved the address by the provider instead of by the link.
-            passwordless = {"passwordless": True} if admin.invited else {}
+            accepted = WITHOUT_LINK if admin.invited else {}
             done = self._people.update_one(
                 {"_id": ObjectId(admin.id), "identity.issuer": {"$ne": identity.issuer}},
                 {
-                    "$set": {"identity": identity.document(), **passwordless},
-                    "$unset": {"invited": ""},
+                    **accepted,
+                    "$set": {"identity": identity.document(), **accepted.get("$set", {})},
                 },
             )
         if not done.matched_count:

@@ -43,10 +43,15 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How somebody signed in; ``two_factors``: with a second factor, or a passkey, which is two."""
+    """How somebody signed in; ``two_factors``: with a second factor, or a passkey, which is two.
+
+    ``provider_ms`` (ms since the epoch) is when the provider itself last asked the person to sign
+    in there; None if it does not tell, and for other ways to sign in.
+    """
 
     by: By = By.PASSWORD
     two_factors: bool = False
+    provider_ms: int | None = None
 
 
 PASSWORD_ALONE = Proof()
@@ -85,23 +90,30 @@ class SessionStore:
         self._clock = clock
         self._longest_ms = hours * HOUR_MS
 
-    def open(self, admin: Admin, proof: Proof = PASSWORD_ALONE) -> str:
+    def open(
+        self, admin: Admin, proof: Proof = PASSWORD_ALONE, *, started_ms: int | None = None
+    ) -> str:
         """Begin a session of ``admin``, as just verified; its secret token, which is not stored.
+
+        ``started_ms`` (ms since the epoch) is given for one that takes the place of an earlier
+        session: the end counts from the sign-in, so it must not move.
 
         Raises :class:`NotSignedIn` if the admin was disabled or had all sessions ended meanwhile.
         """
         token, now = secrets.token_urlsafe(32), self._clock.now_ms()
-        key = session_key(token)
+        key, started = session_key(token), now if started_ms is None else started_ms
         document = {
             "_id": key,
             "admin": ObjectId(admin.id),
             "adminEpoch": admin.session_epoch,
-            "startedAt": to_datetime(now),
+            "startedAt": to_datetime(started),
             "usedAt": to_datetime(now),
-            "endsAt": to_datetime(self._end_ms(now, now)),
+            "endsAt": to_datetime(self._end_ms(started, now)),
             "by": proof.by.value,
             "twoFactors": proof.two_factors,
         }
+        if proof.provider_ms is not None:
+            document["providerAt"] = to_datetime(proof.provider_ms)
         with translated():
             self._sessions.insert_one(document)
             # Ending an admin's sessions changes the epoch first and deletes afterwards: either
@@ -206,4 +218,6 @@ def _proof(document: Mapping[str, Any]) -> Proof:
     """A session of a release before has neither field: it was opened with a password."""
     by = document.get("by")
     known = By(by) if isinstance(by, str) and by in set(By) else By.PASSWORD
-    return Proof(known, document.get("twoFactors") is True)
+    asked = document.get("providerAt")
+    provider_ms = to_ms(asked) if isinstance(asked, datetime) else None
+    return Proof(known, document.get("twoFactors") is True, provider_ms)

@@ -78,9 +78,15 @@ def make_link(admin_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/<admin_id>/role")
 def set_role(admin_id: str) -> ResponseReturnValue:
-    """Give somebody another role, which ends their sessions; the last admin stays one."""
+    """Give somebody another role, which ends their sessions; the last admin stays one.
+
+    The role that they have already changes nothing.
+    """
     me = signed_in()
     asked = body(NewRole(), request)
+    before = services().admins.get(admin_id)
+    if before.role is asked["role"]:
+        return jsonify(AdminAnswer().dump(before))
     changed = services().admins.set_role(admin_id, asked["role"])
     if changed.id == me.id:
         services().authenticator.resume(changed)
@@ -131,9 +137,11 @@ def change_password(admin_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/<admin_id>/remove-second-factor")
 def remove_second_factor(admin_id: str) -> ResponseReturnValue:
-    """Let somebody who has lost phone, recovery codes and passkeys sign in with the password alone;
-    all sessions of that person end."""
+    """Let somebody who has lost phone, recovery codes and passkeys sign in with the password alone,
+    given one's own password; all sessions of that person end."""
     me = signed_in()
+    asked = body(LinkRequest(), request)
+    services().authenticator.confirm(me, asked["currentPassword"])
     services().second_factors.remove(admin_id)
     services().passkeys.remove_all(admin_id)
     changed = services().admins.sign_out_everywhere(admin_id)

@@ -53,7 +53,7 @@ def options() -> ResponseReturnValue:
 @blueprint.post("")
 def add() -> ResponseReturnValue:
     """Take one into use that the browser has made; from now on the password alone does not sign
-    in."""
+    in, and what it opened elsewhere ends."""
     person = signed_in()
     asked = body(NewPasskey(), request)
     services().authenticator.confirm_attempt(person)
@@ -66,6 +66,8 @@ def add() -> ResponseReturnValue:
         logger.warning("passkey_refused", extra={"error": error.reason})
         raise
     passkey = passkeys.add(person.id, asked["name"].strip(), *made)
+    if not person.second_factor:
+        services().authenticator.end_other_sessions(person)
     logger.info("passkey_added", extra={"admin": person.id, "passkey": passkey.id})
     record(Event.PASSKEY_ADDED, person.email, passkey.name)
     return jsonify(PasskeyShown().dump(passkey)), 201

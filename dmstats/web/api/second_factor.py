@@ -45,11 +45,16 @@ def offer() -> ResponseReturnValue:
 
 @blueprint.post("/confirm")
 def confirm() -> ResponseReturnValue:
-    """From now on sign-ins need a code; the recovery codes are in this answer and never again."""
+    """From now on sign-ins need a code; the recovery codes are in this answer and never again.
+
+    One's other sessions, which the password alone has opened, end with the first factor.
+    """
     person = signed_in()
     asked = body(CodeOfApp(), request)
     services().authenticator.confirm_attempt(person)
     codes = services().second_factors.confirm(person.id, asked["code"])
+    if not person.second_factor:
+        services().authenticator.end_other_sessions(person)
     logger.info("second_factor_set", extra={"admin": person.id})
     record(Event.SECOND_FACTOR_SET, person.email)
     response = jsonify(RecoveryCodesAnswer().dump({"recoveryCodes": codes}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import logging
 from dataclasses import dataclass
 from typing import cast
 
@@ -34,7 +35,10 @@ from dmstats.web.auth.sessions import (
     known_device,
     sent_key,
     set_cookie,
+    want_fresh_sign_in,
 )
+
+logger = logging.getLogger(__name__)
 
 OLDEST_TOKEN = "ADMIN_API_TOKEN"  # noqa: S105 - its name
 """The name of the one token that is a setting."""
@@ -136,6 +140,7 @@ class Authenticator:
         if admin is None:
             raise NotSignedIn("That email and password do not match an active admin.")
         self._rate_limit.succeeded(taken)
+        _require_role(admin)
         if code and admin.second_factor:
             used = self._check_code(admin, code)
             return self._begin(admin, Proof(By.PASSWORD, two_factors=True), used)
@@ -144,10 +149,12 @@ class Authenticator:
     def sign_in_as(self, admin: Admin, proof: Proof) -> SignedIn:
         """Open a session of who has proved to be ``admin``, and end the one before.
 
-        Raises :class:`CodeNeeded` where the second factor is still to come.
+        Raises :class:`CodeNeeded` where the second factor is still to come, and :class:`Forbidden`
+        for who has no role at the provider any more.
         """
+        _require_role(admin)
         if admin.second_factor and not proof.two_factors:
-            await_code(admin, self._clock.now_ms() + CODE_MS, proof.by)
+            await_code(admin, self._clock.now_ms() + CODE_MS, proof)
             raise CodeNeeded
         return self._begin(admin, proof)
 
@@ -164,7 +171,8 @@ class Authenticator:
         if admin is None or waiting is None:
             raise NotSignedIn("That took too long. Sign in again.")
         used = self._check_code(admin, code)
-        return self._begin(admin, Proof(waiting.by, two_factors=True), used)
+        proof = Proof(waiting.by, two_factors=True, provider_ms=waiting.provider_ms)
+        return self._begin(admin, proof, used)
 
     def awaited(self) -> Admin | None:
         """The person whose code is awaited in this browser; None if none is, or not any more."""
@@ -175,8 +183,8 @@ class Authenticator:
             admin = self._admins.get(waiting.admin_id)
         except NotFound:
             return None
-        changed = admin.disabled or not admin.second_factor or admin.session_epoch != waiting.epoch
-        return None if changed else admin
+        shut_out = admin.disabled or admin.refused or not admin.second_factor
+        return None if shut_out or admin.session_epoch != waiting.epoch else admin
 
     def _check_code(self, admin: Admin, code: str) -> UsedCode:
         """Raises :class:`WrongCode`; limited as passwords are, apart from them."""
@@ -209,24 +217,51 @@ class Authenticator:
         Raises :class:`Forbidden` if it is wrong, or :class:`TooManyRequests`.
         """
         if admin.passwordless:
-            session = current_identity().session
-            if session is None or self._clock.now_ms() - session.started_ms > RECENT_MS:
-                raise Forbidden("Sign out and in again first: this needs a recent sign-in.")
+            self._require_recent_sign_in()
             return
-        taken = self._rate_limit.confirm(sent_key() or admin.id)
+        taken = self._rate_limit.confirm(admin.id)
         if self._admins.verify(admin.email, password) is None:
             raise Forbidden("Your current password is not right.")
         self._rate_limit.succeeded(taken)
 
+    def _require_recent_sign_in(self) -> None:
+        session, since = current_identity().session, self._clock.now_ms() - RECENT_MS
+        if session is not None and session.started_ms >= since:
+            if session.proof.by is not By.PROVIDER:
+                return
+            # The provider signs in without asking while its own session lasts: that proves nothing
+            # about who sits there now.
+            asked_ms = session.proof.provider_ms
+            if asked_ms is not None and asked_ms >= since:
+                return
+        want_fresh_sign_in()
+        raise Forbidden("Sign out and in again first: this needs a recent sign-in.")
+
     def confirm_attempt(self, admin: Admin) -> None:
         """Take one attempt of a signed-in person; raises :class:`TooManyRequests`."""
-        self._rate_limit.confirm(sent_key() or admin.id)
+        self._rate_limit.confirm(admin.id)
 
     def resume(self, admin: Admin) -> None:
-        """Go on with a new session, after a change that ended the old ones."""
+        """Go on with a new session, after a change that ended the old ones.
+
+        It is no sign-in: the new session ends when the old one would have ended.
+        """
         session = current_identity().session
-        proof = session.proof if session else PASSWORD_ALONE
-        set_cookie(self._sessions.open(admin, proof), admin.email)
+        if session is None:
+            raise Forbidden("This needs a person's own session, not an API token.")
+        token = self._sessions.open(admin, session.proof, started_ms=session.started_ms)
+        set_cookie(token, admin.email)
+
+    def end_other_sessions(self, admin: Admin) -> None:
+        """End all sessions of a signed-in person but this one.
+
+        While MongoDB is away that is only logged: the answer has recovery codes that are not shown
+        again.
+        """
+        try:
+            self.resume(self._admins.sign_out_everywhere(admin.id))
+        except StoreUnavailable as error:
+            logger.warning("sessions_not_ended", extra={"error": error.reason})
 
     def _place(self) -> str:
         """Where the request comes from, in a form that can be stored: it names no address."""
@@ -306,6 +341,14 @@ class Authenticator:
         Raises :class:`StoreUnavailable`.
         """
         return self._guard.ended(keys)
+
+
+def _require_role(admin: Admin) -> None:
+    if admin.refused:
+        raise Forbidden(
+            "At your last sign-in the provider gave you no role here. Sign in by the provider, or "
+            "ask an admin."
+        )
 
 
 def bearer_is(secret: str | None) -> bool:

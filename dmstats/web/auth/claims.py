@@ -12,6 +12,12 @@ from dmstats.db.admins.admin_store import lookup_name
 from dmstats.db.admins.identities import ExternalIdentity
 from dmstats.db.admins.roles import Role
 
+NOT_ASCII = (
+    "Your email address has characters other than plain (ASCII) ones, so it cannot be used for "
+    "single sign-on. Ask an admin for a password."
+)
+"""Other characters may fold to the plain ones of another person's address."""
+
 LONGEST_SUBJECT = 255
 """As OpenID Connect limits it."""
 
@@ -42,8 +48,10 @@ def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:
         raise Forbidden("The provider did not say who you are.")
     identity = ExternalIdentity(settings.oidc_issuer or "", subject)
     name = lookup_name(email) if isinstance(email, str) else ""
-    if not name:
+    if not isinstance(email, str) or not name:
         raise Forbidden("The provider did not tell your email address.")
+    if not email.isascii():
+        raise Forbidden(NOT_ASCII)
     # Some providers send the word instead of the value.
     verified = claims.get("email_verified")
     if verified is not True and verified != "true":

@@ -44,8 +44,13 @@ MOST_SECONDS = 15.0
 LEEWAY_SECONDS = 60
 """How much the provider's clock may differ."""
 
+EMAIL = ("email", "email_verified")
+"""The claims of one's address."""
+
 STATE_SECONDS = 15 * 60
 """How long somebody may take at the provider."""
+
+BEGIN_AGAIN = "That sign-in took too long, or was begun in another browser. Begin again."
 
 
 class ProviderAway(Unavailable):
@@ -77,10 +82,12 @@ class _Client(FlaskOAuth2App):  # type: ignore[misc] # Authlib has no types
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the provider has told of who signs in, verified; ``target`` is where they wanted to
-    go."""
+    go. ``asked_ms`` (ms since the epoch) is when the provider last asked the person to sign in, by
+    the ID token; None if it does not say."""
 
     claims: Mapping[str, Any]
     target: str | None
+    asked_ms: int | None
 
 
 class OidcClient:
@@ -95,8 +102,10 @@ class OidcClient:
         self._failure = ""
         self._discovering = threading.Lock()
 
-    def begin(self, callback: str, target: str) -> str:
+    def begin(self, callback: str, target: str, *, fresh: bool = False) -> str:
         """The provider's address to which the browser is sent; it comes back to ``callback``.
+
+        ``fresh``: the provider is to ask the person, even if its own session would do.
 
         Raises :class:`ProviderAway`.
         """
@@ -104,10 +113,13 @@ class OidcClient:
         # Those that were not finished: they would fill the cookie.
         for key in [key for key in session if key.startswith(f"_state_{NAME}")]:
             session.pop(key)
-        made = client.create_authorization_url(callback)
+        # With max_age, a provider must tell in auth_time when it has asked the person.
+        asking = {"prompt": "login", "max_age": "0"} if fresh else {}
+        made = client.create_authorization_url(callback, **asking)
         address: str = made.pop("url")
         session.permanent = True
-        client.save_authorize_data(redirect_uri=callback, target=target, **made)
+        began = self._clock.now_ms()
+        client.save_authorize_data(redirect_uri=callback, target=target, began=began, **made)
         return address
 
     def finish(self) -> Answer:
@@ -117,6 +129,10 @@ class OidcClient:
         """
         client = self._fresh()
         state = client.framework.get_state_data(session, request.args.get("state")) or {}
+        began = state.get("began")
+        # Authlib reads no end of a state that it keeps in the cookie.
+        if not isinstance(began, int) or self._clock.now_ms() - began > STATE_SECONDS * 1000:
+            raise NotSignedIn(BEGIN_AGAIN)
         with self._explained(), _at_most(MOST_SECONDS):
             token = client.authorize_access_token(
                 leeway=LEEWAY_SECONDS,
@@ -128,20 +144,35 @@ class OidcClient:
             claims = token.get("userinfo")
             if not claims:
                 raise OAuthError(error="no_id_token")
-            return Answer(self._completed(client, token, dict(claims)), state.get("target"))
+            told = self._completed(client, token, dict(claims))
+            return Answer(told, state.get("target"), self._asked_ms(claims.get("auth_time")))
+
+    def _asked_ms(self, auth_time: object) -> int | None:
+        """The claim ``auth_time`` (s since the epoch); None for what is no such time."""
+        if isinstance(auth_time, bool) or not isinstance(auth_time, int | float):
+            return None
+        now = self._clock.now_ms()
+        if not 0 < auth_time <= now / 1000 + LEEWAY_SECONDS:
+            return None
+        return min(int(auth_time * 1000), now)
 
     def _completed(
         self, client: FlaskOAuth2App, token: Mapping[str, Any], claims: dict[str, Any]
     ) -> Mapping[str, Any]:
-        """With what some providers tell at their userinfo end point only."""
-        wanted = ["email", *filter(None, [self._settings.oidc_role_claim])]
+        """With what some providers tell at their userinfo end point only.
+
+        The email and whether it is verified come from the same answer: one may know another email.
+        """
+        wanted = [*EMAIL, *filter(None, [self._settings.oidc_role_claim])]
         complete = all(claim(claims, name) is not None for name in wanted)
         if complete or not client.server_metadata.get("userinfo_endpoint"):
             return claims
         more = client.userinfo(token=token)
         if more.get("sub") != claims.get("sub"):
             raise OAuthError(error="another_subject")
-        return {**more, **claims}
+        in_token = all(claims.get(name) is not None for name in EMAIL)
+        source = claims if in_token or more.get("email") is None else more
+        return {**more, **claims, **{name: source.get(name) for name in EMAIL}}
 
     def _fresh(self) -> FlaskOAuth2App:
         with self._discovering:
@@ -184,9 +215,7 @@ class OidcClient:
         try:
             yield
         except MismatchingStateError:
-            raise NotSignedIn(
-                "That sign-in took too long, or was begun in another browser. Begin again."
-            ) from None
+            raise NotSignedIn(BEGIN_AGAIN) from None
         except OAuthError as error:
             if error.error == "access_denied":
                 raise Forbidden(f"You were not let in by {name}, or have cancelled.") from None

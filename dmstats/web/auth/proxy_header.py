@@ -21,4 +21,6 @@ def named_by_proxy(request: Request, settings: Settings) -> str | None:
     peer = client_address(replaced.get("REMOTE_ADDR") or "")
     if peer is None or not any(peer in network for network in settings.proxy_auth_from):
         return None
-    return lookup_name(request.headers.get(settings.proxy_auth_header, "")) or None
+    told = request.headers.get(settings.proxy_auth_header, "")
+    # Other characters may fold to those of another person's address. Written out, they match none.
+    return lookup_name(told.encode("ascii", "backslashreplace").decode()) or None

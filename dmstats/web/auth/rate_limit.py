@@ -84,9 +84,12 @@ class SignInRateLimit:
         :class:`TooManyRequests`."""
         self._take([(PER_ADDRESS, f"address-{place_of(address)}")])
 
-    def confirm(self, session: str) -> Taken:
-        """Take one attempt of a signed-in admin's ``session``, which strangers cannot use up."""
-        taken = [(limit, _key("session", session)) for limit in PER_PLACE]
+    def confirm(self, admin_id: str) -> Taken:
+        """Take one attempt of a signed-in person, which strangers cannot use up.
+
+        All sessions of the person share it: a new session gives no new attempts.
+        """
+        taken = [(limit, _key("confirm", admin_id)) for limit in PER_PLACE]
         self._take(taken)
         return taken
 

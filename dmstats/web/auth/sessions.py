@@ -15,7 +15,7 @@ from itsdangerous import URLSafeTimedSerializer
 
 from dmstats.core.setting_types import is_loopback
 from dmstats.db.admins.admin import Admin
-from dmstats.db.admins.session_store import By, session_key
+from dmstats.db.admins.session_store import By, Proof, session_key
 
 DEVICE_DAYS = 180
 """How long a browser is known after a sign-in. The session in the same cookie ends long before: its
@@ -110,26 +110,41 @@ def take_challenge() -> bytes | None:
 
 class Awaited(NamedTuple):
     """Whose code is awaited in a browser until when (ms since the epoch); ``by`` was the first
-    step."""
+    step, and ``provider_ms`` is as in :class:`Proof`."""
 
     admin_id: str
     epoch: int
     until_ms: int
     by: By
+    provider_ms: int | None
 
 
-def await_code(admin: Admin, until_ms: int, by: By) -> None:
+def await_code(admin: Admin, until_ms: int, proof: Proof) -> None:
     """Note in this browser that the first step was right, and whose code is awaited until when."""
     session.permanent = True
-    session["awaiting"] = [admin.id, admin.session_epoch, until_ms, by.value]
+    first_step = [proof.by.value, proof.provider_ms]
+    session["awaiting"] = [admin.id, admin.session_epoch, until_ms, *first_step]
 
 
 def awaiting_code() -> Awaited | None:
     """What :func:`await_code` noted; the cookie is signed, so it is true."""
     waiting = session.get("awaiting")
-    if not isinstance(waiting, list) or len(waiting) != 4:
+    if not isinstance(waiting, list) or len(waiting) != 5:
         return None
-    return Awaited(str(waiting[0]), int(waiting[1]), int(waiting[2]), By(waiting[3]))
+    admin_id, epoch, until_ms, by, provider_ms = waiting
+    return Awaited(str(admin_id), int(epoch), int(until_ms), By(by), provider_ms)
+
+
+def want_fresh_sign_in() -> None:
+    """Note in this browser that the provider must ask the person at the next sign-in, instead of
+    going on with its own session. A sign-in forgets it."""
+    session.permanent = True
+    session["fresh"] = True
+
+
+def fresh_sign_in_wanted() -> bool:
+    """Whether :func:`want_fresh_sign_in` was noted."""
+    return session.get("fresh") is True
 
 
 def known_device(email: str) -> str | None:

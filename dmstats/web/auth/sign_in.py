@@ -67,6 +67,8 @@ def _sign_in_by_proxy(email: str, target: str) -> ResponseReturnValue:
         person = services().admins.find(email)
         if person.disabled:
             raise Forbidden("Your account here is disabled. Ask an admin.")
+        if person.invited:
+            person = services().admins.accept_invitation(person.id)
         done = services().authenticator.sign_in_as(person, Proof(By.PROXY, two_factors=trusted))
     except CodeNeeded:
         return to_code_page(target)

@@ -11,13 +11,14 @@ from dmstats.core.errors import DmstatsError, Forbidden
 from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.db.admins.activity_log import Event
 from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.admin_store import LastAdmin
 from dmstats.db.admins.roles import Role
 from dmstats.db.admins.session_store import By, Proof
 from dmstats.web import services
 from dmstats.web.auth.authenticator import CodeNeeded
 from dmstats.web.auth.claims import Claimed, RoleRefused, claimed
 from dmstats.web.auth.recording import record_of
-from dmstats.web.auth.sessions import is_plain_http
+from dmstats.web.auth.sessions import fresh_sign_in_wanted, is_plain_http
 from dmstats.web.auth.sign_in import record_failure, signed_in
 from dmstats.web.auth.sign_in_page import own_path, sign_in_page, to_code_page
 
@@ -38,7 +39,8 @@ def begin() -> ResponseReturnValue:
         client = services().single_sign_on
         if client is None:
             raise Forbidden("Single sign-on is not set up here.")
-        return redirect(client.begin(base.rstrip("/") + CALLBACK, target), 303)
+        address = client.begin(base.rstrip("/") + CALLBACK, target, fresh=fresh_sign_in_wanted())
+        return redirect(address, 303)
     except DmstatsError as error:
         return sign_in_page(error, target=target)
 
@@ -57,13 +59,13 @@ def callback() -> ResponseReturnValue:
         told = claimed(answer.claims, services().settings)
         email = told.email
         trusted = services().settings.sso_second_factor == "provider"
-        proof = Proof(By.PROVIDER, two_factors=trusted)
+        proof = Proof(By.PROVIDER, two_factors=trusted, provider_ms=answer.asked_ms)
         done = services().authenticator.sign_in_as(_person(told), proof)
     except CodeNeeded:
         return to_code_page(target)
     except DmstatsError as error:
         if isinstance(error, RoleRefused):
-            email = _end_sessions(error)
+            email = _shut_out(error)
         record_failure(error, By.PROVIDER, email)
         return sign_in_page(error, target=target)
     return signed_in(done, target)
@@ -77,6 +79,8 @@ def _person(told: Claimed) -> Admin:
         admin = _new(told)
     if admin.disabled:
         raise Forbidden("Your account here is disabled. Ask an admin.")
+    if admin.refused:
+        admin = admins.admit_again(admin.id)
     if told.role is not None and told.role is not admin.role:
         admin = admins.set_role(admin.id, told.role)
         logger.info("role_changed", extra={"admin": admin.id, "by": By.PROVIDER.value})
@@ -94,10 +98,14 @@ def _new(told: Claimed) -> Admin:
     return admin
 
 
-def _end_sessions(refused: RoleRefused) -> str:
-    """Of who has no role any more, if there is such an account; its email."""
-    person = services().identities.known(refused.identity)
+def _shut_out(refused: RoleRefused) -> str:
+    """End the sessions of who has no role any more, and refuse the other ways in; the email, empty
+    if there is no such account."""
+    person, admins = services().identities.known(refused.identity), services().admins
     if person is None:
         return ""
-    services().admins.sign_out_everywhere(person.id)
+    try:
+        admins.refuse(person.id)
+    except LastAdmin:
+        admins.sign_out_everywhere(person.id)
     return person.email

@@ -212,7 +212,7 @@ OPERATIONS = (
               (404, 429, *CHANGING), SESSION, body=api_schemas.LinkRequest),
     Operation(ADMINS + "/{admin_id}/remove-second-factor", "post",
               "Remove a person's second factor", {200: api_schemas.AdminAnswer},
-              (404, *CHANGING), SESSION),
+              (404, 429, *CHANGING), SESSION, body=api_schemas.LinkRequest),
     Operation(TOKENS, "get", "All API tokens", {200: token_schemas.TokensAnswer}, READING, SESSION),
     Operation(TOKENS, "post", "Make an API token", {201: token_schemas.NewTokenAnswer}, CHANGING,
               SESSION, body=token_schemas.NewToken),
