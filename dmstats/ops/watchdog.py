@@ -102,11 +102,20 @@ class Watchdog:
             self._settle(name, incident, records)
             self._metrics.incident(name, incident is not None)
         if self._rules is not None:
-            for name, incident in self._rules.check(records):
-                self._settle(name, incident, records)
-            self._metrics.incident(RULE, any(is_open_rule(record) for record in records))
+            self._check_rules(self._rules, records)
         records += self._new_names()
         self._sender.send(records)
+
+    def _check_rules(self, rules: RuleChecks, records: list[IncidentRecord]) -> None:
+        try:
+            for name, incident in rules.check(records):
+                self._settle(name, incident, records)
+            self._metrics.incident(RULE, any(is_open_rule(record) for record in records))
+        except RedisError:
+            raise
+        except Exception:
+            # Rules are what people wrote: no mistake in them may keep other alerts from being sent.
+            logger.exception("rules_failed")
 
     def _settle(self, name: str, incident: Incident | None, records: list[IncidentRecord]) -> None:
         before = [record for record in records if record.name == name and not record.ended]
