@@ -377,6 +377,33 @@ def test_the_watchdog_tells_of_a_rule(site: AdminSite, clock: ManualClock, sent:
     assert (record.text, record.finished) == ("today.sent is 11, above 10.", True)
 
 
+def test_what_began_before_the_channels_were_known_is_told_later(
+    site: AdminSite, clock: ManualClock, sent: list[str]
+) -> None:
+    for name, incidents in (("Chat", None), ("Rules", (RULE,))):
+        site.alerting.save_channel(StoredChannel(name, "x", incidents))
+    metrics, lost = Recorder(), [5]
+    store = Away(site.mongo)
+    store.away = True
+    channels = ChannelList([], store, "k" * 32, UTC)
+    telling = Telling(clock, site.mongo, [])
+    watchdog = Watchdog(
+        SharedDeliveryLog(site.redis, KEYS, clock, metrics.redis_failed), Baseline(site.mongo),
+        SnapshotStore(site.mongo), telling.book, telling.sender, clock, metrics, lambda: lost[0],
+        channels=channels,
+    )  # fmt: skip
+    watchdog.tick()
+    assert sent == []
+    store.away = False
+    for _ in range(3):
+        watchdog.tick()
+        clock.advance(60)
+    assert sent == ["Chat: canaries_lost"]
+    lost[0] = 0
+    watchdog.tick()
+    assert sent == ["Chat: canaries_lost"] * 2
+
+
 def test_rules_that_cannot_be_checked_are_left_out(site: AdminSite) -> None:
     good = site.alerting.add_rule(Rule("sent", "outside", minutes=60))
     odds: list[dict[str, Any]] = [
