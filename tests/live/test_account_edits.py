@@ -234,6 +234,13 @@ def test_an_import_says_what_it_would_change_and_then_does_it(site: Site) -> Non
     assert site.send(CSV)["accounts"] == 0
 
 
+def test_an_import_keeps_a_name_that_is_the_same_but_for_case(site: Site) -> None:
+    site.accounts.update_one({"instagramId": ONE}, {"$set": {"username": "@Lumen"}})
+    preview = site.send(f"instagramId,username\n{ONE},@Lumen\n{NUMBER},Velo2\n")
+    assert (preview["accounts"], preview["unchanged"]) == (1, 1)
+    assert [each["after"] for each in preview["changes"]] == ["velo2"]
+
+
 def test_an_import_changes_nothing_but_what_its_preview_said(site: Site) -> None:
     preview = site.send(CSV)["preview"]
     site.accounts.update_one({"instagramId": NUMBER}, {"$set": {"username": "other"}})
