@@ -14,7 +14,7 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db import account_edits as edits_module
-from dmstats.db.account_edits import AccountEdits
+from dmstats.db.account_edits import AccountEdits, Fields
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
 from dmstats.db.client import Mongo, deadline
@@ -190,7 +190,10 @@ def test_an_edit_that_failed_is_not_written_later(
     with monkeypatch.context() as during:
         during.setattr(site.edits, "_write_some", fail)
         found = site.edits.find([ONE, TWO])
-        wanted = {ONE: {"monthlyDmLimit": 7, "username": None}, TWO: {"isActive": False}}
+        wanted: dict[str, Fields] = {
+            ONE: {"monthlyDmLimit": 7, "username": None},
+            TWO: {"isActive": False},
+        }
         with pytest.raises(StoreUnavailable), deadline(0.3):
             site.edits.write(wanted, found)
     assert site.edits.write_back() == 0
