@@ -250,7 +250,7 @@ def wire(settings: Settings, send: Send) -> Services:
         jobs.account_states_job(BackgroundStates(state_pass, clock)),
     ]
     sends = SendStore(mongo, work)
-    refresh_jobs.append(jobs.echo_check_job(EchoCheck(sends, clock)))
+    refresh_jobs.append(jobs.echo_check_job(EchoCheck(sends, clock, clock_watch)))
     if settings.account_edits == "operator":
         refresh_jobs.append(jobs.account_edits_job(AccountEdits(mongo, clock)))
     refresh_jobs.append(jobs.version_note_job(VersionNote(annotations.store, __version__)))

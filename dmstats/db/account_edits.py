@@ -6,9 +6,11 @@ The values go into the account's own document, so that every list, sort, figure 
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextvars import Context
 from typing import Any
 
 from bson.decimal128 import Decimal128
@@ -20,16 +22,19 @@ from pymongo.errors import BulkWriteError
 from dmstats.core.clock import Clock, to_datetime
 from dmstats.core.errors import Conflict, DmstatsError
 from dmstats.db import typed
-from dmstats.db.client import DUPLICATE_KEY, POISON_CODES, Document, Mongo, translated
+from dmstats.db.client import DUPLICATE_KEY, POISON_CODES, Document, Mongo, deadline, translated
 from dmstats.db.collection_names import ACCOUNT_EDITS, ACCOUNTS
 from dmstats.db.counting.ledger import batched
 from dmstats.db.documents import ACCOUNT_FIELDS, Account, account
+
+logger = logging.getLogger(__name__)
 
 ID = "instagramId"
 EDITABLE = ("username", "monthlyDmLimit", "isActive")
 SLICE = 200
 TRIES = 5
 LONGEST_PAUSE_SECONDS = 0.05
+RESTORE_SECONDS = 2.0
 PAGE = 1_000
 """How many edited accounts are compared at a time."""
 
@@ -91,16 +96,22 @@ class AccountEdits:
     def write(self, wanted: Mapping[str, Fields], found: Mapping[str, Document]) -> set[str]:
         """Write ``wanted`` (by Instagram id) into the documents ``found``.
 
-        Returns the accounts whose document the database refuses; these are not changed.
+        Returns the accounts whose document the database refuses; these are not changed. After an
+        error none of ``wanted`` is remembered, so that it is not written later.
         """
         if not wanted:
             return set()
-        self._remember(wanted)
+        before = self._remembered(wanted)
         updates = {name: self._update(found[name], each) for name, each in wanted.items()}
-        refused = self._write(updates)
+        try:
+            self._remember(wanted)
+            refused = self._write(updates)
+        except DmstatsError:
+            # In another context, because the request's deadline may have caused the error.
+            Context().run(self._try_to_restore, before, wanted)
+            raise
         if refused:
-            forgotten = {name: dict.fromkeys(wanted[name], None) for name in refused}
-            self._remember(forgotten)
+            self._restore(before, {name: wanted[name] for name in refused})
         return refused
 
     def write_back(self) -> int:
@@ -143,6 +154,26 @@ class AccountEdits:
         with translated():
             for some in batched(writes, SLICE):
                 self._edits.bulk_write(some, ordered=False)
+
+    def _restore(self, before: Mapping[str, Fields], wanted: Mapping[str, Fields]) -> None:
+        """Remember what was remembered ``before`` instead of ``wanted``."""
+        writes = []
+        for name, fields in wanted.items():
+            for field, value in fields.items():
+                path, earlier = f"fields.{field}", before.get(name, {}).get(field)
+                update = {"$unset": {path: ""}} if earlier is None else {"$set": {path: earlier}}
+                # Only if it was not edited again since.
+                writes.append(UpdateOne({"_id": name, path: value}, update))
+        with translated():
+            for some in batched(writes, SLICE):
+                self._edits.bulk_write(some, ordered=False)
+
+    def _try_to_restore(self, before: Mapping[str, Fields], wanted: Mapping[str, Fields]) -> None:
+        try:
+            with deadline(RESTORE_SECONDS):
+                self._restore(before, wanted)
+        except DmstatsError as error:
+            logger.warning("account_edits_not_forgotten", extra={"reason": error.reason})
 
     def _update(self, found: Document, fields: Fields) -> UpdateOne:
         update: Document = {}

@@ -21,6 +21,12 @@ MOST = 20
 SECONDS = 2.0
 """Longer, and the watchdog would be late with the news that MongoDB does not answer."""
 
+ABOVE, BELOW, OUTSIDE = "above", "below", "outside"
+SENSES = (ABOVE, BELOW, OUTSIDE)
+BY_HOUR = ("sent", "received")
+"""The figures that have an expected range, by full hours."""
+LONGEST_MINUTES = 24 * 60
+
 
 class StoredChannel(msgspec.Struct, frozen=True):
     """``sealed`` is the address, encrypted. ``incidents`` are the kinds that it is told of, None
@@ -136,7 +142,14 @@ def _channel(found: Document) -> StoredChannel | None:
 
 
 def _rule(found: Document) -> Rule | None:
-    return _read(found | {"since": typed.moment(found.get("since")) or 0}, Rule)
+    rule = _read(found | {"since": typed.moment(found.get("since")) or 0}, Rule)
+    return rule if rule is not None and _can_be_checked(rule) else None
+
+
+def _can_be_checked(rule: Rule) -> bool:
+    """As the page makes them; a document may hold anything after a bad restore."""
+    has_range = rule.sense != OUTSIDE or rule.figure in BY_HOUR
+    return has_range and rule.sense in SENSES and 0 <= rule.minutes <= LONGEST_MINUTES
 
 
 def _read(found: Document, kind: type[T]) -> T | None:

@@ -71,8 +71,10 @@ class AnnotationStore:
     def note_version(self, version: str) -> bool:
         """Note that ``version`` of dmstats runs from now on, unless the newest such note says so;
         whether it was new."""
+        # One of the future was written by a wrong clock, and would stay the newest.
+        past = {"kind": VERSION, "at": {"$lte": to_datetime(self._clock.now_ms())}}
         with translated(), deadline(SECONDS):
-            last = self._annotations.find_one({"kind": VERSION}, sort=[("at", -1)]) or {}
+            last = self._annotations.find_one(past, sort=[("at", -1)]) or {}
             if typed.text(last.get("version")) == version:
                 return False
             text = f"dmstats {version} was started for the first time."

@@ -132,8 +132,8 @@ def _record(found: Document) -> IncidentRecord | None:
     since, ended = typed.moment(found.get("since")), typed.moment(found.get("ended"))
     fields = {
         "id": found.get("_id"),
-        "name": found.get("name"),
-        "text": found.get("text"),
+        "name": typed.text(found.get("name")),
+        "text": typed.json_ready(found.get("text")),
         "since": since,
         "ended": ended or 0,
         "alerts": typed.json_ready(found.get("alerts")),

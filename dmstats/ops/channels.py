@@ -89,6 +89,11 @@ class ChannelList:
         return self._sealer.seal(url, OWNER)
 
     @property
+    def made_channels(self) -> Sequence[MadeChannel]:
+        """Those that admins made, as read last."""
+        return self._made or ()
+
+    @property
     def is_complete(self) -> bool:
         """Whether the stored channels were ever read."""
         return self._made is not None

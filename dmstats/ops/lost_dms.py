@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from dmstats.core.clock import HOUR_MS, MINUTE_MS, Clock
+from dmstats.core.clock import HOUR_MS, MINUTE_MS, Clock, ClockWatch
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.send_store import Send, SendStore, State, Verdict
 from dmstats.ingest.events import NO_HOUR, dated_id
@@ -28,11 +28,14 @@ UNUSED_SECONDS = 60.0
 
 class EchoCheck:
     """The leader's job. Costs one query per tick while nothing is due, one a minute before the
-    first use."""
+    first use. A wall clock that is set forward settles nothing too early: ``clock_watch``."""
 
-    def __init__(self, store: SendStore, clock: Clock) -> None:
+    def __init__(
+        self, store: SendStore, clock: Clock, clock_watch: ClockWatch | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._clock_watch = clock_watch or ClockWatch(clock)
         self._over = threading.Event()
         self._used = False
         self._next = float("-inf")
@@ -47,7 +50,7 @@ class EchoCheck:
         if started < self._next:
             return 0
         while not self._over.is_set():
-            now_ms = self._clock.now_ms()
+            now_ms = self._clock_watch.conservative_now_ms()
             due = self._store.due(now_ms, BATCH)
             self._used = self._used or bool(due)
             if due:

@@ -6,12 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from dmstats.core.errors import DmstatsError
-from dmstats.db.alerting import AlertingStore, Rule
+from dmstats.db.alerting import OUTSIDE, AlertingStore, Rule
 from dmstats.db.dashboard.snapshot_store import SnapshotStore, StoredSnapshot
 from dmstats.db.incidents import IncidentRecord
 from dmstats.ops.incidents import RULE, Incident, kind_of
 from dmstats.ops.rules import (
-    OUTSIDE,
     LastHour,
     figures_of,
     hours_of,

@@ -6,15 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dmstats.core.clock import MINUTE_MS
-from dmstats.db.alerting import Rule
+from dmstats.db.alerting import ABOVE, Rule
 from dmstats.ops.incidents import RULE, Incident
 
-ABOVE, BELOW, OUTSIDE = "above", "below", "outside"
-SENSES = (ABOVE, BELOW, OUTSIDE)
-BY_HOUR = ("sent", "received")
-"""The figures that have an expected range, by full hours."""
 HOUR_MINUTES = 60
-LONGEST_MINUTES = 24 * HOUR_MINUTES
 LEFT_OUT = ("series", "topAccounts", "population", "refresh", "ageSeconds")
 """What is no figure of a snapshot, or one of the service itself."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from redis.exceptions import RedisError
@@ -16,7 +16,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.delivery_store import DeliveryStore, EventName
 from dmstats.db.incidents import IncidentRecord, record_id
 from dmstats.ops.alerts import AlertSender, announce
-from dmstats.ops.channels import ChannelList
+from dmstats.ops.channels import ChannelList, MadeChannel
 from dmstats.ops.delivery_log import SharedDeliveryLog
 from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.incidents import (
@@ -80,6 +80,7 @@ class Watchdog:
         self._clock = clock
         self._metrics = metrics
         self._canaries_lost = canaries_lost
+        self._all_announced = False
 
     def tick(self) -> None:
         """Run all checks once and send the alerts that are due; if a check fails, its incident
@@ -98,15 +99,39 @@ class Watchdog:
             found = self._channels.current()
             self._sender.use(found, all_known=self._channels.is_complete)
         records = self._book.pending()
+        if self._channels is not None and self._channels.is_complete and not self._all_announced:
+            self._announce_missing(records, self._channels.made_channels)
+            self._all_announced = True
         for name, incident in self._check():
             self._settle(name, incident, records)
             self._metrics.incident(name, incident is not None)
         if self._rules is not None:
-            for name, incident in self._rules.check(records):
-                self._settle(name, incident, records)
-            self._metrics.incident(RULE, any(is_open_rule(record) for record in records))
+            self._check_rules(self._rules, records)
         records += self._new_names()
         self._sender.send(records)
+
+    def _announce_missing(
+        self, records: Sequence[IncidentRecord], channels: Sequence[MadeChannel]
+    ) -> None:
+        """Have ``channels`` told of what began while a leader did not know them: it was started
+        when MongoDB was away."""
+        for record in records:
+            known = {alert.channel for alert in record.alerts}
+            missing = [channel for channel in channels if channel.key not in known]
+            if not record.ended and any(channel.wants(record.name) for channel in missing):
+                announce(record, OPEN, missing, self._clock.now_ms())
+                self._book.save(record)
+
+    def _check_rules(self, rules: RuleChecks, records: list[IncidentRecord]) -> None:
+        try:
+            for name, incident in rules.check(records):
+                self._settle(name, incident, records)
+            self._metrics.incident(RULE, any(is_open_rule(record) for record in records))
+        except RedisError:
+            raise
+        except Exception:
+            # Rules are what people wrote: no mistake in them may keep other alerts from being sent.
+            logger.exception("rules_failed")
 
     def _settle(self, name: str, incident: Incident | None, records: list[IncidentRecord]) -> None:
         before = [record for record in records if record.name == name and not record.ended]

@@ -36,6 +36,8 @@ SETTLED_MS = 10 * 60_000
 STILL_SENDING_MS = DAY_MS
 YOUNG_MS = HOUR_MS
 """Before, a month or an account says nothing about its pace."""
+AHEAD_MS = HOUR_MS
+"""How far the clocks of the platform and of Meta may be ahead; a later time is none."""
 
 
 def state_of(
@@ -65,7 +67,7 @@ def state_of(
         State.SURGING: is_surging(account, rhythm, now_ms),
         State.INACTIVE_SENDING: since is not None and _sends(account, since, now_ms),
         State.NEEDS_ATTENTION: refused or bool(account.odd),
-        State.NEW: account.created_ms is not None and now_ms - account.created_ms < NEW_MS,
+        State.NEW: _is_recent(account.created_ms, NEW_MS, now_ms),
     }
     return AccountState(
         account=account.instagram_id,
@@ -131,11 +133,12 @@ def _share(used: int | None, limit: int | None) -> float | None:
 
 def _sends(account: Account, inactive_since_ms: int, now_ms: int) -> bool:
     last = account.last_sent_ms
-    return (
-        last is not None
-        and last > inactive_since_ms + SETTLED_MS
-        and now_ms - last < STILL_SENDING_MS
-    )
+    is_later = last is not None and last > inactive_since_ms + SETTLED_MS
+    return is_later and _is_recent(last, STILL_SENDING_MS, now_ms)
+
+
+def _is_recent(at_ms: int | None, within_ms: int, now_ms: int) -> bool:
+    return at_ms is not None and -AHEAD_MS <= now_ms - at_ms < within_ms
 
 
 _running_month = lru_cache(maxsize=1)(month_of)

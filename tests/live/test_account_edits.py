@@ -11,12 +11,13 @@ from bson.objectid import ObjectId
 
 import migrations
 from dmstats.core.clock import ManualClock
+from dmstats.core.errors import StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db import account_edits as edits_module
-from dmstats.db.account_edits import AccountEdits
+from dmstats.db.account_edits import AccountEdits, Fields
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
-from dmstats.db.client import Mongo
+from dmstats.db.client import Mongo, deadline
 from dmstats.db.dashboard.population import PopulationCounts
 from dmstats.db.dashboard.readings import ReadingsStore
 from tests.service.admin_site import TOKEN, AdminSite, bearer
@@ -160,6 +161,49 @@ def test_what_the_database_refuses(site: Site) -> None:
     assert site.edits.write_back() == 0, "what was refused is not tried again"
 
 
+def test_a_refused_edit_leaves_the_earlier_one(site: Site) -> None:
+    site.patch(200, username="ours", monthlyDmLimit=10)
+    site.accounts.update_one({"instagramId": TWO}, {"$set": {"username": "taken"}})
+    site.accounts.delete_one({"instagramId": NUMBER})
+    site.accounts.create_index("username", unique=True, name="platform")
+    site.patch(409, username="taken", monthlyDmLimit=7)
+    site.accounts.drop_index("platform")
+    theirs = {"username": "theirs", "monthlyDmLimit": 1}
+    site.accounts.update_one({"instagramId": ONE}, {"$set": theirs})
+    assert site.edits.write_back() == 1
+    found = site.document()
+    assert (found["username"], found["monthlyDmLimit"]) == ("ours", 10)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "at the deadline"])
+def test_an_edit_that_failed_is_not_written_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    site.patch(200, monthlyDmLimit=10)
+    site.patch(200, username="ours")
+
+    def fail(names: Any, updates: Any) -> Any:
+        while late:
+            site.accounts.find_one({})
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as during:
+        during.setattr(site.edits, "_write_some", fail)
+        found = site.edits.find([ONE, TWO])
+        wanted: dict[str, Fields] = {
+            ONE: {"monthlyDmLimit": 7, "username": None},
+            TWO: {"isActive": False},
+        }
+        with pytest.raises(StoreUnavailable), deadline(0.3):
+            site.edits.write(wanted, found)
+    assert site.edits.write_back() == 0
+    remembered = site.mongo.db["dmstats_account_edits"].find()
+    assert {each["_id"]: each["fields"] for each in remembered} == {
+        ONE: {"monthlyDmLimit": 10, "username": "ours"},
+        TWO: {},
+    }
+
+
 CSV = f"""instagramId,username,monthlyDmLimit,isActive
 {ONE},lumen,300,
 {TWO},,200,true
@@ -191,6 +235,13 @@ def test_an_import_says_what_it_would_change_and_then_does_it(site: Site) -> Non
     words = "2 accounts: monthlyDmLimit of 1, username of 1, isActive of 1"
     assert site.logged() == [("accounts-imported", "", words)]
     assert site.send(CSV)["accounts"] == 0
+
+
+def test_an_import_keeps_a_name_that_is_the_same_but_for_case(site: Site) -> None:
+    site.accounts.update_one({"instagramId": ONE}, {"$set": {"username": "@Lumen"}})
+    preview = site.send(f"instagramId,username\n{ONE},@Lumen\n{NUMBER},Velo2\n")
+    assert (preview["accounts"], preview["unchanged"]) == (1, 1)
+    assert [each["after"] for each in preview["changes"]] == ["velo2"]
 
 
 def test_an_import_changes_nothing_but_what_its_preview_said(site: Site) -> None:

@@ -227,6 +227,16 @@ def test_a_clock_that_is_ahead(site: Site, clock: ManualClock) -> None:
     assert site.sums() == (0, 0, 2)
 
 
+def test_a_clock_that_is_set_forward_makes_no_dm_lost(site: Site, clock: ManualClock) -> None:
+    site.tell(send("a", at_ms=clock.now_ms()))
+    clock.step(3 * DAY_MS / 1000)
+    site.pass_time(1)
+    clock.step(-3 * DAY_MS / 1000)
+    site.echo("a", sent_ms=clock.now_ms() - MINUTE_MS)
+    site.pass_time(10)
+    assert site.sums() == (1, 0, 0)
+
+
 def test_two_leaders_count_each_dm_once(site: Site, clock: ManualClock) -> None:
     site.tell(send("a"), send("b"))
     clock.advance(11 * 60)

@@ -151,6 +151,28 @@ def test_the_activity_of_accounts_goes_too(store: Auditing) -> None:
     assert activities.of("a") == other
 
 
+def test_what_is_kept_beside_the_counters_goes_too(store: Auditing) -> None:
+    day = to_datetime(store.clock.now_ms())
+    sums = [("", 9), (MINE, 4), ("a", 5)]
+    for kept in ("dmstats_account_edits", "dmstats_account_marks", "dmstats_account_changes"):
+        store.db[kept].insert_many([{"_id": MINE}, {"_id": "a"}])
+    busy = SIMULATED + "busy"
+    store.db["instagram_accounts"].insert_one({"instagramId": busy, "dmUsed": 3})
+    store.db["dmstats_account_changes"].insert_one({"_id": busy, "sent": 3})
+    store.db["dmstats_sends"].insert_many([{"_id": n, "account": n} for n in (MINE, "a")])
+    store.db["dmstats_send_days"].insert_many([
+        {"_id": f"20261115:{n}", "account": n, "day": day, "lost": lost, "late": 0, "echoed": 1}
+        for n, lost in sums
+    ])  # fmt: skip
+    purge(store)
+    for kept in ("edits", "marks"):
+        assert store.db[f"dmstats_account_{kept}"].distinct("_id") == ["a"]
+    assert store.db["dmstats_account_changes"].distinct("_id") == ["a", busy]
+    assert store.db["dmstats_sends"].distinct("account") == ["a"]
+    left = {each["account"]: each["lost"] for each in store.db["dmstats_send_days"].find()}
+    assert left == {"": 5, "a": 5}
+
+
 def test_the_next_top_accounts_start_anew(store: Auditing) -> None:
     store.db["stats_cache"].insert_one({"_id": "snapshot", "floor": 99})
     purge(store)

@@ -7,8 +7,10 @@ from zoneinfo import ZoneInfo
 
 import fakeredis
 import pytest
+from bson.code import Code
+from bson.int64 import Int64
 
-from dmstats.core.clock import HOUR_MS, MINUTE_MS, ManualClock
+from dmstats.core.clock import HOUR_MS, MINUTE_MS, ManualClock, to_datetime
 from dmstats.core.errors import StoreUnavailable
 from dmstats.core.sealed import Sealer
 from dmstats.db.admins.activity_log import LogFilter
@@ -373,3 +375,71 @@ def test_the_watchdog_tells_of_a_rule(site: AdminSite, clock: ManualClock, sent:
     assert sent == [f"Chat: rule-{rule.id}"] * 2
     (record,) = site.incidents.since(0, 9)
     assert (record.text, record.finished) == ("today.sent is 11, above 10.", True)
+
+
+def test_what_began_before_the_channels_were_known_is_told_later(
+    site: AdminSite, clock: ManualClock, sent: list[str]
+) -> None:
+    for name, incidents in (("Chat", None), ("Rules", (RULE,))):
+        site.alerting.save_channel(StoredChannel(name, "x", incidents))
+    metrics, lost = Recorder(), [5]
+    store = Away(site.mongo)
+    store.away = True
+    channels = ChannelList([], store, "k" * 32, UTC)
+    telling = Telling(clock, site.mongo, [])
+    watchdog = Watchdog(
+        SharedDeliveryLog(site.redis, KEYS, clock, metrics.redis_failed), Baseline(site.mongo),
+        SnapshotStore(site.mongo), telling.book, telling.sender, clock, metrics, lambda: lost[0],
+        channels=channels,
+    )  # fmt: skip
+    watchdog.tick()
+    assert sent == []
+    store.away = False
+    for _ in range(3):
+        watchdog.tick()
+        clock.advance(60)
+    assert sent == ["Chat: canaries_lost"]
+    lost[0] = 0
+    watchdog.tick()
+    assert sent == ["Chat: canaries_lost"] * 2
+
+
+def test_rules_that_cannot_be_checked_are_left_out(site: AdminSite) -> None:
+    good = site.alerting.add_rule(Rule("sent", "outside", minutes=60))
+    odds: list[dict[str, Any]] = [
+        {"figure": "today.sent"}, {"sense": "equal"}, {"minutes": -1}, {"minutes": 10**12},
+    ]  # fmt: skip
+    document = {"figure": "sent", "sense": "outside", "threshold": 0.0, "minutes": 60}
+    site.mongo.db["dmstats_alert_rules"].insert_many([document | odd for odd in odds])
+    assert site.alerting.rules() == [good]
+
+
+@pytest.mark.parametrize("name", [Code("drift"), Int64(3), None])
+def test_the_name_of_an_incident_is_a_text(site: AdminSite, name: object) -> None:
+    key, now = record_id(site.clock.now_ms(), "drift"), to_datetime(site.clock.now_ms())
+    document = {"_id": key, "name": name, "text": "x", "since": now, "pending": True}
+    site.mongo.db["dmstats_incidents"].insert_one(document)
+    assert site.incidents.pending() == []
+
+
+def test_alerts_are_sent_although_the_rules_fail(
+    site: AdminSite, clock: ManualClock, sent: list[str]
+) -> None:
+    site.alerting.save_channel(StoredChannel("Chat", "x"))
+    site.alerting.add_rule(Rule("sent", "outside"))
+
+    def fail(figure: str, hours: int) -> list[tuple[int, int | None, int | None]]:
+        raise KeyError(figure)
+
+    snapshots, metrics, telling = (
+        SnapshotStore(site.mongo),
+        Recorder(),
+        Telling(clock, site.mongo, []),
+    )
+    watchdog = Watchdog(
+        SharedDeliveryLog(site.redis, KEYS, clock, metrics.redis_failed), Baseline(site.mongo),
+        snapshots, telling.book, telling.sender, clock, metrics, lambda: 5, channels=site.channels,
+        rules=RuleChecks(site.alerting, snapshots, fail),
+    )  # fmt: skip
+    watchdog.tick()
+    assert sent == ["Chat: canaries_lost"]

@@ -149,6 +149,16 @@ def test_a_new_version_is_noted_once(site: AdminSite, clock: ManualClock) -> Non
     assert site.signed_in().post(f"{URL}/{key}/delete").status_code == 404
 
 
+def test_a_version_that_a_wrong_clock_noted_does_not_stay_the_newest(
+    site: AdminSite, clock: ManualClock
+) -> None:
+    store = site.annotations.store
+    clock.step(9 * DAY_MS / 1000)
+    assert store.note_version("1.0")
+    clock.step(-9 * DAY_MS / 1000)
+    assert [store.note_version("1.1") for _ in range(3)] == [True, False, False]
+
+
 def test_they_are_exported_with_the_history(site: AdminSite) -> None:
     client = site.signed_in()
     for at, text in (("2026-11-14T09:30:00Z", "one"), ("2026-11-14T11:00:00Z", "=two"),

@@ -24,13 +24,17 @@ from dmstats.core.records import (
     Deltas,
     LedgerRow,
 )
+from dmstats.db import typed
 from dmstats.db.audit.activity_store import leave_out
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.recount import FIELDS, ids_between
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
     ACCOUNT_BACKLOG,
+    ACCOUNT_CHANGES,
     ACCOUNT_DAYS,
+    ACCOUNT_EDITS,
+    ACCOUNT_MARKS,
     ACCOUNT_STATES,
     ACCOUNTS,
     ARCHIVE,
@@ -40,11 +44,14 @@ from dmstats.db.collection_names import (
     DAYS,
     HOURS,
     LEDGER_PREFIX,
+    SEND_DAYS,
+    SENDS,
     SIMULATIONS,
     STATS_CACHE,
 )
 from dmstats.db.counting.backlog_documents import account_of, whole
 from dmstats.db.counting.ledger import Ledger
+from dmstats.db.send_store import ALL, COUNTED
 from dmstats.db.transaction_runner import TransactionRunner
 
 ROWS_AT_ONCE = 500
@@ -225,7 +232,27 @@ class Purge:
         cache.update_one({"_id": "snapshot"}, {"$set": {"floor": 0}})
         low, high = SIMULATED_RANGE.values()
         leave_out(self._db, low, high)
-        self._db[ACCOUNT_STATES].delete_many({"_id": {"$gte": low, "$lt": high}})
+        for name in (ACCOUNT_STATES, ACCOUNT_EDITS, ACCOUNT_MARKS):
+            self._db[name].delete_many({"_id": dict(SIMULATED_RANGE)})
+        # An account with new traffic keeps what the audit knows of it.
+        changes = self._db[ACCOUNT_CHANGES]
+        for change in list(changes.find({"_id": dict(SIMULATED_RANGE)}, {"_id": True})):
+            if not self._db[ACCOUNTS].find_one({"instagramId": change["_id"]}, {"_id": True}):
+                changes.delete_one(change)
+        # First the DMs: while one names the account, its sums may be written again.
+        of_accounts = {"account": dict(SIMULATED_RANGE)}
+        self._db[SENDS].delete_many(of_accounts)
+        for day in list(self._db[SEND_DAYS].find(of_accounts)):
+            self._work.run_transaction(partial(self._take_sends, day))
+
+    def _take_sends(self, found: Document, session: ClientSession | None) -> None:
+        """Remove an account's sums of a day of sends, also from those of all accounts."""
+        days = self._db[SEND_DAYS]
+        day = days.find_one_and_delete({"_id": found["_id"]}, session=session)
+        fewer = {state: -(typed.count(day.get(state)) or 0) for state in COUNTED} if day else {}
+        if day and any(fewer.values()):
+            of_all = {"account": ALL, "day": day.get("day")}
+            days.update_one(of_all, {"$inc": fewer}, session=session)
 
     def _forget(self, run: Document, session: ClientSession | None) -> None:
         if self._db[SIMULATIONS].delete_one({"_id": run["_id"]}, session=session).deleted_count:

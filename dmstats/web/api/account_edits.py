@@ -28,7 +28,12 @@ from dmstats.web import services
 from dmstats.web.api.stats import account_fields, mark_fields
 from dmstats.web.auth.recording import record
 from dmstats.web.schema.account_csv import MOST_BYTES, AccountsFile, read_accounts
-from dmstats.web.schema.account_edit_schemas import AccountPatch, ImportAnswer, ImportQuery
+from dmstats.web.schema.account_edit_schemas import (
+    AccountPatch,
+    ImportAnswer,
+    ImportQuery,
+    normal_name,
+)
 from dmstats.web.schema.api_schemas import AccountAnswer
 from dmstats.web.schema.validation import body, parameters
 
@@ -150,6 +155,10 @@ def _plan(file: AccountsFile, found: dict[str, Document], default_limit: int) ->
         limit = changes.get("monthlyDmLimit", (None, None))
         if limit[1] is not None and limit == (None, limit_of(known, default_limit)):
             del changes["monthlyDmLimit"]
+        # It has names as the platform writes them, too.
+        name, wanted_name = changes.get("username", (None, None))
+        if isinstance(name, str) and normal_name(name) == wanted_name:
+            del changes["username"]
         if changes:
             plan.changes[line.account] = line.number, changes
         else:

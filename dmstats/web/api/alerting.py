@@ -11,11 +11,11 @@ from flask.typing import ResponseReturnValue
 from dmstats.core.clock import rfc3339
 from dmstats.core.errors import BadRequest
 from dmstats.db.admins.activity_log import Event
-from dmstats.db.alerting import Rule, StoredChannel
+from dmstats.db.alerting import OUTSIDE, Rule, StoredChannel
 from dmstats.ops.alerts import send_test
 from dmstats.ops.channels import MadeChannel
 from dmstats.ops.notifier import Channel
-from dmstats.ops.rules import OUTSIDE, figures_of
+from dmstats.ops.rules import figures_of
 from dmstats.ops.runbooks import RUNBOOKS
 from dmstats.web import services
 from dmstats.web.api.incidents import one_test

@@ -7,6 +7,7 @@ tabs, ids as ``="17841..."``, and texts behind a ``'``.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,7 +55,8 @@ def read_accounts(content: bytes) -> AccountsFile:
         raise BadRequest("The file is not in UTF-8: save it as CSV UTF-8.") from None
     head = text.partition("\n")[0]
     separator = max(SEPARATORS, key=head.count)
-    rows = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+    # Not splitlines: it also ends lines at characters that may be in a cell, such as U+2028.
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         columns = _columns(next(rows, []))
         return _read(rows, columns)

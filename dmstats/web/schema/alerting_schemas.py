@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from dmstats.core.setting_types import alert_urls
-from dmstats.ops.rules import BY_HOUR, LONGEST_MINUTES, OUTSIDE, SENSES
+from dmstats.db.alerting import BY_HOUR, LONGEST_MINUTES, OUTSIDE, SENSES
 from dmstats.ops.runbooks import RUNBOOKS
 from dmstats.web.schema.api_schemas import Moment, Strict, Text, count, not_blank
 

@@ -100,6 +100,16 @@ def test_new_for_a_week() -> None:
     assert states(account(created_ms=None)) == ()
 
 
+def test_a_time_of_the_future_is_none() -> None:
+    far = to_ms(datetime(9999, 12, 31, tzinfo=UTC))
+    assert states(account(created_ms=far)) == ()
+    found = account(is_active=False, last_sent_ms=far)
+    assert states(found, inactive_since_ms=NOW - DAY_MS) == ()
+    near = account(created_ms=NOW + HOUR_MS, is_active=False, last_sent_ms=NOW + HOUR_MS)
+    expected = (State.INACTIVE_SENDING, State.NEW)
+    assert states(near, inactive_since_ms=NOW - DAY_MS) == expected
+
+
 def test_what_needs_attention() -> None:
     assert states(account(), refused=True) == (State.NEEDS_ATTENTION,)
     assert states(account(odd=("dmUsed",), dm_used=None)) == (State.NEEDS_ATTENTION,)

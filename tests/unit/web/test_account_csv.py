@@ -40,6 +40,12 @@ def test_what_spreadsheets_write(text: str) -> None:
     assert (line.account, line.fields) == (ID, {"monthlyDmLimit": 7})
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\x85", "\f", "\x1e"])
+def test_only_ends_of_lines_end_a_line(separator: str) -> None:
+    file = read(f"instagramId,note,monthlyDmLimit\r{ID},a{separator}b,7\r2,,8")
+    assert [each.fields for each in file.lines] == [{"monthlyDmLimit": 7}, {"monthlyDmLimit": 8}]
+
+
 def test_a_guarded_text_is_the_text() -> None:
     assert read("instagramId,username\n1,'@lumen\n").lines[0].fields == {"username": "lumen"}
 
