@@ -195,7 +195,7 @@ class SendStore:
     def of_account(self, account: str, since_ms: int, until_ms: int) -> list[SendDay]:
         """The sums of one account, by day, the newest first. Days without DMs are left out."""
         days = range(day_start(since_ms), until_ms, DAY_MS)
-        ids = [_key(day, account) for day in reversed(days)]
+        ids = [day_key(day, account) for day in reversed(days)]
         with translated(), deadline(SECONDS):
             found = {each["_id"]: each for each in self._days.find({"_id": {"$in": ids}})}
         return [_day(found[key]) for key in ids if key in found]
@@ -229,7 +229,8 @@ def _send(found: Document) -> Send:
     return Send(bytes(found["_id"]), account or "", at_ms or 0)
 
 
-def _key(day_ms: int, account: str) -> str:
+def day_key(day_ms: int, account: str) -> str:
+    """The ``_id`` of the account's sums of that day."""
     return f"{to_datetime(day_ms):%Y%m%d}:{account}"
 
 
@@ -241,7 +242,7 @@ def _sum(day_ms: int, account: str, changes: Mapping[str, int]) -> UpdateOne:
     }
     increments = {state: changes.get(state, 0) for state in COUNTED}
     update = {"$inc": increments, "$setOnInsert": new}
-    return UpdateOne({"_id": _key(day_ms, account)}, update, upsert=True)
+    return UpdateOne({"_id": day_key(day_ms, account)}, update, upsert=True)
 
 
 def _day(found: Document) -> SendDay:
