@@ -135,6 +135,11 @@ def test_an_account_deactivated_a_while_ago(mongo: Mongo, clock: ManualClock) ->
     assert states(mongo) == {"1": [State.INACTIVE_SENDING]}
 
 
+def test_an_id_that_no_index_takes_is_skipped(mongo: Mongo, clock: ManualClock) -> None:
+    add(mongo, {"instagramId": "1" * 1001}, {"instagramId": "2"})
+    assert state_pass(mongo, clock).written == ["2"]
+
+
 class TestBackgroundStates:
     """Its share of the time, with a clock that each read advances."""
 
