@@ -64,9 +64,14 @@ class StateStore:
             ]
 
     def kept(self) -> Iterator[KeptState]:
-        """The states that are stored."""
+        """The states that are stored. Documents whose ``_id`` is no text are deleted on the way: a
+        bad restore may have left them."""
         each = iter(self._states.find({}, KEPT_FIELDS).sort("_id", 1).batch_size(BATCH))
         while documents := _next(each):
+            odd = [found["_id"] for found in documents if not typed.is_text(found["_id"])]
+            if odd:
+                with suppress(PoisonError), translated():
+                    self._states.delete_many({"_id": {"$in": odd}})
             for found in documents:
                 if typed.is_text(found["_id"]):
                     digest, since = found.get("digest"), typed.moment(found.get("inactiveSince"))
