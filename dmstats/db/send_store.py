@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +20,8 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError
 
-from dmstats.core.clock import DAY_MS, MINUTE_MS, day_start, to_datetime
+from dmstats.core.clock import DAY_MS, HOUR_MS, MINUTE_MS, day_start, to_datetime
+from dmstats.core.errors import PoisonError
 from dmstats.db import typed
 from dmstats.db.client import DUPLICATE_KEY, Document, Mongo, deadline, translated
 from dmstats.db.collection_names import ACCOUNTS, LEDGER_PREFIX, SEND_DAYS, SENDS
@@ -129,12 +131,18 @@ class SendStore:
         self._prepared = True
 
     def due(self, now_ms: int, limit: int) -> list[Send]:
-        """Those whose echo is to be looked for, the first to be due first."""
+        """Those whose echo is to be looked for, the first to be due first.
+
+        Rows without a readable time are looked for no more: after a bad restore anything may be
+        there.
+        """
         with translated(), deadline(SECONDS):
-            # Only what is ours: after a bad restore anything may be there.
             wanted = {"due": {"$lte": to_datetime(now_ms)}, "_id": {"$type": "binData"}}
             found = list(self._sends.find(wanted).sort("due", pymongo.ASCENDING).limit(limit))
-        return [_send(each) for each in found]
+            odd = [each["_id"] for each in found if not _is_readable(each, now_ms)]
+            if odd:
+                self._sends.update_many({"_id": {"$in": odd}}, {"$unset": {"due": ""}})
+        return [_send(each) for each in found if _is_readable(each, now_ms)]
 
     def arrivals(self, ids: Mapping[str, Iterable[bytes]]) -> dict[bytes, int]:
         """When those ledger rows arrived (ms), by row id, of those that exist; ``ids`` are by
@@ -150,43 +158,63 @@ class SendStore:
         return found
 
     def settle(self, verdicts: Mapping[bytes, Verdict]) -> None:
-        """Store what is known of each DM by now, and count it in the sums, in one transaction."""
+        """Store what is known of each DM by now, and count it in the sums, in one transaction.
 
-        def body(session: ClientSession | None) -> None:
-            keys = list(verdicts)
-            sums: dict[tuple[int, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-            groups: dict[State, list[bytes]] = defaultdict(list)
-            writes: list[UpdateOne] = []
-            # Read again: another leader may have been faster.
-            for found in self._sends.find({"_id": {"$in": keys}}, session=session):
-                send, before = _send(found), found.get("state")
-                after, due_ms = verdicts[send.digest]
-                if due_ms is None:
-                    groups[after].append(send.digest)
-                else:
-                    change = {"state": after.value, "due": to_datetime(due_ms)}
-                    writes.append(UpdateOne({"_id": send.digest}, {"$set": change}))
-                if before == after:
-                    continue
-                # A DM of a forgotten account has none, and counts in the sums of all alone.
-                for account in {send.account, ALL}:
-                    day = sums[day_start(send.at_ms), account]
-                    day[after] += 1
-                    if before in COUNTED:
-                        day[before] -= 1
-            for state, ids in groups.items():
-                self._sends.update_many(
-                    {"_id": {"$in": ids}},
-                    {"$set": {"state": state.value}, "$unset": {"due": ""}},
-                    session=session,
-                )
-            if writes:
-                self._sends.bulk_write(writes, ordered=False, session=session)
-            if sums:
-                days = [_sum(day, account, n) for (day, account), n in sums.items()]
-                self._days.bulk_write(days, ordered=False, session=session)
+        Sums that are no numbers begin at 0 again.
+        """
+        touched: set[str] = set()
+        body = partial(self._settle, verdicts, touched)
+        try:
+            self._runner.run_transaction(body)
+        except PoisonError:
+            self._reset(touched)
+            self._runner.run_transaction(body)
 
-        self._runner.run_transaction(body)
+    def _settle(
+        self, verdicts: Mapping[bytes, Verdict], touched: set[str], session: ClientSession | None
+    ) -> None:
+        """Adds the ids of the sums that it changes to ``touched``."""
+        keys = list(verdicts)
+        sums: dict[tuple[int, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        groups: dict[State, list[bytes]] = defaultdict(list)
+        writes: list[UpdateOne] = []
+        # Read again: another leader may have been faster.
+        for found in self._sends.find({"_id": {"$in": keys}}, session=session):
+            send, before = _send(found), found.get("state")
+            after, due_ms = verdicts[send.digest]
+            if due_ms is None:
+                groups[after].append(send.digest)
+            else:
+                change = {"state": after.value, "due": to_datetime(due_ms)}
+                writes.append(UpdateOne({"_id": send.digest}, {"$set": change}))
+            if before == after:
+                continue
+            # A DM of a forgotten account has none, and counts in the sums of all alone.
+            for account in {send.account, ALL}:
+                day = sums[day_start(send.at_ms), account]
+                day[after] += 1
+                if before in COUNTED:
+                    day[before] -= 1
+        for state, ids in groups.items():
+            self._sends.update_many(
+                {"_id": {"$in": ids}},
+                {"$set": {"state": state.value}, "$unset": {"due": ""}},
+                session=session,
+            )
+        if writes:
+            self._sends.bulk_write(writes, ordered=False, session=session)
+        touched.update(day_key(*key) for key in sums)
+        if sums:
+            days = [_sum(day, account, n) for (day, account), n in sums.items()]
+            self._days.bulk_write(days, ordered=False, session=session)
+
+    def _reset(self, days: Iterable[str]) -> None:
+        """Set the sums of these documents that are no counts to 0."""
+        with translated(), deadline(SECONDS):
+            for found in list(self._days.find({"_id": {"$in": list(days)}})):
+                odd = [each for each in COUNTED if not _is_count(found.get(each, 0))]
+                if odd:
+                    self._days.update_one({"_id": found["_id"]}, {"$set": dict.fromkeys(odd, 0)})
 
     def totals(self, since_ms: int, until_ms: int) -> list[SendDay]:
         """The sums of all accounts, by day, the newest first."""
@@ -195,7 +223,7 @@ class SendStore:
     def of_account(self, account: str, since_ms: int, until_ms: int) -> list[SendDay]:
         """The sums of one account, by day, the newest first. Days without DMs are left out."""
         days = range(day_start(since_ms), until_ms, DAY_MS)
-        ids = [_key(day, account) for day in reversed(days)]
+        ids = [day_key(day, account) for day in reversed(days)]
         with translated(), deadline(SECONDS):
             found = {each["_id"]: each for each in self._days.find({"_id": {"$in": ids}})}
         return [_day(found[key]) for key in ids if key in found]
@@ -229,7 +257,18 @@ def _send(found: Document) -> Send:
     return Send(bytes(found["_id"]), account or "", at_ms or 0)
 
 
-def _key(day_ms: int, account: str) -> str:
+def _is_readable(found: Document, now_ms: int) -> bool:
+    at_ms = typed.moment(found.get("at"))
+    # Another subtype is not found by the bytes of its id.
+    return type(found["_id"]) is bytes and at_ms is not None and 0 <= at_ms <= now_ms + HOUR_MS
+
+
+def _is_count(value: object) -> bool:
+    return value is not None and typed.count(value) is not None
+
+
+def day_key(day_ms: int, account: str) -> str:
+    """The ``_id`` of the account's sums of that day."""
     return f"{to_datetime(day_ms):%Y%m%d}:{account}"
 
 
@@ -241,7 +280,7 @@ def _sum(day_ms: int, account: str, changes: Mapping[str, int]) -> UpdateOne:
     }
     increments = {state: changes.get(state, 0) for state in COUNTED}
     update = {"$inc": increments, "$setOnInsert": new}
-    return UpdateOne({"_id": _key(day_ms, account)}, update, upsert=True)
+    return UpdateOne({"_id": day_key(day_ms, account)}, update, upsert=True)
 
 
 def _day(found: Document) -> SendDay:

@@ -59,6 +59,10 @@ class StatePass:
                 while held is not None and held.account < name:
                     gone.append(held.account)
                     held = next(kept, None)
+                    if len(gone) >= BATCH:
+                        self._store.write([], gone)
+                        gone.clear()
+                        yield
                 before = None
                 if held is not None and held.account == name:
                     before, held = held, next(kept, None)

@@ -66,6 +66,14 @@ def test_it_works(mongo: Any, clock: ManualClock) -> None:
         assert StateDirectory(mongo).of(["a", "b"]) == {"b": [State.NEW]}
 
 
+def test_what_the_database_refuses_ends_no_pass(mongo: Any, clock: ManualClock) -> None:
+    with auditing(mongo, clock) as store:
+        store.db["instagram_accounts"].insert_many([{"instagramId": name} for name in "abc"])
+        store.db.command("collMod", "dmstats_account_states", validator={"_id": {"$ne": "b"}})
+        assert states_job(store).tick()
+        assert StateDirectory(mongo).of(["a", "b", "c"]).keys() == {"a", "c"}
+
+
 def test_a_page_reads_what_it_shows(mongo: Any, clock: ManualClock) -> None:
     """By the server's own plan: the collection is never scanned."""
     with auditing(mongo, clock) as store:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
 import pytest
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from dmstats.audit.auditor import Outcome
 from dmstats.commit.increments import merge
 from dmstats.core.clock import DAY_MS, HOUR_MS, SystemClock, to_datetime
 from dmstats.core.errors import BadRequest, Conflict, DmstatsError, StoreUnavailable
 from dmstats.core.records import LedgerRow
+from dmstats.core.settings import Settings
 from dmstats.db.audit.activity_store import Activities
+from dmstats.db.client import OPERATION_MS, connect
 from dmstats.db.counting import forgetting
 from dmstats.db.counting.forgetting import Forgetting, Forgotten
+from dmstats.db.counting.ledger import Ledger
 from dmstats.db.send_store import Send, SendStore, State, Verdict
 from dmstats.db.transaction_runner import TransactionRunner
 from tests.auditing import Auditing, auditing, event
@@ -128,6 +137,38 @@ def test_it_works(store: Auditing) -> None:
     assert totals(store) == before
     assert one(store, "stats_cache", {"_id": "snapshot"})["floor"] == 0
     assert forget(store) == Forgotten()
+
+
+class Scans(CommandListener):
+    """The time limits of the commands that look for the account by a field without an index."""
+
+    def __init__(self) -> None:
+        self.limits_ms: dict[str, int] = {}
+
+    def started(self, event: CommandStartedEvent) -> None:
+        command = event.command
+        updates = command.get("updates") or [{"q": command.get("filter", {})}]
+        if list(updates[0]["q"]) in (["account"], ["rejected.account"], ["differences.key"]):
+            self.limits_ms[command[event.command_name]] = command["maxTimeMS"]
+
+    def succeeded(self, event: CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: CommandFailedEvent) -> None: ...
+
+
+def test_reading_whole_collections_has_a_long_deadline(store: Auditing, mongodb_uri: str) -> None:
+    """No index finds an account's rows, which may be millions."""
+    store.count(*traffic(store.clock.now_ms()))
+    leave_traces(store)
+    scans: Any = Scans()
+    settings = Settings(mongodb_uri=mongodb_uri, mongodb_db=store.db.name)
+    with closing(connect(settings, failures=scans)) as watched:
+        ledger = Ledger(watched, retention_hours=168)
+        Forgetting(watched, ledger, store.clock).run(MINE, lambda rows: None)
+    assert {"dmstats_sends", "dmstats_deliveries", "dmstats_audit_repairs"} < scans.limits_ms.keys()
+    assert any(name.startswith("dmstats_ledger_2") for name in scans.limits_ms)
+    assert min(scans.limits_ms.values()) > OPERATION_MS
+    assert named(store) == []
 
 
 def test_the_sums_of_lost_dms_go_on_without_the_account(store: Auditing) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from bson.binary import Binary
 
 from dmstats.core.clock import (
     DAY_MS,
@@ -21,7 +23,7 @@ from dmstats.core.clock import (
 from dmstats.core.records import LedgerRow
 from dmstats.db.client import Mongo
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.send_store import ALL, KEPT_MS, SendStore, State
+from dmstats.db.send_store import ALL, KEPT_MS, SendStore, State, day_key
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.ingest.events import read_events
 from dmstats.ops.lost_dms import LOOKED_FOR_MS, UNUSED_SECONDS, EchoCheck
@@ -334,3 +336,23 @@ def judge(site: Site, number: int, withheld: set[str]) -> None:
 def test_exactly_those_whose_echo_is_withheld(site: Site) -> None:
     withheld = run(site, 1_500)
     judge(site, 1_500, withheld)
+
+
+def test_odd_documents_stop_nothing(site: Site, clock: ManualClock) -> None:
+    """As after a bad restore."""
+    site.tell(send("a"))
+    now, database = clock.now_ms(), site.mongo.db
+    dates = ((1, 1, 1), (1969, 1, 1), (9999, 12, 31))
+    moments: list[Any] = [None, "x", *(datetime(*at, tzinfo=UTC) for at in dates)]
+    row = {"account": ACCOUNT, "state": "waiting", "due": to_datetime(now - HOUR_MS)}
+    ids: list[Any] = [bytes([n]) * 16 for n in range(len(moments))]
+    odd = [{**row, "_id": key, "at": at} for key, at in zip(ids, moments, strict=True)]
+    odd.append({**row, "_id": Binary(b"x" * 16, 5), "at": to_datetime(now)})
+    database["dmstats_sends"].insert_many(odd)
+    for account, value in ((ALL, None), (ACCOUNT, [1])):
+        day: dict[str, Any] = {"_id": day_key(now, account), "account": account}
+        day |= {"day": to_datetime(day_start(now)), "echoed": 2, "late": value, "lost": value}
+        database["dmstats_send_days"].insert_one(day)
+    site.pass_time(11)
+    assert site.sums() == site.sums(ACCOUNT) == (2, 0, 1)
+    assert database["dmstats_sends"].count_documents({"due": {"$exists": True}}) == 1

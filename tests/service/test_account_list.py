@@ -292,3 +292,22 @@ def test_an_export_is_sent_as_it_is_read(
     assert len(pieces) > 1
     with pytest.raises(json.JSONDecodeError):
         json.loads(b"".join(pieces))
+
+
+@pytest.mark.parametrize("key", [{"a": 1}, 7, b"7", None], ids=repr)
+def test_states_of_no_account_break_nothing(
+    site: AdminSite, client: FlaskClient, clock: ManualClock, key: Any
+) -> None:
+    """As after a bad restore, until the next pass."""
+    collection = site.mongo.db["dmstats_account_states"]
+    usual = collection.find_one({"_id": "02"}) or {}
+    collection.insert_one({**usual, "_id": key})
+    for column in ALL_SORTS:
+        for sign in ("", "-"):
+            found = asked(client, state="near-limit", sort=sign + column)
+            assert sorted(ids(found)) == ["02", "03"]
+    assert ids(asked(client, state="near-limit", query="02")) == ["02"]
+    exported = client.get(EXPORT, query_string={"format": "json", "state": "near-limit"})
+    assert len(json.loads(exported.text)["accounts"]) == 2
+    state_pass(site.mongo, clock)
+    assert collection.count_documents({}) == 12

@@ -135,6 +135,24 @@ def test_an_account_deactivated_a_while_ago(mongo: Mongo, clock: ManualClock) ->
     assert states(mongo) == {"1": [State.INACTIVE_SENDING]}
 
 
+def test_an_id_that_no_index_takes_is_skipped(mongo: Mongo, clock: ManualClock) -> None:
+    add(mongo, {"instagramId": "1" * 1001}, {"instagramId": "2"})
+    assert state_pass(mongo, clock).written == ["2"]
+
+
+def test_each_step_deletes_a_batch_at_most(
+    mongo: Mongo, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "BATCH", 3)
+    add(mongo, *({"instagramId": str(n)} for n in range(8)), {"instagramId": "x"})
+    state_pass(mongo, clock)
+    mongo.db["instagram_accounts"].delete_many({"instagramId": {"$ne": "x"}})
+    store = MockStateStore(mongo)
+    steps = StatePass(store, Rhythms(mongo), clock, monthly_limit=0).steps()
+    assert [len(store.deleted) for _ in steps] == [3, 6, 8]
+    assert states(mongo) == {"x": []}
+
+
 class TestBackgroundStates:
     """Its share of the time, with a clock that each read advances."""
 

@@ -145,3 +145,12 @@ def test_an_account_that_moved_up_between_pages_breaks_nothing() -> None:
     collection.update_one({"instagramId": "4"}, {"$set": {"dmUsed": 100}})
     second = found.page(Sort(), first.after, 2)
     assert [account.instagram_id for account in second.accounts] == ["3", "2"]
+
+
+def test_arrays_and_repeated_ids_displace_no_account() -> None:
+    mongo = mock_mongo()
+    mongo.db["instagram_accounts"].drop_indexes()
+    stored = ({"instagramId": each} for each in (["1", "2"], ["2"], "1", "1", "2"))
+    mongo.db["instagram_accounts"].insert_many(stored)
+    found = AccountDirectory(mongo).many(["2", "1", "3"])
+    assert [each.instagram_id for each in found] == ["2", "1"]

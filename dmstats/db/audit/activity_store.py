@@ -11,9 +11,11 @@ from __future__ import annotations
 import uuid
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, TypeVar
+from itertools import compress
+from typing import Annotated, TypeVar
 
 import msgspec
+from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -21,7 +23,7 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, day_start, hour_start, to_dateti
 from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_ACTIVITY
-from dmstats.db.states.rhythms import INDEX, SUFFIX, Rhythm, packed
+from dmstats.db.states.rhythms import INDEX, SUFFIX, Rhythm, account_of, packed
 
 T = TypeVar("T")
 
@@ -144,27 +146,46 @@ def leave_out(database: Database[Document], low: str, high: str) -> None:
     """Remove the accounts from ``low`` up to, but without, ``high`` from what the last audit
     published."""
     chunks = database[ACCOUNT_ACTIVITY]
-    index = _read(chunks.find_one({"_id": INDEX}), _Index)
-    places = index.chunks if index else []
+    while not _left_out(chunks, low, high):
+        pass  # an audit was published meanwhile
+
+
+def _left_out(chunks: MongoCollection[Document], low: str, high: str) -> bool:
+    """Whether that was done to the audit that is published now."""
+    found = chunks.find_one({"_id": INDEX}) or {}
+    index = _read(found, _Index)
+    if index is None:
+        return True
+    places = index.chunks
     kept: list[tuple[str, str]] = []
     for place, (first, key) in enumerate(places, 1):
         ended = place < len(places) and places[place][0] <= low
-        others: list[Any] = []
+        if first >= high or ended:
+            kept.append((first, key))
+            continue
         # With the rhythms, which stand beside the activity.
-        ids = [] if first >= high or ended else [key + SUFFIX, key]
-        for chunk_id in ids:
-            accounts = (chunks.find_one({"_id": chunk_id}) or {}).get("accounts")
-            names = accounts if isinstance(accounts, list) else []
-            others = [each for each in names if not low <= each[0] < high]
-            if len(others) < len(names):
-                chunks.update_one({"_id": chunk_id}, {"$set": {"accounts": others}})
+        others = _without(chunks, key, low, high) + _without(chunks, key + SUFFIX, low, high)
         # A chunk may begin with one of them; an empty one needs no entry.
         if not low <= first < high:
             kept.append((first, key))
         elif others:
-            kept.append((others[0][0], key))
-    if kept != places:
-        chunks.update_one({"_id": INDEX}, {"$set": {"chunks": kept}})
+            kept.append((min(others), key))
+    draft = found.get("draft")
+    same = draft if typed.is_text(draft) else {"$not": {"$type": "string"}}
+    wanted = {"_id": INDEX, "draft": same}
+    return bool(chunks.update_one(wanted, {"$set": {"chunks": kept}}).matched_count)
+
+
+def _without(chunks: MongoCollection[Document], chunk_id: str, low: str, high: str) -> list[str]:
+    """Remove these accounts from one document; the others in it."""
+    stored = (chunks.find_one({"_id": chunk_id}) or {}).get("accounts")
+    entries = stored if isinstance(stored, list) else []
+    names = [account_of(each) for each in entries]
+    others = [each is None or not low <= each < high for each in names]
+    if not all(others):
+        rest = list(compress(entries, others))
+        chunks.update_one({"_id": chunk_id}, {"$set": {"accounts": rest}})
+    return [name for name in compress(names, others) if name is not None]
 
 
 class Activities:

@@ -29,7 +29,7 @@ from dmstats.core.settings import ACCOUNT_DAYS_KEPT
 from dmstats.db import typed
 from dmstats.db.audit.archive import Archive
 from dmstats.db.audit.platform_changes import offset_of
-from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.client import Document, Mongo, deadline, translated
 from dmstats.db.collection_names import (
     ACCOUNT_BACKLOG,
     ACCOUNT_CHANGES,
@@ -43,7 +43,7 @@ from dmstats.db.counting.account_backlog import SEPARATOR
 from dmstats.db.counting.accounts import BASE, uncountable
 from dmstats.db.counting.backlog_documents import whole
 from dmstats.db.counting.ledger import Ledger
-from dmstats.db.counting.traces import Traces
+from dmstats.db.counting.traces import SCAN_SECONDS, Traces
 from dmstats.db.documents import ledger_base
 from dmstats.db.transaction_runner import TransactionRunner
 
@@ -116,7 +116,7 @@ class Forgetting:
         self._clock = clock
         self._work = TransactionRunner(mongo)
         self._archive = Archive(mongo, ledger, self._work, days_kept=days_kept)
-        self._traces = Traces(mongo)
+        self._traces = Traces(mongo, clock)
 
     def run(self, account: str, progress: Callable[[int], object]) -> Forgotten:
         """Forget ``account`` (an Instagram id); calls ``progress`` with the events done so far.
@@ -177,7 +177,7 @@ class Forgetting:
         for partition in [*self._ledger.partitions(), OTHER_PARTITION]:
             found = self._db[LEDGER_PREFIX + partition].find({"account": account}, {"_id": True})
             ids = (row["_id"] for row in found)
-            while some := list(islice(ids, ROWS_AT_ONCE)):
+            while some := _scanned(ids):
                 results: list[tuple[list[str], Sums]] = []
                 take = partial(self._take, account, partition, results)
                 for _ in self._work.run_in_parts(some, take):
@@ -339,6 +339,12 @@ class Forgetting:
     def _outdate_audits(self, session: ClientSession | None) -> None:
         """Audits under way begin anew: they have read sums that name the account."""
         self._db[ARCHIVE].update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
+
+
+def _scanned(ids: Iterator[bytes]) -> list[bytes]:
+    """The next ids of a partition; no index finds them, so this may read all its rows."""
+    with deadline(SCAN_SECONDS):
+        return list(islice(ids, ROWS_AT_ONCE))
 
 
 def _of_the_platform(found: Document, edits: Mapping[str, object]) -> set[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dmstats.core.clock import DAY_MS, Clock
 from dmstats.db import typed
 from dmstats.db.audit.activity_store import leave_out
-from dmstats.db.client import Document, Mongo
+from dmstats.db.client import Document, Mongo, deadline
 from dmstats.db.collection_names import (
     ACCOUNT_DAYS,
     ACCOUNT_EDITS,
@@ -19,7 +20,10 @@ from dmstats.db.collection_names import (
     SENDS,
     STATS_CACHE,
 )
+from dmstats.db.send_store import DAYS_KEPT, day_key
 
+SCAN_SECONDS = 600.0
+"""The time limit for reading a whole collection: an index on the account would cost every write."""
 BEYOND = ";"
 """The character after ":", which separates an account from its month."""
 
@@ -27,8 +31,9 @@ BEYOND = ";"
 class Traces:
     """Every removal can be repeated."""
 
-    def __init__(self, mongo: Mongo) -> None:
+    def __init__(self, mongo: Mongo, clock: Clock) -> None:
         self._db = mongo.db
+        self._clock = clock
 
     def remove(self, account: str) -> None:
         """Remove ``account`` after its rows and counters are gone."""
@@ -39,16 +44,26 @@ class Traces:
         leave_out(self._db, account, account + "\0")
         self._end_audits()
         self._db[ACCOUNT_EDITS].delete_one({"_id": account})
-        # First the DMs: while one names the account, its sums may be written again.
-        self._db[SENDS].update_many({"account": account}, {"$unset": {"account": ""}})
-        self._db[SEND_DAYS].delete_many({"account": account})
-        self._from_repairs(account)
-        self._from_deliveries(account)
+        with deadline(SCAN_SECONDS):
+            self._from_repairs(account)
+            self._from_deliveries(account)
         cache = self._db[STATS_CACHE]
         listed: Document = {"$pull": {"oddDocuments": {"key": account}}}
         cache.update_one({"_id": "audit", "oddDocuments.key": account}, listed)
         # The next query for top accounts starts at this floor, which may be the account's counter.
         cache.update_one({"_id": "snapshot"}, {"$set": {"floor": 0}})
+        # Last, since it takes longest.
+        self._from_sends(account)
+
+    def _from_sends(self, account: str) -> None:
+        # First the DMs: while one names the account, its sums may be written again.
+        with deadline(SCAN_SECONDS):
+            self._db[SENDS].update_many({"account": account}, {"$unset": {"account": ""}})
+        now_ms = self._clock.now_ms()
+        # Some days more, since the server deletes by its own clock, and later.
+        days = range(now_ms - (DAYS_KEPT + 10) * DAY_MS, now_ms + 2 * DAY_MS, DAY_MS)
+        ids = [day_key(day, account) for day in days]
+        self._db[SEND_DAYS].delete_many({"_id": {"$in": ids}})
 
     def _end_audits(self) -> None:
         """Delete what audits under way have read: they begin anew, but a dead one would not."""

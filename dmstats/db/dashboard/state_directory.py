@@ -35,7 +35,8 @@ class StateDirectory:
     """Reads under the configured read preference; methods raise :class:`StoreUnavailable`.
 
     States are as of the last pass over the accounts. An account without a value in the sorted
-    column is before all others.
+    column is before all others. Documents whose ``_id`` is no text are left out; a pass deletes
+    them.
     """
 
     def __init__(self, mongo: Mongo) -> None:
@@ -56,6 +57,8 @@ class StateDirectory:
     def page(self, wanted: StateFilter, sort: Sort, after: Position | None, limit: int) -> IdPage:
         """At most ``limit`` accounts that ``wanted`` lets through and that come after ``after``."""
         key, condition = _key(sort), wanted.condition()
+        if sort.field == ID:
+            condition[key] = {"$gte": ""}
         if after is not None:
             condition[key] = {("$lt" if sort.descending else "$gt"): after.value}
         try:
@@ -80,7 +83,7 @@ class StateDirectory:
         key, condition = _key(sort), wanted.condition() | {"_id": {"$in": list(ids)}}
         with translated():
             rows = list(self._states.find(condition, {key: 1}).max_time_ms(MAX_TIME_MS))
-        every = [row["_id"] for row in rows]
+        every = _ids(rows)
         rows.sort(key=lambda row: _place(row, sort), reverse=sort.descending)
         if after is not None:
             bound = str(after.value)
@@ -95,10 +98,10 @@ class StateDirectory:
         each = iter(self._states.find(wanted.condition(), {"_id": 1}).batch_size(BATCH))
         while True:
             with translated():
-                ids = [row["_id"] for row in islice(each, BATCH)]
-            if not ids:
+                rows = list(islice(each, BATCH))
+            if not rows:
                 return
-            yield ids
+            yield _ids(rows)
 
 
 def _key(sort: Sort) -> str:
@@ -113,7 +116,11 @@ def _place(row: Document, sort: Sort) -> str:
 def _cut(rows: list[Document], sort: Sort, limit: int) -> IdPage:
     shown = rows[:limit]
     after = Position(_place(shown[-1], sort), "") if len(rows) > limit else None
-    return IdPage([row["_id"] for row in shown], after)
+    return IdPage(_ids(shown), after)
+
+
+def _ids(rows: list[Document]) -> list[str]:
+    return [row["_id"] for row in rows if typed.is_text(row["_id"])]
 
 
 def _states(row: Document) -> list[State]:

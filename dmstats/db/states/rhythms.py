@@ -44,6 +44,13 @@ def packed(rhythms: Mapping[str, Rhythm], names: Sequence[str]) -> list[tuple[st
     return [(name, msgspec.msgpack.encode(rhythms[name])) for name in names if name in rhythms]
 
 
+def account_of(entry: object) -> str | None:
+    """Whose an entry of a chunk's ``accounts`` is; None if it cannot be read."""
+    if isinstance(entry, list) and entry and typed.is_text(entry[0]):
+        return str(entry[0])
+    return None
+
+
 class Rhythms:
     """Reads the published rhythms. Methods raise
     :class:`~dmstats.core.errors.StoreUnavailable`."""
@@ -86,6 +93,7 @@ class Rhythms:
 def _unpacked(document: Document) -> dict[str, Rhythm]:
     accounts: Any = document.get("accounts")
     try:
-        return {name: msgspec.msgpack.decode(raw, type=Rhythm) for name, raw in accounts}
+        entries = [each for each in accounts if account_of(each) is not None]
+        return {name: msgspec.msgpack.decode(raw, type=Rhythm) for name, raw in entries}
     except (TypeError, ValueError):  # written by another version
         return {}

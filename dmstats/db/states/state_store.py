@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
 from pymongo import DeleteOne, ReplaceOne
 
+from dmstats.core.errors import PoisonError
 from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_BACKLOG, ACCOUNT_STATES, ACCOUNTS, STATS_CACHE
@@ -18,6 +20,8 @@ from dmstats.db.states.summary import SUMMARY, Summary
 
 BATCH = 250
 """Documents that are read and decoded at once: other greenlets wait for some milliseconds."""
+LONGEST_ID = 1_000
+"""Characters. Some engines index no longer texts, and Instagram's ids have 17 digits."""
 MOST_REFUSED = 100_000
 FIELDS = dict.fromkeys(
     ["instagramId", *(name for name in ACCOUNT_FIELDS if name != "ledgerBase")], 1
@@ -47,17 +51,27 @@ class StateStore:
         self._cache = mongo.db[STATS_CACHE]
 
     def accounts(self) -> Iterator[list[Account]]:
-        """All accounts whose id is a string, in batches; the same id may come twice."""
+        """All accounts whose id is a string of at most :data:`LONGEST_ID` characters, in batches;
+        the same id may come twice."""
         found = self._accounts.find({"instagramId": {"$gte": ""}}, FIELDS)
         each = iter(found.sort("instagramId", 1).batch_size(BATCH))
         while documents := _next(each):
             read = map(account, documents)
-            yield [one for one in read if "instagramId" not in one.odd]
+            yield [
+                one
+                for one in read
+                if "instagramId" not in one.odd and len(one.instagram_id) <= LONGEST_ID
+            ]
 
     def kept(self) -> Iterator[KeptState]:
-        """The states that are stored."""
+        """The states that are stored. Documents whose ``_id`` is no text are deleted on the way: a
+        bad restore may have left them."""
         each = iter(self._states.find({}, KEPT_FIELDS).sort("_id", 1).batch_size(BATCH))
         while documents := _next(each):
+            odd = [found["_id"] for found in documents if not typed.is_text(found["_id"])]
+            if odd:
+                with suppress(PoisonError), translated():
+                    self._states.delete_many({"_id": {"$in": odd}})
             for found in documents:
                 if typed.is_text(found["_id"]):
                     digest, since = found.get("digest"), typed.moment(found.get("inactiveSince"))
@@ -74,13 +88,15 @@ class StateStore:
             return set(map(account_of, found))
 
     def write(self, changed: Sequence[AccountState], gone: Sequence[str]) -> None:
-        """Write these states, and delete those of accounts that are gone."""
+        """Write these states, and delete those of accounts that are gone. States that the database
+        refuses are left out."""
         writes: list[ReplaceOne[Document] | DeleteOne] = [
             ReplaceOne({"_id": state.account}, state.document(), upsert=True) for state in changed
         ]
         writes += [DeleteOne({"_id": name}) for name in gone]
         if writes:
-            with translated():
+            # Unordered: the others were written.
+            with suppress(PoisonError), translated():
                 self._states.bulk_write(writes, ordered=False)
 
     def finish(self, summary: Summary) -> None:

@@ -19,7 +19,7 @@ SUMMARY = "accountStates"
 ALL = ""
 """The cells of accounts in any state or none."""
 LARGEST = 2**62
-"""Sums stop here: the platform's counters may hold any number."""
+"""Sums stop here, and at its negative: the platform's counters may hold any number."""
 
 
 class Totals(msgspec.Struct):
@@ -33,9 +33,13 @@ class Totals(msgspec.Struct):
     def add(self, accounts: int, month_sent: int, sent: int, received: int) -> None:
         """Add the sums of so many more accounts."""
         self.accounts += accounts
-        self.month_sent = min(self.month_sent + month_sent, LARGEST)
-        self.sent = min(self.sent + sent, LARGEST)
-        self.received = min(self.received + received, LARGEST)
+        self.month_sent = _limited(self.month_sent + month_sent)
+        self.sent = _limited(self.sent + sent)
+        self.received = _limited(self.received + received)
+
+
+def _limited(n: int) -> int:
+    return max(-LARGEST, min(n, LARGEST))
 
 
 class StateFilter(msgspec.Struct, frozen=True):

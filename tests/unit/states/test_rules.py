@@ -161,3 +161,11 @@ def test_the_summary_has_the_totals_of_each_filter() -> None:
 @pytest.mark.parametrize("found", [{}, {"at": 1}, {"cells": [[1]]}, {"cells": []}])
 def test_a_summary_that_cannot_be_read(found: dict[str, Any]) -> None:
     assert summary(found) is None
+
+
+def test_sums_stay_in_the_range_of_the_database() -> None:
+    found = Summary(NOW, "2026-11")
+    for name in "ab":
+        fields: dict[str, Any] = {"instagram_id": name, "dm_used": -(2**63)}
+        found.add(state_of(account(**fields), None, NOW))
+    assert found.totals(StateFilter()).sent == -(2**62)
