@@ -10,7 +10,7 @@ from dmstats.core.clock import ManualClock
 from dmstats.db.audit import activity_store
 from dmstats.db.audit.activity_store import AccountActivity, Activities, ActivityWriter, leave_out
 from dmstats.db.client import Mongo
-from dmstats.db.states.rhythms import Rhythm, Rhythms
+from dmstats.db.states.rhythms import Rhythm, Rhythms, account_of
 from tests.service.admin_site import mock_mongo
 
 ACTIVITY = AccountActivity([2], [3], [4], [5])
@@ -67,15 +67,14 @@ def test_an_audit_that_is_published_meanwhile(
 ) -> None:
     monkeypatch.setattr(activity_store, "CHUNK", chunk)
     publish(mongo, clock, "3456", "3456")
-    usual, ended = activity_store.account_of, []
+    meanwhile = iter(["34567"])
 
-    def account_of(entry: object) -> str | None:
-        if not ended:
-            ended.append(True)
-            publish(mongo, clock, "34567", "34567")
-        return usual(entry)
+    def also_publishes(entry: object) -> str | None:
+        for accounts in meanwhile:
+            publish(mongo, clock, accounts, accounts)
+        return account_of(entry)
 
-    monkeypatch.setattr(activity_store, "account_of", account_of)
+    monkeypatch.setattr(activity_store, "account_of", also_publishes)
     leave_out(mongo.db, *MINE)
     assert [sent(mongo, account) for account in "34567"] == [4, 4, 0, 4, 4]
     assert Rhythms(mongo).between("", "").keys() == set("3467")

@@ -18,13 +18,7 @@ from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import Clock, month_of, to_datetime
 from dmstats.core.errors import BadRequest, DmstatsError, PoisonError
-from dmstats.core.records import (
-    CANARY_ACCOUNT,
-    OTHER_PARTITION,
-    RECEIVED,
-    SENT,
-    SIMULATED,
-)
+from dmstats.core.records import CANARY_ACCOUNT, OTHER_PARTITION, RECEIVED, SENT, SIMULATED
 from dmstats.core.settings import ACCOUNT_DAYS_KEPT
 from dmstats.db import typed
 from dmstats.db.audit.archive import Archive
