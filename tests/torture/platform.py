@@ -34,6 +34,7 @@ WHOLE_TYPES: Sequence[Callable[[int], Any]] = (int, Int64, float, lambda n: Deci
 
 THREADS = 4
 SERVER_SECONDS = 2.0
+NO_SUCH_TRANSACTION = 251
 MOST_TRIES = 50
 AGAIN_SECONDS = 0.02
 
@@ -120,7 +121,13 @@ class _Writer(threading.Thread):
                 before, after = self._write(kind, account)
             except DuplicateKeyError:
                 return True  # the service has created the account
-            except OperationFailure:  # a conflict with a commit
+            except OperationFailure as error:
+                if error.code == NO_SUCH_TRANSACTION:
+                    # The driver sent the commit again, to a database that was killed meanwhile: it
+                    # may have taken the first one.
+                    self._platform.uncertain.add(account)
+                    return False
+                # A conflict with a commit of the service.
                 time.sleep(self._random.uniform(0, AGAIN_SECONDS))
             except PyMongoError:
                 self._platform.uncertain.add(account)
