@@ -35,7 +35,7 @@ const word = (value) => (typeof value === "string" ? value : "");
 
 /**
  * @param {Annotation} annotation
- * @returns {string} who wrote it, and who else changed it last; empty if nobody wrote it
+ * @returns {string} who wrote it, and who else changed it last; empty if it has no author
  */
 export function writersOf({ author, changedBy }) {
   if (!changedBy || changedBy === author) return author;

@@ -46,7 +46,7 @@ def test_axe_finds_nothing_at_the_sign_in(
     page = open_context(color_scheme=scheme).new_page()
     page.goto(f"{service.url}/login")
     assert violations(page) == []
-    page.get_by_label("Email").fill("nobody@example.com")
+    page.get_by_label("Email").fill("unknown@example.com")
     page.get_by_label("Password").fill("wrong password")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()

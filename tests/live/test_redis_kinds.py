@@ -187,5 +187,5 @@ class TestDoctor:
         assert (finding.verdict, "not supported" in finding.remedy) == (Verdict.FAILURE, True)
 
     def test_a_wrong_password_is_named(self, redis_url: str) -> None:
-        finding = found(redis.Redis.from_url(redis_url.replace("//", "//nobody:pw@")))
+        finding = found(redis.Redis.from_url(redis_url.replace("//", "//stranger:pw@")))
         assert "AuthenticationError" in finding.found

@@ -151,9 +151,9 @@ def test_a_lost_password_is_set_anew(service: Started) -> None:
 
     assert asked("create-admin", "lost@example.com", "the first password").returncode == 0
     assert asked("reset-password", "LOST@example.com", "the second password").returncode == 0
-    unknown = asked("reset-password", "nobody@example.com", "the second password")
+    unknown = asked("reset-password", "unknown@example.com", "the second password")
     assert unknown.returncode == 1
-    assert unknown.stderr == "Error: There is no admin with the email nobody@example.com.\n"
+    assert unknown.stderr == "Error: There is no admin with the email unknown@example.com.\n"
     assert asked("reset-password", "lost@example.com", "short").returncode == 1
     url = f"http://127.0.0.1:{service.environ['PORT']}/login"
     with urllib3.PoolManager(retries=False) as http:

@@ -86,7 +86,7 @@ class TestFailedSignIns:
     def test_name_only_whom_there_is(self, site: AdminSite) -> None:
         site.admins.create(EMAIL, PASSWORD)
         client = site.client()
-        for email in (EMAIL.upper(), "my secret password", "nobody@example.com"):
+        for email in (EMAIL.upper(), "my secret password", "unknown@example.com"):
             answer = client.post("/login", json={"email": email, "password": "wrong password"})
             assert answer.status_code == 401
         failed = ("sign-in-failed", "")

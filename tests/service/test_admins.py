@@ -28,7 +28,7 @@ def test_it_works(admins: AdminStore) -> None:
     assert admins.list() == [admin]
     assert admins.verify(EMAIL.upper(), PASSWORD) == admin
     assert admins.verify(EMAIL, PASSWORD + "!") is None
-    assert admins.verify("nobody@example.com", PASSWORD) is None
+    assert admins.verify("unknown@example.com", PASSWORD) is None
 
 
 def test_no_two_admins_with_one_email(admins: AdminStore) -> None:

@@ -82,7 +82,7 @@ def test_no_open_redirect(site: AdminSite, target: str) -> None:
     assert site.client().get("/login?next=" + quote(target)).text.endswith("|/")
 
 
-@pytest.mark.parametrize("email", [EMAIL, "nobody@example.com", "not an address", "\ud800@x"])
+@pytest.mark.parametrize("email", [EMAIL, "unknown@example.com", "not an address", "\ud800@x"])
 def test_a_wrong_password_and_an_unknown_email_look_alike(site: AdminSite, email: str) -> None:
     body = json.dumps({"email": email, "password": "wrong password"})
     answer = site.client().post("/login", data=body, content_type="application/json")
