@@ -207,9 +207,11 @@ for (const button of document.querySelectorAll("button[data-order]")) {
   button.addEventListener("click", () => {
     const usual = /** @type {HTMLElement} */ (button).dataset.order ?? "";
     const field = fieldOf(button);
+    // What was asked for last counts, not what the table shows: its answer may be under way.
     const sorted = button.closest("th")?.getAttribute("aria-sort") ?? "none";
-    if (sorted === "none") order = usual;
-    else order = sorted === "descending" ? field : `-${field}`;
+    const now = order || (sorted === "none" ? "" : sorted === "descending" ? `-${field}` : field);
+    if (now === field) order = `-${field}`;
+    else order = now === `-${field}` ? field : usual;
     restart();
   });
 }
