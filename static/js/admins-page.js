@@ -6,6 +6,7 @@ import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
 import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
+import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
 import { adminsFrom, handoutFrom } from "./wire.js";
 
@@ -67,16 +68,11 @@ function rowOf(admin, isMe) {
  * @param {boolean} isMe
  */
 function signOutFor(admin, isMe) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button small";
-  button.textContent = "Sign out everywhere";
-  button.setAttribute("aria-label", `Sign out everywhere: ${admin.email}`);
-  button.disabled = admin.disabled;
-  button.addEventListener("click", async () => {
+  const button = rowButton("Sign out everywhere", `Sign out everywhere: ${admin.email}`, async () => {
     const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/sign-out`;
     if (await change(url, {}, `${admin.email} is signed out everywhere.`, !isMe) && isMe) location.reload();
   });
+  button.disabled = admin.disabled;
   return button;
 }
 
@@ -100,12 +96,7 @@ function roleOf(admin, isMe) {
 
 /** @param {Admin} admin */
 function factorFor(admin) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button small";
-  button.textContent = "Remove second factor";
-  button.setAttribute("aria-label", `Remove second factor: ${admin.email}`);
-  button.addEventListener("click", () => {
+  const button = rowButton("Remove second factor", `Remove second factor: ${admin.email}`, () => {
     removing.dataset.id = admin.id;
     part("factor-email").textContent = admin.email;
     removing.hidden = false;
@@ -118,12 +109,8 @@ function factorFor(admin) {
 
 /** @param {Admin} admin */
 function switchFor(admin) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button small";
-  button.textContent = admin.disabled ? "Enable" : "Disable";
-  button.setAttribute("aria-label", `${button.textContent} ${admin.email}`);
-  button.addEventListener("click", async () => {
+  const name = admin.disabled ? "Enable" : "Disable";
+  const button = rowButton(name, `${name} ${admin.email}`, async () => {
     const verb = admin.disabled ? "enable" : "disable";
     const words = admin.disabled ? "can sign in again." : "is disabled; open pages stop within seconds.";
     await change(`${URL_OF_ALL}/${encodeURIComponent(admin.id)}/${verb}`, {}, `${admin.email} ${words}`);

@@ -5,6 +5,7 @@ import { ask } from "./ask.js";
 import { createFormat } from "./format.js";
 import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
+import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
 import { testedFrom } from "./wire.js";
 
@@ -80,11 +81,11 @@ function channelRow(channel) {
   if (id !== null) {
     const url = `${CHANNELS}/${encodeURIComponent(id)}`;
     actions.append(
-      button("Test", name, () => void test(url, name)),
+      rowButton("Test", `Test ${name}`, () => void test(url, name)),
       " ",
-      button("Change", name, () => open(channel)),
+      rowButton("Change", `Change ${name}`, () => open(channel)),
       " ",
-      button("Delete", name, async () => {
+      rowButton("Delete", `Delete ${name}`, async () => {
         if (!(await change(`${url}/delete`, {}, `${name} is deleted.`))) return;
         part("channels-title").focus();
         if (changing?.id === id) form.reset();
@@ -100,7 +101,7 @@ function ruleRow(rule) {
   const words = ruleWords(rule);
   const actions = document.createElement("td");
   actions.append(
-    button("Delete", words, async () => {
+    rowButton("Delete", `Delete ${words}`, async () => {
       if (!(await change(`${RULES}/${encodeURIComponent(rule.id)}/delete`, {}, "The rule is deleted."))) return;
       part("rules-title").focus();
       await loadRules();
@@ -241,21 +242,6 @@ function head(name, ...about) {
     line.textContent = text;
     made.append(line);
   }
-  return made;
-}
-
-/**
- * @param {string} words
- * @param {string} what
- * @param {() => void} onClick
- */
-function button(words, what, onClick) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = "button small";
-  made.textContent = words;
-  made.setAttribute("aria-label", `${words} ${what}`);
-  made.addEventListener("click", onClick);
   return made;
 }
 

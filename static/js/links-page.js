@@ -5,6 +5,7 @@ import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
 import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
+import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
 import { linksFrom, newLinkFrom } from "./wire.js";
 
@@ -53,12 +54,7 @@ function small(text) {
 
 /** @param {SharedLink} link */
 function revokeButton(link) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button small";
-  button.textContent = "Revoke";
-  button.setAttribute("aria-label", `Revoke ${link.label}`);
-  button.addEventListener("click", async () => {
+  const button = rowButton("Revoke", `Revoke ${link.label}`, async () => {
     const url = `${URL_OF_ALL}/${encodeURIComponent(link.id)}/revoke`;
     if (await change(url, {})) say(`${link.label} is revoked; pages that are open end within seconds.`);
   });

@@ -6,6 +6,7 @@ import { createFormat } from "./format.js";
 import { openForms, part } from "./page.js";
 import { createPasskey, knowsPasskeys, passkeyProblem } from "./passkey.js";
 import { showProblem } from "./problem.js";
+import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
 import { creationFrom, offerFrom, passkeysFrom, recoveryCodesFrom } from "./wire.js";
 
@@ -100,12 +101,7 @@ function itemOf({ id, name, createdAt, usedAt }) {
   const added = createdAt ? `added ${format.date(createdAt)}` : "";
   when.textContent = `${added}, ${usedAt ? `last used ${format.date(usedAt)}` : "not used yet"}`;
   words.append(title, when);
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button small";
-  button.textContent = "Remove";
-  button.setAttribute("aria-label", `Remove ${name}`);
-  button.addEventListener("click", async () => {
+  const button = rowButton("Remove", `Remove ${name}`, async () => {
     const field = passwordField();
     if (field && !field.reportValidity()) return;
     const body = { currentPassword: field?.value ?? "" };

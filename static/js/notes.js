@@ -5,6 +5,7 @@ import { ask } from "./ask.js";
 import { base } from "./base.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
+import { rowButton } from "./row-button.js";
 
 /** @typedef {import("./types.js").Annotation} Annotation */
 /** @typedef {import("./types.js").Picture} Picture */
@@ -68,8 +69,8 @@ export function createNotes({ mark, format, now }) {
     time.textContent = format.moment(annotation.at);
     row.append(time, " ", textOf(annotation));
     if (annotation.kind === "note" && form) {
-      row.append(" ", button("Change", annotation, () => open(annotation)));
-      row.append(" ", button("Delete", annotation, () => void remove(annotation)));
+      row.append(" ", rowButton("Change", `Change ${annotation.text}`, () => open(annotation)));
+      row.append(" ", rowButton("Delete", `Delete ${annotation.text}`, () => void remove(annotation)));
     }
     return row;
   }
@@ -148,19 +149,4 @@ function textOf(annotation) {
   const both = document.createDocumentFragment();
   both.append(words, " ", about);
   return both;
-}
-
-/**
- * @param {string} name
- * @param {Annotation} annotation
- * @param {() => void} onClick
- */
-function button(name, annotation, onClick) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = "button small";
-  made.textContent = name;
-  made.setAttribute("aria-label", `${name} ${annotation.text}`);
-  made.addEventListener("click", onClick);
-  return made;
 }

@@ -5,6 +5,7 @@ import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
 import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
+import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
 import { newTokenFrom, tokensFrom } from "./wire.js";
 
@@ -55,12 +56,7 @@ function small(text) {
 
 /** @param {ApiToken} token */
 function revokeButton(token) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button small";
-  button.textContent = "Revoke";
-  button.setAttribute("aria-label", `Revoke ${token.name}`);
-  button.addEventListener("click", async () => {
+  const button = rowButton("Revoke", `Revoke ${token.name}`, async () => {
     const url = `${URL_OF_ALL}/${encodeURIComponent(token.id)}/revoke`;
     if (await change(url, {})) say(`${token.name} is revoked; its open streams end within seconds.`);
   });
