@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
-import { accountFrom } from "./wire.js";
+import { accountFrom } from "./wire/accounts.js";
 
 /** @typedef {import("./types.js").Account} Account */
 

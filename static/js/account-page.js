@@ -14,7 +14,8 @@ import { hourPaceOf, paceOf } from "./pace.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { accountFrom, activityFrom, marksFrom, shown } from "./wire.js";
+import { accountFrom, activityFrom, marksFrom } from "./wire/accounts.js";
+import { asLabel } from "./wire/values.js";
 
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./figures.js").Figure} Figure */
@@ -62,7 +63,7 @@ function draw(account) {
   document.title = `${nameOf(account)} · dmstats`;
   const since = account.createdAt ? `, since ${format.date(account.createdAt)}` : "";
   const state = account.isActive === null ? "state unknown" : account.isActive ? "active" : "not active";
-  const id = shown(account.instagramId) || "id unknown";
+  const id = asLabel(account.instagramId) || "id unknown";
   part("about").textContent = account.username ? `${id}, ${state}${since}` : `${state}${since}`;
   drawStates(account);
   drawGauge(part("gauge"), limitOf(account));
@@ -96,7 +97,7 @@ function drawMarks(account, { deauthorizedAt, deletionAskedAt }) {
   }
   part("deletion").hidden = !deletionAskedAt;
   if (deletionAskedAt) {
-    const command = `dmstats forget-account ${shown(account.instagramId) ?? ""}`;
+    const command = `dmstats forget-account ${asLabel(account.instagramId) ?? ""}`;
     part("deletion").textContent = `Its owner asked for deletion on ${format.moment(deletionAskedAt)}. On the server: ${command}`;
   }
 }

@@ -4,7 +4,7 @@ import { knownOf } from "./account-states.js";
 import { limitOf, linkOf, nameOf, shareText } from "./accounts.js";
 import { write } from "./cards.js";
 import { counted } from "./figures.js";
-import { shown } from "./wire.js";
+import { asLabel } from "./wire/values.js";
 
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./format.js").Format} Format */
@@ -62,7 +62,7 @@ function nameCell(account, linked) {
   cell.append(name);
   if (account.username) {
     const id = element("span", "account-id");
-    id.append(element("bdi", "", shown(account.instagramId) || "id unknown"));
+    id.append(element("bdi", "", asLabel(account.instagramId) || "id unknown"));
     cell.append(id);
   }
   return cell;

@@ -9,7 +9,7 @@ import { createFreshness } from "./freshness.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { accountsFrom } from "./wire.js";
+import { accountsFrom } from "./wire/accounts.js";
 
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {Extract<import("./ask.js").Answer, {ok: false}>} Failure */

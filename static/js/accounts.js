@@ -1,7 +1,7 @@
 /** Names, links and limits of accounts; pure. */
 
 import { base } from "./base.js";
-import { shown } from "./wire.js";
+import { asLabel } from "./wire/values.js";
 
 /** @typedef {import("./types.js").Account} Account */
 
@@ -10,7 +10,7 @@ import { shown } from "./wire.js";
  * @returns {string} what people call it
  */
 export function nameOf({ username, instagramId }) {
-  return username ? `@${username}` : shown(instagramId) || "unknown";
+  return username ? `@${username}` : asLabel(instagramId) || "unknown";
 }
 
 /**

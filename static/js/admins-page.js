@@ -8,7 +8,7 @@ import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
-import { adminsFrom, handoutFrom } from "./wire.js";
+import { adminsFrom, handoutFrom } from "./wire/people.js";
 
 /** @typedef {import("./types.js").Admin} Admin */
 

@@ -7,7 +7,7 @@ import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
-import { testedFrom } from "./wire.js";
+import { testedFrom } from "./wire/incidents.js";
 
 /** @typedef {import("./types.js").AlertChannel} AlertChannel */
 /** @typedef {import("./types.js").AlertRule} AlertRule */

@@ -1,6 +1,6 @@
 /** Alert channels and rules, read and in words; pure. */
 
-import { fields, moment, number } from "./wire.js";
+import { asList, asNumber, asObject, asTime } from "./wire/values.js";
 
 /** @typedef {import("./types.js").AlertChannel} AlertChannel */
 /** @typedef {import("./types.js").AlertRule} AlertRule */
@@ -12,10 +12,9 @@ const HOUR_MINUTES = 60;
  * @returns {{channels: AlertChannel[], kinds: [string, string][], timeZone: string}}
  */
 export function channelsFrom(json) {
-  const found = fields(json);
-  const list = Array.isArray(found.channels) ? found.channels : [];
-  const kinds = Object.entries(fields(found.kinds)).map(([kind, words]) => /** @type {[string, string]} */ ([kind, text(words)]));
-  return { channels: list.map(channelFrom), kinds, timeZone: text(found.timeZone) };
+  const found = asObject(json);
+  const kinds = Object.entries(asObject(found.kinds)).map(([kind, words]) => /** @type {[string, string]} */ ([kind, text(words)]));
+  return { channels: asList(found.channels).map(channelFrom), kinds, timeZone: text(found.timeZone) };
 }
 
 /**
@@ -23,7 +22,7 @@ export function channelsFrom(json) {
  * @returns {AlertChannel}
  */
 function channelFrom(json) {
-  const { id, name, address, incidents, quietFrom, quietTo } = fields(json);
+  const { id, name, address, incidents, quietFrom, quietTo } = asObject(json);
   return {
     id: typeof id === "string" ? id : null,
     name: text(name),
@@ -39,10 +38,9 @@ function channelFrom(json) {
  * @returns {{rules: AlertRule[], figures: [string, number | null][]}}
  */
 export function rulesFrom(json) {
-  const found = fields(json);
-  const list = Array.isArray(found.rules) ? found.rules : [];
-  const figures = Object.entries(fields(found.figures)).map(([path, value]) => /** @type {[string, number | null]} */ ([path, number(value)]));
-  return { rules: list.map(ruleFrom), figures };
+  const found = asObject(json);
+  const figures = Object.entries(asObject(found.figures)).map(([path, value]) => /** @type {[string, number | null]} */ ([path, asNumber(value)]));
+  return { rules: asList(found.rules).map(ruleFrom), figures };
 }
 
 /**
@@ -50,14 +48,14 @@ export function rulesFrom(json) {
  * @returns {AlertRule}
  */
 function ruleFrom(json) {
-  const { id, figure, sense, threshold, minutes, since } = fields(json);
+  const { id, figure, sense, threshold, minutes, since } = asObject(json);
   return {
     id: text(id),
     figure: text(figure),
     sense: sense === "above" || sense === "below" ? sense : "outside",
-    threshold: number(threshold),
-    minutes: number(minutes) ?? 0,
-    since: moment(since),
+    threshold: asNumber(threshold),
+    minutes: asNumber(minutes) ?? 0,
+    since: asTime(since),
   };
 }
 

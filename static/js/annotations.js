@@ -1,6 +1,6 @@
 /** What happened in a range: reads the API's annotations, and finds the points in which they lie; pure. */
 
-import { fields, moment } from "./wire.js";
+import { asList, asObject, asTime } from "./wire/values.js";
 
 /** @typedef {import("./types.js").Annotation} Annotation */
 /** @typedef {import("./types.js").Point} Point */
@@ -12,9 +12,8 @@ const KINDS = /** @type {const} */ (["note", "version", "incident", "repair"]);
  * @returns {{annotations: Annotation[], complete: boolean}} oldest first; what cannot be read is left out
  */
 export function annotationsFrom(json) {
-  const found = fields(json);
-  const list = Array.isArray(found.annotations) ? found.annotations : [];
-  const annotations = list.map(annotationFrom).filter((each) => each !== null);
+  const found = asObject(json);
+  const annotations = asList(found.annotations).map(annotationFrom).filter((each) => each !== null);
   return { annotations, complete: found.complete !== false };
 }
 
@@ -23,8 +22,8 @@ export function annotationsFrom(json) {
  * @returns {Annotation | null}
  */
 function annotationFrom(json) {
-  const { id, kind, at, text, author, changedBy } = fields(json);
-  const when = moment(at);
+  const { id, kind, at, text, author, changedBy } = asObject(json);
+  const when = asTime(at);
   const known = KINDS.find((each) => each === kind);
   if (!when || !known || typeof id !== "string" || typeof text !== "string") return null;
   return { id, kind: known, at: when, text, author: word(author), changedBy: word(changedBy) };

@@ -7,7 +7,7 @@ import { createFreshness } from "./freshness.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { deliveriesFrom } from "./wire.js";
+import { deliveriesFrom } from "./wire/deliveries.js";
 
 /** @typedef {import("./types.js").Delivery} Delivery */
 /** @typedef {import("./types.js").EventName} EventName */

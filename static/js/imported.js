@@ -1,6 +1,6 @@
 /** The answer to an import: read, and in words; pure. */
 
-import { number, shown } from "./wire.js";
+import { asLabel, asList, asNumber, asObject } from "./wire/values.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /**
@@ -25,21 +25,21 @@ const FIELDS = new Map([
  * @returns {Imported}
  */
 export function importFrom(json) {
-  const all = fields(json);
+  const all = asObject(json);
   return {
     applied: all.applied === true,
-    accounts: number(all.accounts),
-    unchanged: number(all.unchanged),
-    failed: number(all.failed),
-    changes: list(all.changes).map((each) => {
-      const { instagramId, field, before, after } = fields(each);
-      return { instagramId: shown(instagramId) ?? "", field: FIELDS.get(String(field)) ?? "", before, after };
+    accounts: asNumber(all.accounts),
+    unchanged: asNumber(all.unchanged),
+    failed: asNumber(all.failed),
+    changes: asList(all.changes).map((each) => {
+      const { instagramId, field, before, after } = asObject(each);
+      return { instagramId: asLabel(instagramId) ?? "", field: FIELDS.get(String(field)) ?? "", before, after };
     }),
-    errors: list(all.errors).map((each) => {
-      const { line, problem } = fields(each);
-      return { line: String(number(line) ?? "?"), problem: shown(problem) ?? "" };
+    errors: asList(all.errors).map((each) => {
+      const { line, problem } = asObject(each);
+      return { line: String(asNumber(line) ?? "?"), problem: asLabel(problem) ?? "" };
     }),
-    preview: shown(all.preview) ?? "",
+    preview: asLabel(all.preview) ?? "",
   };
 }
 
@@ -66,7 +66,7 @@ export function valueText(value) {
   if (value === true) return "yes";
   if (value === false) return "no";
   if (typeof value === "number") return String(value);
-  return shown(value) ?? "none";
+  return asLabel(value) ?? "none";
 }
 
 /**
@@ -75,20 +75,4 @@ export function valueText(value) {
  */
 function named(accounts, format) {
   return accounts === 0 ? "No account" : `${format.count(accounts)} account${accounts === 1 ? "" : "s"}`;
-}
-
-/**
- * @param {unknown} value
- * @returns {Record<string, unknown>}
- */
-function fields(value) {
-  return typeof value === "object" && value !== null ? /** @type {Record<string, unknown>} */ (value) : {};
-}
-
-/**
- * @param {unknown} value
- * @returns {unknown[]}
- */
-function list(value) {
-  return Array.isArray(value) ? value : [];
 }

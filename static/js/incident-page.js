@@ -7,7 +7,7 @@ import { alertText, lengthOf } from "./incidents.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { incidentFrom } from "./wire.js";
+import { incidentFrom } from "./wire/incidents.js";
 
 /** @typedef {import("./types.js").Incident} Incident */
 

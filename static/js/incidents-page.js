@@ -8,7 +8,7 @@ import { dayText, daysOf, lengthOf, summaryOf, toldText } from "./incidents.js";
 import { part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
-import { incidentsFrom, testedFrom } from "./wire.js";
+import { incidentsFrom, testedFrom } from "./wire/incidents.js";
 
 /** @typedef {import("./types.js").Incident} Incident */
 

@@ -7,7 +7,7 @@ import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
-import { linksFrom, newLinkFrom } from "./wire.js";
+import { linksFrom, newLinkFrom } from "./wire/people.js";
 
 /** @typedef {import("./types.js").SharedLink} SharedLink */
 

@@ -1,7 +1,7 @@
 /** DMs without an echo: the API's answers read, and rows of tables. */
 
 import { linkOf } from "./accounts.js";
-import { number, shown } from "./wire.js";
+import { asLabel, asList, asNumber, asObject } from "./wire/values.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /**
@@ -22,8 +22,8 @@ const DAY = /^\d{4}-\d\d-\d\d$/;
  * @returns {{days: LostDay[], accounts: LostDay[], complete: boolean}}
  */
 export function lostFrom(json) {
-  const { days, accounts, complete } = fields(json);
-  return { days: list(days).map(dayFrom), accounts: list(accounts).map(dayFrom), complete: complete !== false };
+  const { days, accounts, complete } = asObject(json);
+  return { days: asList(days).map(dayFrom), accounts: asList(accounts).map(dayFrom), complete: complete !== false };
 }
 
 /**
@@ -31,16 +31,16 @@ export function lostFrom(json) {
  * @returns {LostDay}
  */
 function dayFrom(json) {
-  const { day, sends, late, lost, lostShare, instagramId, username } = fields(json);
+  const { day, sends, late, lost, lostShare, instagramId, username } = asObject(json);
   const known = typeof day === "string" && DAY.test(day) && Number.isFinite(Date.parse(day));
   return {
     day: known ? day : null,
-    sends: number(sends),
-    late: number(late),
-    lost: number(lost),
-    share: number(lostShare),
-    instagramId: shown(instagramId),
-    username: shown(username),
+    sends: asNumber(sends),
+    late: asNumber(late),
+    lost: asNumber(lost),
+    share: asNumber(lostShare),
+    instagramId: asLabel(instagramId),
+    username: asLabel(username),
   };
 }
 
@@ -111,20 +111,4 @@ function figures({ sends, late, lost, share }, format) {
   cells[1]?.classList.add("wide");
   if (lost) cells[2]?.classList.add("bad");
   return cells;
-}
-
-/**
- * @param {unknown} value
- * @returns {Record<string, unknown>}
- */
-function fields(value) {
-  return typeof value === "object" && value !== null ? /** @type {Record<string, unknown>} */ (value) : {};
-}
-
-/**
- * @param {unknown} value
- * @returns {unknown[]}
- */
-function list(value) {
-  return Array.isArray(value) ? value : [];
 }

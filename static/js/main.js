@@ -21,7 +21,7 @@ import { wireTheme } from "./theme.js";
 import { drawTimes } from "./ticking.js";
 import { RANGES, readView, seriesOf, writeView } from "./view.js";
 import { watchTraffic } from "./trouble.js";
-import { snapshotFrom } from "./wire.js";
+import { snapshotFrom } from "./wire/snapshot.js";
 import { announcement, BADGES, sentence } from "./words.js";
 
 /** @typedef {import("./types.js").Facts} Facts */

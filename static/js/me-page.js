@@ -8,7 +8,7 @@ import { createPasskey, knowsPasskeys, passkeyProblem } from "./passkey.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
-import { creationFrom, offerFrom, passkeysFrom, recoveryCodesFrom } from "./wire.js";
+import { creationFrom, offerFrom, passkeysFrom, recoveryCodesFrom } from "./wire/people.js";
 
 const URL_OF_ME = "/api/admin/me";
 

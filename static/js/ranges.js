@@ -5,7 +5,7 @@ import { base } from "./base.js";
 import { lastDays } from "./heat.js";
 import { createHeatTable } from "./heat-table.js";
 import { pictureFrom } from "./history-picture.js";
-import { historyFrom } from "./history-wire.js";
+import { historyFrom } from "./wire/history.js";
 import { createControls } from "./range-controls.js";
 import { apiQuery, RANGES, writeView } from "./view.js";
 

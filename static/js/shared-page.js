@@ -18,7 +18,7 @@ import { otherEvents } from "./terms.js";
 import { drawTimes } from "./ticking.js";
 import { RANGES, seriesOf } from "./view.js";
 import { keepAwake, watchBuild } from "./wall.js";
-import { snapshotFrom } from "./wire.js";
+import { snapshotFrom } from "./wire/snapshot.js";
 import { announcement, BADGES, sentence } from "./words.js";
 
 /** @typedef {import("./types.js").Facts} Facts */

@@ -2,7 +2,7 @@
 
 /** @typedef {import("./types.js").Timers} Timers */
 
-import { heartbeatFrom } from "./wire.js";
+import { heartbeatFrom } from "./wire/snapshot.js";
 
 /** @typedef {import("./types.js").Heartbeat} Heartbeat */
 

@@ -7,7 +7,7 @@ import { openForms, part } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
-import { newTokenFrom, tokensFrom } from "./wire.js";
+import { newTokenFrom, tokensFrom } from "./wire/people.js";
 
 /** @typedef {import("./types.js").ApiToken} ApiToken */
 

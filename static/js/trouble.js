@@ -1,7 +1,7 @@
 /** Deliveries that fail or stay away: the notice over the figures. */
 
 import { deadline } from "./deadline.js";
-import { trafficFrom } from "./wire.js";
+import { trafficFrom } from "./wire/snapshot.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Traffic} Traffic */

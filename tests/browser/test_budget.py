@@ -18,7 +18,7 @@ OpenContext = Callable[..., BrowserContext]
 
 pytestmark = pytest.mark.alone
 
-BUDGET_BYTES = 156_000
+BUDGET_BYTES = 135_000
 FIRST_FIGURES_MS = 300
 UPDATE_MS = 50
 STILL = 0.001
@@ -153,7 +153,7 @@ def test_a_thousand_updates_leave_no_trace(
             const { figuresOf } = await import(`${folder}/figures.js`);
             const { createFormat } = await import(`${folder}/format.js`);
             const { pictureOf } = await import(`${folder}/series.js`);
-            const { snapshotFrom } = await import(`${folder}/wire.js`);
+            const { snapshotFrom } = await import(`${folder}/wire/snapshot.js`);
             const format = createFormat();
             const box = document.createElement("div");
             document.body.append(box);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { countsOf, knownOf, listOf, sentencesOf, STATES } from "../../static/js/account-states.js";
 import { createFormat } from "../../static/js/format.js";
-import { accountFrom } from "../../static/js/wire.js";
+import { accountFrom } from "../../static/js/wire/accounts.js";
 
 const format = createFormat("h23", "UTC");
 const account = (more) => accountFrom({ instagramId: "1", monthlyDmUsed: 90, monthlyDmLimit: 100, ...more });

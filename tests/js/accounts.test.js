@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { limitOf, linkOf, nameOf, shareText } from "../../static/js/accounts.js";
 import { createFormat } from "../../static/js/format.js";
-import { accountFrom } from "../../static/js/wire.js";
+import { accountFrom } from "../../static/js/wire/accounts.js";
 
 const A = accountFrom({ instagramId: "1", username: "anna", dmUsed: 10, monthlyDmUsed: 9 });
 const B = accountFrom({ instagramId: "2", username: null, dmUsed: 30, monthlyDmUsed: 3 });

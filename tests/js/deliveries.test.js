@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { detailsOf, outcomeOf } from "../../static/js/deliveries.js";
 import { createFormat } from "../../static/js/format.js";
-import { deliveriesFrom } from "../../static/js/wire.js";
+import { deliveriesFrom } from "../../static/js/wire/deliveries.js";
 
 const format = createFormat("h23", "UTC");
 const one = (more) => deliveriesFrom({ deliveries: [{ status: 200, counts: {}, ...more }] }).deliveries[0];

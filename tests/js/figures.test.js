@@ -6,7 +6,7 @@ import { figuresOf, isEmpty } from "../../static/js/figures.js";
 import { createFormat } from "../../static/js/format.js";
 import { linePath } from "../../static/js/sparkline.js";
 import { otherEvents } from "../../static/js/terms.js";
-import { snapshotFrom } from "../../static/js/wire.js";
+import { snapshotFrom } from "../../static/js/wire/snapshot.js";
 import * as helpers from "./helpers.js";
 
 const snapshotOf = (version, over) => snapshotFrom(helpers.snapshotOf(version, over));

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { createFormat } from "../../static/js/format.js";
 import { pictureFrom } from "../../static/js/history-picture.js";
-import { historyFrom } from "../../static/js/history-wire.js";
+import { historyFrom } from "../../static/js/wire/history.js";
 import { firstDayOfWeek } from "../../static/js/ranges.js";
 import { readView } from "../../static/js/view.js";
 

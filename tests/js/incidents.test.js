@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { createFormat } from "../../static/js/format.js";
 import { alertText, dayText, daysOf, lengthOf, summaryOf, toldText } from "../../static/js/incidents.js";
-import { incidentFrom, incidentsFrom, testedFrom } from "../../static/js/wire.js";
+import { incidentFrom, incidentsFrom, testedFrom } from "../../static/js/wire/incidents.js";
 
 const format = createFormat("h23", "UTC");
 const NOW = new Date(2026, 10, 15, 12, 0).getTime();

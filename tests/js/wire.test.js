@@ -11,7 +11,9 @@ import { columns, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/
 import { otherEvents } from "../../static/js/terms.js";
 import { canaryWords } from "../../static/js/ticking.js";
 import { noticeOf } from "../../static/js/trouble.js";
-import { accountFrom, accountsFrom, activityFrom, adminsFrom, handoutFrom, heartbeatFrom, linksFrom, marksFrom, newLinkFrom, newTokenFrom, offerFrom, passkeysFrom, recoveryCodesFrom, snapshotFrom, tokensFrom, trafficFrom } from "../../static/js/wire.js";
+import { accountFrom, accountsFrom, activityFrom, marksFrom } from "../../static/js/wire/accounts.js";
+import { adminsFrom, handoutFrom, linksFrom, newLinkFrom, newTokenFrom, offerFrom, passkeysFrom, recoveryCodesFrom, tokensFrom } from "../../static/js/wire/people.js";
+import { heartbeatFrom, snapshotFrom, trafficFrom } from "../../static/js/wire/snapshot.js";
 import { snapshotOf } from "./helpers.js";
 
 const format = createFormat("h23", "Europe/Berlin");

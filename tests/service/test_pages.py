@@ -79,6 +79,16 @@ def test_modules_are_found_through_their_imports(folder: Path) -> None:
     assert Assets(folder).modules("js/main.js") == ["js/main.js", "js/a.js", "js/b.js"]
 
 
+def test_modules_are_found_across_folders(folder: Path) -> None:
+    (folder / "js" / "wire").mkdir()
+    (folder / "js" / "b.js").write_text('import { c } from "./wire/c.js";\nexport const b = c;')
+    (folder / "js" / "wire" / "c.js").write_text(
+        'import { d } from "../d.js";\nexport const c = d;'
+    )
+    (folder / "js" / "d.js").write_text("export const d = 1;")
+    assert Assets(folder).modules("js/b.js") == ["js/b.js", "js/wire/c.js", "js/d.js"]
+
+
 def test_sheets_that_a_page_joins_are_packed_once(folder: Path) -> None:
     (folder / "css").mkdir()
     for name in ("a", "b"):

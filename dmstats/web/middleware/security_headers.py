@@ -29,6 +29,12 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SUBRESOURCES = ("text/javascript; charset=utf-8", "text/css; charset=utf-8")
+"""Content types that browsers never show as a document. Policies have no effect there, and are
+a sixth of the bytes of a first visit, which loads dozens of such files."""
+SUBRESOURCE_HEADERS = {
+    name: HEADERS[name] for name in ("X-Content-Type-Options", "Cross-Origin-Resource-Policy")
+}
 HSTS = "max-age=31536000"
 
 
@@ -46,10 +52,12 @@ def _secured(application: WSGIApplication) -> WSGIApplication:
 
     def secured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            names = {name for name, _ in headers}
+            present = dict(headers)
+            subresource = present.get("Content-Type") in SUBRESOURCES
+            ours = SUBRESOURCE_HEADERS if subresource else HEADERS
             # A view may be stricter about the Referer.
-            headers += (each for each in HEADERS.items() if each[0] not in names)
-            if "Cache-Control" not in names:
+            headers += (each for each in ours.items() if each[0] not in present)
+            if "Cache-Control" not in present:
                 headers.append(("Cache-Control", "no-store"))
             if environ["wsgi.url_scheme"] == "https":
                 headers.append(("Strict-Transport-Security", HSTS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ TYPES = {
 }
 """The content types of served files; templates, type declarations and licences are not served."""
 
-IMPORT = re.compile(r'^(?:import|}).* from "\./([\w.-]+)";$', re.MULTILINE)
+IMPORT = re.compile(r'^(?:import|}).* from "(\.{1,2}/[\w./-]+)";$', re.MULTILINE)
 SHEETS = re.compile(r"css/([\w-]+(?:\+[\w-]+)+)\.css")
 COMMENTS = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
 """Block comments on separate lines. They are stripped, which saves a tenth of the page's size."""
@@ -93,9 +94,10 @@ class Assets:
         """
         found = [entry]
         for path in found:
-            folder = path.rpartition("/")[0]
+            folder = posixpath.dirname(path)
             names = IMPORT.findall(self._by_path[path].body.decode())
-            found += [new for name in names if (new := f"{folder}/{name}") not in found]
+            paths = (posixpath.normpath(f"{folder}/{name}") for name in names)
+            found += [new for new in paths if new not in found]
         return found
 
 

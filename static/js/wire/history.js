@@ -1,12 +1,11 @@
 /** Reads the API's history into typed values; what is unknown is null. */
 
-import { fields, moment, number } from "./wire.js";
+import { asList, asNumber, asObject, asPair, asTime } from "./values.js";
 
-/** @typedef {import("./types.js").Expected} Expected */
-/** @typedef {import("./types.js").History} History */
-/** @typedef {import("./types.js").Pair} Pair */
-/** @typedef {import("./types.js").Point} Point */
-/** @typedef {import("./types.js").Usual} Usual */
+/** @typedef {import("../types.js").Expected} Expected */
+/** @typedef {import("../types.js").History} History */
+/** @typedef {import("../types.js").Point} Point */
+/** @typedef {import("../types.js").Usual} Usual */
 
 const HOUR_MS = 3_600_000;
 const UNITS = /** @type {const} */ (["minute", "hour", "day", "week", "month"]);
@@ -16,12 +15,12 @@ const UNITS = /** @type {const} */ (["minute", "hour", "day", "week", "month"]);
  * @returns {History | null} null if it is no history
  */
 export function historyFrom(json) {
-  const found = fields(json);
-  const range = fields(found.range);
-  const [from, to, computedAt] = [moment(range.from), moment(range.to), moment(found.computedAt)];
+  const found = asObject(json);
+  const range = asObject(found.range);
+  const [from, to, computedAt] = [asTime(range.from), asTime(range.to), asTime(found.computedAt)];
   const unit = UNITS.find((each) => each === found.unit);
   if (!from || !to || !computedAt || !unit || !Array.isArray(found.points)) return null;
-  const since = moment(found.since);
+  const since = asTime(found.since);
   const points = pointsOf(found.points);
   if (points.includes(null)) return null;
   return {
@@ -30,7 +29,7 @@ export function historyFrom(json) {
     isOpen: range.open === true,
     unit,
     points: known(/** @type {Point[]} */ (points), to, since),
-    totals: pairOf(found.totals),
+    totals: asPair(found.totals),
     comparison: comparisonOf(found.comparison, since),
     band: bandOf(found.band),
     since,
@@ -44,15 +43,15 @@ export function historyFrom(json) {
  * @returns {History["comparison"]}
  */
 function comparisonOf(json, since) {
-  const found = fields(json);
-  const [from, to] = [moment(found.from), moment(found.to)];
+  const found = asObject(json);
+  const [from, to] = [asTime(found.from), asTime(found.to)];
   if (!from || !to || !Array.isArray(found.points)) return null;
   return {
     from,
     to,
     points: known(pointsOf(found.points), to, since),
-    unmatched: pointsOf(Array.isArray(found.unmatched) ? found.unmatched : []).filter((point) => point !== null),
-    totals: pairOf(found.totals),
+    unmatched: pointsOf(asList(found.unmatched)).filter((point) => point !== null),
+    totals: asPair(found.totals),
   };
 }
 
@@ -62,10 +61,10 @@ function comparisonOf(json, since) {
  * without a band
  */
 function bandOf(json) {
-  const { points } = fields(json);
+  const { points } = asObject(json);
   if (!Array.isArray(points)) return null;
   return points.map((each) => {
-    const [sent, received] = [usualOf(fields(each).sent), usualOf(fields(each).received)];
+    const [sent, received] = [usualOf(asObject(each).sent), usualOf(asObject(each).received)];
     return sent && received && { sent, received };
   });
 }
@@ -75,8 +74,8 @@ function bandOf(json) {
  * @returns {Usual | null}
  */
 function usualOf(json) {
-  const { low, high, outside } = fields(json);
-  const [least, most] = [number(low), number(high)];
+  const { low, high, outside } = asObject(json);
+  const [least, most] = [asNumber(low), asNumber(high)];
   if (least === null || most === null) return null;
   return { low: least, high: most, outside: outside === "above" || outside === "below" ? outside : null };
 }
@@ -110,16 +109,7 @@ function known(points, to, since) {
  */
 function pointsOf(list) {
   return list.map((each) => {
-    const at = moment(fields(each).at);
-    return at === null ? null : { at, ...pairOf(each), ...(fields(each).partial === true && { partial: true }) };
+    const at = asTime(asObject(each).at);
+    return at === null ? null : { at, ...asPair(each), ...(asObject(each).partial === true && { partial: true }) };
   });
-}
-
-/**
- * @param {unknown} value
- * @returns {Pair}
- */
-function pairOf(value) {
-  const { sent, received } = fields(value);
-  return { sent: number(sent), received: number(received) };
 }
