@@ -1,4 +1,4 @@
-# Everything sets itself up on first use in .venv/, node_modules/ and .cache/, from the lock files.
+# Each target first installs what it needs, from the lock files, into .venv/, node_modules/ and .cache/.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -13,26 +13,26 @@ JS_READY := node_modules/.ready
 BROWSER := .cache/chromium/.ready
 SETUP := pyproject.toml hatch_build.py package-lock.json tools/prepare.py
 
-# The pinned node and npm of the lock file come before the machine's own.
+# Prefer the node and npm pinned in the lock file to the ones installed on this machine.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# As git and pip: the certificates that this machine trusts, a company's own among them.
+# Trust the system's certificates, including a company's own, as git and pip do.
 export UV_SYSTEM_CERTS ?= true
 export NODE_USE_SYSTEM_CA ?= 1
-# The compiled modules are kept, whatever the user prefers elsewhere: the service is several Python
-# processes, and the tests start hundreds.
+# Always cache bytecode, even if the user has disabled it: the service is several Python processes, and
+# the tests start hundreds.
 export PYTHONDONTWRITEBYTECODE :=
-# Nothing is left outside this folder.
+# Keep the package caches inside this folder.
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export npm_config_cache ?= $(CURDIR)/.cache/npm
 
 .PHONY: run
-run: $(RUNTIME) ## Run the service, with its own databases unless MONGODB_URI and REDIS_URL are set
+run: $(RUNTIME) ## Run the service, with bundled databases unless MONGODB_URI and REDIS_URL are set
 	@exec $(PY) -m dmstats
 
 .PHONY: test
-test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, browser, and the dashboard's own
-	@echo "make: all tests take about 12 minutes on two cores; make test-quick takes one"
+test: $(READY) $(JS_READY) $(BROWSER) ## Run all tests: unit, service, live, browser and JavaScript (about 12 minutes)
+	@echo "make: running all tests takes about 12 minutes on two cores (make test-quick: about one minute)"
 	@$(MAKE) --no-print-directory --jobs 2 test-together test-dashboard
 	@$(MAKE) --no-print-directory test-alone
 
@@ -40,82 +40,82 @@ test: $(READY) $(JS_READY) $(BROWSER) ## Pass all tests: unit, service, live, br
 test-together: $(READY) $(JS_READY) $(BROWSER)
 	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
 
-# Only the folders that have such tests: collecting all takes seconds.
+# Collect only the folders with such tests: collecting all of them takes seconds.
 .PHONY: test-alone
 test-alone: $(READY) $(JS_READY) $(BROWSER)
 	$(PY) -m pytest -m alone tests/live tests/browser
 
-# Beside the others: what it prints is shown only if it fails.
+# Runs in parallel with test-together, so its output is shown only if it fails.
 .PHONY: test-dashboard
 test-dashboard: $(JS_READY)
-	@said=$$(npm run --silent check 2>&1 && npm run --silent test 2>&1) || { printf '%s\n' "$$said"; exit 1; }
-	@echo "make: the dashboard's own tests have passed"
+	@output=$$(npm run --silent check 2>&1 && npm run --silent test 2>&1) || { printf '%s\n' "$$output"; exit 1; }
+	@echo "make: the JavaScript tests have passed"
 
 .PHONY: test-quick
-test-quick: $(READY) ## Pass the tests that start nothing: about a minute
+test-quick: $(READY) ## Run the tests that start no other processes (about a minute)
 	$(PY) -m pytest -n 2 --dist loadfile tests/unit tests/service
 	npm run --silent test
 
 .PHONY: test-live
-test-live: $(READY) ## Pass the tests on real servers; TEST_MONGODB_URI= and TEST_REDIS_URL= name yours
+test-live: $(READY) ## Run the tests that need real servers; set TEST_MONGODB_URI and TEST_REDIS_URL to use your own
 	$(PY) -m pytest tests/live -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 .PHONY: lint
-lint: $(READY) ## Check style, types and common security mistakes
+lint: $(READY) ## Check style, types and common security problems
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml dmstats migrations
 
 .PHONY: format
-format: $(READY) ## Format the code and mend what can be mended
+format: $(READY) ## Format the code and apply automatic fixes
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 
 .PHONY: docs
-docs: $(READY) ## Write the pages of docs/ that follow from the code
+docs: $(READY) ## Regenerate the pages of docs/ that are made from the code
 	$(PY) -m docs
 
 .PHONY: bench
-bench: $(READY) ## Run the benchmarks, ARGS="ingest streams" only these; writes docs/benchmarks.md
+bench: $(READY) ## Run the benchmarks and update docs/benchmarks.md; ARGS="ingest streams" runs only these
 	$(PY) -m benchmarks $(ARGS)
 
 .PHONY: endurance
-endurance: $(READY) ## Count for two hours through restarts; ARGS="--hours 2 --rate 1667"
+endurance: $(READY) ## Run a two-hour load test with restarts; ARGS="--hours 2 --rate 1667"
 	$(PY) -m benchmarks endurance $(ARGS)
 
 .PHONY: torture
-torture: $(READY) ## Kill parts of a service under load and count again; ARGS="--seconds 600 --seed 7"
+torture: $(READY) ## Run the chaos test: kill processes under load, then verify the counts; ARGS="--seconds 600 --seed 7"
 	$(PY) -m tests.torture $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(READY) ## The benchmarks in minutes, less precise
+bench-quick: $(READY) ## Run shorter, less precise benchmarks
 	$(PY) -m benchmarks --quick
 
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 SAME := --constraint requirements-dev.lock pyproject.toml --output-file
 
 .PHONY: lock
-lock: $(READY) ## Pin the newest allowed versions in all lock files
+lock: $(READY) ## Update all lock files to the newest allowed versions
 	$(LOCK) --upgrade --all-extras pyproject.toml --output-file requirements-dev.lock
 	$(LOCK) --upgrade --extra embedded --extra checkout $(SAME) requirements.lock
 	$(LOCK) --upgrade --no-annotate $(SAME) deploy/requirements.lock
 	npm install --package-lock-only --silent
 
 .PHONY: clean
-clean: ## Remove what was installed and built; the data in var/ stays
+clean: ## Remove everything that was installed or built; keeps the data in var/
 	rm -rf $(VENV) node_modules .cache static/vendor build dist *.egg-info .coverage* coverage.xml \
 		htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name '*.py[cod]' -prune -exec rm -rf {} +
 
 .PHONY: help
-help: ## Show this
+help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 define PREPARE
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	|| { echo "make: dmstats needs Python 3.11 or newer as python3; or say which: make PYTHON=python3.12" >&2; exit 1; }
+	|| { echo "make: python3 must be Python 3.11 or newer; to use another interpreter: make PYTHON=python3.12" >&2; exit 1; }
 @$(PYTHON) tools/prepare.py
 endef
 
@@ -123,7 +123,7 @@ $(RUNTIME): requirements.lock $(SETUP)
 	$(PREPARE) run
 	@touch $@
 
-# Holds all that runs, too.
+# The development environment includes the runtime packages.
 $(READY): requirements-dev.lock $(SETUP)
 	$(PREPARE) dev
 	@touch $@ $(RUNTIME)
