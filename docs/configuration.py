@@ -29,38 +29,43 @@ BEFORE = f"""{NOTICE}
 
 # Configuration
 
-Settings come from the environment, are read once at the start and never change after. A bad value
-or an unknown `STATS_*` or `DMSTATS_*` name stops the start, with the name and what is allowed. An
-empty value counts as not set. Where **file** is marked, `NAME_FILE` may name a file that holds the
-value instead; set one of the two. A secret is written without quotes around it, its file in UTF-8
+Settings are environment variables, and are read once at the start. An invalid value, or an unknown
+name that begins with `STATS_` or `DMSTATS_`, stops the start with a message that lists what is
+allowed. An empty value counts as not set. For settings marked **(file)**, you can set `NAME_FILE`
+to the path of a file with the value instead. Write secrets without quotes, and their files in UTF-8
 without a byte order mark. Variables that Kubernetes sets for a Service named `dmstats` or `stats`
-(`DMSTATS_SERVICE_HOST`, `STATS_PORT=tcp://...`) are no settings; `enableServiceLinks: false`
-in the pod keeps them out ([Kubernetes](kubernetes.md)).
+(`DMSTATS_SERVICE_HOST`, `STATS_PORT=tcp://...`) are ignored; `enableServiceLinks: false` in the pod
+removes them ([Kubernetes](kubernetes.md)).
 """
 
 AFTER = """
 ## Generated secrets
 
 `dmstats run` (`make run`) starts the databases whose address is not set, and generates the secrets
-that are not set: a file of mode 600 each in `DMSTATS_DATA_DIR/secrets`. [Commands](cli.md) on the
-same machine and folder find both, so they need no settings there.
+that are not set, each in a file of mode 600 in `DMSTATS_DATA_DIR/secrets`. [Commands](cli.md) that
+use the same folder find both, so they need no settings.
 
 ## Changing a secret
 
-| secret | how |
+| secret | how to change it |
 |---|---|
 | `META_APP_SECRET` | set `new,old`, restart, change it at Meta, set `new`, restart |
-| `META_VERIFY_TOKEN` | only used when the webhook is subscribed; change it at both ends |
-| `CRON_SECRET`, `ADMIN_API_TOKEN` | restart with the new one, then tell the scripts |
-| `SECRET_KEY` | restart; every admin signs in again, and see below |
+| `META_VERIFY_TOKEN` | only used when the webhook is subscribed; change it here and at Meta |
+| `CRON_SECRET`, `ADMIN_API_TOKEN` | restart with the new value, then update the scripts |
+| `SECRET_KEY` | restart with the new value; see below |
 
-For the embedded start, delete the file and restart: a new one is made.
+To replace a generated secret, delete its file and restart.
 
-`SECRET_KEY` also seals the secrets of authenticator apps. After its change their codes are wrong:
-who has a second factor signs in with a recovery code, removes it and sets it up anew,
-or you run `dmstats reset-second-factor EMAIL`. Users' pages about their requests to delete end, and
-the digest of a forgotten account cannot be computed again. The addresses of
-[alert channels](operations.md#alerts) must be entered again. Shared links and API tokens go on.
+After a change of `SECRET_KEY`,
+
+- everyone has to sign in again;
+- authenticator apps no longer work: people sign in with a recovery code, and set up the second
+  factor again, or you run `dmstats reset-second-factor EMAIL`;
+- the addresses of [alert channels](operations.md#alerts) must be entered again;
+- status pages of earlier deletion requests no longer work, and the digest of a forgotten account
+  can no longer be computed.
+
+Shared links and API tokens keep working.
 """
 
 

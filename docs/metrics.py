@@ -21,10 +21,10 @@ BEFORE = f"""{NOTICE}
 
 # Metrics
 
-`GET /metrics` answers in Prometheus' text format with the sum over all workers of this host, to
-requests from this machine, or with an [API token](http.md#api-tokens) of the scope `metrics`. A
-separate refresher has its own metrics: `flask run-refresher --metrics-port PORT`. Gauges of ended
-workers are dropped.
+`GET /metrics` returns the sum over all workers of this host in Prometheus' text format. Requests
+from other machines need an [API token](http.md#api-tokens) with the scope `metrics`. A separate
+refresher serves its own metrics with `flask run-refresher --metrics-port PORT`. Gauges of workers
+that have exited are dropped.
 
 Alert rules are in [deploy/prometheus/rules.yml](../deploy/prometheus/rules.yml), a runbook for each
 in [operations](operations.md#runbooks), and a Grafana dashboard in

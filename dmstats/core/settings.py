@@ -112,11 +112,11 @@ class Settings:
     )
     session_hours: int = setting(
         "DMSTATS_SESSION_HOURS", whole(1, 24 * 365, "hours"), 12, "12 h",
-        "How long a sign-in lasts at most; without a request for 12 hours it ends before.",
+        "The maximum length of a session; it also ends after 12 hours without a request.",
     )  # fmt: skip
     second_factor: str = setting(
         "DMSTATS_SECOND_FACTOR", one_of("optional", "required"), "optional", "`optional`",
-        "Whether everybody who signs in must have a second factor (`required`).",
+        "Whether a second factor is `optional` or `required` for everyone who signs in.",
     )  # fmt: skip
     oidc_issuer: str | None = setting(
         "DMSTATS_OIDC_ISSUER", issuer, None, "none: no single sign-on",
@@ -136,46 +136,46 @@ class Settings:
     )  # fmt: skip
     oidc_scopes: str = setting(
         "DMSTATS_OIDC_SCOPES", scopes, "openid email profile", "`openid email profile`",
-        "The scopes that the provider is asked for. Some need one more for groups.",
+        "The scopes to request from the provider. Some providers need another one for groups.",
     )  # fmt: skip
     oidc_domains: tuple[str, ...] = setting(
         "DMSTATS_OIDC_DOMAINS", email_domains, (), "any",
-        "Only people with an email address of these domains may sign in by the provider.",
+        "The email domains of people who may sign in through the provider.",
     )  # fmt: skip
     oidc_role_claim: str | None = setting(
-        "DMSTATS_OIDC_ROLE_CLAIM", text, None, "none: roles are given on the page People",
-        "The claim that gives the role at each sign-in, such as `groups` or `realm_access.roles`; "
+        "DMSTATS_OIDC_ROLE_CLAIM", text, None, "none: roles are set on the People page",
+        "The claim that sets the role at each sign-in, such as `groups` or `realm_access.roles`; "
         "needs `DMSTATS_OIDC_ROLES`.",
     )  # fmt: skip
     oidc_roles: tuple[tuple[str, str], ...] = setting(
         "DMSTATS_OIDC_ROLES", role_map, (), "none",
-        "Which value of the claim gives which role. The highest counts; without any, the sign-in "
-        "is refused.",
+        "The role for each value of the claim. The highest role applies; a person without any of "
+        "the values is refused.",
     )  # fmt: skip
     oidc_unknown: str = setting(
         "DMSTATS_OIDC_UNKNOWN", one_of("refused", "created"), "refused", "`refused`",
-        "What becomes of a person of the provider who has no account here. Created people have "
-        "the role that the claim gives, else viewer.",
+        "Whether people without an account are `refused`, or `created` with the role of the "
+        "claim, else viewer.",
     )  # fmt: skip
     proxy_auth_header: str | None = setting(
         "DMSTATS_PROXY_AUTH_HEADER", header_name, None, "none",
-        "The header in which an identity proxy names the person by email, such as "
+        "The header in which an identity proxy sends the person's email, such as "
         "`X-Auth-Request-Email`; needs `DMSTATS_PROXY_AUTH_FROM`. The proxy must remove it from "
-        "what clients send.",
+        "client requests.",
     )  # fmt: skip
     proxy_auth_from: tuple[Network, ...] = setting(
         "DMSTATS_PROXY_AUTH_FROM", networks, (), "none",
-        "The addresses that the identity proxy connects from. From any other one the header is "
-        "ignored.",
+        "The addresses from which the identity proxy connects. The header is ignored on "
+        "connections from other addresses.",
     )  # fmt: skip
     sso_second_factor: str = setting(
         "DMSTATS_SSO_SECOND_FACTOR", one_of("own", "provider"), "own", "`own`",
-        "Whether sign-ins by the provider or the proxy ask for a second factor that is set up here "
-        "(`own`), or count as having one (`provider`).",
+        "Whether sign-ins through the provider or the proxy need a second factor set up in "
+        "dmstats (`own`), or count as having one (`provider`).",
     )  # fmt: skip
     activity_log_days: int = setting(
         "DMSTATS_ACTIVITY_LOG_DAYS", whole(1, 3660, "days"), 365, "365 days",
-        "How long an entry of the activity log is kept; holds for entries written from then on.",
+        "How long entries of the activity log are kept; a change applies to new entries.",
     )  # fmt: skip
     admin_api_token: str | None = setting(
         "ADMIN_API_TOKEN", one_secret, None,
@@ -213,8 +213,7 @@ class Settings:
     )  # fmt: skip
     refresher: str = setting(
         "STATS_REFRESHER", one_of("worker", "off"), "worker", "`worker`",
-        "Which process refreshes: a web `worker`, or (`off`) only the stand-alone refresher or "
-        "cron.",
+        "Which process refreshes: a web `worker`, or (`off`) only a separate refresher or cron.",
     )  # fmt: skip
     time_zone: str = setting(
         "STATS_TIME_ZONE", zone_name, UTC, "`UTC`",
@@ -232,8 +231,8 @@ class Settings:
     account_days_kept: int = setting(
         "DMSTATS_ACCOUNT_DAYS", whole(0, 36_600, "days"), ACCOUNT_DAYS_KEPT,
         str(ACCOUNT_DAYS_KEPT),
-        "How long each account's days are kept after their ledger rows were archived; 0: not at "
-        "all. Its months are kept for ever.",
+        "How long each account's daily figures are kept after their ledger rows were archived; "
+        "0: not at all. Monthly figures are kept for ever.",
     )  # fmt: skip
     monthly_dm_limit: int = setting(
         "DMSTATS_MONTHLY_DM_LIMIT", whole(0, 1_000_000_000), 0, "0: none",
@@ -241,8 +240,8 @@ class Settings:
     )  # fmt: skip
     account_edits: str = setting(
         "DMSTATS_ACCOUNT_EDITS", one_of("platform", "operator"), "platform", "`platform`",
-        "Whose name, limit and state of an account holds if an operator and then the platform "
-        "wrote it: the `platform`'s, or the `operator`'s, which dmstats writes back.",
+        "Whose value of an account's name, limit or activity is kept if the platform writes it "
+        "after an operator: the `platform`'s, or the `operator`'s, which dmstats restores.",
     )  # fmt: skip
     hourly_dm_limit: int = setting(
         "DMSTATS_HOURLY_DM_LIMIT", whole(0, 1_000_000_000), 200, "200; 0: none",
@@ -250,28 +249,28 @@ class Settings:
     )  # fmt: skip
     alert_urls: tuple[str, ...] = setting(
         "DMSTATS_ALERT_URL", alert_urls, (), "none: incidents are only logged",
-        "Where incidents are told: `https://` and `http://` get a JSON document, every other "
-        "address is one of [Apprise](https://github.com/caronc/apprise/wiki), such as `slack://`, "
+        "Where alerts are sent: `https://` and `http://` addresses receive JSON; all others are "
+        "[Apprise](https://github.com/caronc/apprise/wiki) addresses, such as `slack://`, "
         "`discord://`, `gchat://`, `tgram://`, `pagerduty://` or `mailto://`; several are "
         "separated by commas.", secret=True,
     )  # fmt: skip
     public_url: str | None = setting(
         "DMSTATS_PUBLIC_URL", address("https", "http"), None,
         "none: the address that the admin's browser shows",
-        "The service's own public address, as links in mails and from commands begin.",
+        "The service's public base URL, used for links in mails and from commands.",
     )  # fmt: skip
     smtp_url: str | None = setting(
-        "DMSTATS_SMTP_URL", mail_server, None, "none: links are shown to be copied",
-        "The mail server that sends invitations and links for new passwords, "
+        "DMSTATS_SMTP_URL", mail_server, None, "none: links are only shown",
+        "The mail server for invitations and password links, "
         "`smtps://user:password@host:port` (or `smtp://`); needs `DMSTATS_MAIL_FROM`.",
         secret=True,
     )  # fmt: skip
     mail_from: str | None = setting(
-        "DMSTATS_MAIL_FROM", mail_address, None, "none", "The address that mails come from."
+        "DMSTATS_MAIL_FROM", mail_address, None, "none", "The sender address of mails."
     )
     canary_url: str | None = setting(
         "DMSTATS_CANARY_URL", address("https", "http"), None, "none: no canary",
-        "The service's public base address. The canary sends a test event there every minute; "
+        "The service's public base URL. The canary sends a test event there every minute; "
         "requires `ADMIN_API_TOKEN`.",
     )  # fmt: skip
     drain_seconds: int = setting(
