@@ -1,7 +1,7 @@
 """The history of one account: what an audit counted, and the days and months in the archive.
 
 Days and months are UTC's, as they are stored. No minutes are known, and hours only as far back as
-the audit counts them.
+the audit counts them: two weeks, of which nothing can be expected by weekday and hour.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 from typing import Protocol
 
 from dmstats.core.clock import (
@@ -28,10 +29,11 @@ from dmstats.history.calendar import DAY, HOUR, MINUTE, MONTH, WEEK, Calendar
 from dmstats.history.comparison import NONE, Interval
 from dmstats.history.cover import Counts, RangeCounts, required_buckets
 from dmstats.history.ranges import RANGES, Range, between, named, unit_of
-from dmstats.history.series import History, Plan, history
+from dmstats.history.series import History, Plan, Weeks, history
 
 ACCOUNT_RANGES = tuple(name for name in RANGES if name != "hour")
 ACCOUNT_UNITS = (HOUR, DAY, WEEK, MONTH)
+ACCOUNT_BAND_UNIT = DAY
 
 
 class Past(Protocol):
@@ -58,6 +60,7 @@ class AccountRequest:
     to_text: str | None = None
     unit: str | None = None
     kind: str = NONE
+    band: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ def account_history(
     days_from = min(day_start(activity.since_ms), _first_kept(at_ms, days_kept))
     calendar = Calendar(zone(UTC), request.week_start)
     chosen, unit = _resolved(request, calendar, at_ms, since)
-    plan = Plan.make(chosen, unit, request.kind, calendar)
+    band = request.band and unit == ACCOUNT_BAND_UNIT
+    plan = Plan.make(chosen, unit, request.kind, calendar, band=band)
     _check(plan, activity, since, days_from)
     start = min(start for start, _ in plan.intervals())
     days = past.days(request.account, _months(max(start, days_from), chosen.to_ms, calendar))
@@ -97,11 +101,13 @@ def account_history(
         days={**days, **activity.days},
         hours=activity.hours,
         minutes={running: activity.hours.get(running, (0, 0))},
-        months=past.months(request.account) if start < days_from else {},
+        months=past.months(request.account) if band or start < days_from else {},
         days_from=days_from,
         since_ms=since,
     )
     known = max(since, days_from) if unit in (DAY, WEEK) else since
+    first = _first_dm(counted, max(start, days_from))
+    plan = replace(plan, weeks=_weeks_after(plan.weeks, first))
     return history(plan, counted, since_ms=known, now_ms=at_ms)
 
 
@@ -110,6 +116,20 @@ def is_month(interval: Interval, since_ms: int = 0) -> bool:
     start, end = map(to_datetime, interval)
     whole = start == month_start(start) or interval[0] <= since_ms
     return whole and end == next_month_start(start)
+
+
+def _first_dm(counted: AccountCounts, read_ms: int) -> float:
+    """The first day with DMs, or 0 if there were some before the days that were read, which begin
+    with the month of ``read_ms``."""
+    read = month_of(read_ms)
+    if any(month < read and any(counts) for month, counts in counted.months.items()):
+        return 0
+    return min((at for at, counts in counted.days.items() if any(counts)), default=inf)
+
+
+def _weeks_after(weeks: Weeks | None, first_ms: float) -> Weeks | None:
+    """Those that began after ``first_ms``: of an account that was not there nothing is usual."""
+    return weeks and [[week for week in before if week[0] > first_ms] for before in weeks]
 
 
 def _resolved(

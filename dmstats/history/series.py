@@ -17,6 +17,8 @@ from dmstats.history.cover import Counts, RangeCounts
 from dmstats.history.ranges import Range
 
 History = dict[str, Any]
+Weeks = Sequence[Sequence[Interval]]
+"""For each bucket, the same time of the week in the weeks before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Plan:
     calendar: Calendar
     edges: Sequence[int]
     comparison: Comparison | None
-    weeks: Sequence[Sequence[Interval]] | None = None
+    weeks: Weeks | None = None
 
     @classmethod
     def make(
@@ -99,7 +101,7 @@ def history(plan: Plan, counted: RangeCounts, *, since_ms: int | None, now_ms: i
 
 
 def _band(
-    weeks: Sequence[Sequence[Interval]] | None,
+    weeks: Weeks | None,
     points: Sequence[History],
     counted: RangeCounts,
     since_ms: int | None,

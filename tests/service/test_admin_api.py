@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +17,9 @@ from dmstats.core.clock import (
     hour_start,
     rfc3339,
     to_datetime,
+    to_ms,
 )
+from dmstats.db.admins.scopes import Scope
 from dmstats.db.audit.activity_store import ActivityWriter
 from dmstats.web.schema.account_schemas import AccountsAnswer
 from dmstats.web.schema.api_schemas import (
@@ -318,10 +322,48 @@ def test_an_accounts_history(site: AdminSite, client: FlaskClient, clock: Manual
     )
     text = client.get(f"{url}?range=today&format=csv", headers=bearer(TOKEN))
     assert text.data.startswith(b"\xef\xbb\xbfat,local,sent,received,partial\r\n")
-    for wrong in ("range=hour", "unit=minute", "tz=UTC", "range=7d&unit=hour"):
+    for wrong in ("range=hour", "unit=minute", "tz=UTC", "range=7d&unit=hour", "band=perhaps"):
         refused = client.get(f"{url}?{wrong}", headers=bearer(TOKEN))
         assert (wrong, refused.status_code) == (wrong, 400)
     assert client.get(f"{ACCOUNTS}/404/history", headers=bearer(TOKEN)).status_code == 404
+
+
+def test_an_accounts_history_says_what_was_usual_and_what_happened(
+    site: AdminSite, client: FlaskClient, clock: ManualClock
+) -> None:
+    add(site, {"instagramId": "17"})
+    now = clock.now_ms()
+    publish(site, ActivityBuckets(now, day_start(now)), since_ms=day_start(now))
+    db = site.mongo.db
+    db["dmstats_ledger_archive"].insert_one(
+        {"_id": "accountDays", "since": datetime(2026, 9, 1, tzinfo=UTC)}
+    )
+    for month, days in (("2026-09", {"5": 9, "12": 7, "19": 8, "26": 9}),
+                        ("2026-10", {"3": 8, "10": 8, "17": 9, "24": 7, "31": 8}),
+                        ("2026-11", {"7": 8, "14": 90})):  # fmt: skip
+        db["dmstats_account_days"].insert_one({"_id": f"17:{month}", "sent": days, "received": {}})
+    site.annotations.store.add(to_ms(datetime(2026, 11, 14, 9, tzinfo=UTC)), "launch", "ada@x.com")
+    url = f"{ACCOUNTS}/17/history?from=2026-11-13&to=2026-11-15&unit=day&band=true&annotations=true"
+    found = client.get(url, headers=bearer(TOKEN)).get_json()
+    assert HistoryAnswer().load(found)
+    assert found["band"]["points"][1]["sent"] == {
+        "median": 8, "low": 0, "high": 17, "outside": "above",
+    }  # fmt: skip
+    assert [each["text"] for each in found["annotations"]] == ["launch"]
+    saved = client.get(f"{url}&format=csv", headers=bearer(TOKEN)).data.decode("utf-8-sig")
+    row = list(csv.DictReader(io.StringIO(saved)))[1]
+    assert (row["expected_sent_outside"], row["annotations"]) == ("above", "launch")
+
+
+def test_annotations_of_an_accounts_history_need_the_scope_of_annotations(site: AdminSite) -> None:
+    add(site, {"instagramId": "17"})
+    asked = {"name": "a script", "scopes": [Scope.ACCOUNTS], "days": 1}
+    secret = site.signed_in().post("/api/admin/tokens", json=asked).get_json()["secret"]
+    client = site.client()
+    answer = client.get(f"{ACCOUNTS}/17/history?annotations=true", headers=bearer(secret))
+    assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
+    assert "read-figures" in answer.get_json()["detail"]
+    assert client.get(f"{ACCOUNTS}/17/history", headers=bearer(secret)).status_code == 503
 
 
 def test_the_activity_of_an_unknown_account(client: FlaskClient) -> None:

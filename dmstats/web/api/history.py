@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from dmstats.core.clock import to_ms
-from dmstats.core.errors import NotFound, Unavailable
+from dmstats.core.errors import Forbidden, NotFound, Unavailable
 from dmstats.core.time_zones import zone
 from dmstats.db.audit.account_days import AccountDays
 from dmstats.db.audit.activity_store import Activities
@@ -22,6 +22,7 @@ from dmstats.history.series import History
 from dmstats.history.service import HistoryRequest
 from dmstats.web import services
 from dmstats.web.api.notes import annotation_fields
+from dmstats.web.auth.access import may
 from dmstats.web.schema.history_schemas import AccountHistoryQuery, HistoryQuery
 from dmstats.web.schema.validation import parameters
 
@@ -43,7 +44,7 @@ def history() -> ResponseReturnValue:
     answer = services().histories.answer(question)
     tag = f"{answer.tag}-{asked['format']}"
     if asked["annotations"]:
-        response = _annotated(answer.decoded(), asked["format"])
+        response = _response(_annotated(answer.decoded()), asked["format"])
         tag = hashlib.blake2b(response.get_data(), digest_size=12).hexdigest()
     elif request.if_none_match.contains_weak(tag):
         response = Response(status=304)
@@ -62,6 +63,8 @@ def history() -> ResponseReturnValue:
 def account_history_of(instagram_id: str) -> ResponseReturnValue:
     """The DMs of one account in a range, as of the last audit."""
     asked = parameters(AccountHistoryQuery(), request)
+    if asked["annotations"] and not may("GET /api/admin/annotations"):
+        raise Forbidden("annotations: this token does not have the scope read-figures.")
     if AccountDirectory(services().mongo).one(instagram_id) is None:
         raise NotFound("There is no account with that Instagram id.")
     activity = Activities(services().mongo).of(instagram_id)
@@ -69,30 +72,31 @@ def account_history_of(instagram_id: str) -> ResponseReturnValue:
         raise Unavailable("No check of the ledger has ended yet.", retry_after=FIRST_AUDIT_SECONDS)
     question = AccountRequest(
         instagram_id, asked["weekStart"], asked["range"], asked["from_"], asked["to"],
-        asked["unit"], asked["compare"],
+        asked["unit"], asked["compare"], asked["band"],
     )  # fmt: skip
     found = account_history(
         question, activity, AccountDays(services().mongo),
         days_kept=services().settings.account_days_kept,
     )  # fmt: skip
-    if asked["format"] == "csv":
-        response = _csv(found, instagram_id)
-    else:
-        response = Response(msgspec.json.encode(found), mimetype="application/json")
-        _name(response, "inline", file_name(found, "json", instagram_id))
+    if asked["annotations"]:
+        found = _annotated(found)
+    response = _response(found, asked["format"], instagram_id)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 
-def _annotated(found: History, kind: str) -> Response:
+def _annotated(found: History) -> History:
     """Not cached with the history: a note that was just written is in it."""
     first, last = (to_ms(datetime.fromisoformat(found["range"][name])) for name in ("from", "to"))
     annotations, _ = services().annotations.between(first, last)
-    found["annotations"] = [annotation_fields(each) for each in annotations]
+    return {**found, "annotations": [annotation_fields(each) for each in annotations]}
+
+
+def _response(found: History, kind: str, account: str | None = None) -> Response:
     if kind == "csv":
-        return _csv(found)
+        return _csv(found, account)
     response = Response(msgspec.json.encode(found), mimetype="application/json")
-    _name(response, "inline", file_name(found, "json"))
+    _name(response, "inline", file_name(found, "json", account))
     return response
 
 

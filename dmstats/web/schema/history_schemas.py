@@ -42,7 +42,7 @@ class AccountHistoryQuery(HistoryQuery):
     """Of one account: without minutes, in UTC."""
 
     class Meta(HistoryQuery.Meta):
-        exclude = ("tz", "band", "annotations")
+        exclude = ("tz",)
 
     range = fields.String(load_default=None, validate=validate.OneOf(ACCOUNT_RANGES))
     unit = fields.String(load_default=None, validate=validate.OneOf(ACCOUNT_UNITS))

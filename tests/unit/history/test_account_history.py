@@ -19,6 +19,7 @@ from dmstats.history.account import (
     account_history,
     is_month,
 )
+from dmstats.history.band import expected
 from dmstats.history.calendar import DAY, HOUR, MONTH, WEEK
 from dmstats.history.comparison import KINDS, NONE
 
@@ -142,6 +143,60 @@ def test_with_a_comparison_it_ends_with_the_last_full_day_or_hour() -> None:
     assert (today["unit"], today["range"]["to"]) == (HOUR, "2026-11-15T12:00:00.000Z")
     with pytest.raises(BadRequest, match="no full day"):
         asked(name="today", unit=DAY, kind="previous")
+
+
+def test_what_is_usual_is_of_the_same_weekday_of_the_weeks_before() -> None:
+    """Against a recount; days are known from 1 November 2024 on."""
+    known = ms("2024-11-01")
+    lengths = set()
+    for first, last in (("2024-11-01", "2025-02-15"), ("2026-10-20", "2026-11-15")):
+        found = asked(from_text=first, to_text=last, unit=DAY, band=True)
+        for point, usual in zip(found["points"], found["band"]["points"], strict=True):
+            day = ms(point["at"][:-1])
+            before = [day - week * 7 * DAY_MS for week in range(1, 9)]
+            values = [total(at, at + DAY_MS)[0] for at in before if at > known]
+            if len(values) < 4 or day == TODAY:
+                assert usual is None
+                continue
+            lengths.add(len(values))
+            wanted = expected(values)
+            assert usual["weeks"] == len(values)
+            assert usual["sent"] == {
+                "median": wanted.middle, "low": wanted.low, "high": wanted.high,
+                "outside": wanted.outside(point["sent"]),
+            }  # fmt: skip
+    assert lengths == {4, 5, 6, 7, 8}
+
+
+@pytest.mark.parametrize("unit", [HOUR, WEEK, MONTH])
+def test_by_another_unit_nothing_is_known_to_be_usual(unit: str) -> None:
+    assert asked(name="7d" if unit == HOUR else "90d", unit=unit, band=True)["band"] is None
+
+
+@pytest.mark.parametrize(
+    ("first", "months", "weeks"),
+    [
+        (None, {}, []),
+        ("2026-11-02", {}, []),
+        ("2026-10-01", {}, [4] * 4 + [5] * 7 + [6] * 2),
+        # Quiet for months, but it was there: of these weeks zero is usual.
+        ("2026-11-02", {"2026-03": (7, 0)}, [8] * 13),
+    ],
+)
+def test_weeks_before_an_account_had_its_first_dm_are_no_weeks(
+    first: str | None, months: Mapping[str, Counts], weeks: list[int]
+) -> None:
+    class Young(FakePast):
+        def days(self, account: str, months: Iterable[str]) -> Mapping[int, Counts]:
+            return {ms(first): (3, 0)} if first else {}
+
+        def months(self, account: str) -> Mapping[str, Counts]:
+            return months
+
+    request = AccountRequest("a", "monday", None, "2026-11-02", "2026-11-15", unit=DAY, band=True)
+    idle = Activity(NOW, WINDOW, dict.fromkeys(ACTIVITY.hours, (0, 0)), {})
+    found = account_history(request, idle, Young(), days_kept=KEPT)
+    assert [usual["weeks"] for usual in found["band"]["points"] if usual] == weeks
 
 
 def test_months_are_known_longer_than_days() -> None:
