@@ -1,7 +1,8 @@
 /** An account's messages: the chart, its table, and how old they are. */
 
 import { createChart } from "./chart.js";
-import { part } from "./page.js";
+import { createNotes } from "./notes.js";
+import { chartParts, part } from "./page.js";
 import { createRanges } from "./ranges.js";
 import { drawTable, wireTable } from "./table.js";
 import { readView, writeView } from "./view.js";
@@ -21,15 +22,11 @@ const USUAL = "24h";
 export function createActivity(format, url) {
   const table = part("chart-table");
   const rows = part("chart-rows", HTMLTableSectionElement);
-  const chart = createChart(
-    { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received"), pace: part("read-pace") },
-    format,
-  );
+  const chart = createChart(chartParts(), format);
   /** @type {Activity | null} */
   let drawn = null;
   let view = readView(location.search, USUAL);
-  // Of one account no expected range is computed.
-  if (view.compare === "expected") view = { ...view, compare: "none" };
+  const notes = createNotes({ mark: chart.mark, format, now: () => Date.now() });
   const ranges = createRanges({
     view: () => view,
     choose(change) {
@@ -39,7 +36,8 @@ export function createActivity(format, url) {
     },
     draw(picture) {
       chart.draw(picture);
-      part("compared").textContent = picture.comparison?.words ?? "";
+      part("compared").textContent = (picture.comparison ?? picture.expected)?.words ?? "";
+      notes.show(picture);
       drawRows();
     },
     fail(sentence) {
@@ -53,7 +51,7 @@ export function createActivity(format, url) {
     since: () => null,
     format,
     url,
-    zoned: false,
+    whose: "account",
   });
 
   function draw() {
@@ -67,7 +65,7 @@ export function createActivity(format, url) {
   }
 
   function drawRows() {
-    if (!table.hidden) drawTable(rows, chart.picture, format);
+    if (!table.hidden) drawTable(rows, chart.picture, format, chart.remark);
   }
 
   function tick() {

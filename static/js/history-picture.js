@@ -12,6 +12,8 @@ import { RANGES } from "./view.js";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
+/** What has an expected range, with what it is of; one account's hours are kept for two weeks only. */
+const EXPECTED = /** @type {const} */ ({ all: { hour: "weekday and hour", day: "weekday" }, account: { day: "weekday" } });
 /** @type {Record<Exclude<Unit, "month">, number>} */
 const LENGTH_MS = { minute: 60_000, hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS };
 
@@ -19,9 +21,10 @@ const LENGTH_MS = { minute: 60_000, hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS
  * @param {History} history
  * @param {import("./types.js").View} view
  * @param {Format} format
+ * @param {keyof typeof EXPECTED} [whose]
  * @returns {Picture}
  */
-export function pictureFrom(history, view, format) {
+export function pictureFrom(history, view, format, whose = "all") {
   const { points, unit, isOpen, from, to, comparison, band } = history;
   const isRunning = isOpen && points.at(-1)?.partial === true;
   const dates = format.dates(from, to);
@@ -39,21 +42,27 @@ export function pictureFrom(history, view, format) {
       words: differenceOf(history, comparison, format),
     },
     to: isOpen ? null : to,
-    expected: view.compare === "expected" ? { points: band ?? [], words: wordsOf(unit, band) } : null,
+    expected: view.compare === "expected" ? { points: band ?? [], words: wordsOf(unit, band, whose) } : null,
   };
 }
 
 /**
  * @param {Unit} unit
  * @param {History["band"]} band
+ * @param {keyof typeof EXPECTED} whose
  * @returns {string} what the expected range is of, and how many points are outside it
  */
-function wordsOf(unit, band) {
-  if (!band) return `By ${unit} there is no expected range: choose hours or days.`;
+function wordsOf(unit, band, whose) {
+  /** @type {Partial<Record<Unit, string>>} */
+  const units = EXPECTED[whose];
+  const what = units[unit];
+  if (!band || !what) {
+    const others = Object.keys(units).map((each) => `${each}s`);
+    return `By ${unit} there is no expected range${whose === "account" ? " of one account" : ""}: choose ${others.join(" or ")}.`;
+  }
   const known = band.filter((each) => each !== null);
   if (known.length === 0) return "No expected range: it needs 4 weeks that were counted before.";
   const outside = known.filter(({ sent, received }) => sent.outside || received.outside).length;
-  const what = unit === "hour" ? "weekday and hour" : "weekday";
   return `Expected after the same ${what} of the 8 weeks before: ${outside} of ${known.length} outside.`;
 }
 

@@ -2,55 +2,36 @@
 
 import { drawAccounts } from "./account-rows.js";
 import { drawStateCounts } from "./state-counts.js";
-import { createAge, isStale } from "./age.js";
-import { createAnnouncer } from "./announce.js";
+import { isStale } from "./age.js";
 import { createChart } from "./chart.js";
 import { modeOf, wants } from "./connection.js";
 import { wireCopy } from "./copy.js";
-import { createDebounce } from "./debounce.js";
-import { createFeed } from "./feed.js";
-import { createFormat } from "./format.js";
+import { createLive } from "./live.js";
 import { drawOverview } from "./overview.js";
-import { part } from "./page.js";
+import { chartParts, part } from "./page.js";
 import { wireRefresh } from "./refresh.js";
 import { pictureOf } from "./series.js";
-import { readSettings } from "./settings.js";
-import { createState } from "./state.js";
 import { drawTable, wireTable } from "./table.js";
 import { wireTheme } from "./theme.js";
 import { drawTimes } from "./ticking.js";
 import { RANGES, readView, seriesOf, writeView } from "./view.js";
 import { watchTraffic } from "./trouble.js";
-import { snapshotFrom } from "./wire/snapshot.js";
 import { announcement, BADGES, sentence } from "./words.js";
 
 /** @typedef {import("./types.js").Facts} Facts */
 /** @typedef {import("./types.js").Mode} Mode */
 /** @typedef {import("./types.js").Snapshot} Snapshot */
-/** @typedef {import("./types.js").Timers} Timers */
 
 const root = document.documentElement;
-const settings = readSettings(document.body.dataset);
-const format = createFormat(undefined, undefined, settings.timeZone);
-const age = createAge(() => Date.now());
-const state = createState();
-/** @type {Timers} */
-const timers = {
-  setTimeout: (callback, milliseconds) => window.setTimeout(callback, milliseconds),
-  clearTimeout: (id) => window.clearTimeout(id),
-};
-const announce = createAnnouncer(part("announce"), timers);
-const still = matchMedia("(prefers-reduced-motion: reduce)");
-const chart = createChart(
-  {
-    box: part("chart"),
-    when: part("when"),
-    sent: part("read-sent"),
-    received: part("read-received"),
-    pace: part("read-pace"),
+const { settings, format, age, announce, feed, flush, start } = createLive({
+  draw,
+  onFacts(now) {
+    facts = now;
+    drawMode();
   },
-  format,
-);
+});
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const chart = createChart(chartParts(), format);
 const rows = part("accounts-rows", HTMLTableSectionElement);
 const chartRows = part("chart-rows", HTMLTableSectionElement);
 
@@ -73,35 +54,6 @@ let notes = null;
 let facts = null;
 /** @type {Snapshot | null} */
 let drawn = null;
-
-const debounce = createDebounce(settings.debounce, draw, timers);
-const feed = createFeed({
-  settings,
-  page: { online: navigator.onLine, visible: !document.hidden },
-  version: () => state.version,
-  connect: (url) => new EventSource(url),
-  ask: (...request) => fetch(...request),
-  timers,
-  random: Math.random,
-  onSnapshot: takeIn,
-  onServerTime: (at) => age.hear(Date.parse(at)),
-  onFacts(now) {
-    facts = now;
-    drawMode();
-  },
-});
-
-/**
- * @param {unknown} json
- * @returns {boolean} whether it is a snapshot
- */
-function takeIn(json) {
-  const snapshot = snapshotFrom(json);
-  if (!snapshot) return false;
-  age.hear(Date.parse(snapshot.computedAt) + snapshot.ageSeconds * 1000);
-  if (state.offer(snapshot)) debounce.push(snapshot);
-  return true;
-}
 
 /** @param {Snapshot} snapshot */
 function draw(snapshot) {
@@ -225,26 +177,16 @@ if (document.getElementById("refresh")) {
     format,
     async onRefreshed() {
       await feed.pollNow();
-      debounce.flush();
+      flush();
     },
     onExpired: () => feed.tell({ type: "expired" }),
   });
 }
 wireCopy(document);
 wireTheme();
-addEventListener("online", () => feed.tell({ type: "online" }));
-addEventListener("offline", () => feed.tell({ type: "offline" }));
-document.addEventListener("visibilitychange", () => feed.tell({ type: document.hidden ? "hidden" : "visible" }));
-// A page that comes back from the browser's own cache has lost its connections.
-addEventListener("pagehide", () => feed.tell({ type: "hidden" }));
-addEventListener("pageshow", (event) => {
-  if (event.persisted) feed.tell({ type: "visible" });
-});
 
 drawView();
-const brought = part("first").textContent;
-if (brought) takeIn(JSON.parse(brought));
-feed.start();
+start();
 void loadRanges();
 setInterval(() => {
   if (document.hidden) return;

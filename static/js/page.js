@@ -30,3 +30,8 @@ export function part(id, kind = HTMLElement) {
 export function openForms() {
   for (const form of document.querySelectorAll("form[inert]")) /** @type {HTMLFormElement} */ (form).inert = false;
 }
+
+/** @returns {Parameters<typeof import("./chart.js").createChart>[0]} the chart's box and the line above it */
+export function chartParts() {
+  return { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received"), pace: part("read-pace") };
+}

@@ -103,8 +103,7 @@ export function createControls({ choose, view, since, format, calendar, url }) {
     dates.hidden = !choosing && now.range !== "custom";
     if (!choosing) [from.value, to.value] = [now.from, now.to];
     const query = apiQuery(now, calendar);
-    // An account's history has no annotations.
-    if (calendar.tz) query.set("annotations", "true");
+    query.set("annotations", "true");
     for (const id of ["csv", "json"]) {
       query.set("format", id);
       part(id, HTMLAnchorElement).href = `${url}?${query}`;

@@ -1,24 +1,18 @@
 /** The overview to look at only, of a shared link or on a wall: wires the modules to its parts. */
 
 import { drawAccounts } from "./account-rows.js";
-import { createAge, isStale } from "./age.js";
-import { createAnnouncer } from "./announce.js";
+import { isStale } from "./age.js";
 import { drawFacts, drawFigures, drawTrends } from "./cards.js";
 import { createChart } from "./chart.js";
 import { modeOf } from "./connection.js";
-import { createDebounce } from "./debounce.js";
-import { createFeed } from "./feed.js";
 import { figuresOf } from "./figures.js";
-import { createFormat } from "./format.js";
-import { part } from "./page.js";
+import { createLive } from "./live.js";
+import { chartParts, part } from "./page.js";
 import { pictureOf } from "./series.js";
-import { readSettings } from "./settings.js";
-import { createState } from "./state.js";
 import { otherEvents } from "./terms.js";
 import { drawTimes } from "./ticking.js";
 import { RANGES, seriesOf } from "./view.js";
 import { keepAwake, watchBuild } from "./wall.js";
-import { snapshotFrom } from "./wire/snapshot.js";
 import { announcement, BADGES, sentence } from "./words.js";
 
 /** @typedef {import("./types.js").Facts} Facts */
@@ -26,30 +20,16 @@ import { announcement, BADGES, sentence } from "./words.js";
 /** @typedef {"hour" | "24h" | "30d"} Shown */
 
 const root = document.documentElement;
-const settings = readSettings(document.body.dataset);
-const format = createFormat(undefined, undefined, settings.timeZone);
-const age = createAge(() => Date.now());
-const state = createState();
-/** @type {import("./types.js").Timers} */
-const timers = {
-  setTimeout: (callback, milliseconds) => window.setTimeout(callback, milliseconds),
-  clearTimeout: (id) => window.clearTimeout(id),
-};
-const announce = createAnnouncer(part("announce"), timers);
+const { settings, format, age, timers, announce, start } = createLive({
+  draw,
+  onFacts(now) {
+    facts = now;
+    drawMode();
+  },
+});
 const isWall = "wall" in root.dataset;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const chart = has("chart")
-  ? createChart(
-      {
-        box: part("chart"),
-        when: part("when"),
-        sent: part("read-sent"),
-        received: part("read-received"),
-        pace: part("read-pace"),
-      },
-      format,
-    )
-  : null;
+const chart = has("chart") ? createChart(chartParts(), format) : null;
 /** @type {Shown} */
 let range = "24h";
 /** @type {Facts | null} */
@@ -60,35 +40,6 @@ let drawn = null;
 /** @param {string} id @returns {boolean} whether the link has that part */
 function has(id) {
   return document.getElementById(id) !== null;
-}
-
-const debounce = createDebounce(settings.debounce, draw, timers);
-const feed = createFeed({
-  settings,
-  page: { online: navigator.onLine, visible: !document.hidden },
-  version: () => state.version,
-  connect: (url) => new EventSource(url),
-  ask: (...request) => fetch(...request),
-  timers,
-  random: Math.random,
-  onSnapshot: takeIn,
-  onServerTime: (at) => age.hear(Date.parse(at)),
-  onFacts(now) {
-    facts = now;
-    drawMode();
-  },
-});
-
-/**
- * @param {unknown} json
- * @returns {boolean} whether it is a snapshot
- */
-function takeIn(json) {
-  const snapshot = snapshotFrom(json);
-  if (!snapshot) return false;
-  age.hear(Date.parse(snapshot.computedAt) + snapshot.ageSeconds * 1000);
-  if (state.offer(snapshot)) debounce.push(snapshot);
-  return true;
 }
 
 /** @param {Snapshot} snapshot */
@@ -140,18 +91,8 @@ for (const button of document.querySelectorAll("button[data-range]")) {
     drawChart();
   });
 }
-addEventListener("online", () => feed.tell({ type: "online" }));
-addEventListener("offline", () => feed.tell({ type: "offline" }));
-document.addEventListener("visibilitychange", () => feed.tell({ type: document.hidden ? "hidden" : "visible" }));
-// A page that comes back from the browser's own cache has lost its connections.
-addEventListener("pagehide", () => feed.tell({ type: "hidden" }));
-addEventListener("pageshow", (event) => {
-  if (event.persisted) feed.tell({ type: "visible" });
-});
 
-const brought = part("first").textContent;
-if (brought) takeIn(JSON.parse(brought));
-feed.start();
+start();
 setInterval(() => {
   if (!document.hidden) tick();
 }, 1000);

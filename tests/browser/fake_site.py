@@ -435,7 +435,7 @@ class FakeSite:
         )
         question = AccountRequest(
             name, asked["weekStart"], asked["range"], asked["from_"], asked["to"], asked["unit"],
-            asked["compare"],
+            asked["compare"], asked["band"],
         )  # fmt: skip
         found = account_history(
             question, Activity(now, first, hours, days), FakePast(self.account_hours), days_kept=731

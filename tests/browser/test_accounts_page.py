@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from dmstats.core.clock import DAY_MS, to_ms
+from dmstats.db.annotations import Annotation
 from tests.browser.axe import violations
 from tests.browser.conftest import sign_in, skip_until
 from tests.browser.fake_site import FakeSite
@@ -228,6 +231,43 @@ def test_an_accounts_ranges_and_comparison(context: BrowserContext, site: FakeSi
     page.get_by_label("Unit").select_option("By hour")
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
     assert violations(page) == []
+
+
+def test_what_was_usual_for_an_account_and_what_happened(
+    context: BrowserContext, site: FakeSite
+) -> None:
+    now = to_ms(datetime.now(UTC))
+    site.annotations = [
+        Annotation("1", "note", now - 3 * DAY_MS, "Launch in Spain", "bob@example.com"),
+        Annotation("2", "version", now - 90 * DAY_MS, "dmstats 1.0 was started."),
+    ]
+    page = context.new_page()
+    page.goto(f"{site.url}{ACCOUNT}?compare=expected")
+    expect(page.locator("#compared")).to_have_text(
+        "By hour there is no expected range of one account: choose days."
+    )
+    page.get_by_label("Range").select_option("30d")
+    expect(page.locator("#compared")).to_have_text(
+        re.compile(r"^Expected after the same weekday of the 8 weeks before: \d+ of 29 outside\.$")
+    )
+    expect(page.locator("#notes-count")).to_have_text(" (1)")
+    chart = page.locator("#chart")
+    chart.press("End")
+    for _ in range(3):
+        chart.press("ArrowLeft")
+    expect(chart).to_have_attribute(
+        "aria-valuetext", re.compile(r"Expected: \d+ to \d+.* received.*Launch in Spain")
+    )
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-rows tr").nth(3)).to_contain_text("Launch in Spain")
+    page.locator("#notes-summary").press("Enter")
+    page.get_by_role("button", name="Add a note").press("Enter")
+    page.keyboard.type("Sale")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notes-rows li")).to_have_count(2)
+    assert violations(page) == []
+    link = page.get_by_role("link", name="CSV")
+    expect(link).to_have_attribute("href", re.compile("range=30d&band=true.*annotations=true"))
 
 
 INK = r"""() => {

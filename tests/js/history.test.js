@@ -124,5 +124,8 @@ test("the expected range is told in words", () => {
   const words = (band, more = {}) => picture({ comparison: null, band, ...more }, "?range=7d&compare=expected").expected.words;
   assert.equal(words({ points: [null, null, null] }), "No expected range: it needs 4 weeks that were counted before.");
   assert.equal(words(null, { unit: "week" }), "By week there is no expected range: choose hours or days.");
+  const hours = historyFrom({ ...ANSWER, unit: "hour" });
+  const ofAccount = pictureFrom(hours, readView("?compare=expected"), format, "account").expected.words;
+  assert.equal(ofAccount, "By hour there is no expected range of one account: choose days.");
   assert.equal(picture({ band: { points: ["x", {}, { sent: usual(null).sent }] } }, "?compare=expected&range=7d").expected.points[2], null);
 });
