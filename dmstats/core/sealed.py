@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import secrets
-from functools import cached_property
+from functools import cache, cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,6 +20,13 @@ class Unsealable(ValueError):
     """The text was sealed with another ``SECRET_KEY``, for another purpose, or was changed."""
 
 
+@cache
+def _key(secret_key: str, purpose: str) -> bytes:
+    # Slow, once per process (some 50 ms): the secret may be one that somebody thought up.
+    salt = f"dmstats {purpose}".encode()
+    return hashlib.scrypt(secret_key.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
+
+
 class Sealer:
     """Seals and opens short texts. ``purpose`` keeps its key apart from those of other uses of the
     same ``secret_key``."""
@@ -30,10 +37,7 @@ class Sealer:
 
     @cached_property
     def _cipher(self) -> AESGCM:
-        # Slow, once per process (some 50 ms): the secret may be one that somebody thought up.
-        salt = f"dmstats {self._purpose}".encode()
-        key = hashlib.scrypt(self._secret_key.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
-        return AESGCM(key)
+        return AESGCM(_key(self._secret_key, self._purpose))
 
     def seal(self, text: str, owner: str) -> str:
         """``text``, to be opened for the same ``owner`` only: it cannot be moved to another."""

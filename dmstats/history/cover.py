@@ -108,8 +108,9 @@ def required_buckets(
         found.days.update(at for at in parts.days if at >= first)
         for hours in (*parts.hours, *parts.less):
             found.hours.update(at for at in hours if at >= first)
-        for minutes in parts.minutes:
-            found.minutes.update(hour_start(at) for at in minutes if at >= first)
+        for minutes in parts.minutes:  # each within one hour
+            if minutes and minutes.start >= first:
+                found.minutes.add(hour_start(minutes.start))
     return found
 
 

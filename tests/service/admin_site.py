@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -132,6 +134,69 @@ class FakeStats:
         )
 
 
+@cache
+def application() -> Flask:
+    """The routes and templates without their services: each site has a copy, because compiling a
+    hundred rules takes longer than most tests.
+    """
+    app = Flask("admin_site")
+    app.jinja_loader = DictLoader(
+        {
+            "missing.html": "{{ title }}|{{ words }}",
+            "shared.html": "{{ label }}|{{ parts | sort | join(' ') }}|{{ wall }}|{{ first }}"
+            "|{{ stats_url }}|{{ stream_url }}",
+            "deletion.html": "{{ code }}|{{ waiting }}|{{ was_account }}",
+            "code.html": "code|{{ error or '' }}|{{ next }}",
+            "login.html": "{{ error or '' }}|{{ email }}|{{ next }}"
+            "{% if single_sign_on %}|with {{ single_sign_on }}{% endif %}"
+            "{% if proxied %}|as {{ proxied }}{% endif %}",
+            "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
+        }
+    )
+    register_errors(app)
+    register_access(app)
+    for views in (
+        stats,
+        account_edits,
+        account_list,
+        history,
+        notes,
+        incidents,
+        sends,
+        alerting,
+        deliveries,
+        sign_in,
+        sso,
+        passkey_sign_in,
+        passkeys,
+        password_links,
+        admins,
+        me,
+        activity_log,
+        tokens,
+        second_factor,
+        meta_requests,
+        shared_links,
+        shared,
+    ):
+        app.register_blueprint(views.blueprint)
+
+    @app.get("/")
+    def home() -> str:
+        return "home"
+
+    @app.get("/me", endpoint="pages.me")
+    def me_page() -> str:
+        return "me"
+
+    @app.get("/accounts")
+    def page() -> str:
+        return "accounts"
+
+    _ = app.jinja_env  # the copies share the compiled templates
+    return app
+
+
 class AdminSite:
     def __init__(self, clock: ManualClock, mongo: Mongo | None = None, **settings: Any) -> None:
         self.mongo = mongo or mock_mongo()
@@ -162,63 +227,12 @@ class AdminSite:
         self.app = self._app()
 
     def _app(self) -> Flask:
-        app = Flask("admin_site")
+        app = copy.copy(application())
+        app.config = copy.copy(app.config)
         app.secret_key = self.settings.secret_key
-        app.jinja_loader = DictLoader(
-            {
-                "missing.html": "{{ title }}|{{ words }}",
-                "shared.html": "{{ label }}|{{ parts | sort | join(' ') }}|{{ wall }}|{{ first }}"
-                "|{{ stats_url }}|{{ stream_url }}",
-                "deletion.html": "{{ code }}|{{ waiting }}|{{ was_account }}",
-                "code.html": "code|{{ error or '' }}|{{ next }}",
-                "login.html": "{{ error or '' }}|{{ email }}|{{ next }}"
-                "{% if single_sign_on %}|with {{ single_sign_on }}{% endif %}"
-                "{% if proxied %}|as {{ proxied }}{% endif %}",
-                "password.html": "{{ error or '' }}|{{ email }}|{{ link }}|{{ done }}",
-            }
-        )
         configure_sessions(app)
-        register_errors(app)
         register_headers(app)
-        register_access(app)
-        for views in (
-            stats,
-            account_edits,
-            account_list,
-            history,
-            notes,
-            incidents,
-            sends,
-            alerting,
-            deliveries,
-            sign_in,
-            sso,
-            passkey_sign_in,
-            passkeys,
-            password_links,
-            admins,
-            me,
-            activity_log,
-            tokens,
-            second_factor,
-            meta_requests,
-            shared_links,
-            shared,
-        ):
-            app.register_blueprint(views.blueprint)
-
-        @app.get("/")
-        def home() -> str:
-            return "home"
-
-        @app.get("/me", endpoint="pages.me")
-        def me_page() -> str:
-            return "me"
-
-        @app.get("/accounts")
-        def page() -> str:
-            return "accounts"
-
+        app.extensions = {}
         app.extensions["dmstats"] = SimpleNamespace(
             settings=self.settings,
             clock=self.clock,

@@ -271,7 +271,7 @@ def test_an_export_is_sent_as_it_is_read(
 ) -> None:
     site.mongo.db["instagram_accounts"].insert_many(
         {"instagramId": f"x{n:04}", "createdAt": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(n)}
-        for n in range(2000)
+        for n in range(1000)
     )
     reads: list[int] = []
     of = StateDirectory.of

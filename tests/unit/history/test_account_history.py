@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -44,9 +47,25 @@ def made_up() -> dict[int, Counts]:
 HOURS = made_up()
 
 
+MOMENTS = sorted(HOURS)
+SENT = [0, *accumulate(HOURS[at][0] for at in MOMENTS)]
+RECEIVED = [0, *accumulate(HOURS[at][1] for at in MOMENTS)]
+
+
 def total(start: int, end: int) -> Counts:
-    found = [counts for at, counts in HOURS.items() if start <= at < end]
-    return sum(sent for sent, _ in found), sum(received for _, received in found)
+    first, last = bisect_left(MOMENTS, start), bisect_left(MOMENTS, max(start, end))
+    return SENT[last] - SENT[first], RECEIVED[last] - RECEIVED[first]
+
+
+@cache
+def archived_months() -> Mapping[str, Counts]:
+    found: dict[str, Counts] = {}
+    for at, (sent, received) in HOURS.items():
+        if at < WINDOW:
+            month = f"{to_datetime(at):%Y-%m}"
+            before = found.get(month, (0, 0))
+            found[month] = (before[0] + sent, before[1] + received)
+    return found
 
 
 class FakePast:
@@ -69,12 +88,7 @@ class FakePast:
         return found
 
     def months(self, account: str) -> Mapping[str, Counts]:
-        found: dict[str, Counts] = {}
-        for at, (sent, received) in HOURS.items():
-            if at < WINDOW:
-                before = found.get(f"{to_datetime(at):%Y-%m}", (0, 0))
-                found[f"{to_datetime(at):%Y-%m}"] = (before[0] + sent, before[1] + received)
-        return found
+        return archived_months()
 
 
 ACTIVITY = Activity(

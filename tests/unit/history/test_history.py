@@ -91,6 +91,12 @@ def walls(zone: str) -> list[datetime]:
     return [to_datetime(at).astimezone(ZoneInfo(zone)) for at in MOMENTS]
 
 
+@cache
+def labels_of(unit: str, zone: str) -> list[Label]:
+    """The label of each moment where it is."""
+    return [label(unit, wall) for wall in walls(zone)]
+
+
 def label(unit: str, wall: datetime) -> Label:
     day = wall.date()
     if unit == "month":
@@ -103,14 +109,22 @@ def label(unit: str, wall: datetime) -> Label:
 
 
 def recount(
-    unit: str, zone: str, start: int, end: int, move: Callable[[datetime], datetime | None]
+    unit: str,
+    zone: str,
+    start: int,
+    end: int,
+    move: Callable[[datetime], datetime | None] | None = None,
 ) -> dict[Label | None, Counts]:
-    """The DMs of each bucket, minute by minute; ``move`` says where a minute is shown, if at
-    all."""
+    """The DMs of each bucket, minute by minute; ``move`` says where a minute is shown, if at all.
+    Without it, each is shown where it is."""
     found: dict[Label | None, Counts] = {}
+    where, own = walls(zone), labels_of(unit, zone)
     for i in range(bisect_left(MOMENTS, start), bisect_left(MOMENTS, end)):
-        moved = move(walls(zone)[i])
-        place = None if moved is None else label(unit, moved)
+        if move is None:
+            place: Label | None = own[i]
+        else:
+            moved = move(where[i])
+            place = None if moved is None else label(unit, moved)
         before, counts = found.get(place, (0, 0)), MINUTES[MOMENTS[i]]
         found[place] = (before[0] + counts[0], before[1] + counts[1])
     return found
@@ -154,7 +168,7 @@ def test_every_range_unit_and_comparison_is_what_a_recount_finds(zone: str) -> N
         for unit in UNITS:
             if not fits(unit, chosen, calendar):
                 continue
-            expected = recount(unit, zone, chosen.from_ms, chosen.to_ms, lambda wall: wall)
+            expected = recount(unit, zone, chosen.from_ms, chosen.to_ms)
             for kind in KINDS:
                 plan = Plan.make(chosen, unit, kind, calendar)
                 found = history(plan, stored(plan), since_ms=SINCE_MS, now_ms=ms(NOW))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 
@@ -32,6 +33,7 @@ class Ledger:
         return CommitOutcome(sent=len(new), duplicates=len(rows) - len(new), rejected=rejected)
 
 
+@cache
 def rows(count: int) -> list[LedgerRow]:
     return [
         LedgerRow(number.to_bytes(20, "big"), "20261115", "1", "sent", 1, 1)

@@ -11,6 +11,7 @@ from dmstats.app import create_app
 from dmstats.core.errors import DATABASE_AWAY
 from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.core.settings import Settings
+from dmstats.web.middleware import database_deadline
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 SECRET = "secret-of-the-test"
@@ -61,7 +62,10 @@ def test_the_real_form_says_that_it_needs_https(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/admin/accounts", "/api/admin/stats", "/readyz"])
-def test_a_database_that_is_away_is_told_without_names(client: FlaskClient, path: str) -> None:
+def test_a_database_that_is_away_is_told_without_names(
+    client: FlaskClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_deadline, "REQUEST_SECONDS", 0.5)
     answer = client.get(path, headers={"Authorization": f"Bearer {SECRET}"})
     assert answer.status_code == 503
     detail = answer.get_json()["detail"]
