@@ -82,7 +82,9 @@ class Repairs:
         accounts = self._db[ACCOUNTS]
         wanted = {"instagramId": {"$in": list(bases)}}
         for found in list(accounts.find(wanted, {"instagramId": 1, BASE: 1}, session=session)):
-            base = bases.get(found["instagramId"])
+            # An id that is an array matches what it contains.
+            name = found["instagramId"]
+            base = bases.get(name) if typed.is_text(name) else None
             if base is None or BASE not in found or is_known(ledger_base(found[BASE])):
                 continue
             right: Document = {"sent": base.sent, "received": base.received}
@@ -126,7 +128,8 @@ class Repairs:
         wanted = {"instagramId": {"$in": list(deltas)}}
         accounts = self._db[ACCOUNTS]
         found = accounts.find(wanted, {"instagramId": True}, session=session) if deltas else ()
-        return {each["instagramId"]: deltas[each["instagramId"]] for each in found}
+        names = [each["instagramId"] for each in found if typed.is_text(each["instagramId"])]
+        return {name: deltas[name] for name in names}
 
 
 class RepairRecords:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from bson.decimal128 import Decimal128
+from bson.int64 import Int64
 from bson.objectid import ObjectId
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError
 
 from dmstats.core.clock import DAY_MS, month_of, to_datetime
-from dmstats.core.errors import AccountRefused, Repeated
+from dmstats.core.errors import AccountRefused, DmstatsError, PoisonError, Repeated
 from dmstats.core.records import AccountDelta
+from dmstats.db import typed
 from dmstats.db.client import (
     DUPLICATE_KEY,
     POISON_CODES,
@@ -26,14 +28,14 @@ from dmstats.db.client import (
 )
 from dmstats.db.collection_names import ACCOUNTS
 
+log = logging.getLogger(__name__)
+
 BASE = "ledgerBase"
 """Holds the counters from before our first event; the audit expects counters to equal this base
 plus the ledger."""
 COUNTERS = ("dmUsed", "dmReceived", "monthlyDmUsed")
 LARGEST = 2**53
 """Larger counters may be inexact as a double, and could overflow 64 bits."""
-
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 class Accounts:
@@ -53,59 +55,118 @@ class Accounts:
     ) -> dict[str, str]:
         """Add ``deltas`` (by Instagram id): one read, then one bulk write.
 
-        Returns the accounts whose counters are not whole numbers, with the reason. They are not
-        changed; with ``strict`` the first one raises :class:`AccountRefused` instead. That is also
-        raised if the database refuses a write because of the account's document (the platform's
-        validator or unique index).
+        Returns the accounts that cannot be changed, with the reason: their counters are not whole
+        numbers, their id is in an array, or the database refuses the write because of their
+        document (the platform's validator or unique index). Such a write aborts the transaction of
+        ``session``, and raises :class:`AccountRefused`. With ``strict`` any of them raises it.
+        So does whatever else goes wrong because of a document, then without an account: nothing
+        that the host platform stores may keep a DM from being counted.
 
         On a sharded cluster every filter is the Instagram id, which is the shard key.
         """
+        try:
+            return self._apply(deltas, now_ms, session, strict=strict)
+        except PoisonError as error:
+            raise AccountRefused("", f"a document cannot be read: {error.reason}") from error
+        except DmstatsError:
+            raise
+        except Exception as error:
+            log.exception("account_defect")
+            raise AccountRefused(
+                "", f"a document cannot be read: {type(error).__name__}"
+            ) from error
+
+    def _apply(
+        self,
+        deltas: Mapping[str, AccountDelta],
+        now_ms: int,
+        session: ClientSession | None,
+        *,
+        strict: bool,
+    ) -> dict[str, str]:
         if not deltas:
             return {}
+        refused: dict[str, str] = {}
         with translated():
-            if session is None and self._add_where_usual(deltas) == len(deltas):
-                return {}
-            found = {
-                document["instagramId"]: document
-                for document in self._accounts.find(
-                    {"instagramId": {"$in": list(deltas)}},
-                    dict.fromkeys(("instagramId", "currentMonth", BASE, *COUNTERS), True),
-                    session=session,
-                    batch_size=len(deltas) + 1,
-                )
-            }
-            refused = {
-                account: reason
-                for account, document in found.items()
-                if (reason := uncountable(document))
-            }
-            if refused and strict:
-                raise AccountRefused(*next(iter(refused.items())))
-            due = {
-                account: delta
-                for account, delta in deltas.items()
-                if account not in refused and (session or not _is_usual(found.get(account), delta))
-            }
-            first = [a for a in due if a in found and BASE not in found[a]]
-            bases = [_keep_base(self._filter(found[a]), found[a]) for a in first]
-            self._write(first, bases, session)
-            writes = [
-                self._update(found[a], delta, now_ms) if a in found else _creation(a, delta, now_ms)
-                for a, delta in due.items()
-            ]
-            self._write(list(due), writes, session)
+            found = self._read(deltas.keys(), refused, session)
+            due = {account: delta for account, delta in deltas.items() if account not in refused}
+            if not (refused and strict):
+                if session is None:
+                    found, due = self._add_where_usual(due, refused)
+                self._add(found, due, refused, now_ms, session)
+        if refused and strict:
+            raise AccountRefused(*next(iter(refused.items())))
         return refused
 
-    def _write(
-        self, accounts: list[str], writes: list[UpdateOne], session: ClientSession | None
+    def _add(
+        self,
+        found: Mapping[str, Document],
+        deltas: Mapping[str, AccountDelta],
+        refused: dict[str, str],
+        now_ms: int,
+        session: ClientSession | None,
     ) -> None:
-        """One bulk write with an update per account; unordered, so that shards work in parallel."""
+        first = [account for account in deltas if account in found and BASE not in found[account]]
+        bases = [_keep_base(self._filter(found[a]), found[a]) for a in first]
+        self._write(first, bases, refused, session)
+        due = [account for account in deltas if account not in refused]
+        writes = [
+            self._update(found[a], deltas[a], now_ms)
+            if a in found
+            else _creation(a, deltas[a], now_ms)
+            for a in due
+        ]
+        self._write(due, writes, refused, session)
+
+    def _read(
+        self, accounts: Collection[str], refused: dict[str, str], session: ClientSession | None
+    ) -> dict[str, Document]:
+        """The documents by Instagram id; adds accounts that cannot be changed to ``refused``."""
+        found: dict[str, Document] = {}
+        for document in self._accounts.find(
+            {"instagramId": {"$in": list(accounts)}},
+            dict.fromkeys(("instagramId", "currentMonth", BASE, *COUNTERS), True),
+            session=session,
+            batch_size=len(accounts) + 1,
+        ):
+            name = document["instagramId"]
+            if typed.is_text(name):
+                found[name] = document
+                if reason := uncountable(document):
+                    refused[name] = reason
+            elif isinstance(name, list):
+                # It matches each id that it contains, and an update would match it as well.
+                for each in filter(typed.is_text, name):
+                    if each in accounts:
+                        refused[each] = "instagramId is an array that contains it"
+        return found
+
+    def _write(
+        self,
+        accounts: list[str],
+        writes: list[UpdateOne],
+        refused: dict[str, str],
+        session: ClientSession | None,
+    ) -> int:
+        """One bulk write with an update per account; unordered, so that shards work in parallel.
+
+        Returns how many documents matched. Without a session, adds the accounts to ``refused``
+        whose documents the database refuses to change.
+        """
         if not writes:
-            return
+            return 0
         try:
-            self._accounts.bulk_write(writes, ordered=False, session=session)
+            return self._accounts.bulk_write(writes, ordered=False, session=session).matched_count
         except BulkWriteError as error:
-            raise _refusal(error, accounts) from error
+            refusals = _refusals(error, accounts)
+            if session is not None or error in refusals.values() or not refusals:
+                raise next(iter(refusals.values()), error) from error
+            # One that another process is creating is only deferred: it has no fault.
+            refused |= {
+                account: str(each) if isinstance(each, AccountRefused) else ""
+                for account, each in refusals.items()
+            }
+            return int((error.details or {}).get("nMatched", 0))
 
     def _filter(self, found: Document) -> Document:
         """The filter of an update of ``found``: one field, so that one index fits.
@@ -122,15 +183,19 @@ class Accounts:
         month = known_month(found.get("currentMonth"), now_ms)
         return UpdateOne(self._filter(found), update_for(delta, month))
 
-    def _add_where_usual(self, deltas: Mapping[str, AccountDelta]) -> int:
+    def _add_where_usual(
+        self, deltas: Mapping[str, AccountDelta], refused: dict[str, str]
+    ) -> tuple[dict[str, Document], dict[str, AccountDelta]]:
         """Without transactions: update accounts that have a base, the same month and readable
-        counters with one conditional write each. Returns how many were updated."""
-        number = {"$type": ["int", "long"]}
+        counters with one conditional write each. Returns the documents and deltas of the others."""
+        # Each of these conditions would also match an array that contains such a value.
+        no_array = {"$not": {"$type": "array"}}
+        number = {"$type": ["int", "long"]} | no_array
         writes = [
             UpdateOne(
                 {
-                    "instagramId": account,
-                    "currentMonth": delta.month,
+                    "instagramId": {"$eq": account} | no_array,
+                    "currentMonth": {"$eq": delta.month} | no_array,
                     BASE: {"$exists": True},
                     **dict.fromkeys(COUNTERS, number),
                 },
@@ -138,7 +203,11 @@ class Accounts:
             )
             for account, delta in deltas.items()
         ]
-        return self._accounts.bulk_write(writes, ordered=False).matched_count
+        if self._write(list(deltas), writes, refused, None) == len(deltas):
+            return {}, {}
+        found = self._read(deltas.keys() - refused.keys(), {}, None)
+        left = deltas.keys() - refused.keys()
+        return found, {a: deltas[a] for a in left if not _is_usual(found.get(a), deltas[a])}
 
 
 def uncountable(document: Mapping[str, Any]) -> str:
@@ -164,35 +233,43 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int) and abs(value) < LARGEST
 
 
-def _refusal(error: BulkWriteError, accounts: list[str]) -> Exception:
-    """Translate the error of a bulk write with one update per account."""
+def _refusals(error: BulkWriteError, accounts: list[str]) -> dict[str, Exception]:
+    """Translate the errors of a bulk write with one update per account."""
+    refusals: dict[str, Exception] = {}
     for failure in (error.details or {}).get("writeErrors", ()):
         code, account = failure.get("code"), accounts[failure["index"]]
+        refusals[account] = error
         if code == DUPLICATE_KEY:
             fields = duplicated_fields(failure)
             if fields and fields != {"instagramId"} and fields != {"_id"}:
-                return AccountRefused(account, f"unique index on {', '.join(sorted(fields))}")
-            return Repeated("another process created the account at the same moment")
-        if code in POISON_CODES:
-            return AccountRefused(account, f"MongoDB refuses the document (code {code})")
-    return error
+                named = f"unique index on {', '.join(sorted(fields))}"
+                refusals[account] = AccountRefused(account, named)
+            else:
+                refusals[account] = Repeated(
+                    "another process created the account at the same moment"
+                )
+        elif code in POISON_CODES:
+            refused = f"MongoDB refuses the document (code {code})"
+            refusals[account] = AccountRefused(account, refused)
+    return refusals
 
 
 def _is_usual(found: Document | None, delta: AccountDelta) -> bool:
+    """Whether it matches the conditions of :meth:`Accounts._add_where_usual`."""
     return (
         found is not None
         and BASE in found
-        and found.get("currentMonth") == delta.month
-        and all(type(found.get(field)) is int for field in COUNTERS)
+        and typed.is_text(found.get("currentMonth"))
+        and found["currentMonth"] == delta.month
+        and all(type(found.get(field)) in (int, Int64) for field in COUNTERS)
     )
 
 
 def known_month(value: object, now_ms: int) -> str | None:
     """``value`` as a month, ``YYYY-MM``; None if it is not one, or more than a day in the future:
     the monthly counter would stay unused until that month."""
-    if not isinstance(value, str) or not _MONTH.fullmatch(value):
-        return None
-    return value if value <= month_of(now_ms + DAY_MS) else None
+    month = typed.month(value)
+    return month if month and month <= month_of(now_ms + DAY_MS) else None
 
 
 def _keep_base(which: Document, found: Document) -> UpdateOne:

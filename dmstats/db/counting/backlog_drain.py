@@ -15,6 +15,7 @@ from dmstats.core.clock import Clock, to_datetime
 from dmstats.core.errors import AccountRefused, Conflict, DmstatsError, PoisonError
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_BACKLOG
+from dmstats.db.counting.account_backlog import backlog_writes
 from dmstats.db.counting.accounts import Accounts
 from dmstats.db.counting.backlog_documents import (
     account_of,
@@ -81,8 +82,10 @@ class AccountBacklog:
                 if account := account_of(document):
                     due.setdefault(account, []).append(document["_id"])
         accounts = sorted(due)
-        groups = [accounts[at : at + TOGETHER] for at in range(0, len(accounts), TOGETHER)]
         try:
+            # Without transactions, what was added before an account is refused stays added.
+            size = TOGETHER if self._runner.transactional else 1
+            groups = [accounts[at : at + size] for at in range(0, len(accounts), size)]
             while groups:
                 groups += self._apply(groups.pop(), due)
         except DmstatsError as error:
@@ -120,7 +123,15 @@ class AccountBacklog:
             found.setdefault(account_of(document), []).append(document)
         self._backlog.delete_many({"_id": {"$in": ids}}, session=session)
         deltas = {account: delta_of(documents) for account, documents in found.items()}
-        self._accounts.apply(deltas, self._clock.now_ms(), session, strict=True)
+        now_ms = self._clock.now_ms()
+        try:
+            self._accounts.apply(deltas, now_ms, session, strict=True)
+        except AccountRefused as error:
+            if session is None:  # no transaction takes the deletion back
+                self._backlog.bulk_write(
+                    backlog_writes(deltas, dict.fromkeys(deltas, str(error)), now_ms)
+                )
+            raise
 
     def _postpone(self, account: str, ids: list[Any], reason: str) -> None:
         """Keep all increments of a refused account in one document, also those of the one that is

@@ -136,7 +136,9 @@ class Batches:
             try:
                 self._add_to_accounts(deltas, now_ms, None)
             except AccountRefused as error:
-                log.warning("account_deferred", extra={"account": error.account})
+                log.warning("account_deferred", extra={"reason": error.reason})
+                deltas.defer(deltas.accounts)
+                self._add_to_accounts(deltas, now_ms, None)
         return new
 
     def _add_to_accounts(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
