@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 
-from pymongo import ASCENDING
+from pymongo import ASCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure, PyMongoError
@@ -35,25 +34,86 @@ Tell = Callable[[str], object]
 def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tell) -> None:
     """Create what is missing; ``tell`` gets a line per created index, ``progress`` while it builds.
 
+    The indexes of one collection are one command, so that the server reads the collection once.
     Raises one :class:`ConfigError` with all obstacles, after everything else is created.
     """
     for name in IN_COMMITS:
         _create_collection(db, name)
     views = set(db.list_collection_names(filter={"type": "view"}))
-    problems = []
-    for wanted in WANTED:
-        if wanted.collection in views:
-            problems.append(f"{wanted.title}: {wanted.collection} is a view, which takes no writes")
-            continue
-        try:
-            if _ensure(db[wanted.collection], wanted, settings, progress):
-                tell(f"created the index {wanted.title}")
-        except OperationFailure as error:
-            if wanted.optional and error.code in SAME_INDEX:
-                continue
-            problems.append(_explained(db[wanted.collection], wanted, settings, error))
+    problems = [
+        f"{wanted.title}: {wanted.collection} is a view, which takes no writes"
+        for wanted in WANTED
+        if wanted.collection in views
+    ]
+    builds = [
+        _Build(db[name], [each for each in WANTED if each.collection == name], settings)
+        for name in dict.fromkeys(each.collection for each in WANTED)
+        if name not in views
+    ]
+    for build in builds:
+        # A daemon thread, so that Ctrl-C works. The server continues, and the next run finds the
+        # indexes.
+        threading.Thread(target=build.run, daemon=True).start()
+    started = time.monotonic()
+    while running := wait([build.over for build in builds], PROGRESS_SECONDS).not_done:
+        for build in builds:
+            if build.over in running:
+                seconds, done = time.monotonic() - started, _documents_done(build.collection)
+                progress(f"still building indexes of {build.name} after {seconds:.0f} s{done}")
+    for build in builds:
+        build.over.result()
+        for each in build.created:
+            tell(f"created the index {each.title}")
+        problems += build.problems
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+class _Build:
+    """Creates the missing indexes of one collection."""
+
+    def __init__(
+        self, collection: Collection[Document], wanted: Sequence[WantedIndex], settings: Settings
+    ) -> None:
+        self.collection, self.name = collection, collection.name
+        self.over: Future[None] = Future()
+        self.created: list[WantedIndex] = []
+        self.problems: list[str] = []
+        self._wanted = wanted
+        self._settings = settings
+
+    def run(self) -> None:
+        """``over`` has the error of what failed unexpectedly."""
+        try:
+            present = list(self.collection.list_indexes())
+            missing = [each for each in self._wanted if not exists(each, present)]
+            try:
+                self._create(missing)
+            except OperationFailure:
+                for each in missing:
+                    self._create_one(each)
+            self.over.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - for the thread that waits
+            self.over.set_exception(error)
+
+    def _create_one(self, wanted: WantedIndex) -> None:
+        try:
+            self._create([wanted])
+        except OperationFailure as error:
+            if not (wanted.optional and error.code in SAME_INDEX):
+                problem = _explained(self.collection, wanted, self._settings, error)
+                self.problems.append(problem)
+
+    def _create(self, missing: Sequence[WantedIndex]) -> None:
+        hours = self._settings.ledger_retention_hours
+        if missing:
+            self.collection.create_indexes(
+                [
+                    IndexModel([(each.field, ASCENDING)], name=each.name, **each.options(hours))
+                    for each in missing
+                ]
+            )
+            self.created += missing
 
 
 def _create_collection(db: Database[Document], name: str) -> None:
@@ -64,37 +124,6 @@ def _create_collection(db: Database[Document], name: str) -> None:
     except OperationFailure as error:
         if error.code != NAMESPACE_EXISTS:
             raise
-
-
-def _ensure(
-    collection: Collection[Document], wanted: WantedIndex, settings: Settings, progress: Tell
-) -> bool:
-    """Whether it had to be created."""
-    if exists(wanted, collection.list_indexes()):
-        return False
-    built: Future[str] = Future()
-
-    def build() -> None:
-        try:
-            options = wanted.options(settings.ledger_retention_hours)
-            built.set_result(
-                collection.create_index([(wanted.field, ASCENDING)], name=wanted.name, **options)
-            )
-        except BaseException as error:  # noqa: BLE001 - for the thread that waits
-            built.set_exception(error)
-
-    started = time.monotonic()
-    # A daemon thread, so that Ctrl-C works. The server continues, and the next run finds the index.
-    threading.Thread(target=build, daemon=True).start()
-    while True:
-        try:
-            built.result(PROGRESS_SECONDS)
-        except NotYet:
-            seconds = time.monotonic() - started
-            done = _documents_done(collection)
-            progress(f"still building the index {wanted.title} after {seconds:.0f} s{done}")
-        else:
-            return True
 
 
 def _documents_done(collection: Collection[Document]) -> str:

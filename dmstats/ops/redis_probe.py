@@ -24,6 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from dmstats.core.constants import CHANNEL
 from dmstats.core.errors import plain_reason
 from dmstats.core.keyspace import InstallationUnknown, Keyspace
+from dmstats.core.redis_outage import FULL_OF_CLIENTS, refusal
 from dmstats.ops.findings import Finding, failed, passed, skipped, warning
 from dmstats.snapshot.lease import LEASE_KEY
 from dmstats.snapshot.publisher import CACHE_KEY
@@ -61,6 +62,15 @@ REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
     (AuthenticationError, "The user or password in REDIS_URL is wrong."),
     (OutOfMemoryError, "Redis is full: raise maxmemory, or use a separate Redis for dmstats."),
 )
+REFUSALS = {
+    "MISCONF": "Redis cannot save its data, and takes no writes until it can: its log says why.",
+    "NOREPLICAS": "Too few replicas follow this Redis (min-replicas-to-write): it takes no writes.",
+    "BUSY": "A script keeps Redis busy: end it with SCRIPT KILL.",
+    "unknown command": "This Redis does not have the command (rename-command in its "
+    "configuration), which dmstats needs.",
+    FULL_OF_CLIENTS: "Redis has as many connections as it allows: raise maxclients.",
+}
+REFUSED = "Redis answers, but refuses the command: see its log."
 UNREACHABLE = (
     "Check that Redis is running and that REDIS_URL is reachable from this machine. Until then "
     "counting continues and dashboards poll."
@@ -74,6 +84,9 @@ def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator
     except (AuthenticationError, BusyLoadingError):
         pass  # kinds of a connection error that are named below, with their remedies
     except RedisConnectionError as error:
+        if refused := refusal(error):
+            yield failed("redis", f"PING: {refused}", REFUSALS.get(refused, REFUSED))
+            return
         yield failed("redis", f"cannot reach Redis (REDIS_URL): {plain_reason(error)}", UNREACHABLE)
         return
     except RedisError:
@@ -87,8 +100,10 @@ def probe_redis(client: redis.Redis, keys: Keyspace, transport: str) -> Iterator
         try:
             attempt()
         except RedisError as error:
-            remedy = next((text for kind, text in REMEDIES if isinstance(error, kind)), UNREACHABLE)
-            found = f"{command}: {type(error).__name__}"
+            refused = refusal(error)
+            others = REFUSALS.get(refused, REFUSED if refused else UNREACHABLE)
+            remedy = next((text for kind, text in REMEDIES if isinstance(error, kind)), others)
+            found = f"{command}: {refused or type(error).__name__}"
             yield failed("redis", found, remedy.format(installation=installation))
             return
     yield passed("redis", f"{_version(client)} allows all commands, under {installation}:*")

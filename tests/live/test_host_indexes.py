@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from bson import ObjectId
 from bson.int64 import Int64
+from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
@@ -24,6 +25,11 @@ from tests.auditing import auditing, event
 pytestmark = pytest.mark.live
 
 Prepare = Callable[[Mongo], object]
+Models = Sequence[IndexModel]
+
+
+def names_of(models: Models) -> set[str]:
+    return {model.document["name"] for model in models}
 
 
 def on(collection: str, *args: Any, **options: Any) -> Prepare:
@@ -99,14 +105,14 @@ def test_an_index_that_the_server_will_not_have_beside_ours_is_named_with_two_co
 ) -> None:
     """As servers before 5.0 answer, and all for the same filter."""
     mongo.db["instagram_accounts"].create_index("dmUsed", name="host", sparse=True)
-    create_index = Collection.create_index
+    create_indexes = Collection.create_indexes
 
-    def refused(collection: Collection[Document], keys: Any, **options: Any) -> str:
-        if options["name"] == "dmstats_dmUsed":
+    def refused(collection: Collection[Document], models: Models) -> list[str]:
+        if "dmstats_dmUsed" in names_of(models):
             raise OperationFailure("Index already exists with a different name", 85)
-        return create_index(collection, keys, **options)
+        return create_indexes(collection, models)
 
-    monkeypatch.setattr(Collection, "create_index", refused)
+    monkeypatch.setattr(Collection, "create_indexes", refused)
     with pytest.raises(ConfigError) as caught:
         migrations.apply(mongo, Settings())
     why, drop, create = str(caught.value).splitlines()
@@ -120,14 +126,14 @@ def test_a_server_with_one_index_per_field_has_the_unique_one(
     mongo: Mongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As before MongoDB 5.0."""
-    create_index = Collection.create_index
+    create_indexes = Collection.create_indexes
 
-    def refused(collection: Collection[Document], keys: Any, **options: Any) -> str:
-        if options["name"] == "dmstats_instagramId":
+    def refused(collection: Collection[Document], models: Models) -> list[str]:
+        if "dmstats_instagramId" in names_of(models):
             raise OperationFailure("Index already exists with different options", 85)
-        return create_index(collection, keys, **options)
+        return create_indexes(collection, models)
 
-    monkeypatch.setattr(Collection, "create_index", refused)
+    monkeypatch.setattr(Collection, "create_indexes", refused)
     migrations.apply(mongo, Settings())
     assert Health(mongo).missing_indexes() == []
 
@@ -142,18 +148,18 @@ def test_a_view_is_named(mongo: Mongo) -> None:
 def test_a_long_build_is_told_of_and_waited_for(
     mongo: Mongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create_index = Collection.create_index
+    create_indexes = Collection.create_indexes
 
-    def slow(collection: Collection[Document], keys: Any, **options: Any) -> str:
-        if options["name"] == "dmstats_username":
+    def slow(collection: Collection[Document], models: Models) -> list[str]:
+        if "dmstats_username" in names_of(models):
             time.sleep(1)
-        return create_index(collection, keys, **options)
+        return create_indexes(collection, models)
 
     monkeypatch.setattr(ensure_indexes, "PROGRESS_SECONDS", 0.3)
-    monkeypatch.setattr(Collection, "create_index", slow)
+    monkeypatch.setattr(Collection, "create_indexes", slow)
     lines: list[str] = []
     migrations.apply(mongo, Settings(), progress=lines.append)
-    assert any("still building the index instagram_accounts.username" in line for line in lines)
+    assert any("still building indexes of instagram_accounts" in line for line in lines)
     assert Health(mongo).missing_indexes() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -77,21 +78,22 @@ def test_it_works(mongo: Mongo) -> None:
 def test_an_interrupted_run_is_finished_by_the_next(
     mongo: Mongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After each of the indexes in turn."""
-    create_index, left = Collection.create_index, 0
+    """After the indexes of each of the collections in turn."""
+    create_indexes, left, lock = Collection.create_indexes, 0, threading.Lock()
 
-    def interrupted(collection: Collection[Any], *args: Any, **kwargs: Any) -> str:
+    def interrupted(collection: Collection[Any], *args: Any, **kwargs: Any) -> list[str]:
         nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return create_index(collection, *args, **kwargs)
+        with lock:
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+        return create_indexes(collection, *args, **kwargs)
 
     steps = 0
     with monkeypatch.context() as patch:
-        patch.setattr(Collection, "create_index", interrupted)
+        patch.setattr(Collection, "create_indexes", interrupted)
         while True:
-            left = 1  # each run creates one index more, then is interrupted
+            left = 1  # each run creates those of one collection more, then is interrupted
             try:
                 migrations.apply(mongo, SETTINGS)
                 break

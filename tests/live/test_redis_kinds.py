@@ -41,6 +41,11 @@ class ClusterNode(Redis):
         return [*super().command(), "--cluster-enabled", "yes"]
 
 
+class WithoutHset(Redis):
+    def command(self) -> list[str]:
+        return [*super().command(), "--rename-command", "HSET", "hidden"]
+
+
 class Sentinel(Redis):
     """Watches ``master``; fails over within a few seconds."""
 
@@ -180,6 +185,40 @@ class TestDoctor:
             finding = found(client)
         assert finding.found == "SET: OutOfMemoryError"
         assert "maxmemory" in finding.remedy
+
+    @pytest.mark.parametrize(
+        ("setting", "value", "said", "remedy"),
+        [
+            ("min-replicas-to-write", "3", "SET: NOREPLICAS", "min-replicas-to-write"),
+            ("maxclients", "1", "PING: max number of clients reached", "maxclients"),
+        ],
+    )
+    def test_a_server_that_refuses_is_named(
+        self, redis_server: Redis, setting: str, value: str, said: str, remedy: str
+    ) -> None:
+        with redis.Redis.from_url(redis_server.url) as admin:
+            admin.config_set(setting, value)
+            finding = found(redis_client(redis_server.url, seconds=1))
+        assert (finding.verdict, finding.found) == (Verdict.FAILURE, said)
+        assert remedy in finding.remedy
+
+    def test_a_server_that_cannot_save_is_named(self, redis_server: Redis) -> None:
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.config_set("save", "1 1")
+            client.config_set("dir", "/proc")
+            client.set("x", "1")
+            client.bgsave()
+            wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+            finding = found(client)
+            client.config_set("save", "")
+        assert finding.found == "SET: MISCONF"
+        assert "cannot save" in finding.remedy
+
+    def test_a_command_of_another_name_is_named(self, tmp_path: Path) -> None:
+        with running(WithoutHset(tmp_path)) as server:
+            finding = found(redis.Redis.from_url(server.url))
+        assert finding.found == "HSET: unknown command"
+        assert "rename-command" in finding.remedy
 
     def test_a_cluster_is_named(self, tmp_path: Path) -> None:
         with running(ClusterNode(tmp_path)) as node:

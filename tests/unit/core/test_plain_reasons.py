@@ -10,7 +10,7 @@ import redis
 import urllib3
 
 from dmstats.core.errors import DATABASE_AWAY, ConfigError, DmstatsError, plain_reason
-from dmstats.core.redis_outage import RedisOutage
+from dmstats.core.redis_outage import RedisOutage, refusal
 from dmstats.core.settings import Settings
 from dmstats.db.client import connect
 from dmstats.db.outage import explain
@@ -35,6 +35,23 @@ def raised_from(cause: BaseException, message: str = "outer") -> RuntimeError:
 )
 def test_it_works(error: Exception, reason: str) -> None:
     assert plain_reason(error) == reason
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (redis.ResponseError("MISCONF Redis is configured to save"), "MISCONF"),
+        (redis.ReadOnlyError("You can't write against a read only replica."), "ReadOnlyError"),
+        (redis.ResponseError("unknown command 'HSET', with args"), "unknown command"),
+        (redis.ResponseError("WRONGTYPE Operation against a key"), "WRONGTYPE"),
+        (redis.ResponseError("value is not an integer"), "ResponseError"),
+        (redis.ConnectionError("max number of clients reached"), "max number of clients reached"),
+        (redis.ConnectionError("Error 111 connecting to secret"), ""),
+        (redis.TimeoutError("SOMETHING"), ""),
+    ],
+)
+def test_what_redis_refuses(error: redis.RedisError, said: str) -> None:
+    assert refusal(error) == said
 
 
 def test_a_certificate_says_what_is_wrong_with_it() -> None:
