@@ -145,10 +145,10 @@ def _run_dir() -> Path:
     try:
         folder = Path(tempfile.gettempdir())
     except FileNotFoundError:
-        _stop(f"no folder for the files of the running service. {WHAT_TO_DO.format('')}")
+        _stop(f"no folder for the running service's files. {WHAT_TO_DO.format('')}")
         raise
     sys.stderr.write(
-        f"dmstats: the files of the running service are in {folder}, where they may be deleted."
+        f"dmstats: the running service's files are in {folder}, where they may be deleted."
         f" {WHAT_TO_DO.format('better ')}\n"
     )
     return folder

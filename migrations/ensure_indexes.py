@@ -41,7 +41,7 @@ def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tel
         _create_collection(db, name)
     views = set(db.list_collection_names(filter={"type": "view"}))
     problems = [
-        f"{wanted.title}: {wanted.collection} is a view, which takes no writes"
+        f"{wanted.title}: {wanted.collection} is a view, which cannot be written to"
         for wanted in WANTED
         if wanted.collection in views
     ]

@@ -125,7 +125,7 @@ def _refuse_two(db: Database[Document], rename: Rename) -> None:
     if db[rename.new].find_one({}, {"_id": True}) is not None:
         raise ConfigError(
             f"{rename.old} should become {rename.new}, but both hold documents: the service ran "
-            "before this migration. Stop it on every host, put the backup of the day back (or move "
+            "before this migration. Stop it on every host, restore the backup (or move "
             f"one of the two away), and run this again, then `flask audit`"
         )
 

@@ -84,6 +84,6 @@ def _index_whole(collection: Collection[Document], field: str) -> None:
         collection.create_index(field, unique=True, name=f"{OWN_PREFIX}{field}_shard")
     except DuplicateKeyError:
         raise ConfigError(
-            f"--shard needs an {field} of its own in every document of {collection.name}: give one "
+            f"--shard needs a unique {field} in every document of {collection.name}: give one "
             "to those that have none or null, or move them to another collection"
         ) from None

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from dmstats.services import Services
 
 with_link = click.option(
-    "--link", is_flag=True, help="Make a link for choosing a password, instead of setting one."
+    "--link", is_flag=True, help="Create a link with which the person chooses a password."
 )
 with_url = click.option(
-    "--url", type=BaseUrl(), help="The address that the link begins with; DMSTATS_PUBLIC_URL."
+    "--url", type=BaseUrl(), help="Base URL of the link; default: DMSTATS_PUBLIC_URL."
 )
 
 
-@click.command(cls=Command, short_help="Create an admin, an operator or a viewer.")
+@click.command(cls=Command, short_help="Create an admin, operator or viewer.")
 @click.argument("email")
 @click.option(
     "--role", type=click.Choice([role.value for role in Role]), default=Role.ADMIN.value,
     show_default=True,
-    help="Viewers see the figures, operators also refresh them, admins also manage people.",
+    help="Viewers see the figures, operators can also refresh them, admins can also manage people.",
 )  # fmt: skip
 @with_link
 @with_url
@@ -50,7 +50,7 @@ def create_admin(email: str, role: str, link: bool, url: str | None) -> None:  #
     click.echo(f"{email} can sign in now.")
 
 
-@click.command(cls=Command, short_help="Set a new password for an admin.")
+@click.command(cls=Command, short_help="Set a new password for a person.")
 @click.argument("email")
 @with_link
 @with_url
@@ -71,10 +71,10 @@ def reset_password(email: str, link: bool, url: str | None) -> None:  # noqa: FB
         record(services.activity_log, Event.PASSWORD_CHANGED, admin.email)
     click.echo(f"{admin.email} has a new password.")
     if admin.disabled:
-        click.echo("This admin is disabled. Another admin must enable the account.", err=True)
+        click.echo("This account is disabled. An admin must enable it.", err=True)
 
 
-@click.command(cls=Command, short_help="Remove somebody's second factor.")
+@click.command(cls=Command, short_help="Remove a person's second factor.")
 @click.argument("email")
 def reset_second_factor(email: str) -> None:
     """Let somebody sign in with the password alone, for example after the loss of a phone.
@@ -87,7 +87,7 @@ def reset_second_factor(email: str) -> None:
         services.passkeys.remove_all(admin.id)
         services.admins.sign_out_everywhere(admin.id)
         record(services.activity_log, Event.SECOND_FACTOR_REMOVED, admin.email)
-    click.echo(f"{admin.email} can sign in with the password alone.")
+    click.echo(f"{admin.email} can sign in with the password only.")
 
 
 def _deliver(services: Services, admin: Admin, link: Link, url: str | None) -> None:

@@ -14,7 +14,7 @@ from dmstats.ops.alerts import send_test
 from dmstats.ops.notifier import channels_of
 
 
-@click.command(cls=Command, short_help="Send a test alert to every DMSTATS_ALERT_URL.")
+@click.command(cls=Command, short_help="Send a test alert to every address in DMSTATS_ALERT_URL.")
 def test_alert() -> None:
     """Send a test alert to every address in DMSTATS_ALERT_URL; exit 1 if one was not told."""
     settings = settings_from(os.environ)
@@ -24,6 +24,6 @@ def test_alert() -> None:
     failed = 0
     for channel, outcome in send_test(channels, SystemClock().now_ms()):
         failed += not outcome.told
-        click.echo(f"{channel.label}: {'told' if outcome.told else outcome.problem}")
+        click.echo(f"{channel.label}: {'sent' if outcome.told else outcome.problem}")
     if failed:
-        raise Failure(f"{failed} of {len(channels)} were not told.")
+        raise Failure(f"{failed} of {len(channels)} alerts could not be sent.")

@@ -123,8 +123,10 @@ def _examine(url: str | None) -> Iterator[Finding]:
 def _service() -> Finding:
     service, folder = running(os.environ), data_dir(os.environ).path
     if service:
-        return passed("service", f"running on {folder} (process {service.pid}, {service.base_url})")
-    return skipped("service", f"no dmstats is running on {folder}")
+        return passed(
+            "service", f"running with {folder} (process {service.pid}, {service.base_url})"
+        )
+    return skipped("service", f"no dmstats is running with the data folder {folder}")
 
 
 def _local(settings: Settings) -> str:

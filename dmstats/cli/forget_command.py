@@ -16,15 +16,15 @@ from dmstats.services import Services
 
 DOCUMENTS = {
     "deleted": "Its document is deleted.",
-    "kept": "Its document belongs to the host platform, and stays without dmstats' counts.",
-    "new": "DMs arrived meanwhile; they are counted as a new account's.",
+    "kept": "Its document belongs to the host platform, and stays, without dmstats' counts.",
+    "new": "DMs that arrived in the meantime count towards a new account.",
     "none": "It had no document.",
 }
 
 
-@click.command(cls=Command, short_help="Remove an account from everything but the totals.")
+@click.command(cls=Command, short_help="Remove an account from everything except the totals.")
 @click.argument("instagram_id", metavar="ID")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def forget_account(instagram_id: str, yes: bool) -> None:  # noqa: FBT001 - click's
     """Remove the account with the Instagram id ID from everything but the anonymous totals.
 
@@ -50,9 +50,9 @@ def forget_account(instagram_id: str, yes: bool) -> None:  # noqa: FBT001 - clic
         services.refresher.refresh(publish=True)
     click.echo(
         f"{done.sent:,} DMs sent, {done.received:,} received and {done.other:,} other events no "
-        f"longer name it. {DOCUMENTS[done.document]}"
+        f"longer belong to it. {DOCUMENTS[done.document]}"
     )
-    click.echo(f"The activity log calls it {digest}.")
+    click.echo(f"Its digest in the activity log is {digest}.")
 
 
 def _forget(services: Services, instagram_id: str) -> Forgotten:

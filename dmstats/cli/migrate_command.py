@@ -9,7 +9,9 @@ from migrations.__main__ import DAYS, run
 
 
 @click.command(cls=Command, short_help="Apply migrations; `dmstats run` does this too.")
-@click.option("--shard", is_flag=True, help="Shard ledger and accounts in a sharded cluster.")
+@click.option(
+    "--shard", is_flag=True, help="Shard the ledger and the accounts in a sharded cluster."
+)
 @click.option(
     "--days",
     type=click.IntRange(1, 366),

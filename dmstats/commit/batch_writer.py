@@ -124,7 +124,7 @@ class BatchWriter:
                     self._prefetch_batches = max(1, self._prefetch_batches)
                 pause = self._backoff.back_off(attempt)
                 if self._clock.monotonic() + pause >= batch.deadline:
-                    raise Unavailable("The database is contended") from conflict
+                    raise Unavailable("Too many concurrent writes to the database") from conflict
                 gevent.sleep(pause)
 
     def abort_orphaned(self) -> bool:

@@ -72,7 +72,7 @@ class NotSignedIn(DmstatsError):
 
 
 class Forbidden(DmstatsError):
-    """Known, but not allowed."""
+    """Not allowed."""
 
     status = 403
     title = "Forbidden"

@@ -30,7 +30,7 @@ NODE = re.compile(
 def redis_address(value: str) -> str:
     """Check an address; ``ValueError`` lists the supported kinds."""
     if "cluster" in value.partition("://")[0].lower():
-        raise ValueError(f"no Redis Cluster's, which is not supported: {SUPPORTED}")
+        raise ValueError(f"not that of a Redis Cluster, which is not supported: {SUPPORTED}")
     if not value.startswith(PLAIN + SENTINEL):
         raise ValueError(f"an address that starts with {SUPPORTED}")
     if value.startswith(PLAIN[:2]) and "," in urlsplit(value).netloc.rpartition("@")[2]:

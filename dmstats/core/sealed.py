@@ -55,7 +55,7 @@ class Sealer:
             nonce, content = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
             return self._cipher.decrypt(nonce, content, owner.encode()).decode()
         except (InvalidTag, binascii.Error, ValueError):
-            raise Unsealable("sealed with another SECRET_KEY, or changed") from None
+            raise Unsealable("encrypted with a different SECRET_KEY, or damaged") from None
 
 
 def is_sealed(stored: str) -> bool:

@@ -73,7 +73,7 @@ class AlertingStore:
             found = self._channels.find_one(_key(channel_id, "channel"))
         channel = _channel(found) if found else None
         if channel is None:
-            raise NotFound("There is no such channel.")
+            raise NotFound("This channel does not exist.")
         return channel
 
     def save_channel(self, channel: StoredChannel) -> StoredChannel:
@@ -85,10 +85,10 @@ class AlertingStore:
             if key:
                 done = self._channels.replace_one(_key(key, "channel"), document)
                 if not done.matched_count:
-                    raise NotFound("There is no such channel.")
+                    raise NotFound("This channel does not exist.")
                 return channel
             if self._channels.count_documents({}, limit=MOST) >= MOST:
-                raise BadRequest(f"There are {MOST} channels already.")
+                raise BadRequest(f"There are already {MOST} channels.")
             made = self._channels.insert_one(document)
         return msgspec.structs.replace(channel, id=str(made.inserted_id))
 
@@ -111,7 +111,7 @@ class AlertingStore:
         del document["id"]
         with translated(), deadline(SECONDS):
             if self._rules.count_documents({}, limit=MOST) >= MOST:
-                raise BadRequest(f"There are {MOST} rules already.")
+                raise BadRequest(f"There are already {MOST} rules.")
             made = self._rules.insert_one(document)
         return msgspec.structs.replace(rule, id=str(made.inserted_id))
 
@@ -127,13 +127,13 @@ class AlertingStore:
             found = self._rules.find_one_and_delete(_key(rule_id, "rule"))
         rule = _rule(found) if found else None
         if rule is None:
-            raise NotFound("There is no such rule.")
+            raise NotFound("This rule does not exist.")
         return rule
 
 
 def _key(key: str, what: str) -> Document:
     if not ObjectId.is_valid(key):
-        raise NotFound(f"There is no such {what}.")
+        raise NotFound(f"This {what} does not exist.")
     return {"_id": ObjectId(key)}
 
 

@@ -18,7 +18,7 @@ MOST_NOTES = 500
 LONGEST_TEXT = typed.LONGEST_TEXT
 SECONDS = 3.0
 
-MISSING = "There is no such note."
+MISSING = "This note does not exist."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class AnnotationStore:
         """A new note. Raises :class:`BadRequest` if there are :data:`MOST_NOTES`."""
         with translated(), deadline(SECONDS):
             if self._annotations.count_documents({"kind": NOTE}, limit=MOST_NOTES) >= MOST_NOTES:
-                raise BadRequest(f"There are {MOST_NOTES} notes already: delete some first.")
+                raise BadRequest(f"There are already {MOST_NOTES} notes: delete some first.")
             return self._insert(NOTE, at_ms, text, author=author)
 
     def change(self, note_id: str, at_ms: int, text: str, by: str) -> Annotation:

@@ -27,7 +27,7 @@ def explain(error: DmstatsError, mongo: Mongo) -> str:
             return f"MongoDB refuses the user name or the password in {SETTING}"
         if cause.code in NOT_ALLOWED:
             return (
-                f"MongoDB does not let the user of {SETTING} do that: "
+                f"The MongoDB user in {SETTING} does not have the rights for this: "
                 f"grant it readWrite on the database {mongo.db.name}"
             )
         return f"MongoDB ({SETTING}) answers with the error {cause.code}: {error.reason}"

@@ -43,12 +43,14 @@ def require(settings: Settings, environ: Mapping[str, str], *names: str) -> None
     if addresses and running(environ) is None:
         # A running service would provide the other settings as well.
         raise ConfigError(
-            f"No dmstats is running on {data_dir(environ).path}. Start it (make run), or set "
+            f"No dmstats is running with the data folder {data_dir(environ).path}. Start it "
+            f"(make run), or set "
             f"{' and '.join(addresses)}."
         )
     if addresses:
         raise ConfigError(
-            f"The dmstats on {data_dir(environ).path} is still starting, or uses external "
+            f"The dmstats with the data folder {data_dir(environ).path} is still starting, or "
+            f"uses external "
             f"databases: set {' and '.join(addresses)} to the same values."
         )
     if others:

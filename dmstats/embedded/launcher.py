@@ -71,7 +71,7 @@ class Launcher:
                 finally:
                     # Always: the next start does not create another admin.
                     self._print_password()
-                self._say(f"running at {self._base_url} (Ctrl-C ends it)")
+                self._say(f"running at {self._base_url} (Ctrl-C to stop)")
                 self._supervisor.run()
             finally:
                 self._supervisor.stop_all()
@@ -145,9 +145,7 @@ class Launcher:
             if not child.failures:
                 return where
             self._supervisor.drop(child)
-        raise StoreUnavailable(
-            f"the embedded {program.name} does not start: {program.log} says why"
-        )
+        raise StoreUnavailable(f"the embedded {program.name} does not start: see {program.log}")
 
     def _prepare(self, mongo: Mongo) -> None:
         """Apply the migrations and create the first admin.

@@ -30,7 +30,7 @@ class Ended(DmstatsError):
     title = "Ended"
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} ended with exit status {code}; the lines above say why")
+        super().__init__(f"{name} ended with exit status {code}; see the lines above")
         self.code = code
 
 

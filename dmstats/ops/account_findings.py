@@ -15,8 +15,8 @@ VALUES = (
 )
 REFUSED = (
     "Their DMs are in the global figures and in dmstats_account_backlog, but not yet in the "
-    "account. Make the document acceptable to its validator and unique indexes, and its counters "
-    "numbers. The DMs are then added within two minutes."
+    "account. Fix the document so that it satisfies its validator and unique indexes, and its "
+    "counters are numbers. The DMs are then added within two minutes."
 )
 
 
@@ -35,9 +35,9 @@ def account_findings(documents: OddDocuments, backlog: AccountBacklog) -> Iterat
             f"{each.account}: {each.sent:,} sent, {each.received:,} received ({each.reason})"
             for each in waiting
         )
-        yield warning("account backlog", f"accounts that cannot be changed: {found}", REFUSED)
+        yield warning("account backlog", f"accounts that cannot be updated: {found}", REFUSED)
     else:
-        yield passed("account backlog", "every account can be changed")
+        yield passed("account backlog", "all accounts can be updated")
 
 
 def named(odd: Sequence[OddDocument]) -> str:

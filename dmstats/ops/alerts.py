@@ -203,7 +203,7 @@ def _notice(record: IncidentRecord, alert: Alert) -> Notice:
 def send_test(channels: Sequence[Channel], now_ms: int) -> list[tuple[Channel, Outcome]]:
     """Send a test alert to every channel, once; the outcomes in the same order."""
     notice = Notice(
-        TEST, TEST, "This is a test alert: incidents will be told here.", rfc3339(now_ms)
+        TEST, TEST, "This is a test alert. Incidents will be reported here.", rfc3339(now_ms)
     )
     with ThreadPoolExecutor(PARALLEL) as pool:
         outcomes = pool.map(lambda each: each.notify(notice, f"test-{now_ms}"), channels)

@@ -1,4 +1,4 @@
-"""What happened in a range: people's notes, new versions, incidents, and repairs of counters."""
+"""The annotations of a range: people's notes, new versions, incidents, and repairs of counters."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def outcome(request: dict[str, str]) -> dict[str, Any]:
     )
     channel = apprise.Apprise.instantiate(request["url"], asset=asset)
     if channel is None:
-        return _answer(problem="the address is not one of Apprise, or is incomplete")
+        return _answer(problem="the address is not a valid Apprise address")
     if request["kind"] == "check":
         return _answer(told=True)
     if request["url"].lower().startswith("pagerduty://") and not getattr(channel, "dedup", True):
@@ -89,7 +89,7 @@ class _Responses:
                 self.problem = "no answer in time"
                 raise
             except requests.RequestException:
-                self.problem = "not reached"
+                self.problem = "not reachable"
                 raise
             self.status, self.retry_after = answer.status_code, _retry_after(answer)
             return answer

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 OWNER = "channel"
 """Of all sealed addresses: a channel has no id yet when its address is tested."""
-UNREADABLE = "SECRET_KEY has changed since: enter the address again"
+UNREADABLE = "SECRET_KEY has changed: enter the address again"
 
 
 class MadeChannel(Channel):

@@ -31,8 +31,8 @@ def config_warnings(settings: Settings) -> list[str]:
         found.append(sentence)
     if settings.proxy_auth_header and not settings.trusted_proxies:
         found.append(
-            "DMSTATS_PROXY_AUTH_HEADER with TRUSTED_PROXIES=0: everybody seems to come from the "
-            "proxy's address, and shares its limits; set TRUSTED_PROXIES to the number of proxies"
+            "DMSTATS_PROXY_AUTH_HEADER with TRUSTED_PROXIES=0: all clients seem to have the "
+            "proxy's address, and share its rate limits; set TRUSTED_PROXIES to their number"
         )
     secrets = {
         "META_VERIFY_TOKEN": settings.meta_verify_token,

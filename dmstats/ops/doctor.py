@@ -106,7 +106,7 @@ class Doctor:
                 "mongodb",
                 self._explain(error),
                 "Check that MongoDB is running, that MONGODB_URI is reachable from here, and "
-                "that its user may read and write the database. Until then, webhooks get 503.",
+                "that its user can read and write the database. Until then, webhooks get 503.",
             )
 
     def _check_server(self) -> Iterator[Finding]:
@@ -204,7 +204,7 @@ class Doctor:
             yield failed(
                 "account ids",
                 f"instagramId is not a string in instagram_accounts, _id {', '.join(found)}"
-                f"{' and perhaps more' if len(found) == MAX_LISTED else ''}",
+                f"{' and possibly more' if len(found) == MAX_LISTED else ''}",
                 "Webhooks identify accounts by a string, so no DM counts on these. Convert them: "
                 "db.instagram_accounts.updateMany({instagramId: {$type: 'number'}}, [{$set: "
                 "{instagramId: {$toString: {$toLong: '$instagramId'}}}}]). A duplicate key error "
@@ -217,7 +217,7 @@ class Doctor:
         stored = self._snapshots.load()
         remedy = (
             "Check that the service is running (with STATS_REFRESHER=off, `dmstats run-refresher` "
-            "too). Its log says why a refresh failed. `dmstats refresh-stats` refreshes now."
+            "too). Its log shows why a refresh failed. `dmstats refresh-stats` refreshes now."
         )
         if stored is None:
             yield warning("refresh", "there are no figures yet", remedy)

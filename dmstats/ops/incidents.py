@@ -73,7 +73,9 @@ def unreturned(lost_in_a_row: int) -> Incident | None:
     if lost_in_a_row < LOST_IN_A_ROW:
         return None
     return Incident(
-        CANARIES, f"{lost_in_a_row} canaries in a row were lost; the log says where they stopped."
+        CANARIES,
+        f"{lost_in_a_row} canaries in a row were lost; see `canary_lost` in the log "
+        f"for where they stopped.",
     )
 
 
@@ -88,7 +90,7 @@ def unheard_of(name: str, keys: Sequence[str], since: str, *, unknown: bool) -> 
     """Events of a name that never came before."""
     fields = f" Their fields: {', '.join(keys)}." if keys else ""
     if unknown:
-        text = f"Meta began to send `{name}` on {since}. Such events are counted as unknown."
+        text = f"Meta has sent `{name}` since {since}. These events are counted as unknown."
     else:
-        text = f"Events are rejected since {since}: `{name}` is missing or cannot be read."
+        text = f"Events have been rejected since {since}: `{name}` is missing or cannot be read."
     return Incident(NEW_NAME, text + fields)

@@ -86,7 +86,9 @@ class SmtpMailer:
         if server.has_extn("starttls"):
             server.starttls(context=ssl.create_default_context())
         elif self._password and not is_loopback(self._host):
-            raise smtplib.SMTPNotSupportedError("it offers no encryption for the password")
+            raise smtplib.SMTPNotSupportedError(
+                "it does not support encryption, which is needed for the password"
+            )
 
     def _sign_in(self, server: smtplib.SMTP) -> None:
         if self._user:
@@ -110,13 +112,13 @@ def _domain(sender: str) -> str:
 def _reason(error: Exception) -> str:
     """In words; a server's own words may quote an address, so only its code is repeated."""
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return "the mail server refused user name and password"
+        return "the mail server refused the user name or password"
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return "the mail server offers no encryption, or does not do what is needed"
+        return "the mail server does not support encryption or a required feature"
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return "the mail server refused the address"
     if isinstance(error, smtplib.SMTPResponseException):
         return f"the mail server answered {error.smtp_code}"
     if isinstance(error, UnicodeError):
-        return "the mail server does not take such an address"
+        return "the mail server does not accept this address"
     return plain_reason(error)

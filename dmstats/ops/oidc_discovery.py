@@ -36,27 +36,29 @@ def discover(issuer: str) -> Metadata:
     """
     found = _fetch(issuer.rstrip("/") + PATH)
     if found.get("issuer") != issuer:
-        raise DiscoveryFailed(f"it calls itself {found.get('issuer')!r}, not {issuer!r}")
+        raise DiscoveryFailed(f"its issuer is {found.get('issuer')!r}, not {issuer!r}")
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
         try:
             safe_address(str(found.get(name)).partition("?")[0])
         except ValueError:
-            raise DiscoveryFailed(f"its {name} is no https:// address") from None
+            raise DiscoveryFailed(f"its {name} is not an https:// address") from None
     offered = found.get("id_token_signing_alg_values_supported")
     algorithms = [each for each in ALGORITHMS if isinstance(offered, list) and each in offered]
     if not algorithms:
-        raise DiscoveryFailed("it signs its answers by none of " + ", ".join(ALGORITHMS))
+        raise DiscoveryFailed(
+            "it supports none of the signature algorithms " + ", ".join(ALGORITHMS)
+        )
     methods = found.get("code_challenge_methods_supported")
     if isinstance(methods, list) and "S256" not in methods:
-        raise DiscoveryFailed("it does not support PKCE by S256")
+        raise DiscoveryFailed("it does not support PKCE with S256")
     return {**found, "id_token_signing_alg_values_supported": algorithms}
 
 
 def probe_provider(issuer: str) -> Finding:
     """Whether the provider could sign somebody in: its discovery document and its keys."""
     remedy = (
-        "Compare DMSTATS_OIDC_ISSUER with the issuer that the provider shows, also a slash at the "
-        "end, and check DNS, firewall and TLS certificate. Until then, people sign in with their "
+        "Compare DMSTATS_OIDC_ISSUER with the issuer that the provider shows, including a trailing "
+        "slash, and check DNS, firewall and TLS certificate. Until then, people sign in with their "
         "passwords."
     )
     try:
@@ -82,5 +84,5 @@ def _fetch(url: str) -> Metadata:
     except msgspec.DecodeError:
         found = None
     if not isinstance(found, dict):
-        raise DiscoveryFailed(f"{url} answers with something else than a JSON object")
+        raise DiscoveryFailed(f"{url} does not answer with a JSON object")
     return found

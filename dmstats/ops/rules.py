@@ -68,10 +68,10 @@ def unexpected(rule: Rule, hours: Sequence[LastHour]) -> Incident | None:
         return None
     last = hours[-1]
     span = "the last full hour" if len(hours) == 1 else f"the last {len(hours)} full hours"
-    had = f"{last.value:,} in the last one, where {last.low:,} to {last.high:,} are usual"
+    had = f"{last.value:,} in the last one; {last.low:,} to {last.high:,} are usual"
     name = rule.figure.capitalize()
     return Incident(
-        incident_name(rule), f"{name} DMs of {span} are outside of the expected range: {had}."
+        incident_name(rule), f"{name} DMs of {span} are outside the expected range: {had}."
     )
 
 

@@ -20,11 +20,11 @@ class Runbook(msgspec.Struct, frozen=True):
 
 RUNBOOKS = {
     FAILING: Runbook(
-        "Deliveries fail",
+        "Deliveries are failing",
         (
             "Nothing is lost yet: Meta retries for 36 hours.",
             "After an hour of failures Meta may disable the webhook.",
-            "Run `dmstats doctor`: it says which part does not work.",
+            "Run `dmstats doctor` to find the failing part.",
             "If MongoDB has no primary, bring one back. If its disk is full, free space.",
             "If the hour has passed, open the Meta app, Webhooks, Instagram, and subscribe again.",
         ),
@@ -33,18 +33,18 @@ RUNBOOKS = {
     SILENT: Runbook(
         "No deliveries arrive",
         (
-            "Run `dmstats doctor --url` with the public address: it tests address and certificate.",
-            "Look in the Meta app whether the webhook is still subscribed.",
-            "If both are fine, it is a quiet half-hour.",
+            "Run `dmstats doctor --url` with the public address to test address and certificate.",
+            "Check in the Meta app that the webhook is still subscribed.",
+            "If both are fine, there were no messages.",
         ),
         "DmstatsWebhookSilent",
     ),
     CANARIES: Runbook(
         "Test events do not come back",
         (
-            "The log's `canary_lost` says where they stop: at the webhook, or on the stream.",
-            "At the webhook: look at address, certificate and proxy.",
-            "On the stream: look at ADMIN_API_TOKEN and STATS_MAX_STREAMS; a proxy may buffer.",
+            "`canary_lost` in the log shows where they stop: at the webhook, or on the stream.",
+            "At the webhook: check address, certificate and proxy.",
+            "On the stream: check ADMIN_API_TOKEN and STATS_MAX_STREAMS; a proxy may be buffering.",
         ),
         "DmstatsCanaryLost",
     ),
@@ -53,25 +53,25 @@ RUNBOOKS = {
         (
             "Run `dmstats audit`: it lists the differences by hour, day, account and total.",
             "`dmstats audit --repair` corrects the counters from the ledger.",
-            "Find the cause: a restored backup, or a program that writes our counters.",
+            "Find the cause, such as a restored backup or another program that writes counters.",
         ),
         "DmstatsDrift",
     ),
     NEW_NAME: Runbook(
-        "Events of a new name",
+        "Events with a new name",
         (
-            "The page Deliveries lists the names with the names of their fields.",
-            "Look in Meta's changelog for the webhook field. Unknown events are counted as such.",
-            "If events are rejected, report the name and its fields: Meta may have changed them.",
+            "The page Deliveries lists the names and their fields.",
+            "Look for the webhook field in Meta's changelog.",
+            "If events are rejected, report the name and its fields: the format may have changed.",
         ),
         "DmstatsEventsRejected",
     ),
     RULE: Runbook(
-        "A rule was met",
+        "An alert rule was met",
         (
-            "An admin made this rule on the page Alerts; the text says which figure it is about.",
-            "Look at the figure on the overview, and on the chart what else happened at that time.",
-            "If the rule is met too often, delete it there and make another one.",
+            "An admin created this rule on the page Alerts; the text names the figure.",
+            "Check the figure on the overview, and the chart and its annotations for that time.",
+            "If the rule is met too often, replace it there.",
         ),
         "Alert rules",
     ),

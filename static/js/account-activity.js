@@ -73,7 +73,7 @@ export function createActivity(format, url) {
     const seconds = (Date.now() - Date.parse(drawn.at)) / 1000;
     const overdue = seconds > OVERDUE_SECONDS;
     const place = part("as-of");
-    const next = overdue ? "; the next one is overdue" : "";
+    const next = overdue ? "; the next check is overdue" : "";
     place.textContent = `As of the last check of the ledger, ${format.duration(seconds)} ago${next}`;
     place.title = format.utc(drawn.at);
     for (const id of ["lately", "hour"]) part(id).dataset.figures = overdue ? "stale" : "fresh";

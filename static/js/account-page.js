@@ -62,7 +62,7 @@ function draw(account) {
   name.dataset.known = "";
   document.title = `${nameOf(account)} · dmstats`;
   const since = account.createdAt ? `, since ${format.date(account.createdAt)}` : "";
-  const state = account.isActive === null ? "state unknown" : account.isActive ? "active" : "not active";
+  const state = account.isActive === null ? "state unknown" : account.isActive ? "active" : "inactive";
   const id = asLabel(account.instagramId) || "id unknown";
   part("about").textContent = account.username ? `${id}, ${state}${since}` : `${state}${since}`;
   drawStates(account);
@@ -93,12 +93,12 @@ function drawMarks(account, { deauthorizedAt, deletionAskedAt }) {
   part("withdrawn").hidden = !deauthorizedAt;
   if (deauthorizedAt) {
     const when = format.moment(deauthorizedAt);
-    part("withdrawn").textContent = `Its owner withdrew the app's access on ${when}. Until it is connected again, no messages arrive.`;
+    part("withdrawn").textContent = `The account's owner withdrew the app's access on ${when}. No messages arrive until it is reconnected.`;
   }
   part("deletion").hidden = !deletionAskedAt;
   if (deletionAskedAt) {
     const command = `dmstats forget-account ${asLabel(account.instagramId) ?? ""}`;
-    part("deletion").textContent = `Its owner asked for deletion on ${format.moment(deletionAskedAt)}. On the server: ${command}`;
+    part("deletion").textContent = `The account's owner requested deletion on ${format.moment(deletionAskedAt)}. On the server: ${command}`;
   }
 }
 
@@ -133,7 +133,7 @@ function hourFigures(lately, pace, limit) {
     return { hour: { text: "" }, hourly: { text: "–" }, "hour-limit": { text: why }, "hour-pace": { text: "" } };
   }
   return {
-    hour: { text: `from ${format.time(pace.last.at)}`, title: `The last full hour, ${format.utc(pace.last.at)}` },
+    hour: { text: `from ${format.time(pace.last.at)}`, title: `Last full hour, ${format.utc(pace.last.at)}` },
     hourly: counted(pace.sent, format),
     "hour-limit": limitFigure(limit, { monthlyDmUsed: pace.sent, monthlyDmLimit: lately.hourlyDmLimit }, "hourly"),
     "hour-pace": runningHour(pace, lately.at ?? ""),
@@ -147,7 +147,7 @@ function hourFigures(lately, pace, limit) {
  */
 function runningHour({ soFar, expected, reachedAt }, at) {
   const so = `${format.brief(soFar)} so far this hour (as of ${format.time(at)}).`;
-  if (reachedAt) return { text: `${so} At this pace the limit is reached at ${format.time(reachedAt)}.`, tone: "warn" };
+  if (reachedAt) return { text: `${so} At this rate the limit is reached at ${format.time(reachedAt)}.`, tone: "warn" };
   return { text: expected === null ? so : `${so} Projected: ${format.brief(Math.round(expected))}.` };
 }
 
@@ -195,7 +195,7 @@ function monthPace(account) {
   const perDay = `${format.brief(Math.round(found.perDay))} a day on average.`;
   if (found.reachedAt) {
     return {
-      text: `${perDay} At this pace the limit is reached on ${format.moment(found.reachedAt)}.`,
+      text: `${perDay} At this rate the limit is reached on ${format.moment(found.reachedAt)}.`,
       title: format.utc(found.reachedAt),
       tone: "warn",
     };
@@ -209,7 +209,7 @@ function monthPace(account) {
  * @returns {Figure}
  */
 function moment(at) {
-  if (at === undefined) return { text: "Time of the last one unknown" };
+  if (at === undefined) return { text: "Time of the last message unknown" };
   return at ? { text: `Last on ${format.moment(at)}`, title: format.utc(at) } : { text: "None yet" };
 }
 

@@ -129,7 +129,7 @@ function limitCell(account, format) {
   bar.setAttribute("aria-hidden", "true");
   const words = { fine: "", near: ", nearly used up", over: ", used up" }[limit.level];
   const text = element("span", "limit-text", shareText(account, format));
-  const reached = account.limitReachedAt ? `, reached on ${format.moment(account.limitReachedAt)} at this pace` : "";
+  const reached = account.limitReachedAt ? `, reached on ${format.moment(account.limitReachedAt)} at this rate` : "";
   text.title = `${format.count(account.monthlyDmUsed)} of ${format.count(most)}${words}${reached}`;
   text.dataset.level = limit.level;
   const hidden = element("span", "visually-hidden", ` of ${format.count(most)}${words}`);

@@ -15,8 +15,8 @@ export const STATES = {
   "over-limit": { label: "Over its limit", many: "over their limit", tone: "bad", sort: "-limitUsed" },
   "near-limit": { label: "Near its limit", many: "near their limit", tone: "warn", sort: "-limitUsed" },
   silent: { label: "Silent", many: "silent", tone: "bad", sort: "lastDMSent" },
-  surging: { label: "Far above usual", many: "far above usual", tone: "warn", sort: "-monthlyDmUsed" },
-  "inactive-sending": { label: "Inactive, but sending", many: "inactive, but sending", tone: "warn", sort: "-lastDMSent" },
+  surging: { label: "Unusually active", many: "unusually active", tone: "warn", sort: "-monthlyDmUsed" },
+  "inactive-sending": { label: "Inactive but sending", many: "inactive but sending", tone: "warn", sort: "-lastDMSent" },
   "needs-attention": { label: "Needs attention", many: "in need of attention", tone: "warn", sort: "-dmUsed" },
   new: { label: "New", many: "new", tone: "", sort: "-createdAt" },
 };
@@ -79,21 +79,21 @@ function about(state, account, format, ageOf) {
       return "this month's limit is used up.";
     case "near-limit": {
       const reached = account.limitReachedAt;
-      const when = reached ? ` At this month's pace it is reached on ${format.moment(reached)}.` : "";
+      const when = reached ? ` At this month's rate it is reached on ${format.moment(reached)}.` : "";
       return `${shareText(account, format)} of this month's limit is used.${when}`;
     }
     case "silent": {
       const last = account.lastDMSent;
       return last
-        ? `nothing sent for ${format.duration(ageOf(last))}, which is much longer than it usually pauses.`
-        : "it sends nothing.";
+        ? `nothing sent for ${format.duration(ageOf(last))}, much longer than its usual pause.`
+        : "it is sending nothing.";
     }
     case "surging":
-      return "in a day it has sent over three times as much as on its busy days.";
+      return "it has sent more than three times as much in 24 hours as on a busy day.";
     case "inactive-sending":
-      return "the platform says that it is not active, and it goes on sending.";
+      return "it is marked as inactive, but still sends.";
     case "needs-attention":
-      return "its document has values that cannot be read, or does not take what was counted.";
+      return "its document has values that cannot be read, or its counters cannot be updated.";
     default:
       return account.createdAt ? `since ${format.date(account.createdAt)}.` : "for less than a week.";
   }

@@ -25,7 +25,7 @@ const NARROW = "monthlyDmUsed";
 /** These come from the accounts themselves, all others from their states. */
 const PLAIN = ["dmUsed", "username"];
 const STATES_LATER =
-  "This list cannot be shown now: the database does not answer, or the accounts' states are not known yet. They are some minutes after the service was started.";
+  "This list is not available: the database does not answer, or the accounts' states are not known yet, which takes a few minutes after the service starts.";
 /** @type {Page} */
 const NOTHING = { accounts: [], nextCursor: null, complete: true, totals: null };
 
@@ -129,9 +129,9 @@ function draw() {
   const nothing = part("nothing");
   nothing.hidden = accounts.length > 0;
   nothing.textContent = filtered
-    ? "No account is like that."
+    ? "No accounts match."
     : searching
-      ? "No account has this in its name, or an id that begins with it."
+      ? "No account name contains this, and no id starts with it."
       : "No accounts yet. Each account appears with its first message.";
   drawOrder(order || (searching ? "username" : "-dmUsed"));
   drawTotals();
@@ -159,8 +159,8 @@ function drawTotals() {
   if (!totals) return;
   const { at, accounts, monthlyDmUsed, dmUsed, dmReceived } = totals;
   const month = monthlyDmUsed === null ? "" : `${format.brief(monthlyDmUsed)} sent this month, `;
-  place.textContent = `${format.count(accounts)} ${accounts === 1 ? "account" : "accounts"}: ${month}${format.brief(dmUsed)} sent and ${format.brief(dmReceived)} received in all`;
-  place.title = at ? `Added up at ${format.moment(at)} (${format.utc(at)})` : "";
+  place.textContent = `${format.count(accounts)} ${accounts === 1 ? "account" : "accounts"}: ${month}${format.brief(dmUsed)} sent and ${format.brief(dmReceived)} received in total`;
+  place.title = at ? `As of ${format.moment(at)} (${format.utc(at)})` : "";
 }
 
 function drawExports() {
@@ -180,8 +180,8 @@ function fieldOf(button) {
 /** @param {boolean} narrowed */
 function words(narrowed) {
   const n = format.count(shown.accounts.length);
-  if (!shown.complete) return `${n} of too many to search; type more to narrow it down`;
-  return shown.nextCursor === null ? `${n} ${narrowed ? "found" : "in all"}` : `Showing the first ${n}`;
+  if (!shown.complete) return `${n} of too many matches; type more to narrow the search`;
+  return shown.nextCursor === null ? `${n} ${narrowed ? "found" : "in total"}` : `Showing the first ${n}`;
 }
 
 input.value = address.get("query") ?? "";

@@ -87,7 +87,7 @@ function roleOf(admin, isMe) {
   select.append(...ROLES.map((role) => new Option(role, role, false, role === admin.role)));
   select.addEventListener("change", async () => {
     const url = `${URL_OF_ALL}/${encodeURIComponent(admin.id)}/role`;
-    const done = await change(url, { role: select.value }, `${admin.email} is ${select.value} now.`, !isMe);
+    const done = await change(url, { role: select.value }, `${admin.email} is now ${select.value}.`, !isMe);
     if (done && isMe) location.assign(`${base}/`);
     if (!done) select.value = admin.role ?? "";
   });
@@ -112,7 +112,7 @@ function switchFor(admin) {
   const name = admin.disabled ? "Enable" : "Disable";
   const button = rowButton(name, `${name} ${admin.email}`, async () => {
     const verb = admin.disabled ? "enable" : "disable";
-    const words = admin.disabled ? "can sign in again." : "is disabled; open pages stop within seconds.";
+    const words = admin.disabled ? "can sign in again." : "is disabled; open pages close within seconds.";
     await change(`${URL_OF_ALL}/${encodeURIComponent(admin.id)}/${verb}`, {}, `${admin.email} ${words}`);
   });
   return button;
@@ -191,7 +191,7 @@ removing.addEventListener("submit", async (event) => {
   const { current = "" } = Object.fromEntries(new FormData(removing));
   const email = part("factor-email").textContent;
   const url = `${URL_OF_ALL}/${encodeURIComponent(removing.dataset.id ?? "")}/remove-second-factor`;
-  if (!(await change(url, { currentPassword: current }, `${email} can sign in with the password alone.`))) return;
+  if (!(await change(url, { currentPassword: current }, `${email} can sign in with the password only.`))) return;
   removing.reset();
   removing.hidden = true;
 });

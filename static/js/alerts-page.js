@@ -64,10 +64,10 @@ function drawKinds(found) {
 /** @param {[string, number | null][]} figures */
 function drawFigures(figures) {
   const expected = document.createElement("optgroup");
-  expected.label = "Outside of the expected range";
+  expected.label = "Outside the expected range";
   expected.append(new Option("sent in a full hour", "outside sent"), new Option("received in a full hour", "outside received"));
   const all = document.createElement("optgroup");
-  all.label = "Figures, with their value now";
+  all.label = "Figures, with their current values";
   all.append(...figures.map(([path, value]) => new Option(`${path} (${format.rate(value)})`, path)));
   figure.append(all, expected);
   showThreshold();
@@ -76,7 +76,7 @@ function drawFigures(figures) {
 /** @param {AlertChannel} channel */
 function channelRow(channel) {
   const { id, name, address } = channel;
-  const about = id === null ? "from DMSTATS_ALERT_URL" : (address ?? "cannot be read: SECRET_KEY has changed, enter the address again");
+  const about = id === null ? "from DMSTATS_ALERT_URL" : (address ?? "unreadable because SECRET_KEY has changed; enter the address again");
   const actions = document.createElement("td");
   if (id !== null) {
     const url = `${CHANNELS}/${encodeURIComponent(id)}`;
@@ -86,7 +86,7 @@ function channelRow(channel) {
       rowButton("Change", `Change ${name}`, () => open(channel)),
       " ",
       rowButton("Delete", `Delete ${name}`, async () => {
-        if (!(await change(`${url}/delete`, {}, `${name} is deleted.`))) return;
+        if (!(await change(`${url}/delete`, {}, `${name} was deleted.`))) return;
         part("channels-title").focus();
         if (changing?.id === id) form.reset();
         await loadChannels();
@@ -102,12 +102,12 @@ function ruleRow(rule) {
   const actions = document.createElement("td");
   actions.append(
     rowButton("Delete", `Delete ${words}`, async () => {
-      if (!(await change(`${RULES}/${encodeURIComponent(rule.id)}/delete`, {}, "The rule is deleted."))) return;
+      if (!(await change(`${RULES}/${encodeURIComponent(rule.id)}/delete`, {}, "The rule was deleted."))) return;
       part("rules-title").focus();
       await loadRules();
     }),
   );
-  const now = rule.sense === "outside" ? "checked by hour" : rule.since ? `so since ${format.moment(rule.since)}` : "not so now";
+  const now = rule.sense === "outside" ? "checked by hour" : rule.since ? `met since ${format.moment(rule.since)}` : "not met";
   return row(head(words, now), actions);
 }
 
@@ -123,7 +123,7 @@ async function test(url, name) {
   const [tested] = testedFrom(answer.data);
   if (tested?.told) return say(`${name}: told.`);
   say("");
-  showProblem(part("problem"), { ok: false, status: 400, sentence: `${name}: ${tested?.problem ?? "not told"}.` });
+  showProblem(part("problem"), { ok: false, status: 400, sentence: `${name}: ${tested?.problem ?? "failed"}.` });
 }
 
 /** @param {AlertChannel | null} channel null: a new one */
@@ -133,7 +133,7 @@ function open(channel) {
   part("channel-save").textContent = channel ? "Save" : "Add";
   part("channel-cancel").hidden = !channel;
   const url = part("url", HTMLInputElement);
-  url.placeholder = channel ? "Unchanged" : "";
+  url.placeholder = channel ? "Leave empty to keep the address" : "";
   url.required = !channel;
   const every = part("every", HTMLInputElement);
   every.checked = !channel?.incidents;
@@ -160,7 +160,7 @@ form.addEventListener("submit", async (event) => {
     quietTo: sent.get("quietTo") || null,
   };
   const url = changing?.id ? `${CHANNELS}/${encodeURIComponent(changing.id)}` : CHANNELS;
-  if (!(await change(url, body, `${body.name} is saved.`))) return;
+  if (!(await change(url, body, `${body.name} was saved.`))) return;
   form.reset();
   await loadChannels();
 });
@@ -193,7 +193,7 @@ ruleForm.addEventListener("submit", async (event) => {
         threshold: Number(part("threshold", HTMLInputElement).value),
         minutes,
       };
-  if (!(await change(RULES, body, "The rule is added."))) return;
+  if (!(await change(RULES, body, "The rule was added."))) return;
   ruleForm.reset();
   showThreshold();
   await loadRules();

@@ -77,7 +77,7 @@ export function toldOf({ incidents, quietFrom, quietTo }, kinds) {
 export function ruleWords({ figure, sense, threshold, minutes }) {
   if (sense === "outside") {
     const hours = Math.max(1, Math.floor(minutes / HOUR_MINUTES));
-    return `${figure} DMs of ${hours === 1 ? "a full hour" : `${hours} full hours`} are outside of the expected range`;
+    return `${figure} DMs of ${hours === 1 ? "a full hour" : `${hours} full hours`} are outside the expected range`;
   }
   const lasting = minutes ? ` for ${minutes} minutes` : "";
   return `${figure} is ${sense} ${threshold ?? "an unknown threshold"}${lasting}`;

@@ -1,4 +1,4 @@
-/** What happened in a range: reads the API's annotations, and finds the points in which they lie; pure. */
+/** The annotations of a range: reads the API's annotations, and finds the points in which they lie; pure. */
 
 import { asList, asObject, asTime } from "./wire/values.js";
 

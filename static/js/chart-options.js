@@ -96,7 +96,7 @@ export function optionsFor(box, format, unit, read, marked) {
   /** @returns {uPlot.Series} an edge of the expected range, of which only what is between is drawn */
   const edge = () => ({ stroke: "transparent", width: 0, spanGaps: false, paths: shapes.sent.line, points: { show: false } });
   /**
-   * The points outside of the expected range: a larger ring.
+   * The points outside the expected range: a larger ring.
    * @returns {uPlot.Series}
    */
   const outside = () => ({

@@ -47,7 +47,7 @@ export function createChart({ box, when, sent, received, pace }, format) {
     const running = picture.isRunning && index === points.length - 1;
     const more = [
       before(comparison?.points[index] ?? null),
-      running && picture.pace ? `At this pace: ${pair(picture.pace)}` : "",
+      running && picture.pace ? `At this rate: ${pair(picture.pace)}` : "",
       expectedText(picture, index, format),
       ...(texts.get(index) ?? []).map((text) => text.replace(/\.$/, "")),
     ];

@@ -41,7 +41,7 @@ async function load() {
   part("no-names").hidden = names.length > 0;
   part("list").hidden = deliveries.length === 0;
   part("nothing").hidden = deliveries.length > 0;
-  part("nothing").textContent = group === "sample" ? "No sample yet." : "None: every delivery was counted as a whole.";
+  part("nothing").textContent = group === "sample" ? "No samples yet." : "No problems: all deliveries were fully counted.";
   more.hidden = deliveries.length < limit || limit >= MOST;
   part("count").textContent = `The newest ${format.count(deliveries.length)}`;
   freshness.touch();

@@ -15,7 +15,7 @@ export function outcomeOf({ reason, counts, rejected }, format) {
     const path = rejected[0]?.path;
     return `${format.count(bad)} rejected${path ? `: ${path}` : " by the database"}`;
   }
-  return listed(counts.filter(([, n]) => n), format) || "nothing to count";
+  return listed(counts.filter(([, n]) => n), format) || "no events";
 }
 
 /**
@@ -34,7 +34,7 @@ export function detailsOf(delivery, format) {
     ["Events", listed(delivery.kinds, format)],
     ["Answered", listed(delivery.counts.filter(([, n]) => n), format)],
     ["Rejected", rejected.join("; ")],
-    ["Took", delivery.ms === null ? "" : `${delivery.ms} ms`],
+    ["Duration", delivery.ms === null ? "" : `${delivery.ms} ms`],
     ["Request", delivery.requestId],
   ];
   return all.filter(([, value]) => value);

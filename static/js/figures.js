@@ -230,7 +230,7 @@ function peopleOf({ population, activeAccounts, totalAccounts, totalUsers, compu
   return {
     "accounts.change": known
       ? more(activeAccounts, known.activeAccounts, ` active ${from}`)
-      : { text: idle > 0 ? `${format.brief(idle)} not active` : "All active", tone: "quiet" },
+      : { text: idle > 0 ? `${format.brief(idle)} inactive` : "All active", tone: "quiet" },
     "users.change": known ? more(totalUsers, known.users, "") : { text: "" },
   };
 }

@@ -57,13 +57,13 @@ function wordsOf(unit, band, whose) {
   const units = EXPECTED[whose];
   const what = units[unit];
   if (!band || !what) {
-    const others = Object.keys(units).map((each) => `${each}s`);
-    return `By ${unit} there is no expected range${whose === "account" ? " of one account" : ""}: choose ${others.join(" or ")}.`;
+    const others = Object.keys(units);
+    return `The expected range${whose === "account" ? " of an account" : ""} is only available by ${others.join(" or ")}.`;
   }
   const known = band.filter((each) => each !== null);
-  if (known.length === 0) return "No expected range: it needs 4 weeks that were counted before.";
+  if (known.length === 0) return "No expected range yet: it needs at least 4 weeks of counts.";
   const outside = known.filter(({ sent, received }) => sent.outside || received.outside).length;
-  return `Expected after the same ${what} of the 8 weeks before: ${outside} of ${known.length} outside.`;
+  return `Expected range, from the same ${what} of the 8 weeks before: ${outside} of ${known.length} points are outside.`;
 }
 
 /**
@@ -102,13 +102,13 @@ function lengthOf(unit, start) {
  */
 function differenceOf({ totals, since, isOpen }, comparison, format) {
   const dates = format.dates(comparison.from, comparison.to);
-  if (!since || Date.parse(comparison.to) <= Date.parse(since)) return `Nothing was counted in ${dates}: no comparison.`;
+  if (!since || Date.parse(comparison.to) <= Date.parse(since)) return `No comparison: nothing was counted in ${dates}.`;
   const isWhole = Date.parse(comparison.from) >= Math.floor(Date.parse(since) / HOUR_MS) * HOUR_MS;
   const words = ["sent", "received"].map((key) => {
     const which = /** @type {"sent" | "received"} */ (key);
     return changeOf(totals[which], comparison.totals[which], which, isWhole, format);
   });
-  const part = isWhole ? "" : ` Counting began on ${format.date(since)}, within these dates.`;
+  const part = isWhole ? "" : ` Counting began during this period, on ${format.date(since)}.`;
   const until = isOpen ? ", up to the same time" : "";
   return `Compared with ${dates}${until}: ${words.join(", ")}.${part}`;
 }

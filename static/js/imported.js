@@ -52,8 +52,8 @@ export function summaryOf({ applied, accounts, unchanged, failed, changes }, for
   const one = accounts === 0 || accounts === 1;
   const verb = applied ? (one ? "was changed" : "were changed") : one ? "changes" : "change";
   const parts = [`${named(accounts, format)} ${verb}`];
-  if (unchanged) parts.push(`${format.count(unchanged)} ${unchanged === 1 ? "is" : "are"} as in the file already`);
-  if (failed) parts.push(`${format.count(failed)} ${failed === 1 ? "line is" : "lines are"} left out`);
+  if (unchanged) parts.push(`${format.count(unchanged)} ${unchanged === 1 ? "is" : "are"} already as in the file`);
+  if (failed) parts.push(`${format.count(failed)} ${failed === 1 ? "line is" : "lines are"} skipped`);
   const cut = !applied && new Set(changes.map((each) => each.instagramId)).size < (accounts ?? 0);
   return `${parts.join(", ")}.${cut ? " The first changes are:" : ""}`;
 }

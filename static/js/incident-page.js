@@ -31,7 +31,7 @@ function draw(incident) {
   part("text").replaceChildren(...withCode(incident.text));
   const length = lengthOf(incident, Date.now(), format);
   const began = incident.beganAt ? `Began ${format.moment(incident.beganAt)}` : "Began at an unknown time";
-  const ended = incident.endedAt ? `over ${format.moment(incident.endedAt)}, after ${length}` : `open for ${length}`;
+  const ended = incident.endedAt ? `ended ${format.moment(incident.endedAt)}, after ${length}` : `open for ${length}`;
   part("about").textContent = `${began}, ${ended}`;
   part("alerts").replaceChildren(
     ...incident.alerts.map((alert) => {

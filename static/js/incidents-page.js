@@ -36,7 +36,7 @@ async function load() {
   part("list").hidden = incidents.length === 0;
   part("channels").textContent = channels.length
     ? `Alerts go to: ${channels.join(", ")}.`
-    : "Alerts go nowhere: there is no channel, and DMSTATS_ALERT_URL is not set.";
+    : "No alerts are sent: there are no channels, and DMSTATS_ALERT_URL is not set.";
   if (button) button.hidden = channels.length === 0;
   freshness.touch();
 }
@@ -101,7 +101,7 @@ button?.addEventListener("click", async () => {
   }
   const tested = testedFrom(answer.data);
   line.className = tested.every(({ told }) => told) ? "success" : "problem";
-  line.textContent = `${tested.map(({ channel, told, problem }) => `${channel}: ${told ? "told" : (problem ?? "not told")}`).join("; ")}.`;
+  line.textContent = `${tested.map(({ channel, told, problem }) => `${channel}: ${told ? "sent" : (problem ?? "failed")}`).join("; ")}.`;
 });
 
 wireTheme();

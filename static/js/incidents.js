@@ -64,7 +64,7 @@ function covered(spans) {
  */
 export function summaryOf(days) {
   const bad = days.filter((day) => day.incidents > 0).length;
-  if (bad === 0) return `No incident in the last ${DAYS} days`;
+  if (bad === 0) return `No incidents in the last ${DAYS} days`;
   return `Incidents on ${bad} of the last ${DAYS} days`;
 }
 
@@ -75,7 +75,7 @@ export function summaryOf(days) {
 export function dayText(day, format) {
   // Noon: the day's start may not exist in the reader's time zone.
   const name = format.date(new Date(day.start + (DAY_HOURS / 2) * 3_600_000).toISOString());
-  if (day.incidents === 0) return `${name}: no incident`;
+  if (day.incidents === 0) return `${name}: no incidents`;
   const n = day.incidents === 1 ? "1 incident" : `${day.incidents} incidents`;
   return `${name}: ${n}, ${format.duration(day.seconds)}`;
 }
@@ -108,10 +108,10 @@ export function toldText({ alerts }) {
  * @param {Format} format
  */
 export function alertText(alert, format) {
-  if (alert.toldAt) return `Told at ${format.moment(alert.toldAt)}`;
+  if (alert.toldAt) return `Sent at ${format.moment(alert.toldAt)}`;
   const why = alert.problem ? `: ${alert.problem}` : "";
-  if (alert.nextAt && alert.attempts === 0) return "Not told yet";
+  if (alert.nextAt && alert.attempts === 0) return "Not sent yet";
   const tried = `${alert.attempts} ${alert.attempts === 1 ? "attempt" : "attempts"}`;
-  if (alert.nextAt) return `Not told yet, ${tried}${why}`;
-  return `Not told, given up after ${tried}${why}`;
+  if (alert.nextAt) return `Not sent yet, ${tried}${why}`;
+  return `Not sent, gave up after ${tried}${why}`;
 }

@@ -33,7 +33,7 @@ function rowOf(link) {
   head.scope = "row";
   const label = document.createElement("bdi");
   label.textContent = link.label;
-  head.append(label, small(link.parts.join(", ")), small(`made by ${link.madeBy}`));
+  head.append(label, small(link.parts.join(", ")), small(`created by ${link.madeBy}`));
   const end = document.createElement("td");
   const ended = Boolean(link.endsAt && Date.parse(link.endsAt) <= Date.now());
   end.textContent = link.endsAt ? `${ended ? "ended " : ""}${format.date(link.endsAt)}` : "";
@@ -56,7 +56,7 @@ function small(text) {
 function revokeButton(link) {
   const button = rowButton("Revoke", `Revoke ${link.label}`, async () => {
     const url = `${URL_OF_ALL}/${encodeURIComponent(link.id)}/revoke`;
-    if (await change(url, {})) say(`${link.label} is revoked; pages that are open end within seconds.`);
+    if (await change(url, {})) say(`${link.label} was revoked; open pages close within seconds.`);
   });
   return button;
 }

@@ -115,7 +115,7 @@ async function loadRanges() {
     });
     drawView();
   } catch {
-    failRange("The choice of ranges could not be loaded. Please reload the page.");
+    failRange("The range selection could not be loaded. Please reload the page.");
   }
 }
 

@@ -46,7 +46,7 @@ changing.addEventListener("submit", async (event) => {
   if (await change(`${URL_OF_ME}/password`, body, "Your password was changed.")) changing.reset();
 });
 part("sign-out").addEventListener("click", async () => {
-  if (await change(`${URL_OF_ME}/sign-out`, {}, "You are signed out everywhere.")) location.reload();
+  if (await change(`${URL_OF_ME}/sign-out`, {}, "You have been signed out everywhere.")) location.reload();
 });
 const beginning = part("begin", HTMLFormElement);
 beginning.addEventListener("submit", async (event) => {
@@ -54,7 +54,7 @@ beginning.addEventListener("submit", async (event) => {
   const body = { currentPassword: new FormData(beginning).get("password") ?? "" };
   const url = `${URL_OF_ME}/second-factor`;
   if (part("factor").dataset.on === "yes") {
-    if (await change(`${url}/remove`, body, "Your second factor is removed.")) location.reload();
+    if (await change(`${url}/remove`, body, "Your second factor was removed.")) location.reload();
     return;
   }
   const answer = await change(url, body, "");
@@ -70,7 +70,7 @@ const confirming = part("confirm", HTMLFormElement);
 confirming.addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = { code: new FormData(confirming).get("code") };
-  const answer = await change(`${URL_OF_ME}/second-factor/confirm`, body, "Your second factor is set up.");
+  const answer = await change(`${URL_OF_ME}/second-factor/confirm`, body, "Your second factor was set up.");
   if (!answer) return;
   part("factor").hidden = true;
   part("recovery-codes").textContent = recoveryCodesFrom(answer.data).join("\n");
@@ -106,7 +106,7 @@ function itemOf({ id, name, createdAt, usedAt }) {
     if (field && !field.reportValidity()) return;
     const body = { currentPassword: field?.value ?? "" };
     const url = `${URL_OF_PASSKEYS}/${encodeURIComponent(id)}/remove`;
-    if (await change(url, body, `The passkey ${name} is removed.`)) await loadPasskeys();
+    if (await change(url, body, `The passkey ${name} was removed.`)) await loadPasskeys();
   });
   item.append(words, button);
   return item;
@@ -130,7 +130,7 @@ async function addPasskey(form) {
     tell({ ok: false, status: 0, sentence: passkeyProblem(error) });
     return;
   }
-  if (!(await change(URL_OF_PASSKEYS, { name, credential }, `The passkey ${name} is added.`))) return;
+  if (!(await change(URL_OF_PASSKEYS, { name, credential }, `The passkey ${name} was added.`))) return;
   form.reset();
   await loadPasskeys();
 }

@@ -53,7 +53,7 @@ export function createNotes({ mark, format, now }) {
     const shown = known.filter(({ at }) => Date.parse(at) >= span.from && Date.parse(at) < end);
     mark(shown);
     part("notes-count").textContent = shown.length ? ` (${shown.length})` : "";
-    const none = "Nothing was noted in this range.";
+    const none = "No annotations in this range.";
     part("notes-none").textContent = asked?.complete ? none : "Only the newest 200 of each kind are listed.";
     part("notes-none").hidden = shown.length > 0 && asked?.complete === true;
     // A reader who has the focus in a row keeps it.

@@ -36,13 +36,13 @@ function asJson(credential) {
 export function passkeyProblem(error) {
   switch (error instanceof Error ? error.name : "") {
     case "InvalidStateError":
-      return "This device has a passkey of yours already.";
+      return "You already have a passkey on this device.";
     case "SecurityError":
       return "Passkeys do not work at this address.";
     case "NotAllowedError":
     case "AbortError":
-      return "No passkey was used: it was cancelled, or took too long.";
+      return "No passkey was used: the request was cancelled or took too long.";
     default:
-      return "This device could not do that.";
+      return "The device could not complete this.";
   }
 }

@@ -62,7 +62,7 @@ export function createRanges({ view, choose, draw, fail, wait, onExpired, since,
       return;
     }
     if (!answer.ok && answer.status === 401) onExpired();
-    fail(answer.ok ? "The service answered in a form that this page cannot read." : answer.sentence);
+    fail(answer.ok ? "The page could not read the service's answer." : answer.sentence);
   }
 
   /** @returns {Promise<import("./types.js").History | null>} the hours of the view, of a long one the last 31 days */

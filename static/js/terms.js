@@ -5,13 +5,13 @@
 
 /** @type {Map<string, {name: string, about: string}>} */
 const EVENTS = new Map([
-  ["unsent", { name: "Unsent", about: "Messages that their sender took back. They stay counted." }],
+  ["unsent", { name: "Unsent", about: "Messages that their sender deleted. They stay counted." }],
   ["reaction", { name: "Reactions", about: "Emoji reactions to a message." }],
   ["seen", { name: "Seen", about: "Read receipts." }],
   ["postback", { name: "Postbacks", about: "Taps on a button or an ice breaker in a conversation." }],
-  ["referral", { name: "Referrals", about: "Conversations that were opened by a link or an ad." }],
-  ["edit", { name: "Edits", about: "Messages that were changed after they were sent." }],
-  ["unknown", { name: "Unknown", about: "Events of a kind that this release does not know." }],
+  ["referral", { name: "Referrals", about: "Conversations that were started from a link or an ad." }],
+  ["edit", { name: "Edits", about: "Messages that were edited after they were sent." }],
+  ["unknown", { name: "Unknown", about: "Events of a kind that this version does not know." }],
 ]);
 
 /**

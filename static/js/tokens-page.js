@@ -35,7 +35,7 @@ function rowOf(token) {
   name.textContent = token.name;
   const ended = Boolean(token.endsAt && Date.parse(token.endsAt) <= Date.now());
   const end = token.endsAt ? `${ended ? "ended" : "ends"} ${format.date(token.endsAt)}` : "";
-  head.append(name, small(token.scopes.join(", ")), small([end, `made by ${token.madeBy}`].filter(Boolean).join(", ")));
+  head.append(name, small(token.scopes.join(", ")), small([end, `created by ${token.madeBy}`].filter(Boolean).join(", ")));
   const used = document.createElement("td");
   used.textContent = token.usedAt ? format.moment(token.usedAt) : "never";
   if (token.usedAt) used.title = format.utc(token.usedAt);
@@ -58,7 +58,7 @@ function small(text) {
 function revokeButton(token) {
   const button = rowButton("Revoke", `Revoke ${token.name}`, async () => {
     const url = `${URL_OF_ALL}/${encodeURIComponent(token.id)}/revoke`;
-    if (await change(url, {})) say(`${token.name} is revoked; its open streams end within seconds.`);
+    if (await change(url, {})) say(`${token.name} was revoked; its open streams close within seconds.`);
   });
   return button;
 }

@@ -21,8 +21,8 @@ export function noticeOf(traffic, now, format) {
     const text =
       left > 0
         ? `${failing} Meta may disable the webhook in ${format.countdown(left)}, at ${format.time(traffic.disabledAt)}.`
-        : `${failing} Meta may have disabled the webhook: look in the Meta app, and subscribe it again.`;
-    return { level: "bad", text, announcement: "Deliveries fail. Meta may disable the webhook." };
+        : `${failing} Meta may have disabled the webhook: check the Meta app, and subscribe again.`;
+    return { level: "bad", text, announcement: "Deliveries are failing. Meta may disable the webhook." };
   }
   if (traffic?.silence) {
     return { level: "warn", text: `${traffic.silence} Is the webhook still subscribed?`, announcement: traffic.silence };
@@ -69,7 +69,7 @@ export function watchTraffic({ place, url, every, ask, now, format, announce }) 
     if (notice) place.dataset.level = notice.level;
     if (place.textContent !== (notice?.text ?? "")) place.textContent = notice?.text ?? "";
     const words = notice?.announcement ?? "";
-    if (words !== last) announce(words || "Deliveries arrive again.");
+    if (words !== last) announce(words || "Deliveries are working again.");
     last = words;
   }
 

@@ -65,7 +65,7 @@ export function announcement(mode, facts) {
     case "connecting":
       return "";
     case "live":
-      return "Live: the figures update by themselves.";
+      return "Live: the figures update automatically.";
     case "reconnecting":
       return "The live stream was lost. Reconnecting.";
     case "polling":

@@ -53,7 +53,7 @@ def test_one_account(page: Page, site: FakeSite) -> None:
     form.get_by_label("Active").press("Space")
     limit.fill("")
     form.get_by_role("button", name="Save").press("Enter")
-    expect(page.locator("#about")).to_contain_text("not active")
+    expect(page.locator("#about")).to_contain_text("inactive")
     assert site.accounts[1]["monthlyDmLimit"] is None
     form.get_by_role("button", name="Save").click()
     expect(page.locator("#edit-done")).to_have_text("Nothing was changed.")
@@ -83,11 +83,11 @@ def test_an_import(page: Page, site: FakeSite, tmp_path: Path) -> None:
     button = page.get_by_role("button", name="Import")
     button.focus()
     page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog", name="Import names, limits and states")
+    dialog = page.get_by_role("dialog", name="Import names, limits and activity")
     dialog.get_by_label("File").set_input_files(file)
     expect(page.locator("#import-rows tr")).to_have_count(3)
     expect(page.locator("#import-summary")).to_have_text(
-        "2 accounts change, 3 are as in the file already, 1 line is left out."
+        "2 accounts change, 3 are already as in the file, 1 line is skipped."
     )
     look(page, "import")
     dialog.get_by_role("button", name="Change 2 accounts").press("Enter")

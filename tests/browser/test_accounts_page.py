@@ -36,7 +36,7 @@ def accounts(context: BrowserContext, service: Service) -> Page:
 
 
 def test_it_works(accounts: Page) -> None:
-    expect(accounts.locator("#count")).to_have_text("3 in all")
+    expect(accounts.locator("#count")).to_have_text("3 in total")
     expect(accounts.locator("th[aria-sort='descending']")).to_have_text("All time")
     expect(accounts.get_by_role("link", name="Accounts")).to_have_attribute("aria-current", "page")
 
@@ -49,7 +49,7 @@ def test_searching_by_the_beginning_of_an_id(accounts: Page) -> None:
     expect(accounts.locator("#rows tr")).to_have_count(1)
     accounts.get_by_label("Search by name or id").fill("no such account")
     expect(
-        accounts.get_by_text("No account has this in its name, or an id that begins with it.")
+        accounts.get_by_text("No account name contains this, and no id starts with it.")
     ).to_be_visible()
 
 
@@ -84,7 +84,7 @@ def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) ->
     for name, is_shown in shown.items():
         column = page.get_by_role("columnheader", name=name)
         expect(column).to_be_visible() if is_shown else expect(column).to_be_hidden()
-    page.get_by_label("Order").select_option("Received, most first")
+    page.get_by_label("Sort by").select_option("Received, most first")
     expect(page.get_by_role("columnheader", name="Received")).to_be_visible()
     expect(page.get_by_role("columnheader", name="Limit")).to_be_hidden()
     page.get_by_label("Monthly limit").select_option("With a limit")
@@ -139,7 +139,7 @@ def test_one_account(accounts: Page) -> None:
 
 def test_an_account_that_is_not_there(accounts: Page, service: Service) -> None:
     accounts.goto(f"{service.url}/accounts/404")
-    expect(accounts.get_by_role("alert")).to_contain_text("no account with that Instagram id")
+    expect(accounts.get_by_role("alert")).to_contain_text("no account with this Instagram id")
     expect(accounts.locator("#counters")).to_be_hidden()
 
 
@@ -214,7 +214,7 @@ def test_an_accounts_ranges_and_comparison(context: BrowserContext, site: FakeSi
     page = context.new_page()
     page.goto(f"{site.url}{ACCOUNT}?range=12m&compare=previous")
     expect(page.locator("#when")).to_have_text("Last 12 months")
-    expect(page.locator("#compared")).to_contain_text("Nothing was counted in")
+    expect(page.locator("#compared")).to_contain_text("nothing was counted in")
     page.keyboard.press("3")
     expect(page.locator("#when")).to_have_text("Last 30 days")
     expect(page.locator("#compared")).to_have_text(
@@ -244,11 +244,11 @@ def test_what_was_usual_for_an_account_and_what_happened(
     page = context.new_page()
     page.goto(f"{site.url}{ACCOUNT}?compare=expected")
     expect(page.locator("#compared")).to_have_text(
-        "By hour there is no expected range of one account: choose days."
+        "The expected range of an account is only available by day."
     )
     page.get_by_label("Range").select_option("30d")
     expect(page.locator("#compared")).to_have_text(
-        re.compile(r"^Expected after the same weekday of the 8 weeks before: \d+ of 29 outside\.$")
+        re.compile(r"^Expected range, from the same weekday .*: \d+ of 29 points are outside\.$")
     )
     expect(page.locator("#notes-count")).to_have_text(" (1)")
     chart = page.locator("#chart")
@@ -315,7 +315,7 @@ def test_an_accounts_hours_before_the_first_check(
     sign_in(context, young)
     page = context.new_page()
     page.goto(young.url + ACCOUNT)
-    expect(page.get_by_text("The first check ends some minutes after the start.")).to_be_visible()
+    expect(page.get_by_text("after the first check of the ledger")).to_be_visible()
     expect(page.locator("#lately")).to_be_hidden()
     expect(page.locator("[data-figure='hour-limit']")).to_contain_text("after the first check")
     expect(page.locator("[data-figure='monthly']")).to_have_text("1")
@@ -334,7 +334,12 @@ def test_an_accounts_hours_that_are_not_checked_any_more_look_stale(
     page.clock.fast_forward(61_000)
     for part in (lately, hour):
         expect(part).to_have_attribute("data-figures", "stale")
-    expect(page.locator("#as-of")).to_have_text(re.compile(r"2h \d+m ago; the next one is overdue"))
+    expect(page.locator("#as-of")).to_have_text(
+        re.compile(
+            r"2h \d+m ago; the next check is "
+            "overdue"
+        )
+    )
     # The counters themselves were loaded a moment ago.
     expect(page.locator("html")).to_have_attribute("data-figures", "fresh")
     colours = "(name) => getComputedStyle(document.querySelector(`[data-figure=${name}]`)).color"

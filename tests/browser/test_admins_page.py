@@ -211,7 +211,7 @@ def test_a_passkey_is_added_used_and_removed(
     page.goto(f"{url}/me")
     page.locator("#passkey-password").fill(PASSWORD)
     page.get_by_role("button", name="Remove Work laptop").click()
-    expect(page.locator("#done")).to_have_text("The passkey Work laptop is removed.")
+    expect(page.locator("#done")).to_have_text("The passkey Work laptop was removed.")
     expect(page.locator("#passkey-list li")).to_have_count(0)
     page.get_by_role("button", name="Sign out", exact=True).click()
     with_passkey.click()
@@ -303,7 +303,7 @@ def test_a_link_for_a_lost_password_ends_the_sessions_once_it_is_used(
     assert guest.request.post(f"{guarded.url}/login", data=credentials).ok
     dashboard = open_dashboard(guest, guarded)
     form = admins.locator("#change")
-    form.get_by_label("Whose").select_option(label=GUEST)
+    form.get_by_label("Person").select_option(label=GUEST)
     form.get_by_label("Your own current password").fill(guarded.password)
     form.get_by_role("button", name="Change").click()
     link = link_on(admins)

@@ -34,7 +34,7 @@ def test_the_view_stays_in_the_address(page: Page, context: BrowserContext) -> N
     expect(page).to_have_url(re.compile(r"\?range=30d$"))
     expect(page.locator("#when")).to_have_text("Last 30 days")
     page.get_by_label("Unit").select_option("By week")
-    page.get_by_label("Comparison").select_option("Year before")
+    page.get_by_label("Comparison").select_option("Previous year")
     expect(page).to_have_url(re.compile(r"\?range=30d&unit=week&compare=year$"))
     again = context.new_page()
     again.goto(page.url)
@@ -183,7 +183,7 @@ def test_a_comparison_is_in_the_chart_the_words_and_the_table(
     first = page.locator("#chart-rows tr").last.locator("td")
     now, _, _, before, _, difference, _ = (_number(text) for text in first.all_inner_texts())
     assert now - before == difference
-    page.get_by_label("Comparison").select_option("Not compared")
+    page.get_by_label("Comparison").select_option("No comparison")
     expect(page.locator("#chart-table thead th")).to_have_count(3)
 
 
@@ -193,7 +193,8 @@ def test_what_was_expected_is_in_the_chart_the_words_and_the_table(
     site.hours = OddHour(site.hours)
     page = opened(context, site, "/?range=24h&compare=expected")
     expect(page.locator("#compared")).to_have_text(
-        "Expected after the same weekday and hour of the 8 weeks before: 1 of 23 outside."
+        "Expected range, from the same weekday and hour of the 8 weeks before: "
+        "1 of 23 points are outside."
     )
     chart = page.locator("#chart")
     chart.press("End")
@@ -245,7 +246,7 @@ def test_notes_are_on_the_chart_and_written_below_it(
     page.locator("#notes-summary").press("Enter")
     rows = page.locator("#notes-rows li")
     expect(rows).to_have_count(2)
-    link = rows.first.get_by_role("link", name="Deliveries fail")
+    link = rows.first.get_by_role("link", name="Deliveries are failing")
     expect(link).to_have_attribute("href", "/incidents/1-drift")
     page.get_by_role("button", name="Add a note").press("Enter")
     expect(page.get_by_role("textbox", name="What")).to_be_focused()

@@ -182,7 +182,7 @@ def test_times_are_the_readers_and_the_hover_is_utc(page: Page) -> None:
 
 def test_only_changes_of_state_are_announced(page: Page, service: Service) -> None:
     line = page.locator("#announce")
-    expect(line).to_have_text("Live: the figures update by themselves.")
+    expect(line).to_have_text("Live: the figures update automatically.")
     page.evaluate(
         """() => {
             window.announced = 0;

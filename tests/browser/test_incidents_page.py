@@ -22,7 +22,7 @@ OpenContext = Callable[..., BrowserContext]
 def filled(site: FakeSite) -> FakeSite:
     site.channels = ["hooks.example.com", "slack", "pagerduty 2"]
     site.incidents = [
-        incident(3, NOW - timedelta(minutes=20), None, title="Deliveries fail"),
+        incident(3, NOW - timedelta(minutes=20), None, title="Deliveries are failing"),
         incident(2, NOW - timedelta(days=3), timedelta(minutes=31)),
         incident(1, NOW - timedelta(days=40), timedelta(hours=5), alerts=[]),
     ]
@@ -44,15 +44,15 @@ def test_it_works(open_context: OpenContext, filled: FakeSite, width: int, schem
     assert violations(page) == []
     assert page.evaluate(FAULTS) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    link = page.get_by_role("link", name="Deliveries fail")
+    link = page.get_by_role("link", name="Deliveries are failing")
     link.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("Deliveries fail")
+    expect(page.locator("h1")).to_have_text("Deliveries are failing")
     expect(page.locator("#about")).to_contain_text(re.compile(r"open for (2\dm|\dh)"))
     expect(page.locator("#steps li")).to_have_text(
         ["Run dmstats audit: it lists the differences.", "Find the cause."]
     )
-    expect(page.locator("#alerts tr").nth(0)).to_contain_text("Told at")
+    expect(page.locator("#alerts tr").nth(0)).to_contain_text("Sent at")
     expect(page.locator("#alerts tr").nth(1)).to_contain_text("7 attempts: status 503")
     assert violations(page) == []
     assert page.evaluate(FAULTS) == []
@@ -71,7 +71,7 @@ def test_a_test_alert_says_who_was_told(open_context: OpenContext, filled: FakeS
     button = page.get_by_role("button", name="Send a test alert")
     button.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#tested")).to_have_text("slack: told; pagerduty: status 400.")
+    expect(page.locator("#tested")).to_have_text("slack: sent; pagerduty: status 400.")
     expect(button).to_be_focused()
     assert violations(page) == []
     filled.failing["alerts"] = 503
@@ -94,7 +94,7 @@ def test_without_incidents_and_channels(open_context: OpenContext, site: FakeSit
     expect(page.locator("#nothing")).to_be_visible()
     expect(page.locator("#channels")).to_contain_text("DMSTATS_ALERT_URL is not set")
     expect(page.get_by_role("button", name="Send a test alert")).to_be_hidden()
-    expect(page.get_by_role("img", name="No incident in the last 90 days")).to_be_visible()
+    expect(page.get_by_role("img", name="No incidents in the last 90 days")).to_be_visible()
     assert violations(page) == []
 
 
@@ -114,7 +114,7 @@ def test_channels_and_rules(
     page.get_by_label("Name", exact=True).fill("Night shift")
     page.get_by_label("Address").fill("http://127.0.0.1:9/secret-of-the-chat")
     page.get_by_label("All incidents").uncheck()
-    page.get_by_label("Deliveries fail").check()
+    page.get_by_label("Deliveries are failing").check()
     page.get_by_label("From", exact=True).fill("22:00")
     page.get_by_label("to", exact=True).fill("07:00")
     page.get_by_label("to", exact=True).press("Enter")
@@ -141,9 +141,9 @@ def test_channels_and_rules(
     expect(rules).to_contain_text("perMinute is below 2 for 10 minutes")
     page.get_by_label("Figure").select_option("sent in a full hour")
     expect(page.get_by_label("Threshold")).to_be_hidden()
-    page.get_by_label("For minutes").fill("120")
-    page.get_by_label("For minutes").press("Enter")
-    expect(rules.nth(1)).to_contain_text("sent DMs of 2 full hours are outside of the expected")
+    page.get_by_label("For how many minutes").fill("120")
+    page.get_by_label("For how many minutes").press("Enter")
+    expect(rules.nth(1)).to_contain_text("sent DMs of 2 full hours are outside the expected")
     page.get_by_role("button", name="Delete perMinute").press("Enter")
     expect(rules).to_have_count(1)
     page.get_by_role("button", name="Delete Night").press("Enter")

@@ -22,7 +22,7 @@ def make(page: Page, service: Service, *parts: str) -> str:
     form.get_by_label("Label").fill("Entrance hall")
     for part in parts:
         form.get_by_label(part).check()
-    form.get_by_role("button", name="Make").click()
+    form.get_by_role("button", name="Create").click()
     expect(page.locator("#handout")).to_be_focused()
     return page.locator("#handout-secret").inner_text()
 

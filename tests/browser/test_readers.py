@@ -289,7 +289,7 @@ def test_a_new_message_replaces_the_old_one_and_long_addresses_keep_their_button
     }
     page = opened(context, site, "/admins")
     button = page.get_by_role("button", name=f"Disable {long}")
-    panel = page.get_by_role("region", name="Everybody").bounding_box()
+    panel = page.get_by_role("region", name="Everyone").bounding_box()
     box = button.bounding_box()
     assert panel
     assert box

@@ -28,8 +28,8 @@ test("rules are told in words", () => {
   assert.equal(ruleWords(rules[0]), "perMinute is above 12.5 for 10 minutes");
   assert.equal(ruleWords({ ...rule, sense: "below", threshold: 0.5, minutes: 0 }), "perMinute is below 0.5");
   const outside = { ...rule, figure: "sent", sense: "outside", threshold: null };
-  assert.equal(ruleWords(outside), "sent DMs of a full hour are outside of the expected range");
-  assert.equal(ruleWords({ ...outside, minutes: 150 }), "sent DMs of 2 full hours are outside of the expected range");
+  assert.equal(ruleWords(outside), "sent DMs of a full hour are outside the expected range");
+  assert.equal(ruleWords({ ...outside, minutes: 150 }), "sent DMs of 2 full hours are outside the expected range");
 });
 
 test("nonsense leads to nothing", () => {

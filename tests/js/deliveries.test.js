@@ -13,7 +13,7 @@ for (const [more, words] of [
   [{ counts: { rejected: 2 }, rejected: [{ path: "entry[].id", kind: "entry" }] }, "2 rejected: entry[].id"],
   [{ counts: { rejected: 1 } }, "1 rejected by the database"],
   [{ counts: { sent: 3, received: 0, other: 1 } }, "3 sent, 1 other"],
-  [{}, "nothing to count"],
+  [{}, "no events"],
 ]) {
   test(`${JSON.stringify(more)} is told as ${words}`, () => {
     assert.equal(outcomeOf(one(more), format), words);
@@ -30,7 +30,7 @@ test("details leave out what is not known", () => {
     format,
   );
   assert.deepEqual(Object.fromEntries(all), {
-    Size: "1,234 bytes", Entries: "2", Events: "1 sent", Answered: "1 sent", Took: "3.2 ms", Request: "abc",
+    Size: "1,234 bytes", Entries: "2", Events: "1 sent", Answered: "1 sent", Duration: "3.2 ms", Request: "abc",
     Rejected: "entry[].id (entry); p (k, account 1)",
   });
 });

@@ -86,7 +86,7 @@ test("every tile has a change to show", () => {
 
 test("people counted for the first time today have nothing to compare with", () => {
   const population = [{ at: "2026-11-15T00:00:00Z", activeAccounts: 30, users: 9 }];
-  assert.equal(figuresOf(snapshotOf("1-1", { population }), format)["accounts.change"].text, "2 not active");
+  assert.equal(figuresOf(snapshotOf("1-1", { population }), format)["accounts.change"].text, "2 inactive");
 });
 
 test("nothing has grown by no per cent", () => {

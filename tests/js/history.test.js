@@ -55,7 +55,7 @@ test("of a tiny or a partly counted base no per cent is told", () => {
   const totals = { sent: 4, received: 3000 };
   const words = picture({ comparison: { ...ANSWER.comparison, totals } }).comparison.words;
   assert.match(words, /: 276 more sent, 2,740 fewer received \(−91%\)\.$/);
-  assert.match(picture({ since: "2026-11-11T08:00:00Z" }).comparison.words, /: 30 more sent, as many .* Counting began on Nov 11, 2026/);
+  assert.match(picture({ since: "2026-11-11T08:00:00Z" }).comparison.words, /: 30 more sent, as many .* Counting began during this period, on Nov 11, 2026/);
 });
 
 test("a difference that rounds to nothing has no per cent", () => {
@@ -67,7 +67,7 @@ test("a difference that rounds to nothing has no per cent", () => {
 
 test("nothing is compared with what was never counted", () => {
   const { comparison } = picture({ since: "2026-11-13T00:00:00.000Z" });
-  assert.equal(comparison.words, "Nothing was counted in Nov 10, 2026 to Nov 12, 2026: no comparison.");
+  assert.equal(comparison.words, "No comparison: nothing was counted in Nov 10, 2026 to Nov 12, 2026.");
   assert.deepEqual(comparison.points.map((each) => each?.sent), [null, undefined, null]);
 });
 
@@ -116,16 +116,16 @@ test("the expected range is told in words", () => {
   const usual = (outside) => ({ weeks: 8, sent: { median: 5, low: 2, high: 9, outside }, received: { median: 5, low: 2, high: 9, outside: null } });
   const over = { comparison: null, band: { points: [usual("above"), usual(null), null] } };
   const { expected, to } = picture(over, "?range=7d&compare=expected");
-  assert.equal(expected.words, "Expected after the same weekday of the 8 weeks before: 1 of 2 outside.");
+  assert.equal(expected.words, "Expected range, from the same weekday of the 8 weeks before: 1 of 2 points are outside.");
   assert.deepEqual(expected.points[0].sent, { low: 2, high: 9, outside: "above" });
   assert.equal(expected.points[2], null);
   assert.equal(to, null);
   assert.equal(picture().expected, null);
   const words = (band, more = {}) => picture({ comparison: null, band, ...more }, "?range=7d&compare=expected").expected.words;
-  assert.equal(words({ points: [null, null, null] }), "No expected range: it needs 4 weeks that were counted before.");
-  assert.equal(words(null, { unit: "week" }), "By week there is no expected range: choose hours or days.");
+  assert.equal(words({ points: [null, null, null] }), "No expected range yet: it needs at least 4 weeks of counts.");
+  assert.equal(words(null, { unit: "week" }), "The expected range is only available by hour or day.");
   const hours = historyFrom({ ...ANSWER, unit: "hour" });
   const ofAccount = pictureFrom(hours, readView("?compare=expected"), format, "account").expected.words;
-  assert.equal(ofAccount, "By hour there is no expected range of one account: choose days.");
+  assert.equal(ofAccount, "The expected range of an account is only available by day.");
   assert.equal(picture({ band: { points: ["x", {}, { sent: usual(null).sent }] } }, "?compare=expected&range=7d").expected.points[2], null);
 });

@@ -9,8 +9,8 @@ const change = { instagramId: "1", field: "monthlyDmLimit", before: null, after:
 
 for (const [more, words] of [
   [{ accounts: 1, changes: [change] }, "1 account changes."],
-  [{ accounts: 2, unchanged: 1, failed: 1, changes: [change] }, "2 accounts change, 1 is as in the file already, 1 line is left out. The first changes are:"],
-  [{ accounts: 0, unchanged: 1200, failed: 2 }, "No account changes, 1,200 are as in the file already, 2 lines are left out."],
+  [{ accounts: 2, unchanged: 1, failed: 1, changes: [change] }, "2 accounts change, 1 is already as in the file, 1 line is skipped. The first changes are:"],
+  [{ accounts: 0, unchanged: 1200, failed: 2 }, "No account changes, 1,200 are already as in the file, 2 lines are skipped."],
   [{ accounts: 2, applied: true }, "2 accounts were changed."],
   [{ accounts: 1, applied: true }, "1 account was changed."],
 ]) {

@@ -43,7 +43,7 @@ test("one that lasts goes on until now, over several days", () => {
 test("one whose times cannot be read is on no day, and still in the list", () => {
   const { incidents } = incidentsFrom({ incidents: [{ beganAt: "never", endedAt: 3 }, null] });
   assert.equal(incidents.length, 2);
-  assert.equal(summaryOf(daysOf(incidents, NOW)), "No incident in the last 90 days");
+  assert.equal(summaryOf(daysOf(incidents, NOW)), "No incidents in the last 90 days");
   assert.equal(lengthOf(incidents[0], NOW, format), "unknown");
 });
 
@@ -51,7 +51,7 @@ test("a day in words", () => {
   const days = daysOf([incident(2, 1.5)], NOW);
   assert.match(dayText(days.at(-1), createFormat("h23")), /15 Nov 2026|Nov 15, 2026/);
   assert.match(dayText(days.at(-1), format), /1 incident, 30m$/);
-  assert.match(dayText(days[0], format), /: no incident$/);
+  assert.match(dayText(days[0], format), /: no incidents$/);
 });
 
 const alert = (more) => incident(2, 1, { alerts: [{ channel: "slack", state: "open", attempts: 0, ...more }] });
@@ -62,10 +62,10 @@ test("who was told", () => {
   assert.equal(toldText(alert({ toldAt: back(2) })), "slack");
   assert.equal(toldText(alert({ nextAt: soon })), "no channel yet");
   for (const [more, words] of [
-    [{ toldAt: "2026-11-15T09:00:00Z" }, /^Told at .*09:00:00/],
-    [{ nextAt: soon }, /^Not told yet$/],
-    [{ nextAt: soon, attempts: 1, problem: "status 503" }, /^Not told yet, 1 attempt: status 503$/],
-    [{ attempts: 9, problem: "status 400" }, /^Not told, given up after 9 attempts: status 400$/],
+    [{ toldAt: "2026-11-15T09:00:00Z" }, /^Sent at .*09:00:00/],
+    [{ nextAt: soon }, /^Not sent yet$/],
+    [{ nextAt: soon, attempts: 1, problem: "status 503" }, /^Not sent yet, 1 attempt: status 503$/],
+    [{ attempts: 9, problem: "status 400" }, /^Not sent, gave up after 9 attempts: status 400$/],
   ]) {
     assert.match(alertText(alert(more).alerts[0], format), words);
   }

@@ -26,7 +26,7 @@ test("failing deliveries count down to the hour at which Meta disables the webho
 
 test("after that hour it says what to do", () => {
   const notice = noticeOf(failing, Date.parse("2026-11-15T13:00:01Z"), format);
-  assert.match(notice.text, /may have disabled the webhook: look in the Meta app/);
+  assert.match(notice.text, /may have disabled the webhook: check the Meta app/);
 });
 
 test("what fails is told before what is silent, and the announcement does not count", () => {

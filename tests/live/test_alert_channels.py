@@ -125,7 +125,7 @@ def test_2xx_alone_means_told(strict: Chats, answer: Any, expected: dict[str, An
 
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
-    assert tell(URLS["discord"]) == failed("not reached")
+    assert tell(URLS["discord"]) == failed("not reachable")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_the_child_process(
     channel = AppriseChannel(url, "key", "label", seconds=WAIT_SECONDS)
     found = channel.notify(NOTICE, "incident-1") if told else channel.check()
     assert found.told is told
-    assert told or found.problem == "the address is not one of Apprise, or is incomplete"
+    assert told or found.problem == "the address is not a valid Apprise address"
     assert "secret-part" not in str(found) + caplog.text
 
 

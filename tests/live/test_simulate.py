@@ -153,7 +153,7 @@ def test_a_lost_password_is_set_anew(service: Started) -> None:
     assert asked("reset-password", "LOST@example.com", "the second password").returncode == 0
     unknown = asked("reset-password", "unknown@example.com", "the second password")
     assert unknown.returncode == 1
-    assert unknown.stderr == "Error: There is no admin with the email unknown@example.com.\n"
+    assert unknown.stderr == "Error: There is no person with the email unknown@example.com.\n"
     assert asked("reset-password", "lost@example.com", "short").returncode == 1
     url = f"http://127.0.0.1:{service.environ['PORT']}/login"
     with urllib3.PoolManager(retries=False) as http:

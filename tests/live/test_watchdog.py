@@ -180,7 +180,7 @@ def test_a_new_name_of_events_is_told_once(post: Post) -> None:
     now = post.clock.now_ms()
     store.see([EventName("payment", True, now, now, ("amount",))])
     assert post.look(0) == [("new_event", "open")]
-    assert "began to send `payment`" in post.listener.texts[-1]
+    assert "has sent `payment`" in post.listener.texts[-1]
     assert "amount" in post.listener.texts[-1]
     store.see([EventName("payment", True, now + 1, now + 1, ("currency",))])
     assert post.look(1) == []

@@ -115,7 +115,7 @@ def test_only_admins_see_them(site: AdminSite) -> None:
         ({"name": " "}, "name: Must not be empty."),
         ({"incidents": []}, "incidents: "),
         ({"incidents": ["fire"]}, "incidents: 0: Must be one of"),
-        ({"quietFrom": "22:00"}, "quietTo: Give both ends"),
+        ({"quietFrom": "22:00"}, "quietTo: Set both"),
         ({"quietFrom": "24:00", "quietTo": "07:00"}, "quietFrom: "),
     ],
 )
@@ -129,7 +129,7 @@ def test_bad_channels_are_refused(site: AdminSite, change: dict[str, Any], sente
 def test_an_address_that_cannot_be_used_is_refused_at_once(
     site: AdminSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem = "the address is not one of Apprise, or is incomplete"
+    problem = "the address is not a valid Apprise address"
     monkeypatch.setattr(MadeChannel, "check", lambda self: Outcome(told=False, problem=problem))
     answer = site.signed_in().post(CHANNELS, json=ALL | {"url": "slak://a/b"})
     assert (answer.status_code, answer.get_json()["detail"]) == (400, f"url: {problem}.")
@@ -144,7 +144,7 @@ def test_their_number_is_bounded(site: AdminSite) -> None:
     assert client.post(CHANNELS, json=ALL).status_code == 400
     site.stats.version = "1-7"
     answer = client.post(RULES, json={"figure": "sent", "sense": "outside"})
-    assert answer.get_json()["detail"] == "There are 20 rules already."
+    assert answer.get_json()["detail"] == "There are already 20 rules."
 
 
 def test_with_another_secret_key_the_address_is_asked_for_again(site: AdminSite) -> None:
@@ -285,8 +285,8 @@ def test_all_of_the_last_hours_have_to_be_outside() -> None:
     found = unexpected(rule, [high, high])
     assert found is not None
     assert found.text == (
-        "Sent DMs of the last 2 full hours are outside of the expected range: 9,000 in the last "
-        "one, where 10 to 90 are usual."
+        "Sent DMs of the last 2 full hours are outside the expected range: 9,000 in the last "
+        "one; 10 to 90 are usual."
     )
     assert unexpected(rule, [usual, high]) is None
     assert unexpected(rule, [LastHour(9000, None, None)]) is None
@@ -305,7 +305,7 @@ def test_rules_are_made_and_deleted(site: AdminSite) -> None:
     assert [each["figure"] for each in found["rules"]] == ["today.sent", "sent"]
     assert found["figures"] == {"perMinute": 1.5, "today.sent": 3.0}
     for bad, sentence in (
-        (body | {"figure": "today.seen"}, "figure: Must be one of the snapshot's"),
+        (body | {"figure": "today.seen"}, "figure: Must be one of the figures"),
         (body | {"threshold": None}, "threshold: Missing"),
         (body | {"sense": "outside"}, "figure: Must be one of: sent, received."),
         (body | {"minutes": 1441}, "minutes: "),

@@ -106,7 +106,7 @@ def test_their_number_is_bounded(site: AdminSite) -> None:
     assert client.post(URL, json={"at": AT, "text": "the last"}).status_code == 201
     refused = client.post(URL, json={"at": AT, "text": "too many"})
     assert (refused.status_code, refused.get_json()["detail"]) == (
-        400, "There are 500 notes already: delete some first.",
+        400, "There are already 500 notes: delete some first.",
     )  # fmt: skip
     answer = client.get(f"{URL}?from=2026-01-01").get_json()
     assert (len(answer["annotations"]), answer["complete"]) == (200, False)

@@ -29,13 +29,16 @@ def test_it_works(provider: Provider) -> None:
 @pytest.mark.parametrize(
     ("metadata", "told"),
     [
-        ({"issuer": "https://elsewhere.example"}, "calls itself 'https://elsewhere.example'"),
-        ({"issuer": None}, "calls itself None"),
-        ({"token_endpoint": "http://elsewhere.example/token"}, "token_endpoint is no https://"),
-        ({"jwks_uri": None}, "jwks_uri is no https://"),
-        ({"id_token_signing_alg_values_supported": ["HS256", "none"]}, "by none of RS256"),
-        ({"id_token_signing_alg_values_supported": None}, "by none of RS256"),
-        ({"code_challenge_methods_supported": ["plain"]}, "PKCE by S256"),
+        ({"issuer": "https://elsewhere.example"}, "issuer is 'https://elsewhere.example'"),
+        ({"issuer": None}, "issuer is None"),
+        ({"token_endpoint": "http://elsewhere.example/token"}, "token_endpoint is not an https://"),
+        ({"jwks_uri": None}, "jwks_uri is not an https://"),
+        (
+            {"id_token_signing_alg_values_supported": ["HS256", "none"]},
+            "none of the signature algorithms RS256",
+        ),
+        ({"id_token_signing_alg_values_supported": None}, "none of the signature algorithms RS256"),
+        ({"code_challenge_methods_supported": ["plain"]}, "PKCE with S256"),
     ],
 )
 def test_what_is_wrong_with_it(provider: Provider, metadata: dict[str, Any], told: str) -> None:

@@ -285,7 +285,7 @@ class TestWhatIsNotBelieved:
         again = site.client()
         again.set_cookie("dmstats", cookie.value)
         late = again.post("/login/passkey", json=answer)
-        assert (late.status_code, late.get_json()["detail"][:18]) == (403, "That took too long")
+        assert (late.status_code, late.get_json()["detail"][:18]) == (403, "This took too long")
 
     def test_an_answer_in_another_browser(self, site: AdminSite) -> None:
         authenticator = added(site.signed_in())

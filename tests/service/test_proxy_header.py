@@ -126,7 +126,7 @@ def test_what_names_no_person(site: AdminSite, odd: str) -> None:
 def test_who_has_no_account(site: AdminSite) -> None:
     answer = ask(site.client(), "/login", "stranger@example.com")
     assert answer.status_code == 403
-    assert "no account here for stranger@example.com" in answer.text
+    assert "no account for stranger@example.com" in answer.text
     assert events(site) == [("sign-in-failed", "", "proxy")]
 
 

@@ -66,7 +66,7 @@ def test_it_works(site: AdminSite, clock: ManualClock) -> None:
     assert browser.get(asked.headers["Location"]).text == "code||/accounts"
     wrong = browser.post("/login/code", data={"code": app.wrong(), "next": "/accounts"})
     assert wrong.status_code == 401
-    assert wrong.text.startswith("code|That code is not right")
+    assert wrong.text.startswith("code|This code is not correct")
     right = browser.post("/login/code", data={"code": app.code(), "next": "/accounts"})
     assert (right.status_code, right.headers["Location"]) == (303, "/accounts")
     assert browser.get("/api/admin/me").get_json()["secondFactor"] is True
@@ -195,7 +195,7 @@ class TestTheSecondStep:
         browser.post("/login", data=CREDENTIALS)
         clock.advance(5 * 60)
         late = browser.post("/login/code", json={"code": app.code()})
-        assert (late.status_code, late.get_json()["detail"][:14]) == (401, "That took too ")
+        assert (late.status_code, late.get_json()["detail"][:14]) == (401, "This took too ")
 
     def test_needs_the_first(self, site: AdminSite, clock: ManualClock) -> None:
         app, _ = set_up(site.signed_in(), clock)

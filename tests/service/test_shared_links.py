@@ -123,7 +123,7 @@ def test_another_secret(site: AdminSite, change: Any) -> None:
     wrong = "/shared/" + change(path.removeprefix("/shared/"))
     answer = site.client().get(wrong)
     assert answer.status_code == 404
-    assert answer.text == "No such link|This link does not exist, or has ended."
+    assert answer.text == "No such link|This link does not exist or has expired."
     assert answer.headers.getlist("Referrer-Policy") == ["no-referrer"]
     problem = site.client().get(f"{wrong}/stats")
     assert (problem.status_code, problem.mimetype) == (404, "application/problem+json")

@@ -88,7 +88,7 @@ def test_a_wrong_password_and_an_unknown_email_look_alike(site: AdminSite, email
     answer = site.client().post("/login", data=body, content_type="application/json")
     assert answer.status_code == 401
     assert answer.mimetype == "application/problem+json"
-    assert answer.get_json()["detail"] == "That email and password do not match an active admin."
+    assert answer.get_json()["detail"] == "Email and password do not match an active account."
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert "Set-Cookie" not in answer.headers
 
@@ -98,7 +98,7 @@ def test_the_form_says_what_went_wrong(site: AdminSite) -> None:
     assert answer.status_code == 401
     assert answer.mimetype == "text/html"
     assert answer.text.split("|") == [
-        "That email and password do not match an active admin.", EMAIL, "/",
+        "Email and password do not match an active account.", EMAIL, "/",
     ]  # fmt: skip
     empty = site.client().post("/login", data={})
     assert (empty.status_code, empty.text.split("|")[0]) == (400, "Enter your email and password.")

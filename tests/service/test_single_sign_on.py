@@ -240,7 +240,7 @@ class TestWhoIsLetIn:
         provider.person["email"] = email
         answer = sign_in(site.client())
         assert answer.status_code == 403
-        assert "other than plain (ASCII) ones" in answer.text
+        assert "contains non-ASCII characters" in answer.text
 
     def test_the_email_may_come_by_userinfo(self, site: AdminSite, provider: Provider) -> None:
         provider.userinfo = {"email": EMAIL, "email_verified": True}
@@ -256,7 +256,7 @@ class TestWhoIsLetIn:
         provider.userinfo, provider.changed = other, {"email_verified": None}
         answer = sign_in(site.client())
         assert answer.status_code == 403
-        assert "no account here for mallory@example.com" in answer.text
+        assert "no account for mallory@example.com" in answer.text
         provider.userinfo = {"email_verified": True}
         answer = sign_in(site.client())
         assert answer.status_code == 403
@@ -278,7 +278,7 @@ class TestWhoIsLetIn:
         provider.person = {**provider.person, "email": "grace@example.com"}
         answer = sign_in(site.client())
         assert answer.status_code == 403
-        assert "no account here for grace@example.com" in answer.text
+        assert "no account for grace@example.com" in answer.text
         assert len(site.admins.list()) == 1
 
     def test_or_created(self, provider: Provider, clock: ManualClock) -> None:
@@ -358,7 +358,7 @@ class TestIdentities:
         provider.person = {**provider.person, "sub": "person-2"}
         answer = sign_in(site.client())
         assert answer.status_code == 403
-        assert "another identity" in answer.text
+        assert "different identity" in answer.text
         site.admins.create("other@example.com", PASSWORD)
         ada = site.admins.find(EMAIL)
         site.admins.set_disabled(ada.id, disabled=True)
@@ -443,7 +443,7 @@ class TestRoles:
             site.client().get("/login", headers={"X-Email": EMAIL}),
         ):
             assert refused.status_code == 403
-            assert "no role here" in refused.text
+            assert "assigned no role" in refused.text
         assert half.get("/login/code").headers["Location"] == "/login"
         provider.person["realm_access"] = {"roles": ["staff"]}
         sign_in(again := site.client())

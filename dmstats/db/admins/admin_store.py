@@ -45,14 +45,16 @@ class LastAdmin(DmstatsError):
     title = "Last admin"
 
     def __init__(self) -> None:
-        super().__init__("This is the last admin who can sign in. Make somebody else admin first.")
+        super().__init__(
+            "This is the last admin who can sign in. Make another person an admin first."
+        )
 
 
 def normal_email(email: str) -> str:
     """``email`` in the one form it is stored in; raises :class:`BadRequest` if it is none."""
     normal = unicodedata.normalize("NFKC", email).strip().casefold()
     if len(normal) > EMAIL_LENGTH or not EMAIL.fullmatch(normal) or not normal.isprintable():
-        raise BadRequest("That is not an email address.")
+        raise BadRequest("This is not an email address.")
     return normal
 
 
@@ -159,7 +161,7 @@ class AdminStore:
                 return_document=ReturnDocument.AFTER,
             )
         if found is None:
-            raise NotFound("There is no such admin, or the account is disabled.")
+            raise NotFound("This person does not exist, or the account is disabled.")
         return _only(found), link
 
     def accept_invitation(self, admin_id: str) -> Admin:
@@ -231,7 +233,7 @@ class AdminStore:
         with translated():
             found = self._collection.find_one({"_id": _key(admin_id)}, PUBLIC)
         if found is None:
-            raise NotFound("There is no such admin.")
+            raise NotFound("This person does not exist.")
         return _only(found)
 
     def find(self, email: str) -> Admin:
@@ -241,7 +243,7 @@ class AdminStore:
             found = self._collection.find_one({"email": wanted}, PUBLIC)
         admin = admin_from(found) if found else None
         if admin is None:
-            raise NotFound(f"There is no admin with the email {wanted}.")
+            raise NotFound(f"There is no person with the email {wanted}.")
         return admin
 
     def known_email(self, email: str) -> str:
@@ -272,7 +274,7 @@ class AdminStore:
         with translated():
             before = self._collection.find_one_and_update({"_id": key}, update, projection=PUBLIC)
         if before is None:
-            raise NotFound("There is no such admin.")
+            raise NotFound("This person does not exist.")
         admin = admin_from(before)
         if admin is None or not _manages(admin) or any(map(_manages, self.list())):
             return
@@ -303,7 +305,7 @@ class AdminStore:
             try:
                 self._collection.insert_one(document)
             except DuplicateKeyError:
-                raise EmailTaken(f"There is an admin with the email {email} already.") from None
+                raise EmailTaken(f"There is already a person with the email {email}.") from None
         return _only(document)
 
     def _by_link(self, token: str) -> Document:
@@ -340,7 +342,7 @@ class AdminStore:
         with translated():
             for epoch, update in (
                 ({EPOCH: {"$type": "number"}}, {**setting, "$inc": {EPOCH: 1}}),
-                # A document that something else has written: there is nothing to count up from.
+                # A document that something else has written: there is no events up from.
                 ({}, {"$set": {**values, EPOCH: 1}}),
             ):
                 found = self._collection.find_one_and_update(
@@ -352,7 +354,7 @@ class AdminStore:
                 if found is not None:
                     break
         if found is None:
-            raise NotFound("There is no such admin.")
+            raise NotFound("This person does not exist.")
         self._sessions.end_all(admin_id)
         return _only(found)
 
@@ -368,7 +370,7 @@ class AdminStore:
 
 def _key(admin_id: str) -> ObjectId:
     if not ObjectId.is_valid(admin_id):
-        raise NotFound("There is no such admin.")
+        raise NotFound("This person does not exist.")
     return ObjectId(admin_id)
 
 
@@ -380,7 +382,7 @@ def _manages(admin: Admin) -> bool:
 def _only(document: Document) -> Admin:
     admin = admin_from(document)
     if admin is None:
-        raise NotFound("There is no such admin.")
+        raise NotFound("This person does not exist.")
     return admin
 
 

@@ -75,6 +75,6 @@ class Identities:
 class _Taken(Forbidden):
     def __init__(self) -> None:
         super().__init__(
-            "This email belongs to somebody who signs in with another identity of the provider. "
-            "If that was you, ask an admin to disable and enable your account here."
+            "This email belongs to a person with a different identity at the provider. "
+            "If that is you, ask an admin to disable and enable your account."
         )

@@ -160,7 +160,7 @@ class Passkeys:
         """Forget one passkey; raises :class:`NotFound`."""
         removed = [each for each in self.list(admin_id) if each.id == passkey_id]
         if not removed:
-            raise NotFound("There is no such passkey.")
+            raise NotFound("This passkey does not exist.")
         with translated():
             self._people.update_one(
                 {"_id": _key(admin_id)},
@@ -205,5 +205,5 @@ def _digest(challenge: bytes) -> str:
 
 def _key(admin_id: str) -> ObjectId:
     if not ObjectId.is_valid(admin_id):
-        raise NotFound("There is no such person.")
+        raise NotFound("This person does not exist.")
     return ObjectId(admin_id)

@@ -24,7 +24,7 @@ class LinkOver(DmstatsError):
 
     def __init__(self) -> None:
         super().__init__(
-            "This link is not valid any more: it works once, for a day. Ask an admin for a new one."
+            "This link is no longer valid. Links work once, for a day. Ask an admin for a new one."
         )
 
 

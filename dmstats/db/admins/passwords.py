@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
-COMMON = "That is one of the passwords that are tried first. Choose another, such as several words."
+COMMON = "This password is too common. Choose another one, for example several words."
 REPEATED = re.compile(r"(.{1,4}?)\1+", re.DOTALL)
 """One to four characters, over and over: no list is long enough for these."""
 

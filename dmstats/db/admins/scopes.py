@@ -20,10 +20,10 @@ class Scope(StrEnum):
 
 SCOPE_WORDS: Mapping[str, str] = {
     Scope.FIGURES: "Read the figures (snapshot, stream, history) and the incidents",
-    Scope.ACCOUNTS: "Read the accounts and the deliveries that were not counted",
-    Scope.EDITS: "Change the names, limits and states of accounts",
+    Scope.ACCOUNTS: "Read the accounts, and deliveries with problems",
+    Scope.EDITS: "Change names, limits and activity of accounts",
     Scope.REFRESH: "Refresh the figures",
-    Scope.SENDS: "Tell which messages the platform has sent",
+    Scope.SENDS: "Report messages that the platform has sent",
     Scope.METRICS: "Read the metrics",
     Scope.ACTIVITY_LOG: "Read the activity log",
 }

@@ -68,7 +68,7 @@ class SecondFactors:
                 {"$set": {"totpOffer": {"secret": self._sealed(secret, admin_id), "endsAt": ends}}},
             )
         if not done.matched_count:
-            raise NotFound("There is no such person.")
+            raise NotFound("This person does not exist.")
         return secret
 
     def confirm(self, admin_id: str, code: str) -> list[str]:
@@ -80,10 +80,10 @@ class SecondFactors:
         offer = typed.document(self._read(admin_id, "totpOffer"))
         stored, ends = typed.text(offer.get("secret")), typed.moment(offer.get("endsAt"))
         if stored is None or ends is None or ends <= self._clock.now_ms():
-            raise BadRequest("The set-up has taken too long. Begin again.")
+            raise BadRequest("The setup took too long. Please start again.")
         step = self._step_of(stored, code, admin_id)
         if step is None:
-            raise BadRequest("That code is not right. Is the phone's clock?")
+            raise BadRequest("This code is not correct. Check the phone's clock.")
         codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
         totp = {
             "secret": stored,
@@ -97,7 +97,7 @@ class SecondFactors:
                 wanted, {"$set": {"totp": totp}, "$unset": {"totpOffer": ""}}
             )
         if not done.matched_count:
-            raise BadRequest("The set-up was begun again in this very moment.")
+            raise BadRequest("The setup was started again in another window.")
         return codes
 
     def check(self, admin_id: str, code: str) -> UsedCode | None:
@@ -125,12 +125,12 @@ class SecondFactors:
     def remove(self, admin_id: str) -> None:
         """Sign-ins need no code any more; raises :class:`NotFound`."""
         if not ObjectId.is_valid(admin_id):
-            raise NotFound("There is no such person.")
+            raise NotFound("This person does not exist.")
         over = {"$unset": {"totp": "", "totpOffer": ""}}
         with translated():
             done = self._people.update_one({"_id": ObjectId(admin_id)}, over)
         if not done.matched_count:
-            raise NotFound("There is no such person.")
+            raise NotFound("This person does not exist.")
 
     def _read(self, admin_id: str, field: str) -> Any:
         with translated():

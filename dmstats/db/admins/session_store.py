@@ -120,7 +120,7 @@ class SessionStore:
             # that deletion met this session, or the new epoch is there to be read.
             if self._holder(document) is None:
                 self._sessions.delete_one({"_id": key})
-                raise NotSignedIn("That account was changed in this very moment. Sign in again.")
+                raise NotSignedIn("This account was just changed. Sign in again.")
         return token
 
     def find(self, key: str) -> tuple[Session, Admin] | None:

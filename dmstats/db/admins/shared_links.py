@@ -128,7 +128,7 @@ class SharedLinkStore:
             with translated():
                 found = self._links.find_one_and_delete({"_id": ObjectId(link_id)})
         if found is None:
-            raise NotFound("There is no such link.")
+            raise NotFound("This link does not exist.")
         self._sessions.mark_ending()
         return _only(found)
 
@@ -164,7 +164,7 @@ def link_from(document: Mapping[str, Any]) -> SharedLink | None:
 def _only(document: Document) -> SharedLink:
     link = link_from(document)
     if link is None:
-        raise NotFound("There is no such link.")
+        raise NotFound("This link does not exist.")
     return link
 
 

@@ -114,11 +114,11 @@ class TokenStore:
     def revoke(self, token_id: str) -> ApiToken:
         """End a token and its open streams; raises :class:`NotFound`."""
         if not ObjectId.is_valid(token_id):
-            raise NotFound("There is no such token.")
+            raise NotFound("This token does not exist.")
         with translated():
             found = self._tokens.find_one_and_delete({"_id": ObjectId(token_id)})
         if found is None:
-            raise NotFound("There is no such token.")
+            raise NotFound("This token does not exist.")
         self._sessions.mark_ending()
         return _only(found)
 
@@ -170,7 +170,7 @@ def token_from(document: Mapping[str, Any]) -> ApiToken | None:
 def _only(document: Document) -> ApiToken:
     token = token_from(document)
     if token is None:
-        raise NotFound("There is no such token.")
+        raise NotFound("This token does not exist.")
     return token
 
 

@@ -121,7 +121,7 @@ class Forgetting:
         """
         if not account or account == CANARY_ACCOUNT or account.startswith(SIMULATED):
             raise BadRequest(
-                "That is no Instagram id. `dmstats simulate --purge` removes simulated accounts."
+                "Not an Instagram id. `dmstats simulate --purge` removes simulated accounts."
             )
         if not self._work.transactional:
             raise DmstatsError(
@@ -135,8 +135,8 @@ class Forgetting:
                 self._traces.remove(account)
         except PoisonError as error:
             raise DmstatsError(
-                "MongoDB refuses to change the account's document. Make it acceptable (`dmstats "
-                "doctor` says how), and run this again.",
+                "MongoDB refuses to change the account's document. Fix it (see `dmstats "
+                "doctor`), and run this command again.",
                 reason=error.reason,
             ) from error
         other = kinds.total() - kinds[SENT] - kinds[RECEIVED]
@@ -269,7 +269,7 @@ class Forgetting:
         else:
             raise DmstatsError(
                 "DMs of this account keep arriving, and MongoDB refuses to change its document. "
-                "Make it acceptable (`dmstats doctor` says how), and run this again."
+                "Fix the document (see `dmstats doctor`), and run this command again."
             )
         self._db[ACCOUNT_CHANGES].delete_one({"_id": account}, session=session)
         return outcome

@@ -98,7 +98,7 @@ class Ledger:
                 if self._db[LEDGER_PREFIX + partition].find_one(
                     {"_id": {"$in": ids}}, session=session
                 ):
-                    raise Repeated("an event was counted elsewhere meanwhile")
+                    raise Repeated("an event was counted by another worker in the meantime")
 
     def prepare(self, rows: Iterable[LedgerRow]) -> None:
         """Create the missing partitions of ``rows``.

@@ -41,8 +41,8 @@ blueprint = Blueprint("account_edits", __name__, url_prefix="/api/admin/accounts
 
 SHOWN = 200
 """How many changes and errors of an import are listed."""
-UNKNOWN = "there is no account with this id; an account appears with its first DM"
-REFUSED = "the database refuses this change, for instance by a validator or a unique index"
+UNKNOWN = "there is no account with this id; accounts are created by their first DM"
+REFUSED = "the database refuses this change, for example because of a validator or a unique index"
 
 
 class PreviewOutdated(DmstatsError):
@@ -59,7 +59,7 @@ def change(instagram_id: str) -> ResponseReturnValue:
     edits = _edits()
     found = edits.find([instagram_id])
     if not found:
-        raise NotFound("There is no account with that Instagram id.")
+        raise NotFound("There is no account with this Instagram id.")
     changes = changes_of(account(found[instagram_id]), wanted)
     if edits.write({instagram_id: wanted}, found):
         raise AccountRefusesEdit(f"Nothing was changed: {REFUSED}.")
@@ -85,7 +85,9 @@ def import_accounts() -> ResponseReturnValue:
     if asked["apply"] is None:
         return jsonify(ImportAnswer().dump(plan.answer()))
     if asked["apply"] != plan.preview:
-        raise PreviewOutdated("The accounts or the file have changed since the preview: ask again.")
+        raise PreviewOutdated(
+            "The accounts or the file have changed since the preview: request a new preview."
+        )
     refused = edits.write(plan.wanted(), found)
     plan.refuse(refused)
     if plan.changes:

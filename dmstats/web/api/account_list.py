@@ -97,7 +97,7 @@ def filter_of(asked: Mapping[str, Any]) -> StateFilter:
 def _demand(summary: Summary | None) -> None:
     if summary is None:
         raise Unavailable(
-            "The accounts' states are not known yet: the first pass over them is under way.",
+            "The accounts' states are not known yet: they are being computed for the first time.",
             retry_after=FIRST_PASS_SECONDS,
         )
 

@@ -89,7 +89,7 @@ def add_rule() -> ResponseReturnValue:
     """A new rule."""
     asked = body(NewRule(), request)
     if asked["sense"] != OUTSIDE and asked["figure"] not in _figures():
-        raise BadRequest("figure: Must be one of the snapshot's, as GET lists them.")
+        raise BadRequest("figure: Must be one of the figures that GET lists.")
     rule = services().alerting.add_rule(
         Rule(asked["figure"], asked["sense"], asked["threshold"] or 0.0, asked["minutes"])
     )

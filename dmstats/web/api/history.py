@@ -66,10 +66,10 @@ def account_history_of(instagram_id: str) -> ResponseReturnValue:
     if asked["annotations"] and not may("GET /api/admin/annotations"):
         raise Forbidden("annotations: this token does not have the scope read-figures.")
     if AccountDirectory(services().mongo).one(instagram_id) is None:
-        raise NotFound("There is no account with that Instagram id.")
+        raise NotFound("There is no account with this Instagram id.")
     activity = Activities(services().mongo).of(instagram_id)
     if activity is None:
-        raise Unavailable("No check of the ledger has ended yet.", retry_after=FIRST_AUDIT_SECONDS)
+        raise Unavailable("No audit has finished yet.", retry_after=FIRST_AUDIT_SECONDS)
     question = AccountRequest(
         instagram_id, asked["weekStart"], asked["range"], asked["from_"], asked["to"],
         asked["unit"], asked["compare"], asked["band"],

@@ -44,7 +44,7 @@ def incident(incident_id: str) -> ResponseReturnValue:
     """One incident, with its runbook."""
     record = services().incidents.one(incident_id)
     if record is None:
-        raise NotFound("There is no incident with that id.")
+        raise NotFound("This incident does not exist.")
     book = runbook_of(record.name)
     runbook = {"steps": list(book.steps), "section": book.section}
     return jsonify(IncidentAnswer().dump({**incident_fields(record), "runbook": runbook}))
@@ -67,7 +67,7 @@ def one_test() -> Iterator[None]:
     """One at a time in this process, since each channel may take a process and seconds. Raises
     :class:`TooManyRequests`."""
     if not _testing.acquire(blocking=False):
-        raise TooManyRequests("Another test is under way.", retry_after=5)
+        raise TooManyRequests("Another test is running.", retry_after=5)
     try:
         yield
     finally:

@@ -20,13 +20,13 @@ logger = logging.getLogger(__name__)
 
 @blueprint.get("")
 def me() -> ResponseReturnValue:
-    """Who is signed in, and with which role."""
+    """The signed-in person, and with which role."""
     return jsonify(AdminAnswer().dump(signed_in()))
 
 
 @blueprint.post("/password")
 def change_password() -> ResponseReturnValue:
-    """Set one's own password, given the present one; one's other sessions end."""
+    """Set your own password, given the present one; one's other sessions end."""
     person = signed_in()
     asked = body(NewPassword(), request)
     authenticator = services().authenticator
@@ -40,7 +40,7 @@ def change_password() -> ResponseReturnValue:
 
 @blueprint.post("/sign-out")
 def sign_out_everywhere() -> ResponseReturnValue:
-    """End all of one's own sessions, this one among them."""
+    """End all of your sessions, this one among them."""
     person = signed_in()
     services().admins.sign_out_everywhere(person.id)
     logger.info("admin_signed_out", extra={"admin": person.id, "by": person.id})

@@ -31,7 +31,7 @@ CODE = re.compile(r"([na])([0-9a-f]{16})([0-9a-f]{16})")
 
 @blueprint.post("/api/meta/data-deletion")
 def delete_data() -> ResponseReturnValue:
-    """Meta passes on a user's request to delete: a link to what becomes of it, and its code."""
+    """A user's deletion request, from Meta: a link to what becomes of it, and its code."""
     asked, marks = _asked(), AccountMarks(services().mongo)
     known = marks.is_known(asked.user_id)
     code = _new_code(ACCOUNT if known else NOTHING)
@@ -46,7 +46,7 @@ def delete_data() -> ResponseReturnValue:
 
 @blueprint.post("/api/meta/deauthorize")
 def deauthorize() -> ResponseReturnValue:
-    """A user has withdrawn the app's access; noted if that is an account."""
+    """A user has withdrawn the app's access, from Meta; noted if that is an account."""
     asked, marks = _asked(), AccountMarks(services().mongo)
     known = marks.is_known(asked.user_id)
     if known:
@@ -61,7 +61,7 @@ def deletion(code: str) -> ResponseReturnValue:
     """What became of a request to delete; who has the code may see it."""
     match = CODE.fullmatch(code)
     if not match or not hmac.compare_digest(_digest(match[1] + match[2]), match[3]):
-        raise NotFound("There is no such request.")
+        raise NotFound("This request does not exist.")
     waiting = match[1] == ACCOUNT and AccountMarks(services().mongo).is_waiting(code)
     return render_template(
         "deletion.html", code=code, waiting=waiting, was_account=match[1] == ACCOUNT

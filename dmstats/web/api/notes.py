@@ -30,7 +30,7 @@ blueprint = Blueprint("annotations", __name__, url_prefix="/api/admin/annotation
 
 @blueprint.get("")
 def listing() -> ResponseReturnValue:
-    """What happened in a range, oldest first."""
+    """The annotations of a range, oldest first."""
     asked = parameters(AnnotationsQuery(), request)
     calendar = Calendar(zone(asked["tz"] or services().settings.time_zone))
     chosen = between(asked["from_"], asked["to"], calendar, services().clock.now_ms())

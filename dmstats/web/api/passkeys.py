@@ -1,4 +1,4 @@
-"""One's own passkeys: list, add, remove."""
+"""Your passkeys: list, add, remove."""
 
 from __future__ import annotations
 

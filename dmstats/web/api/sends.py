@@ -80,7 +80,7 @@ def _at(number: int, text: str) -> int:
     try:
         return to_ms(datetime.fromisoformat(text))
     except ValueError:
-        raise BadRequest(f"sends: {number}: at: There is no such time.") from None
+        raise BadRequest(f"sends: {number}: at: This time does not exist.") from None
 
 
 def _span(days: int) -> tuple[int, int]:

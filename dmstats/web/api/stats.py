@@ -142,7 +142,7 @@ def _moment(at_ms: int | None) -> str | None:
 def _known(instagram_id: str) -> Account:
     found = AccountDirectory(services().mongo).one(instagram_id)
     if found is None:
-        raise NotFound("There is no account with that Instagram id.")
+        raise NotFound("There is no account with this Instagram id.")
     return found
 
 

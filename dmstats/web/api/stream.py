@@ -54,7 +54,7 @@ class StatsEvents(ServerSentEventsBlueprint):  # type: ignore[misc]
     def messages(self, channel: str = CHANNEL) -> Iterator[Event]:
         """Every event from now on; raises :class:`NotFound` for any channel but the one."""
         if channel != CHANNEL:
-            raise NotFound("There is no such channel.")
+            raise NotFound("This channel does not exist.")
         hub = services().hub
         return _events(hub, hub.subscribe())
 

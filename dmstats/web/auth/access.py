@@ -208,7 +208,7 @@ def _demand_second_factor(identity: Identity) -> ResponseReturnValue | None:
 def _access(method: str, rule: str) -> Access:
     found = ACCESS.get(f"{method} {rule}")
     if found is None:
-        raise Forbidden("No rule says who may use this route.")
+        raise Forbidden("This route has no access rule.")
     return found
 
 

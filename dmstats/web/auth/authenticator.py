@@ -75,7 +75,7 @@ class CodeNeeded(NotSignedIn):
     title = "Second factor needed"
 
     def __init__(self) -> None:
-        super().__init__("Send the code of your authenticator app, too, or sign in by a passkey.")
+        super().__init__("Also send the code of your authenticator app, or sign in with a passkey.")
 
 
 class WrongCode(NotSignedIn):
@@ -84,7 +84,7 @@ class WrongCode(NotSignedIn):
     title = "Wrong code"
 
     def __init__(self, email: str) -> None:
-        super().__init__("That code is not right, or was used already. Wait for the next one.")
+        super().__init__("This code is not correct, or was already used. Wait for the next one.")
         self.email = email
 
 
@@ -138,7 +138,7 @@ class Authenticator:
         )
         admin = self._admins.verify(account, password)
         if admin is None:
-            raise NotSignedIn("That email and password do not match an active admin.")
+            raise NotSignedIn("Email and password do not match an active account.")
         self._rate_limit.succeeded(taken)
         _require_role(admin)
         if code and admin.second_factor:
@@ -169,7 +169,7 @@ class Authenticator:
         """
         admin, waiting = self.awaited(), awaiting_code()
         if admin is None or waiting is None:
-            raise NotSignedIn("That took too long. Sign in again.")
+            raise NotSignedIn("This took too long. Sign in again.")
         used = self._check_code(admin, code)
         proof = Proof(waiting.by, two_factors=True, provider_ms=waiting.provider_ms)
         return self._begin(admin, proof, used)
@@ -221,7 +221,7 @@ class Authenticator:
             return
         taken = self._rate_limit.confirm(admin.id)
         if self._admins.verify(admin.email, password) is None:
-            raise Forbidden("Your current password is not right.")
+            raise Forbidden("Your current password is not correct.")
         self._rate_limit.succeeded(taken)
 
     def _require_recent_sign_in(self) -> None:
@@ -346,8 +346,8 @@ class Authenticator:
 def _require_role(admin: Admin) -> None:
     if admin.refused:
         raise Forbidden(
-            "At your last sign-in the provider gave you no role here. Sign in by the provider, or "
-            "ask an admin."
+            "At your last sign-in the provider assigned no role to you. Sign in through the "
+            "provider, or ask an admin."
         )
 
 

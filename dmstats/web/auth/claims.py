@@ -13,8 +13,8 @@ from dmstats.db.admins.identities import ExternalIdentity
 from dmstats.db.admins.roles import Role
 
 NOT_ASCII = (
-    "Your email address has characters other than plain (ASCII) ones, so it cannot be used for "
-    "single sign-on. Ask an admin for a password."
+    "Your email address contains non-ASCII characters, so it cannot be used for single sign-on. "
+    "Ask an admin for a password."
 )
 """Other characters may fold to the plain ones of another person's address."""
 
@@ -36,7 +36,7 @@ class RoleRefused(Forbidden):
 
     def __init__(self, identity: ExternalIdentity) -> None:
         super().__init__(
-            "Your account at the provider gives you no role here. Ask those who manage it."
+            "Your account at the provider has no role for dmstats. Ask the people who manage it."
         )
         self.identity = identity
 
@@ -45,11 +45,11 @@ def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:
     """What ``claims``, whose signature and issuer are verified, say; raises :class:`Forbidden`."""
     subject, email = claims.get("sub"), claims.get("email")
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:
-        raise Forbidden("The provider did not say who you are.")
+        raise Forbidden("The provider did not identify you.")
     identity = ExternalIdentity(settings.oidc_issuer or "", subject)
     name = lookup_name(email) if isinstance(email, str) else ""
     if not isinstance(email, str) or not name:
-        raise Forbidden("The provider did not tell your email address.")
+        raise Forbidden("The provider did not send your email address.")
     if not email.isascii():
         raise Forbidden(NOT_ASCII)
     # Some providers send the word instead of the value.
@@ -57,7 +57,7 @@ def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:
     if verified is not True and verified != "true":
         raise Forbidden("The provider has not verified your email address. Verify it there first.")
     if settings.oidc_domains and name.rpartition("@")[2] not in settings.oidc_domains:
-        raise Forbidden("Email addresses of your domain may not sign in here.")
+        raise Forbidden("People with your email domain cannot sign in here.")
     if settings.oidc_role_claim is None:
         return Claimed(identity, name, None)
     role = _role(claim(claims, settings.oidc_role_claim), settings.oidc_roles)

@@ -20,18 +20,18 @@ def link_mail(email: str, address: str, ends_at: str, *, invited: bool) -> Mail:
     ``ends_at`` is RFC 3339.
     """
     until = f"{ends_at[:10]} {ends_at[11:16]} UTC"
-    subject = "Your invitation to dmstats" if invited else "A new password for dmstats"
+    subject = "Your invitation to dmstats" if invited else "Choose a new password for dmstats"
     why = (
-        "An admin has invited you to dmstats, the statistics of your Instagram messages."
+        "You have been invited to dmstats, the dashboard for your Instagram messages."
         if invited
-        else "An admin has made this link for you, so that you can choose a new password."
+        else "An admin has created a link for you to choose a new password."
     )
     action = "Choose your password" if invited else "Choose a new password"
     once = f"The link works once, until {until}."
     unwanted = (
-        "If you do not know what this is about, ignore this mail."
+        "If you did not expect this invitation, ignore this email."
         if invited
-        else "If you did not ask for it, ignore this mail: your password stays as it is."
+        else "If you did not request this, ignore this email. Your password will not change."
     )
     text = f"{why}\n\n{action}:\n{address}\n\n{once}\n{unwanted}\n"
     html = f"""\

@@ -50,7 +50,7 @@ EMAIL = ("email", "email_verified")
 STATE_SECONDS = 15 * 60
 """How long somebody may take at the provider."""
 
-BEGIN_AGAIN = "That sign-in took too long, or was begun in another browser. Begin again."
+BEGIN_AGAIN = "The sign-in took too long, or was started in another browser. Please start again."
 
 
 class ProviderAway(Unavailable):
@@ -218,7 +218,7 @@ class OidcClient:
             raise NotSignedIn(BEGIN_AGAIN) from None
         except OAuthError as error:
             if error.error == "access_denied":
-                raise Forbidden(f"You were not let in by {name}, or have cancelled.") from None
+                raise Forbidden(f"{name} refused the sign-in, or you cancelled it.") from None
             raise self._refused(error.error or "error") from None
         except JoseError as error:
             raise self._refused(error.error) from None
@@ -231,14 +231,14 @@ class OidcClient:
     def _refused(self, why: str) -> NotSignedIn:
         logger.warning("sso_answer_refused", extra={"error": why})
         return NotSignedIn(
-            f"The answer of {self._settings.oidc_name} could not be verified. Begin again; if that "
-            "does not help, tell an admin: the log says why."
+            f"The answer of {self._settings.oidc_name} could not be verified. Please start "
+            "again. If that does not help, ask an admin to check the log."
         )
 
     def _away(self, why: str) -> ProviderAway:
         logger.warning("sso_provider_away", extra={"error": why})
         return ProviderAway(
-            f"Signing in by {self._settings.oidc_name} is not possible right now. Try again in a "
+            f"Signing in with {self._settings.oidc_name} is not possible right now. Try again in a "
             "moment, or use your password."
         )
 

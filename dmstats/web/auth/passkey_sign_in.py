@@ -26,8 +26,8 @@ from dmstats.web.schema.validation import body
 blueprint = Blueprint("passkey_sign_in", __name__)
 logger = logging.getLogger(__name__)
 
-UNKNOWN = "That passkey is not known here, or its owner's account is disabled."
-TOO_LATE = "That took too long. Try again."
+UNKNOWN = "This passkey is unknown, or its owner's account is disabled."
+TOO_LATE = "This took too long. Try again."
 
 
 @blueprint.post("/login/passkey/options")
@@ -77,7 +77,8 @@ def required_site() -> PasskeySite:
         raise Forbidden(
             NEEDS_HTTPS
             if is_plain_http(request)
-            else "Passkeys need a host name: open this page by its name instead of its IP address."
+            else "Passkeys need a host name: open this page with its name instead of its IP "
+            "address."
         )
     return site
 

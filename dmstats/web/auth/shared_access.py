@@ -21,7 +21,7 @@ class SharedAccess:
         key = link_key(text)
         link = self._grace.find(key, reading=True) if key else None
         if link is None:
-            raise NotFound("This link does not exist, or has ended.")
+            raise NotFound("This link does not exist or has expired.")
         return link
 
     def forget(self, link_id: str) -> None:

@@ -66,14 +66,14 @@ def _sign_in_by_proxy(email: str, target: str) -> ResponseReturnValue:
         services().authenticator.knock()
         person = services().admins.find(email)
         if person.disabled:
-            raise Forbidden("Your account here is disabled. Ask an admin.")
+            raise Forbidden("Your account is disabled. Ask an admin.")
         if person.invited:
             person = services().admins.accept_invitation(person.id)
         done = services().authenticator.sign_in_as(person, Proof(By.PROXY, two_factors=trusted))
     except CodeNeeded:
         return to_code_page(target)
     except NotFound:
-        refused = Forbidden(f"There is no account here for {email}. Ask an admin to add you.")
+        refused = Forbidden(f"There is no account for {email}. Ask an admin to add you.")
         record_failure(refused, By.PROXY)
         return sign_in_page(refused, target=target)
     except DmstatsError as error:

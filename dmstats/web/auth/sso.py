@@ -38,7 +38,7 @@ def begin() -> ResponseReturnValue:
             raise Forbidden(NEEDS_HTTPS)
         client = services().single_sign_on
         if client is None:
-            raise Forbidden("Single sign-on is not set up here.")
+            raise Forbidden("Single sign-on is not set up.")
         address = client.begin(base.rstrip("/") + CALLBACK, target, fresh=fresh_sign_in_wanted())
         return redirect(address, 303)
     except DmstatsError as error:
@@ -53,7 +53,7 @@ def callback() -> ResponseReturnValue:
         services().authenticator.knock()
         client = services().single_sign_on
         if client is None:
-            raise Forbidden("Single sign-on is not set up here.")
+            raise Forbidden("Single sign-on is not set up.")
         answer = client.finish()
         target = answer.target
         told = claimed(answer.claims, services().settings)
@@ -78,7 +78,7 @@ def _person(told: Claimed) -> Admin:
     if admin is None:
         admin = _new(told)
     if admin.disabled:
-        raise Forbidden("Your account here is disabled. Ask an admin.")
+        raise Forbidden("Your account is disabled. Ask an admin.")
     if admin.refused:
         admin = admins.admit_again(admin.id)
     if told.role is not None and told.role is not admin.role:
@@ -90,7 +90,7 @@ def _person(told: Claimed) -> Admin:
 
 def _new(told: Claimed) -> Admin:
     if services().settings.oidc_unknown != "created":
-        raise Forbidden(f"There is no account here for {told.email}. Ask an admin to add you.")
+        raise Forbidden(f"There is no account for {told.email}. Ask an admin to add you.")
     role, identity = told.role or Role.VIEWER, told.identity.document()
     admin = services().admins.admit(told.email, role, identity)
     logger.info("admin_added", extra={"admin": admin.id, "by": By.PROVIDER.value})

@@ -66,7 +66,7 @@ def created(answer: dict[str, Any], challenge: bytes, site: PasskeySite) -> tupl
             require_user_verification=True,
         )
     except BAD as error:
-        raise _refused("That passkey could not be added. Try again.", error) from None
+        raise _refused("The passkey could not be added. Try again.", error) from None
     return bytes_to_base64url(made.credential_id), made.credential_public_key, made.sign_count
 
 
@@ -107,7 +107,7 @@ def signed(answer: dict[str, Any], challenge: bytes, site: PasskeySite, passkey:
             require_user_verification=True,
         )
     except BAD as error:
-        raise _refused("That passkey could not be verified. Try again.", error) from None
+        raise _refused("The passkey could not be verified. Try again.", error) from None
     return proved.new_sign_count
 
 

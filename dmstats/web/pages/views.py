@@ -105,7 +105,7 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             path = path.partition("/")[2]
         asset = assets.find(path)
         if asset is None:
-            raise NotFound("There is no such file.")
+            raise NotFound("This file does not exist.")
         packed = request.accept_encodings.quality("gzip") > 0
         response = Response(asset.packed if packed else asset.body)
         response.headers["Content-Type"] = asset.mimetype

@@ -70,12 +70,12 @@ def _columns(head: list[str]) -> dict[str, int]:
     for at, cell in enumerate(head):
         name = names.get(cell.strip().lower())
         if name in found:
-            raise BadRequest(f"The first line names the column {name} twice.")
+            raise BadRequest(f"The header contains the column {name} twice.")
         if name is not None:
             found[name] = at
     if ID not in found or len(found) < 2:
         raise BadRequest(
-            f"The first line must name the columns: {ID}, and one or more of "
+            f"The header must contain the columns {ID}, and one or more of "
             + ", ".join(EDITABLE) + "."
         )  # fmt: skip
     return found
@@ -117,7 +117,7 @@ def _check_id(account: str, seen: Mapping[str, int]) -> None:
     if len(account) > LONGEST_ID or not account.isprintable():
         raise ValueError(f"{ID} is not an id")
     if account in seen:
-        raise ValueError(f"the account is in line {seen[account]} already")
+        raise ValueError(f"the account is already in line {seen[account]}")
 
 
 def _name(cell: str) -> str:

@@ -27,7 +27,7 @@ def _is_a_name(name: str) -> None:
     if not normal_name(name):
         raise ValidationError("Must not be empty; null removes the name.")
     if not NAME.fullmatch(normal_name(name)):
-        raise ValidationError("May only have letters from a to z, digits, dots and underscores.")
+        raise ValidationError("May only contain the letters a to z, digits, dots and underscores.")
 
 
 class AccountPatch(Strict):

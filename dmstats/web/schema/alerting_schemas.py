@@ -24,7 +24,7 @@ def _is_one_address(text: str) -> None:
     except ValueError as error:
         raise ValidationError(f"Must be {error}.") from None
     if len(found) != 1:
-        raise ValidationError("Must be one address; make a channel of each.")
+        raise ValidationError("Must be one address; create a channel for each address.")
 
 
 class ChannelChange(Strict):
@@ -43,7 +43,9 @@ class ChannelChange(Strict):
     @validates_schema
     def _both_or_none(self, data: dict[str, Any], **_: Any) -> None:
         if (data.get("quietFrom") is None) != (data.get("quietTo") is None):
-            raise ValidationError("Give both ends of the quiet hours, or none.", "quietTo")
+            raise ValidationError(
+                "Set both the beginning and the end of the quiet hours, or neither.", "quietTo"
+            )
 
 
 class NewChannel(ChannelChange):

@@ -92,7 +92,8 @@ def test_no_service_is_running(dmstats: Any, tmp_path: Path, command: str) -> No
     assert done.code == USAGE
     wanted = "MONGODB_URI" if command == "migrate" else "MONGODB_URI and REDIS_URL"
     assert done.err == (
-        f"Error: No dmstats is running on {tmp_path / 'var'}. Start it (make run), or set "
+        f"Error: No dmstats is running with the data folder {tmp_path / 'var'}. Start it (make "
+        f"run), or set "
         f"{wanted}.\n"
     )
 
@@ -125,7 +126,7 @@ def test_the_doctor_examines_without_settings(dmstats: Any, tmp_path: Path) -> N
     assert done.code == FAILED
     first, *others = json.loads(done.out)
     assert (first["check"], first["verdict"]) == ("settings", "failure")
-    assert f"No dmstats is running on {tmp_path / 'var'}" in first["found"]
+    assert f"No dmstats is running with the data folder {tmp_path / 'var'}" in first["found"]
     assert {"service", "disk"} <= {finding["check"] for finding in others}
     assert dmstats("doctor", "--json", PORT="abc").code == FAILED
 
@@ -238,7 +239,7 @@ class TestFlask:
     def test_no_service_is_running(self, tmp_path: Path, arguments: list[str]) -> None:
         done = self.flask(tmp_path, *arguments)
         assert done.code == USAGE
-        assert done.err.startswith(f"Error: No dmstats is running on {tmp_path}.")
+        assert done.err.startswith(f"Error: No dmstats is running with the data folder {tmp_path}.")
         assert done.err.count("\n") == 1
 
     def test_every_command_but_run_is_there(self, monkeypatch: pytest.MonkeyPatch) -> None:

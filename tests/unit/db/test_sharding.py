@@ -110,7 +110,7 @@ def test_the_unique_shard_key_gets_an_index_over_all_documents() -> None:
 def test_accounts_without_an_id_are_named() -> None:
     cluster = Cluster()
     cluster.doubles = True
-    with pytest.raises(ConfigError, match="an instagramId of its own in every document"):
+    with pytest.raises(ConfigError, match="a unique instagramId in every document"):
         shard(cluster)
 
 
