@@ -77,9 +77,9 @@ def reset_password(email: str, link: bool, url: str | None) -> None:  # noqa: FB
 @click.command(cls=Command, short_help="Remove a person's second factor.")
 @click.argument("email")
 def reset_second_factor(email: str) -> None:
-    """Let somebody sign in with the password alone, for example after the loss of a phone.
+    """Let a person sign in with the password only, for example after they lost a phone.
 
-    Their passkeys are removed, too, and their open sessions end.
+    This also removes their passkeys and ends their open sessions.
     """
     with connected() as services:
         admin = services.admins.find(email)

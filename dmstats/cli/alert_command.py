@@ -16,7 +16,7 @@ from dmstats.ops.notifier import channels_of
 
 @click.command(cls=Command, short_help="Send a test alert to every address in DMSTATS_ALERT_URL.")
 def test_alert() -> None:
-    """Send a test alert to every address in DMSTATS_ALERT_URL; exit 1 if one was not told."""
+    """Send a test alert to every address in DMSTATS_ALERT_URL; exit 1 if one failed."""
     settings = settings_from(os.environ)
     channels = channels_of(settings.alert_urls, settings.secret_key or "")
     if not channels:

@@ -11,7 +11,7 @@ SCHEMES = ("http", "https")
 
 
 class BaseUrl(click.ParamType[str]):
-    """An address of http or https, perhaps with a path; without a slash at the end."""
+    """An http or https address, optionally with a path; without a trailing slash."""
 
     name = "URL"
 

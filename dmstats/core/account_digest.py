@@ -1,4 +1,4 @@
-"""What the activity log calls an account that it must not name."""
+"""The digest that stands for a forgotten account in the activity log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ DIGITS = 16
 
 
 def account_digest(secret_key: str, account: str) -> str:
-    """A keyed digest of an Instagram id: ids are numbers, and without a key could be tried out."""
+    """A keyed digest of an Instagram id. Without a key, an attacker could try all ids, because they
+    are numbers."""
     mac = hmac.new(secret_key.encode(), f"account {account}".encode(), hashlib.sha256)
     return f"account {mac.hexdigest()[:DIGITS]}"

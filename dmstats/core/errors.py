@@ -133,7 +133,7 @@ class Repeated(Conflict):
 
 
 class AccountsContended(Conflict):
-    """Somebody else, as the host platform, changed an account during the transaction."""
+    """Another program, such as the host platform, changed an account during the transaction."""
 
 
 class PoisonError(DmstatsError):

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 PREFIX = "sealed1:"
-"""Begins every sealed text; no plain secret of ours contains a colon."""
+"""The prefix of every sealed text; our plain secrets contain no colon."""
 NONCE_BYTES = 12
 
 
@@ -22,14 +22,14 @@ class Unsealable(ValueError):
 
 @cache
 def _key(secret_key: str, purpose: str) -> bytes:
-    # Slow, once per process (some 50 ms): the secret may be one that somebody thought up.
+    # Deliberately slow (about 50 ms, once per process): a person may have chosen the secret.
     salt = f"dmstats {purpose}".encode()
     return hashlib.scrypt(secret_key.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
 
 
 class Sealer:
-    """Seals and opens short texts. ``purpose`` keeps its key apart from those of other uses of the
-    same ``secret_key``."""
+    """Seals and opens short texts. Each ``purpose`` has a key of its own, derived from the same
+    ``secret_key``."""
 
     def __init__(self, secret_key: str, purpose: str) -> None:
         self._secret_key = secret_key
@@ -40,14 +40,14 @@ class Sealer:
         return AESGCM(_key(self._secret_key, self._purpose))
 
     def seal(self, text: str, owner: str) -> str:
-        """``text``, to be opened for the same ``owner`` only: it cannot be moved to another."""
+        """Seal ``text`` so that it can only be opened for the same ``owner``."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, text.encode(), owner.encode())
         return PREFIX + base64.b64encode(sealed).decode()
 
     def open(self, stored: str, owner: str) -> str:
-        """The text in ``stored``; one that was stored unsealed by an earlier release is returned
-        as it is. Raises :class:`Unsealable`."""
+        """The text in ``stored``; a text that an earlier release stored unsealed is returned
+        unchanged. Raises :class:`Unsealable`."""
         if not is_sealed(stored):
             return stored
         try:

@@ -1,4 +1,4 @@
-"""What settings demand of each other; pure."""
+"""Rules about combinations of settings; pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def contradiction(settings: Settings) -> str | None:
             "DMSTATS_OIDC_ROLE_CLAIM and DMSTATS_OIDC_ROLES: set both or neither",
         ),
         (
-            # Otherwise everybody with an account at a public provider would get in.
+            # Otherwise anybody with an account at a public provider could sign in.
             settings.oidc_unknown == "created"
             and not (settings.oidc_domains or settings.oidc_roles),
             "DMSTATS_OIDC_UNKNOWN: `created` needs DMSTATS_OIDC_DOMAINS or DMSTATS_OIDC_ROLES",

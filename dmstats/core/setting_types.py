@@ -128,7 +128,7 @@ def address(*schemes: str) -> Callable[[str], str]:
 def alert_urls(value: str) -> tuple[str, ...]:
     """One address for alerts or several, separated by commas.
 
-    A comma inside an address (``mailto://...?to=a@example.com,b@example.com``) separates nothing,
+    A comma inside an address (``mailto://...?to=a@example.com,b@example.com``) is not a separator,
     because no address begins after it.
     """
     found = tuple(dict.fromkeys(re.split(rf"\s*,\s*(?={ALERT_URL.pattern})", value)))
@@ -164,7 +164,7 @@ def mail_server(value: str) -> str:
 
 
 def mail_address(value: str) -> str:
-    """An address for mails, perhaps with a name before it."""
+    """An email address."""
     name, at, domain = value.partition("@")
     if not (name and at and domain) or not value.isprintable() or "@" in domain:
         raise ValueError("an address for mails, such as dmstats@example.com")

@@ -1,7 +1,7 @@
 """Meta's ``signed_request``: a signature and a JSON payload, both in base64url; pure.
 
-``<signature>.<payload>``, where the signature is the HMAC-SHA256 of the payload as it stands there,
-keyed with the app's secret.
+``<signature>.<payload>``, where the signature is the HMAC-SHA256 of the encoded payload, keyed with
+the app's secret.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ LATEST_SECONDS = 10**11
 
 
 class UserRequest(msgspec.Struct, frozen=True):
-    """What a verified request says: an id as Meta gives it to this app, and when it was issued (ms
-    since the epoch, None if it does not say)."""
+    """The content of a verified request: the user's id in this app, and when it was issued (ms
+    since the epoch, None if missing)."""
 
     user_id: str
     issued_ms: EpochMs | None
@@ -38,7 +38,7 @@ class _Payload(msgspec.Struct):
 def read_signed_request(text: str, secrets: Iterable[str]) -> UserRequest:
     """Verify ``text`` with any of the app's ``secrets``, in constant time, and read it.
 
-    Raises :class:`BadRequest`, whose text repeats nothing of the request.
+    Raises :class:`BadRequest`; its text contains nothing of the request.
     """
     signature, _, payload = text.partition(".")
     if not payload or len(text) > LONGEST or not text.isascii():

@@ -1,4 +1,4 @@
-"""Text in CSV files that a spreadsheet must not take for a formula."""
+"""Protects text in CSV files from being read as a formula by a spreadsheet."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 import unicodedata
 
 FORMULA = re.compile(r"[\t\r]|[\s\0-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@]")
-"""How a formula begins, after NFKC: some programs take the full-width signs, too."""
+"""The first characters of formulas, after NFKC: some programs also accept full-width characters."""
 ENDS = re.compile(r"([;\n\r\v\f\x85\u2028\u2029])")
-"""Where a cell or a line ends for a spreadsheet that expects semicolons: to it, quotes that do not
-begin its cell protect nothing."""
+"""Where a cell or line ends for a spreadsheet that expects semicolons: it ignores quotes that do
+not begin a cell."""
 
 
 def spreadsheet_text(value: str) -> str:
-    """``value`` with a ``'`` before everything that a spreadsheet would take for a formula."""
+    """``value`` with a ``'`` before everything that a spreadsheet would read as a formula."""
     first, *rest = ENDS.split(value)
     guarded = first + "".join(f"'{part}" if _is_formula(part) else part for part in rest)
     return f"'{guarded}" if _is_formula(value) else guarded

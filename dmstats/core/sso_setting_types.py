@@ -39,7 +39,7 @@ def email_domains(value: str) -> tuple[str, ...]:
 
 
 def role_map(value: str) -> tuple[tuple[str, str], ...]:
-    """Which value of the claim gives which role: pairs of a value and a role."""
+    """The role for each value of the claim, as pairs of a value and a role."""
     found = []
     for each in _several(value):
         given, equals, role = (part.strip() for part in each.rpartition("="))
@@ -67,14 +67,14 @@ def label(value: str) -> str:
 
 
 def header_name(value: str) -> str:
-    """The name of a request header that carries nothing else."""
+    """The name of a request header that has no other use."""
     if not HEADER.fullmatch(value) or value.lower() in NOT_FOR_SIGN_IN:
         raise ValueError("the name of a header of its own, such as X-Auth-Request-Email")
     return value
 
 
 def networks(value: str) -> tuple[Network, ...]:
-    """Addresses and networks, one or several; not every address there is."""
+    """One or several addresses and networks, but not all addresses."""
     try:
         found = tuple(ipaddress.ip_network(each, strict=False) for each in _several(value))
         if all(each.prefixlen for each in found):

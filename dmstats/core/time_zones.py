@@ -24,7 +24,7 @@ def zone_name(value: str) -> str:
 
 @lru_cache(maxsize=64)
 def zone(name: str) -> ZoneInfo:
-    """The zone of a name that :func:`zone_name` has let through."""
+    """The zone of a name that :func:`zone_name` has accepted."""
     return ZoneInfo(name)
 
 
@@ -34,7 +34,7 @@ def _names() -> frozenset[str]:
 
 
 def _near(value: str) -> str | None:
-    """The zone that was probably meant: the same name, or its city, in other letters."""
+    """The zone that was probably meant: the same name or city with different capitalisation."""
     wanted = value.strip().replace(" ", "_").casefold()[:100]
     by_text = {name.casefold(): name for name in sorted(_names())}
     cities: dict[str, str] = {}

@@ -125,7 +125,7 @@ class AccountEdits:
             ids = [str(each["_id"]) for each in page.sort("_id").limit(PAGE)]
         self._after = ids[-1] if len(ids) == PAGE else ""
         found = self.find(ids)
-        # After the accounts, so that an edit made meanwhile is compared with itself.
+        # Read after the accounts, so that an edit made in the meantime is compared with itself.
         updates = {}
         for name, fields in self._remembered(found).items():
             changed = changes_of(account(found[name]), fields)
@@ -241,7 +241,8 @@ def in_kind_of(present: object, value: Value) -> Any:
 
 
 def _readable(fields: Mapping[str, object]) -> Fields:
-    """Ours, but perhaps badly restored: only values that an operator can have written."""
+    """Our own document, but a bad restore may have damaged it: accept only values that an operator
+    can have set."""
     kinds = {"username": str, "monthlyDmLimit": int, "isActive": bool}
     return {
         field: value  # type: ignore[misc]  # one of the kinds

@@ -1,4 +1,4 @@
-"""What Meta told about accounts, in ``dmstats_account_marks``."""
+"""Meta's requests about accounts, in ``dmstats_account_marks``."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class AccountMarks:
         self._update(account, {"$max": {"deauthorizedAt": to_datetime(at_ms)}})
 
     def ask_deletion(self, account: str, at_ms: int, code: str) -> str:
-        """Its owner asked for deletion; the code to tell, which is ``code`` unless the owner was
-        told one before: one code stands for all requests, so its page tells of all of them."""
+        """Record that the owner requested deletion. Returns the confirmation code: ``code``, or the
+        one of an earlier request, so that one status page covers all requests."""
         self._update(account, {"$min": {"deletionAskedAt": to_datetime(at_ms)}})
         with translated(), deadline(SECONDS):
             self._marks.update_one({"_id": account, "code": None}, {"$set": {"code": code}})
@@ -80,7 +80,7 @@ class AccountMarks:
         return typed.text(found.get("code")) or code
 
     def is_waiting(self, code: str) -> bool:
-        """Whether the account that was told ``code`` is still to be forgotten."""
+        """Whether the account with the confirmation ``code`` has not been forgotten yet."""
         with translated(), deadline(SECONDS):
             return self._marks.find_one({"code": code}, {"_id": True}) is not None
 

@@ -29,9 +29,9 @@ LONGEST_MINUTES = 24 * 60
 
 
 class StoredChannel(msgspec.Struct, frozen=True):
-    """``sealed`` is the address, encrypted. ``incidents`` are the kinds that it is told of, None
-    for all. It is quiet from ``quiet_from`` to ``quiet_to``, minutes of the day, unless these are
-    equal."""
+    """``sealed`` is the address, encrypted. ``incidents`` are the kinds that it is notified of,
+    None for all. It is quiet from ``quiet_from`` to ``quiet_to``, minutes of the day, unless these
+    are equal."""
 
     name: str
     sealed: str

@@ -23,8 +23,8 @@ MISSING = "This note does not exist."
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What happened ``at`` a time (ms). ``author`` is the email of who wrote a note, and
-    ``changed_by`` of who changed it last; otherwise empty."""
+    """Something that happened ``at`` a time (ms). ``author`` is the email of a note's author, and
+    ``changed_by`` that of its last editor; otherwise empty."""
 
     id: str
     kind: str
@@ -69,8 +69,8 @@ class AnnotationStore:
             return _only(self._annotations.find_one_and_delete(_note(note_id)))
 
     def note_version(self, version: str) -> bool:
-        """Note that ``version`` of dmstats runs from now on, unless the newest such note says so;
-        whether it was new."""
+        """Record that ``version`` of dmstats runs from now on, unless the newest such note is
+        already about it. Returns whether it was new."""
         # One of the future was written by a wrong clock, and would stay the newest.
         past = {"kind": VERSION, "at": {"$lte": to_datetime(self._clock.now_ms())}}
         with translated(), deadline(SECONDS):

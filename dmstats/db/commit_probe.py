@@ -1,4 +1,5 @@
-"""Checks whether counting would work now: writes in a transaction, to a document of its own."""
+"""Checks whether counting would work now: writes to a separate document in a transaction that is
+rolled back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Incidents in ``dmstats_incidents``: when each began and ended, and who was told of it."""
+"""Incidents in ``dmstats_incidents``: when each began and ended, and which channels were
+notified."""
 
 from __future__ import annotations
 
@@ -18,10 +19,10 @@ ID_DIGITS = 13
 
 
 class Alert(msgspec.Struct):
-    """What one channel has to be told: the beginning ("open") or the end ("over").
+    """A notification for one channel: of the beginning ("open") or the end ("over").
 
-    Times are in ms since the epoch, 0 for never. ``due`` is when it may be tried (again).
-    ``given_up`` alerts are not tried any more.
+    Times are in ms since the epoch, 0 for never. ``due`` is the time of the next attempt.
+    ``given_up`` alerts are not retried.
     """
 
     channel: str
@@ -52,7 +53,7 @@ class IncidentRecord(msgspec.Struct):
 
     @property
     def finished(self) -> bool:
-        """Whether it is over, and every channel was told."""
+        """Whether the incident has ended and all channels were notified."""
         return bool(self.ended) and all(alert.settled for alert in self.alerts)
 
 
@@ -62,7 +63,7 @@ def record_id(since_ms: int, name: str) -> str:
 
 
 def merged(one: IncidentRecord, other: IncidentRecord) -> IncidentRecord:
-    """Two copies of one record as one: what either of them knows to have happened has happened."""
+    """Merge two copies of one record: everything that either of them records has happened."""
     alerts: dict[tuple[str, str], Alert] = {}
     for alert in one.alerts + other.alerts:
         known = alerts.get((alert.channel, alert.state))

@@ -1,4 +1,4 @@
-"""The DMs that the platform says it has sent, and their sums by account and day.
+"""DMs that the platform reported as sent, and their sums by account and day.
 
 A document of ``dmstats_sends`` is one DM: ``_id`` the digest of its message id, which is not
 stored itself, ``account``, ``at``, ``state``, and ``due``, when to look for its echo (again), as
@@ -29,7 +29,7 @@ from dmstats.db.counting.ledger import SLICE, batched
 from dmstats.db.transaction_runner import TransactionRunner
 
 KEPT_MS = 3 * DAY_MS
-"""How long a DM is remembered: a message id that is told again is counted once."""
+"""How long a DM is stored, so that a message id that is reported again is counted once."""
 DAYS_KEPT = 90
 FIRST_LOOK_MS = 10 * MINUTE_MS + 30_000
 """A row may be committed some seconds after its arrival."""

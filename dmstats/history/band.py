@@ -69,10 +69,10 @@ def _label(at: int, unit: str, calendar: Calendar) -> tuple[int, int]:
 
 
 def expected(values: Sequence[int]) -> Expected:
-    """What is usual after ``values``, of which there is at least one.
+    """The usual range for ``values``, of which there is at least one.
 
-    The spread is that of the weeks and that of counting at random (the square root), so that small
-    counts have one, too. The median of the deviations is not moved by one odd week.
+    The spread combines that of the weeks with that of random counts (the square root), so that
+    small counts also have one. The median of the deviations is robust against one unusual week.
     """
     middle = median(values)
     deviation = FROM_MAD * median(abs(value - middle) for value in values)

@@ -51,7 +51,7 @@ def _notes(history: Mapping[str, Any]) -> list[str] | None:
     """What happened in each point, in words; None if that was not asked for."""
     if "annotations" not in history:
         return None
-    # Times of one form and length are in order as text, too.
+    # Times in the same format and length sort correctly as text.
     starts = [point["at"] for point in history["points"]]
     found: list[list[str]] = [[] for _ in starts]
     for each in history["annotations"]:

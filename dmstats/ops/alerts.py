@@ -1,8 +1,8 @@
-"""Tells every channel the beginning and the end of each incident: once, in that order.
+"""Notifies every channel of the beginning and the end of each incident: once, in that order.
 
-An alert is told when its server answers 2xx. Otherwise it is tried again, later each time, or when
-the server says. The only way to tell one twice is to die in the milliseconds between the server's
-answer and the record of it.
+An alert is delivered when the server answers 2xx. Otherwise it is retried at growing intervals, or
+when the server asks for it. An alert can only be sent twice if the process dies in the milliseconds
+between the server's answer and the record of it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Pending = tuple[IncidentRecord, Alert]
 
 
 def announce(record: IncidentRecord, state: str, channels: Sequence[Channel], now_ms: int) -> None:
-    """Add to ``record`` what is to be told to those that want it. The end goes to those to whom the
-    beginning goes."""
+    """Add the pending alerts to ``record``. The channels that get the beginning also get the
+    end."""
     known = {alert.channel for alert in record.alerts}
     record.alerts += [
         Alert(channel.key, channel.label, state, due=now_ms)
@@ -112,7 +112,7 @@ class AlertSender:
                     done.result()
 
     def _give_up(self, records: Sequence[IncidentRecord]) -> None:
-        """Settle what can never be told: the channel was removed, or it is too late."""
+        """Give up alerts that can no longer be sent: the channel was removed, or it is too late."""
         known = {channel.key for channel in self.channels}
         for record in records:
             changed = False

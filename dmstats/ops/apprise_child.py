@@ -1,7 +1,8 @@
-"""The process that sends one alert by Apprise: reads a request, answers with the outcome, ends.
+"""The process that sends one alert with Apprise: it reads a request, answers with the outcome and
+exits.
 
-It is a process of its own because Apprise takes two seconds and 45 MB to load, may block for
-minutes, and follows redirects unless it is kept from it. It imports nothing of dmstats.
+It is a separate process because Apprise takes two seconds and 45 MB to load, may block for minutes,
+and follows redirects by default. It imports nothing of dmstats.
 
 In: one line of JSON with ``url``, ``title``, ``body``, ``kind`` (one of Apprise's notification
 types, or "check" to send nothing) and ``key`` (the same for the beginning and the end of an
@@ -40,7 +41,7 @@ def _end_with_parent() -> None:
 
 
 def outcome(request: dict[str, str]) -> dict[str, Any]:
-    """Send what ``request`` says; the answer, as described above."""
+    """Send the alert in ``request``; returns the answer described above."""
     import apprise  # noqa: PLC0415 - slow; the parent's end must be noticed meanwhile
 
     asset = apprise.AppriseAsset(
@@ -68,7 +69,7 @@ def outcome(request: dict[str, str]) -> dict[str, Any]:
 
 
 class _Responses:
-    """What the servers answered. Apprise itself says only whether it considers the alert sent."""
+    """The servers' answers. Apprise itself only reports whether it considers the alert sent."""
 
     def __init__(self) -> None:
         self.status: int | None = None

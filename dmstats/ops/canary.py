@@ -48,7 +48,7 @@ class CanaryMetrics(Protocol):
 
 
 class CanaryLost(Exception):
-    """The test event did not come back; the text says where it stopped."""
+    """The test event did not come back; the text describes where it stopped."""
 
 
 class _Canary(msgspec.Struct):

@@ -1,7 +1,7 @@
-"""Remembers the deliveries that one may want to look into, and writes them now and then.
+"""Records deliveries with problems, and writes them periodically.
 
-A good delivery costs a few comparisons. Under a flood of others, each worker keeps the newest in
-memory and writes at most :data:`MOST_WRITTEN` of each group every few seconds.
+A successful delivery costs only a few comparisons. During a flood of failures, each worker keeps
+the newest in memory and writes at most :data:`MOST_WRITTEN` of each group every few seconds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DeliveryDetails:
         self._groups[SAMPLE] = deque(maxlen=1)
         self._names: dict[tuple[str, bool], EventName] = {}
         self.sample_due = float("-inf")
-        """From then on (monotonic) a good delivery is recorded, too."""
+        """The monotonic time after which the next successful delivery is recorded as a sample."""
 
     def record(
         self,
@@ -101,7 +101,8 @@ class DeliveryDetails:
             self._names[key] = EventName(note.name, note.unknown, first, now, keys)
 
     def write(self) -> None:
-        """Store what was remembered since the last time; an outage costs nothing but that."""
+        """Store the deliveries recorded since the last call; they are lost if the database is
+        unreachable."""
         records = [record for group in self._groups.values() for record in group]
         names = list(self._names.values())
         for group in self._groups.values():

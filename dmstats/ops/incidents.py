@@ -26,7 +26,7 @@ FAILING, SILENT, DRIFT = "deliveries_failing", "webhook_silent", "drift"
 CANARIES = "canaries_lost"
 NEW_NAME = "new_event"
 RULE = "rule"
-"""The kind of the incidents of rules that admins made; their names have the rule's id, too."""
+"""The kind of incidents that alert rules open; their names also contain the rule's id."""
 
 
 @dataclass(frozen=True, slots=True)

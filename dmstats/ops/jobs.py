@@ -72,7 +72,7 @@ def account_states_job(states: BackgroundStates) -> Job:
 
 
 def echo_check_job(check: EchoCheck) -> Job:
-    """Looks for the echoes of the DMs that the platform says it has sent."""
+    """Looks for the echoes of DMs that the platform reported as sent."""
     return Job(
         name="echoes",
         every_seconds=ECHOES_SECONDS,

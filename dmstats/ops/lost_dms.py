@@ -1,7 +1,7 @@
-"""Looks in the ledger for the echoes of the DMs that the platform says it has sent.
+"""Looks in the ledger for the echoes of DMs that the platform reported as sent.
 
 A row's id contains the hour of Meta's timestamp, which the platform does not know: the hour in
-which it sent the DM is tried first, then the hours beside it and the partition of late events.
+which it sent the DM is tried first, then the adjacent hours and the partition of late events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH = 200
 """DMs per transaction; see ``ledger.SLICE``."""
 TICK_SECONDS = 5.0
 UNUSED_SECONDS = 60.0
-"""How often an installation that has never been told of a DM looks whether it was."""
+"""How often an installation without reported DMs checks for the first one."""
 
 
 class EchoCheck:

@@ -50,8 +50,8 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, rename="camel"):
-    """``problem`` says why it was not told, without any part of the address. ``retry_after`` is in
-    seconds, if the server said when to try again."""
+    """``problem`` is the reason for a failure, without any part of the address. ``retry_after`` is
+    the delay in seconds that the server asked for, if any."""
 
     told: bool
     problem: str = ""
@@ -59,8 +59,8 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Channel(Protocol):
-    """One address for alerts. ``key`` tells it from others, ``label`` names it to admins; neither
-    contains a secret."""
+    """One address for alerts. ``key`` identifies it, ``label`` is shown to admins; neither contains
+    a secret."""
 
     key: str
     label: str
@@ -72,11 +72,11 @@ class Channel(Protocol):
         """Whether the address can be used at all; sends nothing."""
 
     def wants(self, incident: str) -> bool:  # noqa: ARG002 - as those that admins made
-        """Whether it is to be told of the incident with that name."""
+        """Whether the channel is notified of the incident with this name."""
         return True
 
     def is_quiet(self, now_ms: int) -> bool:  # noqa: ARG002 - as those that admins made
-        """Whether it is to be left alone now; what it misses is told afterwards."""
+        """Whether the channel has quiet hours now; alerts are sent afterwards."""
         return False
 
 

@@ -26,7 +26,8 @@ Metadata = dict[str, Any]
 
 
 class DiscoveryFailed(Exception):
-    """The provider does not answer, or not with what is needed; the text says which."""
+    """The provider does not answer, or its answer lacks something; the text describes the
+    problem."""
 
 
 def discover(issuer: str) -> Metadata:
@@ -55,7 +56,7 @@ def discover(issuer: str) -> Metadata:
 
 
 def probe_provider(issuer: str) -> Finding:
-    """Whether the provider could sign somebody in: its discovery document and its keys."""
+    """Check the provider's discovery document and keys."""
     remedy = (
         "Compare DMSTATS_OIDC_ISSUER with the issuer that the provider shows, including a trailing "
         "slash, and check DNS, firewall and TLS certificate. Until then, people sign in with their "

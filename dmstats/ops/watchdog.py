@@ -113,8 +113,8 @@ class Watchdog:
     def _announce_missing(
         self, records: Sequence[IncidentRecord], channels: Sequence[MadeChannel]
     ) -> None:
-        """Have ``channels`` told of what began while a leader did not know them: it was started
-        when MongoDB was away."""
+        """Notify ``channels`` of incidents that began while the leader did not know them, because
+        it started while MongoDB was unreachable."""
         for record in records:
             known = {alert.channel for alert in record.alerts}
             missing = [channel for channel in channels if channel.key not in known]

@@ -1,7 +1,7 @@
-"""Computes all accounts' states again and again, in short steps with a bounded share of the time.
+"""Computes all accounts' states continuously, in short steps with a bounded share of the time.
 
-A pass reads accounts, their stored states and their rhythms side by side, all in the order of ids,
-and writes only what changed. Nothing is kept in memory between two steps but the place.
+A pass reads accounts, their stored states and their rhythms in parallel, ordered by id, and writes
+only changes. Only the position is kept in memory between two steps.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class StatePass:
         self._monthly_limit = monthly_limit
 
     def steps(self) -> Iterator[None]:
-        """Go over all accounts; yields after each batch. May raise
-        :class:`~dmstats.core.errors.DmstatsError`; then the next pass begins anew."""
+        """Process all accounts; yields after each batch. May raise
+        :class:`~dmstats.core.errors.DmstatsError`; the next pass then starts from the beginning."""
         refused, rhythms = self._store.refused(), RhythmWalk(self._rhythms)
         kept = self._store.kept()
         held = next(kept, None)

@@ -1,7 +1,7 @@
 """What is usual for an account, from the hours and days that an audit has counted; pure.
 
-An audit knows an account's hours for as long as the ledger has their rows, usually seven days. The
-days before come from the rhythm that the audit before it kept, so each audit adds to it.
+An audit knows an account's hours for as long as the ledger has their rows, usually seven days.
+Earlier days come from the rhythm that the previous audit stored, so each audit extends it.
 """
 
 from __future__ import annotations

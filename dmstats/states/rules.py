@@ -30,12 +30,12 @@ SURGE_TIMES = 3
 SURGE_LEAST = 100
 """Fewer DMs in a day are not far above anything."""
 RHYTHM_FRESH_MS = 6 * HOUR_MS
-"""From an older audit the last 24 hours cannot be told."""
+"""The last 24 hours cannot be computed from an older audit."""
 SETTLED_MS = 10 * 60_000
 """DMs that were under way when an account was deactivated may arrive this much later."""
 STILL_SENDING_MS = DAY_MS
 YOUNG_MS = HOUR_MS
-"""Before, a month or an account says nothing about its pace."""
+"""A younger month or account is not used for a projection."""
 AHEAD_MS = HOUR_MS
 """How far the clocks of the platform and of Meta may be ahead; a later time is none."""
 
@@ -49,11 +49,11 @@ def state_of(
     refused: bool = False,
     inactive_since_ms: int | None = None,
 ) -> AccountState:
-    """The account's states at ``now_ms``, and what lists are sorted and filtered by.
+    """The account's states at ``now_ms``, and the values by which lists are sorted and filtered.
 
-    ``monthly_limit`` is that of accounts without one of their own; 0 for none. ``refused``: its
-    document does not take what was counted. ``inactive_since_ms`` is when it was first seen
-    inactive, None if it was not.
+    ``monthly_limit`` applies to accounts without their own limit; 0 for none. ``refused``: its
+    document cannot be updated. ``inactive_since_ms`` is when it was first seen inactive, None if it
+    was not.
     """
     limit, month = limit_of(account, monthly_limit), _running_month(now_ms)
     used = account.used_in(month)
@@ -113,8 +113,8 @@ def is_surging(account: Account, rhythm: Rhythm | None, now_ms: int) -> bool:
 
 
 def limit_reached_ms(account: Account, now_ms: int, monthly_limit: int) -> int | None:
-    """When the account reaches its monthly limit if it goes on as in this month so far; None if it
-    does not before the month ends, or has already."""
+    """When the account will reach its monthly limit at this month's rate; None if it will not
+    before the month ends, or already has."""
     limit, used = limit_of(account, monthly_limit), account.used_in(month_of(now_ms))
     month = month_start(to_datetime(now_ms))
     passed = now_ms - max(to_ms(month), account.created_ms or 0)
@@ -142,7 +142,7 @@ def _is_recent(at_ms: int | None, within_ms: int, now_ms: int) -> bool:
 
 
 _running_month = lru_cache(maxsize=1)(month_of)
-"""A pass asks for the same moment again and again."""
+"""A pass asks for the same moment many times."""
 
 
 def _earlier_month(account: Account, month: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Who may sign in.
+"""The people who can sign in.
 
 In: emails and passwords. Out: admins.
 """

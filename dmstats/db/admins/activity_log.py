@@ -1,7 +1,7 @@
 """Who did what, when and from where, in ``dmstats_activity_log``; entries are only ever added.
 
-The database deletes an entry at its ``endsAt``. Nothing here deletes one, or changes it, but for
-the name of a forgotten account.
+The database deletes an entry at its ``endsAt``. This module never deletes entries, and changes them
+only to replace the id of a forgotten account.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ WORDS: Mapping[str, str] = {
 
 
 class ActorKind(StrEnum):
-    """Who did it: a person, a script's token, a command on a host, or somebody unknown."""
+    """The actor: a person, a script's token, a command on a host, or unknown."""
 
     PERSON = "person"
     TOKEN = "token"  # noqa: S105 - no token
@@ -134,8 +134,8 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One entry as read; ``at_ms`` in ms since the epoch. ``target`` is whom or what it was done
-    to, ``details`` a few words; both may be empty."""
+    """One entry as read; ``at_ms`` in ms since the epoch. ``target`` is the person or thing
+    concerned, ``details`` a few words; both may be empty."""
 
     id: str
     at_ms: int
@@ -152,8 +152,8 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which entries are wanted. ``who`` begins the actor's or the target's name; ``until_ms`` is
-    not included. None and "" want all."""
+    """The filter of a query. ``who`` is a prefix of the actor's or the target's name; ``until_ms``
+    is exclusive. None and "" match everything."""
 
     event: str | None = None
     who: str = ""
@@ -170,7 +170,7 @@ class ActivityLog:
         self._days = days
 
     def add(self, event: Event, actor: Actor, target: str = "", details: str = "") -> None:
-        """Add an entry. What was done is not undone when that fails: the error log says so."""
+        """Add an entry. If that fails, the action stands, and the failure is logged as an error."""
         now = self._clock.now_ms()
         entry: Document = {
             "_id": ObjectId(),
@@ -191,9 +191,9 @@ class ActivityLog:
             logger.error("activity_not_recorded", extra=extra)  # noqa: TRY400 - MongoDB is away
 
     def forget(self, account: str, digest: str) -> None:
-        """Replace the id of a forgotten account by ``digest``, and what was said about it.
+        """Replace the id of a forgotten account by ``digest``, and remove the details.
 
-        The one change of entries: that something was done, by whom and when, stays. Raises
+        This is the only change to entries; what was done, by whom and when, stays. Raises
         :class:`StoreUnavailable`.
         """
         with translated():

@@ -1,4 +1,4 @@
-"""One person who may sign in, as read from a document of ``dmstats_admins``."""
+"""One person who can sign in, as read from a document of ``dmstats_admins``."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ IDENTITY: Mapping[str, Any] = {
     "passwordless": 1,
     "refused": 1,
 }
-"""The fields that say who it is, who is let in and what for. Without ``role`` among them, everybody
-would be read as an admin."""
+"""The fields of identity and rights. ``role`` must be among them: a document without it is read as
+an admin's."""
 
 PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
 """All fields that an :class:`Admin` is made of; no password's hash among them."""
@@ -41,9 +41,10 @@ link."""
 class Admin:
     """One person, without the password's hash; ``created_at`` is RFC 3339.
 
-    ``session_epoch`` changes whenever all sessions of the person must end. Who is only ``invited``
-    has no password yet; who is ``passwordless`` signs in by single sign-on instead. Who is
-    ``refused`` has lost every role at the provider: no way in counts until a sign-in there does.
+    ``session_epoch`` changes whenever all sessions of the person must end. A person who is only
+    ``invited`` has no password yet; a ``passwordless`` person signs in by single sign-on instead. A
+    ``refused`` person has lost every role at the provider: no way in counts until a sign-in there
+    does.
     """
 
     id: str
@@ -87,7 +88,7 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
 
 
 def epoch_from(value: object) -> int:
-    """A stored ``sessionEpoch``; 0 for what is no number."""
+    """A stored ``sessionEpoch``; 0 if it is not a number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     return int(value) if isinstance(value, float) and math.isfinite(value) else 0

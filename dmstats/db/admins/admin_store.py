@@ -1,4 +1,4 @@
-"""The people who may sign in, kept in ``dmstats_admins``."""
+"""The people who can sign in, stored in ``dmstats_admins``."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class AdminStore:
         return self._insert(ObjectId(), normal_email(email), hashed, role)
 
     def first(self, email: str, password: str) -> bool:
-        """Add the very first admin; False when there is an admin already, also when another
-        process made it meanwhile."""
+        """Add the first admin; False if there already is one, including one that another process
+        has just added."""
         with translated():
             if self._collection.find_one({}, {"_id": 1}):
                 return False
@@ -130,7 +130,7 @@ class AdminStore:
         return self._change(admin_id, {"passwordHash": self._passwords.hash(password)})
 
     def invite(self, email: str, role: Role = Role.ADMIN) -> tuple[Admin, Link]:
-        """Add a person who chooses a password by the link.
+        """Add a person who chooses a password with the link.
 
         Raises :class:`BadRequest` or :class:`EmailTaken`.
         """
@@ -146,10 +146,10 @@ class AdminStore:
         return self._insert(ObjectId(), normal_email(email), None, role, more)
 
     def make_link(self, admin_id: str) -> tuple[Admin, Link]:
-        """A link by which the admin may choose a password once, within a day.
+        """Create a link with which the person can choose a password, once, within a day.
 
-        It takes the place of an earlier one; until it is used the present password and the
-        sessions stay. Raises :class:`NotFound`, also for an admin who is disabled.
+        It replaces an earlier link. The current password and sessions stay valid until it is used.
+        Raises :class:`NotFound`, also for an admin who is disabled.
         """
         link, ends_ms = new_link(admin_id, self._clock.now_ms())
         stored = {"digest": link_digest(link.token), "endsAt": to_datetime(ends_ms)}
@@ -194,24 +194,24 @@ class AdminStore:
             raise LinkOver from None
 
     def set_disabled(self, admin_id: str, *, disabled: bool) -> Admin:
-        """Shut somebody out, or let them in again; all their open sessions end.
+        """Disable or enable a person; all their open sessions end.
 
-        Who is let in again may come with another identity at the provider of single sign-on, and
-        is not refused any more.
-        Raises :class:`LastAdmin`.
+        An enabled person may use a new identity at the single sign-on provider, and is no longer
+        refused. Raises :class:`LastAdmin`.
         """
         if disabled:
             self._keep_an_admin(admin_id, {"$set": {"disabled": True}})
         return self._change(admin_id, {"disabled": disabled})
 
     def set_role(self, admin_id: str, role: Role) -> Admin:
-        """Give somebody another role; all their open sessions end. Raises :class:`LastAdmin`."""
+        """Change a person's role; all their open sessions end. Raises :class:`LastAdmin`."""
         if role is not Role.ADMIN:
             self._keep_an_admin(admin_id, {"$set": {"role": role.value}})
         return self._change(admin_id, {"role": role.value}, keep_link=True)
 
     def refuse(self, admin_id: str) -> Admin:
-        """Note that the provider gives somebody no role any more; all their open sessions end.
+        """Record that the provider no longer assigns a role to a person; all their open sessions
+        end.
 
         Raises :class:`LastAdmin`.
         """
@@ -247,8 +247,8 @@ class AdminStore:
         return admin
 
     def known_email(self, email: str) -> str:
-        """``email`` as it is stored if somebody has it, else an empty text: it may be a password
-        that was typed into the wrong field."""
+        """``email`` as stored if a person has it, else an empty string: it may be a password typed
+        into the wrong field."""
         wanted = lookup_name(email)
         with translated():
             known = wanted and self._collection.find_one({"email": wanted}, {"_id": 1})
@@ -263,12 +263,12 @@ class AdminStore:
             return _read(self._collection, IDENTITY)
 
     def _keep_an_admin(self, admin_id: str, update: Document) -> None:
-        """Take rights away by ``update``; raises :class:`LastAdmin`, and gives them back, if that
-        leaves no admin who can sign in.
+        """Remove rights with ``update``.
 
-        Writing comes before looking: of two admins who take each other's rights at the same moment
-        at least one sees that no admin is left. A transaction that only reads the other's document
-        would not notice.
+        If no admin who can sign in is left, restore them and raise :class:`LastAdmin`. The write
+        comes before the check: if two admins remove each other's rights at the same moment, at
+        least one of them sees that no admin is left. A transaction that only reads the other
+        document would not detect this.
         """
         key = _key(admin_id)
         with translated():
@@ -375,7 +375,7 @@ def _key(admin_id: str) -> ObjectId:
 
 
 def _manages(admin: Admin) -> bool:
-    """Whether it is an admin who can sign in."""
+    """Whether this is an admin who can sign in."""
     return admin.role is Role.ADMIN and not (admin.disabled or admin.invited or admin.refused)
 
 

@@ -1,8 +1,7 @@
-"""Which identity at a provider of single sign-on belongs to whom: ``identity`` in a person's
-document.
+"""Maps identities at a single sign-on provider to people: ``identity`` in a person's document.
 
-A provider may give an email address to somebody else later; the subject never. So an email counts
-at the first sign-in only, and from then on the subject.
+A provider may later assign an email address to another person, but never a subject. So the email is
+matched only at the first sign-in, and the subject after that.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from dmstats.db.collection_names import ADMINS
 
 @dataclass(frozen=True, slots=True)
 class ExternalIdentity:
-    """A person at a provider: the ``issuer``'s address, and the ``subject`` that it knows."""
+    """A person at a provider: the ``issuer``'s address and its ``subject``."""
 
     issuer: str
     subject: str
@@ -37,7 +36,7 @@ class Identities:
         self._people = mongo.db[ADMINS]
 
     def known(self, identity: ExternalIdentity) -> Admin | None:
-        """Who has signed in with that identity before."""
+        """The person who has signed in with this identity before."""
         wanted = {
             "identity.issuer": identity.issuer,
             "identity.subject": identity.subject,
@@ -47,8 +46,7 @@ class Identities:
         return admin_from(found) if found else None
 
     def connect(self, identity: ExternalIdentity, email: str) -> Admin | None:
-        """The person with that ``email``, as stored, who from now on has that identity; None if
-        there is none.
+        """Link the identity to the person with this ``email``, as stored; None if there is none.
 
         Raises :class:`Forbidden` if the person has another identity at the same provider.
         """

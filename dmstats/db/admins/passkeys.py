@@ -1,7 +1,7 @@
 """Passkeys (WebAuthn): in ``passkeys`` of a person's document, and the challenges that are open, in
 ``dmstats_challenges``.
 
-A passkey's public key proves nothing by itself: who reads the database cannot sign in with it.
+Only public keys are stored: a reader of the database cannot sign in with them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ADMINS, CHALLENGES
 
 CHALLENGE_MS = 5 * MINUTE_MS
-"""How long somebody may take to touch the key or the phone."""
+"""How long a person may take to touch the key or phone."""
 
 MOST = 20
 """So many passkeys one person may have."""
@@ -81,7 +81,7 @@ class Passkeys:
         self._clock = clock
 
     def challenge(self, purpose: Purpose, admin_id: str | None = None) -> bytes:
-        """A new challenge for that purpose, and for that person if it is known who it is."""
+        """A new challenge for this purpose, and for this person if known."""
         made = secrets.token_bytes(32)
         ends = to_datetime(self._clock.now_ms() + CHALLENGE_MS)
         document = {"_id": _digest(made), "purpose": purpose.value, "admin": admin_id}
@@ -143,8 +143,8 @@ class Passkeys:
         return made
 
     def note_use(self, admin_id: str, passkey: Passkey, uses: int) -> bool:
-        """Note a sign-in, after which its counter is ``uses``; False if it was used or removed in
-        this very moment."""
+        """Record a sign-in that set the counter to ``uses``; False if the passkey was used or
+        removed at the same moment."""
         wanted = {"id": ObjectId(passkey.id), "uses": passkey.uses}
         used = {
             "passkeys.$.uses": uses,

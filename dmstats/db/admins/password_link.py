@@ -30,7 +30,7 @@ class LinkOver(DmstatsError):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that was just made; ``ends_at`` is RFC 3339. Nothing else knows the token."""
+    """A new link; ``ends_at`` is RFC 3339. The token is stored nowhere else."""
 
     token: str
     ends_at: str

@@ -22,7 +22,7 @@ MIN_LENGTH = 8
 MAX_LENGTH = 1024
 COMMON = "This password is too common. Choose another one, for example several words."
 REPEATED = re.compile(r"(.{1,4}?)\1+", re.DOTALL)
-"""One to four characters, over and over: no list is long enough for these."""
+"""One to four characters, repeated: no list contains all of these."""
 
 AT_ONCE = 2
 """Each hash holds 64 MiB while it runs: this bounds what a burst of sign-ins can take."""
@@ -55,10 +55,10 @@ class Passwords:
             return self._run(lambda: self._hasher.hash(normal))
 
     def matches(self, password: str, known: str | None) -> bool:
-        """Whether ``password`` gives the hash ``known``.
+        """Whether ``password`` matches the hash ``known``.
 
-        Without a known hash the answer is no, after the same work: how long it takes does not
-        tell whether an account exists.
+        Without a known hash the answer is no after the same work, so that the time does not reveal
+        whether an account exists.
         """
         # Lone surrogates (JSON can carry them) have no UTF-8 form; no stored password has any.
         normal = unicodedata.normalize("NFKC", password).encode("utf-8", "replace")

@@ -23,8 +23,8 @@ class Role(StrEnum):
 def role_from(document: Mapping[str, Any]) -> Role:
     """The role in a document of ``dmstats_admins``.
 
-    Before there were roles everybody was an admin, so a document without one is an admin's. What
-    is no role is the least of them: a damaged document gives no rights.
+    Before roles existed everyone was an admin, so a document without a role is an admin's. An
+    invalid role is read as the lowest one: a damaged document must not give rights.
     """
     if "role" not in document:
         return Role.ADMIN

@@ -114,7 +114,7 @@ class SecondFactors:
         change: Document = {"totp.lastStep": step}
         if not is_sealed(stored):
             change["totp.secret"] = self._sealed(stored, admin_id)
-        # Who looked over a shoulder may not use the same code again.
+        # A code that somebody has seen being typed must not work again.
         later: Document = {"$or": [{"totp.lastStep": {"$lt": step}}, {"totp.lastStep": None}]}
         with translated():
             done = self._people.update_one(

@@ -46,7 +46,7 @@ class Proof:
     """How somebody signed in; ``two_factors``: with a second factor, or a passkey, which is two.
 
     ``provider_ms`` (ms since the epoch) is when the provider itself last asked the person to sign
-    in there; None if it does not tell, and for other ways to sign in.
+    in there; None if it did not report that, and for other ways to sign in.
     """
 
     by: By = By.PASSWORD
@@ -93,10 +93,11 @@ class SessionStore:
     def open(
         self, admin: Admin, proof: Proof = PASSWORD_ALONE, *, started_ms: int | None = None
     ) -> str:
-        """Begin a session of ``admin``, as just verified; its secret token, which is not stored.
+        """Create a session of ``admin``, who was just verified; returns its secret token, which is
+        not stored.
 
-        ``started_ms`` (ms since the epoch) is given for one that takes the place of an earlier
-        session: the end counts from the sign-in, so it must not move.
+        ``started_ms`` (ms since the epoch) is set if the session replaces an earlier one: the
+        session ends a fixed time after the sign-in.
 
         Raises :class:`NotSignedIn` if the admin was disabled or had all sessions ended meanwhile.
         """
@@ -208,7 +209,7 @@ class SessionStore:
             admin_epoch=epoch_from(document.get("adminEpoch")),
             started_ms=started_ms,
             used_ms=used_ms,
-            # Not the stored end: a shorter DMSTATS_SESSION_HOURS holds for open sessions, too.
+            # Not the stored end: a shorter DMSTATS_SESSION_HOURS also applies to open sessions.
             ends_ms=self._end_ms(started_ms, used_ms),
             proof=_proof(document),
         )

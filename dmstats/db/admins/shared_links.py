@@ -1,4 +1,5 @@
-"""Shared links in ``dmstats_shared_links``: who has one sees chosen parts of the overview.
+"""Shared links in ``dmstats_shared_links``: anyone with a link can see chosen parts of the
+overview.
 
 A link's text is shown once. Only a digest of its secret part is stored: 256 random bits need no
 slow hash. Deleting the document ends the link.
@@ -26,7 +27,7 @@ from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import SHARED_LINKS
 
 TEXT = re.compile(r"([0-9a-f]{24})-([\w-]{43})", re.ASCII)
-"""What a link's secret looks like: anything else costs no look into the database."""
+"""The form of a link's secret; anything else is rejected without a database query."""
 
 
 class Part(StrEnum):
@@ -89,7 +90,8 @@ class SharedLinkStore:
     def create(
         self, label: str, parts: Collection[Part], *, days: int, made_by: str
     ) -> tuple[SharedLink, str]:
-        """A new link that ends after ``days``, and its text, which nothing else knows."""
+        """Create a link that expires after ``days``; returns it with its secret, which is stored
+        nowhere else."""
         key, secret, now = ObjectId(), secrets.token_urlsafe(32), self._clock.now_ms()
         document: Document = {
             "_id": key,

@@ -26,7 +26,7 @@ from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import API_TOKENS
 
 TEXT = re.compile(r"dmstats_([0-9a-f]{24})_([\w-]{43})")
-"""What a token looks like, so that any other bearer token costs no look into the database."""
+"""The form of a token; any other bearer token is rejected without a database query."""
 
 USE_NOTED_EVERY_MS = MINUTE_MS
 
@@ -79,7 +79,8 @@ class TokenStore:
     def create(
         self, name: str, scopes: Collection[Scope], *, days: int, made_by: str
     ) -> tuple[ApiToken, str]:
-        """A new token that ends after ``days``, and its text, which nothing else knows."""
+        """Create a token that expires after ``days``; returns it with its secret, which is stored
+        nowhere else."""
         key, secret, now = ObjectId(), secrets.token_urlsafe(32), self._clock.now_ms()
         document: Document = {
             "_id": key,

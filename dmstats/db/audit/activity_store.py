@@ -147,7 +147,7 @@ def leave_out(database: Database[Document], low: str, high: str) -> None:
     published."""
     chunks = database[ACCOUNT_ACTIVITY]
     while not _left_out(chunks, low, high):
-        pass  # an audit was published meanwhile
+        pass  # an audit was published in the meantime
 
 
 def _left_out(chunks: MongoCollection[Document], low: str, high: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads the documents of ``dmstats_account_backlog``, whatever a restore left in them."""
+"""Reads the documents of ``dmstats_account_backlog``, which may be damaged after a restore."""
 
 from __future__ import annotations
 

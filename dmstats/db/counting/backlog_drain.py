@@ -52,8 +52,8 @@ class Deferred(msgspec.Struct, frozen=True):
 class AccountBacklog:
     """The backlog of deferred increments, which the leader drains.
 
-    ``report`` is told after each pass how many accounts need attention: an attempt failed, and
-    their increments still wait.
+    After each pass, ``report`` is called with the number of accounts that need attention: an
+    attempt failed, and their increments still wait.
     """
 
     def __init__(

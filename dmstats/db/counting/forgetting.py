@@ -1,7 +1,7 @@
-"""Removes one account from everything that dmstats stores but the totals, during live traffic.
+"""Removes one account from everything that dmstats stores except the totals, during live traffic.
 
-Its ledger rows stay, without the account: they are what hours, days and totals are verified with,
-and their ids recognise an event that Meta sends once more. They leave with their partition.
+Its ledger rows stay, without the account: hours, days and totals are verified with them, and their
+ids identify retried events. They are dropped with their partition.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from dmstats.db.transaction_runner import TransactionRunner
 
 ROWS_AT_ONCE = 500
 PASSES = 3
-"""So often the ledger is read again where DMs of the account arrive meanwhile."""
+"""How often the ledger is read again if DMs of the account arrive during the run."""
 
 OURS = frozenset({
     "_id", "instagramId", "isActive", "createdAt", "dmUsed", "monthlyDmUsed", "currentMonth",
@@ -54,8 +54,9 @@ LAST = ("lastDMSent", "lastDMReceived")
 
 
 class Forgotten(NamedTuple):
-    """The events that no longer name the account, and what became of its document: "deleted",
-    "kept" (the host platform's, without our counts), "new" (DMs arrived meanwhile), or "none"."""
+    """The numbers of events that no longer have the account, and the state of its document:
+    "deleted", "kept" (the host platform's, without our counts), "new" (DMs arrived in the
+    meantime), or "none"."""
 
     sent: int = 0
     received: int = 0
@@ -115,8 +116,8 @@ class Forgetting:
     def run(self, account: str, progress: Callable[[int], object]) -> Forgotten:
         """Forget ``account`` (an Instagram id); calls ``progress`` with the events done so far.
 
-        DMs that arrive later count as a new account's. Raises :class:`BadRequest` for an account
-        that dmstats made up, and :class:`DmstatsError` on a standalone server, or if the database
+        DMs that arrive later count towards a new account. Raises :class:`BadRequest` for an account
+        that dmstats invented, and :class:`DmstatsError` on a standalone server, or if the database
         refuses to change the account's document.
         """
         if not account or account == CANARY_ACCOUNT or account.startswith(SIMULATED):
@@ -143,8 +144,8 @@ class Forgetting:
         return Forgotten(kinds[SENT], kinds[RECEIVED], other, outcome)
 
     def _repeat(self, account: str, kinds: Counter[str], progress: Callable[[int], object]) -> str:
-        """Read the whole ledger until no DM of the account was counted meanwhile, at most
-        :data:`PASSES` times; what became of the document."""
+        """Read the whole ledger until no DM of the account was counted during a pass, at most
+        :data:`PASSES` times. Returns the state of the document."""
         started = self._clock.now_ms()
         for left in reversed(range(PASSES)):
             self._archive.finish_closing()
@@ -331,7 +332,7 @@ class Forgetting:
         self._db[ACCOUNTS].update_one(wanted, held, session=session)
 
     def _outdate_audits(self, session: ClientSession | None) -> None:
-        """Audits under way begin anew: they have read sums that name the account."""
+        """Make running audits start again: they have read sums by account."""
         self._db[ARCHIVE].update_one({"_id": "state"}, {"$inc": {"generation": 1}}, session=session)
 
 
@@ -352,7 +353,7 @@ def _of_the_platform(found: Document, edits: Mapping[str, object]) -> set[str]:
 
 
 def _is_counted(found: Mapping[str, object] | None) -> TypeGuard[Document]:
-    """Whether DMs are in the counters of an account's document, and can be taken out of them."""
+    """Whether an account's document has counted DMs that can be subtracted from its counters."""
     return found is not None and BASE in found and not uncountable(found)
 
 

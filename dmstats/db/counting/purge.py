@@ -234,7 +234,7 @@ class Purge:
         leave_out(self._db, low, high)
         for name in (ACCOUNT_STATES, ACCOUNT_EDITS, ACCOUNT_MARKS):
             self._db[name].delete_many({"_id": dict(SIMULATED_RANGE)})
-        # An account with new traffic keeps what the audit knows of it.
+        # An account with new traffic keeps its audit data.
         changes = self._db[ACCOUNT_CHANGES]
         for change in list(changes.find({"_id": dict(SIMULATED_RANGE)}, {"_id": True})):
             if not self._db[ACCOUNTS].find_one({"instagramId": change["_id"]}, {"_id": True}):

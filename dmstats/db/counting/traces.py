@@ -66,7 +66,7 @@ class Traces:
         self._db[SEND_DAYS].delete_many({"_id": {"$in": ids}})
 
     def _end_audits(self) -> None:
-        """Delete what audits under way have read: they begin anew, but a dead one would not."""
+        """Delete the data of running audits: they start again, but an abandoned one would not."""
         state = self._db[ARCHIVE].find_one({"_id": "state"}) or {}
         older = {"kind": {"$type": "string"}, "generation": {"$lt": state.get("generation")}}
         for run in list(self._db[AUDIT_RUNS].find(older, {"_id": True})):

@@ -137,7 +137,7 @@ class AccountDirectory:
         """The accounts with these ids, in their order; those that are gone are left out."""
         found: dict[str, Document] = {}
         with translated():
-            # Without a limit: arrays that contain an id match, too, and an id may be there twice.
+            # Without a limit: arrays that contain an id also match, and an id may occur twice.
             wanted = {ID: {"$in": list(ids)}}
             for row in self._collection.find(wanted, PROJECTION).max_time_ms(MAX_TIME_MS):
                 if typed.is_text(row[ID]):
@@ -146,7 +146,8 @@ class AccountDirectory:
 
     def every(self) -> Iterator[list[Account]]:
         """All accounts, each once, in batches and in no order."""
-        # Not by an index: an account whose counter changes meanwhile would come twice or never.
+        # Without an index: an account whose counter changes during the scan could appear twice or
+        # never.
         each = iter(self._collection.find({}, PROJECTION).batch_size(BATCH))
         while True:
             with translated():

@@ -34,9 +34,8 @@ class IdPage:
 class StateDirectory:
     """Reads under the configured read preference; methods raise :class:`StoreUnavailable`.
 
-    States are as of the last pass over the accounts. An account without a value in the sorted
-    column is before all others. Documents whose ``_id`` is no text are left out; a pass deletes
-    them.
+    States are as of the last computation. Accounts without a value in the sorted column come first.
+    Documents whose ``_id`` is not a string are skipped; the next computation deletes them.
     """
 
     def __init__(self, mongo: Mongo) -> None:

@@ -59,11 +59,11 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
         return blake2b(msgspec.msgpack.encode(self), digest_size=DIGEST_BYTES).digest()
 
     def document(self) -> Document:
-        """As ``dmstats_account_states`` has it.
+        """One document of ``dmstats_account_states``.
 
         ``order`` has a text for each column by which lists can be sorted. It ends with the id, so
-        no two accounts have the same, and one index on one field serves any page. Where a figure is
-        of a month it begins with that, so that a new month needs no account to be written anew.
+        it is unique, and one index on one field serves any page. For a monthly figure it begins
+        with the month, so that no document has to be rewritten when a month begins.
         """
         share = None if self.share is None else min(int(self.share * 1000), LARGEST_SHARE)
         since = self.inactive_since_ms
