@@ -1,7 +1,7 @@
-"""Renames our collections of before 0.1.0 to names that no host platform uses for its own.
+"""Renames our collections from before 0.1.0 to names that no host platform uses.
 
-Only where an earlier version of dmstats was at work, which its record in ``schema_migrations``
-tells, and only collections whose every document has the form of ours.
+Only if an earlier version of dmstats has recorded itself in ``schema_migrations``, and only
+collections in which every document has the form of ours.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ NAMESPACE_NOT_FOUND = 26
 
 
 class Rename(NamedTuple):
-    """``ours`` matches every document that dmstats wrote. What is ``disposable`` is made anew, so
-    it may be left behind where documents of others lie between."""
+    """``ours`` matches every document that dmstats wrote. A ``disposable`` collection is created
+    again, so it may be left behind if it also contains other documents."""
 
     old: str
     new: str
@@ -105,7 +105,7 @@ def _is_ours(db: Database[Document], rename: Rename) -> bool:
     """Whether all documents are ours; refused where only some are."""
     if db[rename.old].find_one(rename.ours, {"_id": True}) is None:
         return db[rename.old].find_one({}, {"_id": True}) is None
-    # The bounds of the index tell it of a ledger's partition, however many rows that has.
+    # The bounds of the index show this for a ledger partition of any size.
     if rename.ours is _BYTES:
         ends = [db[rename.old].find_one({}, {"_id": True}, sort=[("_id", n)]) for n in (1, -1)]
         foreign = next((end for end in ends if end and not isinstance(end["_id"], bytes)), None)

@@ -75,7 +75,8 @@ def _shard(mongo: Mongo, spread: ShardPlan) -> bool:
 
 
 def _index_whole(collection: Collection[Document], field: str) -> None:
-    """A unique shard key needs a unique index over all documents, those without the field too."""
+    """A unique shard key needs a unique index over all documents, including those without the
+    field."""
     partly = {"partialFilterExpression", "sparse"}
     for index in collection.list_indexes():
         if list(index["key"]) == [field] and index.get("unique") and not partly & set(index):

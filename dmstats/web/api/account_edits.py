@@ -153,11 +153,11 @@ def _plan(file: AccountsFile, found: dict[str, Document], default_limit: int) ->
             continue
         known = account(found[line.account])
         changes = changes_of(known, line.fields)
-        # The export has the general limit where an account has none of its own.
+        # For accounts without their own limit, the export contains the general one.
         limit = changes.get("monthlyDmLimit", (None, None))
         if limit[1] is not None and limit == (None, limit_of(known, default_limit)):
             del changes["monthlyDmLimit"]
-        # It has names as the platform writes them, too.
+        # The export also contains names in the platform's spelling.
         name, wanted_name = changes.get("username", (None, None))
         if isinstance(name, str) and normal_name(name) == wanted_name:
             del changes["username"]

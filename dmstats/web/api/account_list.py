@@ -47,7 +47,7 @@ def accounts() -> ResponseReturnValue:
     query, wanted = asked["query"].strip(), filter_of(asked)
     name = asked["sort"] or (SEARCH_SORT if query else BROWSE_SORT)
     sort = Sort(name.removeprefix("-"), name.startswith("-"))
-    # A cursor goes on in the list that it was made for.
+    # A cursor continues the list that it was issued for.
     about = query if wanted.is_open else msgspec.json.encode([query, wanted]).decode()
     after = cursors.decode(asked["cursor"], sort=name, query=about)
     summary = StateDirectory(services().mongo).summary()

@@ -1,4 +1,4 @@
-"""The people who may sign in, for admins: list, add, change role or password, shut out."""
+"""The people who can sign in, for admins: list, add, change role or password, disable."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def listing() -> ResponseReturnValue:
 
 @blueprint.post("")
 def add() -> ResponseReturnValue:
-    """A new admin, who can sign in at once."""
+    """Add a person who can sign in at once."""
     me = signed_in()
     asked = body(NewAdmin(), request)
     return _changed(Event.PERSON_ADDED, me, services().admins.create(**asked)), 201
@@ -61,7 +61,7 @@ def add() -> ResponseReturnValue:
 
 @blueprint.post("/invite")
 def invite() -> ResponseReturnValue:
-    """A new admin, who chooses a password by a link."""
+    """Add a person who chooses a password with a link."""
     me = signed_in()
     asked = body(Invitation(), request)
     return _delivered(Event.PERSON_INVITED, me, *services().admins.invite(**asked)), 201
@@ -78,9 +78,9 @@ def make_link(admin_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/<admin_id>/role")
 def set_role(admin_id: str) -> ResponseReturnValue:
-    """Give somebody another role, which ends their sessions; the last admin stays one.
+    """Change a person's role, which ends their sessions, except for the last admin's.
 
-    The role that they have already changes nothing.
+    Setting the current role changes nothing.
     """
     me = signed_in()
     asked = body(NewRole(), request)
@@ -95,7 +95,7 @@ def set_role(admin_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/<admin_id>/disable")
 def disable(admin_id: str) -> ResponseReturnValue:
-    """Shut another admin out; oneself not, so that somebody is always left."""
+    """Disable another person. Admins cannot disable themselves, so that one always remains."""
     me = signed_in()
     if admin_id == me.id:
         raise Forbidden("You cannot disable yourself; ask another admin.")
@@ -137,8 +137,8 @@ def change_password(admin_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/<admin_id>/remove-second-factor")
 def remove_second_factor(admin_id: str) -> ResponseReturnValue:
-    """Let somebody who has lost phone, recovery codes and passkeys sign in with the password alone,
-    given one's own password; all sessions of that person end."""
+    """Let a person who has lost phone, recovery codes and passkeys sign in with the password only.
+    Needs the admin's own password; ends all sessions of that person."""
     me = signed_in()
     asked = body(LinkRequest(), request)
     services().authenticator.confirm(me, asked["currentPassword"])

@@ -61,7 +61,7 @@ def change_channel(channel_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/channels/<channel_id>/delete")
 def delete_channel(channel_id: str) -> ResponseReturnValue:
-    """Delete a channel: what it has not been told yet is given up."""
+    """Delete a channel and its pending alerts."""
     channel = services().alerting.delete_channel(channel_id)
     record(Event.CHANNEL_DELETED, channel.name)
     return jsonify(ChannelAnswer().dump(channel_fields(services().channels.made(channel))))

@@ -52,7 +52,7 @@ def incident(incident_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/alerts/test")
 def test_alert() -> ResponseReturnValue:
-    """Send a test alert to every channel, and say which were told."""
+    """Send a test alert to every channel, and report which succeeded."""
     with one_test():
         told = send_test(services().channels.current(), services().clock.now_ms())
     channels = [

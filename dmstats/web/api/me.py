@@ -1,4 +1,4 @@
-"""What everybody may do about themselves."""
+"""A person's own account: password, sessions and second factor."""
 
 from __future__ import annotations
 

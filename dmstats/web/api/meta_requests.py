@@ -58,7 +58,7 @@ def deauthorize() -> ResponseReturnValue:
 
 @blueprint.get("/data-deletion/<code>")
 def deletion(code: str) -> ResponseReturnValue:
-    """What became of a request to delete; who has the code may see it."""
+    """The status page of a deletion request, for anyone with the code."""
     match = CODE.fullmatch(code)
     if not match or not hmac.compare_digest(_digest(match[1] + match[2]), match[3]):
         raise NotFound("This request does not exist.")

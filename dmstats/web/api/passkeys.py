@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @blueprint.get("")
 def listing() -> ResponseReturnValue:
-    """All of one's own."""
+    """The person's own passkeys."""
     return jsonify(PasskeysShown().dump({"passkeys": services().passkeys.list(signed_in().id)}))
 
 

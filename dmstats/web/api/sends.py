@@ -1,4 +1,4 @@
-"""Lost DMs: the platform tells what it has sent, admins see what had no echo."""
+"""Lost DMs: the platform reports what it has sent, admins see DMs without an echo."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def lost() -> ResponseReturnValue:
 
 @blueprint.get("/admin/accounts/<instagram_id>/lost")
 def lost_of_account(instagram_id: str) -> ResponseReturnValue:
-    """One account's DMs without an echo; no days for an account that was never told of."""
+    """One account's DMs without an echo; no days for an account without reported DMs."""
     since, until = _span(parameters(DaysQuery(), request)["days"])
     days = services().sends.of_account(instagram_id, since, until)
     return jsonify(AccountLostAnswer().dump({"days": [_fields(day) for day in days]}))

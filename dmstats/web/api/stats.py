@@ -99,10 +99,10 @@ def activity(instagram_id: str) -> ResponseReturnValue:
 def account_fields(
     account: Account, now_ms: int, monthly_limit: int, states: Sequence[State] | None
 ) -> dict[str, Any]:
-    """An account as it is shown at ``now_ms``.
+    """An account as shown at ``now_ms``.
 
-    ``monthly_limit`` is that of the accounts without one of their own, 0 for none. ``states`` is
-    None where they are not known yet.
+    ``monthly_limit`` applies to accounts without their own limit, 0 for none. ``states`` is None if
+    not known yet.
     """
     month, reached_ms = month_of(now_ms), limit_reached_ms(account, now_ms, monthly_limit)
     return {
@@ -125,7 +125,8 @@ def account_fields(
 
 
 def mark_fields(account: Account) -> dict[str, Any]:
-    """What Meta told about an account. With DMs after it was withdrawn, access was given again."""
+    """Meta's requests about an account. DMs after a withdrawal show that access was granted
+    again."""
     marks = AccountMarks(services().mongo).of(account.instagram_id)
     last_ms = max(account.last_sent_ms or 0, account.last_received_ms or 0)
     is_withdrawn = marks.deauthorized_ms is not None and marks.deauthorized_ms >= last_ms

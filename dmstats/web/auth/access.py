@@ -1,6 +1,6 @@
-"""Who may use which route: one table, applied before every request.
+"""The access rules of all routes: one table, applied before every request.
 
-A route that is not in it is refused, so that none can be forgotten.
+Routes that are not in it are refused, so that none can be forgotten.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from dmstats.web.auth.local_program import is_local_program
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One rule. Without a ``role`` no session will do, without a ``scope`` no token.
+    """One rule.
 
-    ``is_open``: everybody, also without signing in; the view has its own rule, if any.
-    ``local``: also programs on this machine, without signing in.
+    Without a ``role`` no session is accepted, without a ``scope`` no token. ``is_open``: no sign-in
+    is needed; the view may have its own rule. ``local``: programs on this machine also need no
+    sign-in.
     """
 
     role: Role | None = None
@@ -67,7 +68,7 @@ ACCESS: dict[str, Access] = {
     "GET /password": OPEN,
     "POST /password": OPEN,
     "GET /static/<path:path>": OPEN,
-    # Meta signs its requests about users, and tells them where to look.
+    # Meta signs its requests about users, and sends users to the status page.
     "POST /api/meta/data-deletion": OPEN,
     "POST /api/meta/deauthorize": OPEN,
     "GET /data-deletion/<code>": OPEN,
@@ -196,7 +197,7 @@ def may(operation: str) -> bool:
 
 
 def _demand_second_factor(identity: Identity) -> ResponseReturnValue | None:
-    """Where the installation requires one: who has none may only set it up."""
+    """If the installation requires a second factor, people without one may only set it up."""
     required = services().settings.second_factor == "required"
     if not required or identity.admin is None or identity.two_factors:
         return None

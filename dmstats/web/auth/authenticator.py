@@ -1,4 +1,4 @@
-"""Who is asking: a person's session or a bearer token."""
+"""Identifies the sender of a request by session or bearer token."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ OLDEST_TOKEN = "ADMIN_API_TOKEN"  # noqa: S105 - its name
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking: a person with a ``session``, or a script whose token has ``scopes``."""
+    """The sender of a request: a person with a ``session``, or a script whose token has
+    ``scopes``."""
 
     admin: Admin | None
     session: Session | None = None
@@ -66,7 +67,7 @@ CODE_MS = 5 * MINUTE_MS
 """How long after the password the code may come."""
 
 RECENT_MS = 10 * MINUTE_MS
-"""Who has no password can do for so long after a sign-in what others give their password for."""
+"""How long after a sign-in a person without a password may do what needs a password."""
 
 
 class CodeNeeded(NotSignedIn):
@@ -90,7 +91,7 @@ class WrongCode(NotSignedIn):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who has signed in by what; ``used`` is what the code was, None without a code."""
+    """A successful sign-in; ``used`` is the kind of code, None without a code."""
 
     admin: Admin
     by: By
@@ -98,7 +99,7 @@ class SignedIn:
 
 
 class Authenticator:
-    """Signs admins in and says who a request is from."""
+    """Signs people in and identifies the sender of a request."""
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class Authenticator:
         self._token_grace = OutageGrace(tokens.find, lambda token: token.ends_ms, clock)
 
     def sign_in(self, email: str, password: str, code: str | None = None) -> SignedIn:
-        """Open a session, and end the one that this browser had before.
+        """Open a session, and end this browser's previous one.
 
         Raises :class:`NotSignedIn` or :class:`TooManyRequests`, and :class:`CodeNeeded` if there is
         a second factor but no ``code``; :meth:`finish_sign_in` then takes it, in this browser.
@@ -147,10 +148,10 @@ class Authenticator:
         return self.sign_in_as(admin, PASSWORD_ALONE)
 
     def sign_in_as(self, admin: Admin, proof: Proof) -> SignedIn:
-        """Open a session of who has proved to be ``admin``, and end the one before.
+        """Open a session of the verified ``admin``, and end this browser's previous one.
 
-        Raises :class:`CodeNeeded` where the second factor is still to come, and :class:`Forbidden`
-        for who has no role at the provider any more.
+        Raises :class:`CodeNeeded` if the second factor is missing, and :class:`Forbidden` if the
+        provider no longer assigns a role to the person.
         """
         _require_role(admin)
         if admin.second_factor and not proof.two_factors:
@@ -163,7 +164,7 @@ class Authenticator:
         self._rate_limit.knock(request.remote_addr)
 
     def finish_sign_in(self, code: str) -> SignedIn:
-        """Open the session of who has done the first step in this browser just before.
+        """Open the session of a person who has just passed the first step in this browser.
 
         Raises :class:`NotSignedIn`, :class:`WrongCode` or :class:`TooManyRequests`.
         """
@@ -187,7 +188,7 @@ class Authenticator:
         return None if shut_out or admin.session_epoch != waiting.epoch else admin
 
     def _check_code(self, admin: Admin, code: str) -> UsedCode:
-        """Raises :class:`WrongCode`; limited as passwords are, apart from them."""
+        """Raises :class:`WrongCode`; has the same limits as passwords, counted separately."""
         place = self._place()
         taken = self._rate_limit.attempt(
             f"code of {admin.email}",
@@ -212,7 +213,8 @@ class Authenticator:
         return SignedIn(admin, proof.by, used)
 
     def confirm(self, admin: Admin, password: str) -> None:
-        """Ask a signed-in admin's password again; who has none must have signed in just before.
+        """Verify a signed-in person's password again; people without one must have signed in
+        recently.
 
         Raises :class:`Forbidden` if it is wrong, or :class:`TooManyRequests`.
         """
@@ -296,12 +298,12 @@ class Authenticator:
         self._sessions.end(key)
 
     def identify(self) -> Identity | None:
-        """Who the current request is from; None if that is not known.
+        """The sender of the current request;
 
-        A bearer token of ours decides; any other one is an identity proxy's business, and then
-        the session counts. Raises :class:`Forbidden` for a state-changing request that another site
-        made with an admin's cookie, and :class:`StoreUnavailable` while MongoDB is away; see
-        :class:`SessionGuard`.
+        None if unknown. One of our bearer tokens decides alone; any other one belongs to an
+        identity proxy, and the session is used. Raises :class:`Forbidden` for a state-changing
+        request that another site made with an admin's cookie, and :class:`StoreUnavailable` while
+        MongoDB is away; see :class:`SessionGuard`.
         """
         if bearer_is(self._token):
             return Identity(None, scopes=frozenset(Scope), token_name=OLDEST_TOKEN)
@@ -360,13 +362,14 @@ def bearer_is(secret: str | None) -> bool:
 
 
 def _bearer() -> str | None:
-    """The bearer token that was sent, perhaps empty; read as it stands, for any characters."""
+    """The bearer token of the request, possibly empty, with any characters."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
 def current_identity() -> Identity:
-    """Who asks for a route that is not open; set by :func:`dmstats.web.auth.access.enforce`."""
+    """The sender of a request to a route that is not open; set by
+    :func:`dmstats.web.auth.access.enforce`."""
     return cast("Identity", g.identity)
 
 
@@ -379,7 +382,7 @@ def signed_in() -> Admin:
 
 
 def reader_name() -> str:
-    """Who looks at a page, as it says itself."""
+    """The name of the signed-in person or token, as shown on pages."""
     identity = current_identity()
     return identity.admin.email if identity.admin else identity.token_name
 

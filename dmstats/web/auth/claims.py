@@ -1,4 +1,4 @@
-"""Who somebody is according to an OpenID Connect provider, and with which role. Pure."""
+"""Reads a person's identity and role from the claims of an OpenID Connect provider; pure."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ def client_address(text: str) -> Address | None:
 
 
 def place_of(text: str | None) -> str:
-    """A short name of the place that an address is at: itself, or an IPv6 address' /64, the whole
-    of which belongs to one customer. What is no address is a place of its own."""
+    """The key for limits by address: an IPv4 address itself, or the /64 of an IPv6 address, which
+    belongs to one customer. A text that is not an address is its own key."""
     if not text or not text.strip():
         return UNKNOWN
     address = client_address(text)

@@ -13,8 +13,8 @@ OWN_SITES = frozenset({"same-origin", "none"})
 def require_own_origin(request: Request) -> None:
     """Raise :class:`Forbidden` for a state-changing request that another site's page made.
 
-    Browsers say where a request comes from and pages cannot change that. A client that says
-    nothing is no browser, and cannot carry an admin's cookies by accident.
+    Browsers say where a request comes from and pages cannot change that. A client that sends
+    neither header is not a browser, and does not send an admin's cookies by accident.
     """
     if request.method in SAFE_METHODS:
         return

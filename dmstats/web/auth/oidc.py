@@ -48,7 +48,7 @@ EMAIL = ("email", "email_verified")
 """The claims of one's address."""
 
 STATE_SECONDS = 15 * 60
-"""How long somebody may take at the provider."""
+"""How long a person may take at the provider."""
 
 BEGIN_AGAIN = "The sign-in took too long, or was started in another browser. Please start again."
 
@@ -81,9 +81,9 @@ class _Client(FlaskOAuth2App):  # type: ignore[misc] # Authlib has no types
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the provider has told of who signs in, verified; ``target`` is where they wanted to
-    go. ``asked_ms`` (ms since the epoch) is when the provider last asked the person to sign in, by
-    the ID token; None if it does not say."""
+    """The verified claims of a sign-in; ``target`` is the page to open afterwards. ``asked_ms`` (ms
+    since the epoch) is when the provider last asked the person to sign in, by the ID token; None if
+    it is missing."""
 
     claims: Mapping[str, Any]
     target: str | None
@@ -113,7 +113,7 @@ class OidcClient:
         # Those that were not finished: they would fill the cookie.
         for key in [key for key in session if key.startswith(f"_state_{NAME}")]:
             session.pop(key)
-        # With max_age, a provider must tell in auth_time when it has asked the person.
+        # With max_age, a provider must send auth_time, the time when it authenticated the person.
         asking = {"prompt": "login", "max_age": "0"} if fresh else {}
         made = client.create_authorization_url(callback, **asking)
         address: str = made.pop("url")
@@ -159,9 +159,10 @@ class OidcClient:
     def _completed(
         self, client: FlaskOAuth2App, token: Mapping[str, Any], claims: dict[str, Any]
     ) -> Mapping[str, Any]:
-        """With what some providers tell at their userinfo end point only.
+        """Add claims that some providers only return from their userinfo endpoint.
 
-        The email and whether it is verified come from the same answer: one may know another email.
+        The email and its verification come from the same answer, because the answers may contain
+        different emails.
         """
         wanted = [*EMAIL, *filter(None, [self._settings.oidc_role_claim])]
         complete = all(claim(claims, name) is not None for name in wanted)

@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 
 class OutageGrace(Generic[T]):
-    """One per worker and kind. ``ask`` finds what a key stands for, None if it has ended;
-    ``ends_ms`` says when that ends by itself."""
+    """One per worker and kind. ``ask`` looks up the value of a key, None if it has ended;
+    ``ends_ms`` returns when the value expires."""
 
     def __init__(
         self, ask: Callable[[str], T | None], ends_ms: Callable[[T], int], clock: Clock
@@ -40,7 +40,7 @@ class OutageGrace(Generic[T]):
         self._asking = False
 
     def find(self, key: str, *, reading: bool) -> T | None:
-        """What ``key`` stands for; None if it has ended.
+        """The value of ``key``; None if it has ended.
 
         Raises :class:`StoreUnavailable` while MongoDB is away, unless the request is only
         ``reading`` and this worker found it valid within the grace.

@@ -14,15 +14,15 @@ from dmstats.core.settings import Settings
 
 
 class PasskeyRefused(Forbidden):
-    """The answer of the browser does not prove what it should; ``reason`` says why."""
+    """The browser's answer is not a valid proof; ``reason`` is the cause."""
 
     title = "Passkey refused"
 
 
 @dataclass(frozen=True, slots=True)
 class PasskeySite:
-    """``host`` is the relying party's id, which a passkey is bound to; ``origin`` has the scheme
-    and the port, too."""
+    """``host`` is the relying party's id, to which passkeys are bound; ``origin`` also has the
+    scheme and port."""
 
     host: str
     origin: str

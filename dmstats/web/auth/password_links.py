@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LinkDelivery:
-    """What became of a link: ``mailed``, or else the ``link`` itself, to be shown once.
+    """The result of creating a link: ``mailed``, or the ``link`` itself, to be shown once.
 
-    ``problem`` says why a mail was not sent although a mail server is set.
+    ``problem`` is the reason if a mail could not be sent although a mail server is set.
     """
 
     admin: Admin
@@ -55,7 +55,8 @@ def deliver(admin: Admin, link: Link, base: str, mailer: Mailer | None) -> LinkD
 
 @blueprint.get(PATH)
 def choose() -> ResponseReturnValue:
-    """The form for a new password. It does not use the link up: mail programs open links, too."""
+    """The form for a new password. It does not consume the link, because mail programs also open
+    links."""
     token = request.args.get("link", "")
     try:
         admin = services().admins.link_holder(token)

@@ -1,4 +1,4 @@
-"""Who the identity proxy in front says is asking, by a header that only it can set."""
+"""Identifies a person by a header that only the identity proxy can set."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dmstats.web.auth.client_address import client_address
 
 
 def named_by_proxy(request: Request, settings: Settings) -> str | None:
-    """The email that the proxy names, as people's emails are stored; None if it names no one.
+    """The email in the proxy's header, normalised;
 
-    Only the address of the connection itself counts: ``X-Forwarded-For`` can be made up.
+    None without one. Only the address of the connection itself counts, because ``X-Forwarded-For``
+    can be forged.
     """
     if settings.proxy_auth_header is None:
         return None

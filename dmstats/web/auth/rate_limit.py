@@ -35,7 +35,7 @@ PER_ADDRESS: RateLimitItem = RateLimitItemPerMinute(30)
 """For all accounts from one place."""
 
 PER_REFUSAL: RateLimitItem = RateLimitItemPerMinute(1)
-"""How often a place that is refused is told of in the activity log."""
+"""How often refusals of one address are recorded in the activity log."""
 
 Taken = Sequence[tuple[RateLimitItem, str]]
 """What an attempt took; a success gives it back."""
@@ -62,9 +62,9 @@ class SignInRateLimit:
     ) -> Taken:
         """Take one attempt, before the password is looked at; raises :class:`TooManyRequests`.
 
-        Taken beforehand, attempts that run at the same time cannot all slip through. ``account``
-        is the name as it is looked up. ``device`` names a browser that proves to have signed in to
-        the account: it has attempts of its own, and only when they are used up those of everybody.
+        Because attempts are counted first, concurrent attempts cannot exceed the limit. ``account``
+        is the normalised name. ``device`` names a browser that proves to have signed in to the
+        account: it has attempts of its own, and only when they are used up those of everybody.
         ``known_place`` is asked, if need be, whether the account has signed in from ``address``.
         """
         place = place_of(address)
@@ -104,8 +104,8 @@ class SignInRateLimit:
             logger.warning("throttle_not_cleared", extra={"error": type(error).__name__})
 
     def is_first_refusal(self, address: str | None) -> bool:
-        """Whether nothing of ``address`` was refused within the last minute: one entry in the
-        activity log tells of them all."""
+        """Whether nothing from ``address`` was refused within the last minute, so that the activity
+        log has one entry a minute."""
         try:
             self._take([(PER_REFUSAL, f"refused-{place_of(address)}")])
         except TooManyRequests:

@@ -26,7 +26,7 @@ def record_of(person: Admin, event: Event, target: str = "", details: str = "") 
 
 
 def record_stranger(event: Event, target: str = "", details: str = "") -> None:
-    """Add what somebody unknown has tried."""
+    """Add an attempt by an unknown person."""
     _add(ActorKind.STRANGER, "", event, target, details)
 
 

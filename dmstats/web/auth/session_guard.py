@@ -15,7 +15,7 @@ LOOK_SECONDS = 15.0
 
 
 class Sessions(Protocol):
-    """The part of the stores that is needed here; :meth:`standing` may know other keys, too."""
+    """The part of the stores that is used here; :meth:`standing` may return other keys too."""
 
     def find(self, key: str) -> tuple[Session, Admin] | None: ...
 

@@ -32,7 +32,7 @@ class AdminSessions(SecureCookieSessionInterface):
         self._serializer: URLSafeTimedSerializer | None = None
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        # Flask makes one anew for each request, also for those that bring no cookie.
+        # Flask creates a session for each request, including those without a cookie.
         if self._serializer is None:
             self._serializer = super().get_signing_serializer(app)
         return self._serializer
@@ -49,9 +49,9 @@ class AdminSessions(SecureCookieSessionInterface):
 def is_plain_http(request: Request) -> bool:
     """Whether the browser would drop the session cookie: no HTTPS, and not this machine itself.
 
-    A proxy may do HTTPS without being trusted. Then the browser's own headers tell: it sends
-    Fetch Metadata, and an origin of https, to secure addresses alone. Believing them is safe, as
-    the cookie stays ``Secure`` whatever they say.
+    A proxy may do HTTPS without being trusted. The browser's own headers then show it: browsers
+    send Fetch Metadata, and an https origin, only to secure addresses. Trusting them is safe,
+    because the cookie stays ``Secure`` in any case.
     """
     if request.is_secure or _is_local(request.host):
         return False
@@ -165,9 +165,9 @@ def _digest(email: str) -> str:
 
 
 def sent_key() -> str | None:
-    """The key of the session that the request brings, whether or not it still holds.
+    """The key of the request's session, whether or not it is still valid.
 
-    The cookie is signed: what somebody made up costs no look into the database.
+    The cookie is signed, so a forged one is rejected without a database query.
     """
     token = session.get("token")
     return session_key(token) if isinstance(token, str) else None

@@ -46,8 +46,8 @@ NOT_ENDED = (
 
 @blueprint.get("/login")
 def login() -> ResponseReturnValue:
-    """The sign-in page; redirects admins who are signed in already, and signs in whom the identity
-    proxy names."""
+    """The sign-in page; redirects people who are already signed in, and signs in a person named by
+    the identity proxy."""
     target = own_path(request.args.get("next"))
     with contextlib.suppress(StoreUnavailable):
         if services().authenticator.identify() is not None:
@@ -181,9 +181,10 @@ def sign_out() -> ResponseReturnValue:
 
 
 def record_failure(error: DmstatsError, by: By, email: str = "") -> None:
-    """A refusal each time; what the limits refuse once a minute, as it may be a flood.
+    """Record each refusal, but those by a rate limit only once a minute, because they may be a
+    flood.
 
-    ``email`` is whose sign-in it should have been; it is recorded only if somebody has it.
+    ``email`` is recorded only if a person has it.
     """
     extra = {"status": error.status, "from": request.remote_addr, "by": by.value}
     logger.info("sign_in_failed", extra=extra)

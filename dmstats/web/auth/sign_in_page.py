@@ -26,8 +26,8 @@ def sign_in_page(
     target: str | None = None,
     email: str = "",
 ) -> ResponseReturnValue:
-    """The page, with what went wrong, in ``words`` unless as the error says it; ``target`` is the
-    path to go to afterwards."""
+    """The page with an error message: ``words``, or the error's own text. ``target`` is the path to
+    open afterwards."""
     settings, path = services().settings, own_path(target)
     page = render_template(
         "login.html",

@@ -72,7 +72,7 @@ def callback() -> ResponseReturnValue:
 
 
 def _person(told: Claimed) -> Admin:
-    """Whose account it is, perhaps a new one, with the role that the provider gives."""
+    """The person's account, created if allowed, with the role that the provider assigns."""
     identities, admins = services().identities, services().admins
     admin = identities.known(told.identity) or identities.connect(told.identity, told.email)
     if admin is None:
@@ -99,8 +99,8 @@ def _new(told: Claimed) -> Admin:
 
 
 def _shut_out(refused: RoleRefused) -> str:
-    """End the sessions of who has no role any more, and refuse the other ways in; the email, empty
-    if there is no such account."""
+    """End the sessions of a person without a role, and refuse the other ways to sign in. Returns
+    the email, empty if there is no such account."""
     person, admins = services().identities.known(refused.identity), services().admins
     if person is None:
         return ""

@@ -28,7 +28,7 @@ def register_activity_log(pages: Blueprint) -> None:
 
 
 def _activity_log() -> ResponseReturnValue:
-    """Who did what: filters, and a page of entries."""
+    """The activity log: filters, and a page of entries."""
     # An empty field of the form is no filter.
     sent = {name: value for name, value in request.args.items() if value}
     status, problem, entries, older = 200, None, [], None

@@ -31,7 +31,7 @@ def overview_page(
     stream: str,
 ) -> ResponseReturnValue:
     """The page with the ``parts`` of ``snapshot``; later ones come from ``stats`` and ``stream``,
-    which are paths below the one that the service begins at."""
+    paths relative to the service's base path."""
     body = msgspec.json.encode(snapshot).decode() if snapshot else ""
     return render_template(
         "shared.html",

@@ -139,7 +139,7 @@ class Invitation(Strict):
 
 
 class LinkRequest(Strict):
-    """``currentPassword`` is that of the admin who asks."""
+    """``currentPassword`` is that of the signed-in admin."""
 
     currentPassword = fields.String(required=True)
 
@@ -150,7 +150,7 @@ class ChosenPassword(Strict):
 
 
 class AdminAnswer(Strict):
-    """Who is only ``invited`` has no password yet."""
+    """A person who is only ``invited`` has no password yet."""
 
     id = fields.String(required=True)
     email = fields.String(required=True)
@@ -162,8 +162,7 @@ class AdminAnswer(Strict):
 
 
 class LinkAnswer(Strict):
-    """``link`` is null if it was mailed; ``problem`` says why it was not, though a mail server is
-    set."""
+    """``link`` is null if it was mailed; ``problem`` is the reason if that failed."""
 
     admin = fields.Nested(AdminAnswer, required=True)
     link = fields.String(required=True, allow_none=True)

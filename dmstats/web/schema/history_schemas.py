@@ -99,7 +99,7 @@ class HistoryDifference(Strict):
 
 
 class ExpectedFigure(Strict):
-    """``low`` to ``high`` is usual; ``outside`` says that the point is "above" or "below"."""
+    """Values from ``low`` to ``high`` are usual; ``outside`` is "above" or "below", or null."""
 
     median = count()
     low = count()

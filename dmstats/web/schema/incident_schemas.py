@@ -10,9 +10,9 @@ from dmstats.web.schema.api_schemas import Moment, Strict, count
 
 
 class AlertSchema(Strict):
-    """One channel, and whether it was told that the incident began ("open") or ended ("over").
+    """A channel's notification that the incident began ("open") or ended ("over").
 
-    While it was not told, ``nextAt`` is when it is tried again; null if that was given up.
+    Until it is sent, ``nextAt`` is the time of the next attempt; null after dmstats gave up.
     """
 
     channel = fields.String(required=True)

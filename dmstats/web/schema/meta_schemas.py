@@ -17,7 +17,7 @@ class SignedRequest(Schema):
 
 
 class DeletionAnswer(Strict):
-    """``url`` is the page that says what became of the request."""
+    """``url`` is the status page of the request."""
 
     url = fields.String(required=True)
     confirmation_code = fields.String(required=True)

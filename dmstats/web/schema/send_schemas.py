@@ -1,4 +1,4 @@
-"""What the platform tells of its sends, and the answers about lost DMs."""
+"""The platform's reports of sent DMs, and the answers about lost DMs."""
 
 # ruff: noqa: N815 (fields are named as JSON names them)
 
@@ -32,7 +32,7 @@ class Sends(Strict):
 
 
 class SendsAnswer(Strict):
-    """``repeated``: told before, or twice in this call."""
+    """``repeated``: reported before, or twice in this call."""
 
     accepted = count()
     repeated = count()
@@ -47,8 +47,8 @@ class LostQuery(DaysQuery):
 
 
 class LostDay(Strict):
-    """``sends`` are those told of that UTC day, once 10 minutes have passed; ``late`` had an echo
-    after 10 minutes, ``lost`` have none yet; ``lostShare`` is from 0 to 1."""
+    """``sends`` are the reported DMs of that UTC day that are older than 10 minutes; ``late`` had
+    an echo after 10 minutes, ``lost`` have none yet; ``lostShare`` is from 0 to 1."""
 
     day = fields.Date(required=True)
     sends = count()

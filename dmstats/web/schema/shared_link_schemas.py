@@ -12,7 +12,7 @@ from dmstats.web.schema.token_schemas import LONGEST_DAYS
 
 
 class NewSharedLink(Strict):
-    """``label`` is shown to everybody who opens the link; it ends ``days`` from now."""
+    """``label`` is shown to everyone who opens the link; the link expires after ``days``."""
 
     label = Text(required=True, validate=[validate.Length(min=1, max=60), not_blank])
     parts = fields.List(
