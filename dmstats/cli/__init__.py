@@ -77,8 +77,8 @@ class Group(click.Group):
 def dmstats(ctx: click.Context) -> None:
     """Count Instagram DMs exactly once and show live statistics. By default, run the service.
 
-    Commands connect to the service running on the data folder (DMSTATS_DATA_DIR or ./var), or to
-    the databases in MONGODB_URI and REDIS_URL.
+    Commands connect to the service that runs with the data folder (DMSTATS_DATA_DIR or ./var), or
+    to the databases in MONGODB_URI and REDIS_URL.
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(load(DEFAULT))

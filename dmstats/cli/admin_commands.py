@@ -35,9 +35,10 @@ with_url = click.option(
 @with_link
 @with_url
 def create_admin(email: str, role: str, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
-    """Create an admin; the password is asked for, or read from standard input.
+    """Create a person who can sign in.
 
-    With --link they choose it: the link is mailed if DMSTATS_SMTP_URL is set, else printed.
+    The command asks for the password, or reads it from standard input. With --link, the person
+    chooses it; the link is mailed if DMSTATS_SMTP_URL is set, and printed otherwise.
     """
     with connected() as services:
         if link:
@@ -55,10 +56,11 @@ def create_admin(email: str, role: str, link: bool, url: str | None) -> None:  #
 @with_link
 @with_url
 def reset_password(email: str, link: bool, url: str | None) -> None:  # noqa: FBT001 - click's
-    """Set an admin's password; it is asked for, or read from standard input.
+    """Set a person's password and end their sessions.
 
-    That admin's open sessions end. With --link the admin chooses the password, and until then
-    nothing changes; the link is mailed if DMSTATS_SMTP_URL is set, else printed.
+    The command asks for the password, or reads it from standard input. With --link, the person
+    chooses it, and nothing changes until then; the link is mailed if DMSTATS_SMTP_URL is set, and
+    printed otherwise.
     """
     with connected() as services:
         admin = services.admins.find(email)

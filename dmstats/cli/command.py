@@ -90,7 +90,7 @@ def connected() -> Iterator[Services]:
 
 
 def record(log: ActivityLog, event: Event, target: str = "", details: str = "") -> None:
-    """Add what a command did to the activity log, by the user of the operating system."""
+    """Record a command in the activity log, with the user of the operating system."""
     from dmstats.db.admins.activity_log import Actor, ActorKind  # noqa: PLC0415  slow import
 
     try:

@@ -26,11 +26,11 @@ DOCUMENTS = {
 @click.argument("instagram_id", metavar="ID")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def forget_account(instagram_id: str, yes: bool) -> None:  # noqa: FBT001 - click's
-    """Remove the account with the Instagram id ID from everything but the anonymous totals.
+    """Remove the account with the Instagram id ID from everything except the anonymous totals.
 
-    Totals, hours and days stay as they are, and the audit finds no drift. This cannot be undone.
-    It works during live traffic and can be run again after an interruption. DMs that arrive later
-    are counted as a new account's.
+    Totals, hours and days stay as they are, and the audit finds no drift. This cannot be undone. It
+    works during live traffic and can be run again after an interruption. DMs that arrive later
+    count towards a new account.
     """
     with connected() as services:
         if not yes:

@@ -1,7 +1,8 @@
-"""The history of one account: what an audit counted, and the days and months in the archive.
+"""The history of one account: the hours and days that an audit counted, and the days and months in
+the archive.
 
-Days and months are UTC's, as they are stored. No minutes are known, and hours only as far back as
-the audit counts them: two weeks, of which nothing can be expected by weekday and hour.
+Days and months are in UTC, as stored. Minutes are not known, and hours only for the two weeks that
+an audit counts, too few for an expected range by weekday and hour.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def account_history(
     """The account's history as of ``activity``; ``days_kept`` is the setting.
 
     With a comparison, a range that is not over ends with its last full hour or day. Raises
-    :class:`BadRequest` for hours or days that are not known any more.
+    :class:`BadRequest` for hours or days that are no longer kept.
     """
     at_ms, archived_ms = activity.at_ms, past.first_ms()
     since = activity.since_ms if archived_ms is None else archived_ms
@@ -128,7 +129,7 @@ def _first_dm(counted: AccountCounts, read_ms: int) -> float:
 
 
 def _weeks_after(weeks: Weeks | None, first_ms: float) -> Weeks | None:
-    """Those that began after ``first_ms``: of an account that was not there nothing is usual."""
+    """The buckets that began after ``first_ms``: nothing is usual before an account existed."""
     return weeks and [[week for week in before if week[0] > first_ms] for before in weeks]
 
 
@@ -150,7 +151,7 @@ def _resolved(
 
 
 def _check(plan: Plan, activity: Activity, since: int, days_from: int) -> None:
-    """Refuse a range of which hours or days were counted, but are not kept."""
+    """Refuse a range whose hours or days were counted but are no longer kept."""
     required = required_buckets(plan.intervals(), since)
     if required.minutes - {hour_start(activity.at_ms)}:
         raise BadRequest("from, to: must be full hours for an account.")

@@ -1,4 +1,4 @@
-"""Computes what was to be expected of a bucket, from the same time of the week in earlier weeks."""
+"""Computes the expected range of a bucket from the same time of the week in earlier weeks."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Days and hours are stored in UTC, with minutes within each hour. An interval consists of whole UTC
 days, hours at both ends, and the minutes of partial hours. At an end in the later half of a UTC day
-that is over, the whole day is added and its other hours are subtracted: a local day of Berlin is a
-UTC day, one hour more before it and one less at its end, and not 24 hours.
+that is over, the whole day is added and its other hours are subtracted: a local day in Berlin is
+read as a UTC day plus one hour before it and minus one hour at its end, instead of 24 hours.
 """
 
 from __future__ import annotations

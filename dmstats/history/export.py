@@ -31,9 +31,8 @@ def as_csv(history: Mapping[str, Any]) -> bytes:
     """All points of ``history`` as CSV in UTF-8 with a byte-order mark, which Excel requires.
 
     ``at`` is UTC and ``local`` local time. Each point's counterpart is in the same row; unmatched
-    parts of the comparison come last, with ``at`` empty. With a band, what was to be expected is at
-    the end of the row. Annotations, if the history has any, are beside the points in which they
-    lie.
+    parts of the comparison come last, with ``at`` empty. With a band, the expected range is at the
+    end of the row. Annotations, if any, are in the rows of their points.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
@@ -48,7 +47,7 @@ def as_csv(history: Mapping[str, Any]) -> bytes:
 
 
 def _notes(history: Mapping[str, Any]) -> list[str] | None:
-    """What happened in each point, in words; None if that was not asked for."""
+    """The annotations of each point as text; None if not requested."""
     if "annotations" not in history:
         return None
     # Times in the same format and length sort correctly as text.

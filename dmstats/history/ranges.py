@@ -161,8 +161,8 @@ def _days(start: int, end: int, calendar: Calendar) -> int:
 
 
 def moment(name: str, text: str, calendar: Calendar, *, is_end: bool) -> int:
-    """The time that ``text`` gives (:data:`MOMENT`), in ms; of a date its start, or its end. Raises
-    :class:`BadRequest`, which calls it ``name``."""
+    """Parse ``text`` (:data:`MOMENT`) into ms; for a date, its start or end. Raises
+    :class:`BadRequest` that mentions ``name``."""
     if not _MOMENT.fullmatch(text):
         raise BadRequest(_not_a_moment(name, text))
     try:

@@ -1,4 +1,4 @@
-"""The last full hours, each with what was expected of it, for the alert rules."""
+"""The last full hours with their expected ranges, for the alert rules."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class RecentHours:
         self._clock = clock
 
     def of(self, figure: str, hours: int) -> list[tuple[int, int | None, int | None]]:
-        """The number of "sent" or "received" in each of the last full ``hours``, oldest first, and
-        from where to where was expected, None where that is unknown.
+        """The number of "sent" or "received" DMs in each of the last full ``hours``, oldest first,
+        with the expected range, None if unknown.
 
         Raises :class:`~dmstats.core.errors.DmstatsError`.
         """

@@ -67,9 +67,9 @@ def history(plan: Plan, counted: RangeCounts, *, since_ms: int | None, now_ms: i
 
     ``partial`` marks a point that is not a whole bucket: one cut by the range, or not over yet.
     ``difference`` is None without a comparison. Its percentages are None if the compared figure is
-    0, or if the compared range starts before counting began. ``band`` is None unless it was asked
-    for and the unit has one; its points stand beside the others, None where a point is partial or
-    too few weeks before it were counted.
+    0, or if the compared range starts before counting began. ``band`` is None unless it was
+    requested and the unit has one; it has one entry per point, None if the point is partial or too
+    few earlier weeks were counted.
     """
     chosen, calendar = plan.chosen, plan.calendar
     points = [_bucket(interval[0], counted.of(interval)) for interval in plan.buckets]

@@ -56,7 +56,7 @@ class RedisReporter(Protocol):
 class HistoryRequest:
     """A request. ``name`` is one of :data:`~dmstats.history.ranges.RANGES`; without it,
     ``from_text`` and ``to_text`` are times or dates. ``unit`` None is the default unit. ``band``:
-    whether to say what was to be expected."""
+    whether to include the expected range."""
 
     calendar: Calendar
     name: str | None = None

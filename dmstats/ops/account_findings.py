@@ -21,8 +21,8 @@ REFUSED = (
 
 
 def account_findings(documents: OddDocuments, backlog: AccountBacklog) -> Iterator[Finding]:
-    """Accounts with values that the last audit could not read, then accounts whose documents
-    cannot be changed now."""
+    """Accounts with values that the last audit could not read, then accounts whose documents cannot
+    be updated."""
     listed = documents.listed()
     if listed is not None and listed[0]:
         number, first = listed

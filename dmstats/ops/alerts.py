@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 FIRST_WAIT_MS = 15_000
 LONGEST_WAIT_MS = 600_000
 OLDEST_MS = DAY_MS
-"""An older alert is no news: it is not sent any more."""
+"""Older alerts are no longer sent."""
 CLAIM_MS = 60_000
-"""How long an attempt belongs to the process that began it, should that die."""
+"""How long an attempt is claimed by the process that started it, in case that process dies."""
 PARALLEL = 4
 
 Pending = tuple[IncidentRecord, Alert]
@@ -58,7 +58,7 @@ def is_about_the_alert(problem: str) -> bool:
 
 
 class AlertSender:
-    """Sends what is due. :meth:`stop` begins no further attempt."""
+    """Sends alerts that are due. After :meth:`stop`, it starts no further attempts."""
 
     def __init__(
         self,
@@ -131,7 +131,8 @@ class AlertSender:
                 self._book.save(record)
 
     def _work(self, channel: Channel, waiting: Sequence[Pending]) -> None:
-        """Try the alerts of one channel, oldest first, until its server is away or refuses more."""
+        """Try the alerts of one channel, oldest first, until its server is unreachable or refuses
+        more."""
         for record, alert in waiting:
             open_first = alert.state == OVER and not all(
                 other.settled
@@ -145,7 +146,8 @@ class AlertSender:
                 return
 
     def _attempt(self, channel: Channel, record: IncidentRecord, alert: Alert) -> Outcome | None:
-        """Send one alert and record the outcome; None if another process has done it or tries."""
+        """Send one alert and record the outcome; None if another process has sent it or is
+        trying."""
         claim = self._keys.key(f"dmstats:alert:{record.id}:{alert.channel}:{alert.state}")
         if not self._redis.set(claim, b"1", nx=True, px=self._claim_ms):
             return None
@@ -175,8 +177,8 @@ class AlertSender:
 
 
 def _closed_until(waiting: Sequence[Pending]) -> int:
-    """When the channel may be tried again, in ms since the epoch: a server that is away, or wants
-    to be left alone, is not asked for another alert's sake either."""
+    """When the channel may be tried again, in ms since the epoch. A server that is unreachable or
+    has asked for a delay gets no other alerts either."""
     return max(
         (alert.due for _, alert in waiting
          if alert.attempts and not is_about_the_alert(alert.problem)),

@@ -13,7 +13,7 @@ MOST = 200
 
 
 class Annotations:
-    """Reads all kinds; ``store`` has those that are written as such."""
+    """Reads all kinds; ``store`` holds the notes."""
 
     def __init__(
         self, store: AnnotationStore, incidents: IncidentStore, repairs: RepairRecords
@@ -23,8 +23,8 @@ class Annotations:
         self._repairs = repairs
 
     def between(self, from_ms: int, to_ms: int) -> tuple[list[Annotation], bool]:
-        """Those from ``from_ms`` up to, but not at, ``to_ms``, oldest first, and whether these are
-        all: of each kind it has the newest :data:`MOST`.
+        """The annotations from ``from_ms`` to ``to_ms`` (exclusive), oldest first, at most the
+        newest :data:`MOST` of each kind, and whether these are all.
 
         Raises :class:`~dmstats.core.errors.DmstatsError`.
         """

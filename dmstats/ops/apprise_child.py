@@ -6,8 +6,8 @@ and follows redirects by default. It imports nothing of dmstats.
 
 In: one line of JSON with ``url``, ``title``, ``body``, ``kind`` (one of Apprise's notification
 types, or "check" to send nothing) and ``key`` (the same for the beginning and the end of an
-incident). Out: JSON with ``told``, ``problem`` and ``retryAfter`` (in seconds, or null). If the
-parent process ends, this one does, too.
+incident). Out: JSON with ``told``, ``problem`` and ``retryAfter`` (in seconds, or null). It exits
+when the parent process ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST_WAIT = 3600.0
 
 def main() -> None:
     answer = os.dup(1)
-    os.dup2(2, 1)  # a plugin that prints must not spoil the answer
+    os.dup2(2, 1)  # output of a plugin must not corrupt the answer
     request = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.write(answer, json.dumps(outcome(request)).encode())
@@ -98,7 +98,7 @@ class _Responses:
         requests.Session.send = watched  # type: ignore[method-assign, assignment]
 
     def outcome(self, *, accepted: bool) -> dict[str, Any]:
-        """Only a 2xx is a success, where there was an HTTP response at all (mail has none)."""
+        """If there was an HTTP response (mail has none), only a 2xx is a success."""
         if self.status is not None and not 200 <= self.status < 300:
             return _answer(problem=f"status {self.status}", retry_after=self.retry_after)
         return _answer(told=True) if accepted else _answer(problem=self.problem)
@@ -111,7 +111,7 @@ def _answer(
 
 
 def _retry_after(answer: Any) -> float | None:
-    """``Retry-After`` in seconds, or what Telegram and Discord say in the body of a 429."""
+    """``Retry-After`` in seconds, or the delay in the body of a 429 of Telegram and Discord."""
     given = answer.headers.get("Retry-After", "")
     seconds: Any = None
     if given.isdecimal():

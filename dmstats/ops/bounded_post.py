@@ -1,8 +1,5 @@
-"""Posts to an address with one deadline for everything, also for a server that drips its answer.
-
-urllib3's timeouts apply to each read alone, so a server that sends a byte now and then is waited
-for without end.
-"""
+"""Posts to an address with one deadline for the whole exchange. urllib3's timeouts apply to each
+read, so a server that sends a byte now and then could block it for ever."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ BAD_REQUEST = 400
 
 
 class Posted(threading.Thread):
-    """Posts the first of ``bodies``, and the next one where the answer is 400; each step (connect,
+    """Posts the first of ``bodies``, and the next one if the answer is 400; each step (connect,
     send, read) takes at most ``step_seconds``. :meth:`wait` starts it.
 
     Only the status and the headers are read: afterwards they are in ``status`` (0 without an
@@ -44,7 +41,8 @@ class Posted(threading.Thread):
         self._is_late = False
 
     def wait(self, seconds: float) -> bool:
-        """Post; whether it was done within ``seconds``. Otherwise the connection is ended."""
+        """Post; returns whether it finished within ``seconds``. Otherwise the connection is
+        closed."""
         self.start()
         self.join(seconds)
         if not self.is_alive():
@@ -77,7 +75,7 @@ class Posted(threading.Thread):
                     redirect=False,
                     preload_content=False,
                 )
-                answer.close()  # the body may be of any length, and nothing needs it
+                answer.close()  # the body may be of any length, and is not needed
                 self.status, self.headers = answer.status, answer.headers
                 if answer.status != BAD_REQUEST:
                     break
@@ -110,7 +108,7 @@ def _watched(kind: Any, posted: Posted) -> Any:
 
 
 def problem_of_address(url: str) -> str:
-    """Why nothing can be sent to ``url``, without any part of it; empty if something can."""
+    """Why ``url`` cannot be used, without any part of it; empty if it can."""
     try:
         parts = urllib3.util.parse_url(url)
         host = (parts.host or "").strip("[]")

@@ -1,4 +1,4 @@
-"""The channels that alerts go to: those of DMSTATS_ALERT_URL, and those that admins made."""
+"""The channels for alerts: those in DMSTATS_ALERT_URL, and those that admins created."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dmstats.ops.notifier import Channel, Notice, Outcome, channel_of, kind_of_a
 logger = logging.getLogger(__name__)
 
 OWNER = "channel"
-"""Of all sealed addresses: a channel has no id yet when its address is tested."""
+"""The owner of all sealed addresses: a channel has no id yet when its address is tested."""
 UNREADABLE = "SECRET_KEY has changed: enter the address again"
 
 
 class MadeChannel(Channel):
-    """A channel that an admin made. ``sealer`` opens its address; ``zone`` is that of its quiet
-    hours."""
+    """A channel that an admin created. ``sealer`` opens its address; ``zone`` is the time zone of
+    its quiet hours."""
 
     def __init__(self, stored: StoredChannel, sealer: Sealer, zone: ZoneInfo) -> None:
         self.key, self.label = stored.id, stored.name
@@ -61,7 +61,7 @@ class MadeChannel(Channel):
 
 
 class ChannelList:
-    """Knows all channels. Those that were read last are kept while MongoDB does not answer."""
+    """Holds all channels. While MongoDB does not answer, it keeps those that were read last."""
 
     def __init__(
         self, fixed: Sequence[Channel], store: AlertingStore, secret_key: str, zone: ZoneInfo
@@ -73,7 +73,7 @@ class ChannelList:
         self._made: list[MadeChannel] | None = None
 
     def current(self) -> list[Channel]:
-        """All channels that are known, those of the setting first."""
+        """All known channels, those of the setting first."""
         try:
             self._made = [self.made(stored) for stored in self._store.channels()]
         except DmstatsError as error:
