@@ -2,7 +2,7 @@
 
 import { createChart } from "./chart.js";
 import { createNotes } from "./notes.js";
-import { chartParts, part } from "./page.js";
+import { chartParts, byId } from "./page.js";
 import { createRanges } from "./ranges.js";
 import { drawTable, wireTable } from "./table.js";
 import { readView, writeView } from "./view.js";
@@ -20,8 +20,8 @@ const USUAL = "24h";
  * @param {string} url of the account's history
  */
 export function createActivity(format, url) {
-  const table = part("chart-table");
-  const rows = part("chart-rows", HTMLTableSectionElement);
+  const table = byId("chart-table");
+  const rows = byId("chart-rows", HTMLTableSectionElement);
   const chart = createChart(chartParts(), format);
   /** @type {Activity | null} */
   let drawn = null;
@@ -36,28 +36,28 @@ export function createActivity(format, url) {
     },
     draw(picture) {
       chart.draw(picture);
-      part("compared").textContent = (picture.comparison ?? picture.expected)?.words ?? "";
+      byId("compared").textContent = (picture.comparison ?? picture.expected)?.words ?? "";
       notes.show(picture);
       drawRows();
     },
     fail(sentence) {
-      part("chart-problem").textContent = sentence;
-      part("chart-problem").hidden = !sentence;
+      byId("chart-problem").textContent = sentence;
+      byId("chart-problem").hidden = !sentence;
     },
     wait(busy) {
-      part("lately").setAttribute("aria-busy", String(busy));
+      byId("lately").setAttribute("aria-busy", String(busy));
     },
     onExpired() {},
     since: () => null,
     format,
     url,
-    whose: "account",
+    scope: "account",
   });
 
   function draw() {
-    part("lately").hidden = !drawn?.at;
-    part("uncounted").hidden = drawn === null || drawn.at !== null;
-    part("compared").hidden = view.compare === "none";
+    byId("lately").hidden = !drawn?.at;
+    byId("uncounted").hidden = drawn === null || drawn.at !== null;
+    byId("compared").hidden = view.compare === "none";
     ranges.drawControls();
     if (!drawn?.at) return;
     ranges.show(drawn.at);
@@ -72,14 +72,14 @@ export function createActivity(format, url) {
     if (!drawn?.at) return;
     const seconds = (Date.now() - Date.parse(drawn.at)) / 1000;
     const overdue = seconds > OVERDUE_SECONDS;
-    const place = part("as-of");
+    const place = byId("as-of");
     const next = overdue ? "; the next check is overdue" : "";
     place.textContent = `As of the last check of the ledger, ${format.duration(seconds)} ago${next}`;
     place.title = format.utc(drawn.at);
-    for (const id of ["lately", "hour"]) part(id).dataset.figures = overdue ? "stale" : "fresh";
+    for (const id of ["lately", "hour"]) byId(id).dataset.figures = overdue ? "stale" : "fresh";
   }
 
-  wireTable(part("table-button"), table, drawRows);
+  wireTable(byId("table-button"), table, drawRows);
 
   return {
     /** @param {Activity} activity */

@@ -1,7 +1,7 @@
 /** The form that changes an account's name, limit and state. */
 
 import { ask } from "./ask.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { accountFrom } from "./wire/accounts.js";
 
@@ -15,10 +15,10 @@ import { accountFrom } from "./wire/accounts.js";
 export function createEdit(url, onSaved) {
   // Not every reader may.
   if (!document.getElementById("edit")) return () => {};
-  const form = part("edit-form", HTMLFormElement);
-  const name = part("edit-name", HTMLInputElement);
-  const limit = part("edit-limit", HTMLInputElement);
-  const active = part("edit-active", HTMLInputElement);
+  const form = byId("edit-form", HTMLFormElement);
+  const name = byId("edit-name", HTMLInputElement);
+  const limit = byId("edit-limit", HTMLInputElement);
+  const active = byId("edit-active", HTMLInputElement);
   let known = { name: "", limit: "", active: true };
 
   function changes() {
@@ -41,12 +41,12 @@ export function createEdit(url, onSaved) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const body = changes();
-    part("edit-done").textContent = "";
+    byId("edit-done").textContent = "";
     const none = Object.keys(body).length === 0;
     const answer = none ? null : await ask(url, { method: "PATCH", body });
-    showProblem(part("edit-problem"), answer?.ok === false ? answer : null);
+    showProblem(byId("edit-problem"), answer?.ok === false ? answer : null);
     if (answer?.ok === false) return;
-    part("edit-done").textContent = none ? "Nothing was changed." : "Saved.";
+    byId("edit-done").textContent = none ? "Nothing was changed." : "Saved.";
     if (!answer) return;
     const account = accountFrom(answer.data);
     fill(account);
@@ -54,8 +54,8 @@ export function createEdit(url, onSaved) {
   });
 
   return (account) => {
-    const begun = !part("edit").hidden && Object.keys(changes()).length > 0;
-    part("edit").hidden = false;
+    const begun = !byId("edit").hidden && Object.keys(changes()).length > 0;
+    byId("edit").hidden = false;
     if (!begun) fill(account);
   };
 }

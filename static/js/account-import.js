@@ -2,7 +2,7 @@
 
 import { ask } from "./ask.js";
 import { importFrom, summaryOf, valueText } from "./imported.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 
 /** @typedef {import("./imported.js").Imported} Imported */
@@ -17,17 +17,17 @@ const URL_OF_IMPORT = "/api/admin/accounts/import";
 export function wireImport(format, onApplied) {
   // Not every reader may.
   if (!document.getElementById("import-dialog")) return;
-  const dialog = part("import-dialog", HTMLDialogElement);
-  const input = part("import-file", HTMLInputElement);
-  const apply = part("import-apply", HTMLButtonElement);
+  const dialog = byId("import-dialog", HTMLDialogElement);
+  const input = byId("import-file", HTMLInputElement);
+  const apply = byId("import-apply", HTMLButtonElement);
   let preview = "";
 
   function clear() {
     preview = "";
     apply.hidden = true;
-    part("import-changes").hidden = part("import-errors").hidden = true;
-    part("import-summary").textContent = "";
-    showProblem(part("import-problem"), null);
+    byId("import-changes").hidden = byId("import-errors").hidden = true;
+    byId("import-summary").textContent = "";
+    showProblem(byId("import-problem"), null);
   }
 
   /** @param {string} [applied] the preview that is to be applied */
@@ -39,43 +39,43 @@ export function wireImport(format, onApplied) {
     const answer = await ask(URL_OF_IMPORT + query, { method: "POST", body: file });
     // Another file was chosen meanwhile.
     if (file !== input.files?.[0]) return;
-    showProblem(part("import-problem"), answer.ok ? null : answer);
+    showProblem(byId("import-problem"), answer.ok ? null : answer);
     if (!answer.ok) return;
     draw(importFrom(answer.data));
   }
 
   /** @param {Imported} found */
   function draw(found) {
-    part("import-summary").textContent = summaryOf(found, format);
-    part("import-errors").replaceChildren(...found.errors.map(({ line, problem }) => item(`Line ${line}: ${problem}`)));
-    part("import-errors").hidden = found.errors.length === 0;
+    byId("import-summary").textContent = summaryOf(found, format);
+    byId("import-errors").replaceChildren(...found.errors.map(({ line, problem }) => item(`Line ${line}: ${problem}`)));
+    byId("import-errors").hidden = found.errors.length === 0;
     if (found.applied) {
       input.value = "";
       onApplied();
       return;
     }
-    part("import-rows").replaceChildren(...found.changes.map(rowOf));
-    part("import-changes").hidden = found.changes.length === 0;
+    byId("import-rows").replaceChildren(...found.changes.map(rowOf));
+    byId("import-changes").hidden = found.changes.length === 0;
     preview = found.preview;
     apply.hidden = found.accounts === 0;
     apply.textContent = `Change ${format.count(found.accounts)} account${found.accounts === 1 ? "" : "s"}`;
   }
 
-  part("import").addEventListener("click", () => {
+  byId("import").addEventListener("click", () => {
     input.value = "";
     clear();
     dialog.showModal();
   });
   input.addEventListener("change", () => void send());
   apply.addEventListener("click", () => void send(preview));
-  part("import-close").addEventListener("click", () => dialog.close());
+  byId("import-close").addEventListener("click", () => dialog.close());
 }
 
 /** @param {string} text */
 function item(text) {
-  const made = document.createElement("li");
-  made.textContent = text;
-  return made;
+  const created = document.createElement("li");
+  created.textContent = text;
+  return created;
 }
 
 /** @param {Imported["changes"][number]} change */

@@ -11,7 +11,7 @@ import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { dayRow, lostFrom } from "./lost.js";
 import { hourPaceOf, paceOf } from "./pace.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 import { accountFrom, activityFrom, marksFrom } from "./wire/accounts.js";
@@ -23,7 +23,7 @@ import { asLabel } from "./wire/values.js";
 
 const POLL_MS = 30_000;
 const format = createFormat();
-const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
+const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
 const url = `/api/admin/accounts/${encodeURIComponent(document.body.dataset.account ?? "")}`;
 const activity = createActivity(format, `${url}/history`);
 const showInForm = createEdit(url, draw);
@@ -31,9 +31,9 @@ const showInForm = createEdit(url, draw);
 async function load() {
   const [answer, lately, lost] = await Promise.all([ask(url), ask(`${url}/activity`), ask(`${url}/lost`)]);
   const failed = [answer, lately, lost].find((each) => !each.ok);
-  showProblem(part("problem"), failed ?? null);
+  showProblem(byId("problem"), failed ?? null);
   // Counters that were shown stay; their age marks them as stale.
-  part("counters").hidden = !answer.ok && !("known" in part("name").dataset);
+  byId("counters").hidden = !answer.ok && !("known" in byId("name").dataset);
   if (answer.ok) {
     const account = accountFrom(answer.data);
     draw(account);
@@ -51,28 +51,28 @@ async function load() {
 
 /** @param {import("./lost.js").LostDay[]} days */
 function drawLost(days) {
-  part("lost").hidden = days.length === 0;
-  part("lost-rows").replaceChildren(...days.map((day) => dayRow(day, format)));
+  byId("lost").hidden = days.length === 0;
+  byId("lost-rows").replaceChildren(...days.map((day) => dayRow(day, format)));
 }
 
 /** @param {Account} account */
 function draw(account) {
-  const name = part("name");
+  const name = byId("name");
   name.textContent = nameOf(account);
   name.dataset.known = "";
   document.title = `${nameOf(account)} · dmstats`;
   const since = account.createdAt ? `, since ${format.date(account.createdAt)}` : "";
   const state = account.isActive === null ? "state unknown" : account.isActive ? "active" : "inactive";
   const id = asLabel(account.instagramId) || "id unknown";
-  part("about").textContent = account.username ? `${id}, ${state}${since}` : `${state}${since}`;
+  byId("about").textContent = account.username ? `${id}, ${state}${since}` : `${state}${since}`;
   drawStates(account);
-  drawGauge(part("gauge"), limitOf(account));
+  drawGauge(byId("gauge"), limitOf(account));
   drawFigures(document, figuresOf(account), false);
 }
 
 /** @param {Account} account */
 function drawStates(account) {
-  const list = part("states");
+  const list = byId("states");
   const sentences = sentencesOf(account, format, (at) => (Date.now() - Date.parse(at)) / 1000);
   list.hidden = sentences.length === 0;
   list.replaceChildren(
@@ -90,15 +90,15 @@ function drawStates(account) {
  * @param {ReturnType<typeof marksFrom>} marks
  */
 function drawMarks(account, { deauthorizedAt, deletionAskedAt }) {
-  part("withdrawn").hidden = !deauthorizedAt;
+  byId("withdrawn").hidden = !deauthorizedAt;
   if (deauthorizedAt) {
     const when = format.moment(deauthorizedAt);
-    part("withdrawn").textContent = `The account's owner withdrew the app's access on ${when}. No messages arrive until it is reconnected.`;
+    byId("withdrawn").textContent = `The account's owner withdrew the app's access on ${when}. No messages arrive until it is reconnected.`;
   }
-  part("deletion").hidden = !deletionAskedAt;
+  byId("deletion").hidden = !deletionAskedAt;
   if (deletionAskedAt) {
     const command = `dmstats forget-account ${asLabel(account.instagramId) ?? ""}`;
-    part("deletion").textContent = `The account's owner requested deletion on ${format.moment(deletionAskedAt)}. On the server: ${command}`;
+    byId("deletion").textContent = `The account's owner requested deletion on ${format.moment(deletionAskedAt)}. On the server: ${command}`;
   }
 }
 
@@ -117,7 +117,7 @@ function drawGauge(gauge, limit) {
 function drawHour(lately) {
   const pace = hourPaceOf(lately);
   const limit = pace && limitOf({ monthlyDmUsed: pace.sent, monthlyDmLimit: lately.hourlyDmLimit });
-  drawGauge(part("hour-gauge"), limit);
+  drawGauge(byId("hour-gauge"), limit);
   drawFigures(document, hourFigures(lately, pace, limit), false);
 }
 

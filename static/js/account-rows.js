@@ -1,8 +1,8 @@
 /** The rows of the accounts table. */
 
-import { knownOf } from "./account-states.js";
+import { knownStates } from "./account-states.js";
 import { limitOf, linkOf, nameOf, shareText } from "./accounts.js";
-import { write } from "./cards.js";
+import { writeFigure } from "./cards.js";
 import { counted } from "./figures.js";
 import { asLabel } from "./wire/values.js";
 
@@ -70,7 +70,7 @@ function nameCell(account, linked) {
 
 /** @param {Account} account */
 function marksOf({ states }) {
-  const known = knownOf(states);
+  const known = knownStates(states);
   if (!known.length) return [];
   const marks = element("span", "marks");
   for (const { label, tone } of known) {
@@ -88,7 +88,7 @@ function marksOf({ states }) {
  */
 function countCell(className, n, format) {
   const cell = element("td", className);
-  write(cell, counted(n, format));
+  writeFigure(cell, counted(n, format));
   return cell;
 }
 
@@ -145,8 +145,8 @@ function limitCell(account, format) {
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
+  const created = document.createElement(tag);
+  if (className) created.className = className;
+  created.textContent = text;
+  return created;
 }

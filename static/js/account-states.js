@@ -25,7 +25,7 @@ export const STATES = {
  * @param {string[] | null} states
  * @returns {{state: string, label: string, tone: string}[]} those that this page knows
  */
-export function knownOf(states) {
+export function knownStates(states) {
   return (states ?? []).flatMap((state) => {
     const known = Object.hasOwn(STATES, state) ? STATES[state] : undefined;
     return known ? [{ state, label: known.label, tone: known.tone }] : [];
@@ -60,7 +60,7 @@ export function countsOf(states, format) {
  * @returns {{state: string, text: string, tone: string}[]} a sentence about each of its states
  */
 export function sentencesOf(account, format, ageOf) {
-  return knownOf(account.states).map(({ state, label, tone }) => ({
+  return knownStates(account.states).map(({ state, label, tone }) => ({
     state,
     text: `${label}: ${about(state, account, format, ageOf)}`,
     tone,

@@ -6,7 +6,7 @@ import { ask } from "./ask.js";
 import { base } from "./base.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 import { accountsFrom } from "./wire/accounts.js";
@@ -30,13 +30,13 @@ const STATES_LATER =
 const NOTHING = { accounts: [], nextCursor: null, complete: true, totals: null };
 
 const format = createFormat();
-const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
-const input = part("query", HTMLInputElement);
-const rows = part("rows", HTMLTableSectionElement);
-const more = part("more", HTMLButtonElement);
-const sorts = part("sort", HTMLSelectElement);
+const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const input = byId("query", HTMLInputElement);
+const rows = byId("rows", HTMLTableSectionElement);
+const more = byId("more", HTMLButtonElement);
+const sorts = byId("sort", HTMLSelectElement);
 /** @type {HTMLSelectElement[]} by the names of the API's parameters */
-const filters = ["state", "active", "hasLimit"].map((name) => part(name, HTMLSelectElement));
+const filters = ["state", "active", "hasLimit"].map((name) => byId(name, HTMLSelectElement));
 const address = new URLSearchParams(location.search);
 
 let order = address.get("sort") ?? "";
@@ -47,7 +47,7 @@ let asking = null;
 let timer;
 
 /** @returns {URLSearchParams} what is searched for, in which order */
-function wanted() {
+function listQuery() {
   const query = new URLSearchParams();
   if (input.value.trim()) query.set("query", input.value.trim());
   if (order) query.set("sort", order);
@@ -87,7 +87,7 @@ async function load(start, most) {
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
-  const query = wanted();
+  const query = listQuery();
   const search = query.toString();
   history.replaceState(null, "", location.pathname + (search && `?${search}`));
   drawExports();
@@ -95,7 +95,7 @@ async function load(start, most) {
   // Something newer was asked meanwhile.
   if (signal.aborted) return;
   asking = null;
-  showProblem(part("problem"), "ok" in answer ? explained(answer) : null);
+  showProblem(byId("problem"), "ok" in answer ? explained(answer) : null);
   if ("ok" in answer) return;
   shown = answer;
   draw();
@@ -125,8 +125,8 @@ function draw() {
   const { accounts, nextCursor } = shown;
   drawAccounts(rows, accounts, format, (at) => (Date.now() - Date.parse(at)) / 1000, { whole: true });
   more.hidden = nextCursor === null;
-  part("count").textContent = words(searching || filtered);
-  const nothing = part("nothing");
+  byId("count").textContent = words(searching || filtered);
+  const nothing = byId("nothing");
   nothing.hidden = accounts.length > 0;
   nothing.textContent = filtered
     ? "No accounts match."
@@ -145,7 +145,7 @@ function drawOrder(current) {
     button.closest("th")?.setAttribute("aria-sort", fieldOf(button) === field ? up : "none");
   }
   const column = document.querySelector(`th:not(:first-child) button[data-order$="${CSS.escape(field)}"]`);
-  part("table", HTMLTableElement).dataset.sorted = column ? field : NARROW;
+  byId("table", HTMLTableElement).dataset.sorted = column ? field : NARROW;
   if (![...sorts.options].some(({ value }) => value === current)) {
     sorts.add(new Option(`${field}, ${field === current ? "upwards" : "downwards"}`, current));
   }
@@ -153,7 +153,7 @@ function drawOrder(current) {
 }
 
 function drawTotals() {
-  const place = part("totals");
+  const place = byId("totals");
   const totals = shown.totals;
   place.hidden = totals === null || shown.accounts.length === 0;
   if (!totals) return;
@@ -164,11 +164,11 @@ function drawTotals() {
 }
 
 function drawExports() {
-  const query = wanted();
+  const query = listQuery();
   query.delete("sort");
   for (const kind of ["csv", "json"]) {
     query.set("format", kind);
-    part(kind, HTMLAnchorElement).href = `${base}/api/admin/accounts/export?${query}`;
+    byId(kind, HTMLAnchorElement).href = `${base}/api/admin/accounts/export?${query}`;
   }
 }
 
@@ -193,7 +193,7 @@ input.addEventListener("input", () => {
   clearTimeout(timer);
   timer = window.setTimeout(restart, PAUSE_MS);
 });
-part("search").addEventListener("submit", (event) => {
+byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   clearTimeout(timer);
   restart();

@@ -4,7 +4,7 @@ import { ask } from "./ask.js";
 import { base } from "./base.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
-import { openForms, part } from "./page.js";
+import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
@@ -19,12 +19,12 @@ const format = createFormat();
 async function load() {
   const answer = await ask(URL_OF_ALL);
   if (!answer.ok) {
-    showProblem(part("problem"), answer);
+    showProblem(byId("problem"), answer);
     return;
   }
   const { admins, you } = adminsFrom(answer.data);
-  part("rows").replaceChildren(...admins.map((admin) => rowOf(admin, admin.id === you)));
-  const whose = part("whose", HTMLSelectElement);
+  byId("rows").replaceChildren(...admins.map((admin) => rowOf(admin, admin.id === you)));
+  const whose = byId("whose", HTMLSelectElement);
   const chosen = whose.value || you;
   whose.replaceChildren(
     ...admins.map(({ id, email }) => new Option(id === you ? `${email} (you)` : email, id, false, id === chosen)),
@@ -98,7 +98,7 @@ function roleOf(admin, isMe) {
 function factorFor(admin) {
   const button = rowButton("Remove second factor", `Remove second factor: ${admin.email}`, () => {
     removing.dataset.id = admin.id;
-    part("factor-email").textContent = admin.email;
+    byId("factor-email").textContent = admin.email;
     removing.hidden = false;
     // Who signs in without a password has only the button.
     const first = removing.querySelector("input[type=password], button");
@@ -126,14 +126,14 @@ function switchFor(admin) {
  * @returns {Promise<boolean>}
  */
 async function change(url, body, done, again = true) {
-  const line = part("done");
+  const line = byId("done");
   // Clear the messages of the change before.
   line.className = "visually-hidden";
   line.textContent = "";
-  part("handout").hidden = true;
-  showProblem(part("problem"), null);
+  byId("handout").hidden = true;
+  showProblem(byId("problem"), null);
   const answer = await ask(url, { method: "POST", body });
-  showProblem(part("problem"), answer.ok ? null : answer);
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return false;
   const words = typeof done === "string" ? done : done(answer.data);
   if (words) line.className = "success";
@@ -149,16 +149,16 @@ async function change(url, body, done, again = true) {
 function handOut(answer) {
   const { email, link, endsAt, problem } = handoutFrom(answer);
   if (link === null) return `A link was mailed to ${email}.`;
-  part("handout-email").textContent = email;
-  part("handout-link").textContent = link;
-  part("handout-problem").textContent = problem ?? "";
-  part("handout-until").textContent = endsAt ? format.moment(endsAt) : "tomorrow";
-  part("handout").hidden = false;
-  part("handout").focus();
+  byId("handout-email").textContent = email;
+  byId("handout-link").textContent = link;
+  byId("handout-problem").textContent = problem ?? "";
+  byId("handout-until").textContent = endsAt ? format.moment(endsAt) : "tomorrow";
+  byId("handout").hidden = false;
+  byId("handout").focus();
   return "";
 }
 
-const adding = part("add", HTMLFormElement);
+const adding = byId("add", HTMLFormElement);
 adding.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { email, password, role } = Object.fromEntries(new FormData(adding));
@@ -170,7 +170,7 @@ adding.addEventListener("submit", async (event) => {
   adding.reset();
   await load();
 });
-const changing = part("change", HTMLFormElement);
+const changing = byId("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
   event.preventDefault();
   // Who signs in without a password has no such field.
@@ -185,17 +185,17 @@ changing.addEventListener("submit", async (event) => {
   }
   await load();
 });
-const removing = part("factor", HTMLFormElement);
+const removing = byId("factor", HTMLFormElement);
 removing.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { current = "" } = Object.fromEntries(new FormData(removing));
-  const email = part("factor-email").textContent;
+  const email = byId("factor-email").textContent;
   const url = `${URL_OF_ALL}/${encodeURIComponent(removing.dataset.id ?? "")}/remove-second-factor`;
   if (!(await change(url, { currentPassword: current }, `${email} can sign in with the password only.`))) return;
   removing.reset();
   removing.hidden = true;
 });
 wireCopy(document);
-openForms();
+enableForms();
 wireTheme();
 void load();

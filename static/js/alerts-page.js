@@ -3,7 +3,7 @@
 import { channelsFrom, ruleWords, rulesFrom, toldOf } from "./alerts.js";
 import { ask } from "./ask.js";
 import { createFormat } from "./format.js";
-import { openForms, part } from "./page.js";
+import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
@@ -17,9 +17,9 @@ const RULES = "/api/admin/alerts/rules";
 /** An address that Apprise sends to may take twenty seconds. */
 const TEST_MS = 60_000;
 const format = createFormat();
-const form = part("channel-form", HTMLFormElement);
-const ruleForm = part("rule-form", HTMLFormElement);
-const figure = part("figure", HTMLSelectElement);
+const form = byId("channel-form", HTMLFormElement);
+const ruleForm = byId("rule-form", HTMLFormElement);
+const figure = byId("figure", HTMLSelectElement);
 /** @type {[string, string][]} */
 let kinds = [];
 /** @type {AlertChannel | null} the channel that the form changes */
@@ -27,29 +27,29 @@ let changing = null;
 
 async function loadChannels() {
   const answer = await ask(CHANNELS);
-  if (!answer.ok) return showProblem(part("problem"), answer);
+  if (!answer.ok) return showProblem(byId("problem"), answer);
   const found = channelsFrom(answer.data);
   if (kinds.length === 0) drawKinds(found.kinds);
   kinds = found.kinds;
-  part("zone").textContent = found.timeZone;
-  part("channels-table").hidden = found.channels.length === 0;
-  part("no-channels").hidden = found.channels.length > 0;
-  part("channels").replaceChildren(...found.channels.map(channelRow));
+  byId("zone").textContent = found.timeZone;
+  byId("channels-table").hidden = found.channels.length === 0;
+  byId("no-channels").hidden = found.channels.length > 0;
+  byId("channels").replaceChildren(...found.channels.map(channelRow));
 }
 
 async function loadRules() {
   const answer = await ask(RULES);
-  if (!answer.ok) return showProblem(part("problem"), answer);
+  if (!answer.ok) return showProblem(byId("problem"), answer);
   const { rules, figures } = rulesFrom(answer.data);
   if (figure.options.length === 0) drawFigures(figures);
-  part("rules-table").hidden = rules.length === 0;
-  part("no-rules").hidden = rules.length > 0;
-  part("rules").replaceChildren(...rules.map(ruleRow));
+  byId("rules-table").hidden = rules.length === 0;
+  byId("no-rules").hidden = rules.length > 0;
+  byId("rules").replaceChildren(...rules.map(ruleRow));
 }
 
 /** @param {[string, string][]} found */
 function drawKinds(found) {
-  part("kinds").replaceChildren(
+  byId("kinds").replaceChildren(
     ...found.map(([kind, words]) => {
       const label = document.createElement("label");
       const box = document.createElement("input");
@@ -87,7 +87,7 @@ function channelRow(channel) {
       " ",
       rowButton("Delete", `Delete ${name}`, async () => {
         if (!(await change(`${url}/delete`, {}, `${name} was deleted.`))) return;
-        part("channels-title").focus();
+        byId("channels-title").focus();
         if (changing?.id === id) form.reset();
         await loadChannels();
       }),
@@ -103,7 +103,7 @@ function ruleRow(rule) {
   actions.append(
     rowButton("Delete", `Delete ${words}`, async () => {
       if (!(await change(`${RULES}/${encodeURIComponent(rule.id)}/delete`, {}, "The rule was deleted."))) return;
-      part("rules-title").focus();
+      byId("rules-title").focus();
       await loadRules();
     }),
   );
@@ -118,40 +118,40 @@ function ruleRow(rule) {
 async function test(url, name) {
   say(`Sending a test alert to ${name}…`);
   const answer = await ask(`${url}/test`, { method: "POST", body: {}, timeout: TEST_MS });
-  showProblem(part("problem"), answer.ok ? null : answer);
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return say("");
   const [tested] = testedFrom(answer.data);
   if (tested?.told) return say(`${name}: told.`);
   say("");
-  showProblem(part("problem"), { ok: false, status: 400, sentence: `${name}: ${tested?.problem ?? "failed"}.` });
+  showProblem(byId("problem"), { ok: false, status: 400, sentence: `${name}: ${tested?.problem ?? "failed"}.` });
 }
 
 /** @param {AlertChannel | null} channel null: a new one */
 function open(channel) {
   changing = channel;
-  part("channel-title").textContent = channel ? `Change ${channel.name}` : "Add a channel";
-  part("channel-save").textContent = channel ? "Save" : "Add";
-  part("channel-cancel").hidden = !channel;
-  const url = part("url", HTMLInputElement);
+  byId("channel-title").textContent = channel ? `Change ${channel.name}` : "Add a channel";
+  byId("channel-save").textContent = channel ? "Save" : "Add";
+  byId("channel-cancel").hidden = !channel;
+  const url = byId("url", HTMLInputElement);
   url.placeholder = channel ? "Leave empty to keep the address" : "";
   url.required = !channel;
-  const every = part("every", HTMLInputElement);
+  const every = byId("every", HTMLInputElement);
   every.checked = !channel?.incidents;
-  part("kinds").hidden = every.checked;
+  byId("kinds").hidden = every.checked;
   for (const box of boxes()) box.checked = channel?.incidents?.includes(box.value) ?? false;
   if (!channel) return;
-  const name = part("name", HTMLInputElement);
+  const name = byId("name", HTMLInputElement);
   name.value = channel.name;
   url.value = "";
-  part("quiet-from", HTMLInputElement).value = channel.quietFrom;
-  part("quiet-to", HTMLInputElement).value = channel.quietTo;
+  byId("quiet-from", HTMLInputElement).value = channel.quietFrom;
+  byId("quiet-to", HTMLInputElement).value = channel.quietTo;
   name.focus();
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const sent = new FormData(form);
-  const all = part("every", HTMLInputElement).checked;
+  const all = byId("every", HTMLInputElement).checked;
   const body = {
     name: sent.get("name"),
     ...(sent.get("url") && { url: sent.get("url") }),
@@ -165,32 +165,32 @@ form.addEventListener("submit", async (event) => {
   await loadChannels();
 });
 form.addEventListener("reset", () => open(null));
-part("every").addEventListener("change", () => {
-  part("kinds").hidden = part("every", HTMLInputElement).checked;
+byId("every").addEventListener("change", () => {
+  byId("kinds").hidden = byId("every", HTMLInputElement).checked;
 });
 
 /** @returns {HTMLInputElement[]} */
 function boxes() {
-  return [...part("kinds").querySelectorAll("input")];
+  return [...byId("kinds").querySelectorAll("input")];
 }
 
 function showThreshold() {
   const isExpected = figure.value.startsWith("outside ");
-  part("threshold-part").hidden = isExpected;
-  part("threshold", HTMLInputElement).required = !isExpected;
+  byId("threshold-part").hidden = isExpected;
+  byId("threshold", HTMLInputElement).required = !isExpected;
 }
 
 figure.addEventListener("change", showThreshold);
 ruleForm.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const minutes = Number(part("minutes", HTMLInputElement).value);
+  const minutes = Number(byId("minutes", HTMLInputElement).value);
   const [outside, expected] = figure.value.split(" ");
   const body = expected
     ? { figure: expected, sense: outside, minutes }
     : {
         figure: figure.value,
-        sense: part("sense", HTMLSelectElement).value,
-        threshold: Number(part("threshold", HTMLInputElement).value),
+        sense: byId("sense", HTMLSelectElement).value,
+        threshold: Number(byId("threshold", HTMLInputElement).value),
         minutes,
       };
   if (!(await change(RULES, body, "The rule was added."))) return;
@@ -208,22 +208,22 @@ ruleForm.addEventListener("submit", async (event) => {
 async function change(url, body, sentence) {
   say("");
   const answer = await ask(url, { method: "POST", body, timeout: TEST_MS });
-  showProblem(part("problem"), answer.ok ? null : answer);
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (answer.ok) say(sentence);
   return answer.ok;
 }
 
 /** @param {string} text empty to say nothing */
 function say(text) {
-  part("done").className = text ? "success" : "visually-hidden";
-  part("done").textContent = text;
+  byId("done").className = text ? "success" : "visually-hidden";
+  byId("done").textContent = text;
 }
 
 /** @param {HTMLElement[]} cells */
 function row(...cells) {
-  const made = document.createElement("tr");
-  made.append(...cells);
-  return made;
+  const created = document.createElement("tr");
+  created.append(...cells);
+  return created;
 }
 
 /**
@@ -231,21 +231,21 @@ function row(...cells) {
  * @param {string[]} about lines below it
  */
 function head(name, ...about) {
-  const made = document.createElement("th");
-  made.scope = "row";
+  const created = document.createElement("th");
+  created.scope = "row";
   const words = document.createElement("bdi");
   words.textContent = name;
-  made.append(words);
+  created.append(words);
   for (const text of about) {
     const line = document.createElement("span");
     line.className = "origin";
     line.textContent = text;
-    made.append(line);
+    created.append(line);
   }
-  return made;
+  return created;
 }
 
-openForms();
+enableForms();
 wireTheme();
 open(null);
 void loadChannels();

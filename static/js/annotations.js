@@ -36,7 +36,7 @@ const word = (value) => (typeof value === "string" ? value : "");
  * @param {Annotation} annotation
  * @returns {string} who wrote it, and who else changed it last; empty if it has no author
  */
-export function writersOf({ author, changedBy }) {
+export function authorsText({ author, changedBy }) {
   if (!changedBy || changedBy === author) return author;
   return author ? `${author}, changed by ${changedBy}` : `changed by ${changedBy}`;
 }
@@ -47,7 +47,7 @@ export function writersOf({ author, changedBy }) {
  * @param {string | null} to where the last point ends; null: it has not ended
  * @returns {Map<number, string[]>} what happened in each point, by its index
  */
-export function textsByPoint(points, annotations, to) {
+export function annotationsByPoint(points, annotations, to) {
   const starts = points.map((point) => Date.parse(point.at));
   const end = to === null ? Infinity : Date.parse(to);
   /** @type {Map<number, string[]>} */

@@ -17,7 +17,7 @@ import { drawSparkline } from "./sparkline.js";
 export function drawFigures(page, figures, moving) {
   for (const element of page.querySelectorAll("[data-figure]")) {
     const figure = figures[/** @type {HTMLElement} */ (element).dataset.figure ?? ""];
-    if (figure) write(/** @type {HTMLElement} */ (element), figure, moving);
+    if (figure) writeFigure(/** @type {HTMLElement} */ (element), figure, moving);
   }
 }
 
@@ -26,7 +26,7 @@ export function drawFigures(page, figures, moving) {
  * @param {Figure} figure
  * @param {boolean} [moving]
  */
-export function write(element, { text, exact = "", title = "", tone }, moving = false) {
+export function writeFigure(element, { text, exact = "", title = "", tone }, moving = false) {
   if (element.title !== title) element.title = title;
   if (element.dataset.tone !== tone) {
     if (tone) element.dataset.tone = tone;

@@ -1,13 +1,13 @@
 /** How uPlot draws the large chart: colours, axes, cursor. */
 
-import { lonely } from "./series.js";
+import { isolatedIndexes } from "./series.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Unit} Unit */
 
 export const HEIGHT = 300;
 /** @type {uPlot.Series.Points} */
-const POINTS = { show: false, size: 6, filter: (u, series) => (isSmall(u) ? [] : lonely([...(u.data[series] ?? [])])) };
+const POINTS = { show: false, size: 6, filter: (u, series) => (isSmall(u) ? [] : isolatedIndexes([...(u.data[series] ?? [])])) };
 /** Up to this many per bucket bars are drawn: lines would zigzag, and equal ones hide each other. */
 const FEW = 20;
 /** The width of one of the two bars, as a share of its bucket. */
@@ -19,7 +19,7 @@ const RIGHT = 36;
 const COUNTED = 6;
 const FLAG = 4;
 const STEPS = [1, 2, 5];
-const MOST = 1e15;
+const MAX_STEP = 1e15;
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
@@ -91,7 +91,7 @@ export function optionsFor(box, format, unit, read, marked) {
     dash: [5, 5],
     spanGaps: false,
     paths: shapes[which].line,
-    points: { show: false, size: 5, filter: (u, series) => lonely([...(u.data[series] ?? [])]) },
+    points: { show: false, size: 5, filter: (u, series) => isolatedIndexes([...(u.data[series] ?? [])]) },
   });
   /** @returns {uPlot.Series} an edge of the expected range, of which only what is between is drawn */
   const edge = () => ({ stroke: "transparent", width: 0, spanGaps: false, paths: shapes.sent.line, points: { show: false } });
@@ -256,6 +256,6 @@ function label(unit, second, step, format) {
 /** @returns {number[]} 1, 2, 5, 10, 20 and so on: there are no half messages */
 function wholeSteps() {
   const steps = [];
-  for (let ten = 1; ten <= MOST; ten *= 10) steps.push(...STEPS.map((step) => step * ten));
+  for (let ten = 1; ten <= MAX_STEP; ten *= 10) steps.push(...STEPS.map((step) => step * ten));
   return steps;
 }

@@ -1,9 +1,9 @@
 /** The large chart: uPlot with a readout, a keyboard and the reader's colours. */
 
 import { HEIGHT, optionsFor } from "./chart-options.js";
-import { textsByPoint } from "./annotations.js";
-import { bandColumns, columns, sums } from "./series.js";
-import { CHANGED } from "./theme.js";
+import { annotationsByPoint } from "./annotations.js";
+import { bandColumns, columns, totalsOf } from "./series.js";
+import { THEME_CHANGED } from "./theme.js";
 
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Annotation} Annotation */
@@ -41,7 +41,7 @@ export function createChart({ box, when, sent, received, pace }, format) {
     const point = index === null ? null : points[index];
     if (index === null || !point) {
       const known = !points.length || points.some((each) => each.sent !== null || each.received !== null);
-      show(picture.title, known ? sums(points) : { sent: null, received: null }, picture.about, "");
+      show(picture.title, known ? totalsOf(points) : { sent: null, received: null }, picture.about, "");
       return;
     }
     const running = picture.isRunning && index === points.length - 1;
@@ -159,14 +159,14 @@ export function createChart({ box, when, sent, received, pace }, format) {
   }).observe(box);
   const recolour = () => plot && build();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-  document.addEventListener(CHANGED, recolour);
+  document.addEventListener(THEME_CHANGED, recolour);
 
   return {
     /** @param {Picture} next */
     draw(next) {
       const same = next.title === picture.title && next.unit === picture.unit;
       picture = next;
-      texts = textsByPoint(picture.points, annotations, picture.to);
+      texts = annotationsByPoint(picture.points, annotations, picture.to);
       box.setAttribute("aria-valuemin", "0");
       box.setAttribute("aria-valuemax", String(Math.max(0, picture.points.length - 1)));
       if (plot) plot.setData(allColumns());
@@ -178,7 +178,7 @@ export function createChart({ box, when, sent, received, pace }, format) {
     /** @param {Annotation[]} happened what to mark, oldest first */
     mark(happened) {
       annotations = happened;
-      texts = textsByPoint(picture.points, annotations, picture.to);
+      texts = annotationsByPoint(picture.points, annotations, picture.to);
       plot?.redraw(false);
       read(at);
     },

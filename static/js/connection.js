@@ -67,7 +67,7 @@ export function step(facts, event) {
  * @param {Facts} facts
  * @returns {{stream: boolean, poll: boolean}}
  */
-export function wants(facts) {
+export function desiredConnections(facts) {
   // `online` is not considered: navigator.onLine is wrong with some VPNs and proxies.
   const awake = facts.visible && !facts.paused && !facts.expired;
   const streaming = facts.stream === "open" && facts.serverLive && !unplugged(facts);

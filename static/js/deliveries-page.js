@@ -4,7 +4,7 @@ import { ask } from "./ask.js";
 import { detailsOf, outcomeOf } from "./deliveries.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 import { deliveriesFrom } from "./wire/deliveries.js";
@@ -14,36 +14,36 @@ import { deliveriesFrom } from "./wire/deliveries.js";
 
 const POLL_MS = 30_000;
 const STEP = 100;
-const MOST = 1000;
+const MAX_DELIVERIES = 1000;
 const OK = 200;
 const format = createFormat();
-const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
-const rows = part("rows", HTMLTableSectionElement);
-const more = part("more", HTMLButtonElement);
+const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const rows = byId("rows", HTMLTableSectionElement);
+const more = byId("more", HTMLButtonElement);
 
 let group = "";
 let limit = STEP;
-let asked = 0;
+let latestRequest = 0;
 
 async function load() {
   const query = new URLSearchParams({ limit: String(limit) });
   if (group) query.set("group", group);
-  const mine = (asked += 1);
+  const thisRequest = (latestRequest += 1);
   const answer = await ask(`/api/admin/deliveries?${query}`);
   // Something newer was asked meanwhile.
-  if (mine !== asked) return;
-  showProblem(part("problem"), answer.ok ? null : answer);
+  if (thisRequest !== latestRequest) return;
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return;
   const { deliveries, names } = deliveriesFrom(answer.data);
   rows.replaceChildren(...deliveries.map(rowOf));
-  part("name-rows").replaceChildren(...names.map(nameRow));
-  part("names").hidden = names.length === 0;
-  part("no-names").hidden = names.length > 0;
-  part("list").hidden = deliveries.length === 0;
-  part("nothing").hidden = deliveries.length > 0;
-  part("nothing").textContent = group === "sample" ? "No samples yet." : "No problems: all deliveries were fully counted.";
-  more.hidden = deliveries.length < limit || limit >= MOST;
-  part("count").textContent = `The newest ${format.count(deliveries.length)}`;
+  byId("name-rows").replaceChildren(...names.map(nameRow));
+  byId("names").hidden = names.length === 0;
+  byId("no-names").hidden = names.length > 0;
+  byId("list").hidden = deliveries.length === 0;
+  byId("nothing").hidden = deliveries.length > 0;
+  byId("nothing").textContent = group === "sample" ? "No samples yet." : "No problems: all deliveries were fully counted.";
+  more.hidden = deliveries.length < limit || limit >= MAX_DELIVERIES;
+  byId("count").textContent = `The newest ${format.count(deliveries.length)}`;
   freshness.touch();
 }
 
@@ -104,9 +104,9 @@ function nameRow({ name, counted, firstAt, lastAt, keys }) {
  * @param {string} text
  */
 function cell(tag, text) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  return made;
+  const created = document.createElement(tag);
+  created.textContent = text;
+  return created;
 }
 
 const choices = /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("[data-group]"));
@@ -119,7 +119,7 @@ for (const button of choices) {
   });
 }
 more.addEventListener("click", () => {
-  limit = Math.min(MOST, limit + 3 * STEP);
+  limit = Math.min(MAX_DELIVERIES, limit + 3 * STEP);
   void load();
 });
 

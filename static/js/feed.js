@@ -1,7 +1,7 @@
-/** Keeps the figures coming: does what connection.js wants, by stream.js and poll.js. */
+/** Keeps the figures coming: does what connection.js desiredConnections, by stream.js and poll.js. */
 
 import { retryDelay } from "./backoff.js";
-import { initialFacts, step, wants } from "./connection.js";
+import { initialFacts, step, desiredConnections } from "./connection.js";
 import { createPoll } from "./poll.js";
 import { openStream } from "./stream.js";
 import { compareVersions } from "./version.js";
@@ -54,7 +54,7 @@ export function createFeed({
   /** @param {ConnectionEvent} event */
   function tell(event) {
     facts = step(facts, event);
-    const wanted = wants(facts);
+    const wanted = desiredConnections(facts);
     if (!wanted.stream) closeStream();
     else if (!stream && streamTimer === undefined) scheduleStream(facts.everOpen ? REOPEN_SECONDS * random() : 0);
     if (!wanted.poll) stopPolling();
@@ -80,7 +80,7 @@ export function createFeed({
     timers.clearTimeout(streamTimer);
     streamTimer = timers.setTimeout(() => {
       streamTimer = undefined;
-      if (!stream && wants(facts).stream) open();
+      if (!stream && desiredConnections(facts).stream) open();
     }, seconds * 1000);
   }
 
@@ -141,12 +141,12 @@ export function createFeed({
     if (mine !== generation) return;
     const back = facts.poll === "unreachable" && answer.kind !== "unreachable";
     const usable = answer.kind !== "snapshot" || onSnapshot(answer.snapshot);
-    if (wants(facts).poll) schedulePoll(settings.poll);
+    if (desiredConnections(facts).poll) schedulePoll(settings.poll);
     if (answer.kind === "expired") tell({ type: "expired" });
     else if (!usable) tell({ type: "poll", result: "error" });
     else if (answer.kind === "snapshot" || answer.kind === "same") tell({ type: "poll", result: "ok" });
     else tell({ type: "poll", result: answer.kind });
-    if (back && !stream && wants(facts).stream) {
+    if (back && !stream && desiredConnections(facts).stream) {
       attempt = 0;
       scheduleStream(retryDelay(false, 0, random()));
     }
@@ -164,7 +164,7 @@ export function createFeed({
       // A connection over the previous network may be dead without an error: open a new one.
       if (event.type === "online") closeStream();
       tell(event);
-      if (event.type === "offline" && wants(facts).stream) void pollNow();
+      if (event.type === "offline" && desiredConnections(facts).stream) void pollNow();
     },
 
     /** Ask for the newest figures now, whatever the stream does. */

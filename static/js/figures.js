@@ -1,6 +1,6 @@
 /** A snapshot as the texts of the page's tiles; pure. */
 
-import { isRunning, pointsOf, sums } from "./series.js";
+import { isRunning, pointsOf, totalsOf } from "./series.js";
 
 /** @typedef {import("./types.js").Snapshot} Snapshot */
 /** @typedef {import("./types.js").Span} Span */
@@ -13,9 +13,9 @@ import { isRunning, pointsOf, sums } from "./series.js";
 
 const DAY_MS = 86_400_000;
 /** With a base below this no percentage is shown: one more message would change it by much. */
-export const SMALL = 20;
+export const MIN_BASE = 20;
 /** The same as a rate over five minutes. */
-const SMALL_RATE = SMALL / 5;
+const SMALL_RATE = MIN_BASE / 5;
 /** From ten times as many on no percentage is shown either. */
 const MANY_TIMES = 10;
 
@@ -138,7 +138,7 @@ function change({ sent, before }, by, format) {
   const title = `${format.count(earlier)} sent ${by}`;
   if (!earlier) return { text: sent ? `None ${by}` : "", title, tone: "quiet" };
   if (sent === earlier) return { text: `Same as ${by.replace("by this time ", "")} by this time`, title, tone: "quiet" };
-  const text = percent(sent, earlier, SMALL, format);
+  const text = percent(sent, earlier, MIN_BASE, format);
   if (!text) return { text: `${format.brief(earlier)} ${by}`, title, tone: "quiet" };
   if (text === "0%") return { text: `About the same as ${by.replace("by this time ", "")}`, title, tone: "quiet" };
   return { text: `${text} vs ${by.replace("by ", "")}`, title, tone: sent < earlier ? "quiet" : "good" };
@@ -154,7 +154,7 @@ function got({ received, before }, by, format) {
   const earlier = before?.received ?? null;
   if (received === null || !earlier) return { text: "" };
   const title = `${format.count(earlier)} received ${by}`;
-  return { text: percent(received, earlier, SMALL, format), title, tone: received <= earlier ? "quiet" : "good" };
+  return { text: percent(received, earlier, MIN_BASE, format), title, tone: received <= earlier ? "quiet" : "good" };
 }
 
 /**
@@ -187,7 +187,7 @@ function beganAt(snapshot) {
  */
 function growthOf(snapshot, format) {
   const { series, totalDMsSent: sent, totalDMsReceived: received } = snapshot;
-  const grown = sums(series.days);
+  const grown = totalsOf(series.days);
   const first = series.days[0];
   const began = beganAt(snapshot);
   const young = first !== undefined && began > Date.parse(first.at);
@@ -197,7 +197,7 @@ function growthOf(snapshot, format) {
   if (young && grown.sent >= sent) return { "total.growth": { text: `Counting ${days}`, title }, "total.got": { text: "" } };
   const before = { sent: sent - grown.sent, received: received - grown.received };
   /** @param {"sent" | "received"} key */
-  const ratio = (key) => (before[key] >= grown[key] ? percent(before[key] + grown[key], before[key], SMALL, format) : "");
+  const ratio = (key) => (before[key] >= grown[key] ? percent(before[key] + grown[key], before[key], MIN_BASE, format) : "");
   const text = ratio("sent");
   if (!text) return { "total.growth": { text: `${format.brief(grown.sent)} sent ${days}`, title }, "total.got": { text: "" } };
   return {

@@ -1,7 +1,7 @@
 /** The table of messages by weekday and hour. */
 
-import { part } from "./page.js";
-import { heatOf, WEEKDAYS, weekFrom } from "./heat.js";
+import { byId } from "./page.js";
+import { weekdayHourMeans, WEEKDAYS, weekFrom } from "./heat.js";
 
 /**
  * @param {object} options
@@ -10,9 +10,9 @@ import { heatOf, WEEKDAYS, weekFrom } from "./heat.js";
  * @param {() => Promise<import("./types.js").History | null>} options.ask for the hours of what is seen
  */
 export function createHeatTable({ format, weekStart, ask }) {
-  const button = part("heat-button");
-  const region = part("heat");
-  let asked = 0;
+  const button = byId("heat-button");
+  const region = byId("heat");
+  let latestRequest = 0;
 
   button.addEventListener("click", () => {
     region.hidden = !region.hidden;
@@ -22,17 +22,17 @@ export function createHeatTable({ format, weekStart, ask }) {
 
   async function load() {
     if (region.hidden) return;
-    asked += 1;
-    const mine = asked;
+    latestRequest += 1;
+    const thisRequest = latestRequest;
     const history = await ask();
-    if (mine === asked && history) draw(history);
+    if (thisRequest === latestRequest && history) draw(history);
   }
 
   /** @param {import("./types.js").History} history */
   function draw({ points, from, to }) {
-    const { mean, most } = heatOf(points, format.hourOfWeek);
-    part("heat-about").textContent = `Messages an hour on average, ${format.dates(from, to)}, ${format.dayZone}`;
-    part("heat-rows").replaceChildren(
+    const { mean, most } = weekdayHourMeans(points, format.hourOfWeek);
+    byId("heat-about").textContent = `Messages an hour on average, ${format.dates(from, to)}, ${format.dayZone}`;
+    byId("heat-rows").replaceChildren(
       ...weekFrom(weekStart).map((day) => rowFor(WEEKDAYS[day] ?? "", mean[day] ?? [], most)),
     );
   }

@@ -13,7 +13,7 @@ const MOST_DAYS = 31;
  * @param {(at: string) => {weekday: number, hour: number}} place weekday from 0 (Monday)
  * @returns {{mean: (number | null)[][], most: number}} messages an hour by weekday and hour, null without any
  */
-export function heatOf(points, place) {
+export function weekdayHourMeans(points, place) {
   const sums = WEEKDAYS.map(() => Array.from({ length: HOURS }, () => ({ messages: 0, hours: 0 })));
   for (const point of points) {
     if (point.partial || point.sent === null || point.received === null) continue;

@@ -1,7 +1,7 @@
 /** A history as the chart shows it, and its comparison in words; pure. */
 
-import { percent, SMALL } from "./figures.js";
-import { YOUNG } from "./series.js";
+import { percent, MIN_BASE } from "./figures.js";
+import { MIN_ELAPSED_SHARE } from "./series.js";
 import { RANGES } from "./view.js";
 
 /** @typedef {import("./format.js").Format} Format */
@@ -21,10 +21,10 @@ const LENGTH_MS = { minute: 60_000, hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS
  * @param {History} history
  * @param {import("./types.js").View} view
  * @param {Format} format
- * @param {keyof typeof EXPECTED} [whose]
+ * @param {keyof typeof EXPECTED} [scope]
  * @returns {Picture}
  */
-export function pictureFrom(history, view, format, whose = "all") {
+export function pictureFrom(history, view, format, scope = "all") {
   const { points, unit, isOpen, from, to, comparison, band } = history;
   const isRunning = isOpen && points.at(-1)?.partial === true;
   const dates = format.dates(from, to);
@@ -42,23 +42,23 @@ export function pictureFrom(history, view, format, whose = "all") {
       words: differenceOf(history, comparison, format),
     },
     to: isOpen ? null : to,
-    expected: view.compare === "expected" ? { points: band ?? [], words: wordsOf(unit, band, whose) } : null,
+    expected: view.compare === "expected" ? { points: band ?? [], words: wordsOf(unit, band, scope) } : null,
   };
 }
 
 /**
  * @param {Unit} unit
  * @param {History["band"]} band
- * @param {keyof typeof EXPECTED} whose
+ * @param {keyof typeof EXPECTED} scope
  * @returns {string} what the expected range is of, and how many points are outside it
  */
-function wordsOf(unit, band, whose) {
+function wordsOf(unit, band, scope) {
   /** @type {Partial<Record<Unit, string>>} */
-  const units = EXPECTED[whose];
+  const units = EXPECTED[scope];
   const what = units[unit];
   if (!band || !what) {
     const others = Object.keys(units);
-    return `The expected range${whose === "account" ? " of an account" : ""} is only available by ${others.join(" or ")}.`;
+    return `The expected range${scope === "account" ? " of an account" : ""} is only available by ${others.join(" or ")}.`;
   }
   const known = band.filter((each) => each !== null);
   if (known.length === 0) return "No expected range yet: it needs at least 4 weeks of counts.";
@@ -76,7 +76,7 @@ function paceOf({ points, unit, computedAt }) {
   if (!last || (points.length === 1 && unit !== "day")) return null;
   const start = Date.parse(last.at);
   const passed = (Date.parse(computedAt) - start) / lengthOf(unit, start);
-  if (passed < YOUNG || passed > 1) return null;
+  if (passed < MIN_ELAPSED_SHARE || passed > 1) return null;
   /** @param {number | null} n */
   const whole = (n) => (n === null ? null : Math.round(n / passed));
   return { sent: whole(last.sent), received: whole(last.received) };
@@ -123,7 +123,7 @@ function differenceOf({ totals, since, isOpen }, comparison, format) {
 function changeOf(now, before, which, isWhole, format) {
   if (now === null || before === null) return `${which} unknown`;
   if (now === before) return `as many ${which} (${format.count(before)})`;
-  const share = isWhole ? percent(now, before, SMALL, format) : "";
+  const share = isWhole ? percent(now, before, MIN_BASE, format) : "";
   const text = `${format.count(Math.abs(now - before))} ${now > before ? "more" : "fewer"} ${which}`;
   return share && share !== "0%" ? `${text} (${share})` : text;
 }

@@ -4,7 +4,7 @@ import { ask } from "./ask.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { alertText, lengthOf } from "./incidents.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 import { incidentFrom } from "./wire/incidents.js";
@@ -13,27 +13,27 @@ import { incidentFrom } from "./wire/incidents.js";
 
 const POLL_MS = 30_000;
 const format = createFormat();
-const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
+const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
 
 async function load() {
   const answer = await ask(`/api/admin/incidents/${encodeURIComponent(document.body.dataset.incident ?? "")}`);
-  showProblem(part("problem"), answer.ok ? null : answer);
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return;
   draw(incidentFrom(answer.data));
-  part("found").hidden = false;
+  byId("found").hidden = false;
   freshness.touch();
 }
 
 /** @param {Incident} incident */
 function draw(incident) {
-  part("name").textContent = incident.title;
+  byId("name").textContent = incident.title;
   document.title = `${incident.title} · dmstats`;
-  part("text").replaceChildren(...withCode(incident.text));
+  byId("text").replaceChildren(...withCode(incident.text));
   const length = lengthOf(incident, Date.now(), format);
   const began = incident.beganAt ? `Began ${format.moment(incident.beganAt)}` : "Began at an unknown time";
   const ended = incident.endedAt ? `ended ${format.moment(incident.endedAt)}, after ${length}` : `open for ${length}`;
-  part("about").textContent = `${began}, ${ended}`;
-  part("alerts").replaceChildren(
+  byId("about").textContent = `${began}, ${ended}`;
+  byId("alerts").replaceChildren(
     ...incident.alerts.map((alert) => {
       const row = document.createElement("tr");
       const channel = document.createElement("th");
@@ -47,11 +47,11 @@ function draw(incident) {
       return row;
     }),
   );
-  part("told").hidden = incident.alerts.length === 0;
-  part("untold").hidden = incident.alerts.length > 0;
-  part("steps").replaceChildren(...incident.steps.map(stepOf));
-  part("runbook").hidden = incident.steps.length === 0;
-  part("section").textContent = incident.section;
+  byId("told").hidden = incident.alerts.length === 0;
+  byId("untold").hidden = incident.alerts.length > 0;
+  byId("steps").replaceChildren(...incident.steps.map(stepOf));
+  byId("runbook").hidden = incident.steps.length === 0;
+  byId("section").textContent = incident.section;
 }
 
 /** @param {string} step */

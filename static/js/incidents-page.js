@@ -5,7 +5,7 @@ import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { base } from "./base.js";
 import { dayText, daysOf, lengthOf, summaryOf, toldText } from "./incidents.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 import { incidentsFrom, testedFrom } from "./wire/incidents.js";
@@ -16,14 +16,14 @@ const POLL_MS = 30_000;
 /** A channel may take twenty seconds, and four are told at a time. */
 const TEST_MS = 120_000;
 const format = createFormat();
-const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
-const rows = part("rows", HTMLTableSectionElement);
+const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const rows = byId("rows", HTMLTableSectionElement);
 /** Only who may send a test has it. */
 const button = document.getElementById("test");
 
 async function load() {
   const answer = await ask("/api/admin/incidents");
-  showProblem(part("problem"), answer.ok ? null : answer);
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return;
   const { incidents, complete, channels } = incidentsFrom(answer.data);
   drawDays(incidents);
@@ -31,10 +31,10 @@ async function load() {
   if (!rows.contains(document.activeElement)) rows.replaceChildren(...incidents.map(rowOf));
   const open = incidents.filter((incident) => incident.endedAt === null).length;
   const n = `${format.count(incidents.length)}${complete ? "" : " or more"} in 90 days`;
-  part("count").textContent = open ? `${open} open, ${n}` : n;
-  part("nothing").hidden = incidents.length > 0;
-  part("list").hidden = incidents.length === 0;
-  part("channels").textContent = channels.length
+  byId("count").textContent = open ? `${open} open, ${n}` : n;
+  byId("nothing").hidden = incidents.length > 0;
+  byId("list").hidden = incidents.length === 0;
+  byId("channels").textContent = channels.length
     ? `Alerts go to: ${channels.join(", ")}.`
     : "No alerts are sent: there are no channels, and DMSTATS_ALERT_URL is not set.";
   if (button) button.hidden = channels.length === 0;
@@ -44,7 +44,7 @@ async function load() {
 /** @param {Incident[]} incidents */
 function drawDays(incidents) {
   const days = daysOf(incidents, Date.now());
-  const bars = part("days");
+  const bars = byId("days");
   bars.setAttribute("aria-label", summaryOf(days));
   bars.replaceChildren(
     ...days.map((day) => {
@@ -89,7 +89,7 @@ function rowOf(incident) {
 button?.addEventListener("click", async () => {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
-  const line = part("tested");
+  const line = byId("tested");
   line.className = "aside";
   line.textContent = "Sending a test alert…";
   const answer = await ask("/api/admin/alerts/test", { method: "POST", body: {}, timeout: TEST_MS });

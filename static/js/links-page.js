@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
-import { openForms, part } from "./page.js";
+import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
@@ -17,13 +17,13 @@ const format = createFormat();
 async function load() {
   const answer = await ask(URL_OF_ALL);
   if (!answer.ok) {
-    showProblem(part("problem"), answer);
+    showProblem(byId("problem"), answer);
     return;
   }
   const links = linksFrom(answer.data);
-  part("table").hidden = links.length === 0;
-  part("nothing").hidden = links.length > 0;
-  part("rows").replaceChildren(...links.map(rowOf));
+  byId("table").hidden = links.length === 0;
+  byId("nothing").hidden = links.length > 0;
+  byId("rows").replaceChildren(...links.map(rowOf));
 }
 
 /** @param {SharedLink} link */
@@ -63,8 +63,8 @@ function revokeButton(link) {
 
 /** @param {string} text empty to say nothing */
 function say(text) {
-  part("done").className = text ? "success" : "visually-hidden";
-  part("done").textContent = text;
+  byId("done").className = text ? "success" : "visually-hidden";
+  byId("done").textContent = text;
 }
 
 /**
@@ -74,15 +74,15 @@ function say(text) {
  */
 async function change(url, body) {
   say("");
-  part("handout").hidden = true;
+  byId("handout").hidden = true;
   const answer = await ask(url, { method: "POST", body });
-  showProblem(part("problem"), answer.ok ? null : answer);
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return null;
   await load();
   return answer;
 }
 
-const adding = part("add", HTMLFormElement);
+const adding = byId("add", HTMLFormElement);
 adding.addEventListener("submit", async (event) => {
   event.preventDefault();
   const sent = new FormData(adding);
@@ -91,12 +91,12 @@ adding.addEventListener("submit", async (event) => {
   if (!answer) return;
   adding.reset();
   const { label, address } = newLinkFrom(answer.data);
-  part("handout-name").textContent = label;
-  part("handout-secret").textContent = address;
-  part("handout").hidden = false;
-  part("handout").focus();
+  byId("handout-name").textContent = label;
+  byId("handout-secret").textContent = address;
+  byId("handout").hidden = false;
+  byId("handout").focus();
 });
 wireCopy(document);
-openForms();
+enableForms();
 wireTheme();
 void load();

@@ -5,7 +5,7 @@ import { createAnnouncer } from "./announce.js";
 import { createDebounce } from "./debounce.js";
 import { createFeed } from "./feed.js";
 import { createFormat } from "./format.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { readSettings } from "./settings.js";
 import { createState } from "./state.js";
 import { snapshotFrom } from "./wire/snapshot.js";
@@ -69,7 +69,7 @@ export function createLive({ draw, onFacts }) {
     format,
     age,
     timers,
-    announce: createAnnouncer(part("announce"), timers),
+    announce: createAnnouncer(byId("announce"), timers),
     feed,
 
     /** Draw a snapshot that waits to be drawn. */
@@ -77,7 +77,7 @@ export function createLive({ draw, onFacts }) {
 
     /** Draw the snapshot that came in the page itself, and ask for newer ones. */
     start() {
-      const brought = part("first").textContent;
+      const brought = byId("first").textContent;
       if (brought) takeIn(JSON.parse(brought));
       feed.start();
     },

@@ -4,45 +4,45 @@ import { ask } from "./ask.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { accountRow, dayRow, lostFrom } from "./lost.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { wireTheme } from "./theme.js";
 
 const POLL_MS = 30_000;
 const STEP = 100;
-const MOST = 500;
+const MAX_ROWS = 500;
 const format = createFormat();
-const freshness = createFreshness(part("age"), document.documentElement, format, () => Date.now());
-const more = part("more", HTMLButtonElement);
+const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const more = byId("more", HTMLButtonElement);
 
 let limit = STEP;
 
 async function load() {
   const answer = await ask(`/api/admin/lost?limit=${limit}`);
-  showProblem(part("problem"), answer.ok ? null : answer);
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return;
   const { days, accounts, complete } = lostFrom(answer.data);
   const used = days.length > 0;
-  part("unused").hidden = used;
-  part("accounts").hidden = part("days").hidden = !used;
-  part("accounts-table").hidden = accounts.length === 0;
-  part("none").hidden = accounts.length > 0;
-  part("account-rows").replaceChildren(...accounts.map((day) => accountRow(day, format)));
-  part("day-rows").replaceChildren(...days.map((day) => dayRow(day, format)));
-  more.hidden = complete || limit >= MOST;
+  byId("unused").hidden = used;
+  byId("accounts").hidden = byId("days").hidden = !used;
+  byId("accounts-table").hidden = accounts.length === 0;
+  byId("none").hidden = accounts.length > 0;
+  byId("account-rows").replaceChildren(...accounts.map((day) => accountRow(day, format)));
+  byId("day-rows").replaceChildren(...days.map((day) => dayRow(day, format)));
+  more.hidden = complete || limit >= MAX_ROWS;
   const lost = days.reduce((sum, day) => sum + (day.lost ?? 0), 0);
   const sends = days.reduce((sum, day) => sum + (day.sends ?? 0), 0);
-  part("count").textContent = used ? `${format.count(lost)} of ${format.count(sends)} in 30 days` : "";
+  byId("count").textContent = used ? `${format.count(lost)} of ${format.count(sends)} in 30 days` : "";
   freshness.touch();
 }
 
 /** Reload, unless the reader has the focus in a row. */
 function reload() {
-  if (!document.hidden && !part("account-rows").contains(document.activeElement)) void load();
+  if (!document.hidden && !byId("account-rows").contains(document.activeElement)) void load();
 }
 
 more.addEventListener("click", () => {
-  limit = Math.min(MOST, limit + 2 * STEP);
+  limit = Math.min(MAX_ROWS, limit + 2 * STEP);
   void load();
 });
 wireTheme();

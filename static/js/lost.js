@@ -48,7 +48,7 @@ function dayFrom(json) {
  * @param {number | null} share from 0 to 1
  * @returns {string} in per cent, with two digits that say something: one in a thousand is no zero
  */
-export function shareInWords(share) {
+export function formatShare(share) {
   if (share === null) return "–";
   const percent = share * 100;
   if (percent > 0 && percent < 0.01) return "<0.01%";
@@ -102,7 +102,7 @@ function nameOfDay({ day }, format) {
  * @param {Format} format
  */
 function figures({ sends, late, lost, share }, format) {
-  const cells = [format.count(sends), format.count(late), format.count(lost), shareInWords(share)].map((text) => {
+  const cells = [format.count(sends), format.count(late), format.count(lost), formatShare(share)].map((text) => {
     const cell = document.createElement("td");
     cell.className = "figure";
     cell.textContent = text;

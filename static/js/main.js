@@ -4,11 +4,11 @@ import { drawAccounts } from "./account-rows.js";
 import { drawStateCounts } from "./state-counts.js";
 import { isStale } from "./age.js";
 import { createChart } from "./chart.js";
-import { modeOf, wants } from "./connection.js";
+import { modeOf, desiredConnections } from "./connection.js";
 import { wireCopy } from "./copy.js";
 import { createLive } from "./live.js";
 import { drawOverview } from "./overview.js";
-import { chartParts, part } from "./page.js";
+import { chartParts, byId } from "./page.js";
 import { wireRefresh } from "./refresh.js";
 import { pictureOf } from "./series.js";
 import { drawTable, wireTable } from "./table.js";
@@ -32,11 +32,11 @@ const { settings, format, age, announce, feed, flush, start } = createLive({
 });
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const chart = createChart(chartParts(), format);
-const rows = part("accounts-rows", HTMLTableSectionElement);
-const chartRows = part("chart-rows", HTMLTableSectionElement);
+const rows = byId("accounts-rows", HTMLTableSectionElement);
+const chartRows = byId("chart-rows", HTMLTableSectionElement);
 
 const trouble = watchTraffic({
-  place: part("trouble"),
+  place: byId("trouble"),
   url: settings.trafficUrl,
   every: settings.poll,
   ask: (...request) => fetch(...request),
@@ -61,14 +61,14 @@ function draw(snapshot) {
   drawn = snapshot;
   drawOverview(snapshot, format, again && !still.matches);
   drawAccounts(rows, snapshot.topAccounts, format, age.of);
-  drawStateCounts(part("account-states"), snapshot.accountStates, format);
+  drawStateCounts(byId("account-states"), snapshot.accountStates, format);
   tick();
   drawView();
 }
 
 function drawView() {
   ranges?.drawControls();
-  part("compared").hidden = view.compare === "none";
+  byId("compared").hidden = view.compare === "none";
   if (!drawn) return;
   const series = seriesOf(view);
   if (series === null || view.range === "custom") ranges?.show(drawn.version);
@@ -81,9 +81,9 @@ function drawView() {
 /** @param {import("./types.js").Picture} picture */
 function drawPicture(picture) {
   chart.draw(picture);
-  part("compared").textContent = (picture.comparison ?? picture.expected)?.words ?? "";
+  byId("compared").textContent = (picture.comparison ?? picture.expected)?.words ?? "";
   notes?.show(picture);
-  if (!part("chart-table").hidden) drawChartTable();
+  if (!byId("chart-table").hidden) drawChartTable();
 }
 
 function drawChartTable() {
@@ -92,8 +92,8 @@ function drawChartTable() {
 
 /** @param {string} problem empty: there is none */
 function failRange(problem) {
-  part("chart-problem").textContent = problem;
-  part("chart-problem").hidden = !problem;
+  byId("chart-problem").textContent = problem;
+  byId("chart-problem").hidden = !problem;
 }
 
 async function loadRanges() {
@@ -106,7 +106,7 @@ async function loadRanges() {
       draw: drawPicture,
       fail: failRange,
       wait(busy) {
-        part("messages").setAttribute("aria-busy", String(busy));
+        byId("messages").setAttribute("aria-busy", String(busy));
       },
       onExpired: () => feed.tell({ type: "expired" }),
       since: () => (drawn?.since ? Date.parse(drawn.since) : null),
@@ -131,13 +131,13 @@ function drawMode() {
   const seconds = drawn ? age.of(drawn.computedAt) : null;
   const stale = seconds !== null && isStale(seconds, settings.refresh);
   const mode = modeOf(facts, stale);
-  part("sentence").textContent = sentence(mode, facts, seconds, settings, format);
-  if (drawn) part("sentence").title = `Computed ${format.moment(drawn.computedAt)} (${format.utc(drawn.computedAt)})`;
+  byId("sentence").textContent = sentence(mode, facts, seconds, settings, format);
+  if (drawn) byId("sentence").title = `Computed ${format.moment(drawn.computedAt)} (${format.utc(drawn.computedAt)})`;
   root.dataset.figures = stale ? "stale" : "fresh";
   if (root.dataset.mode === mode) return;
   root.dataset.mode = mode;
-  part("badge").textContent = BADGES[mode];
-  part("sign-in").hidden = mode !== "expired";
+  byId("badge").textContent = BADGES[mode];
+  byId("sign-in").hidden = mode !== "expired";
   document.title = mode === "live" || mode === "connecting" ? "dmstats" : `${BADGES[mode]} · dmstats`;
   announce(announcement(mode, facts));
 }
@@ -153,25 +153,25 @@ for (const link of document.querySelectorAll("a[data-leads-to]")) {
     event.preventDefault();
     const { range } = readView(`range=${/** @type {HTMLElement} */ (link).dataset.leadsTo}`);
     choose({ range, from: "", to: "", unit: "" });
-    part("messages").scrollIntoView({ block: "start", behavior: still.matches ? "auto" : "smooth" });
-    part("chart").focus({ preventScroll: true });
+    byId("messages").scrollIntoView({ block: "start", behavior: still.matches ? "auto" : "smooth" });
+    byId("chart").focus({ preventScroll: true });
   });
 }
-wireTable(part("table-button"), part("chart-table"), () => {
-  if (!part("chart-table").hidden) drawChartTable();
+wireTable(byId("table-button"), byId("chart-table"), () => {
+  if (!byId("chart-table").hidden) drawChartTable();
 });
-const pauseButton = part("pause");
+const pauseButton = byId("pause");
 pauseButton.addEventListener("click", () => {
   const paused = pauseButton.getAttribute("aria-pressed") !== "true";
   pauseButton.setAttribute("aria-pressed", String(paused));
-  part("pause-label").textContent = paused ? "Resume" : "Pause";
+  byId("pause-label").textContent = paused ? "Resume" : "Pause";
   feed.tell({ type: paused ? "pause" : "resume" });
 });
 // A viewer's page has no such button.
 if (document.getElementById("refresh")) {
   wireRefresh({
-    button: part("refresh", HTMLButtonElement),
-    label: part("refresh-label"),
+    button: byId("refresh", HTMLButtonElement),
+    label: byId("refresh-label"),
     url: settings.refreshUrl,
     ask: (...request) => fetch(...request),
     format,
@@ -191,5 +191,5 @@ void loadRanges();
 setInterval(() => {
   if (document.hidden) return;
   tick();
-  trouble.tick(facts !== null && wants(facts).stream);
+  trouble.tick(facts !== null && desiredConnections(facts).stream);
 }, 1000);

@@ -3,12 +3,12 @@
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
-import { openForms, part } from "./page.js";
-import { createPasskey, knowsPasskeys, passkeyProblem } from "./passkey.js";
+import { enableForms, byId } from "./page.js";
+import { createPasskey, supportsPasskeys, passkeyProblem } from "./passkey.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
-import { creationFrom, offerFrom, passkeysFrom, recoveryCodesFrom } from "./wire/people.js";
+import { creationFrom, totpSetupFrom, passkeysFrom, recoveryCodesFrom } from "./wire/people.js";
 
 const URL_OF_ME = "/api/admin/me";
 
@@ -19,7 +19,7 @@ const URL_OF_ME = "/api/admin/me";
  * @returns {Promise<{data: unknown} | null>} null if it did not work, which is shown
  */
 async function change(url, body, done) {
-  const line = part("done");
+  const line = byId("done");
   line.className = "visually-hidden";
   line.textContent = "";
   const answer = await ask(url, { method: "POST", body });
@@ -32,50 +32,50 @@ async function change(url, body, done) {
 
 /** @param {import("./problem.js").Failure | null} failure shown at the top of the page; null: all is well */
 function tell(failure) {
-  const place = part("problem");
+  const place = byId("problem");
   showProblem(place, failure);
   // The form may be far below.
   if (failure) place.scrollIntoView({ block: "center" });
 }
 
-const changing = part("change", HTMLFormElement);
+const changing = byId("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { current = "", new: password } = Object.fromEntries(new FormData(changing));
   const body = { currentPassword: current, password };
   if (await change(`${URL_OF_ME}/password`, body, "Your password was changed.")) changing.reset();
 });
-part("sign-out").addEventListener("click", async () => {
+byId("sign-out").addEventListener("click", async () => {
   if (await change(`${URL_OF_ME}/sign-out`, {}, "You have been signed out everywhere.")) location.reload();
 });
-const beginning = part("begin", HTMLFormElement);
+const beginning = byId("begin", HTMLFormElement);
 beginning.addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = { currentPassword: new FormData(beginning).get("password") ?? "" };
   const url = `${URL_OF_ME}/second-factor`;
-  if (part("factor").dataset.on === "yes") {
+  if (byId("factor").dataset.on === "yes") {
     if (await change(`${url}/remove`, body, "Your second factor was removed.")) location.reload();
     return;
   }
   const answer = await change(url, body, "");
   if (!answer) return;
-  const { secret, image } = offerFrom(answer.data);
-  part("qr", HTMLImageElement).src = image;
-  part("factor-secret").textContent = secret;
+  const { secret, image } = totpSetupFrom(answer.data);
+  byId("qr", HTMLImageElement).src = image;
+  byId("factor-secret").textContent = secret;
   beginning.hidden = true;
-  part("confirm").hidden = false;
-  part("code").focus();
+  byId("confirm").hidden = false;
+  byId("code").focus();
 });
-const confirming = part("confirm", HTMLFormElement);
+const confirming = byId("confirm", HTMLFormElement);
 confirming.addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = { code: new FormData(confirming).get("code") };
   const answer = await change(`${URL_OF_ME}/second-factor/confirm`, body, "Your second factor was set up.");
   if (!answer) return;
-  part("factor").hidden = true;
-  part("recovery-codes").textContent = recoveryCodesFrom(answer.data).join("\n");
-  part("recovery").hidden = false;
-  part("recovery").focus();
+  byId("factor").hidden = true;
+  byId("recovery-codes").textContent = recoveryCodesFrom(answer.data).join("\n");
+  byId("recovery").hidden = false;
+  byId("recovery").focus();
 });
 
 const URL_OF_PASSKEYS = `${URL_OF_ME}/passkeys`;
@@ -87,7 +87,7 @@ async function loadPasskeys() {
     tell(answer);
     return;
   }
-  part("passkey-list").replaceChildren(...passkeysFrom(answer.data).map(itemOf));
+  byId("passkey-list").replaceChildren(...passkeysFrom(answer.data).map(itemOf));
 }
 
 /** @param {import("./types.js").Passkey} passkey */
@@ -136,9 +136,9 @@ async function addPasskey(form) {
 }
 
 if (document.getElementById("passkey-form")) {
-  const form = part("passkey-form", HTMLFormElement);
-  form.hidden = !knowsPasskeys();
-  part("passkey-old").hidden = !form.hidden;
+  const form = byId("passkey-form", HTMLFormElement);
+  form.hidden = !supportsPasskeys();
+  byId("passkey-old").hidden = !form.hidden;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     void addPasskey(form);
@@ -146,5 +146,5 @@ if (document.getElementById("passkey-form")) {
   void loadPasskeys();
 }
 wireCopy(document);
-openForms();
+enableForms();
 wireTheme();

@@ -1,9 +1,9 @@
 /** What happened in the range that the chart shows: marks on the chart, the list below it, and people's own notes. */
 
-import { annotationsFrom, localInput, writersOf } from "./annotations.js";
+import { annotationsFrom, localInput, authorsText } from "./annotations.js";
 import { ask } from "./ask.js";
 import { base } from "./base.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 
@@ -22,7 +22,7 @@ const KINDS = { note: "", version: "Version", incident: "Incident", repair: "Rep
  * @param {() => number} options.now milliseconds since the epoch
  */
 export function createNotes({ mark, format, now }) {
-  const list = part("notes-rows");
+  const list = byId("notes-rows");
   /** Only who may write notes has it. */
   const form = /** @type {HTMLFormElement | null} */ (document.getElementById("note-form"));
   /** @type {{from: number, to: string | null, at: number, complete: boolean} | null} */
@@ -40,7 +40,7 @@ export function createNotes({ mark, format, now }) {
     const query = new URLSearchParams({ from: new Date(mine.from).toISOString(), ...(mine.to && { to: mine.to }) });
     const answer = await ask(`${URL_OF_ALL}?${query}`);
     if (asked !== mine) return;
-    showProblem(part("notes-problem"), answer.ok ? null : answer);
+    showProblem(byId("notes-problem"), answer.ok ? null : answer);
     if (!answer.ok) return;
     const { annotations, complete } = annotationsFrom(answer.data);
     mine.complete = complete;
@@ -52,10 +52,10 @@ export function createNotes({ mark, format, now }) {
     const end = span.to === null ? Infinity : Date.parse(span.to);
     const shown = known.filter(({ at }) => Date.parse(at) >= span.from && Date.parse(at) < end);
     mark(shown);
-    part("notes-count").textContent = shown.length ? ` (${shown.length})` : "";
+    byId("notes-count").textContent = shown.length ? ` (${shown.length})` : "";
     const none = "No annotations in this range.";
-    part("notes-none").textContent = asked?.complete ? none : "Only the newest 200 of each kind are listed.";
-    part("notes-none").hidden = shown.length > 0 && asked?.complete === true;
+    byId("notes-none").textContent = asked?.complete ? none : "Only the newest 200 of each kind are listed.";
+    byId("notes-none").hidden = shown.length > 0 && asked?.complete === true;
     // A reader who has the focus in a row keeps it.
     if (!list.contains(document.activeElement)) list.replaceChildren(...shown.reverse().map(rowOf));
   }
@@ -77,7 +77,7 @@ export function createNotes({ mark, format, now }) {
 
   /** After a change the row or the form that had the focus is gone. */
   async function reload() {
-    part("notes-summary").focus();
+    byId("notes-summary").focus();
     await load();
   }
 
@@ -91,8 +91,8 @@ export function createNotes({ mark, format, now }) {
     if (!form) return;
     changing = annotation;
     form.hidden = false;
-    part("note-at", HTMLInputElement).value = localInput(annotation?.at ?? new Date(now()).toISOString());
-    const text = part("note-text", HTMLInputElement);
+    byId("note-at", HTMLInputElement).value = localInput(annotation?.at ?? new Date(now()).toISOString());
+    const text = byId("note-text", HTMLInputElement);
     text.value = annotation?.text ?? "";
     text.focus();
   }
@@ -100,8 +100,8 @@ export function createNotes({ mark, format, now }) {
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const body = {
-      at: new Date(part("note-at", HTMLInputElement).value).toISOString(),
-      text: part("note-text", HTMLInputElement).value,
+      at: new Date(byId("note-at", HTMLInputElement).value).toISOString(),
+      text: byId("note-text", HTMLInputElement).value,
     };
     const url = changing ? `${URL_OF_ALL}/${encodeURIComponent(changing.id)}` : URL_OF_ALL;
     if (!(await change(url, body))) return;
@@ -110,9 +110,9 @@ export function createNotes({ mark, format, now }) {
   });
   form?.addEventListener("reset", () => {
     form.hidden = true;
-    part("notes-summary").focus();
+    byId("notes-summary").focus();
   });
-  if (form) part("note-add").addEventListener("click", () => open(null));
+  if (form) byId("note-add").addEventListener("click", () => open(null));
 
   return {
     /** @param {Picture} picture what the chart shows */
@@ -134,7 +134,7 @@ export function createNotes({ mark, format, now }) {
  */
 async function change(url, body) {
   const answer = await ask(url, { method: "POST", body });
-  showProblem(part("notes-problem"), answer.ok ? null : answer);
+  showProblem(byId("notes-problem"), answer.ok ? null : answer);
   return answer.ok;
 }
 
@@ -145,7 +145,7 @@ function textOf(annotation) {
   words.textContent = text;
   if (words instanceof HTMLAnchorElement) words.href = `${base}/incidents/${encodeURIComponent(id)}`;
   const about = document.createElement("small");
-  about.textContent = writersOf(annotation) || KINDS[kind];
+  about.textContent = authorsText(annotation) || KINDS[kind];
   const both = document.createDocumentFragment();
   both.append(words, " ", about);
   return both;

@@ -2,7 +2,7 @@
 
 import { drawFacts, drawFigures, drawTrends } from "./cards.js";
 import { figuresOf, isEmpty } from "./figures.js";
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { otherEvents } from "./terms.js";
 
 /** @typedef {import("./format.js").Format} Format */
@@ -16,11 +16,11 @@ import { otherEvents } from "./terms.js";
 export function drawOverview(snapshot, format, moving) {
   const root = document.documentElement;
   root.dataset.filled = isEmpty(snapshot) ? "empty" : "yes";
-  part("welcome").hidden = !isEmpty(snapshot);
+  byId("welcome").hidden = !isEmpty(snapshot);
   drawFigures(document, figuresOf(snapshot, format), moving);
   const others = otherEvents(snapshot.events, format);
-  part("others-panel").hidden = others.length === 0;
-  drawFacts(part("others"), others);
+  byId("others-panel").hidden = others.length === 0;
+  drawFacts(byId("others"), others);
   drawTrends(document, snapshot);
   root.dataset.version = snapshot.version;
 }

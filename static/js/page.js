@@ -17,7 +17,7 @@
  * @param {new () => HTMLElement} kind
  * @returns {HTMLElement} the element, of that kind: the template and the script belong together
  */
-export function part(id, kind = HTMLElement) {
+export function byId(id, kind = HTMLElement) {
   const element = document.getElementById(id);
   if (!(element instanceof kind)) throw new Error(`The page has no ${kind.name} #${id}`);
   return element;
@@ -27,11 +27,11 @@ export function part(id, kind = HTMLElement) {
  * Let the page's forms be used, once it listens to them. Until then they are `inert`: a form that was sent earlier
  * would put what was typed, passwords too, into the address.
  */
-export function openForms() {
+export function enableForms() {
   for (const form of document.querySelectorAll("form[inert]")) /** @type {HTMLFormElement} */ (form).inert = false;
 }
 
 /** @returns {Parameters<typeof import("./chart.js").createChart>[0]} the chart's box and the line above it */
 export function chartParts() {
-  return { box: part("chart"), when: part("when"), sent: part("read-sent"), received: part("read-received"), pace: part("read-pace") };
+  return { box: byId("chart"), when: byId("when"), sent: byId("read-sent"), received: byId("read-received"), pace: byId("read-pace") };
 }

@@ -2,11 +2,11 @@
 
 import { ask } from "./ask.js";
 import { base } from "./base.js";
-import { part } from "./page.js";
-import { knowsPasskeys, passkeyProblem, usePasskey } from "./passkey.js";
+import { byId } from "./page.js";
+import { supportsPasskeys, passkeyProblem, usePasskey } from "./passkey.js";
 
-const button = part("passkey", HTMLButtonElement);
-const place = part("passkey-problem");
+const button = byId("passkey", HTMLButtonElement);
+const place = byId("passkey-problem");
 
 async function signIn() {
   const offered = await ask("/login/passkey/options", { method: "POST", body: {} });
@@ -23,9 +23,9 @@ async function signIn() {
   return "";
 }
 
-if (knowsPasskeys()) {
+if (supportsPasskeys()) {
   button.hidden = false;
-  part("ways").hidden = false;
+  byId("ways").hidden = false;
   button.addEventListener("click", async () => {
     button.disabled = true;
     place.hidden = true;

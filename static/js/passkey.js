@@ -1,7 +1,7 @@
 /** Passkeys: what the browser does for them. */
 
 /** @returns {boolean} whether this browser knows passkeys, and their form as JSON */
-export function knowsPasskeys() {
+export function supportsPasskeys() {
   return typeof globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON === "function";
 }
 

@@ -1,6 +1,6 @@
 /** The controls above the chart: lists, dates, keys, and the links that save what is seen. */
 
-import { part } from "./page.js";
+import { byId } from "./page.js";
 import { apiQuery, COMPARISONS, RANGES, readView, unitsFor } from "./view.js";
 
 /** @typedef {import("./types.js").View} View */
@@ -18,12 +18,12 @@ const DAY_MS = 86_400_000;
  * @param {string} options.url of the history, with what the service's own addresses begin with
  */
 export function createControls({ choose, view, since, format, calendar, url }) {
-  const range = part("range", HTMLSelectElement);
-  const unit = part("unit", HTMLSelectElement);
-  const compare = part("compare", HTMLSelectElement);
-  const dates = part("dates", HTMLFormElement);
-  const [from, to] = [part("from", HTMLInputElement), part("to", HTMLInputElement)];
-  const keys = part("keys", HTMLInputElement);
+  const range = byId("range", HTMLSelectElement);
+  const unit = byId("unit", HTMLSelectElement);
+  const compare = byId("compare", HTMLSelectElement);
+  const dates = byId("dates", HTMLFormElement);
+  const [from, to] = [byId("from", HTMLInputElement), byId("to", HTMLInputElement)];
+  const keys = byId("keys", HTMLInputElement);
   /** Whether dates are being chosen: they stay until a range is. */
   let choosing = false;
 
@@ -106,11 +106,11 @@ export function createControls({ choose, view, since, format, calendar, url }) {
     query.set("annotations", "true");
     for (const id of ["csv", "json"]) {
       query.set("format", id);
-      part(id, HTMLAnchorElement).href = `${url}?${query}`;
+      byId(id, HTMLAnchorElement).href = `${url}?${query}`;
     }
   }
 
-  part("picker", HTMLFieldSetElement).disabled = false;
+  byId("picker", HTMLFieldSetElement).disabled = false;
   return { draw };
 }
 

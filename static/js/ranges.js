@@ -24,12 +24,12 @@ const WEEK_STARTS = /** @type {Record<number, string>} */ ({ 1: "monday", 6: "sa
  * @param {() => number | null} options.since
  * @param {import("./format.js").Format} options.format
  * @param {string} options.url
- * @param {"all" | "account"} [options.whose] of one account the days are UTC's: its history takes no time zone
+ * @param {"all" | "account"} [options.scope] of one account the days are UTC's: its history takes no time zone
  */
-export function createRanges({ view, choose, draw, fail, wait, onExpired, since, format, url, whose = "all" }) {
+export function createRanges({ view, choose, draw, fail, wait, onExpired, since, format, url, scope = "all" }) {
   const weekStart = firstDayOfWeek(navigator.language);
   /** @type {{tz?: string, weekStart: string}} */
-  const calendar = whose === "all" ? { tz: format.dayZone, weekStart } : { weekStart };
+  const calendar = scope === "all" ? { tz: format.dayZone, weekStart } : { weekStart };
   const controls = createControls({ choose, view, since, format, calendar, url: base + url });
   const heat = createHeatTable({ format, weekStart, ask: askHours });
   /** @type {{key: string, isOpen: boolean, version: string, from: string, to: string} | null} what is drawn */
@@ -57,7 +57,7 @@ export function createRanges({ view, choose, draw, fail, wait, onExpired, since,
     if (history) {
       drawn = { key, isOpen: history.isOpen, version, from: history.from, to: history.to };
       fail("");
-      draw(pictureFrom(history, asked, format, whose));
+      draw(pictureFrom(history, asked, format, scope));
       reheat();
       return;
     }

@@ -11,7 +11,7 @@ const UNITS = { hour: "minute", day: "hour", month: "day" };
 /** Buckets that a gap may have. A longer one comes from a wrong time: what is before it is dropped. */
 const LONGEST_GAP = 500;
 /** The share of a bucket that must have passed before it is extrapolated. */
-export const YOUNG = 0.1;
+export const MIN_ELAPSED_SHARE = 0.1;
 
 /**
  * @param {Omit<Charted, "computedAt">} snapshot
@@ -56,7 +56,7 @@ function fill(buckets, step) {
  * @param {Point[]} points
  * @returns {{sent: number, received: number}}
  */
-export function sums(points) {
+export function totalsOf(points) {
   let sent = 0;
   let received = 0;
   for (const point of points) {
@@ -151,7 +151,7 @@ export function paceOfLast(points, range, computedAt) {
   const last = points.at(-1);
   if (!last || !isRunning(points, range, computedAt)) return null;
   const passed = (Date.parse(computedAt) - Date.parse(last.at)) / STEP_MS[range];
-  if (passed < YOUNG) return null;
+  if (passed < MIN_ELAPSED_SHARE) return null;
   /** @param {number | null} n */
   const whole = (n) => (n === null ? null : Math.round(n / passed));
   return { sent: whole(last.sent), received: whole(last.received) };
@@ -161,7 +161,7 @@ export function paceOfLast(points, range, computedAt) {
  * @param {readonly (number | null | undefined)[]} values
  * @returns {number[]} where a value stands alone: a line cannot show it
  */
-export function lonely(values) {
+export function isolatedIndexes(values) {
   /** @param {number} i */
   const absent = (i) => (values[i] ?? null) === null;
   return [...values.keys()].filter((i) => !absent(i) && absent(i - 1) && absent(i + 1));

@@ -7,7 +7,7 @@ import { createChart } from "./chart.js";
 import { modeOf } from "./connection.js";
 import { figuresOf } from "./figures.js";
 import { createLive } from "./live.js";
-import { chartParts, part } from "./page.js";
+import { chartParts, byId } from "./page.js";
 import { pictureOf } from "./series.js";
 import { otherEvents } from "./terms.js";
 import { drawTimes } from "./ticking.js";
@@ -50,9 +50,9 @@ function draw(snapshot) {
   root.dataset.version = snapshot.version;
   drawFigures(document, figuresOf(snapshot, format), again && !still.matches);
   drawTrends(document, snapshot);
-  if (has("others")) drawFacts(part("others"), otherEvents(snapshot.events, format));
+  if (has("others")) drawFacts(byId("others"), otherEvents(snapshot.events, format));
   if (has("accounts-rows")) {
-    drawAccounts(part("accounts-rows", HTMLTableSectionElement), snapshot.topAccounts, format, age.of, { linked: false });
+    drawAccounts(byId("accounts-rows", HTMLTableSectionElement), snapshot.topAccounts, format, age.of, { linked: false });
   }
   drawChart();
   tick();
@@ -69,11 +69,11 @@ function drawMode() {
   const stale = seconds !== null && isStale(seconds, settings.refresh);
   const mode = modeOf(facts, stale);
   const isOver = mode === "expired";
-  part("sentence").textContent = isOver ? "These figures are no longer shared." : sentence(mode, facts, seconds, settings, format);
+  byId("sentence").textContent = isOver ? "These figures are no longer shared." : sentence(mode, facts, seconds, settings, format);
   root.dataset.figures = stale || isOver ? "stale" : "fresh";
   if (root.dataset.mode === mode) return;
   root.dataset.mode = mode;
-  part("badge").textContent = isOver ? "Ended" : BADGES[mode];
+  byId("badge").textContent = isOver ? "Ended" : BADGES[mode];
   announce(isOver ? "These figures are no longer shared." : announcement(mode, facts));
 }
 

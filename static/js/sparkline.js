@@ -1,6 +1,6 @@
 /** A trend as a small SVG line. */
 
-import { lonely } from "./series.js";
+import { isolatedIndexes } from "./series.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 120;
@@ -17,7 +17,7 @@ export function linePath(values) {
   const across = WIDTH / (values.length - 1);
   let path = "";
   let down = false;
-  const alone = new Set(lonely(values));
+  const alone = new Set(isolatedIndexes(values));
   values.forEach((value, i) => {
     if (value === null) {
       down = false;

@@ -8,7 +8,7 @@
 const COOKIE = "dmstats-theme";
 const YEAR_SECONDS = 365 * 24 * 3600;
 /** Sent to the document when the colours have changed. */
-export const CHANGED = "themechange";
+export const THEME_CHANGED = "themechange";
 
 /** Wire the choice at the foot of the page. */
 export function wireTheme() {
@@ -20,7 +20,7 @@ export function wireTheme() {
       else delete root.dataset.theme;
       remember(root.dataset.theme ?? "");
       draw();
-      document.dispatchEvent(new Event(CHANGED));
+      document.dispatchEvent(new Event(THEME_CHANGED));
     });
   }
   draw();

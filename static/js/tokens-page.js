@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
-import { openForms, part } from "./page.js";
+import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireTheme } from "./theme.js";
@@ -17,13 +17,13 @@ const format = createFormat();
 async function load() {
   const answer = await ask(URL_OF_ALL);
   if (!answer.ok) {
-    showProblem(part("problem"), answer);
+    showProblem(byId("problem"), answer);
     return;
   }
   const tokens = tokensFrom(answer.data);
-  part("table").hidden = tokens.length === 0;
-  part("nothing").hidden = tokens.length > 0;
-  part("rows").replaceChildren(...tokens.map(rowOf));
+  byId("table").hidden = tokens.length === 0;
+  byId("nothing").hidden = tokens.length > 0;
+  byId("rows").replaceChildren(...tokens.map(rowOf));
 }
 
 /** @param {ApiToken} token */
@@ -65,8 +65,8 @@ function revokeButton(token) {
 
 /** @param {string} text empty to say nothing */
 function say(text) {
-  part("done").className = text ? "success" : "visually-hidden";
-  part("done").textContent = text;
+  byId("done").className = text ? "success" : "visually-hidden";
+  byId("done").textContent = text;
 }
 
 /**
@@ -76,15 +76,15 @@ function say(text) {
  */
 async function change(url, body) {
   say("");
-  part("handout").hidden = true;
+  byId("handout").hidden = true;
   const answer = await ask(url, { method: "POST", body });
-  showProblem(part("problem"), answer.ok ? null : answer);
+  showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return null;
   await load();
   return answer;
 }
 
-const adding = part("add", HTMLFormElement);
+const adding = byId("add", HTMLFormElement);
 adding.addEventListener("submit", async (event) => {
   event.preventDefault();
   const sent = new FormData(adding);
@@ -93,12 +93,12 @@ adding.addEventListener("submit", async (event) => {
   if (!answer) return;
   adding.reset();
   const { name, secret } = newTokenFrom(answer.data);
-  part("handout-name").textContent = name;
-  part("handout-secret").textContent = secret;
-  part("handout").hidden = false;
-  part("handout").focus();
+  byId("handout-name").textContent = name;
+  byId("handout-secret").textContent = secret;
+  byId("handout").hidden = false;
+  byId("handout").focus();
 });
 wireCopy(document);
-openForms();
+enableForms();
 wireTheme();
 void load();

@@ -14,7 +14,7 @@ const TIMEOUT_MS = 10_000;
  * @param {Format} format
  * @returns {{level: "bad" | "warn", text: string, announcement: string} | null} null: nothing to say
  */
-export function noticeOf(traffic, now, format) {
+export function warningOf(traffic, now, format) {
   if (traffic?.failingSince && traffic.disabledAt) {
     const failing = `No delivery was acknowledged for ${format.duration((now - Date.parse(traffic.failingSince)) / 1000)}.`;
     const left = (Date.parse(traffic.disabledAt) - now) / 1000;
@@ -64,7 +64,7 @@ export function watchTraffic({ place, url, every, ask, now, format, announce }) 
   }
 
   function draw() {
-    const notice = noticeOf(traffic, now(), format);
+    const notice = warningOf(traffic, now(), format);
     place.hidden = notice === null;
     if (notice) place.dataset.level = notice.level;
     if (place.textContent !== (notice?.text ?? "")) place.textContent = notice?.text ?? "";

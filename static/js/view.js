@@ -56,7 +56,7 @@ export function readView(search, usual = USUAL.range) {
  * @returns {string} the query string, empty for the usual view
  */
 export function writeView(view, usual = USUAL.range) {
-  const query = new URLSearchParams(fields(view));
+  const query = new URLSearchParams(viewParameters(view));
   if (view.range === usual) query.delete("range");
   const text = query.toString();
   return text && `?${text}`;
@@ -68,15 +68,15 @@ export function writeView(view, usual = USUAL.range) {
  * @returns {URLSearchParams} what the API is asked for
  */
 export function apiQuery(view, calendar) {
-  if (view.compare !== "expected") return new URLSearchParams({ ...fields(view), ...calendar });
-  return new URLSearchParams({ ...fields({ ...view, compare: "none" }), band: "true", ...calendar });
+  if (view.compare !== "expected") return new URLSearchParams({ ...viewParameters(view), ...calendar });
+  return new URLSearchParams({ ...viewParameters({ ...view, compare: "none" }), band: "true", ...calendar });
 }
 
 /**
  * @param {View} view
  * @returns {Record<string, string>}
  */
-function fields({ range, from, to, unit, compare }) {
+function viewParameters({ range, from, to, unit, compare }) {
   return {
     ...(range === "custom" ? { from, to } : { range }),
     ...(unit && { unit }),

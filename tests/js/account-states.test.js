@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { countsOf, knownOf, listOf, sentencesOf, STATES } from "../../static/js/account-states.js";
+import { countsOf, knownStates, listOf, sentencesOf, STATES } from "../../static/js/account-states.js";
 import { createFormat } from "../../static/js/format.js";
 import { accountFrom } from "../../static/js/wire/accounts.js";
 
@@ -34,6 +34,6 @@ test("a silent account says since when, and one near its limit when it is reache
 });
 
 test("a state of another release, and words that are no state, are not shown", () => {
-  assert.deepEqual(knownOf(["constructor", "__proto__", "hungry"]), []);
-  assert.deepEqual(knownOf(null), []);
+  assert.deepEqual(knownStates(["constructor", "__proto__", "hungry"]), []);
+  assert.deepEqual(knownStates(null), []);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { annotationsFrom, localInput, textsByPoint, writersOf } from "../../static/js/annotations.js";
+import { annotationsFrom, localInput, annotationsByPoint, authorsText } from "../../static/js/annotations.js";
 
 const at = (hour) => `2026-11-15T${hour}:00.000Z`;
 const note = (hour, text) => ({ id: text, kind: "note", at: at(hour), text, author: "", changedBy: "" });
@@ -26,7 +26,7 @@ test("what cannot be read is left out", () => {
 
 test("who changed a note is named beside its author", () => {
   const [ada, bob] = ["ada@example.com", "bob@example.com"];
-  const words = (author, changedBy) => writersOf({ ...note("10:00", "x"), author, changedBy });
+  const words = (author, changedBy) => authorsText({ ...note("10:00", "x"), author, changedBy });
   assert.equal(words(ada, ""), ada);
   assert.equal(words(ada, ada), ada);
   assert.equal(words(ada, bob), `${ada}, changed by ${bob}`);
@@ -36,9 +36,9 @@ test("who changed a note is named beside its author", () => {
 
 test("each is in the point in which it happened", () => {
   const notes = [note("09:59", "early"), note("10:00", "first"), note("11:59", "second"), note("11:59", "too"), note("13:00", "late")];
-  assert.deepEqual([...textsByPoint(POINTS, notes, at("13:00"))], [[0, ["first"]], [1, ["second", "too"]]]);
-  assert.deepEqual(textsByPoint(POINTS, notes, null).get(2), ["late"]);
-  assert.deepEqual([...textsByPoint([], notes, null)], []);
+  assert.deepEqual([...annotationsByPoint(POINTS, notes, at("13:00"))], [[0, ["first"]], [1, ["second", "too"]]]);
+  assert.deepEqual(annotationsByPoint(POINTS, notes, null).get(2), ["late"]);
+  assert.deepEqual([...annotationsByPoint([], notes, null)], []);
 });
 
 test("a form shows a time as the reader's clock does", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { initialFacts, modeOf, step, wants } from "../../static/js/connection.js";
+import { initialFacts, modeOf, step, desiredConnections } from "../../static/js/connection.js";
 
 function after(...events) {
   return events.reduce(
@@ -61,21 +61,21 @@ test("what an earlier poll said is forgotten when the stream breaks off", () => 
 });
 
 test("the page polls only while no stream brings the figures", () => {
-  assert.deepEqual(wants(after("stream-open")), { stream: true, poll: false });
-  assert.deepEqual(wants(after("stream-open", DEAF)), { stream: true, poll: true });
-  assert.deepEqual(wants(after("stream-open", LOST)), { stream: true, poll: true });
+  assert.deepEqual(desiredConnections(after("stream-open")), { stream: true, poll: false });
+  assert.deepEqual(desiredConnections(after("stream-open", DEAF)), { stream: true, poll: true });
+  assert.deepEqual(desiredConnections(after("stream-open", LOST)), { stream: true, poll: true });
 });
 
 for (const event of ["hidden", "pause", "expired"]) {
   test(`the page asks for nothing after ${event}`, () => {
-    assert.deepEqual(wants(after("stream-open", event)), { stream: false, poll: false });
+    assert.deepEqual(desiredConnections(after("stream-open", event)), { stream: false, poll: false });
   });
 }
 
 test("a browser that calls itself offline is no reason to stop asking", () => {
-  assert.deepEqual(wants(after("offline")), { stream: true, poll: true });
-  assert.deepEqual(wants(after("stream-open", "offline")), { stream: true, poll: false });
-  assert.deepEqual(wants(after("stream-open", "offline", poll("unreachable"))), { stream: true, poll: true });
+  assert.deepEqual(desiredConnections(after("offline")), { stream: true, poll: true });
+  assert.deepEqual(desiredConnections(after("stream-open", "offline")), { stream: true, poll: false });
+  assert.deepEqual(desiredConnections(after("stream-open", "offline", poll("unreachable"))), { stream: true, poll: true });
 });
 
 test("facts are never changed in place", () => {

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createFormat } from "../../static/js/format.js";
-import { heatOf, lastDays, weekFrom } from "../../static/js/heat.js";
+import { weekdayHourMeans, lastDays, weekFrom } from "../../static/js/heat.js";
 
 const place = (at) => createFormat("h23", "UTC", "Europe/Berlin").hourOfWeek(at);
 const point = (at, sent, received, more = {}) => ({ at, sent, received, ...more });
 
 test("it works", () => {
-  const { mean, most } = heatOf(
+  const { mean, most } = weekdayHourMeans(
     [point("2026-11-15T23:00:00Z", 3, 1), point("2026-11-22T23:00:00Z", 5, 3), point("2026-11-16T00:00:00Z", 1, 0)],
     place,
   );
@@ -25,12 +25,12 @@ test("hours that are unknown or not over count for nothing", () => {
     point("2026-11-16T00:00:00Z", 100, 0, { partial: true }),
     point("2026-11-23T00:00:00Z", 0, 0),
   ];
-  assert.equal(heatOf(points, place).mean[0][1], 0);
-  assert.equal(heatOf([], place).most, 0);
+  assert.equal(weekdayHourMeans(points, place).mean[0][1], 0);
+  assert.equal(weekdayHourMeans([], place).most, 0);
 });
 
 test("an hour that is repeated is one hour more", () => {
-  const { mean } = heatOf([point("2026-10-25T00:00:00Z", 4, 0), point("2026-10-25T01:00:00Z", 2, 0)], place);
+  const { mean } = weekdayHourMeans([point("2026-10-25T00:00:00Z", 4, 0), point("2026-10-25T01:00:00Z", 2, 0)], place);
   assert.equal(mean[6][2], 3);
 });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { lostFrom, shareInWords } from "../../static/js/lost.js";
+import { lostFrom, formatShare } from "../../static/js/lost.js";
 
 for (const [share, words] of [
   [null, "–"],
@@ -13,7 +13,7 @@ for (const [share, words] of [
   [0.00037, "0.037%"],
   [0.00000037, "<0.01%"],
 ]) {
-  test(`a share of ${share} is ${words}`, () => assert.equal(shareInWords(share), words));
+  test(`a share of ${share} is ${words}`, () => assert.equal(formatShare(share), words));
 }
 
 test("what cannot be read is unknown in its own place", () => {

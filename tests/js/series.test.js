@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bandColumns, columns, isRunning, lonely, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/series.js";
+import { bandColumns, columns, isRunning, isolatedIndexes, paceOfLast, pictureOf, pointsOf, totalsOf } from "../../static/js/series.js";
 import { snapshotOf } from "./helpers.js";
 
 test("it works", () => {
@@ -39,7 +39,7 @@ test("a null stays a gap and adds nothing", () => {
   ];
   const points = pointsOf(snapshot, "day");
   assert.equal(points[1].sent, null);
-  assert.deepEqual(sums(points), { sent: 5, received: 2 });
+  assert.deepEqual(totalsOf(points), { sent: 5, received: 2 });
 });
 
 test("the last bucket runs until its end", () => {
@@ -98,10 +98,10 @@ test("what was before counting began is a gap", () => {
 });
 
 test("a value between gaps stands alone", () => {
-  assert.deepEqual(lonely([]), []);
-  assert.deepEqual(lonely([7]), [0]);
-  assert.deepEqual(lonely([1, 2, null]), []);
-  assert.deepEqual(lonely([0, null, 3, undefined, 4, 5, null, 6]), [0, 2, 7]);
+  assert.deepEqual(isolatedIndexes([]), []);
+  assert.deepEqual(isolatedIndexes([7]), [0]);
+  assert.deepEqual(isolatedIndexes([1, 2, null]), []);
+  assert.deepEqual(isolatedIndexes([0, null, 3, undefined, 4, 5, null, 6]), [0, 2, 7]);
 });
 
 test("the earlier points stand beside, without the part that is compared with a running bucket", () => {

@@ -7,12 +7,12 @@ import { limitOf, linkOf, nameOf, shareText } from "../../static/js/accounts.js"
 import { figuresOf, isEmpty } from "../../static/js/figures.js";
 import { createFormat } from "../../static/js/format.js";
 import { hourPaceOf, paceOf } from "../../static/js/pace.js";
-import { columns, paceOfLast, pictureOf, pointsOf, sums } from "../../static/js/series.js";
+import { columns, paceOfLast, pictureOf, pointsOf, totalsOf } from "../../static/js/series.js";
 import { otherEvents } from "../../static/js/terms.js";
 import { canaryWords } from "../../static/js/ticking.js";
-import { noticeOf } from "../../static/js/trouble.js";
+import { warningOf } from "../../static/js/trouble.js";
 import { accountFrom, accountsFrom, activityFrom, marksFrom } from "../../static/js/wire/accounts.js";
-import { adminsFrom, handoutFrom, linksFrom, newLinkFrom, newTokenFrom, offerFrom, passkeysFrom, recoveryCodesFrom, tokensFrom } from "../../static/js/wire/people.js";
+import { adminsFrom, handoutFrom, linksFrom, newLinkFrom, newTokenFrom, totpSetupFrom, passkeysFrom, recoveryCodesFrom, tokensFrom } from "../../static/js/wire/people.js";
 import { heartbeatFrom, snapshotFrom, trafficFrom } from "../../static/js/wire/snapshot.js";
 import { snapshotOf } from "./helpers.js";
 
@@ -126,7 +126,7 @@ test("no value anywhere in a snapshot breaks a text of the page", () => {
         assert.ok(column.every((n) => n === null || Number.isFinite(n)));
       }
       paceOfLast(points, range, snapshot.computedAt);
-      sums(points);
+      totalsOf(points);
     }
     if (snapshot.canary) readable(canaryWords(snapshot.canary, { of: () => 5 }, format), odd);
     for (const { text } of countsOf(snapshot.accountStates, format)) readable(text, odd);
@@ -166,7 +166,7 @@ test("no value in an account's hours breaks its page", () => {
 
 test("no value in what else is asked for breaks a page", () => {
   for (const odd of spoilt({ failingSince: "2026-11-15T12:00:00Z", disabledAt: "2026-11-15T13:00:00Z", silentSince: null, silence: "x" })) {
-    const notice = noticeOf(trafficFrom(odd), NOW, format);
+    const notice = warningOf(trafficFrom(odd), NOW, format);
     if (notice) readable(notice.text, odd);
   }
   for (const odd of spoilt({ admins: [{ id: "1", email: "a@b", disabled: false, createdAt: null }], you: "1" })) {
@@ -243,8 +243,8 @@ test("passkeys, whatever the answer looks like", () => {
 
 test("the set-up of a second factor, whatever the answer looks like", () => {
   const offer = { secret: "ABC", address: "otpauth://totp/x", image: "data:image/svg+xml,x" };
-  assert.deepEqual(offerFrom(offer), { secret: "ABC", image: offer.image });
-  assert.equal(offerFrom({ ...offer, image: "https://elsewhere/x.svg" }).image, "");
-  for (const odd of spoilt(offer)) for (const each of Object.values(offerFrom(odd))) assert.equal(typeof each, "string");
+  assert.deepEqual(totpSetupFrom(offer), { secret: "ABC", image: offer.image });
+  assert.equal(totpSetupFrom({ ...offer, image: "https://elsewhere/x.svg" }).image, "");
+  for (const odd of spoilt(offer)) for (const each of Object.values(totpSetupFrom(odd))) assert.equal(typeof each, "string");
   for (const odd of spoilt({ recoveryCodes: ["a-b"] })) readable(recoveryCodesFrom(odd).join(), odd);
 });

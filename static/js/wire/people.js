@@ -86,7 +86,7 @@ export function newLinkFrom(json) {
  * @param {unknown} json
  * @returns {{secret: string, image: string}} `image` is a data: address, or empty
  */
-export function offerFrom(json) {
+export function totpSetupFrom(json) {
   const { secret, image } = asObject(json);
   const drawn = asText(image) ?? "";
   return { secret: asText(secret) ?? "", image: drawn.startsWith("data:image/svg+xml") ? drawn : "" };
