@@ -1,7 +1,7 @@
-"""What operators write into accounts: name, monthly limit and state.
+"""Operators' edits of accounts: name, monthly limit and activity.
 
 The values go into the account's own document, so that every list, sort, figure and export has them.
-``dmstats_account_edits`` remembers them: ``_id`` is the Instagram id, ``fields`` what was written.
+They are also stored in ``dmstats_account_edits``, by Instagram id, as ``fields``.
 """
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ Changes = dict[str, tuple[Value, Value]]
 
 
 class AccountRefusesEdit(DmstatsError):
-    """The database refuses this change of an account's document, for instance by the platform's
-    validator or unique index."""
+    """The database refuses this change of an account's document, for example because of the
+    platform's validator or unique index."""
 
     status = 409
     title = "Refused by the database"
 
 
 def changes_of(found: Account, wanted: Fields) -> Changes:
-    """What ``wanted`` would change in ``found``. A field that cannot be read is changed."""
+    """The fields of ``wanted`` that differ in ``found``. A field that cannot be read counts as
+    different."""
     now: Fields = {
         "username": found.username,
         "monthlyDmLimit": found.monthly_dm_limit,
@@ -79,7 +80,7 @@ class AccountEdits:
         self._after = ""
 
     def find(self, ids: Collection[str]) -> dict[str, Document]:
-        """The documents of those accounts, by Instagram id; that with a text as its id is preferred
+        """The documents of these accounts, by Instagram id; one whose id is a string is preferred
         to one with a number."""
         found: dict[str, Document] = {}
         with translated():
@@ -97,7 +98,7 @@ class AccountEdits:
         """Write ``wanted`` (by Instagram id) into the documents ``found``.
 
         Returns the accounts whose document the database refuses; these are not changed. After an
-        error none of ``wanted`` is remembered, so that it is not written later.
+        error none of ``wanted`` is stored, so that it is not written later.
         """
         if not wanted:
             return set()
@@ -107,7 +108,7 @@ class AccountEdits:
             self._remember(wanted)
             refused = self._write(updates)
         except DmstatsError:
-            # In another context, because the request's deadline may have caused the error.
+            # In a new context, because the request's deadline may have caused the error.
             Context().run(self._try_to_restore, before, wanted)
             raise
         if refused:
@@ -156,7 +157,7 @@ class AccountEdits:
                 self._edits.bulk_write(some, ordered=False)
 
     def _restore(self, before: Mapping[str, Fields], wanted: Mapping[str, Fields]) -> None:
-        """Remember what was remembered ``before`` instead of ``wanted``."""
+        """Store what was stored ``before`` instead of ``wanted``."""
         writes = []
         for name, fields in wanted.items():
             for field, value in fields.items():
@@ -229,8 +230,8 @@ class AccountEdits:
 
 
 def in_kind_of(present: object, value: Value) -> Any:
-    """``value`` in the type in which the platform has stored ``present``: its programs may insist
-    on it."""
+    """``value`` in the type of ``present``, which the platform stored: its programs may depend on
+    it."""
     if type(value) is not int:
         return value
     if typed.is_text(present):

@@ -26,7 +26,7 @@ BY_ID = (ACCOUNT_MARKS, ACCOUNT_CHANGES, ARCHIVE_ACCOUNTS, ACCOUNT_EDITS, ACCOUN
          ACCOUNT_BACKLOG)  # fmt: skip
 """Where an account's id is the ``_id``."""
 BY_PREFIX = ((ACCOUNT_DAYS, ":"), (ACCOUNT_BACKLOG, SEPARATOR))
-"""Where an ``_id`` begins with the account's id and that character."""
+"""Collections whose ``_id`` is the account's id, this character, and more."""
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -47,10 +47,10 @@ class AccountMarks:
         self._copies = mongo.replica[ACCOUNT_MARKS]
 
     def is_known(self, account: str) -> bool:
-        """Whether there is such an account, or anything is kept of one that the platform deleted.
+        """Whether the account exists, or data is left of one that the platform deleted.
 
-        Only looks by index. The ledger has none by account: its rows are known from the last audit
-        on, which finds the account in them.
+        Uses only indexes. The ledger has no index by account; its rows count once an audit has
+        found the account in them.
         """
         by_number: Document = {"instagramId": {"$in": typed.id_values(account)}}
         places: list[tuple[str, Document]] = [(ACCOUNTS, by_number)]
@@ -66,7 +66,7 @@ class AccountMarks:
             ) or self._activities.names(account)
 
     def deauthorize(self, account: str, at_ms: int) -> None:
-        """Its access was withdrawn. An older request that is repeated changes nothing."""
+        """Record that access was withdrawn. Repeating an older request changes nothing."""
         self._update(account, {"$max": {"deauthorizedAt": to_datetime(at_ms)}})
 
     def ask_deletion(self, account: str, at_ms: int, code: str) -> str:
@@ -76,7 +76,7 @@ class AccountMarks:
         with translated(), deadline(SECONDS):
             self._marks.update_one({"_id": account, "code": None}, {"$set": {"code": code}})
             found = self._marks.find_one({"_id": account}, {"code": True}) or {}
-        # Without a mark, the account was forgotten this moment.
+        # Without a mark, the account was forgotten at this moment.
         return typed.text(found.get("code")) or code
 
     def is_waiting(self, code: str) -> bool:
@@ -85,7 +85,7 @@ class AccountMarks:
             return self._marks.find_one({"code": code}, {"_id": True}) is not None
 
     def of(self, account: str) -> Marks:
-        """What is known of an account; read as the account itself is."""
+        """The marks of an account, read with the same read preference as the account."""
         with translated(), deadline(SECONDS):
             found = self._copies.find_one({"_id": account}) or {}
         return Marks(

@@ -1,4 +1,4 @@
-"""The alert channels and rules that admins made, in ``dmstats_alert_channels`` and
+"""The alert channels and rules that admins created, in ``dmstats_alert_channels`` and
 ``dmstats_alert_rules``."""
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dmstats.db.collection_names import ALERT_CHANNELS, ALERT_RULES
 T = TypeVar("T")
 
 MOST = 20
-"""Channels, and rules. The watchdog reads all of them every 15 s."""
+"""The maximum number of channels, and of rules. The watchdog reads all of them every 15 s."""
 SECONDS = 2.0
-"""Longer, and the watchdog would be late with the news that MongoDB does not answer."""
+"""With a longer limit the watchdog would report late that MongoDB does not answer."""
 
 ABOVE, BELOW, OUTSIDE = "above", "below", "outside"
 SENSES = (ABOVE, BELOW, OUTSIDE)
@@ -43,7 +43,8 @@ class StoredChannel(msgspec.Struct, frozen=True):
 
 class Rule(msgspec.Struct, frozen=True):
     """An incident while ``figure`` is "above" or "below" the ``threshold``, or "outside" of what is
-    expected, for ``minutes``. ``since`` is since when it is so (ms), 0 if it is not."""
+    expected, for ``minutes``. ``since`` is the time from which the rule has been met (ms), 0 if it
+    is not met."""
 
     figure: str
     sense: str
@@ -77,8 +78,8 @@ class AlertingStore:
         return channel
 
     def save_channel(self, channel: StoredChannel) -> StoredChannel:
-        """Add it, or change the one with its id; as it is stored. Raises :class:`NotFound`, and
-        :class:`BadRequest` if there are :data:`MOST`."""
+        """Add a channel, or change the one with its id; returns it as stored. Raises
+        :class:`NotFound`, and :class:`BadRequest` if there are :data:`MOST`."""
         document = msgspec.to_builtins(channel)
         key = document.pop("id")
         with translated(), deadline(SECONDS):
@@ -106,7 +107,8 @@ class AlertingStore:
         return [each for each in map(_rule, found) if each is not None]
 
     def add_rule(self, rule: Rule) -> Rule:
-        """Add it; as it is stored. Raises :class:`BadRequest` if there are :data:`MOST`."""
+        """Add a rule; returns it as stored. Raises :class:`BadRequest` if there are
+        :data:`MOST`."""
         document = msgspec.to_builtins(rule) | {"since": None}
         del document["id"]
         with translated(), deadline(SECONDS):
@@ -147,7 +149,7 @@ def _rule(found: Document) -> Rule | None:
 
 
 def _can_be_checked(rule: Rule) -> bool:
-    """As the page makes them; a document may hold anything after a bad restore."""
+    """Checks a rule's values, because a document may contain anything after a bad restore."""
     has_range = rule.sense != OUTSIDE or rule.figure in BY_HOUR
     return has_range and rule.sense in SENSES and 0 <= rule.minutes <= LONGEST_MINUTES
 

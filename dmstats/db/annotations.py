@@ -42,7 +42,7 @@ class AnnotationStore:
         self._clock = clock
 
     def between(self, from_ms: int, to_ms: int, limit: int) -> list[Annotation]:
-        """The newest ``limit`` from ``from_ms`` up to, but not at, ``to_ms``, newest first."""
+        """The newest ``limit`` notes from ``from_ms`` to ``to_ms`` (exclusive), newest first."""
         span = {"at": {"$gte": to_datetime(from_ms), "$lt": to_datetime(to_ms)}}
         with translated(), deadline(SECONDS):
             found = list(self._annotations.find(span).sort("at", -1).limit(limit))
@@ -56,7 +56,7 @@ class AnnotationStore:
             return self._insert(NOTE, at_ms, text, author=author)
 
     def change(self, note_id: str, at_ms: int, text: str, by: str) -> Annotation:
-        """Give a note another time and text, written by the person with the email ``by``. Raises
+        """Change a note's time and text, and record ``by`` (an email) as its last editor. Raises
         :class:`NotFound`."""
         change = {"at": to_datetime(at_ms), "text": text, "changedBy": by}
         with translated(), deadline(SECONDS):
@@ -64,14 +64,14 @@ class AnnotationStore:
         return _only(found and found | change)
 
     def delete(self, note_id: str) -> Annotation:
-        """Delete a note; what it was. Raises :class:`NotFound`."""
+        """Delete a note and return it. Raises :class:`NotFound`."""
         with translated(), deadline(SECONDS):
             return _only(self._annotations.find_one_and_delete(_note(note_id)))
 
     def note_version(self, version: str) -> bool:
         """Record that ``version`` of dmstats runs from now on, unless the newest such note is
         already about it. Returns whether it was new."""
-        # One of the future was written by a wrong clock, and would stay the newest.
+        # A note with a future time comes from a wrong clock, and would stay the newest.
         past = {"kind": VERSION, "at": {"$lte": to_datetime(self._clock.now_ms())}}
         with translated(), deadline(SECONDS):
             last = self._annotations.find_one(past, sort=[("at", -1)]) or {}

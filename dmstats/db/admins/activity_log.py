@@ -24,14 +24,14 @@ from dmstats.db.collection_names import ACTIVITY_LOG
 logger = logging.getLogger(__name__)
 
 WRITE_SECONDS = 2.0
-"""What is done may wait so long for its entry to be written."""
+"""How long an action may wait for its entry to be written, in seconds."""
 
 Place = tuple[int, str]
-"""Where a page ends: an entry's time in ms and its id."""
+"""The end of a page: an entry's time in ms and its id."""
 
 
 class Event(StrEnum):
-    """What can happen; the value is stored, and shown by :data:`WORDS`."""
+    """The events; the value is stored, and :data:`WORDS` has the text shown."""
 
     SIGNED_IN = "signed-in"
     SIGN_IN_FAILED = "sign-in-failed"

@@ -27,13 +27,13 @@ IDENTITY: Mapping[str, Any] = {
 an admin's."""
 
 PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
-"""All fields that an :class:`Admin` is made of; no password's hash among them."""
+"""All fields of an :class:`Admin`, without the password hash."""
 
 WITHOUT_LINK: Mapping[str, Any] = {
     "$set": {"passwordless": True},
     "$unset": {"invited": "", "link": ""},
 }
-"""The update of an invited person who has proved the address by single sign-on instead of by the
+"""The update for an invited person who has verified the address by single sign-on instead of the
 link."""
 
 
@@ -61,7 +61,7 @@ class Admin:
 
     @property
     def second_factor(self) -> bool:
-        """Whether the password alone does not sign in: there are ``codes`` of an app, or
+        """Whether the password alone is not enough: the person has ``codes`` of an app, or
         ``passkeys``."""
         return self.codes or self.passkeys
 
@@ -80,7 +80,7 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
         invited=document.get("invited") is True,
         role=role_from(document),
         passwordless=document.get("passwordless") is True,
-        # Also what is damaged counts: it must not open a way in without.
+        # Damaged values count too: they must not let a person in without a second factor.
         codes="totp" in document,
         passkeys=document.get("passkeys", []) != [],
         refused=document.get("refused") is True,

@@ -28,7 +28,7 @@ EMAIL_LENGTH = 254
 EPOCH = "sessionEpoch"
 MOST_PLACES = 10
 FIRST_ID = ObjectId("0" * 24)
-"""The very first admin's id, always the same: of two starts at once only one can insert it."""
+"""The fixed id of the first admin: of two concurrent starts only one can insert it."""
 
 
 class EmailTaken(DmstatsError):
@@ -51,7 +51,8 @@ class LastAdmin(DmstatsError):
 
 
 def normal_email(email: str) -> str:
-    """``email`` in the one form it is stored in; raises :class:`BadRequest` if it is none."""
+    """``email`` in the form in which it is stored; raises :class:`BadRequest` if it is not an email
+    address."""
     normal = unicodedata.normalize("NFKC", email).strip().casefold()
     if len(normal) > EMAIL_LENGTH or not EMAIL.fullmatch(normal) or not normal.isprintable():
         raise BadRequest("This is not an email address.")
@@ -59,7 +60,8 @@ def normal_email(email: str) -> str:
 
 
 def lookup_name(email: str) -> str:
-    """The one name under which every spelling of ``email`` is looked up; empty for what is none."""
+    """The normalised name under which ``email`` is looked up; empty if it is not an email
+    address."""
     try:
         return normal_email(email)
     except BadRequest:
@@ -112,13 +114,13 @@ class AdminStore:
         return admin
 
     def is_known_place(self, email: str, place: str) -> bool:
-        """Whether the admin with that email has signed in from that place before."""
+        """Whether the admin with this email has signed in from this address before."""
         wanted = {"email": lookup_name(email), "places": place}
         with translated():
             return self._collection.find_one(wanted, {"_id": 1}) is not None
 
     def remember_place(self, admin_id: str, place: str) -> None:
-        """Note a place that the admin signed in from; the last ten are kept."""
+        """Record an address from which the admin signed in; the last ten are kept."""
         unknown = {"_id": _key(admin_id), "places": {"$ne": place}}
         with translated():
             self._collection.update_one(
@@ -165,14 +167,14 @@ class AdminStore:
         return _only(found), link
 
     def accept_invitation(self, admin_id: str) -> Admin:
-        """Note that an invited person has proved the address without the link, which ends, and
-        signs in without a password. Other people stay as they are."""
+        """Record that an invited person has verified the address without the link, and signs in
+        without a password; the link ends. Does nothing for other people."""
         with translated():
             self._collection.update_one({"_id": _key(admin_id), "invited": True}, WITHOUT_LINK)
         return self.get(admin_id)
 
     def link_holder(self, token: str) -> Admin:
-        """Whose link it is; raises :class:`LinkOver` for one that is not valid (any more)."""
+        """The owner of a link; raises :class:`LinkOver` if it is not valid (any more)."""
         with translated():
             found = self._collection.find_one(self._by_link(token), PUBLIC)
         admin = admin_from(found) if found else None
@@ -181,10 +183,10 @@ class AdminStore:
         return admin
 
     def redeem(self, token: str, password: str) -> Admin:
-        """Set the password of whose link it is, and use the link up; all open sessions end.
+        """Set the password of the link's owner and consume the link; all open sessions end.
 
-        A password that is refused leaves the link valid. Raises :class:`BadRequest` or
-        :class:`LinkOver`; of two at once, one gets that.
+        If the password is refused, the link stays valid. Raises :class:`BadRequest` or
+        :class:`LinkOver`, also for one of two concurrent uses.
         """
         admin = self.link_holder(token)
         values = {"passwordHash": self._passwords.hash(password)}
@@ -237,7 +239,7 @@ class AdminStore:
         return _only(found)
 
     def find(self, email: str) -> Admin:
-        """The admin with that email; raises :class:`BadRequest` or :class:`NotFound`."""
+        """The person with this email; raises :class:`BadRequest` or :class:`NotFound`."""
         wanted = normal_email(email)
         with translated():
             found = self._collection.find_one({"email": wanted}, PUBLIC)
@@ -259,7 +261,7 @@ class AdminStore:
         try:
             return _read(self._collection, PUBLIC)
         except PoisonError:
-            # One of them holds a date that is none; it must not hide the others.
+            # One of them contains an invalid date, which must not hide the others.
             return _read(self._collection, IDENTITY)
 
     def _keep_an_admin(self, admin_id: str, update: Document) -> None:

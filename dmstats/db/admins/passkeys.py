@@ -90,7 +90,7 @@ class Passkeys:
         return made
 
     def redeem(self, challenge: bytes, purpose: Purpose, admin_id: str | None = None) -> bool:
-        """Use the challenge up; whether it was open for that purpose and person."""
+        """Consume the challenge; returns whether it was open for this purpose and person."""
         with translated():
             found = self._challenges.find_one_and_delete({"_id": _digest(challenge)})
         ends = typed.moment(found.get("endsAt")) if found else None
@@ -109,7 +109,7 @@ class Passkeys:
         return _passkeys(found or {})
 
     def find(self, admin_id: str, credential: str) -> tuple[Admin, Passkey] | None:
-        """The person with that id and the passkey, unless there is none or the person is
+        """The person with this id and the passkey; None if there is none or the person is
         disabled."""
         if not ObjectId.is_valid(admin_id):
             return None
@@ -122,7 +122,7 @@ class Passkeys:
         return (admin, known[0]) if known else None
 
     def add(self, admin_id: str, name: str, credential: str, key: bytes, uses: int) -> Passkey:
-        """Keep a passkey that was just made; raises :class:`TooManyPasskeys`."""
+        """Store a new passkey; raises :class:`TooManyPasskeys`."""
         stored: Document = {
             "id": ObjectId(),
             "name": name,

@@ -1,7 +1,7 @@
-"""A link by which an admin chooses a password: once, within a day, and without the old password.
+"""A link with which a person chooses a password: once, within a day, and without the old password.
 
-Of its token only a digest is stored, in the admin's own document: setting the password and using
-the link up are one write.
+Only a digest of its token is stored, in the person's document, so that setting the password and
+consuming the link are one write.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dmstats.core.errors import DmstatsError
 
 
 class LinkOver(DmstatsError):
-    """The link was used, is too old, was replaced, or never was one."""
+    """The link was used, has expired, was replaced, or never existed."""
 
     status = 410
     title = "Link not valid"
@@ -37,13 +37,13 @@ class Link:
 
 
 def new_link(admin_id: str, now_ms: int) -> tuple[Link, int]:
-    """A link for that admin, and when it ends in ms since the epoch."""
+    """A link for this admin, and its expiry in ms since the epoch."""
     ends_ms = now_ms + DAY_MS
     return Link(f"{admin_id}.{secrets.token_urlsafe(32)}", rfc3339(ends_ms)), ends_ms
 
 
 def link_owner(token: str) -> ObjectId:
-    """The ``_id`` of the admin whose link it claims to be; raises :class:`LinkOver`."""
+    """The ``_id`` of the admin that the link names, not verified; raises :class:`LinkOver`."""
     owner = token.partition(".")[0]
     if not ObjectId.is_valid(owner):
         raise LinkOver

@@ -25,22 +25,23 @@ REPEATED = re.compile(r"(.{1,4}?)\1+", re.DOTALL)
 """One to four characters, repeated: no list contains all of these."""
 
 AT_ONCE = 2
-"""Each hash holds 64 MiB while it runs: this bounds what a burst of sign-ins can take."""
+"""Each hash needs 64 MiB while it runs; this limits the memory of a burst of sign-ins."""
 
 
 class Runner(Protocol):
-    """Where a hash is computed; the web application passes one that leaves the event loop free."""
+    """Runs a hash computation; the web application passes one that does not block the event
+    loop."""
 
     def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
 def inline(work: Callable[[], T], /) -> T:
-    """Compute right here: for commands, where nothing else waits."""
+    """Compute in the calling thread, for commands."""
     return work()
 
 
 class Passwords:
-    """Hash and check; the same password typed on any keyboard (NFKC) is the same."""
+    """Hashes and checks passwords, normalised with NFKC, so that they match on any keyboard."""
 
     def __init__(self, hasher: PasswordHasher | None = None, *, run: Runner = inline) -> None:
         self._hasher = hasher or PasswordHasher()
@@ -67,15 +68,15 @@ class Passwords:
         return same and known is not None
 
     def outdated(self, known: str) -> bool:
-        """Whether ``known`` was made with other parameters than those in use now."""
+        """Whether ``known`` was made with different parameters than the current ones."""
         return self._hasher.check_needs_rehash(known)
 
 
 def acceptable(password: str) -> str:
     """The password in its normal form; raises :class:`BadRequest` when it is not acceptable.
 
-    As NIST 800-63B has it: long enough, and none of the common ones. There are no rules about
-    kinds of characters.
+    As NIST SP 800-63B recommends: long enough, and not a common one. There are no composition
+    rules.
     """
     normal = unicodedata.normalize("NFKC", password)
     if len(normal) < MIN_LENGTH:
@@ -93,7 +94,7 @@ def acceptable(password: str) -> str:
 
 @functools.cache
 def _common() -> frozenset[str]:
-    # Here, as most processes never set a password: the module is large.
+    # Imported here because the module is large, and most processes never set a password.
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
 
     return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH)

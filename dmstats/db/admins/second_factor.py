@@ -1,7 +1,7 @@
 """The second factor of a sign-in: codes of an authenticator app (TOTP), and recovery codes.
 
-All of it is in the person's document. Of a recovery code only a digest is stored: 80 random bits
-need no slow hash. The app's secret has to be readable, and is stored sealed.
+Everything is in the person's document. Recovery codes are stored as digests: 80 random bits need no
+slow hash. The app's secret must be readable, and is stored sealed.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class UsedCode(StrEnum):
 class SecondFactors:
     """Sets up, checks and removes; every method may raise :class:`StoreUnavailable`.
 
-    ``secret_key`` is what the apps' secrets are sealed with. Earlier releases stored them as they
-    were: such a one is sealed when a code of it is used.
+    The apps' secrets are sealed with ``secret_key``. Earlier releases stored them unsealed: such a
+    secret is sealed when one of its codes is used.
     """
 
     def __init__(self, mongo: Mongo, clock: Clock, secret_key: str) -> None:
@@ -59,7 +59,7 @@ class SecondFactors:
         self._sealer = Sealer(secret_key, "second factors")
 
     def offer(self, admin_id: str) -> str:
-        """A new secret for the person's app; it holds once :meth:`confirm` was called."""
+        """A new secret for the person's app; it takes effect after :meth:`confirm`."""
         secret = pyotp.random_base32()
         ends = to_datetime(self._clock.now_ms() + OFFER_MS)
         with translated():
@@ -72,8 +72,8 @@ class SecondFactors:
         return secret
 
     def confirm(self, admin_id: str, code: str) -> list[str]:
-        """Take the offered secret into use, proved by a ``code`` of it; ten recovery codes, which
-        are not stored. They take the place of earlier ones.
+        """Activate the new secret, verified by a ``code``. Returns ten recovery codes, which
+        replace earlier ones and are not stored in plain text.
 
         Raises :class:`BadRequest`.
         """
@@ -101,7 +101,7 @@ class SecondFactors:
         return codes
 
     def check(self, admin_id: str, code: str) -> UsedCode | None:
-        """Use up ``code``; None if it is not right, or was used before."""
+        """Consume ``code``; None if it is not correct, or was used before."""
         key, plain = ObjectId(admin_id), SEPARATORS.sub("", code).lower()
         with translated():
             used = {"totp.recovery": _digest(plain)}
@@ -123,7 +123,7 @@ class SecondFactors:
         return UsedCode.APP if done.modified_count else None
 
     def remove(self, admin_id: str) -> None:
-        """Sign-ins need no code any more; raises :class:`NotFound`."""
+        """Remove the second factor; raises :class:`NotFound`."""
         if not ObjectId.is_valid(admin_id):
             raise NotFound("This person does not exist.")
         over = {"$unset": {"totp": "", "totpOffer": ""}}
@@ -141,7 +141,7 @@ class SecondFactors:
         return self._sealer.seal(secret, admin_id)
 
     def _step_of(self, stored: str, code: str, admin_id: str) -> int | None:
-        """The time step whose code it is; None if it is none of now."""
+        """The time step of the code; None if it is not currently valid."""
         sent = SEPARATORS.sub("", code).encode()
         try:
             totp = pyotp.TOTP(self._sealer.open(stored, admin_id))

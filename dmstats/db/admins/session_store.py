@@ -22,18 +22,18 @@ from dmstats.db.collection_names import ADMINS, SESSIONS
 IDLE_MS = 12 * HOUR_MS
 RENEW_AFTER_MS = HOUR_MS
 READ_SECONDS = 1.0
-"""How long a request may wait to learn whether its session holds."""
+"""How long a request may wait for its session to be read, in seconds."""
 
 LAST_ENDING = "last-ending"
-"""The ``_id`` of the one document that is no session: its ``mark`` changes with every session or
-token that is ended, so that a worker with open streams needs to read no more than that."""
+"""The ``_id`` of the one document that is not a session: its ``mark`` changes whenever a session or
+token is ended, so that a worker with open streams only has to read this document."""
 
 AT_ONCE = 1000
 """So many sessions are asked for in one query."""
 
 
 class By(StrEnum):
-    """What a sign-in was proved by; the value is stored, and shown in the activity log."""
+    """How a person was authenticated; the value is stored, and shown in the activity log."""
 
     PASSWORD = "password"  # noqa: S105 - no password
     PASSKEY = "passkey"
@@ -74,7 +74,7 @@ class Session:
 
 
 def session_key(token: str) -> str:
-    """The digest under which the session with that token is stored."""
+    """The digest under which the session with this token is stored."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
@@ -135,7 +135,8 @@ class SessionStore:
         return session, admin
 
     def renew(self, session: Session) -> None:
-        """Note that the session is in use, at most once an hour. One that has ended stays ended."""
+        """Record that the session is in use, at most once an hour. Does not revive an ended
+        session."""
         now = self._clock.now_ms()
         if now - session.used_ms < RENEW_AFTER_MS:
             return
@@ -183,7 +184,7 @@ class SessionStore:
         }
 
     def mark_ending(self) -> None:
-        """Have every worker look soon at what its open streams stand on."""
+        """Make every worker check the sessions and tokens of its open streams soon."""
         mark = {"$set": {"mark": secrets.token_hex(8)}}
         with translated():
             self._sessions.update_one({"_id": LAST_ENDING}, mark, upsert=True)
@@ -216,7 +217,7 @@ class SessionStore:
 
 
 def _proof(document: Mapping[str, Any]) -> Proof:
-    """A session of a release before has neither field: it was opened with a password."""
+    """A session of an earlier release has neither field: it was opened with a password."""
     by = document.get("by")
     known = By(by) if isinstance(by, str) and by in set(By) else By.PASSWORD
     asked = document.get("providerAt")

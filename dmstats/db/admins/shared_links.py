@@ -73,8 +73,8 @@ class SharedLink:
 
 
 def link_key(text: str) -> str | None:
-    """The id and the secret's digest of the link that ``text`` claims to be; None for any other
-    text."""
+    """The id and the secret's digest of the link in ``text``; None if it does not have the form of
+    a link."""
     match = TEXT.fullmatch(text)
     return f"{match[1]}-{_digest(match[2])}" if match else None
 
@@ -118,13 +118,13 @@ class SharedLinkStore:
         return link if link and link.ends_ms > self._clock.now_ms() else None
 
     def list(self) -> list[SharedLink]:
-        """All links, the newest first, also those that have ended."""
+        """All links, newest first, including expired ones."""
         with translated():
             found = map(link_from, self._links.find({}, {"digest": 0}).sort("_id", -1))
             return [link for link in found if link is not None]
 
     def revoke(self, link_id: str) -> SharedLink:
-        """End a link and its open streams; raises :class:`NotFound`."""
+        """Revoke a link and end its open streams; raises :class:`NotFound`."""
         found = None
         if ObjectId.is_valid(link_id):
             with translated():
@@ -145,7 +145,7 @@ class SharedLinkStore:
 def link_from(document: Mapping[str, Any]) -> SharedLink | None:
     """The link in ``document``; None for a document that dmstats did not write.
 
-    A part that this release does not know is left out.
+    Unknown parts are skipped.
     """
     key, label = document.get("_id"), typed.text(document.get("label"))
     ends, created = typed.moment(document.get("endsAt")), typed.moment(document.get("createdAt"))

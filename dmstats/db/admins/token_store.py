@@ -1,4 +1,4 @@
-"""API tokens in ``dmstats_api_tokens``: named, for some scopes, with an end; deleting one ends it.
+"""API tokens in ``dmstats_api_tokens``: with a name, scopes and an expiry; deleting one revokes it.
 
 A token's text is shown once. Only a digest of its secret part is stored: 256 random bits need no
 slow hash.
@@ -62,8 +62,8 @@ class ApiToken:
 
 
 def token_key(text: str) -> str | None:
-    """The id and the secret's digest of the token that ``text`` claims to be; None for any other
-    text."""
+    """The id and the secret's digest of the token in ``text``; None if it does not have the form of
+    a token."""
     match = TEXT.fullmatch(text)
     return f"{match[1]}-{_digest(match[2])}" if match else None
 
@@ -107,13 +107,13 @@ class TokenStore:
         return token if token and token.ends_ms > self._clock.now_ms() else None
 
     def list(self) -> list[ApiToken]:
-        """All tokens, the newest first, also those that have ended."""
+        """All tokens, newest first, including expired ones."""
         with translated():
             found = map(token_from, self._tokens.find({}, {"digest": 0}).sort("_id", -1))
             return [token for token in found if token is not None]
 
     def revoke(self, token_id: str) -> ApiToken:
-        """End a token and its open streams; raises :class:`NotFound`."""
+        """Revoke a token and end its open streams; raises :class:`NotFound`."""
         if not ObjectId.is_valid(token_id):
             raise NotFound("This token does not exist.")
         with translated():
@@ -124,7 +124,8 @@ class TokenStore:
         return _only(found)
 
     def note_use(self, token: ApiToken, origin: str) -> None:
-        """Note when and from where it was used, at most once a minute for all workers together."""
+        """Record the time and address of its last use, at most once a minute for all workers
+        together."""
         now = self._clock.now_ms()
         if token.used_ms is not None and now - token.used_ms < USE_NOTED_EVERY_MS:
             return
@@ -145,7 +146,7 @@ class TokenStore:
 def token_from(document: Mapping[str, Any]) -> ApiToken | None:
     """The token in ``document``; None for a document that dmstats did not write.
 
-    A scope that this release does not know is left out.
+    Unknown scopes are skipped.
     """
     key, name, ends = (
         document.get("_id"),

@@ -134,8 +134,8 @@ class AccountBacklog:
             raise
 
     def _postpone(self, account: str, ids: list[Any], reason: str) -> None:
-        """Keep all increments of a refused account in one document, also those of the one that is
-        there already and is not due yet."""
+        """Store all increments of a refused account in one document, including those of an existing
+        document that is not due yet."""
         now_ms = self._clock.now_ms()
         retry_ms = now_ms + round(RETRY_SECONDS * 1000)
 

@@ -79,8 +79,8 @@ class Sums(msgspec.Struct):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What changes with every DM of the account: two counters (or the document's absence) and the
-    backlog. ``is_open`` while a partition is being archived."""
+    """The values that change with every DM of the account: two counters (or the document's absence)
+    and the backlog. ``is_open`` while a partition is being archived."""
 
     used: object
     received: object
@@ -88,7 +88,7 @@ class State(msgspec.Struct, frozen=True):
     is_open: bool
 
     def less(self, taken: Sums) -> State:
-        """The state after ``taken`` was taken out of the counters."""
+        """The values after ``taken`` was subtracted from the counters."""
         if not (taken.sent or taken.received):
             return self
         used, received = typed.integer(self.used) or 0, typed.integer(self.received) or 0
@@ -96,7 +96,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 class Forgetting:
-    """Each transaction takes the account out of some rows and their DMs out of the account, so an
+    """Each transaction removes the account from some rows and subtracts their DMs from it, so an
     audit finds no drift at any moment, and an interrupted run can be repeated.
 
     A partition that is being archived is archived first, as :class:`Archive` does with
@@ -167,8 +167,8 @@ class Forgetting:
         return State(*counters, backlog, is_open=bool(archive.get("closing")))
 
     def _take_rows(self, account: str) -> Iterator[tuple[list[str], Sums]]:
-        """Take the account out of all its rows; yields, for each transaction, their kinds and what
-        was taken out of the account's document."""
+        """Remove the account from all its rows; yields, for each transaction, their kinds and the
+        counts subtracted from the account's document."""
         for partition in [*self._ledger.partitions(), OTHER_PARTITION]:
             found = self._db[LEDGER_PREFIX + partition].find({"account": account}, {"_id": True})
             ids = (row["_id"] for row in found)
@@ -207,10 +207,10 @@ class Forgetting:
         results.append((kinds, sums if taken else Sums()))
 
     def _take_out(self, account: str, sums: Sums, session: ClientSession | None) -> bool:
-        """Take DMs out of the account's counters; whether its document was changed.
+        """Subtract DMs from the account's counters; returns whether its document was changed.
 
-        Where they are not in its document (it was deleted, replaced, or cannot be changed), the
-        known changes say by how much the document is short. They are reduced instead.
+        If the DMs are not in the document (it was deleted, replaced, or cannot be changed), the
+        known changes contain the difference, and are reduced instead.
         """
         if not (sums.sent or sums.received):
             return False
@@ -246,8 +246,8 @@ class Forgetting:
         *,
         is_last: bool,
     ) -> str:
-        """Take out what was archived, and end with the account's document; its fate, empty if the
-        ledger must be read again."""
+        """Subtract the archived DMs, and finish with the account's document; returns its state,
+        empty if the ledger must be read again."""
         self._hold(account, session)
         state = self._state(account, session)
         is_quiet = state == expected and not state.is_open
@@ -278,9 +278,9 @@ class Forgetting:
     def _part_with(
         self, found: Document | None, backlog: Sums, session: ClientSession | None
     ) -> str:
-        """No DM of the account is left: what its counters still hold is the host platform's own.
+        """No DM of the account is left: its counters now contain only the host platform's counts.
 
-        A document that a DM created is deleted, unless the platform added something to it.
+        A document that a DM created is deleted, unless the platform added a field.
         """
         if found is None:
             return "none"
@@ -301,8 +301,8 @@ class Forgetting:
     def _begin_anew(
         self, found: Document, account: str, started_ms: int, session: ClientSession | None
     ) -> None:
-        """DMs keep arriving: count those that are left as a new account's, on a base of what the
-        host platform had, and has changed."""
+        """DMs keep arriving: count the remaining ones towards a new account, with a base of what
+        the host platform had and changed."""
         known = self._db[ACCOUNT_CHANGES].find_one({"_id": account}, session=session) or {}
         offset, base = offset_of(known), ledger_base(found[BASE])
         month = offset.month or base.month
@@ -324,9 +324,9 @@ class Forgetting:
         return list(self._db[ACCOUNT_BACKLOG].find(_of_backlog(account), session=session))
 
     def _hold(self, account: str, session: ClientSession | None) -> None:
-        """Change the account first of all: a commit that counts for it now conflicts with this
-        transaction at once, and has to try again. Otherwise a busy account's short transactions
-        would make this one conflict for ever."""
+        """Change the account's document first: a concurrent commit for the account then conflicts
+        at once and is retried. Otherwise a busy account's short transactions would make this one
+        conflict for ever."""
         wanted = {"instagramId": account, BASE: {"$type": "object"}}
         held = {"$set": {f"{BASE}.held": secrets.token_hex(4)}}
         self._db[ACCOUNTS].update_one(wanted, held, session=session)

@@ -1,4 +1,4 @@
-"""Removes an account's id from the places that count nothing."""
+"""Removes an account's id from all places without counters."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class Traces:
         self._from_sends(account)
 
     def _from_sends(self, account: str) -> None:
-        # First the DMs: while one names the account, its sums may be written again.
+        # The DMs first: while one still has the account, its sums may be written again.
         with deadline(SCAN_SECONDS):
             self._db[SENDS].update_many({"account": account}, {"$unset": {"account": ""}})
         now_ms = self._clock.now_ms()
-        # Some days more, since the server deletes by its own clock, and later.
+        # Some extra days, because the server deletes late and by its own clock.
         days = range(now_ms - (DAYS_KEPT + 10) * DAY_MS, now_ms + 2 * DAY_MS, DAY_MS)
         ids = [day_key(day, account) for day in days]
         self._db[SEND_DAYS].delete_many({"_id": {"$in": ids}})
@@ -74,7 +74,7 @@ class Traces:
             self._db[AUDIT_RUNS].delete_one({"_id": run["_id"]})
 
     def _from_repairs(self, account: str) -> None:
-        """What was repaired stays recorded, without whose counter it was."""
+        """Repairs stay recorded, without the account."""
         repairs = self._db[AUDIT_REPAIRS]
         for record in list(repairs.find({"differences.key": account})):
             differences = [
