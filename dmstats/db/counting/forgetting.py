@@ -121,7 +121,7 @@ class Forgetting:
         refuses to change the account's document.
         """
         if not account or account == CANARY_ACCOUNT or account.startswith(SIMULATED):
-            raise BadRequest("Not an Instagram id. See `dmstats simulate --purge`.")
+            raise BadRequest("Not an Instagram id (simulated ones: `dmstats simulate --purge`).")
         if not self._work.transactional:
             raise DmstatsError(
                 "Forgetting an account needs transactions, and this MongoDB runs standalone: use a "
