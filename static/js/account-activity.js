@@ -11,7 +11,7 @@ import { readView, writeView } from "./view.js";
 /** @typedef {import("./types.js").Activity} Activity */
 /** @typedef {import("./types.js").View} View */
 
-/** A check takes an hour or so where there are millions of DMs a day: after two it is overdue. */
+/** With millions of DMs a day a check takes about an hour; after two hours it is overdue. */
 const OVERDUE_SECONDS = 2 * 3600;
 const USUAL = "24h";
 

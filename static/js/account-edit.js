@@ -1,4 +1,4 @@
-/** The form that changes an account's name, limit and state. */
+/** The form that changes an account's name, limit and activity. */
 
 import { ask } from "./ask.js";
 import { byId } from "./page.js";
@@ -13,7 +13,7 @@ import { accountFrom } from "./wire/accounts.js";
  * @returns {(account: Account) => void} shows an account, unless the reader is changing it
  */
 export function createEdit(url, onSaved) {
-  // Not every reader may.
+  // Only for operators and admins.
   if (!document.getElementById("edit")) return () => {};
   const form = byId("edit-form", HTMLFormElement);
   const name = byId("edit-name", HTMLInputElement);

@@ -1,4 +1,4 @@
-/** The dialog that imports accounts' names, limits and states from a CSV file, after a preview. */
+/** The dialog that imports names, limits and activity from a CSV file, after a preview. */
 
 import { ask } from "./ask.js";
 import { importFrom, summaryOf, valueText } from "./imported.js";
@@ -15,7 +15,7 @@ const URL_OF_IMPORT = "/api/admin/accounts/import";
  * @param {() => void} onApplied
  */
 export function wireImport(format, onApplied) {
-  // Not every reader may.
+  // Only for operators and admins.
   if (!document.getElementById("import-dialog")) return;
   const dialog = byId("import-dialog", HTMLDialogElement);
   const input = byId("import-file", HTMLInputElement);
@@ -30,14 +30,14 @@ export function wireImport(format, onApplied) {
     showProblem(byId("import-problem"), null);
   }
 
-  /** @param {string} [applied] the preview that is to be applied */
+  /** @param {string} [applied] the preview to apply */
   async function send(applied) {
     const file = input.files?.[0];
     clear();
     if (!file) return;
     const query = applied ? `?apply=${encodeURIComponent(applied)}` : "";
     const answer = await ask(URL_OF_IMPORT + query, { method: "POST", body: file });
-    // Another file was chosen meanwhile.
+    // Another file was chosen in the meantime.
     if (file !== input.files?.[0]) return;
     showProblem(byId("import-problem"), answer.ok ? null : answer);
     if (!answer.ok) return;

@@ -32,7 +32,7 @@ async function load() {
   const [answer, lately, lost] = await Promise.all([ask(url), ask(`${url}/activity`), ask(`${url}/lost`)]);
   const failed = [answer, lately, lost].find((each) => !each.ok);
   showProblem(byId("problem"), failed ?? null);
-  // Counters that were shown stay; their age marks them as stale.
+  // Counters stay visible; their age shows that they are stale.
   byId("counters").hidden = !answer.ok && !("known" in byId("name").dataset);
   if (answer.ok) {
     const account = accountFrom(answer.data);

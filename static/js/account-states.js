@@ -23,7 +23,7 @@ export const STATES = {
 
 /**
  * @param {string[] | null} states
- * @returns {{state: string, label: string, tone: string}[]} those that this page knows
+ * @returns {{state: string, label: string, tone: string}[]} the known states
  */
 export function knownStates(states) {
   return (states ?? []).flatMap((state) => {
@@ -44,7 +44,7 @@ export function listOf(state) {
 /**
  * @param {{counts: Record<string, number | null>} | null} states
  * @param {Format} format
- * @returns {{state: string, text: string, tone: string}[]} those that accounts are in, the worst first
+ * @returns {{state: string, text: string, tone: string}[]} the states that accounts are in, worst first
  */
 export function countsOf(states, format) {
   return Object.entries(STATES).flatMap(([state, { many, tone }]) => {

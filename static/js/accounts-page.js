@@ -1,4 +1,4 @@
-/** The page of all accounts: search, filter, order, page on. */
+/** The page of all accounts: search, filters, order and paging. */
 
 import { wireImport } from "./account-import.js";
 import { drawAccounts } from "./account-rows.js";
@@ -18,7 +18,7 @@ import { accountsFrom } from "./wire/accounts.js";
 const PAUSE_MS = 250;
 const POLL_MS = 30_000;
 const PAGE = 50;
-/** The most that one answer has. */
+/** The maximum number of accounts in one answer. */
 const LARGEST = 200;
 /** Sorted by these, a narrow table shows the month. */
 const NARROW = "monthlyDmUsed";
@@ -46,7 +46,7 @@ let asking = null;
 /** @type {number | undefined} */
 let timer;
 
-/** @returns {URLSearchParams} what is searched for, in which order */
+/** @returns {URLSearchParams} the search, filters and order */
 function listQuery() {
   const query = new URLSearchParams();
   if (input.value.trim()) query.set("query", input.value.trim());
@@ -79,7 +79,7 @@ async function fetchUpTo(query, start, most, signal) {
 }
 
 /**
- * Load the rows anew, or those that follow.
+ * Load the first rows, or more rows.
  * @param {Page} start
  * @param {number} most
  */
@@ -92,7 +92,7 @@ async function load(start, most) {
   history.replaceState(null, "", location.pathname + (search && `?${search}`));
   drawExports();
   const answer = await fetchUpTo(query, start, most, signal);
-  // Something newer was asked meanwhile.
+  // A newer request was sent in the meantime.
   if (signal.aborted) return;
   asking = null;
   showProblem(byId("problem"), "ok" in answer ? explained(answer) : null);
@@ -113,7 +113,7 @@ function restart() {
   void load(NOTHING, PAGE);
 }
 
-/** Reload as many rows as are shown, unless the reader has the focus in one of them. */
+/** Reload as many rows as are shown, unless one of them has the focus. */
 function reload() {
   if (document.hidden || asking || rows.contains(document.activeElement)) return;
   void load(NOTHING, Math.max(PAGE, shown.accounts.length));
@@ -207,7 +207,7 @@ for (const button of document.querySelectorAll("button[data-order]")) {
   button.addEventListener("click", () => {
     const usual = /** @type {HTMLElement} */ (button).dataset.order ?? "";
     const field = fieldOf(button);
-    // What was asked for last counts, not what the table shows: its answer may be under way.
+    // Use the last requested order, not the one in the table: the answer may not have arrived yet.
     const sorted = button.closest("th")?.getAttribute("aria-sort") ?? "none";
     const now = order || (sorted === "none" ? "" : sorted === "descending" ? `-${field}` : field);
     if (now === field) order = `-${field}`;

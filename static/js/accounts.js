@@ -7,7 +7,7 @@ import { asLabel } from "./wire/values.js";
 
 /**
  * @param {Pick<Account, "username" | "instagramId">} account
- * @returns {string} what people call it
+ * @returns {string} its name, or its id
  */
 export function nameOf({ username, instagramId }) {
   return username ? `@${username}` : asLabel(instagramId) || "unknown";
@@ -15,7 +15,7 @@ export function nameOf({ username, instagramId }) {
 
 /**
  * @param {Pick<Account, "instagramId">} account
- * @returns {string | null} the address of its page; null for an id that no path can carry
+ * @returns {string | null} the address of its page; null for an id that cannot be part of a path
  */
 export function linkOf({ instagramId }) {
   if (!instagramId || instagramId === "." || instagramId === "..") return null;

@@ -100,7 +100,7 @@ function factorFor(admin) {
     removing.dataset.id = admin.id;
     byId("factor-email").textContent = admin.email;
     removing.hidden = false;
-    // Who signs in without a password has only the button.
+    // People who sign in without a password only have the button.
     const first = removing.querySelector("input[type=password], button");
     if (first instanceof HTMLElement) first.focus();
   });
@@ -166,14 +166,14 @@ adding.addEventListener("submit", async (event) => {
     ? change(URL_OF_ALL, { email, password, role }, `${email} can sign in now.`, false)
     : change(`${URL_OF_ALL}/invite`, { email, role }, handOut, false);
   if (!(await added)) return;
-  // Before the list is loaded: what is typed meanwhile must stay.
+  // Before the list is loaded, so that text typed in the meantime is kept.
   adding.reset();
   await load();
 });
 const changing = byId("change", HTMLFormElement);
 changing.addEventListener("submit", async (event) => {
   event.preventDefault();
-  // Who signs in without a password has no such field.
+  // People who sign in without a password have no such field.
   const { whose, current = "", new: password } = Object.fromEntries(new FormData(changing));
   const url = `${URL_OF_ALL}/${encodeURIComponent(String(whose))}`;
   const changed = password

@@ -14,7 +14,7 @@ import { testedFrom } from "./wire/incidents.js";
 
 const CHANNELS = "/api/admin/alerts/channels";
 const RULES = "/api/admin/alerts/rules";
-/** An address that Apprise sends to may take twenty seconds. */
+/** An attempt through Apprise may take twenty seconds. */
 const TEST_MS = 60_000;
 const format = createFormat();
 const form = byId("channel-form", HTMLFormElement);

@@ -62,7 +62,7 @@ function ruleFrom(json) {
 /**
  * @param {AlertChannel} channel
  * @param {[string, string][]} kinds
- * @returns {string} of which incidents it is told, and when not
+ * @returns {string} the incidents that it is notified of, and its quiet hours
  */
 export function toldOf({ incidents, quietFrom, quietTo }, kinds) {
   const names = incidents?.map((kind) => kinds.find(([each]) => each === kind)?.[1] ?? kind);

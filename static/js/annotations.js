@@ -1,4 +1,4 @@
-/** The annotations of a range: reads the API's annotations, and finds the points in which they lie; pure. */
+/** The annotations of a range: reads the API's annotations, and finds their points; pure. */
 
 import { asList, asObject, asTime } from "./wire/values.js";
 
@@ -34,7 +34,7 @@ const word = (value) => (typeof value === "string" ? value : "");
 
 /**
  * @param {Annotation} annotation
- * @returns {string} who wrote it, and who else changed it last; empty if it has no author
+ * @returns {string} its author and last editor; empty if it has no author
  */
 export function authorsText({ author, changedBy }) {
   if (!changedBy || changedBy === author) return author;
@@ -45,7 +45,7 @@ export function authorsText({ author, changedBy }) {
  * @param {Point[]} points oldest first
  * @param {Annotation[]} annotations
  * @param {string | null} to where the last point ends; null: it has not ended
- * @returns {Map<number, string[]>} what happened in each point, by its index
+ * @returns {Map<number, string[]>} the texts of each point, by its index
  */
 export function annotationsByPoint(points, annotations, to) {
   const starts = points.map((point) => Date.parse(point.at));

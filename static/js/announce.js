@@ -1,4 +1,4 @@
-/** Tells a screen reader of changes of state, and of nothing else. */
+/** Announces changes of the connection state to screen readers. */
 
 /** @typedef {import("./types.js").Timers} Timers */
 

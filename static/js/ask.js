@@ -1,4 +1,4 @@
-/** One question to the API, answered with data or with a sentence about what went wrong. */
+/** One request to the API; the result is data, or a sentence about the failure. */
 
 import { deadline } from "./deadline.js";
 import { base } from "./base.js";

@@ -1,3 +1,3 @@
-/** Where the service begins on this host: "" at the top, else a path as "/stats". */
+/** The service's base path: "" at the root, else a path such as "/stats". */
 
 export const base = globalThis.document?.documentElement?.dataset?.base ?? "";

@@ -119,7 +119,7 @@ function finished(snapshot, range) {
 
 /**
  * @param {(number | null)[]} days
- * @returns {number[]} how far the total had grown at the end of each day
+ * @returns {number[]} the growth of the total until the end of each day
  */
 export function growth(days) {
   let sum = 0;

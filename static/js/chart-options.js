@@ -8,7 +8,7 @@ import { isolatedIndexes } from "./series.js";
 export const HEIGHT = 300;
 /** @type {uPlot.Series.Points} */
 const POINTS = { show: false, size: 6, filter: (u, series) => (isSmall(u) ? [] : isolatedIndexes([...(u.data[series] ?? [])])) };
-/** Up to this many per bucket bars are drawn: lines would zigzag, and equal ones hide each other. */
+/** With at most this many messages per bucket, bars are drawn: lines would zigzag, and equal ones would hide each other. */
 const FEW = 20;
 /** The width of one of the two bars, as a share of its bucket. */
 const BAR_SHARE = 0.38;
@@ -44,7 +44,7 @@ const TICKS = {
  * @param {Format} format
  * @param {() => Unit} unit
  * @param {(index: number | null) => void} read
- * @param {() => Iterable<number>} marked the points in which something happened
+ * @param {() => Iterable<number>} marked the points with annotations
  * @returns {uPlot.Options}
  */
 export function optionsFor(box, format, unit, read, marked) {
@@ -81,7 +81,7 @@ export function optionsFor(box, format, unit, read, marked) {
     points: { show: (u) => !isSmall(u), size: 9, width: 2, fill: colour("--panel"), stroke: colour(`--${which}`) },
   });
   /**
-   * The period that this one is compared with.
+   * The compared period.
    * @param {"sent" | "received"} which
    * @returns {uPlot.Series}
    */
@@ -187,7 +187,7 @@ function shapesOf(side) {
 }
 
 /**
- * A dashed line with a flag at each point in which something happened.
+ * A dashed line with a flag at each point with annotations.
  * @param {uPlot} u
  * @param {Iterable<number>} points
  * @param {string} colour
@@ -253,7 +253,7 @@ function label(unit, second, step, format) {
   return format.tick(unit, at, step >= (unit === "minute" || unit === "hour" ? DAY : MONTH));
 }
 
-/** @returns {number[]} 1, 2, 5, 10, 20 and so on: there are no half messages */
+/** @returns {number[]} 1, 2, 5, 10, 20 and so on: counts are whole numbers */
 function wholeSteps() {
   const steps = [];
   for (let ten = 1; ten <= MAX_STEP; ten *= 10) steps.push(...STEPS.map((step) => step * ten));

@@ -26,7 +26,7 @@ export function createChart({ box, when, sent, received, pace }, format) {
   let picture = { title: "", about: "", unit: "minute", points: [], isRunning: false, pace: null, comparison: null, to: null, expected: null };
   /** @type {Annotation[]} */
   let annotations = [];
-  /** @type {Map<number, string[]>} what happened in a point, by its index */
+  /** @type {Map<number, string[]>} the annotations of a point, by its index */
   let texts = new Map();
   /** @type {number | null} */
   let at = null;
@@ -175,7 +175,7 @@ export function createChart({ box, when, sent, received, pace }, format) {
       else leave();
     },
 
-    /** @param {Annotation[]} happened what to mark, oldest first */
+    /** @param {Annotation[]} happened the annotations to mark, oldest first */
     mark(happened) {
       annotations = happened;
       texts = annotationsByPoint(picture.points, annotations, picture.to);
@@ -185,7 +185,7 @@ export function createChart({ box, when, sent, received, pace }, format) {
 
     /**
      * @param {number} index
-     * @returns {string} what is to be said of a point besides its figures
+     * @returns {string} the text about a point besides its figures
      */
     remark: (index) => [expectedText(picture, index, format), ...(texts.get(index) ?? [])].filter(Boolean).join("; "),
 
@@ -214,7 +214,7 @@ export function nameOf({ points, unit, isRunning }, index, format) {
  * @param {Picture} picture
  * @param {number} index
  * @param {Format} format
- * @returns {string} what was to be expected of a point, and whether it is outside; empty if that is unknown
+ * @returns {string} the expected range of a point, and whether it is outside; empty if unknown
  */
 function expectedText({ expected }, index, format) {
   const usual = expected?.points[index];

@@ -1,4 +1,4 @@
-/** What the page knows about its way to the server, and the one word the badge shows for it. */
+/** The state of the page's connection to the server, and the word that the badge shows for it. */
 
 /** @typedef {import("./types.js").Facts} Facts */
 /** @typedef {import("./types.js").ConnectionEvent} ConnectionEvent */
@@ -51,7 +51,7 @@ export function step(facts, event) {
     case "stream-closed":
       return { ...facts, stream: "closed" };
     case "stream-lost": {
-      // What a poll said while the stream was up says nothing about now.
+      // The result of a poll while the stream was up is out of date.
       const poll = facts.stream === "open" ? "none" : facts.poll;
       return { ...facts, stream: "closed", refused: event.refused, poll };
     }

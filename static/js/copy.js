@@ -1,4 +1,4 @@
-/** Buttons that copy the text they stand beside. */
+/** Buttons that copy the text beside them. */
 
 /** @param {ParentNode} page */
 export function wireCopy(page) {
@@ -17,7 +17,7 @@ export function wireCopy(page) {
 }
 
 /**
- * Over plain HTTP browsers keep the clipboard from scripts: the text is then selected for the reader.
+ * Over plain HTTP, browsers deny scripts the clipboard; the text is then selected for the reader.
  * @param {HTMLElement} source
  * @returns {Promise<boolean>} whether it is in the clipboard
  */

@@ -1,4 +1,4 @@
-/** Gathers updates: the first is drawn at once, of those that follow the newest, when the wait is over. */
+/** Collects updates: the first is drawn at once, and the newest of the following ones after the wait. */
 
 /** @typedef {import("./types.js").Timers} Timers */
 
@@ -35,7 +35,7 @@ export function createDebounce(seconds, draw, timers) {
       else timer ??= timers.setTimeout(flush, seconds * 1000);
     },
 
-    /** Draw what is held back now: the reader asked for it. */
+    /** Draw a waiting update now, at the reader's request. */
     flush,
   };
 }

@@ -1,4 +1,4 @@
-/** The page of deliveries that were not counted as a whole, and of events that were not understood. */
+/** The page of deliveries that were not fully counted, and of unknown events. */
 
 import { ask } from "./ask.js";
 import { detailsOf, outcomeOf } from "./deliveries.js";
@@ -30,7 +30,7 @@ async function load() {
   if (group) query.set("group", group);
   const thisRequest = (latestRequest += 1);
   const answer = await ask(`/api/admin/deliveries?${query}`);
-  // Something newer was asked meanwhile.
+  // A newer request was sent in the meantime.
   if (thisRequest !== latestRequest) return;
   showProblem(byId("problem"), answer.ok ? null : answer);
   if (!answer.ok) return;
@@ -47,7 +47,7 @@ async function load() {
   freshness.touch();
 }
 
-/** Reload, unless the reader looks into one. */
+/** Reload, unless the reader has opened the details of one. */
 function reload() {
   const reading = rows.contains(document.activeElement) || rows.querySelector("details[open]");
   if (!document.hidden && !reading) void load();

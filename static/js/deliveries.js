@@ -6,7 +6,7 @@
 /**
  * @param {Delivery} delivery
  * @param {Format} format
- * @returns {string} in one line what became of it
+ * @returns {string} its outcome in one line
  */
 export function outcomeOf({ reason, counts, rejected }, format) {
   if (reason) return reason;
@@ -21,7 +21,7 @@ export function outcomeOf({ reason, counts, rejected }, format) {
 /**
  * @param {Delivery} delivery
  * @param {Format} format
- * @returns {[string, string][]} all that is known of it, by name
+ * @returns {[string, string][]} all its known details, by name
  */
 export function detailsOf(delivery, format) {
   const rejected = delivery.rejected.map(

@@ -1,4 +1,4 @@
-/** Keeps the figures coming: does what connection.js desiredConnections, by stream.js and poll.js. */
+/** Keeps the figures coming: opens the stream (stream.js) and polls (poll.js) as connection.js decides. */
 
 import { retryDelay } from "./backoff.js";
 import { initialFacts, step, desiredConnections } from "./connection.js";
@@ -103,7 +103,7 @@ export function createFeed({
         heartbeat(beat) {
           if (beat.at) onServerTime(beat.at);
           tell({ type: "heartbeat", live: beat.live });
-          // A refresh inside the publish limit is not sent out, but the heartbeat names it.
+          // A refresh within the publish limit is not published, but the heartbeat contains its version.
           if (beat.version && compareVersions(beat.version, version()) > 0) void pollNow();
         },
         lost(refused) {
@@ -137,7 +137,7 @@ export function createFeed({
     const mine = generation;
     const answer = await poll();
     asking = false;
-    // The page was hidden or paused meanwhile: the answer is no longer wanted.
+    // The page was hidden or paused in the meantime: discard the answer.
     if (mine !== generation) return;
     const back = facts.poll === "unreachable" && answer.kind !== "unreachable";
     const usable = answer.kind !== "snapshot" || onSnapshot(answer.snapshot);
@@ -167,7 +167,7 @@ export function createFeed({
       if (event.type === "offline" && desiredConnections(facts).stream) void pollNow();
     },
 
-    /** Ask for the newest figures now, whatever the stream does. */
+    /** Request the newest figures now, whether or not the stream is open. */
     pollNow,
   };
 }

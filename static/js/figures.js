@@ -12,11 +12,11 @@ import { isRunning, pointsOf, totalsOf } from "./series.js";
  */
 
 const DAY_MS = 86_400_000;
-/** With a base below this no percentage is shown: one more message would change it by much. */
+/** No percentage is shown for a smaller base: a single message would change it too much. */
 export const MIN_BASE = 20;
 /** The same as a rate over five minutes. */
 const SMALL_RATE = MIN_BASE / 5;
-/** From ten times as many on no percentage is shown either. */
+/** No percentage is shown for changes by this factor or more either. */
 const MANY_TIMES = 10;
 
 /**

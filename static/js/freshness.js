@@ -1,4 +1,4 @@
-/** How old the figures of a page are that asks for them itself. */
+/** The age of the figures on pages that load them themselves. */
 
 /** @typedef {import("./format.js").Format} Format */
 

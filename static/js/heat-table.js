@@ -72,7 +72,7 @@ export function createHeatTable({ format, weekStart, ask }) {
   }
 
   return {
-    /** Ask again, if it is seen: the view has changed. */
+    /** Reload the table if it is visible, because the view has changed. */
     load,
   };
 }

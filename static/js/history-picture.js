@@ -12,7 +12,7 @@ import { RANGES } from "./view.js";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** What has an expected range, with what it is of; one account's hours are kept for two weeks only. */
+/** The units with an expected range, with its basis; an account's hours are kept for only two weeks. */
 const EXPECTED = /** @type {const} */ ({ all: { hour: "weekday and hour", day: "weekday" }, account: { day: "weekday" } });
 /** @type {Record<Exclude<Unit, "month">, number>} */
 const LENGTH_MS = { minute: 60_000, hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS };
@@ -50,7 +50,7 @@ export function pictureFrom(history, view, format, scope = "all") {
  * @param {Unit} unit
  * @param {History["band"]} band
  * @param {keyof typeof EXPECTED} scope
- * @returns {string} what the expected range is of, and how many points are outside it
+ * @returns {string} the basis of the expected range, and the number of points outside it
  */
 function wordsOf(unit, band, scope) {
   /** @type {Partial<Record<Unit, string>>} */

@@ -1,4 +1,4 @@
-/** The page of one incident: when, who was told, and what to do. */
+/** The page of one incident: times, notifications and runbook. */
 
 import { ask } from "./ask.js";
 import { createFormat } from "./format.js";

@@ -13,12 +13,12 @@ import { incidentsFrom, testedFrom } from "./wire/incidents.js";
 /** @typedef {import("./types.js").Incident} Incident */
 
 const POLL_MS = 30_000;
-/** A channel may take twenty seconds, and four are told at a time. */
+/** A channel may take twenty seconds, and four are notified at a time. */
 const TEST_MS = 120_000;
 const format = createFormat();
 const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
 const rows = byId("rows", HTMLTableSectionElement);
-/** Only who may send a test has it. */
+/** Only for people who may send a test. */
 const button = document.getElementById("test");
 
 async function load() {
@@ -27,7 +27,7 @@ async function load() {
   if (!answer.ok) return;
   const { incidents, complete, channels } = incidentsFrom(answer.data);
   drawDays(incidents);
-  // A reader who has the focus in a row keeps it.
+  // Keep the focus in its row.
   if (!rows.contains(document.activeElement)) rows.replaceChildren(...incidents.map(rowOf));
   const open = incidents.filter((incident) => incident.endedAt === null).length;
   const n = `${format.count(incidents.length)}${complete ? "" : " or more"} in 90 days`;

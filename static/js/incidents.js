@@ -7,7 +7,7 @@
 
 export const DAYS = 90;
 const DAY_HOURS = 24;
-/** From here on a day is shown as a bad one: after an hour of failures Meta may disable the webhook. */
+/** From this duration a day is shown as bad: after an hour of failures Meta may disable the webhook. */
 const LONG_SECONDS = 3600;
 
 /**
@@ -46,7 +46,7 @@ function spanOf({ beganAt, endedAt }, now) {
 
 /**
  * @param {[number, number][]} spans
- * @returns {number} how much they cover together
+ * @returns {number} the total time that they cover
  */
 function covered(spans) {
   let total = 0;
@@ -60,7 +60,7 @@ function covered(spans) {
 
 /**
  * @param {Day[]} days
- * @returns {string} all bars in one sentence, for those who do not see them
+ * @returns {string} all bars in one sentence, for screen readers
  */
 export function summaryOf(days) {
   const bad = days.filter((day) => day.incidents > 0).length;
@@ -93,7 +93,7 @@ export function lengthOf(incident, now, format) {
 
 /**
  * @param {Incident} incident
- * @returns {string} who was told, in a few words
+ * @returns {string} the notified channels, in a few words
  */
 export function toldText({ alerts }) {
   if (alerts.length === 0) return "no channel";

@@ -1,4 +1,4 @@
-/** The page of the shared links: make, see when each ends, revoke. */
+/** The page of the shared links: create, list and revoke. */
 
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";

@@ -1,4 +1,4 @@
-/** What the overview has on its own page, in a shared link and on a wall: settings, clock, and figures that keep coming. */
+/** Shared by the overview, shared links and wall screens: settings, clock and live figures. */
 
 import { createAge } from "./age.js";
 import { createAnnouncer } from "./announce.js";
@@ -75,7 +75,7 @@ export function createLive({ draw, onFacts }) {
     /** Draw a snapshot that waits to be drawn. */
     flush: debounce.flush,
 
-    /** Draw the snapshot that came in the page itself, and ask for newer ones. */
+    /** Draw the snapshot contained in the page, and request newer ones. */
     start() {
       const brought = byId("first").textContent;
       if (brought) takeIn(JSON.parse(brought));

@@ -36,7 +36,7 @@ async function load() {
   freshness.touch();
 }
 
-/** Reload, unless the reader has the focus in a row. */
+/** Reload, unless a row has the focus. */
 function reload() {
   if (!document.hidden && !byId("account-rows").contains(document.activeElement)) void load();
 }

@@ -46,7 +46,7 @@ function dayFrom(json) {
 
 /**
  * @param {number | null} share from 0 to 1
- * @returns {string} in per cent, with two digits that say something: one in a thousand is no zero
+ * @returns {string} in per cent, with two significant digits, so that one in a thousand is not shown as zero
  */
 export function formatShare(share) {
   if (share === null) return "–";

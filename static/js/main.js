@@ -148,7 +148,7 @@ function tick() {
 }
 
 for (const link of document.querySelectorAll("a[data-leads-to]")) {
-  // Their href does the same without scripts.
+  // Without scripts, their href does the same.
   link.addEventListener("click", (event) => {
     event.preventDefault();
     const { range } = readView(`range=${/** @type {HTMLElement} */ (link).dataset.leadsTo}`);

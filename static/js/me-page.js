@@ -1,4 +1,4 @@
-/** The page of one's own account: password, sessions, second factor, passkeys. */
+/** The person's own account: password, sessions, second factor, passkeys. */
 
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
@@ -112,7 +112,7 @@ function itemOf({ id, name, createdAt, usedAt }) {
   return item;
 }
 
-/** @returns {HTMLInputElement | null} null for who has no password */
+/** @returns {HTMLInputElement | null} null for people without a password */
 function passwordField() {
   const field = document.getElementById("passkey-password");
   return field instanceof HTMLInputElement ? field : null;

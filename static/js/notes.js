@@ -1,4 +1,4 @@
-/** What happened in the range that the chart shows: marks on the chart, the list below it, and people's own notes. */
+/** The annotations of the charted range: marks on the chart, the list below it, and the form for notes. */
 
 import { annotationsFrom, localInput, authorsText } from "./annotations.js";
 import { ask } from "./ask.js";
@@ -11,7 +11,7 @@ import { rowButton } from "./row-button.js";
 /** @typedef {import("./types.js").Picture} Picture */
 
 const URL_OF_ALL = "/api/admin/annotations";
-/** Others may write notes, and incidents begin, while the page is open. */
+/** Reload after this time: other people may write notes, and incidents may begin. */
 const ANEW_MS = 300_000;
 const KINDS = { note: "", version: "Version", incident: "Incident", repair: "Repair" };
 
@@ -23,7 +23,7 @@ const KINDS = { note: "", version: "Version", incident: "Incident", repair: "Rep
  */
 export function createNotes({ mark, format, now }) {
   const list = byId("notes-rows");
-  /** Only who may write notes has it. */
+  /** Only for people who may write notes. */
   const form = /** @type {HTMLFormElement | null} */ (document.getElementById("note-form"));
   /** @type {{from: number, to: string | null, at: number, complete: boolean} | null} */
   let asked = null;
@@ -56,7 +56,7 @@ export function createNotes({ mark, format, now }) {
     const none = "No annotations in this range.";
     byId("notes-none").textContent = asked?.complete ? none : "Only the newest 200 of each kind are listed.";
     byId("notes-none").hidden = shown.length > 0 && asked?.complete === true;
-    // A reader who has the focus in a row keeps it.
+    // Keep the focus in its row.
     if (!list.contains(document.activeElement)) list.replaceChildren(...shown.reverse().map(rowOf));
   }
 
@@ -75,7 +75,7 @@ export function createNotes({ mark, format, now }) {
     return row;
   }
 
-  /** After a change the row or the form that had the focus is gone. */
+  /** After a change, the row or form that had the focus no longer exists. */
   async function reload() {
     byId("notes-summary").focus();
     await load();

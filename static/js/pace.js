@@ -1,4 +1,4 @@
-/** When an account reaches its limits, if it goes on as it did; pure. */
+/** When an account will reach its limits at its current rate; pure. */
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

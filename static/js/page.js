@@ -15,7 +15,7 @@
 /**
  * @param {string} id
  * @param {new () => HTMLElement} kind
- * @returns {HTMLElement} the element, of that kind: the template and the script belong together
+ * @returns {HTMLElement} the element, which must exist and be of that kind
  */
 export function byId(id, kind = HTMLElement) {
   const element = document.getElementById(id);
@@ -24,8 +24,8 @@ export function byId(id, kind = HTMLElement) {
 }
 
 /**
- * Let the page's forms be used, once it listens to them. Until then they are `inert`: a form that was sent earlier
- * would put what was typed, passwords too, into the address.
+ * Enable the page's forms once their listeners are attached. Until then they are `inert`: a form submitted earlier
+ * would put its values, including passwords, into the address.
  */
 export function enableForms() {
   for (const form of document.querySelectorAll("form[inert]")) /** @type {HTMLFormElement} */ (form).inert = false;

@@ -1,12 +1,12 @@
-/** Passkeys: what the browser does for them. */
+/** Passkeys: calls of the browser's WebAuthn API. */
 
-/** @returns {boolean} whether this browser knows passkeys, and their form as JSON */
+/** @returns {boolean} whether this browser supports passkeys and their JSON form */
 export function supportsPasskeys() {
   return typeof globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON === "function";
 }
 
 /**
- * @param {any} options as the server has made them
+ * @param {any} options from the server
  * @returns {Promise<unknown>} the new passkey, as JSON; rejects if the person or the browser does not want
  */
 export async function createPasskey(options) {
@@ -15,7 +15,7 @@ export async function createPasskey(options) {
 }
 
 /**
- * @param {any} options as the server has made them
+ * @param {any} options from the server
  * @returns {Promise<unknown>} the server's challenge signed by a passkey, as JSON; rejects likewise
  */
 export async function usePasskey(options) {
@@ -31,7 +31,7 @@ function asJson(credential) {
 
 /**
  * @param {unknown} error as the browser raises it
- * @returns {string} what it means for the reader
+ * @returns {string} a message for the reader
  */
 export function passkeyProblem(error) {
   switch (error instanceof Error ? error.name : "") {

@@ -1,4 +1,4 @@
-/** A page that needs no script but for the colours. */
+/** A page that only needs the script for the colour theme. */
 
 import { wireTheme } from "./theme.js";
 

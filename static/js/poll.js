@@ -1,4 +1,4 @@
-/** One question to the server for the newest snapshot. */
+/** One request for the newest snapshot. */
 
 import { deadline } from "./deadline.js";
 
@@ -20,7 +20,7 @@ function isGone(response) {
 /**
  * @param {string} url
  * @param {typeof fetch} ask
- * @returns {() => Promise<Answer>} asks once; remembers the ETag, so that nothing new costs no body
+ * @returns {() => Promise<Answer>} sends one request, with the last ETag, so that an unchanged snapshot needs no body
  */
 export function createPoll(url, ask) {
   let etag = "";

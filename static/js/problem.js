@@ -1,4 +1,4 @@
-/** Shows what went wrong, in the page's place for it. */
+/** Shows an error message in the page's element for it. */
 
 import { base } from "./base.js";
 
@@ -6,7 +6,7 @@ import { base } from "./base.js";
 
 /**
  * @param {HTMLElement} place with role=alert
- * @param {Failure | null} failure null: all is well again
+ * @param {Failure | null} failure null: no error
  */
 export function showProblem(place, failure) {
   place.hidden = failure === null;

@@ -1,4 +1,4 @@
-/** The controls above the chart: lists, dates, keys, and the links that save what is seen. */
+/** The controls above the chart: lists, dates, keys, and the links that save the data. */
 
 import { byId } from "./page.js";
 import { apiQuery, COMPARISONS, RANGES, readView, unitsFor } from "./view.js";
@@ -24,7 +24,7 @@ export function createControls({ choose, view, since, format, calendar, url }) {
   const dates = byId("dates", HTMLFormElement);
   const [from, to] = [byId("from", HTMLInputElement), byId("to", HTMLInputElement)];
   const keys = byId("keys", HTMLInputElement);
-  /** Whether dates are being chosen: they stay until a range is. */
+  /** Whether the dates are open; they close when a range is chosen. */
   let choosing = false;
 
   /** @param {View["range"]} name */
@@ -90,7 +90,7 @@ export function createControls({ choose, view, since, format, calendar, url }) {
     event.preventDefault();
   });
 
-  /** Have the controls show the view. */
+  /** Update the controls to the view. */
   function draw() {
     const now = view();
     const units = unitsFor(now, Date.now(), since());
@@ -127,7 +127,7 @@ function isTyping(target) {
   return target instanceof Element && target.closest("input, select, textarea, [contenteditable]") !== null;
 }
 
-/** @returns {boolean} whether single keys choose a range; browsers may keep nothing */
+/** @returns {boolean} whether single keys select a range; storage may be unavailable */
 function readKeys() {
   try {
     return localStorage.getItem(KEYS_OFF) !== "off";
@@ -142,6 +142,6 @@ function writeKeys(on) {
     if (on) localStorage.removeItem(KEYS_OFF);
     else localStorage.setItem(KEYS_OFF, "off");
   } catch {
-    // The choice then holds until the page is left.
+    // Without storage, the choice lasts until the page is left.
   }
 }

@@ -79,7 +79,7 @@ export function createRanges({ view, choose, draw, fail, wait, onExpired, since,
     return answer.ok ? historyFrom(answer.data) : null;
   }
 
-  /** The table by weekday and hour is of the view; it is not asked for anew as the last hour grows. */
+  /** The table by weekday and hour follows the view; it is not reloaded as the last hour grows. */
   function reheat() {
     const { range, from, to } = view();
     const key = [range, from, to].join();
@@ -89,10 +89,10 @@ export function createRanges({ view, choose, draw, fail, wait, onExpired, since,
   }
 
   return {
-    /** Have the controls show the view. */
+    /** Update the controls to the view. */
     drawControls: controls.draw,
 
-    /** The snapshot shows the view: nothing is asked. */
+    /** The snapshot covers the view: no request is needed. */
     leave() {
       asking?.abort.abort();
       asking = null;
@@ -103,7 +103,7 @@ export function createRanges({ view, choose, draw, fail, wait, onExpired, since,
     },
 
     /**
-     * Ask, unless what is drawn is the view's and can not have changed.
+     * Request the view's history, unless it is already drawn and cannot have changed.
      * @param {string} version of the newest snapshot: with a newer one an open range has grown
      */
     show(version) {

@@ -1,4 +1,4 @@
-/** The refresh button: asks, and says when it may ask again. */
+/** The refresh button: requests a refresh, and shows when the next one is allowed. */
 
 import { deadline } from "./deadline.js";
 
@@ -70,7 +70,7 @@ export function wireRefresh({ button, label, url, ask, format, onRefreshed, onEx
         say("Refresh failed", 3);
       }
     } catch {
-      // No answer at all: the badge tells why.
+      // No answer: the badge shows why.
       say("No answer", 3);
     } finally {
       limit.end();

@@ -8,7 +8,7 @@ export const STEP_MS = { hour: 60_000, day: 3_600_000, month: 86_400_000 };
 /** @type {Record<Range, import("./types.js").Unit>} */
 const UNITS = { hour: "minute", day: "hour", month: "day" };
 
-/** Buckets that a gap may have. A longer one comes from a wrong time: what is before it is dropped. */
+/** The longest gap in buckets. A longer one comes from a wrong time: the points before it are dropped. */
 const LONGEST_GAP = 500;
 /** The share of a bucket that must have passed before it is extrapolated. */
 export const MIN_ELAPSED_SHARE = 0.1;

@@ -1,4 +1,4 @@
-/** The overview to look at only, of a shared link or on a wall: wires the modules to its parts. */
+/** The read-only overview of a shared link or a wall screen: wires the modules to the page. */
 
 import { drawAccounts } from "./account-rows.js";
 import { isStale } from "./age.js";
@@ -37,7 +37,7 @@ let facts = null;
 /** @type {Snapshot | null} */
 let drawn = null;
 
-/** @param {string} id @returns {boolean} whether the link has that part */
+/** @param {string} id @returns {boolean} whether the link shows that part */
 function has(id) {
   return document.getElementById(id) !== null;
 }

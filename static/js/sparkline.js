@@ -37,7 +37,7 @@ function round(n) {
 }
 
 /**
- * Draw into `box`, or redraw what is there.
+ * Draw or redraw in `box`.
  * @param {Element} box
  * @param {(number | null)[]} values
  */

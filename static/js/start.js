@@ -51,7 +51,7 @@ function run(address) {
   });
 }
 
-// No frame is painted in a tab that is not seen.
+// A hidden tab paints no frame.
 if (document.hidden) begin();
 else {
   new PerformanceObserver(begin).observe({ type: "paint", buffered: true });

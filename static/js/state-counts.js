@@ -1,9 +1,9 @@
-/** How many accounts are in which state, each with a link to them. */
+/** The number of accounts in each state, linked to the list. */
 
 import { countsOf, listOf } from "./account-states.js";
 
 /**
- * @param {HTMLElement} place is hidden while there is nothing to say
+ * @param {HTMLElement} place hidden while there is nothing to show
  * @param {import("./types.js").Snapshot["accountStates"]} states
  * @param {import("./format.js").Format} format
  */
@@ -11,7 +11,7 @@ export function drawStateCounts(place, states, format) {
   const counts = countsOf(states, format);
   place.hidden = counts.length === 0;
   const text = counts.map((each) => each.text).join();
-  // The reader may have the focus in one of them.
+  // Keep the links, because one of them may have the focus.
   if (place.dataset.shown === text) return;
   place.dataset.shown = text;
   place.replaceChildren(

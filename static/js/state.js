@@ -20,7 +20,7 @@ export function createState() {
 
     /**
      * @param {Snapshot} snapshot
-     * @returns {boolean} whether it is news
+     * @returns {boolean} whether it is newer than the current one
      */
     offer(snapshot) {
       if (newest && compareVersions(snapshot.version, newest.version) <= 0) return false;

@@ -6,7 +6,7 @@ import { nameOf } from "./chart.js";
 /** @typedef {import("./types.js").Picture} Picture */
 /** @typedef {import("./types.js").Point} Point */
 
-/** Rows that are added at once: the browser lays out the whole table anew, which must not take long. */
+/** The number of rows added at once: each addition makes the browser lay out the whole table. */
 const ROWS = 100;
 /** @type {WeakMap<HTMLTableSectionElement, {about: string, rows: number}>} how much of what is shown */
 const shown = new WeakMap();

@@ -1,5 +1,5 @@
 /**
- * The choice of colours: system, light or dark. It is kept in a cookie, so that the server renders the next
+ * The choice of colours: system, light or dark. It is stored in a cookie, so that the server renders the next
  * page in these colours from the start.
  */
 
@@ -10,7 +10,7 @@ const YEAR_SECONDS = 365 * 24 * 3600;
 /** Sent to the document when the colours have changed. */
 export const THEME_CHANGED = "themechange";
 
-/** Wire the choice at the foot of the page. */
+/** Wire the buttons in the footer. */
 export function wireTheme() {
   const root = document.documentElement;
   for (const button of document.querySelectorAll("button[data-theme-choice]")) {
@@ -35,7 +35,7 @@ function draw() {
   meta?.setAttribute("content", theme === "system" ? "light dark" : theme);
 }
 
-/** @param {string} theme empty: as the system has it */
+/** @param {string} theme empty: the system's */
 function remember(theme) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `${COOKIE}=${theme}; Path=/; Max-Age=${theme ? YEAR_SECONDS : 0}; SameSite=Lax${secure}`;

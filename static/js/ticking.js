@@ -1,7 +1,7 @@
-/** The times on the page that run: "3s ago" becomes "4s ago". */
+/** The running times on the page: "3s ago" becomes "4s ago". */
 
 /** @typedef {import("./types.js").Snapshot} Snapshot */
-/** A check takes an hour or so where there are millions of DMs a day. */
+/** With millions of DMs a day a check takes about an hour. */
 const OVERDUE_SECONDS = 3 * 3600;
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {ReturnType<typeof import("./age.js").createAge>} Age */

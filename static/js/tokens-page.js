@@ -1,4 +1,4 @@
-/** The page of the API tokens: make, see when each was last used, revoke. */
+/** The page of the API tokens: create, list with last use, revoke. */
 
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";

@@ -1,4 +1,4 @@
-/** Deliveries that fail or stay away: the notice over the figures. */
+/** The notice above the figures about failing or missing deliveries. */
 
 import { deadline } from "./deadline.js";
 import { trafficFrom } from "./wire/snapshot.js";
@@ -56,7 +56,7 @@ export function watchTraffic({ place, url, every, ask, now, format, announce }) 
       });
       if (response.ok) traffic = trafficFrom(await response.json());
     } catch {
-      // The badge says that the service does not answer; what was known still holds.
+      // The badge shows that the service does not answer; the last notice stays.
     } finally {
       limit.end();
     }
@@ -75,7 +75,7 @@ export function watchTraffic({ place, url, every, ask, now, format, announce }) 
 
   return {
     /**
-     * Once a second: let the countdown run, and ask again when it is time.
+     * Call once a second: updates the countdown, and reloads when due.
      * @param {boolean} awake whether the page may ask
      */
     tick(awake) {

@@ -28,12 +28,12 @@ export interface Picture {
   points: Point[];
   /** Whether the last point is still filling. */
   isRunning: boolean;
-  /** What it comes to at this pace; null if it is full or has just begun. */
+  /** Its projection; null if it is full or has just begun. */
   pace: Pair | null;
   comparison: Compared | null;
   /** Where it ends; null if it has not ended. */
   to: string | null;
-  /** What was to be expected of each point; null if that was not asked for. */
+  /** The expected range of each point; null if not requested. */
   expected: { points: (Expected | null)[]; words: string } | null;
 }
 
@@ -49,7 +49,7 @@ export interface Expected {
   received: Usual;
 }
 
-/** What happened at a time; `author` and `changedBy` are empty unless somebody wrote or changed it. */
+/** Something that happened at a time; `author` and `changedBy` are empty unless a person wrote or changed it. */
 export interface Annotation {
   id: string;
   kind: "note" | "version" | "incident" | "repair";
@@ -95,7 +95,7 @@ export interface Activity {
   hourlyDmLimit: number | null | undefined;
 }
 
-/** Of what may be absent, null means that there is none, undefined that it is unknown. */
+/** For optional values, null means that there is none, undefined that it is unknown. */
 export interface Account {
   instagramId: string | null;
   username: string | null | undefined;
@@ -108,7 +108,7 @@ export interface Account {
   currentMonth: string | null;
   lastDMSent: string | null | undefined;
   lastDMReceived: string | null | undefined;
-  /** When it reaches its limit at its pace; null if it does not. */
+  /** When it will reach its limit at its current rate; null if it will not. */
   limitReachedAt: string | null | undefined;
   /** Null: not known yet. */
   states: string[] | null;
@@ -133,7 +133,7 @@ export interface Admin {
   createdAt: string | null;
 }
 
-/** Whether a channel was told the beginning or the end of an incident. */
+/** A channel's notification of the beginning or the end of an incident. */
 export interface Alert {
   channel: string;
   state: "open" | "over";
@@ -175,7 +175,7 @@ export interface Incident {
   section: string;
 }
 
-/** A delivery that was refused or rejected in part, or a sample of the good. */
+/** A delivery that was refused or partly rejected, or a sample of successful ones. */
 export interface Delivery {
   group: string;
   at: string | null;
@@ -190,7 +190,7 @@ export interface Delivery {
   rejected: { path: string; kind: string; account: string | null }[];
 }
 
-/** A name of events that are not understood. */
+/** The name of an unknown event. */
 export interface EventName {
   name: string;
   counted: boolean;
@@ -262,7 +262,7 @@ export interface Snapshot {
   refresh: { computeMs: number | null; dbQueries: number | null };
 }
 
-/** What the server sees of the deliveries; all null while they come and are acknowledged. */
+/** The state of deliveries; all null while they arrive and are acknowledged. */
 export interface Traffic {
   failingSince: string | null;
   disabledAt: string | null;
@@ -278,7 +278,7 @@ export interface Canary {
   shownMs: number | null;
 }
 
-/** What the server tells the page: seconds, addresses. */
+/** The server's settings for the page: seconds, addresses. */
 export interface PageSettings {
   debounce: number;
   poll: number;
@@ -328,7 +328,7 @@ export type Mode =
   | "paused"
   | "expired";
 
-/** All that is known about the way to the server. */
+/** The state of the connection to the server. */
 export interface Facts {
   online: boolean;
   visible: boolean;

@@ -1,4 +1,4 @@
-/** What the chart shows: a range, its unit and a comparison. The address keeps it, so that a link does too. */
+/** What the chart shows: a range, its unit and a comparison. It is stored in the address, so that links contain it. */
 
 /** @typedef {import("./types.js").RangeName} RangeName */
 /** @typedef {import("./types.js").Unit} Unit */
@@ -34,7 +34,7 @@ const DAY_MS = 86_400_000;
 const DATE = /^2\d{3}-\d\d-\d\d$/;
 
 /**
- * @param {string} search the query string; what it cannot mean is left out
+ * @param {string} search the query string; invalid values are ignored
  * @param {RangeName} [usual] the range without one in the address
  * @returns {View}
  */
@@ -65,7 +65,7 @@ export function writeView(view, usual = USUAL.range) {
 /**
  * @param {View} view
  * @param {{tz?: string, weekStart: string}} calendar an account's history is UTC's, and takes no zone
- * @returns {URLSearchParams} what the API is asked for
+ * @returns {URLSearchParams} the parameters of the API
  */
 export function apiQuery(view, calendar) {
   if (view.compare !== "expected") return new URLSearchParams({ ...viewParameters(view), ...calendar });
@@ -120,6 +120,6 @@ function daysOf({ range, from, to }, now, since) {
 
 /** @param {string} text */
 function isDate(text) {
-  // A day that its month does not have is moved into the next one.
+  // A day that does not exist in its month is moved to the next month.
   return DATE.test(text) && Number.isFinite(Date.parse(text)) && new Date(text).toISOString().startsWith(text);
 }

@@ -1,10 +1,10 @@
-/** What a screen on a wall needs that shows a page for days: it stays awake, and gets new versions. */
+/** For wall screens that show a page for days: keeps the screen awake, and loads new versions. */
 
 /** @typedef {import("./types.js").Timers} Timers */
 
 const RENEW_MS = 15 * 60_000;
 
-/** Ask the browser not to switch the screen off, again whenever it has been seen again. */
+/** Ask the browser to keep the screen on, and ask again whenever the page becomes visible. */
 export function keepAwake() {
   const request = async () => {
     try {
@@ -18,7 +18,7 @@ export function keepAwake() {
 }
 
 /**
- * Load the page anew once the service has another version of it, or has it again.
+ * Reload the page when the service has a new version of it, or is available again.
  * @param {object} options
  * @param {string} options.build the version of this page
  * @param {() => boolean} options.isOver whether the figures have ended for good
@@ -37,7 +37,7 @@ export function watchBuild({ build, isOver, ask, reload, timers }) {
         return;
       }
     } catch {
-      // No answer: this page stays, and goes on trying.
+      // No answer: keep this page, and try again later.
     }
     timers.setTimeout(look, RENEW_MS);
   }

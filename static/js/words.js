@@ -1,4 +1,4 @@
-/** The sentences of the status line: each state in words a person understands. */
+/** The sentences of the status line: each state in plain words. */
 
 /** @typedef {import("./types.js").Facts} Facts */
 /** @typedef {import("./types.js").Mode} Mode */

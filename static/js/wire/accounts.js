@@ -51,7 +51,7 @@ function accountTotals(json) {
 
 /**
  * @param {unknown} json
- * @returns {{deauthorizedAt: string | null, deletionAskedAt: string | null}} what Meta told about an account
+ * @returns {{deauthorizedAt: string | null, deletionAskedAt: string | null}} Meta's requests about an account
  */
 export function marksFrom(json) {
   const account = asObject(json);

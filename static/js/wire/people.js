@@ -118,14 +118,14 @@ export function passkeysFrom(json) {
 
 /**
  * @param {unknown} json
- * @returns {unknown} what the browser makes a passkey by
+ * @returns {unknown} the browser's options for creating a passkey
  */
 export function creationFrom(json) {
   return asObject(json).options;
 }
 
 /**
- * A link for choosing a password; `link` is null if it was mailed, `problem` says why it was not.
+ * A link to choose a password; `link` is null if it was mailed, `problem` is the reason if it could not be.
  * @param {unknown} json
  * @returns {{email: string, link: string | null, endsAt: string | null, problem: string | null}}
  */
