@@ -18,12 +18,12 @@ import msgspec
 from benchmarks.fit import non_negative
 
 DAY_SECONDS = 86_400
-LARGEST_BATCH = 2_000
+MAX_BATCH = 2_000
 MOST_BUSY = 0.6
 """No resource is planned to be busier: what is left is for bursts and for the loss of a host."""
 HOST_CORES = 8
 DATABASE_CORES = 16
-LEAST_CORES = 2
+MIN_CORES = 2
 REDIS_MESSAGES = 50_000.0
 """Snapshots that one Redis hands to subscribers in a second; it is asked for one per worker and
 minute, so this is far away."""
@@ -55,7 +55,7 @@ class Commit(msgspec.Struct, frozen=True):
     def closed_loop(self, posts: int, dms: int) -> float:
         """DMs/s with ``posts`` of ``dms`` each in flight: an answered client sends again before the
         next batch is taken, so all of them are one batch, up to the largest."""
-        return self.most(dms, batch=min(posts * dms, LARGEST_BATCH))
+        return self.most(dms, batch=min(posts * dms, MAX_BATCH))
 
     def seconds(self, rate: float, dms: float) -> float:
         """How long a commit takes at ``rate`` DMs/s: of one POST, or of all that came during the
@@ -70,7 +70,7 @@ class Commit(msgspec.Struct, frozen=True):
         seconds = self.seconds(rate, dms)
         return seconds * (1 + min(1.0, rate / dms * seconds) / 2)
 
-    def most(self, dms: float, *, batch: int = LARGEST_BATCH) -> float:
+    def most(self, dms: float, *, batch: int = MAX_BATCH) -> float:
         """DMs/s with such batches one after the other, by default full ones."""
         return batch / (self.base + self.per_dm(dms) * batch)
 
@@ -78,7 +78,7 @@ class Commit(msgspec.Struct, frozen=True):
 def fit_commit(points: Iterable[Point]) -> Commit:
     """Least squares over measured closed loops: the seconds in which a batch goes round."""
     usable = [point for point in points if point.rate > 0]
-    batches = [min(p.posts * p.dms, LARGEST_BATCH) for p in usable]
+    batches = [min(p.posts * p.dms, MAX_BATCH) for p in usable]
     rows = [[1, n, n / p.dms] for n, p in zip(batches, usable, strict=True)]
     return Commit(*non_negative(rows, [n / p.rate for n, p in zip(batches, usable, strict=True)]))
 
@@ -169,7 +169,7 @@ def plan(costs: Costs, demand: Demand) -> CapacityPlan:
         busy=busy,
         workers=max(workers, hosts),
         hosts=hosts,
-        database_cores=max(LEAST_CORES, needed(database)),
+        database_cores=max(MIN_CORES, needed(database)),
         shards=shards,
         stripes=stripes,
         redis=needed(messages / REDIS_MESSAGES),

@@ -19,9 +19,9 @@ from dmstats.db.counting.ledger import Ledger
 from dmstats.db.counting.reconciliation import read_place_sums
 
 CONNECTIONS = 64
-MOST_DMS_PER_SECOND = 30_000
+MAX_DMS_PER_SECOND = 30_000
 """Requests are made ahead for so many; a run that uses them up says so."""
-MOST_POSTS_PER_SECOND = 8_000
+MAX_POSTS_PER_SECOND = 8_000
 CHUNK = 1_000
 COUNT_SECONDS = 1800.0
 """To count millions of rows takes longer than the driver is told to wait for an answer."""
@@ -90,7 +90,7 @@ def post(
     """A run against ``web``: rates, latencies, and what one DM cost the application's CPU, the
     database's CPU and the disk. ``rate`` is in POSTs/s (open loop); 0 sends the next when one is
     answered (closed loop)."""
-    most = min(MOST_POSTS_PER_SECOND, MOST_DMS_PER_SECOND // dms)
+    most = min(MAX_POSTS_PER_SECOND, MAX_DMS_PER_SECOND // dms)
     plan = LoadPlan(
         port=web.port, seconds=seconds, connections=connections, dms=dms, accounts=accounts,
         skew=skew, most=2000 if repeat else int(seconds * most), repeat=repeat, rate=rate,

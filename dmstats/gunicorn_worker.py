@@ -27,11 +27,11 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from dmstats.core.constants import WEBHOOK_PATH
 
-LONGEST = 16 * 1024
+MAX_DELIVERY_BYTES = 16 * 1024
 """Bytes of head and body together: one read. A larger delivery is Gunicorn's, which does not hold a
 body that the memory budget does not know."""
-MOST_HEADERS = 64
-MOST_KEYS = 256
+MAX_HEADERS = 64
+MAX_KEYS = 256
 
 _HEAD = re.compile(
     rb"POST %s HTTP/1\.1((?:\r\n[A-Za-z0-9-]++: ?[\x21-\x7e][\x20-\x7e]*+)++)\r\n\r\n"
@@ -82,16 +82,16 @@ def recognise(data: bytes) -> tuple[Delivery, int] | None:
     length = headers.get("CONTENT_LENGTH", "")
     if (
         len(headers) != len(lines) - 1  # a repeated one
-        or len(headers) > MOST_HEADERS
+        or len(headers) > MAX_HEADERS
         or not NOT_RECOGNISED.isdisjoint(headers)
         or "HTTP_HOST" not in headers
         or not length.isdecimal()
-        or len(length) > len(str(LONGEST))
+        or len(length) > len(str(MAX_DELIVERY_BYTES))
     ):
         return None
     begin = match.end()
     end = begin + int(length)
-    if end > min(len(data), LONGEST):
+    if end > min(len(data), MAX_DELIVERY_BYTES):
         return None
     return Delivery(headers, data[begin:end]), end
 
@@ -99,7 +99,7 @@ def recognise(data: bytes) -> tuple[Delivery, int] | None:
 def _key(name: str) -> str:
     upper = name.upper().replace("-", "_")
     key = upper if upper in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{upper}"
-    if len(_keys) < MOST_KEYS:  # names are the clients' choice
+    if len(_keys) < MAX_KEYS:  # names are the clients' choice
         _keys[name] = key
     return key
 
@@ -111,7 +111,7 @@ class DeliveryParser(RequestParser):  # type: ignore[misc]
 
     def __init__(self, cfg: Any, source: Any, source_addr: Any) -> None:
         super().__init__(cfg, source, source_addr)
-        self.unreader.mxchunk = LONGEST
+        self.unreader.mxchunk = MAX_DELIVERY_BYTES
         policy = HeaderPolicy()
         policy.cfg, policy.peer_addr = cfg, source_addr
         self._trusted: bool = policy._peer_is_trusted_proxy()  # noqa: SLF001 - Gunicorn's decision
@@ -151,8 +151,8 @@ def recognises(cfg: Any) -> bool:
         and {cfg.pre_request.__module__, cfg.post_request.__module__} == {"gunicorn.config"}
         and cfg.secure_scheme_headers.keys() <= SCHEMES
         and (cfg.limit_request_line <= 0 or cfg.limit_request_line >= len(WEBHOOK_PATH) + 14)
-        and (cfg.limit_request_fields <= 0 or cfg.limit_request_fields >= MOST_HEADERS)
-        and cfg.limit_request_field_size >= LONGEST
+        and (cfg.limit_request_fields <= 0 or cfg.limit_request_fields >= MAX_HEADERS)
+        and cfg.limit_request_field_size >= MAX_DELIVERY_BYTES
         and not os.environ.get("SCRIPT_NAME")
     )
 

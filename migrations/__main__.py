@@ -20,7 +20,7 @@ from migrations import apply
 from migrations.sharding import shard as spread
 
 DAYS = 7
-MOST_DAYS = 366
+MAX_DAYS = 366
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--days", type=int, default=DAYS, help="days to prepare in advance (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
-    if not 1 <= options.days <= MOST_DAYS:
-        parser.error(f"--days must be from 1 to {MOST_DAYS}")
+    if not 1 <= options.days <= MAX_DAYS:
+        parser.error(f"--days must be from 1 to {MAX_DAYS}")
     try:
         done = run(
             shard=options.shard, days=options.days, tell=lambda line: print(line, flush=True)

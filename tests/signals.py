@@ -30,7 +30,7 @@ PYTHON = (sys.executable, "-m", "dmstats")
 MAKE = ("make", "--no-print-directory", "run")
 END_SECONDS = 15.0
 READY_SECONDS = 60.0
-MOST_SIGNALS = 5
+MAX_SIGNALS = 5
 BURST_SECONDS = 0.01
 STARTING_SECONDS = 5.0
 """Half of the bursts come within this of the start, the others in the second after readiness."""
@@ -118,9 +118,9 @@ class Endings:
 
     def _end(self, process: subprocess.Popen[bytes], moment: str) -> Outcome:
         numbers = self._rng.choices(
-            [signal.SIGINT, signal.SIGTERM], k=self._rng.randint(1, MOST_SIGNALS)
+            [signal.SIGINT, signal.SIGTERM], k=self._rng.randint(1, MAX_SIGNALS)
         )
-        pauses = [self._rng.uniform(0, BURST_SECONDS / MOST_SIGNALS) for _ in numbers]
+        pauses = [self._rng.uniform(0, BURST_SECONDS / MAX_SIGNALS) for _ in numbers]
         began = time.monotonic()
         try:
             for number, pause in zip(numbers, pauses, strict=True):

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FIRST_SECONDS, SECOND_SECONDS = 90.0, 30.0
 """Three and six times what two idle cores need (30 and 5 s), because the machine may be busy."""
 STOP_SECONDS = 15.0
-MOST_MB = 250
+MAX_MB = 250
 
 
 def main() -> None:
@@ -31,8 +31,8 @@ def main() -> None:
             print(f"{name} start: ready after {took:.1f} s", flush=True)
     size = installed_mb(ROOT / ".venv")
     print(f".venv: {size} MB", flush=True)
-    if size > MOST_MB:
-        sys.exit(f"more than {MOST_MB} MB")
+    if size > MAX_MB:
+        sys.exit(f"more than {MAX_MB} MB")
 
 
 def start_and_end(folder: Path, allowed: float) -> float:

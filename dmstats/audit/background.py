@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 KIND = "schedule"
 TICK_SECONDS = 0.5
-LARGEST_SHARE = 0.02
+MAX_SHARE = 0.02
 """The largest share of time for auditing: the pause after each tick depends on its duration."""
 PAUSE_SECONDS = 240.0
 """The pause after a finished run or a failure."""
@@ -45,7 +45,7 @@ class BackgroundAudit:
         self._due = started + PAUSE_SECONDS
         ended = self._go_on(started)
         took = self._clock.monotonic() - started
-        self._due = started + took / LARGEST_SHARE + (PAUSE_SECONDS if ended else 0.0)
+        self._due = started + took / MAX_SHARE + (PAUSE_SECONDS if ended else 0.0)
         return ended
 
     def leave(self) -> None:

@@ -20,8 +20,8 @@ from dmstats.db.admins.activity_log import Event
 from dmstats.db.audit.differences import Difference, OddDocument
 
 KIND = "command"
-MOST_ROWS = 100
-MOST_LISTED = 20
+MAX_ROWS = 100
+MAX_LISTED = 20
 HAPPENED = {
     "changed": "the counter was set",
     "replaced": "the document was replaced or is new",
@@ -84,10 +84,10 @@ def _result(outcome: Outcome) -> dict[str, object]:
         "differences": [_named(difference) for difference in outcome.differences],
         "repaired": [_named(difference) for difference in outcome.repaired],
         "changedByPlatform": [
-            _named(each) | {"why": each.why} for each in outcome.changed[:MOST_ROWS]
+            _named(each) | {"why": each.why} for each in outcome.changed[:MAX_ROWS]
         ],
         "accountsChangedByPlatform": len({each.key for each in outcome.changed}),
-        "unreadable": [msgspec.to_builtins(each) for each in outcome.odd[:MOST_LISTED]],
+        "unreadable": [msgspec.to_builtins(each) for each in outcome.odd[:MAX_LISTED]],
         "documentsUnreadable": len(outcome.odd),
     }
 
@@ -125,29 +125,29 @@ def _print(outcome: Outcome) -> None:
 def _changes(changed: Sequence[Difference]) -> Table:
     title = "changed by the platform since the previous audit (not drift)"
     table = Table("account", "counter", "holds", "ledger says", "what happened", title=title)
-    for each in changed[:MOST_LISTED]:
+    for each in changed[:MAX_LISTED]:
         numbers = (f"{each.counted:,}", f"{each.expected:,}")
         table.add_row(each.key, each.field, *numbers, HAPPENED[each.why])
-    if len(changed) > MOST_LISTED:
-        table.caption = f"and {len(changed) - MOST_LISTED:,} more counters"
+    if len(changed) > MAX_LISTED:
+        table.caption = f"and {len(changed) - MAX_LISTED:,} more counters"
     return table
 
 
 def _unreadable(odd: Sequence[OddDocument]) -> Table:
     table = Table("collection", "_id", "fields", title="unreadable values, shown as unknown")
-    for each in odd[:MOST_LISTED]:
+    for each in odd[:MAX_LISTED]:
         table.add_row(each.collection, each.key, ", ".join(each.fields))
-    if len(odd) > MOST_LISTED:
-        table.caption = f"and {len(odd) - MOST_LISTED:,} more documents"
+    if len(odd) > MAX_LISTED:
+        table.caption = f"and {len(odd) - MAX_LISTED:,} more documents"
     return table
 
 
 def _table(title: str, differences: Sequence[Difference], style: str) -> Table:
     table = Table("place", "of", "counter", "counted", "ledger", "missing", title=title)
-    for each in differences[:MOST_ROWS]:
+    for each in differences[:MAX_ROWS]:
         numbers = (f"{each.counted:,}", f"{each.expected:,}", f"{each.missing:+,}")
         key = _key(each).removesuffix(":00.000Z")
         table.add_row(each.place, key, each.field, *numbers, style=style)
-    if len(differences) > MOST_ROWS:
-        table.caption = f"and {len(differences) - MOST_ROWS:,} more"
+    if len(differences) > MAX_ROWS:
+        table.caption = f"and {len(differences) - MAX_ROWS:,} more"
     return table

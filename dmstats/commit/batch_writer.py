@@ -33,12 +33,12 @@ the look-up, the insert fails on a duplicate, which costs the batch one attempt.
 LOOK_UP_CONFLICTS = 3
 """After so many conflicts in a row, the rows are looked up again. Engines other than MongoDB may
 report a duplicate key as a write conflict."""
-LEAST_SECONDS = 0.05
+MIN_SECONDS = 0.05
 """With less time left than this, a round trip is not attempted."""
 
 DEFER_SECONDS = 60.0
 """How long a refused account's increments go straight to the backlog, without another attempt."""
-MOST_REFUSED = 10_000
+MAX_REFUSED = 10_000
 
 CONTENDED_SECONDS = 1.0
 """How long all accounts' increments go to the backlog after a batch met two conflicts there: the
@@ -199,7 +199,7 @@ class BatchWriter:
 
     def _left(self, batch: Batch[S]) -> float:
         left = batch.deadline - self._clock.monotonic()
-        if left < LEAST_SECONDS:
+        if left < MIN_SECONDS:
             raise Unavailable(LATE)
         return left
 
@@ -214,7 +214,7 @@ class RefusedAccounts:
     def add(self, error: AccountRefused) -> None:
         """Record that the database refused to change that account's document."""
         log.warning("account_deferred", extra={"account": error.account, "reason": error.reason})
-        if len(self._accounts) >= MOST_REFUSED:
+        if len(self._accounts) >= MAX_REFUSED:
             self._accounts.clear()
         until = self._clock.monotonic() + DEFER_SECONDS
         self._accounts[error.account] = (until, str(error))

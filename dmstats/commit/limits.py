@@ -45,8 +45,8 @@ class AdaptiveLimit:
         self.limit = max(min(MIN_BATCH, self._most), min(self.limit, events))
 
 
-MOST_HOURS = 50
-MOST_ACCOUNTS = 300
+MAX_HOURS = 50
+MAX_ACCOUNTS = 300
 """The maximum number of hours and accounts in one transaction. It must finish well before the
 sender's time-out even on a slow database. Otherwise every retry would fail again, together with
 everything else in its batch."""
@@ -66,7 +66,7 @@ def split_by_write_set(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow
     for row in sorted(rows, key=lambda row: row.time_ms):
         hours.add(hour_start(row.time_ms))
         accounts.add(row.account)
-        if len(hours) > MOST_HOURS or len(accounts) > MOST_ACCOUNTS:
+        if len(hours) > MAX_HOURS or len(accounts) > MAX_ACCOUNTS:
             yield chunk
             chunk, hours, accounts = [], {hour_start(row.time_ms)}, {row.account}
         chunk.append(row)
@@ -75,12 +75,12 @@ def split_by_write_set(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow
 
 def _fits(rows: Sequence[LedgerRow]) -> bool:
     return (
-        len({row.account for row in rows}) <= MOST_ACCOUNTS
-        and len({hour_start(row.time_ms) for row in rows}) <= MOST_HOURS
+        len({row.account for row in rows}) <= MAX_ACCOUNTS
+        and len({hour_start(row.time_ms) for row in rows}) <= MAX_HOURS
     )
 
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.004, 0.1
+SHORTEST_SECONDS, MAX_SECONDS = 0.004, 0.1
 """The bounds of the maximum back-off. The upper one also limits the pause between batches."""
 FIRST_BACKOFF_SECONDS = 0.002
 ATTEMPTS_PER_COMMIT = 2
@@ -92,7 +92,7 @@ class ContentionBackoff:
 
     def __init__(self) -> None:
         self.pause = 0.0
-        self._longest = LONGEST_SECONDS
+        self._longest = MAX_SECONDS
 
     def back_off(self, attempt: int) -> float:
         """Seconds to wait after conflict number ``attempt``: exponential with jitter, at most half
@@ -106,8 +106,8 @@ class ContentionBackoff:
         The wait and the preceding pause add up to about one commit of every other host. One of
         them commits while this host does its other work, so the pause covers the remaining ones.
         """
-        self.pause = min(LONGEST_SECONDS, max(0.0, self.pause + waited - took))
-        self._longest = min(LONGEST_SECONDS, max(SHORTEST_SECONDS, took / ATTEMPTS_PER_COMMIT))
+        self.pause = min(MAX_SECONDS, max(0.0, self.pause + waited - took))
+        self._longest = min(MAX_SECONDS, max(SHORTEST_SECONDS, took / ATTEMPTS_PER_COMMIT))
 
 
 FAILURES_TO_OPEN = 2

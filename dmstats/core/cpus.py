@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-MOST_WORKERS = 2
+MAX_WORKERS = 2
 """One worker commits while another parses and answers. More workers rarely help, because commits of
 one host take turns (docs/scaling.md)."""
 
@@ -14,7 +14,7 @@ one host take turns (docs/scaling.md)."""
 def default_workers(root: Path = Path("/")) -> int:
     """The default of WEB_CONCURRENCY. ``gunicorn.conf.py`` has a copy of this, because it must not
     import this package."""
-    return min(MOST_WORKERS, cores(root))
+    return min(MAX_WORKERS, cores(root))
 
 
 def cores(root: Path = Path("/")) -> int:

@@ -17,7 +17,7 @@ from dmstats.core.clock import EpochMs
 from dmstats.core.errors import BadRequest
 
 ALGORITHM = "HMAC-SHA256"
-LONGEST = 8_192
+MAX_LENGTH = 8_192
 LATEST_SECONDS = 10**11
 
 
@@ -41,7 +41,7 @@ def read_signed_request(text: str, secrets: Iterable[str]) -> UserRequest:
     Raises :class:`BadRequest`; its text contains nothing of the request.
     """
     signature, _, payload = text.partition(".")
-    if not payload or len(text) > LONGEST or not text.isascii():
+    if not payload or len(text) > MAX_LENGTH or not text.isascii():
         raise BadRequest("Send Meta's signed_request.")
     sent = _decoded(signature)
     macs = [hmac.digest(secret.encode(), payload.encode(), hashlib.sha256) for secret in secrets]

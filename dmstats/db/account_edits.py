@@ -33,7 +33,7 @@ ID = "instagramId"
 EDITABLE = ("username", "monthlyDmLimit", "isActive")
 SLICE = 200
 TRIES = 5
-LONGEST_PAUSE_SECONDS = 0.05
+MAX_PAUSE_SECONDS = 0.05
 RESTORE_SECONDS = 2.0
 PAGE = 1_000
 """How many edited accounts are compared at a time."""
@@ -212,7 +212,7 @@ class AccountEdits:
             except Conflict:  # a delivery is being counted into one of these accounts
                 if not tries_left:
                     raise
-                time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
+                time.sleep(random.uniform(0, MAX_PAUSE_SECONDS))  # noqa: S311 - jitter
             else:
                 break
         return refused

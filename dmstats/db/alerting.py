@@ -16,7 +16,7 @@ from dmstats.db.collection_names import ALERT_CHANNELS, ALERT_RULES
 
 T = TypeVar("T")
 
-MOST = 20
+MAX_ENTRIES = 20
 """The maximum number of channels, and of rules. The watchdog reads all of them every 15 s."""
 SECONDS = 2.0
 """With a longer limit the watchdog would report late that MongoDB does not answer."""
@@ -25,7 +25,7 @@ ABOVE, BELOW, OUTSIDE = "above", "below", "outside"
 SENSES = (ABOVE, BELOW, OUTSIDE)
 BY_HOUR = ("sent", "received")
 """The figures that have an expected range, by full hours."""
-LONGEST_MINUTES = 24 * 60
+MAX_MINUTES = 24 * 60
 
 
 class StoredChannel(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class AlertingStore:
     def channels(self) -> list[StoredChannel]:
         """All channels, oldest first."""
         with translated(), deadline(SECONDS):
-            found = list(self._channels.find({}).sort("_id", 1).limit(MOST))
+            found = list(self._channels.find({}).sort("_id", 1).limit(MAX_ENTRIES))
         return [each for each in map(_channel, found) if each is not None]
 
     def channel(self, channel_id: str) -> StoredChannel:
@@ -79,7 +79,7 @@ class AlertingStore:
 
     def save_channel(self, channel: StoredChannel) -> StoredChannel:
         """Add a channel, or change the one with its id; returns it as stored. Raises
-        :class:`NotFound`, and :class:`BadRequest` if there are :data:`MOST`."""
+        :class:`NotFound`, and :class:`BadRequest` if there are :data:`MAX_ENTRIES`."""
         document = msgspec.to_builtins(channel)
         key = document.pop("id")
         with translated(), deadline(SECONDS):
@@ -88,8 +88,8 @@ class AlertingStore:
                 if not done.matched_count:
                     raise NotFound("This channel does not exist.")
                 return channel
-            if self._channels.count_documents({}, limit=MOST) >= MOST:
-                raise BadRequest(f"There are already {MOST} channels.")
+            if self._channels.count_documents({}, limit=MAX_ENTRIES) >= MAX_ENTRIES:
+                raise BadRequest(f"There are already {MAX_ENTRIES} channels.")
             made = self._channels.insert_one(document)
         return msgspec.structs.replace(channel, id=str(made.inserted_id))
 
@@ -103,17 +103,17 @@ class AlertingStore:
     def rules(self) -> list[Rule]:
         """All rules, oldest first."""
         with translated(), deadline(SECONDS):
-            found = list(self._rules.find({}).sort("_id", 1).limit(MOST))
+            found = list(self._rules.find({}).sort("_id", 1).limit(MAX_ENTRIES))
         return [each for each in map(_rule, found) if each is not None]
 
     def add_rule(self, rule: Rule) -> Rule:
         """Add a rule; returns it as stored. Raises :class:`BadRequest` if there are
-        :data:`MOST`."""
+        :data:`MAX_ENTRIES`."""
         document = msgspec.to_builtins(rule) | {"since": None}
         del document["id"]
         with translated(), deadline(SECONDS):
-            if self._rules.count_documents({}, limit=MOST) >= MOST:
-                raise BadRequest(f"There are already {MOST} rules.")
+            if self._rules.count_documents({}, limit=MAX_ENTRIES) >= MAX_ENTRIES:
+                raise BadRequest(f"There are already {MAX_ENTRIES} rules.")
             made = self._rules.insert_one(document)
         return msgspec.structs.replace(rule, id=str(made.inserted_id))
 
@@ -151,7 +151,7 @@ def _rule(found: Document) -> Rule | None:
 def _can_be_checked(rule: Rule) -> bool:
     """Checks a rule's values, because a document may contain anything after a bad restore."""
     has_range = rule.sense != OUTSIDE or rule.figure in BY_HOUR
-    return has_range and rule.sense in SENSES and 0 <= rule.minutes <= LONGEST_MINUTES
+    return has_range and rule.sense in SENSES and 0 <= rule.minutes <= MAX_MINUTES
 
 
 def _read(found: Document, kind: type[T]) -> T | None:

@@ -14,8 +14,8 @@ from dmstats.db.client import Document, Mongo, deadline, translated
 from dmstats.db.collection_names import ANNOTATIONS
 
 NOTE, VERSION = "note", "version"
-MOST_NOTES = 500
-LONGEST_TEXT = typed.LONGEST_TEXT
+MAX_NOTES = 500
+MAX_TEXT_LENGTH = typed.MAX_TEXT_LENGTH
 SECONDS = 3.0
 
 MISSING = "This note does not exist."
@@ -49,10 +49,10 @@ class AnnotationStore:
         return [annotation for annotation in map(_annotation, found) if annotation is not None]
 
     def add(self, at_ms: int, text: str, author: str) -> Annotation:
-        """A new note. Raises :class:`BadRequest` if there are :data:`MOST_NOTES`."""
+        """A new note. Raises :class:`BadRequest` if there are :data:`MAX_NOTES`."""
         with translated(), deadline(SECONDS):
-            if self._annotations.count_documents({"kind": NOTE}, limit=MOST_NOTES) >= MOST_NOTES:
-                raise BadRequest(f"There are already {MOST_NOTES} notes: delete some first.")
+            if self._annotations.count_documents({"kind": NOTE}, limit=MAX_NOTES) >= MAX_NOTES:
+                raise BadRequest(f"There are already {MAX_NOTES} notes: delete some first.")
             return self._insert(NOTE, at_ms, text, author=author)
 
     def change(self, note_id: str, at_ms: int, text: str, by: str) -> Annotation:

@@ -18,8 +18,8 @@ from dmstats.db.collection_names import DELIVERIES, EVENT_NAMES
 REFUSED, PARTIAL, SAMPLE = "refused", "partial", "sample"
 KEPT = {REFUSED: 1000, PARTIAL: 1000, SAMPLE: 100}
 """How many of each group; a flood of one does not displace the others."""
-MOST_NAMES = 500
-MOST_KEYS = 50
+MAX_NAMES = 500
+MAX_KEYS = 50
 SECONDS = 3.0
 ID_DIGITS = 13
 
@@ -100,13 +100,13 @@ class DeliveryStore:
         return [record for record in map(_record, found) if record is not None]
 
     def see(self, names: Iterable[EventName]) -> None:
-        """Extend the first and last times and the keys of ``names``; at most :data:`MOST_NAMES` are
+        """Extend the first and last times and the keys of ``names``; at most :data:`MAX_NAMES` are
         kept."""
         with translated(), deadline(SECONDS):
             wanted = {name.id: name for name in names}
             known = {each["_id"]: each for each in
                      self._names.find({"_id": {"$in": list(wanted)}}, {"keys": True})}  # fmt: skip
-            free = MOST_NAMES - self._names.count_documents({}, limit=MOST_NAMES)
+            free = MAX_NAMES - self._names.count_documents({}, limit=MAX_NAMES)
             for key, name in wanted.items():
                 if key not in known:
                     free -= 1
@@ -134,7 +134,7 @@ def _of(group: str) -> Document:
 
 def _seen(name: EventName, known: Document | None) -> Document:
     kept = (known or {}).get("keys")
-    free = max(0, MOST_KEYS - len(kept)) if isinstance(kept, list) else MOST_KEYS
+    free = max(0, MAX_KEYS - len(kept)) if isinstance(kept, list) else MAX_KEYS
     new = [key for key in name.keys if not isinstance(kept, list) or key not in kept]
     return {
         "$min": {"first": to_datetime(name.first)},

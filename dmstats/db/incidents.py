@@ -14,7 +14,7 @@ from dmstats.db.collection_names import INCIDENTS
 KEPT_MS = 400 * DAY_MS
 SECONDS = 2.0
 """Longer, and the watchdog would be late with the news that MongoDB does not answer."""
-MOST = 1000
+MAX_PENDING = 1000
 ID_DIGITS = 13
 
 
@@ -102,7 +102,7 @@ class IncidentStore:
 
     def pending(self) -> list[IncidentRecord]:
         """Those that are not finished, oldest first."""
-        return self._find({"pending": True}, pymongo.ASCENDING, MOST)
+        return self._find({"pending": True}, pymongo.ASCENDING, MAX_PENDING)
 
     def since(self, from_ms: int, limit: int) -> list[IncidentRecord]:
         """The newest ``limit`` of those open at ``from_ms`` or begun later, newest first."""

@@ -25,7 +25,7 @@ TRIES = 200
 EXPIRED_TRIES = 3
 """How often a transaction that the server ended is tried. A fail-over ends it once; one that takes
 too long ends each time."""
-LONGEST_PAUSE_SECONDS = 0.05
+MAX_PAUSE_SECONDS = 0.05
 
 
 class TransactionRunner:
@@ -80,7 +80,7 @@ class TransactionRunner:
                     raise
                 if not expired_tries:
                     raise TransactionExpired(str(error), reason=error.reason) from error
-            time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
+            time.sleep(random.uniform(0, MAX_PAUSE_SECONDS))  # noqa: S311 - jitter
         return results[-1]
 
     def run_in_parts(

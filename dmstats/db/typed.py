@@ -23,7 +23,7 @@ from dmstats.core.clock import to_ms
 
 INTEGERS = range(-(2**63), 2**63)
 """The range of MongoDB's integers, and so of counters."""
-MOST_DIGITS = 18
+MAX_DIGITS = 18
 
 MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 DIGITS = re.compile(r"[0-9]{1,15}")
@@ -33,8 +33,8 @@ PLACE = range(10**15)
 """Terms and sequence numbers of snapshots: up to 15 digits, as in a version."""
 
 COUNTS = range(2**53)
-LARGEST_NUMBER = 1e15
-LONGEST_TEXT = 200
+MAX_NUMBER = 1e15
+MAX_TEXT_LENGTH = 200
 """Longer strings are truncated: names are shown on one line, and each snapshot contains ten."""
 DEEPEST = 20
 
@@ -61,7 +61,7 @@ def integer(value: object) -> int | None:
 
 def _whole(value: Decimal) -> int | None:
     # Check the size first: 1E+6144 as an integer has 6,145 digits.
-    if not value.is_finite() or value.adjusted() > MOST_DIGITS or value % 1:
+    if not value.is_finite() or value.adjusted() > MAX_DIGITS or value % 1:
         return None
     return int(value) if int(value) in INTEGERS else None
 
@@ -89,7 +89,7 @@ def number(value: object) -> float | None:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if abs(value) < LARGEST_NUMBER else None
+    return float(value) if abs(value) < MAX_NUMBER else None
 
 
 def month(value: object) -> str | None:
@@ -104,11 +104,11 @@ def moment(value: object) -> int | None:
 
 
 def text(value: object) -> str | None:
-    """A string, truncated to :data:`LONGEST_TEXT` characters."""
+    """A string, truncated to :data:`MAX_TEXT_LENGTH` characters."""
     if not is_text(value):
         return None
     found = str(value)
-    return found if len(found) <= LONGEST_TEXT else f"{found[:LONGEST_TEXT]}…"
+    return found if len(found) <= MAX_TEXT_LENGTH else f"{found[:MAX_TEXT_LENGTH]}…"
 
 
 def active(value: object) -> bool:
@@ -135,11 +135,11 @@ def id_values(instagram_id: str) -> list[str | int]:
 def document_id(value: object) -> str:
     """Any ``_id`` as a string by which an operator can find the document."""
     if is_text(value) or isinstance(value, ObjectId):
-        return str(value)[:LONGEST_TEXT]
+        return str(value)[:MAX_TEXT_LENGTH]
     try:
-        return json_util.dumps(value)[:LONGEST_TEXT]
+        return json_util.dumps(value)[:MAX_TEXT_LENGTH]
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return repr(value)[:LONGEST_TEXT]
+        return repr(value)[:MAX_TEXT_LENGTH]
 
 
 def document(value: object) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dmstats.history.cover import Counts
 
 UNITS = (HOUR, DAY)
 """The units that have a band: an hour of the week, or a weekday."""
-WEEKS, LEAST_WEEKS = 8, 4
+WEEKS, MIN_WEEKS = 8, 4
 
 DEVIATIONS = 3.0
 FROM_MAD = 1.4826
@@ -85,12 +85,12 @@ def band_point(
     weeks: Sequence[Interval], count: Callable[[Interval], Counts], since_ms: int | None
 ) -> tuple[int, Expected, Expected] | None:
     """How many ``weeks`` were counted as a whole, and what they let expect of sent and received;
-    None if they are fewer than :data:`LEAST_WEEKS`. ``since_ms``: the hour in which counting began,
+    None if they are fewer than :data:`MIN_WEEKS`. ``since_ms``: the hour in which counting began,
     which is not a whole one."""
     if since_ms is None:
         return None
     values = [count(interval) for interval in weeks if interval[0] > since_ms]
-    if len(values) < LEAST_WEEKS:
+    if len(values) < MIN_WEEKS:
         return None
     sent, received = zip(*values, strict=True)
     return len(values), expected(sent), expected(received)

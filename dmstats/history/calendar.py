@@ -17,7 +17,7 @@ MINUTE_MS = 60_000
 MINUTE, HOUR, DAY, WEEK, MONTH = "minute", "hour", "day", "week", "month"
 UNITS = (MINUTE, HOUR, DAY, WEEK, MONTH)
 WEEK_STARTS = ("monday", "sunday", "saturday")
-LONGEST_MS = {
+MAX_MS = {
     MINUTE: MINUTE_MS, HOUR: HOUR_MS, DAY: 26 * HOUR_MS, WEEK: 8 * DAY_MS, MONTH: 32 * DAY_MS,
 }  # fmt: skip
 """The largest possible length of a bucket of each unit."""

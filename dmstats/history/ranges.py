@@ -11,7 +11,7 @@ from dmstats.core.errors import BadRequest
 from dmstats.history.calendar import (
     DAY,
     HOUR,
-    LONGEST_MS,
+    MAX_MS,
     MINUTE,
     MINUTE_MS,
     MONTH,
@@ -124,7 +124,7 @@ def unit_of(asked: str | None, chosen: Range, calendar: Calendar) -> str:
     if fits(unit, chosen, calendar):
         return unit
     others = [other for other in UNITS if fits(other, chosen, calendar)]
-    number = length // LONGEST_MS[unit] + 1
+    number = length // MAX_MS[unit] + 1
     raise BadRequest(
         f"unit: {unit} gives {number} points or more in this range, and at most {MAX_POINTS} are "
         f"allowed; choose {' or '.join(others) or 'a shorter range'}."
@@ -134,7 +134,7 @@ def unit_of(asked: str | None, chosen: Range, calendar: Calendar) -> str:
 def fits(unit: str, chosen: Range, calendar: Calendar) -> bool:
     """Whether the range has at most :data:`MAX_POINTS` buckets of ``unit``."""
     length = chosen.to_ms - chosen.from_ms
-    if length // LONGEST_MS[unit] > MAX_POINTS:
+    if length // MAX_MS[unit] > MAX_POINTS:
         return False
     # The length usually decides: a day has at least 22 hours. The margin of 10 covers partial
     # buckets at both ends and hours that are split by a clock change.

@@ -49,8 +49,8 @@ _PERSONS = frozenset({"sender", "recipient"})
 _COMMON_KEYS = _PERSONS | {"timestamp"}
 
 
-MOST_NOTES = 10
-MOST_KEYS = 20
+MAX_NOTES = 10
+MAX_KEYS = 20
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class Reading(msgspec.Struct):
     """The contents of one body: rows to count, and the numbers of ignored and unreadable entries.
 
     ``foreign`` counts the entries of other objects than Instagram, by object. They are included in
-    ``ignored``. ``notes`` describe the first :data:`MOST_NOTES` events that were not understood.
+    ``ignored``. ``notes`` describe the first :data:`MAX_NOTES` events that were not understood.
     """
 
     rows: list[LedgerRow]
@@ -206,7 +206,7 @@ class _Reader:
         self._note(Note(path, kind, account, _keys(content)))
 
     def _note(self, note: Note) -> None:
-        if len(self.reading.notes) < MOST_NOTES:
+        if len(self.reading.notes) < MAX_NOTES:
             known = note.account if _is_account(note.account) else ""
             self.reading.notes.append(msgspec.structs.replace(note, account=known))
 
@@ -279,7 +279,7 @@ def _keys(content: Any) -> tuple[str, ...]:
     if not isinstance(content, dict):
         return ()
     named = sorted(key for key in content if isinstance(key, str) and _NAME.fullmatch(key))
-    return tuple(named[:MOST_KEYS])
+    return tuple(named[:MAX_KEYS])
 
 
 def dated_id(time_ms: int, digest: bytes) -> tuple[str, bytes]:

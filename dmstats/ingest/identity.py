@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dmstats.core.records import RECEIVED, SENT
 from dmstats.ingest.payload import Item, MessageRef, Scalar
 
-LEAST_MS, MOST_MS = 10**11, 10**14
+MIN_MS, MAX_MS = 10**11, 10**14
 """Values in this range are milliseconds, smaller ones seconds, larger ones microseconds."""
 
 REFERENCES = (
@@ -33,7 +33,7 @@ def normalise_time(value: Scalar) -> int | None:
 
     The unit is derived from the magnitude. ``None`` if the value is not a timestamp.
     """
-    if type(value) is int and LEAST_MS <= value < MOST_MS:  # the common case, as in every DM
+    if type(value) is int and MIN_MS <= value < MAX_MS:  # the common case, as in every DM
         return value
     if isinstance(value, str):
         if not (value.isascii() and value.isdecimal()):
@@ -41,9 +41,9 @@ def normalise_time(value: Scalar) -> int | None:
         value = int(value) if len(value) < 20 else 0
     if value is None or not 0 < value < 1e17:
         return None
-    if value < LEAST_MS:
+    if value < MIN_MS:
         return int(value * 1000)
-    return int(value) if value < MOST_MS else int(value / 1000)
+    return int(value) if value < MAX_MS else int(value / 1000)
 
 
 def identify(account: str, item: Item, time_ms: int | None) -> tuple[str, Sequence[str]]:

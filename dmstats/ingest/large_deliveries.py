@@ -72,7 +72,7 @@ SLICE = 500
 """Events per slice; Meta sends at most 1,000. Even a slow database looks up 500 in a second."""
 BEGIN_SECONDS = 2.2
 """No slice starts later than this: the sender times out after 5 s, and a slice may take 1.8 s."""
-MOST_REMEMBERED = 64
+MAX_REMEMBERED = 64
 
 
 class Submit(Protocol):
@@ -128,7 +128,7 @@ class SlicedSubmission:
     def _remember(self, digest: bytes, done: int) -> None:
         if done:
             self._done[digest] = done
-            while len(self._done) > MOST_REMEMBERED:
+            while len(self._done) > MAX_REMEMBERED:
                 self._done.popitem(last=False)
 
 

@@ -104,7 +104,7 @@ class ForeignBody(msgspec.Struct):
 
 
 _OBJECT = "instagram"
-MOST_DIGITS = 400
+MAX_DIGITS = 400
 _BODY = msgspec.json.Decoder(WebhookBody)
 PARTS = ("message", "message_edit", "reaction", "read", "postback", "referral")
 _REFERENCES = ("message_edit", "reaction", "read", "postback")
@@ -165,7 +165,7 @@ def _problem_of(one: Any) -> str:
 
 def _number(digits: str) -> int | float:
     """Python refuses integers of thousands of digits, and no field here needs one."""
-    return int(digits) if len(digits) < MOST_DIGITS else float(digits)
+    return int(digits) if len(digits) < MAX_DIGITS else float(digits)
 
 
 def content_of(value: Any) -> str:

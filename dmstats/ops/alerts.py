@@ -24,7 +24,7 @@ from dmstats.ops.notifier import OPEN, OVER, TEST, Channel, Notice, Outcome
 logger = logging.getLogger(__name__)
 
 FIRST_WAIT_MS = 15_000
-LONGEST_WAIT_MS = 600_000
+MAX_WAIT_MS = 600_000
 OLDEST_MS = DAY_MS
 """Older alerts are no longer sent."""
 CLAIM_MS = 60_000
@@ -47,7 +47,7 @@ def announce(record: IncidentRecord, state: str, channels: Sequence[Channel], no
 
 def next_due(attempts: int, retry_after: float | None, now_ms: int) -> int:
     """When to try again after ``attempts`` failures, in ms since the epoch."""
-    wait = min(FIRST_WAIT_MS << min(attempts - 1, 16), LONGEST_WAIT_MS)
+    wait = min(FIRST_WAIT_MS << min(attempts - 1, 16), MAX_WAIT_MS)
     return now_ms + max(wait, round((retry_after or 0.0) * 1000))
 
 

@@ -8,7 +8,7 @@ from dmstats.db.incidents import IncidentStore
 from dmstats.ops.runbooks import runbook_of
 
 INCIDENT, REPAIR = "incident", "repair"
-MOST = 200
+MAX_PER_KIND = 200
 """Of each kind in one answer."""
 
 
@@ -24,24 +24,26 @@ class Annotations:
 
     def between(self, from_ms: int, to_ms: int) -> tuple[list[Annotation], bool]:
         """The annotations from ``from_ms`` to ``to_ms`` (exclusive), oldest first, at most the
-        newest :data:`MOST` of each kind, and whether these are all.
+        newest :data:`MAX_PER_KIND` of each kind, and whether these are all.
 
         Raises :class:`~dmstats.core.errors.DmstatsError`.
         """
         kinds = (
-            self.store.between(from_ms, to_ms, MOST + 1),
+            self.store.between(from_ms, to_ms, MAX_PER_KIND + 1),
             [
                 Annotation(each.id, INCIDENT, each.since,
                            f"{runbook_of(each.name).title}: {each.text}")
-                for each in self._incidents.begun(from_ms, to_ms, MOST + 1)
+                for each in self._incidents.begun(from_ms, to_ms, MAX_PER_KIND + 1)
             ],
             [
                 Annotation(f"repair-{at}", REPAIR, at, _repaired(counters))
-                for at, counters in self._repairs.between(from_ms, to_ms, MOST + 1)
+                for at, counters in self._repairs.between(from_ms, to_ms, MAX_PER_KIND + 1)
             ],
         )  # fmt: skip
-        found = [annotation for newest in kinds for annotation in newest[:MOST]]
-        return sorted(found, key=lambda each: each.at), all(len(each) <= MOST for each in kinds)
+        found = [annotation for newest in kinds for annotation in newest[:MAX_PER_KIND]]
+        return sorted(found, key=lambda each: each.at), all(
+            len(each) <= MAX_PER_KIND for each in kinds
+        )
 
 
 class VersionNote:

@@ -22,7 +22,7 @@ import time
 from typing import Any
 
 TOO_MANY_REQUESTS = 429
-LONGEST_WAIT = 3600.0
+MAX_WAIT_SECONDS = 3600.0
 
 
 def main() -> None:
@@ -125,7 +125,7 @@ def _retry_after(answer: Any) -> float | None:
             seconds = body.get("retry_after") or body.get("parameters", {}).get("retry_after")
         except (ValueError, AttributeError):
             return None
-    return min(max(0.0, float(seconds)), LONGEST_WAIT) if _is_number(seconds) else None
+    return min(max(0.0, float(seconds)), MAX_WAIT_SECONDS) if _is_number(seconds) else None
 
 
 def _is_number(value: object) -> bool:

@@ -1,7 +1,7 @@
 """Records deliveries with problems, and writes them periodically.
 
 A successful delivery costs only a few comparisons. During a flood of failures, each worker keeps
-the newest in memory and writes at most :data:`MOST_WRITTEN` of each group every few seconds.
+the newest in memory and writes at most :data:`MAX_WRITTEN` of each group every few seconds.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from dmstats.ingest.events import Note, Reading
 
 logger = logging.getLogger(__name__)
 
-MOST_WRITTEN = 100
-MOST_NEW_NAMES = 50
+MAX_WRITTEN = 100
+MAX_NEW_NAMES = 50
 SAMPLE_SECONDS = 30.0
-LONGEST = 200
+MAX_REASON_LENGTH = 200
 OK = 200
 
 
@@ -41,7 +41,7 @@ class DeliveryDetails:
         self._store = store
         self._clock = clock
         self._groups: dict[str, deque[DeliveryRecord]] = {
-            group: deque(maxlen=MOST_WRITTEN) for group in (REFUSED, PARTIAL)
+            group: deque(maxlen=MAX_WRITTEN) for group in (REFUSED, PARTIAL)
         }
         self._groups[SAMPLE] = deque(maxlen=1)
         self._names: dict[tuple[str, bool], EventName] = {}
@@ -72,7 +72,7 @@ class DeliveryDetails:
                 group=group,
                 at=self._clock.now_ms(),
                 status=status,
-                reason=reason[:LONGEST],
+                reason=reason[:MAX_REASON_LENGTH],
                 size=int(size) if size.isascii() and size.isdecimal() and len(size) < 16 else 0,
                 entries=reading.entries if reading else 0,
                 kinds=dict(Counter(row.kind for row in reading.rows)) if reading else {},
@@ -94,7 +94,7 @@ class DeliveryDetails:
                 continue
             now, key = self._clock.now_ms(), (note.name, note.unknown)
             before = self._names.get(key)
-            if before is None and len(self._names) >= MOST_NEW_NAMES:
+            if before is None and len(self._names) >= MAX_NEW_NAMES:
                 continue
             keys = tuple(sorted({*note.keys, *(before.keys if before else ())}))
             first = before.first if before else now

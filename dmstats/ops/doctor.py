@@ -18,8 +18,8 @@ from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
 
 CLOCK_WARNING_MS, CLOCK_FAILURE_MS = 2_000, 60_000
 TRANSACTION_SECONDS = 10
-LEAST_FREE_BYTES = 1_000_000_000
-LEAST_FREE_SHARE = 0.05
+MIN_FREE_BYTES = 1_000_000_000
+MIN_FREE_SHARE = 0.05
 HOUR_SECONDS = 3600
 
 
@@ -235,7 +235,7 @@ def check_disk(folder: Path) -> Finding:
     place = next((path for path in (folder, *folder.parents) if path.exists()), Path())
     usage = shutil.disk_usage(place.absolute())
     found = f"{usage.free / 1e9:.1f} GB free at {place.absolute()}"
-    if usage.free < max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * usage.total):
+    if usage.free < max(MIN_FREE_BYTES, MIN_FREE_SHARE * usage.total):
         return failed(
             "disk",
             found,

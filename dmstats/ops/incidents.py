@@ -12,7 +12,7 @@ from dmstats.ops.delivery_log import Record
 WINDOW_MINUTES = 30
 LEAST_USUAL = 10
 """A baseline of fewer DMs per window is too low to detect silence."""
-LEAST_WEEKS = 2
+MIN_WEEKS = 2
 
 FAILING_AFTER_MS = 5 * MINUTE_MS
 STILL_FAILING_MS = 10 * MINUTE_MS
@@ -59,7 +59,7 @@ def failing(record: Record, now_ms: int) -> Incident | None:
 def silent(dms: int, usual: Sequence[int]) -> Incident | None:
     """No DMs arrived, although there were some at this time in earlier weeks."""
     active_weeks = [number for number in usual if number]
-    if dms or len(active_weeks) < LEAST_WEEKS or median(usual) < LEAST_USUAL:
+    if dms or len(active_weeks) < MIN_WEEKS or median(usual) < LEAST_USUAL:
         return None
     return Incident(
         SILENT,

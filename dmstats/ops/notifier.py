@@ -25,7 +25,7 @@ SECONDS = 10.0
 STEP_SECONDS = 5.0
 APPRISE_SECONDS = 20.0
 """It needs two seconds to load, and gives up on a server after eight."""
-LONGEST_WAIT = 3600.0
+MAX_WAIT_SECONDS = 3600.0
 CHILD = Path(__file__).with_name("apprise_child.py")
 KEY_DIGITS = 12
 
@@ -116,7 +116,7 @@ def _retry_after(given: str | None) -> float | None:
     if given is None:
         return None
     with suppress(InvalidHeader):
-        return min(Retry().parse_retry_after(given), LONGEST_WAIT)
+        return min(Retry().parse_retry_after(given), MAX_WAIT_SECONDS)
     return None
 
 

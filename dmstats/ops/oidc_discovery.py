@@ -16,7 +16,7 @@ from dmstats.ops.outgoing import pool_for
 CHECK = "single sign-on"
 PATH = "/.well-known/openid-configuration"
 SECONDS = 5.0
-LARGEST = 256 * 1024
+MAX_BYTES = 256 * 1024
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
               "EdDSA", "Ed25519")  # fmt: skip
 """Signatures by the provider's private key. The others (``none``, and HMAC by the client secret)
@@ -79,7 +79,7 @@ def _fetch(url: str) -> Metadata:
             answer = http.request("GET", url, redirect=False, preload_content=False)
             if answer.status != 200:
                 raise DiscoveryFailed(f"{url} answers with {answer.status}")
-            found = msgspec.json.decode(answer.read(LARGEST))
+            found = msgspec.json.decode(answer.read(MAX_BYTES))
     except HTTPError as error:
         raise DiscoveryFailed(f"{url} does not answer: {plain_reason(error)}") from None
     except msgspec.DecodeError:

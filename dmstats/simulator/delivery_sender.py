@@ -19,7 +19,7 @@ from dmstats.simulator.bodies import Delivery
 ANSWER_SECONDS = 5.0
 """Meta's time-out."""
 FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 1.0
 
 
 class Report(msgspec.Struct):
@@ -92,7 +92,7 @@ class DeliverySender:
                     return
                 self.report.retries += 1
             self._stop.wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     def _post(self, body: bytes, headers: dict[str, str]) -> str:
         """The status as text, or a description of the connection error."""

@@ -19,7 +19,7 @@ from dmstats.db.states.summary import Summary
 from dmstats.states.rules import state_of
 
 TICK_SECONDS = 0.2
-LARGEST_SHARE = 0.075
+MAX_SHARE = 0.075
 """The largest share of time: the pause after each tick depends on its duration. About half of that
 is the database's."""
 PASS_SECONDS = 60.0
@@ -137,7 +137,7 @@ class BackgroundStates:
         self._due = started + PASS_SECONDS
         ended = self._go_on(started)
         took = self._clock.monotonic() - started
-        self._due = started + took / LARGEST_SHARE
+        self._due = started + took / MAX_SHARE
         if ended:
             self._due = max(self._due, self._began + PASS_SECONDS)
         return ended

@@ -26,7 +26,7 @@ from tests.browser.service import ROOT, Service
 from tests.servers import Redis, Secantus, running
 
 IMAGES = ROOT / "docs" / "images"
-MOST_BYTES = 200_000
+MAX_BYTES = 200_000
 DAYS = 30
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 WIDE: ViewportSize = {"width": 1280, "height": 820}
@@ -39,7 +39,7 @@ ACCOUNTS = [
     ("studio.nord", 1000), ("little.kiln", None),
 ]  # fmt: skip
 PER_DAY = 5000
-MOST_PER_POST = 400
+MAX_PER_POST = 400
 TRIES = 20
 
 
@@ -113,8 +113,8 @@ def feed(service: Service) -> None:
             times += [start + round(chance.random() * length) for _ in range(max(0, count))]
         account = f"1784140000000{index + 1:04d}"
         times.sort()
-        for first in range(0, len(times), MOST_PER_POST):
-            some = times[first : first + MOST_PER_POST]
+        for first in range(0, len(times), MAX_PER_POST):
+            some = times[first : first + MAX_PER_POST]
             sent = round(len(some) * 0.58)
             deliver(service, sent, len(some) - sent, account, some)
 
@@ -193,7 +193,7 @@ def take(
     context.close()
     size = target.stat().st_size
     print(f"{target} {size:,} bytes")  # noqa: T201
-    assert size <= MOST_BYTES, f"{target} is over {MOST_BYTES:,} bytes"
+    assert size <= MAX_BYTES, f"{target} is over {MAX_BYTES:,} bytes"
 
 
 if __name__ == "__main__":

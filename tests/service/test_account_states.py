@@ -177,7 +177,7 @@ class TestBackgroundStates:
     ) -> None:
         assert not job.tick()
         assert len(states(mongo)) == 500
-        clock.advance(0.3 / background.LARGEST_SHARE - 1)
+        clock.advance(0.3 / background.MAX_SHARE - 1)
         assert not job.tick()
         clock.advance(1.01)
         assert job.tick()

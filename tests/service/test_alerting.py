@@ -15,7 +15,7 @@ from dmstats.core.errors import StoreUnavailable
 from dmstats.core.sealed import Sealer
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
-from dmstats.db.alerting import MOST, AlertingStore, Rule, StoredChannel
+from dmstats.db.alerting import MAX_ENTRIES, AlertingStore, Rule, StoredChannel
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.incidents import IncidentRecord, IncidentStore, record_id
@@ -137,7 +137,7 @@ def test_an_address_that_cannot_be_used_is_refused_at_once(
 
 
 def test_their_number_is_bounded(site: AdminSite) -> None:
-    for i in range(MOST):
+    for i in range(MAX_ENTRIES):
         site.alerting.save_channel(StoredChannel(f"{i}", "x"))
         site.alerting.add_rule(Rule("perMinute", "above"))
     client = site.signed_in()

@@ -13,7 +13,7 @@ from bson import ObjectId
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
-from dmstats.db.annotations import LONGEST_TEXT, MOST_NOTES
+from dmstats.db.annotations import MAX_NOTES, MAX_TEXT_LENGTH
 from dmstats.db.incidents import IncidentRecord, record_id
 from dmstats.ops.annotations import VersionNote
 from dmstats.web.schema.annotation_schemas import AnnotationAnswer, AnnotationsAnswer
@@ -82,7 +82,7 @@ def test_viewers_and_tokens_only_read(site: AdminSite) -> None:
     [
         ({"at": AT}, "text: Missing"),
         ({"at": AT, "text": "  "}, "text: Must not be empty."),
-        ({"at": AT, "text": "x" * (LONGEST_TEXT + 1)}, "text: "),
+        ({"at": AT, "text": "x" * (MAX_TEXT_LENGTH + 1)}, "text: "),
         ({"at": AT, "text": "a\nb"}, "text: Contains characters that cannot be printed."),
         ({"at": "yesterday", "text": "x"}, "at: must be a date such as"),
         ({"at": "2026-02-30", "text": "x"}, "at: must be a date such as"),
@@ -100,7 +100,7 @@ def test_bad_notes_are_refused(site: AdminSite, body: dict[str, str], sentence: 
 def test_their_number_is_bounded(site: AdminSite) -> None:
     at = to_datetime(site.clock.now_ms() - 90 * DAY_MS)
     site.mongo.db["dmstats_annotations"].insert_many(
-        {"kind": "note", "at": at, "text": "old"} for _ in range(MOST_NOTES - 1)
+        {"kind": "note", "at": at, "text": "old"} for _ in range(MAX_NOTES - 1)
     )
     client = site.signed_in()
     assert client.post(URL, json={"at": AT, "text": "the last"}).status_code == 201

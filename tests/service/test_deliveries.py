@@ -18,7 +18,7 @@ from dmstats.db.delivery_store import (
     DeliveryStore,
     EventName,
 )
-from dmstats.ops.delivery_details import MOST_WRITTEN, SAMPLE_SECONDS, DeliveryDetails
+from dmstats.ops.delivery_details import MAX_WRITTEN, SAMPLE_SECONDS, DeliveryDetails
 from dmstats.web.schema.delivery_schemas import DeliveriesAnswer
 from tests.service.admin_site import TOKEN, AdminSite, bearer
 from tests.unit.ingest.test_webhook import Harness
@@ -162,7 +162,7 @@ def test_a_flood_is_bounded_and_the_newest_are_kept(site: Site, clock: ManualClo
             )  # fmt: skip
         clock.advance(5)
         site.details.write()
-    assert written == [MOST_WRITTEN] * 20
+    assert written == [MAX_WRITTEN] * 20
     kept = site.store.newest(REFUSED, 5000)
     assert len(kept) == KEPT[REFUSED]
     expected = {

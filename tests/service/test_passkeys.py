@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dmstats.core.clock import ManualClock
 from dmstats.core.settings import Settings
 from dmstats.db.admins.activity_log import LogFilter
-from dmstats.db.admins.passkeys import MOST
+from dmstats.db.admins.passkeys import MAX_PASSKEYS
 from dmstats.web.auth import webauthn_ceremonies
 from dmstats.web.auth.passkey_site import PasskeyRefused, PasskeySite, passkey_site
 from dmstats.web.auth.sessions import AdminSessions
@@ -186,7 +186,7 @@ class TestAdding:
     def test_has_an_end(self, site: AdminSite) -> None:
         client = site.signed_in()
         ada = site.admins.find(EMAIL).id
-        for index in range(MOST):
+        for index in range(MAX_PASSKEYS):
             site.passkeys.add(ada, f"key {index}", text(bytes([index])), b"key", 0)
         options = client.post(f"{URL}/options", json=OWN).get_json()["options"]
         sent = {"name": "one more", "credential": Authenticator().create(options)}

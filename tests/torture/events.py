@@ -15,11 +15,11 @@ from dmstats.core.clock import DAY_MS, HOUR_MS
 from dmstats.ingest.events import read_events
 from dmstats.simulator.bodies import Traffic
 
-MOST_IN_A_RETRY = 60
+MAX_PER_RETRY = 60
 FRESH_IN_A_RETRY = 0.3
 """The share of retries that carry new events, too."""
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
+MAX_PAUSE_SECONDS = 2.0
 STEPPED_SHARE = 0.08
 """The share of POSTs whose sender's clock is stepped: mostly to where an event's time is no longer
 accepted, so that two deliveries of one event are classified differently."""
@@ -119,7 +119,7 @@ class Mixer:
                 event.refused_at = event.refused_at or now
                 event.refused_last = now
                 pause = FIRST_PAUSE_SECONDS * 2.0 ** min(event.failures, 10)
-                event.due = now + self._random.uniform(0.5, 1.0) * min(pause, LONGEST_PAUSE_SECONDS)
+                event.due = now + self._random.uniform(0.5, 1.0) * min(pause, MAX_PAUSE_SECONDS)
             self._again.extend(post.events)
 
     def _fresh(self) -> Post:
@@ -134,7 +134,7 @@ class Mixer:
         if not due:
             return None
         self._random.shuffle(due)
-        chosen = due[: self._random.randint(1, MOST_IN_A_RETRY)]
+        chosen = due[: self._random.randint(1, MAX_PER_RETRY)]
         taken = set(map(id, chosen))
         self._again = [event for event in self._again if id(event) not in taken]
         self.retried += len(chosen)

@@ -25,7 +25,7 @@ KINDS: Mapping[str, float] = {
 }
 """What is killed (SIGKILL) or paused (SIGSTOP, then SIGCONT), and its relative frequency."""
 
-LEAST_SECONDS = 2.0
+MIN_SECONDS = 2.0
 TOGETHER_SHARE = 0.12
 """The share of kills that are followed by another one within a second."""
 PAUSE_SECONDS = (0.5, 4.0)
@@ -87,7 +87,7 @@ class Killer(threading.Thread):
     def _run(self) -> None:
         deck: list[str] = list(self._kinds)  # so that a short run meets each kind once
         while self._kinds and not self._over.wait(
-            max(LEAST_SECONDS, self._random.expovariate(1 / self._every))
+            max(MIN_SECONDS, self._random.expovariate(1 / self._every))
         ):
             since = self.kills[-1].at if self.kills else 0.0
             while self.kills and not self._recovered(since):

@@ -35,7 +35,7 @@ WHOLE_TYPES: Sequence[Callable[[int], Any]] = (int, Int64, float, lambda n: Deci
 THREADS = 4
 SERVER_SECONDS = 2.0
 NO_SUCH_TRANSACTION = 251
-MOST_TRIES = 50
+MAX_TRIES = 50
 AGAIN_SECONDS = 0.02
 
 
@@ -116,7 +116,7 @@ class _Writer(threading.Thread):
 
     def _attempt(self, kind: str, account: str) -> bool:
         """One write; whether it was done."""
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             try:
                 before, after = self._write(kind, account)
             except DuplicateKeyError:

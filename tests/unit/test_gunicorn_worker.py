@@ -20,7 +20,13 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from dmstats import gunicorn_worker
 from dmstats.core.constants import WEBHOOK_PATH
-from dmstats.gunicorn_worker import LONGEST, DeliveryWorker, parser_for, recognise, recognises
+from dmstats.gunicorn_worker import (
+    MAX_DELIVERY_BYTES,
+    DeliveryWorker,
+    parser_for,
+    recognise,
+    recognises,
+)
 
 REQUESTS = int(os.environ.get("DELIVERY_REQUESTS", "3000"))
 LINE = f"POST {WEBHOOK_PATH} HTTP/1.1"
@@ -80,7 +86,11 @@ LISTENER = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 8000))
 def config(**settings: Any) -> Config:
     """As in gunicorn.conf.py."""
     cfg = Config()
-    chosen = {"limit_request_fields": 128, "limit_request_field_size": LONGEST, "keepalive": 75}
+    chosen = {
+        "limit_request_fields": 128,
+        "limit_request_field_size": MAX_DELIVERY_BYTES,
+        "keepalive": 75,
+    }
     for name, value in {**chosen, **settings}.items():
         cfg.set(name, value)
     return cfg
@@ -233,7 +243,7 @@ OTHERS = {
     "a control character": request([*HEADERS, ("X-A", "1\x002")]),
     "half a body": request()[:-5],
     "a large body": request(
-        [("Host", "a"), ("Content-Length", str(LONGEST))], body=bytes(LONGEST)
+        [("Host", "a"), ("Content-Length", str(MAX_DELIVERY_BYTES))], body=bytes(MAX_DELIVERY_BYTES)
     ),
     "many headers": request([*HEADERS, *((f"X-{n}", "1") for n in range(60))]),
 }  # fmt: skip
@@ -335,4 +345,4 @@ def test_it_recognises_with_our_configuration_and_not_with_others() -> None:
 def test_the_names_that_clients_choose_take_no_memory() -> None:
     for number in range(3000):
         assert recognise(request([*HEADERS, (f"X-Own-{number}", "1")]))
-    assert len(gunicorn_worker._keys) <= gunicorn_worker.MOST_KEYS
+    assert len(gunicorn_worker._keys) <= gunicorn_worker.MAX_KEYS

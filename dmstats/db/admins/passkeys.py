@@ -25,7 +25,7 @@ from dmstats.db.collection_names import ADMINS, CHALLENGES
 CHALLENGE_MS = 5 * MINUTE_MS
 """How long a person may take to touch the key or phone."""
 
-MOST = 20
+MAX_PASSKEYS = 20
 """So many passkeys one person may have."""
 
 WITH_PASSKEYS = {name: 1 for name in PUBLIC if not name.startswith("passkeys")} | {"passkeys": 1}
@@ -45,7 +45,7 @@ class TooManyPasskeys(DmstatsError):
     title = "Too many passkeys"
 
     def __init__(self) -> None:
-        super().__init__(f"You have {MOST} passkeys. Remove one first.")
+        super().__init__(f"You have {MAX_PASSKEYS} passkeys. Remove one first.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Passkeys:
             "uses": uses,
             "createdAt": to_datetime(self._clock.now_ms()),
         }
-        fits = {f"passkeys.{MOST - 1}": {"$exists": False}}
+        fits = {f"passkeys.{MAX_PASSKEYS - 1}": {"$exists": False}}
         new = {"passkeys.credential": {"$ne": credential}}
         with translated():
             done = self._people.update_one(

@@ -31,7 +31,7 @@ CHUNK = 200
 """Accounts in one document: some 100 kB, since an account takes about 500 bytes."""
 
 TRIES = 3
-MOST_PERIODS = 100_000
+MAX_PERIODS = 100_000
 """More hours or days are not read: something else wrote the document."""
 
 Counts = tuple[int, int]
@@ -228,8 +228,8 @@ class _Index(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    hours: Annotated[int, msgspec.Meta(ge=1, le=MOST_PERIODS)]
-    days: Annotated[int, msgspec.Meta(ge=1, le=MOST_PERIODS)]
+    hours: Annotated[int, msgspec.Meta(ge=1, le=MAX_PERIODS)]
+    days: Annotated[int, msgspec.Meta(ge=1, le=MAX_PERIODS)]
 
 
 def _read(found: Document | None, shape: type[T]) -> T | None:

@@ -11,7 +11,7 @@ from dmstats.db.audit.differences import OddDocument
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import STATS_CACHE
 
-MOST = 20
+MAX_LISTED = 20
 SECONDS = 5.0
 
 
@@ -28,14 +28,14 @@ class OddDocuments:
         number, first = typed.integer(found.get("odd")), found.get("oddDocuments")
         if number is None or not isinstance(first, list):
             return None
-        return number, [_odd(typed.document(each)) for each in first[:MOST]]
+        return number, [_odd(typed.document(each)) for each in first[:MAX_LISTED]]
 
 
 def stored(odd: Sequence[OddDocument]) -> Document:
     """The fields that an audit stores in ``stats_cache``."""
     first = [
         {"collection": each.collection, "key": each.key, "fields": list(each.fields)}
-        for each in odd[:MOST]
+        for each in odd[:MAX_LISTED]
     ]
     return {"odd": len(odd), "oddDocuments": first}
 

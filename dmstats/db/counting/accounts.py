@@ -34,7 +34,7 @@ BASE = "ledgerBase"
 """Holds the counters from before our first event; the audit expects counters to equal this base
 plus the ledger."""
 COUNTERS = ("dmUsed", "dmReceived", "monthlyDmUsed")
-LARGEST = 2**53
+MAX_EXACT = 2**53
 """Larger counters may be inexact as a double, and could overflow 64 bits."""
 
 
@@ -227,10 +227,12 @@ def is_whole(value: object) -> bool:
         return False
     if isinstance(value, Decimal128):
         number = value.to_decimal()
-        return number.is_finite() and number == number.to_integral_value() and abs(number) < LARGEST
+        return (
+            number.is_finite() and number == number.to_integral_value() and abs(number) < MAX_EXACT
+        )
     if isinstance(value, float):
-        return math.isfinite(value) and value.is_integer() and abs(value) < LARGEST
-    return isinstance(value, int) and abs(value) < LARGEST
+        return math.isfinite(value) and value.is_integer() and abs(value) < MAX_EXACT
+    return isinstance(value, int) and abs(value) < MAX_EXACT
 
 
 def _refusals(error: BulkWriteError, accounts: list[str]) -> dict[str, Exception]:

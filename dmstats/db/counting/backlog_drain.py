@@ -32,7 +32,7 @@ Due = dict[str, list[Any]]
 """The ``_id`` of each account's backlog documents."""
 
 RETRY_SECONDS = 60.0
-MOST_PER_TICK = 5_000
+MAX_PER_TICK = 5_000
 TOGETHER = 50
 """Accounts in one transaction, as long as the host platform changes none of them."""
 TRIES, TRIES_TOGETHER = 20, 2
@@ -78,7 +78,7 @@ class AccountBacklog:
         with translated(), pymongo.timeout(READ_SECONDS):
             found = self._backlog.find({"retryAt": {"$not": {"$gt": now}}}, {"account": True})
             due: Due = {}
-            for document in found.limit(MOST_PER_TICK):
+            for document in found.limit(MAX_PER_TICK):
                 if account := account_of(document):
                     due.setdefault(account, []).append(document["_id"])
         accounts = sorted(due)

@@ -12,7 +12,7 @@ from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNTS, DAYS, HOURS, LEDGER_PREFIX, STATS_CACHE
 from dmstats.db.counting.ledger import Ledger
 
-LARGEST = 2**53
+MAX_EXACT = 2**53
 """Larger values are not our counters, and would dominate a sum."""
 
 
@@ -78,11 +78,11 @@ def _sum(
 def _counted(field: str) -> Document:
     """A counter, or 0 if the value is not a number: other types and NaN fail the comparison."""
     name = f"${field}"
-    inside = {"$and": [{"$gte": [name, -LARGEST]}, {"$lte": [name, LARGEST]}]}
+    inside = {"$and": [{"$gte": [name, -MAX_EXACT]}, {"$lte": [name, MAX_EXACT]}]}
     return {"$cond": [inside, name, 0]}
 
 
 def _int(value: object) -> int:
     if isinstance(value, float):
-        return int(value) if abs(value) <= LARGEST else 0
+        return int(value) if abs(value) <= MAX_EXACT else 0
     return typed.counter(value) or 0

@@ -71,7 +71,7 @@ PYTHON_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 KNOWN, REST, ATTENTION = range(3)
-LONGEST_IN_CURSOR = 200
+MAX_IN_CURSOR = 200
 DECIMAL = "decimal:"
 
 Value = int | float | str | None
@@ -217,6 +217,6 @@ def position_of(row: Document, sort: Sort, *, in_cursor: bool = True) -> Positio
         return Position(None, "", _key_of(row))
     value, instagram_id = value_of(sort.field, row), str(row[ID])
     longest = max(len(instagram_id), len(value) if isinstance(value, str) else 0)
-    if in_cursor and longest > LONGEST_IN_CURSOR:
+    if in_cursor and longest > MAX_IN_CURSOR:
         return Position(None, "", _key_of(row), reread=True)
     return Position(value, instagram_id)

@@ -20,7 +20,7 @@ DocumentCounts = dict[str, DocumentCount]
 """The results of the last recount, by the names in ``COUNTS``."""
 
 RECOUNT_SECONDS = 600.0
-LARGEST_SHARE = 0.01
+MAX_SHARE = 0.01
 """The largest share of time for recounts, which scan on the embedded database: the pause after a
 recount grows with its duration."""
 
@@ -55,7 +55,7 @@ class PopulationCounts:
         self._due = started + RECOUNT_SECONDS
         self.recount()
         took = self._clock.monotonic() - started
-        self._due = started + max(RECOUNT_SECONDS, took / LARGEST_SHARE)
+        self._due = started + max(RECOUNT_SECONDS, took / MAX_SHARE)
         return True
 
     def fresh(self, population_counts: DocumentCounts, now_ms: int) -> DocumentCounts:

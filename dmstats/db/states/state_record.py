@@ -16,7 +16,7 @@ SORT_COLUMNS = (
 """The columns of ``order``."""
 
 DIGEST_BYTES = 8
-LARGEST_SHARE = 10**9
+MAX_SHARE = 10**9
 NO_NAME = "\uffff"
 """Sorts after every name."""
 
@@ -65,7 +65,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
         it is unique, and one index on one field serves any page. For a monthly figure it begins
         with the month, so that no document has to be rewritten when a month begins.
         """
-        share = None if self.share is None else min(int(self.share * 1000), LARGEST_SHARE)
+        share = None if self.share is None else min(int(self.share * 1000), MAX_SHARE)
         since = self.inactive_since_ms
         return {
             "_id": self.account,

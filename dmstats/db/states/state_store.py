@@ -20,9 +20,9 @@ from dmstats.db.states.summary import SUMMARY, Summary
 
 BATCH = 250
 """Documents that are read and decoded at once: other greenlets wait for some milliseconds."""
-LONGEST_ID = 1_000
+MAX_ID_LENGTH = 1_000
 """Characters. Some engines index no longer texts, and Instagram's ids have 17 digits."""
-MOST_REFUSED = 100_000
+MAX_REFUSED = 100_000
 FIELDS = dict.fromkeys(
     ["instagramId", *(name for name in ACCOUNT_FIELDS if name != "ledgerBase")], 1
 )
@@ -51,7 +51,8 @@ class StateStore:
         self._cache = mongo.db[STATS_CACHE]
 
     def accounts(self) -> Iterator[list[Account]]:
-        """All accounts whose id is a string of at most :data:`LONGEST_ID` characters, in batches;
+        """All accounts whose id is a string of at most :data:`MAX_ID_LENGTH` characters, in
+        batches;
         the same id may come twice."""
         found = self._accounts.find({"instagramId": {"$gte": ""}}, FIELDS)
         each = iter(found.sort("instagramId", 1).batch_size(BATCH))
@@ -60,7 +61,7 @@ class StateStore:
             yield [
                 one
                 for one in read
-                if "instagramId" not in one.odd and len(one.instagram_id) <= LONGEST_ID
+                if "instagramId" not in one.odd and len(one.instagram_id) <= MAX_ID_LENGTH
             ]
 
     def kept(self) -> Iterator[KeptState]:
@@ -81,10 +82,10 @@ class StateStore:
 
     def refused(self) -> set[str]:
         """The accounts whose documents do not take what was counted, at most
-        :data:`MOST_REFUSED`."""
+        :data:`MAX_REFUSED`."""
         wanted = {"attention": True}
         with translated():
-            found = self._backlog.find(wanted, {"account": 1}).limit(MOST_REFUSED)
+            found = self._backlog.find(wanted, {"account": 1}).limit(MAX_REFUSED)
             return set(map(account_of, found))
 
     def write(self, changed: Sequence[AccountState], gone: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ SUMMARY = "accountStates"
 """The document of ``stats_cache`` that has it."""
 ALL = ""
 """The cells of accounts in any state or none."""
-LARGEST = 2**62
+MAX_SUM = 2**62
 """Sums stop here, and at its negative: the platform's counters may hold any number."""
 
 
@@ -39,7 +39,7 @@ class Totals(msgspec.Struct):
 
 
 def _limited(n: int) -> int:
-    return max(-LARGEST, min(n, LARGEST))
+    return max(-MAX_SUM, min(n, MAX_SUM))
 
 
 class StateFilter(msgspec.Struct, frozen=True):

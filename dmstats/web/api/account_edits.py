@@ -27,7 +27,7 @@ from dmstats.db.documents import account, limit_of
 from dmstats.web import services
 from dmstats.web.api.stats import account_fields, mark_fields
 from dmstats.web.auth.recording import record
-from dmstats.web.schema.account_csv import MOST_BYTES, AccountsFile, read_accounts
+from dmstats.web.schema.account_csv import MAX_BYTES, AccountsFile, read_accounts
 from dmstats.web.schema.account_edit_schemas import (
     AccountPatch,
     ImportAnswer,
@@ -169,11 +169,11 @@ def _plan(file: AccountsFile, found: dict[str, Document], default_limit: int) ->
 
 
 def _content(request: Request) -> bytes:
-    request.max_content_length = MOST_BYTES
+    request.max_content_length = MAX_BYTES
     try:
         return request.get_data()
     except RequestEntityTooLarge:
-        raise TooLarge(f"The file is over {MOST_BYTES // 1024} KiB: split it.") from None
+        raise TooLarge(f"The file is over {MAX_BYTES // 1024} KiB: split it.") from None
 
 
 def _edits() -> AccountEdits:

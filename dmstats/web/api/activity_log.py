@@ -21,7 +21,7 @@ from dmstats.web.schema.validation import parameters
 
 blueprint = Blueprint("activity_log", __name__, url_prefix="/api/admin/activity-log")
 
-MOST_ROWS = 10_000
+MAX_ROWS = 10_000
 """The newest that one CSV file holds."""
 
 EPOCH_DAY = date(1970, 1, 1)
@@ -34,7 +34,7 @@ def entries() -> ResponseReturnValue:
     asked = parameters(ActivityLogQuery(), request)
     wanted, log = filter_of(asked), services().activity_log
     if asked["format"] == "csv":
-        found, _ = log.page(wanted, limit=MOST_ROWS, after=place_in(asked["cursor"]))
+        found, _ = log.page(wanted, limit=MAX_ROWS, after=place_in(asked["cursor"]))
         response = Response(_csv(found), mimetype="text/csv")
         name = f"dmstats-activity-{rfc3339(services().clock.now_ms())[:10]}.csv"
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

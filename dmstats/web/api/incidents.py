@@ -21,7 +21,7 @@ from dmstats.web.schema.incident_schemas import AlertTestAnswer, IncidentAnswer,
 blueprint = Blueprint("incidents", __name__, url_prefix="/api/admin")
 
 DAYS = 90
-MOST = 500
+MAX_INCIDENTS = 500
 _testing = threading.Lock()
 
 
@@ -29,11 +29,11 @@ _testing = threading.Lock()
 def incidents() -> ResponseReturnValue:
     """The incidents of the last 90 days, newest first."""
     since = services().clock.now_ms() - DAYS * DAY_MS
-    found = services().incidents.since(since, MOST + 1)
+    found = services().incidents.since(since, MAX_INCIDENTS + 1)
     answer = {
         "since": rfc3339(since),
-        "incidents": [incident_fields(record) for record in found[:MOST]],
-        "complete": len(found) <= MOST,
+        "incidents": [incident_fields(record) for record in found[:MAX_INCIDENTS]],
+        "complete": len(found) <= MAX_INCIDENTS,
         "channels": [channel.label for channel in services().channels.current()],
     }
     return jsonify(IncidentsAnswer().dump(answer))

@@ -25,7 +25,7 @@ from dmstats.web.schema.validation import body, parameters
 
 blueprint = Blueprint("sends", __name__, url_prefix="/api")
 
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 OLDEST_MS = DAY_MS
 AHEAD_MS = HOUR_MS
 """How far the platform's clock may be ahead; such a time is taken for now."""
@@ -34,7 +34,7 @@ AHEAD_MS = HOUR_MS
 @blueprint.post("/sends")
 def tell() -> ResponseReturnValue:
     """Remember which DMs the platform has sent."""
-    told, now_ms = body(Sends(), request, most=MOST_BYTES)["sends"], services().clock.now_ms()
+    told, now_ms = body(Sends(), request, most=MAX_BYTES)["sends"], services().clock.now_ms()
     sends = [_send(number, item, now_ms) for number, item in enumerate(told)]
     accepted = services().sends.add(sends)
     answer = {"accepted": accepted, "repeated": len(sends) - accepted}

@@ -18,7 +18,7 @@ NOT_ASCII = (
 )
 """Other characters may fold to the plain ones of another person's address."""
 
-LONGEST_SUBJECT = 255
+MAX_SUBJECT_LENGTH = 255
 """As OpenID Connect limits it."""
 
 
@@ -44,7 +44,7 @@ class RoleRefused(Forbidden):
 def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:
     """What ``claims``, whose signature and issuer are verified, say; raises :class:`Forbidden`."""
     subject, email = claims.get("sub"), claims.get("email")
-    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH:
         raise Forbidden("The provider did not identify you.")
     identity = ExternalIdentity(settings.oidc_issuer or "", subject)
     name = lookup_name(email) if isinstance(email, str) else ""

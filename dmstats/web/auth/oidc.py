@@ -38,7 +38,7 @@ FRESH_SECONDS = 3600.0
 REST_SECONDS = 5.0
 """So long after a failure no sign-in waits for the provider again."""
 
-MOST_SECONDS = 15.0
+MAX_SECONDS = 15.0
 """For all that the provider is asked at the end of a sign-in."""
 
 LEEWAY_SECONDS = 60
@@ -133,7 +133,7 @@ class OidcClient:
         # Authlib reads no end of a state that it keeps in the cookie.
         if not isinstance(began, int) or self._clock.now_ms() - began > STATE_SECONDS * 1000:
             raise NotSignedIn(BEGIN_AGAIN)
-        with self._explained(), _at_most(MOST_SECONDS):
+        with self._explained(), _at_most(MAX_SECONDS):
             token = client.authorize_access_token(
                 leeway=LEEWAY_SECONDS,
                 claims_options={

@@ -19,7 +19,7 @@ GRACE_SECONDS = 900.0
 REST_SECONDS = 1.0
 """Seconds between tries while MongoDB is away; one request tries, the others do not wait."""
 
-MOST_KEPT = 5_000
+MAX_KEPT = 5_000
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class OutageGrace(Generic[T]):
         self._kept.pop(key, None)
         if found is not None:
             self._kept[key] = found, self._clock.monotonic()
-            if len(self._kept) > MOST_KEPT:
+            if len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)
         return found
 

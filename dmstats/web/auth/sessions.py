@@ -21,7 +21,7 @@ DEVICE_DAYS = 180
 """How long a browser is known after a sign-in. The session in the same cookie ends long before: its
 document in the database decides."""
 
-MOST_ACCOUNTS = 5
+MAX_ACCOUNTS = 5
 """So many accounts are known in one browser."""
 
 
@@ -87,7 +87,7 @@ def set_cookie(token: str, email: str) -> None:
     session.update(
         token=token,
         device=device or secrets.token_urlsafe(12),
-        known=[account, *(other for other in known if other != account)][:MOST_ACCOUNTS],
+        known=[account, *(other for other in known if other != account)][:MAX_ACCOUNTS],
     )
 
 

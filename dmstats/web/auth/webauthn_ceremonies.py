@@ -25,7 +25,7 @@ NAME = "dmstats"
 VERIFY = UserVerificationRequirement.REQUIRED
 """A finger, a face or a PIN as well: so that a passkey is two factors."""
 
-LONGEST_REASON = 200
+MAX_REASON_LENGTH = 200
 
 BAD = (WebAuthnException, ValueError, TypeError, KeyError, IndexError, OverflowError)
 """What the library raises about an answer that is none."""
@@ -112,4 +112,4 @@ def signed(answer: dict[str, Any], challenge: bytes, site: PasskeySite, passkey:
 
 
 def _refused(words: str, error: BaseException) -> PasskeyRefused:
-    return PasskeyRefused(words, reason=f"{type(error).__name__}: {error}"[:LONGEST_REASON])
+    return PasskeyRefused(words, reason=f"{type(error).__name__}: {error}"[:MAX_REASON_LENGTH])

@@ -27,7 +27,7 @@ logger = logging.getLogger("dmstats.request")
 
 ID_KEY = "dmstats.request_id"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-LONGEST_PATH = 200
+MAX_PATH_LENGTH = 200
 QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/api/admin/stats"})
 SECRET = re.compile(r"(/+shared/+)[^/]+", re.IGNORECASE)
 """A shared link's secret is a part of its path."""
@@ -113,7 +113,7 @@ def request_fields() -> dict[str, str]:
 
 def loggable(path: str) -> str:
     """``path`` without the secret of a shared link, and not too long."""
-    return SECRET.sub(r"\1...", path)[:LONGEST_PATH]
+    return SECRET.sub(r"\1...", path)[:MAX_PATH_LENGTH]
 
 
 def _request_id(environ: WSGIEnvironment) -> str:

@@ -20,7 +20,7 @@ COUNTS = {
 TENTHS_BELOW = 10
 """Rates below this are shown with one decimal, as in ``format.js``."""
 LONG = 10_000_000
-MOST = 2**53
+MAX_SAFE_INTEGER = 2**53
 """Larger numbers are not exact in a browser, and the page shows "unknown"."""
 UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 
@@ -60,7 +60,7 @@ def _figure(number: float) -> Figure:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return type(value) in (int, float) and abs(value) <= MOST
+    return type(value) in (int, float) and abs(value) <= MAX_SAFE_INTEGER
 
 
 def is_empty(snapshot: Mapping[str, Any]) -> bool:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 from dmstats.core.errors import BadRequest
 from dmstats.db.account_edits import EDITABLE, ID, Value
-from dmstats.web.schema.account_edit_schemas import LARGEST_LIMIT, LONGEST_NAME, NAME, normal_name
+from dmstats.web.schema.account_edit_schemas import MAX_LIMIT, MAX_NAME_LENGTH, NAME, normal_name
 
-MOST_BYTES = 256 * 1024
-MOST_LINES = 1_000
-LONGEST_ID = 200
+MAX_BYTES = 256 * 1024
+MAX_LINES = 1_000
+MAX_ID_LENGTH = 200
 SEPARATORS = ",;\t"
 ID_CELL = re.compile(r'="(.*)"')
 SHORTENED = re.compile(r"[0-9][.,][0-9]+[eE]\+?[0-9]+")
@@ -88,8 +88,8 @@ def _read(rows: csv._reader, columns: dict[str, int]) -> AccountsFile:  # type: 
         cells = {name: _plain(row[at]) for name, at in columns.items() if at < len(row)}
         if not any(cells.values()):
             continue
-        if len(seen) + len(file.errors) >= MOST_LINES:
-            raise BadRequest(f"The file has more than {MOST_LINES:,} accounts: split it.")
+        if len(seen) + len(file.errors) >= MAX_LINES:
+            raise BadRequest(f"The file has more than {MAX_LINES:,} accounts: split it.")
         account = cells.pop(ID, "")
         try:
             _check_id(account, seen)
@@ -114,7 +114,7 @@ def _check_id(account: str, seen: Mapping[str, int]) -> None:
         raise ValueError(f"{ID} is empty")
     if SHORTENED.fullmatch(account):
         raise ValueError(f"{ID}: a spreadsheet has shortened it; format the column as text")
-    if len(account) > LONGEST_ID or not account.isprintable():
+    if len(account) > MAX_ID_LENGTH or not account.isprintable():
         raise ValueError(f"{ID} is not an id")
     if account in seen:
         raise ValueError(f"the account is already in line {seen[account]}")
@@ -122,9 +122,9 @@ def _check_id(account: str, seen: Mapping[str, int]) -> None:
 
 def _name(cell: str) -> str:
     name = normal_name(cell)
-    if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
+    if len(name) > MAX_NAME_LENGTH or not NAME.fullmatch(name):
         raise ValueError(
-            f"username may have at most {LONGEST_NAME} letters from a to z, digits, dots and "
+            f"username may have at most {MAX_NAME_LENGTH} letters from a to z, digits, dots and "
             "underscores; an empty cell keeps the name"
         )
     return name
@@ -132,8 +132,8 @@ def _name(cell: str) -> str:
 
 def _limit(cell: str) -> int:
     number = int(cell) if cell.isascii() and cell.isdecimal() and len(cell) < 20 else -1
-    if not 0 <= number <= LARGEST_LIMIT:
-        raise ValueError(f"monthlyDmLimit must be a whole number from 0 to {LARGEST_LIMIT:,}")
+    if not 0 <= number <= MAX_LIMIT:
+        raise ValueError(f"monthlyDmLimit must be a whole number from 0 to {MAX_LIMIT:,}")
     return number
 
 

@@ -12,10 +12,10 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 from dmstats.db.account_edits import EDITABLE, ID
 from dmstats.web.schema.api_schemas import Strict, Text, count
 
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 NAME = re.compile(r"[a-z0-9._]+")
 """Instagram's names; so none is a formula in a spreadsheet, either."""
-LARGEST_LIMIT = 1_000_000_000
+MAX_LIMIT = 1_000_000_000
 
 
 def normal_name(name: str) -> str:
@@ -34,10 +34,10 @@ class AccountPatch(Strict):
     """What is left out stays; null removes the name or the limit."""
 
     username = Text(
-        allow_none=True, validate=[validate.Length(min=1, max=LONGEST_NAME), _is_a_name]
+        allow_none=True, validate=[validate.Length(min=1, max=MAX_NAME_LENGTH), _is_a_name]
     )
     monthlyDmLimit = fields.Integer(
-        strict=True, allow_none=True, validate=validate.Range(min=0, max=LARGEST_LIMIT)
+        strict=True, allow_none=True, validate=validate.Range(min=0, max=MAX_LIMIT)
     )
     isActive = fields.Boolean(truthy={True}, falsy={False})
 

@@ -9,13 +9,13 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from dmstats.core.setting_types import alert_urls
-from dmstats.db.alerting import BY_HOUR, LONGEST_MINUTES, OUTSIDE, SENSES
+from dmstats.db.alerting import BY_HOUR, MAX_MINUTES, OUTSIDE, SENSES
 from dmstats.ops.runbooks import RUNBOOKS
 from dmstats.web.schema.api_schemas import Moment, Strict, Text, count, not_blank
 
 KINDS = tuple(RUNBOOKS)
 TIME = r"([01]\d|2[0-3]):[0-5]\d\Z"
-LARGEST = 1e15
+MAX_THRESHOLD = 1e15
 
 
 def _is_one_address(text: str) -> None:
@@ -81,10 +81,12 @@ class NewRule(Strict):
     figure = Text(required=True, validate=validate.Length(min=1, max=100))
     sense = fields.String(required=True, validate=validate.OneOf(SENSES))
     threshold = fields.Float(
-        load_default=None, allow_none=True, validate=validate.Range(min=-LARGEST, max=LARGEST)
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(min=-MAX_THRESHOLD, max=MAX_THRESHOLD),
     )
     minutes = fields.Integer(
-        load_default=0, strict=True, validate=validate.Range(min=0, max=LONGEST_MINUTES)
+        load_default=0, strict=True, validate=validate.Range(min=0, max=MAX_MINUTES)
     )
 
     @validates_schema

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from dmstats.db.annotations import LONGEST_TEXT, NOTE, VERSION
+from dmstats.db.annotations import MAX_TEXT_LENGTH, NOTE, VERSION
 from dmstats.ops.annotations import INCIDENT, REPAIR
 from dmstats.web.schema.api_schemas import Moment, Strict, Text, Zone, not_blank
 
@@ -25,7 +25,7 @@ class NewNote(Strict):
     """``at``: a date in the installation's time zone, or a time as in RFC 3339; not to come."""
 
     at = Text(required=True, validate=validate.Length(max=40))
-    text = Text(required=True, validate=[validate.Length(min=1, max=LONGEST_TEXT), not_blank])
+    text = Text(required=True, validate=[validate.Length(min=1, max=MAX_TEXT_LENGTH), not_blank])
 
 
 class AnnotationAnswer(Strict):

@@ -9,8 +9,8 @@ from marshmallow import fields, validate
 from dmstats.db.send_store import DAYS_KEPT
 from dmstats.web.schema.api_schemas import Moment, Strict, count
 
-MOST_SENDS = 1_000
-LONGEST_MID = 512
+MAX_SENDS = 1_000
+MAX_MID_LENGTH = 512
 ACCOUNT = r"[A-Za-z0-9_.-]{1,64}\Z"
 
 
@@ -18,7 +18,7 @@ class SendItem(Strict):
     """``mid`` is what the Send API answered as the message's id; ``at`` when it did: without it,
     now."""
 
-    mid = fields.String(required=True, validate=validate.Length(min=1, max=LONGEST_MID))
+    mid = fields.String(required=True, validate=validate.Length(min=1, max=MAX_MID_LENGTH))
     account = fields.String(
         required=True, validate=validate.Regexp(ACCOUNT, error="Not an Instagram id.")
     )
@@ -27,7 +27,7 @@ class SendItem(Strict):
 
 class Sends(Strict):
     sends = fields.List(
-        fields.Nested(SendItem), required=True, validate=validate.Length(min=1, max=MOST_SENDS)
+        fields.Nested(SendItem), required=True, validate=validate.Length(min=1, max=MAX_SENDS)
     )
 
 

@@ -8,7 +8,7 @@ from marshmallow import fields, validate
 
 from dmstats.db.admins.shared_links import Part
 from dmstats.web.schema.api_schemas import Moment, Strict, Text, not_blank
-from dmstats.web.schema.token_schemas import LONGEST_DAYS
+from dmstats.web.schema.token_schemas import MAX_DAYS
 
 
 class NewSharedLink(Strict):
@@ -18,7 +18,7 @@ class NewSharedLink(Strict):
     parts = fields.List(
         fields.Enum(Part, by_value=True), required=True, validate=validate.Length(min=1, max=20)
     )
-    days = fields.Integer(required=True, validate=validate.Range(min=1, max=LONGEST_DAYS))
+    days = fields.Integer(required=True, validate=validate.Range(min=1, max=MAX_DAYS))
 
 
 class SharedLinkAnswer(Strict):

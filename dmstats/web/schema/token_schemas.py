@@ -9,7 +9,7 @@ from marshmallow import fields, validate
 from dmstats.db.admins.scopes import Scope
 from dmstats.web.schema.api_schemas import Moment, Strict, Text, not_blank
 
-LONGEST_DAYS = 3660
+MAX_DAYS = 3660
 
 
 class NewToken(Strict):
@@ -19,7 +19,7 @@ class NewToken(Strict):
     scopes = fields.List(
         fields.Enum(Scope, by_value=True), required=True, validate=validate.Length(min=1, max=20)
     )
-    days = fields.Integer(required=True, validate=validate.Range(min=1, max=LONGEST_DAYS))
+    days = fields.Integer(required=True, validate=validate.Range(min=1, max=MAX_DAYS))
 
 
 class TokenAnswer(Strict):

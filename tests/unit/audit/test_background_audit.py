@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from dmstats.audit.auditor import Outcome, Progress
-from dmstats.audit.background import LARGEST_SHARE, PAUSE_SECONDS, TICK_SECONDS, BackgroundAudit
+from dmstats.audit.background import MAX_SHARE, PAUSE_SECONDS, TICK_SECONDS, BackgroundAudit
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.audit.differences import Difference
@@ -69,8 +69,8 @@ def test_a_long_pass_takes_no_more_than_its_share(clock: ManualClock, seconds: f
     started = clock.monotonic()
     ends(background_audit, clock)
     took = clock.monotonic() - started
-    slack = max(TICK_SECONDS, seconds) / LARGEST_SHARE
-    assert 20 * seconds <= LARGEST_SHARE * (took + slack) * 1.1
+    slack = max(TICK_SECONDS, seconds) / MAX_SHARE
+    assert 20 * seconds <= MAX_SHARE * (took + slack) * 1.1
     assert auditor.began == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmstats.commit.batch_writer import DEFER_SECONDS, MOST_REFUSED, RefusedAccounts
+from dmstats.commit.batch_writer import DEFER_SECONDS, MAX_REFUSED, RefusedAccounts
 from dmstats.commit.increments import merge
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import AccountRefused
@@ -34,6 +34,6 @@ def test_it_works(refused: RefusedAccounts, clock: ManualClock) -> None:
 
 
 def test_its_memory_is_bounded(refused: RefusedAccounts) -> None:
-    for number in range(MOST_REFUSED + 5):
+    for number in range(MAX_REFUSED + 5):
         refused.add(AccountRefused(str(number), "x"))
-    assert len(refused._accounts) <= MOST_REFUSED
+    assert len(refused._accounts) <= MAX_REFUSED

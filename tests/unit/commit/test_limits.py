@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from dmstats.commit.limits import (
     FAILURES_TO_OPEN,
-    LONGEST_SECONDS,
+    MAX_ACCOUNTS,
+    MAX_HOURS,
+    MAX_SECONDS,
     MIN_BATCH,
-    MOST_ACCOUNTS,
-    MOST_HOURS,
     PROBE_AGAIN_SECONDS,
     SHORTEST_SECONDS,
     AdaptiveLimit,
@@ -97,8 +97,8 @@ def test_every_row_is_in_one_chunk_and_each_chunk_fits(made: list[tuple[int, int
     parts = list(split_by_write_set(rows))
     assert sorted(r.row_id for part in parts for r in part) == sorted(r.row_id for r in rows)
     for part in parts:
-        assert len({hour_start(r.time_ms) for r in part}) <= MOST_HOURS
-        assert len({r.account for r in part}) <= MOST_ACCOUNTS
+        assert len({hour_start(r.time_ms) for r in part}) <= MAX_HOURS
+        assert len({r.account for r in part}) <= MAX_ACCOUNTS
 
 
 @pytest.fixture
@@ -194,12 +194,12 @@ def test_the_pause_shrinks_to_zero_when_the_other_hosts_are_gone() -> None:
 def test_the_pause_is_bounded() -> None:
     backoff = ContentionBackoff()
     backoff.written(waited=30.0, took=COMMIT)
-    assert backoff.pause == LONGEST_SECONDS
+    assert backoff.pause == MAX_SECONDS
 
 
 @pytest.mark.parametrize(
     ("took", "longest"),
-    [(0.0, SHORTEST_SECONDS), (COMMIT, COMMIT / 2), (5.0, LONGEST_SECONDS)],
+    [(0.0, SHORTEST_SECONDS), (COMMIT, COMMIT / 2), (5.0, MAX_SECONDS)],
 )
 def test_the_longest_back_off_is_half_a_commit(took: float, longest: float) -> None:
     backoff = ContentionBackoff()
@@ -211,6 +211,6 @@ def test_the_longest_back_off_is_half_a_commit(took: float, longest: float) -> N
 
 def test_back_off_doubles_at_first() -> None:
     backoff = ContentionBackoff()
-    for attempt, ceiling in ((1, 0.004), (2, 0.008), (3, 0.016), (10, LONGEST_SECONDS)):
+    for attempt, ceiling in ((1, 0.004), (2, 0.008), (3, 0.016), (10, MAX_SECONDS)):
         waits = [backoff.back_off(attempt) for _ in range(50)]
         assert ceiling / 2 <= min(waits) <= max(waits) <= ceiling

@@ -35,7 +35,7 @@ class Server:
 
 @pytest.fixture
 def transactions(monkeypatch: pytest.MonkeyPatch) -> Transactions:
-    monkeypatch.setattr(transaction_runner, "LONGEST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(transaction_runner, "MAX_PAUSE_SECONDS", 0.0)
     return Transactions()
 
 

@@ -6,7 +6,7 @@ import pytest
 from marshmallow import ValidationError
 
 from dmstats.core.errors import BadRequest
-from dmstats.web.schema.account_csv import MOST_LINES, AccountsFile, read_accounts
+from dmstats.web.schema.account_csv import MAX_LINES, AccountsFile, read_accounts
 from dmstats.web.schema.account_edit_schemas import AccountPatch
 
 ID = "17841400000000001"
@@ -97,7 +97,7 @@ def test_a_bad_line_costs_no_other(line: str, problem: str) -> None:
         (b"instagramId,username,USERNAME\n1,x,y\n", "twice"),
         ("instagramId,username\n1,ü\n".encode("latin-1"), "UTF-8"),
         (b'instagramId,username\n1,"x\n', "line 2"),
-        (b"instagramId,isActive\n" + b"".join(b"%d,no\n" % n for n in range(MOST_LINES + 1)),
+        (b"instagramId,isActive\n" + b"".join(b"%d,no\n" % n for n in range(MAX_LINES + 1)),
          "split it"),
     ],
 )  # fmt: skip
