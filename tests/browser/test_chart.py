@@ -315,7 +315,7 @@ def test_what_is_seen_is_saved(context: BrowserContext, site: FakeSite, kind: st
         assert len(json.loads(body)["points"]) == 3
 
 
-def test_a_database_that_is_away_is_told_and_asked_again(
+def test_an_unreachable_database_is_reported_and_retried(
     context: BrowserContext, site: FakeSite
 ) -> None:
     page = opened(context, site)

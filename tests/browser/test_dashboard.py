@@ -63,7 +63,7 @@ def test_what_the_page_brings_is_what_its_script_would_write(
         expect(page.locator(f"[data-figure='{name}']")).to_have_text(text)
 
 
-def test_it_moves_by_itself(page: Page, service: Service) -> None:
+def test_it_updates_automatically(page: Page, service: Service) -> None:
     before = sent_in_all(page, service)
     service.send(7)
     service.publish()
@@ -160,7 +160,7 @@ def test_the_refresh_button_brings_new_figures(page: Page, service: Service) -> 
     expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 3:,}")
 
 
-def test_a_paused_page_stands_still_until_it_goes_on(page: Page, service: Service) -> None:
+def test_a_paused_page_does_not_update_until_resumed(page: Page, service: Service) -> None:
     before = sent_in_all(page, service)
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#badge")).to_have_text("Paused")

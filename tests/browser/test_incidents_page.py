@@ -59,7 +59,7 @@ def test_it_works(open_context: OpenContext, filled: FakeSite, width: int, schem
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_test_alert_says_who_was_told(open_context: OpenContext, filled: FakeSite) -> None:
+def test_a_test_alert_reports_each_channel(open_context: OpenContext, filled: FakeSite) -> None:
     filled.tested = {
         "channels": [
             {"channel": "slack", "told": True, "problem": None},

@@ -150,9 +150,7 @@ def test_the_other_pages(context: BrowserContext, site: FakeSite, path: str) -> 
     assert faults == []
 
 
-def test_a_long_number_is_exact_for_those_who_listen(
-    context: BrowserContext, site: FakeSite
-) -> None:
+def test_a_long_number_is_exact_for_screen_readers(context: BrowserContext, site: FakeSite) -> None:
     site.snapshot = snapshot(684_497_484)
     page = opened(context, site, "/")
     lead: Any = page.locator("[data-figure='total.sent']")

@@ -30,7 +30,7 @@ def test_a_stream_that_says_nothing_is_no_stream(context: BrowserContext, site: 
     expect(page.locator("#sentence")).to_contain_text("No live stream")
 
 
-def test_a_browser_that_calls_itself_offline_asks_all_the_same(
+def test_a_browser_that_reports_offline_still_polls(
     open_context: OpenContext, site: FakeSite
 ) -> None:
     context = open_context()
@@ -101,16 +101,14 @@ def test_a_browser_without_the_newest_methods(open_context: OpenContext, site: F
     expect(page.locator("#rows tr")).to_have_count(12)
 
 
-def test_a_browser_that_is_too_old_is_told_so(open_context: OpenContext, site: FakeSite) -> None:
+def test_a_notice_for_browsers_that_are_too_old(open_context: OpenContext, site: FakeSite) -> None:
     context = open_context()
     context.add_init_script("delete Object.hasOwn")
     page = opened(context, site)
     expect(page.get_by_text("This browser is too old for live updates.")).to_be_visible()
 
 
-def test_forced_colours_keep_what_stands_in_a_background(
-    open_context: OpenContext, site: FakeSite
-) -> None:
+def test_forced_colours_keep_backgrounds_visible(open_context: OpenContext, site: FakeSite) -> None:
     page = opened(open_context(forced_colors="active"), site)
     expect_mode(page, "polling")
     seen = page.evaluate(

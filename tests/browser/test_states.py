@@ -219,7 +219,7 @@ def own_database(tmp_path: Path) -> Iterator[Secantus]:
 
 
 @pytest.mark.slow
-def test_failing_deliveries_are_told_with_a_countdown(
+def test_failing_deliveries_are_shown_with_a_countdown(
     context: BrowserContext, own_database: Secantus, own_service: Start, redis_server: Redis
 ) -> None:
     service = own_service(mongodb_uri=own_database.uri)

@@ -119,7 +119,7 @@ ODD_VALUES: tuple[Any, ...] = (
 
 
 @pytest.mark.parametrize("field", ["dmUsed", "dmReceived", "monthlyDmUsed"])
-def test_a_counter_that_is_no_whole_number_costs_no_dm(site: Site, field: str) -> None:
+def test_a_counter_that_is_not_a_whole_number_loses_no_dm(site: Site, field: str) -> None:
     for value in ODD_VALUES:
         site.mongo.db["instagram_accounts"].delete_many({"instagramId": ODD})
         site.mongo.db["dmstats_account_backlog"].delete_many({})
@@ -160,7 +160,7 @@ def test_whole_numbers_of_any_type_are_counted_into(site: Site, value: Any) -> N
     assert str(site.account(ODD)["dmUsed"]) in {"8", "8.0"}
 
 
-def test_another_unique_index_costs_the_other_accounts_nothing(site: Site) -> None:
+def test_another_unique_index_does_not_affect_other_accounts(site: Site) -> None:
     """Mongoose's ``unique: true``: a second account without ``userId`` cannot be created."""
     site.mongo.db["instagram_accounts"].create_index("userId", unique=True)
     site.count(GOOD)
@@ -182,7 +182,7 @@ def test_another_unique_index_costs_the_other_accounts_nothing(site: Site) -> No
     assert site.conflicts == 0
 
 
-def test_a_validator_of_the_platform_costs_no_dm(site: Site) -> None:
+def test_a_validator_of_the_platform_loses_no_dm(site: Site) -> None:
     site.mongo.db.command(
         "collMod", "instagram_accounts", validator={"username": {"$type": "string"}}
     )
@@ -229,7 +229,7 @@ class BusyPlatform:
         monkeypatch.setattr(accounts_module, "uncountable", beside_the_platform)
 
 
-def test_a_platform_that_changes_accounts_all_along_costs_no_delivery(
+def test_a_platform_that_keeps_changing_accounts_fails_no_delivery(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.count(GOOD, ODD)
@@ -252,7 +252,7 @@ def test_a_platform_that_changes_accounts_all_along_costs_no_delivery(
     assert not site.backlog.drain()
 
 
-def test_an_account_that_is_refused_afterwards_costs_the_others_nothing(
+def test_an_account_that_is_refused_later_does_not_affect_others(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.count(GOOD, ODD)

@@ -154,7 +154,7 @@ def test_activity_written_under_a_fast_clock_is_replaced_by_later_audits(
     assert known(shown(store, "a")[0]) == {hour_start(now): (4, 0)}
 
 
-def test_an_audit_that_another_process_goes_on_with(
+def test_an_audit_that_another_process_continues(
     store: Auditing, clock: ManualClock, now: int
 ) -> None:
     store.count(*dms(now, 3))

@@ -57,7 +57,7 @@ def test_it_works(admins: AdminStore) -> None:
     assert admins.verify(EMAIL, PASSWORD) is None
 
 
-def test_two_admins_who_demote_each_other_at_once(admins: AdminStore) -> None:
+def test_two_admins_demote_each_other_concurrently(admins: AdminStore) -> None:
     ids = [admins.create(f"{name}@example.com", PASSWORD).id for name in ("ada", "grace")]
     for _ in range(10):
 

@@ -113,7 +113,7 @@ def test_the_end_resolves_the_pagers_incident(strict: Chats) -> None:
         ("hang", failed("no answer in time")),
     ],
 )
-def test_2xx_alone_means_told(strict: Chats, answer: Any, expected: dict[str, Any]) -> None:
+def test_only_2xx_means_delivered(strict: Chats, answer: Any, expected: dict[str, Any]) -> None:
     path = urlsplit(URLS["slack"])
     strict.script[f"/services/{path.netloc}{path.path.rpartition('/')[0]}"] = [answer]
     try:
@@ -259,7 +259,7 @@ class Hook:
         self._thread.join()
 
 
-def test_killed_in_the_middle_each_is_told_once(
+def test_after_a_kill_each_channel_is_notified_once(
     mongo: Mongo, redis_client: redis.Redis, mongodb_uri: str, redis_url: str
 ) -> None:
     """One chat has answered and another has not when the leader is killed."""

@@ -101,7 +101,7 @@ def test_any_value_in_any_field(site: Site, field: str) -> None:
     assert site.conflicts == 0
 
 
-def test_an_id_in_an_array_waits_until_the_platform_mends_it(site: Site) -> None:
+def test_an_id_in_an_array_waits_until_the_platform_fixes_it(site: Site) -> None:
     accounts = site.mongo.db["instagram_accounts"]
     accounts.insert_one({"instagramId": ["17", "18"], "dmUsed": 5})
     site.count(GOOD, "17")
@@ -132,9 +132,7 @@ def test_a_validator_refuses_one_of_several(site: Site) -> None:
     assert [each.account for each in site.backlog.waiting()] == ["17"]
 
 
-def test_not_even_a_defect_in_reading_accounts_costs_a_dm(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_in_reading_accounts_loses_no_dm(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The account with the defect waits, and the others are counted by the next drain."""
     uncountable = accounts_module.uncountable
 

@@ -275,7 +275,7 @@ def test_refused_rows_count_nowhere(store: Auditing, now: int) -> None:
     assert store.found() == set()
 
 
-def test_an_interrupted_audit_goes_on_where_it_was(
+def test_an_interrupted_audit_resumes(
     store: Auditing, now: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_module, "ROWS_AT_ONCE", 0)
@@ -436,7 +436,7 @@ class TestArchive:
         places = {"hours", "minutes", "days", "accounts", "global"}
         assert {place for place, *_ in store.found()} == places
 
-    def test_an_audit_begins_again_when_rows_are_archived_meanwhile(self, store: Auditing) -> None:
+    def test_an_audit_restarts_if_rows_were_archived_during_it(self, store: Auditing) -> None:
         outcome = Outcome()
         steps = store.auditor().steps("test", outcome)
         next(steps)
@@ -457,7 +457,7 @@ ODD_SUMS: list[tuple[str, str, Any]] = [
 ]
 
 
-def test_a_sum_in_the_archive_that_cannot_be_read_costs_itself(
+def test_an_unreadable_archived_sum_affects_nothing_else(
     store: Auditing, clock: ManualClock
 ) -> None:
     """Each in turn, and archiving goes on after it."""

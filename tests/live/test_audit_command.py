@@ -86,7 +86,7 @@ def test_drift_is_shown_and_fails_until_it_is_repaired(app: Flask, store: Auditi
     }  # fmt: skip
 
 
-def test_an_interrupted_audit_says_so_and_goes_on_at_the_next(
+def test_an_interrupted_audit_is_reported_and_resumed(
     app: Flask, store: Auditing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = app.test_cli_runner()

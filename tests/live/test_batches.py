@@ -164,7 +164,7 @@ def test_a_refused_event_is_kept_and_counts_as_rejected(store: Store, clock: Man
     assert total["rejected"] == 1
 
 
-def test_a_shared_counter_that_is_no_number_costs_that_value_alone(
+def test_a_shared_counter_that_is_not_a_number_affects_only_its_value(
     store: Store, clock: ManualClock
 ) -> None:
     store.mongo.db["stats_cache"].insert_one({"_id": "global", "dmsSent": "many", "late": 7})
@@ -194,9 +194,7 @@ def test_the_same_event_in_two_transactions_counts_once(
     assert store.tallies() == {(1, 0)}
 
 
-def test_an_event_counted_elsewhere_meanwhile_is_a_conflict(
-    store: Store, clock: ManualClock
-) -> None:
+def test_an_event_counted_by_another_worker_is_a_conflict(store: Store, clock: ManualClock) -> None:
     """Two hosts whose clocks differ judge it differently, so no duplicate key tells."""
     now, told = clock.now_ms(), clock.now_ms() + HOUR_MS
     dated = row("1", told)
@@ -277,7 +275,7 @@ def test_without_transactions_the_ledger_decides(store: Store, clock: ManualCloc
     assert store.tallies() == {(2, 0)}
 
 
-def test_the_topology_is_told_apart(store: Store) -> None:
+def test_the_topology_is_detected(store: Store) -> None:
     assert store.batches.transactional
 
 

@@ -94,7 +94,7 @@ def test_an_index_that_is_not_unique_will_not_do(examine: Examine, mongo: Mongo)
     assert "instagram_accounts.instagramId" in examine()["indexes"].found
 
 
-def test_ids_that_are_no_text_are_told(examine: Examine, mongo: Mongo) -> None:
+def test_reports_ids_that_are_not_strings(examine: Examine, mongo: Mongo) -> None:
     migrations.apply(mongo, SETTINGS)
     odd = mongo.db["instagram_accounts"].insert_one({"instagramId": Int64(5)}).inserted_id
     found = examine()["account ids"]
@@ -103,7 +103,7 @@ def test_ids_that_are_no_text_are_told(examine: Examine, mongo: Mongo) -> None:
     assert "updateMany" in found.remedy
 
 
-def test_a_unique_index_that_new_accounts_fail_is_told(examine: Examine, mongo: Mongo) -> None:
+def test_reports_a_unique_index_that_blocks_new_accounts(examine: Examine, mongo: Mongo) -> None:
     migrations.apply(mongo, SETTINGS)
     mongo.db["instagram_accounts"].create_index("userId", unique=True, name="host")
     found = examine()["indexes"]
@@ -121,7 +121,7 @@ def test_a_changed_retention_shows_on_the_late_rows(examine: Examine, mongo: Mon
 @pytest.mark.parametrize(
     ("seconds", "verdict"), [(-300, Verdict.FAILURE), (10, Verdict.WARNING), (0, Verdict.OK)]
 )
-def test_a_wrong_clock_is_told(examine: Examine, seconds: int, verdict: Verdict) -> None:
+def test_reports_a_wrong_clock(examine: Examine, seconds: int, verdict: Verdict) -> None:
     clock = ManualClock(SystemClock().now_ms() + seconds * 1000)
     assert examine(clock=clock)["clock"].verdict is verdict
 
@@ -130,7 +130,7 @@ def test_a_wrong_clock_is_told(examine: Examine, seconds: int, verdict: Verdict)
     ("seconds", "verdict"),
     [(None, Verdict.SKIPPED), (5, Verdict.OK), (60, Verdict.WARNING)],
 )
-def test_a_long_transaction_lifetime_is_told(
+def test_reports_a_long_transaction_lifetime(
     examine: Examine, monkeypatch: pytest.MonkeyPatch, seconds: int | None, verdict: Verdict
 ) -> None:
     monkeypatch.setattr(Health, "server", lambda self: Server("8.0", True, seconds))
@@ -139,7 +139,7 @@ def test_a_long_transaction_lifetime_is_told(
     assert ("transactionLifetimeLimitSeconds: 5" in found.remedy) == (verdict is Verdict.WARNING)
 
 
-def test_a_standalone_server_is_told(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_a_standalone_server(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Health, "server", lambda self: Server("8.0", False, None))
     assert "replica set" in examine()["transactions"].remedy
 
@@ -152,7 +152,7 @@ def test_a_standalone_server_is_told(examine: Examine, monkeypatch: pytest.Monke
         (10**10, 9 * 10**8, Verdict.FAILURE),
     ],
 )
-def test_a_full_disk_is_told(
+def test_reports_a_full_disk(
     examine: Examine, monkeypatch: pytest.MonkeyPatch, total: int, free: int, verdict: Verdict
 ) -> None:
     usage = SimpleNamespace(total=total, free=free)
@@ -160,18 +160,18 @@ def test_a_full_disk_is_told(
     assert examine()["disk"].verdict is verdict
 
 
-def test_doubtful_settings_are_told(examine: Examine) -> None:
+def test_reports_questionable_settings(examine: Examine) -> None:
     found = examine(replace(SETTINGS, refresh_interval=10))["settings"]
     assert found.verdict is Verdict.WARNING
     assert "STATS_REFRESH_INTERVAL" in found.found
 
 
-def test_old_figures_are_told(examine: Examine, mongo: Mongo) -> None:
+def test_reports_old_figures(examine: Examine, mongo: Mongo) -> None:
     SnapshotStore(mongo).save({}, SystemClock().now_ms() - 100_000, term=1)
     assert examine()["refresh"].verdict is Verdict.FAILURE
 
 
-def test_databases_that_are_not_there_are_told_one_by_one(examine: Examine) -> None:
+def test_reports_each_unreachable_database(examine: Examine) -> None:
     nowhere = connect(Settings(mongodb_uri=f"mongodb://127.0.0.1:{free_port()}/"))
     client = redis.Redis(port=free_port(), retry=Retry(NoBackoff(), 0))
     found = examine(mongo=nowhere, client=client)

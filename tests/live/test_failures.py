@@ -31,7 +31,7 @@ def test_it_works(mongodb_uri: str) -> None:
     mongo.close()
 
 
-def test_conflicts_are_not_told(mongodb_uri: str) -> None:
+def test_conflicts_are_not_reported(mongodb_uri: str) -> None:
     told: Counter[str] = Counter()
     mongo = connect(
         Settings(mongodb_uri=mongodb_uri, mongodb_db="failures"),

@@ -253,7 +253,7 @@ def test_an_account_that_the_platform_deleted_or_replaced(store: Auditing) -> No
     assert forget(store).document == "kept", "the platform has it under a number"
 
 
-def test_what_waits_in_the_backlog_goes_too(store: Auditing) -> None:
+def test_the_backlog_is_removed(store: Auditing) -> None:
     """Of an account that the platform was changing, and of one whose counter is no number."""
     now, backlog = store.clock.now_ms(), store.db["dmstats_account_backlog"]
     store.count(event(now, account=MINE))

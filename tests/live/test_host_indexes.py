@@ -145,7 +145,7 @@ def test_a_view_is_named(mongo: Mongo) -> None:
         migrations.apply(mongo, Settings())
 
 
-def test_a_long_build_is_told_of_and_waited_for(
+def test_a_long_build_is_reported_and_waited_for(
     mongo: Mongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_indexes = Collection.create_indexes

@@ -222,7 +222,7 @@ def launcher(tmp_path: Path) -> Iterator[Launcher]:
     launcher._supervisor.stop_all()
 
 
-def test_a_database_whose_port_was_taken_meanwhile(
+def test_a_database_whose_port_was_taken(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -148,7 +148,7 @@ def test_metrics_tell_no_secret_either(run: Run) -> None:
     assert not [value for value in run.hidden if value in text]
 
 
-def test_no_answer_tells_what_was_sent_or_what_is_secret(run: Run) -> None:
+def test_no_answer_contains_input_or_secrets(run: Run) -> None:
     """But for the challenge, which Meta wants back."""
     assert len(run.bodies) > 15
     for value in set(run.hidden) - {CHALLENGE}:

@@ -118,7 +118,7 @@ def test_it_works(site: Site, clock: ManualClock) -> None:
     assert site.sums(ACCOUNT) == site.sums() == (1, 1, 1)
 
 
-def test_told_again_counts_once(site: Site) -> None:
+def test_a_repeated_report_counts_once(site: Site) -> None:
     assert site.tell(send("a"), send("a")) == {"accepted": 1, "repeated": 1}
     assert site.tell(send("a", OTHER), send("b")) == {"accepted": 1, "repeated": 1}
     site.pass_time(11)
@@ -139,7 +139,7 @@ def test_metas_time_may_be_in_another_hour(
     assert site.sums() == (1, 0, 0)
 
 
-def test_told_after_its_echo(site: Site, clock: ManualClock) -> None:
+def test_reported_after_its_echo(site: Site, clock: ManualClock) -> None:
     sent_ms = clock.now_ms()
     site.echo("early", sent_ms=sent_ms)
     clock.advance(20 * 60)

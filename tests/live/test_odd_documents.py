@@ -165,7 +165,7 @@ def damaged_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_no_value_costs_another(site: Site, field: str) -> None:
+def test_no_value_affects_another(site: Site, field: str) -> None:
     odd = site.fill(field)
     assert len(odd) > 20
     number = site.accounts.count_documents({})
@@ -235,7 +235,7 @@ FEW_VALUES: list[Any] = [None, float("nan"), 2**62, {"a": 1}, "x"]
 
 
 @pytest.mark.parametrize(("collection", "key", "field"), OWN, ids=["-".join(each) for each in OWN])
-def test_a_value_of_our_own_costs_at_most_that_value(
+def test_a_bad_value_of_ours_affects_only_itself(
     damaged_site: Site, collection: str, key: str, field: str
 ) -> None:
     site = damaged_site

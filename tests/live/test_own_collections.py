@@ -111,7 +111,7 @@ def test_a_collection_of_the_host_platform_alone_stays(old: Mongo, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["audit_pages", "account_activity", "committers"])
-def test_what_is_made_anew_stays_where_others_documents_lie_between(old: Mongo, name: str) -> None:
+def test_a_disposable_collection_with_foreign_documents_stays(old: Mongo, name: str) -> None:
     old.db[name].insert_one({"_id": ObjectId(), "note": "the platform's"})
     apply(old)
     assert old.db[name].count_documents({"note": "the platform's"}) == 1

@@ -160,7 +160,7 @@ def test_it_works(site: Site) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_any_value_in_any_field_costs_at_most_that_value(site: Site, data: st.DataObject) -> None:
+def test_any_value_in_any_field_affects_only_itself(site: Site, data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(site.places()))
     value = data.draw(values)
     note(f"{place} {value!r}")

@@ -110,7 +110,7 @@ def test_nothing_but_simulated_traffic(store: Auditing) -> None:
     assert set(left["global"]) <= {"_id"}
 
 
-def test_what_has_left_the_ledger_goes_from_the_archive_too(store: Auditing) -> None:
+def test_archived_rows_are_removed(store: Auditing) -> None:
     now = store.clock.now_ms()
     store.count(*store.traffic(now))
     store.count(*(event(now - ago * DAY_MS, kind=kind) for ago in (2, 3) for kind in DMS))
@@ -136,7 +136,7 @@ def test_what_has_left_the_ledger_goes_from_the_archive_too(store: Auditing) -> 
     assert not any(each.startswith("simulated") for each in days)
 
 
-def test_the_activity_of_accounts_goes_too(store: Auditing) -> None:
+def test_the_activity_of_accounts_is_removed(store: Auditing) -> None:
     now = store.clock.now_ms()
     store.count(*store.traffic(now), *simulated(now))
     store.audit()
@@ -151,7 +151,7 @@ def test_the_activity_of_accounts_goes_too(store: Auditing) -> None:
     assert activities.of("a") == other
 
 
-def test_what_is_kept_beside_the_counters_goes_too(store: Auditing) -> None:
+def test_other_traces_are_removed(store: Auditing) -> None:
     day = to_datetime(store.clock.now_ms())
     sums = [("", 9), (MINE, 4), ("a", 5)]
     for kept in ("dmstats_account_edits", "dmstats_account_marks", "dmstats_account_changes"):
@@ -173,7 +173,7 @@ def test_what_is_kept_beside_the_counters_goes_too(store: Auditing) -> None:
     assert left == {"": 5, "a": 5}
 
 
-def test_the_next_top_accounts_start_anew(store: Auditing) -> None:
+def test_the_top_accounts_are_computed_again(store: Auditing) -> None:
     store.db["stats_cache"].insert_one({"_id": "snapshot", "floor": 99})
     purge(store)
     assert store.db["stats_cache"].find_one({"_id": "snapshot"}) == {"_id": "snapshot", "floor": 0}

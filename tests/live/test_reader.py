@@ -61,7 +61,7 @@ def test_it_works(worker: StatsWorker, clock: ManualClock) -> None:
     assert worker.reader.current().source == "worker"
 
 
-def test_polls_cost_redis_one_get_in_two_seconds_and_mongodb_nothing(
+def test_polls_need_one_redis_get_in_two_seconds_and_no_mongodb(
     worker: StatsWorker, redis_client: redis.Redis, clock: ManualClock, mongodb_uri: str
 ) -> None:
     reads: list[str] = []

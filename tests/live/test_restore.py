@@ -51,7 +51,7 @@ def test_it_works(store: Auditing) -> None:
     assert store.found() == set()
 
 
-def test_a_backup_that_is_not_of_one_moment_is_mended(store: Auditing) -> None:
+def test_an_inconsistent_backup_is_repaired(store: Auditing) -> None:
     """Events were counted between the counters' part of the backup and the ledger's."""
     now = store.clock.now_ms()
     store.count(*store.traffic(now))
@@ -63,7 +63,7 @@ def test_a_backup_that_is_not_of_one_moment_is_mended(store: Auditing) -> None:
     assert store.found() == set()
 
 
-def test_accounts_that_were_dumped_first_are_mended_when_asked(store: Auditing) -> None:
+def test_accounts_dumped_first_are_repaired_on_request(store: Auditing) -> None:
     """They lack more than the hours do, as if the platform had lowered them."""
     now = store.clock.now_ms()
     store.count(event(now))

@@ -294,7 +294,7 @@ def test_an_odd_list_of_places_stops_no_sign_in(mongo: Mongo, places: object) ->
     assert not admins.is_known_place(email, "place")
 
 
-def test_the_database_forgets_sessions_and_old_activity_by_itself(site: Site) -> None:
+def test_the_database_expires_sessions_and_old_activity(site: Site) -> None:
     site.sign_in()
     log = site.mongo.db["dmstats_activity_log"]
     assert log.index_information()["dmstats_endsAt"]["expireAfterSeconds"] == 0

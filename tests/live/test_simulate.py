@@ -118,7 +118,7 @@ def test_ctrl_c_says_what_was_sent(service: Started) -> None:
     assert "Traceback" not in err
 
 
-def test_to_a_wrong_address_it_wants_to_be_told_that_it_is_meant(service: Started) -> None:
+def test_another_address_needs_confirmation(service: Started) -> None:
     done = dmstats(service, "simulate", "--url", "http://127.0.0.1:1")
     assert done.returncode == 2
     assert "--yes" in done.stderr
@@ -142,7 +142,7 @@ def test_the_log_does_not_clutter_a_terminal(service: Started) -> None:
     assert seen == b""
 
 
-def test_a_lost_password_is_set_anew(service: Started) -> None:
+def test_a_lost_password_is_replaced(service: Started) -> None:
     def asked(command: str, email: str, password: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*COMMAND, command, email], input=password + "\n", env=service.environ,

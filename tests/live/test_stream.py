@@ -116,7 +116,7 @@ def test_it_works(worker: Worker, client: redis.Redis) -> None:
     stream.close()
 
 
-def test_one_file_is_all_that_a_stream_costs(worker: Worker) -> None:
+def test_a_stream_needs_one_file_descriptor(worker: Worker) -> None:
     worker.refresh()
     assert worker.process
     (process,) = psutil.Process(worker.process.pid).children()
@@ -129,9 +129,7 @@ def test_one_file_is_all_that_a_stream_costs(worker: Worker) -> None:
         stream.close()
 
 
-def test_where_the_connection_cannot_be_had_the_server_goes_on(
-    worker: Worker, client: redis.Redis
-) -> None:
+def test_without_hijacking_the_server_streams(worker: Worker, client: redis.Redis) -> None:
     version = worker.refresh()
     old, new = worker.stream(http="1.0"), worker.stream()
     assert "gunicorn" in old.headers["server"]

@@ -135,7 +135,7 @@ def test_the_next_leader_does_not_tell_again(post: Post) -> None:
     assert post.look(0) == []
 
 
-def test_an_incident_is_logged_once_and_told_when_somebody_listens(
+def test_an_incident_is_logged_once_and_sent_when_the_receiver_listens(
     post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -166,7 +166,7 @@ def test_no_silence_where_something_came(post: Post) -> None:
     assert post.look(0) == []
 
 
-def test_drift_is_told(post: Post) -> None:
+def test_drift_is_reported(post: Post) -> None:
     snapshots = SnapshotStore(post.mongo)
     snapshots.save({"audit": {"at": "x", "drift": 3}}, post.clock.now_ms(), term=1)
     assert post.look(0) == [("drift", "open")]
@@ -174,7 +174,7 @@ def test_drift_is_told(post: Post) -> None:
     assert post.look(1) == [("drift", "over")]
 
 
-def test_a_new_name_of_events_is_told_once(post: Post) -> None:
+def test_a_new_event_name_is_reported_once(post: Post) -> None:
     store = DeliveryStore(post.mongo)
     post.watchdog = post.leader()
     now = post.clock.now_ms()
@@ -196,7 +196,7 @@ def test_a_new_name_of_events_is_told_once(post: Post) -> None:
     assert IncidentStore(post.mongo).pending() == []
 
 
-def test_lost_canaries_are_told(post: Post) -> None:
+def test_lost_canaries_are_reported(post: Post) -> None:
     for lost, told in ((2, []), (3, ["open"]), (4, []), (0, ["over"])):
         post.canaries_lost = lost
         assert post.look(1) == [("canaries_lost", state) for state in told]

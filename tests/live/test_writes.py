@@ -106,7 +106,7 @@ def test_the_database_is_killed_and_comes_back(web: WebServer, database: Secantu
     assert web.counted() == (2, 2, 2)
 
 
-def test_the_database_hangs_and_goes_on(web: WebServer, database: Secantus) -> None:
+def test_the_database_hangs_and_resumes(web: WebServer, database: Secantus) -> None:
     assert web.post("1").status == 200
     assert database.process
     database.process.send_signal(signal.SIGSTOP)

@@ -83,7 +83,7 @@ def test_a_link_that_is_used(site: AdminSite) -> None:
 
 
 class TestFailedSignIns:
-    def test_name_only_whom_there_is(self, site: AdminSite) -> None:
+    def test_name_only_existing_people(self, site: AdminSite) -> None:
         site.admins.create(EMAIL, PASSWORD)
         client = site.client()
         for email in (EMAIL.upper(), "my secret password", "unknown@example.com"):

@@ -62,7 +62,7 @@ def test_the_others_of_a_chunk_that_began_with_it_stay(
 
 
 @pytest.mark.parametrize("chunk", [2, 200])
-def test_an_audit_that_is_published_meanwhile(
+def test_an_audit_is_published_during_a_read(
     mongo: Mongo, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr(activity_store, "CHUNK", chunk)

@@ -51,7 +51,7 @@ def test_the_first_admin_is_made_once(admins: AdminStore) -> None:
     assert len(admins.list()) == 1
 
 
-def test_an_admin_who_was_there_is_not_the_first(admins: AdminStore) -> None:
+def test_an_existing_admin_prevents_a_first_one(admins: AdminStore) -> None:
     admins.create(EMAIL, PASSWORD)
     assert not admins.first(EMAIL, PASSWORD)
 

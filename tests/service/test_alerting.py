@@ -270,7 +270,7 @@ def test_a_threshold_has_to_be_passed_for_long_enough(sense: str) -> None:
     assert passed(rule, far, 0, 10**9) is None
 
 
-def test_large_figures_are_told_in_full() -> None:
+def test_large_figures_are_written_in_full() -> None:
     found = passed(Rule("totalDMsSent", "above", 12_000_000), 12_345_678, 1, 1)
     assert found is not None
     assert found.text == "totalDMsSent is 12,345,678, above 12,000,000."
@@ -355,7 +355,7 @@ def test_a_rule_opens_and_ends_an_incident_over_changes_of_the_leader(
     assert check(12) == {f"rule-{outside.id}": True}
 
 
-def test_the_watchdog_tells_of_a_rule(site: AdminSite, clock: ManualClock, sent: list[str]) -> None:
+def test_the_watchdog_reports_a_rule(site: AdminSite, clock: ManualClock, sent: list[str]) -> None:
     site.alerting.save_channel(StoredChannel("Chat", "x", (RULE,)))
     rule = site.alerting.add_rule(Rule("today.sent", "above", 10))
     snapshots, metrics = SnapshotStore(site.mongo), Recorder()
@@ -377,7 +377,7 @@ def test_the_watchdog_tells_of_a_rule(site: AdminSite, clock: ManualClock, sent:
     assert (record.text, record.finished) == ("today.sent is 11, above 10.", True)
 
 
-def test_what_began_before_the_channels_were_known_is_told_later(
+def test_incidents_from_before_the_channels_were_known_are_sent_later(
     site: AdminSite, clock: ManualClock, sent: list[str]
 ) -> None:
     for name, incidents in (("Chat", None), ("Rules", (RULE,))):

@@ -189,7 +189,7 @@ def test_an_alert_that_is_refused_does_not_hold_up_the_next(site: Site) -> None:
     assert site.chat.heard == [("canaries_lost", "open")]
 
 
-def test_the_next_leader_goes_on(clock: ManualClock) -> None:
+def test_the_next_leader_continues(clock: ManualClock) -> None:
     one, two = Chat("one"), Chat("two")
     two.outcomes = [failure()]
     site = Site(clock, one, two)
@@ -225,7 +225,7 @@ def test_redis_that_lost_everything(site: Site) -> None:
     assert len(site.chat.heard) == 4
 
 
-def test_mongodb_that_is_away_is_told_and_stored_later(site: Site) -> None:
+def test_an_outage_of_mongodb_is_sent_and_stored_later(site: Site) -> None:
     site.store.away = True
     record = site.begin("deliveries_failing")
     site.send()

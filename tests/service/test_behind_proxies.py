@@ -118,9 +118,7 @@ class TestBelowAPath:
         assert answer.headers["Location"] == "/login"
 
 
-def test_the_log_names_who_has_sent_a_delivery(
-    app: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_log_has_the_sender_of_a_delivery(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     trusted = app.extensions["dmstats"].settings.trusted_proxies
     with caplog.at_level(logging.INFO, "dmstats.request"):
         app.test_client().post(WEBHOOK, headers={"X-Forwarded-For": "192.0.2.9, 203.0.113.7"})
@@ -206,7 +204,7 @@ def json_channel(url: str) -> JsonChannel:
         (500, False),
     ],
 )
-def test_2xx_alone_means_told(chat: str, status: int, told: bool) -> None:
+def test_only_2xx_means_delivered(chat: str, status: int, told: bool) -> None:
     assert json_channel(f"{chat}/{status}").notify(NOTICE, "1").told is told
     assert Chat.asked == [f"/{status}"], "a redirect is not followed"
 

@@ -137,7 +137,7 @@ def test_a_stream_that_ends_is_opened_again(service: Service, url: str) -> None:
         ({"ends_first": 9}, "it did not arrive on the stream"),
     ],
 )
-def test_what_is_lost_is_told_with_how_far_it_came(
+def test_a_lost_canary_is_reported_with_its_last_stage(
     service: Service,
     url: str,
     change: dict[str, Any],

@@ -45,7 +45,7 @@ def test_it_works(clock: ManualClock) -> None:
     assert delivery_status.current() == Warnings()
 
 
-def test_a_lasting_failure_is_told_with_the_time_at_which_meta_gives_up(
+def test_a_lasting_failure_is_reported_with_metas_deadline(
     clock: ManualClock,
 ) -> None:
     delivery_status, deliveries, _ = status_with(clock, fakeredis.FakeRedis())
@@ -69,7 +69,7 @@ def test_another_workers_success_counts_as_well(clock: ManualClock) -> None:
     assert delivery_status.current() == Warnings()
 
 
-def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
+def test_a_silence_is_reported_in_the_watchdogs_words(clock: ManualClock) -> None:
     client = fakeredis.FakeRedis()
     now = clock.now_ms()
     book_on(client).save(IncidentRecord(record_id(now, SILENT), SILENT, "No DM.", now))
@@ -77,7 +77,7 @@ def test_a_silence_is_told_in_the_watchdogs_words(clock: ManualClock) -> None:
     assert (warned.silence, warned.silent_since) == ("No DM.", rfc3339(clock.now_ms()))
 
 
-def test_without_redis_it_knows_of_its_own_deliveries(clock: ManualClock) -> None:
+def test_without_redis_it_uses_its_own_deliveries(clock: ManualClock) -> None:
     server = fakeredis.FakeServer()
     server.connected = False
     delivery_status, deliveries, _ = status_with(clock, fakeredis.FakeRedis(server=server))

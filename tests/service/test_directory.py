@@ -131,7 +131,7 @@ def test_a_search_looks_at_so_many_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "@"])
-def test_a_search_for_nothing_is_bounded_too(text: str) -> None:
+def test_an_empty_search_is_bounded(text: str) -> None:
     found = directory([{"instagramId": str(n), "username": f"n{n}"} for n in range(30)])
     assert len(found.cut(found.matches(text)[0], Sort("username", False), None, 10).accounts) == 10
 

@@ -70,7 +70,7 @@ def test_the_headers_that_go_with_a_status(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("name", ["crash", "poison"])
-def test_what_broke_inside_is_logged_and_not_told(
+def test_internal_errors_are_logged_and_not_exposed(
     app: Flask, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR, logger="dmstats"):

@@ -149,7 +149,7 @@ def test_a_session_will_do(site: AdminSite) -> None:
         ("unit=day&unit=hour", "unit: given more than once."),
     ],
 )  # fmt: skip
-def test_bad_parameters_are_told(client: FlaskClient, query: str, told: str) -> None:
+def test_bad_parameters_are_explained(client: FlaskClient, query: str, told: str) -> None:
     answer = client.get(f"{URL}?{query}")
     assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
     assert told in answer.get_json()["detail"]
@@ -183,7 +183,7 @@ def test_csv(client: FlaskClient) -> None:
     ]
 
 
-def test_json_is_named_for_those_who_save_it(client: FlaskClient) -> None:
+def test_json_has_a_file_name(client: FlaskClient) -> None:
     answer = client.get(f"{URL}?from=2026-11-13&to=2026-11-15&unit=day&compare=year")
     assert answer.headers["Content-Disposition"] == (
         'inline; filename="dmstats-2026-11-13-to-2026-11-15-by-day-vs-year.json"'
@@ -305,7 +305,7 @@ def test_few_are_computed_at_once(site: AdminSite, counting: Counting) -> None:
     assert (counting.reads, counting.most) == (12, 2)
 
 
-def test_too_many_are_told_to_come_later(
+def test_too_many_get_503_with_retry_after(
     site: AdminSite, counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dmstats.history.service.WAIT_SECONDS", 0.05)
@@ -324,9 +324,7 @@ def test_too_many_are_told_to_come_later(
         assert sorted(admins.map(ask, days)) == [0, 0, 2, 2]
 
 
-def test_without_redis_each_process_computes_for_itself(
-    site: AdminSite, counting: Counting
-) -> None:
+def test_without_redis_each_process_computes(site: AdminSite, counting: Counting) -> None:
     server = fakeredis.FakeServer()
     site.redis = fakeredis.FakeRedis(server=server)
     process: HistoryService = site.other_process()
@@ -343,7 +341,7 @@ def test_without_redis_each_process_computes_for_itself(
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"null", b'{"computedAt": "soon"}', b"\xff"])
-def test_what_is_no_history_in_redis_is_computed_anew(
+def test_an_invalid_history_in_redis_is_computed_again(
     site: AdminSite, counting: Counting, garbage: bytes
 ) -> None:
     first = site.other_process().answer(TODAY)

@@ -73,7 +73,7 @@ def test_of_90_days_and_what_was_open_then(site: Site) -> None:
     assert names == ["canaries_lost", "drift"]
 
 
-def test_one_with_its_runbook_and_who_was_told(site: Site) -> None:
+def test_one_with_its_runbook_and_notifications(site: Site) -> None:
     record = site.add("drift", site.clock.now_ms())
     record.alerts[0].told = site.clock.now_ms()
     record.alerts[1].attempts, record.alerts[1].problem = 2, "status 404"
@@ -106,7 +106,7 @@ def test_documents_that_cannot_be_read_are_left_out(site: Site) -> None:
     assert [each["id"] for each in answer["incidents"]] == [good.id]
 
 
-def test_a_test_alert_says_who_was_told(site: Site) -> None:
+def test_a_test_alert_reports_each_channel(site: Site) -> None:
     answer = site.signed_in().post("/api/admin/alerts/test")
     assert answer.status_code == 200
     assert AlertTestAnswer().load(answer.get_json())["channels"] == [

@@ -179,7 +179,7 @@ class TestForeignValues:
         assert publisher.publish({"version": "1-1"}, scheduled=False).published
         assert publisher.publish({"version": "1-2"}, scheduled=False).rate_limited
 
-    def test_the_stream_is_made_anew(self, put: Put) -> None:
+    def test_the_stream_is_recreated(self, put: Put) -> None:
         client = fakeredis.FakeRedis()
         put(client, KEYS.key("admin:stats:updated"))
         publisher = Publisher(
@@ -188,7 +188,7 @@ class TestForeignValues:
         told = [publisher.publish({"version": "1-1"}, scheduled=True) for _ in range(2)]
         assert [one.published for one in told] == [False, True]
 
-    def test_the_deliveries_are_told_again(self, put: Put, clock: ManualClock) -> None:
+    def test_the_deliveries_are_reported_again(self, put: Put, clock: ManualClock) -> None:
         client = fakeredis.FakeRedis()
         put(client, KEYS.key(DELIVERIES))
         log = SharedDeliveryLog(client, KEYS, clock, lambda _: None)
@@ -231,7 +231,7 @@ OTHER_RECORDS = [
 
 
 @pytest.mark.parametrize("odd", GARBAGE)
-def test_garbage_among_the_deliveries_costs_itself_alone(odd: bytes, clock: ManualClock) -> None:
+def test_garbage_among_the_deliveries_affects_nothing_else(odd: bytes, clock: ManualClock) -> None:
     client = fakeredis.FakeRedis()
     log = SharedDeliveryLog(client, KEYS, clock, lambda _: None)
     log.post(Record(acknowledged=clock.now_ms()))

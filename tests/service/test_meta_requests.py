@@ -160,7 +160,7 @@ class TestWithdrawnAccess:
         send(site, WITHDRAW, ACCOUNT)
         assert account(site)["deauthorizedAt"] == rfc3339(now)
 
-    def test_somebody_who_is_no_account(self, site: AdminSite) -> None:
+    def test_a_user_without_an_account(self, site: AdminSite) -> None:
         assert send(site, WITHDRAW).get_json() == {"success": True}
         assert site.mongo.db["dmstats_account_marks"].count_documents({}) == 0
         assert told(site) == []

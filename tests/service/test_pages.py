@@ -50,7 +50,7 @@ def test_another_versions_address_is_answered_but_not_kept(client: FlaskClient) 
         assert again.status_code == 304
 
 
-def test_files_go_out_compressed_to_those_who_can_read_that(client: FlaskClient) -> None:
+def test_files_are_compressed_if_the_client_accepts_it(client: FlaskClient) -> None:
     plain = client.get("/static/js/b.js")
     packed = client.get("/static/js/b.js", headers={"Accept-Encoding": "gzip"})
     assert packed.headers["Content-Encoding"] == "gzip"

@@ -409,7 +409,7 @@ def test_the_site_of_the_passkeys(
     assert (found and (found.host, found.origin)) == site
 
 
-def test_without_a_name_the_reason_is_told(site: AdminSite) -> None:
+def test_without_a_name_the_reason_is_given(site: AdminSite) -> None:
     client = site.client()
     answer = client.post("/login/passkey/options", json={}, base_url="http://127.0.0.1")
     assert answer.status_code == 403

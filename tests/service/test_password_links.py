@@ -144,7 +144,7 @@ def test_a_disabled_admin_gets_none(site: AdminSite, client: FlaskClient) -> Non
     assert answer.status_code == 404
 
 
-def test_only_who_knows_the_own_password_makes_one_for_another(
+def test_a_link_for_another_person_needs_ones_own_password(
     site: AdminSite, client: FlaskClient
 ) -> None:
     invite(client)
@@ -188,7 +188,7 @@ def test_only_a_digest_is_stored(site: AdminSite, client: FlaskClient) -> None:
     assert token.partition(".")[2] not in stored
 
 
-def test_nobody_is_invited_twice(client: FlaskClient) -> None:
+def test_a_person_is_invited_only_once(client: FlaskClient) -> None:
     invite(client)
     for email, status in ((GUEST, 409), (EMAIL, 409), ("no address", 400)):
         answer = client.post("/api/admin/admins/invite", json={"email": email})
@@ -306,7 +306,7 @@ class TestTheMailer:
         with pytest.raises(MailNotSent, match="refused the user name or password"):
             SmtpMailer(f"smtp://user:secret@{smtp}", "a@b.c").send(MAIL)
 
-    def test_nobody_is_there(self) -> None:
+    def test_no_server(self) -> None:
         with pytest.raises(MailNotSent, match="connection refused"):
             SmtpMailer(f"smtp://127.0.0.1:{free_port()}", "a@b.c").send(MAIL)
 

@@ -83,13 +83,13 @@ class TestStrangers:
             rate_limit.attempt("a@b.c", "198.51.100.1")
         rate_limit.attempt("other@b.c", "198.51.100.1")
 
-    def test_where_the_admin_signed_in_before_it_goes_on(self, rate_limit: SignInRateLimit) -> None:
+    def test_a_known_address_is_not_blocked(self, rate_limit: SignInRateLimit) -> None:
         for _ in range(5):
             rate_limit.attempt("a@b.c", "198.51.100.1", known_place=lambda: True)
         with pytest.raises(TooManyRequests):
             rate_limit.attempt("a@b.c", "198.51.100.1", known_place=lambda: True)
 
-    def test_in_a_known_browser_it_goes_on(self, rate_limit: SignInRateLimit) -> None:
+    def test_a_known_browser_is_not_blocked(self, rate_limit: SignInRateLimit) -> None:
         for _ in range(5):
             rate_limit.attempt("a@b.c", "198.51.100.1", device="mine")
         with pytest.raises(TooManyRequests):

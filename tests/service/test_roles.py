@@ -116,7 +116,7 @@ class TestTheLastAdmin:
         other = admins.create(OTHER, PASSWORD)
         assert admins.set_role(other.id, Role.VIEWER).role is Role.VIEWER
 
-    def test_is_told_in_words(self, site: AdminSite) -> None:
+    def test_is_explained(self, site: AdminSite) -> None:
         ada = site.signed_in()
         me = ada.get("/api/admin/me").get_json()["id"]
         answer = ada.post(f"/api/admin/admins/{me}/role", json={"role": "viewer"})
@@ -125,7 +125,7 @@ class TestTheLastAdmin:
         assert ada.get("/api/admin/me").get_json()["role"] == "admin"
 
 
-def test_stepping_down_goes_on_with_a_new_session(site: AdminSite) -> None:
+def test_stepping_down_opens_a_new_session(site: AdminSite) -> None:
     ada, elsewhere = site.signed_in(), site.signed_in()
     site.signed_in(OTHER)
     me = ada.get("/api/admin/me").get_json()["id"]

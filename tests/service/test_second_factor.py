@@ -287,7 +287,7 @@ def test_no_secret_is_in_an_answer_or_the_log(site: AdminSite, clock: ManualCloc
 
 
 @pytest.mark.parametrize("odd", [5, None, "x", {}, {"secret": 5}, {"secret": "!!"}, []])
-def test_a_damaged_one_lets_nobody_in_without(site: AdminSite, odd: object) -> None:
+def test_a_damaged_factor_is_still_required(site: AdminSite, odd: object) -> None:
     site.admins.create(EMAIL, PASSWORD)
     site.mongo.db["dmstats_admins"].update_one({}, {"$set": {"totp": odd}})
     assert site.client().post("/login", json=CREDENTIALS).status_code == 401

@@ -253,7 +253,7 @@ class TestOddAdmins:
     )
 
     @pytest.mark.parametrize("odd", ODD, ids=str)
-    def test_one_odd_document_locks_nobody_out(
+    def test_one_damaged_document_locks_out_no_other_admin(
         self, clock: ManualClock, odd: dict[str, object]
     ) -> None:
         site = AdminSite(clock)
@@ -266,7 +266,7 @@ class TestOddAdmins:
             answer = site.client().post("/login", json={"email": email, "password": PASSWORD})
             assert answer.status_code == 401
 
-    def test_one_impossible_date_hides_nobody(
+    def test_one_impossible_date_hides_no_admin(
         self, admins: AdminStore, ada: Admin, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         find = admins._collection.find
@@ -279,7 +279,7 @@ class TestOddAdmins:
         monkeypatch.setattr(admins._collection, "find", as_the_driver)
         assert [admin.email for admin in admins.list()] == [ada.email]
 
-    def test_an_admin_without_an_epoch_can_be_mended(
+    def test_an_admin_without_an_epoch_can_be_repaired(
         self, mongo: Mongo, admins: AdminStore, sessions: SessionStore, ada: Admin
     ) -> None:
         key = open_one(sessions, ada)

@@ -98,7 +98,7 @@ def test_revoking_ends_it_at_once(site: AdminSite) -> None:
     ]  # fmt: skip
 
 
-def test_it_ends_by_itself(site: AdminSite, clock: ManualClock) -> None:
+def test_it_expires(site: AdminSite, clock: ManualClock) -> None:
     path, link_id = make(site, days=1)
     standing = site.app.extensions["dmstats"].authenticator.ended
     assert standing({LINK_KEY + link_id}) == set()
@@ -150,7 +150,7 @@ def test_what_is_refused(site: AdminSite, wrong: dict[str, Any]) -> None:
     assert site.signed_in().post(URL, json=asked).status_code == 400
 
 
-def test_without_mongodb_it_goes_on_for_a_while(
+def test_without_mongodb_it_works_for_a_while(
     site: AdminSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = make(site)

@@ -368,7 +368,7 @@ class TestABearerThatIsNotOurs:
         assert client.post("/api/admin/stats/refresh", headers=cross).status_code == 403
         assert site.stats.refreshes == []
 
-    def test_alone_it_is_nobody(self, site: AdminSite) -> None:
+    def test_alone_it_identifies_no_one(self, site: AdminSite) -> None:
         assert site.client().get("/", headers=bearer(self.JWT)).headers["Location"] == "/login"
         assert site.client().get("/api/admin/stats", headers=bearer("")).status_code == 401
 

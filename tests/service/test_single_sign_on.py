@@ -249,7 +249,7 @@ class TestWhoIsLetIn:
         provider.userinfo["sub"] = "person-2"
         assert sign_in(site.client()).status_code == 401
 
-    def test_an_email_is_verified_by_the_answer_that_tells_it(
+    def test_an_email_is_verified_by_the_answer_that_contains_it(
         self, site: AdminSite, provider: Provider
     ) -> None:
         other = {"email": "mallory@example.com", "email_verified": True}
@@ -335,7 +335,7 @@ class TestWhoIsLetIn:
         with pytest.raises(LinkOver):
             site.admins.redeem(link.token, PASSWORD)
 
-    def test_the_link_of_who_has_a_password_stays(self, site: AdminSite) -> None:
+    def test_the_link_of_a_person_with_a_password_stays(self, site: AdminSite) -> None:
         _, link = site.admins.make_link(site.admins.find(EMAIL).id)
         sign_in(site.client())
         assert site.admins.redeem(link.token, PASSWORD).passwordless is False
@@ -351,7 +351,7 @@ class TestIdentities:
         assert sign_in(client).status_code == 303
         assert client.get("/api/admin/me").get_json()["email"] == EMAIL
 
-    def test_an_email_that_somebody_else_got_lets_nobody_in(
+    def test_an_email_reassigned_to_another_person_is_refused(
         self, site: AdminSite, provider: Provider
     ) -> None:
         sign_in(site.client())
@@ -579,7 +579,7 @@ class TestARecentSignIn:
         sign_in(client)
         assert self.change(client) == 403
 
-    def test_is_not_told_by_userinfo(
+    def test_is_not_taken_from_userinfo(
         self, client: FlaskClient, provider: Provider, clock: ManualClock
     ) -> None:
         provider.userinfo = {**provider.person, "auth_time": clock.now_ms() // 1000}

@@ -64,7 +64,7 @@ def test_it_works(site: AdminSite) -> None:
     assert client.post(f"{URL}/{listed['id']}/revoke").status_code == 404
 
 
-def test_only_a_digest_is_kept_and_nothing_tells_the_secret(site: AdminSite) -> None:
+def test_only_a_digest_is_stored_and_the_secret_is_never_shown(site: AdminSite) -> None:
     client = site.signed_in()
     secret = make(client, Scope.FIGURES)["secret"]
     hidden = secret[len("dmstats_") + 25 :]
@@ -75,7 +75,7 @@ def test_only_a_digest_is_kept_and_nothing_tells_the_secret(site: AdminSite) -> 
     assert "nightly" in told
 
 
-def test_it_ends_by_itself(site: AdminSite, clock: ManualClock) -> None:
+def test_it_expires(site: AdminSite, clock: ManualClock) -> None:
     secret = make(site.signed_in(), Scope.FIGURES, days=1)["secret"]
     clock.advance(DAY - 1)
     assert status(site, STATS, secret) == 200
@@ -138,7 +138,7 @@ def test_what_is_refused(site: AdminSite, wrong: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("spoil", [str.upper, lambda s: s[:-1], lambda s: s + "x", lambda s: s[1:]])
-def test_one_that_is_not_right_lets_nobody_in(site: AdminSite, spoil: Any) -> None:
+def test_a_wrong_one_is_refused(site: AdminSite, spoil: Any) -> None:
     secret = make(site.signed_in(), Scope.FIGURES)["secret"]
     assert status(site, STATS, spoil(secret)) == 401
 
@@ -158,7 +158,7 @@ def test_one_of_ours_decides_alone_even_when_it_has_ended(site: AdminSite) -> No
     assert client.get(STATS, headers=bearer("of.an.identity-proxy")).status_code == 200
 
 
-def test_what_is_no_token_costs_no_look_into_the_database() -> None:
+def test_a_text_that_is_not_a_token_needs_no_query() -> None:
     for text in ("", "x", "eyJhbGciOi.J9.x", "dmstats_", "dmstats_" + "a" * 68, TOKEN):
         assert token_key(text) is None
 
@@ -182,7 +182,7 @@ def test_its_streams_end_with_it(site: AdminSite, clock: ManualClock) -> None:
 
 
 class TestWhileTheDatabaseIsAway:
-    def test_a_known_one_goes_on_reading(
+    def test_a_known_one_can_still_read(
         self, site: AdminSite, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client = site.signed_in()

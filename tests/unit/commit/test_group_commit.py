@@ -261,7 +261,7 @@ def of_account(account: str, name: str) -> list[LedgerRow]:
     return [LedgerRow(name.encode(), "20260101", account, "sent", 1, 1)]
 
 
-def test_a_refused_account_costs_the_rest_of_its_batch_one_attempt(harness: Harness) -> None:
+def test_a_refused_account_costs_its_batch_one_attempt(harness: Harness) -> None:
     harness.store.unwritable = {"b", "c"}
     brought = [*of_account("a", "1"), *of_account("b", "2"), *of_account("c", "3")]
     assert harness.committer.submit(brought) == CommitOutcome(sent=3)
