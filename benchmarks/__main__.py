@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from benchmarks import endurance, report, tables
+from benchmarks.account_states import account_states
 from benchmarks.alone import generator, webhook
 from benchmarks.commits import commits
 from benchmarks.constant import loads
@@ -84,6 +85,7 @@ ALL: dict[str, Part] = {
     "troubles": Part(troubles),
     "memory": Part(memory),
     "loads": Part(loads, Where.FASTEST),
+    "states": Part(account_states, Where.FASTEST),
 }
 
 

@@ -1,49 +1,117 @@
-"""``python -m benchmarks.account_states [ACCOUNTS]``: what a pass over the accounts costs.
+"""What the states of a million accounts cost: passes over them, and deliveries beside the job.
 
-On the embedded database, without a service beside it. Three passes: the first writes every state,
-the second finds nothing changed, before the third every twentieth account has sent. Prints the time
-and the CPU time of the process that computes, in ms per 1,000 accounts. Not part of ``make bench``:
-the embedded database takes minutes to fill.
+Of 1,000,000 accounts: the first pass writes every state, before the third every twentieth account
+has sent. How old a state gets, and which share of a core the job takes, follow from how long a
+pass works and from its pauses. The service beside the deliveries is in its first pass, which
+decodes every account.
 """
 
 from __future__ import annotations
 
 import random
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from pymongo import UpdateOne
 
-import migrations
+from benchmarks.contestants import ours
 from benchmarks.databases import Databases
+from benchmarks.harness import Figures, interleave, median, number, spread
+from benchmarks.report import Result, table
+from benchmarks.runs import post, warm
 from dmstats.core.clock import HOUR_MS, SystemClock
-from dmstats.core.settings import Settings
 from dmstats.db.audit.activity_store import ActivityWriter
-from dmstats.db.client import Mongo, connect
+from dmstats.db.client import Mongo, deadline
 from dmstats.db.collection_names import ACCOUNTS
 from dmstats.db.states.rhythms import Rhythm, Rhythms
 from dmstats.db.states.state_store import StateStore
-from dmstats.states.background import StatePass
+from dmstats.db.transaction_runner import TransactionRunner
+from dmstats.states.background import MAX_SHARE, STEP_SECONDS, StatePass, rest_after
 
+MILLION = 1_000_000
 AT_ONCE = 2_000
 """Accounts in one insert, and in one part of an audit."""
 SENT_SINCE = 20
+PART = 500
+RATE = 50.0
+"""POSTs/s of five DMs each beside the job."""
+CONNECTIONS = 8
+HEAD = ["ms", "of it CPU of the worker", "CPU of the database"]
+WITH, WITHOUT = "beside the job", "job paused"
+
+Raw = dict[str, Any]
 
 
-def main(number: int) -> None:
-    """Fill the database and go over it three times."""
-    with closing(Databases()) as databases:
-        mongo = connect(Settings(mongodb_uri=databases.uri), unlimited=True)
-        migrations.apply(mongo, Settings())
-        fill(mongo, number)
-        for name in ("first, writes all", "nothing changed"):
-            show(name, number, go_over(mongo))
-        send(mongo, number)
-        show("5% have sent since", number, go_over(mongo))
+def account_states(databases: Databases, *, quick: bool) -> Result:
+    """Three passes, then deliveries by turns with the job and without."""
+    size, rounds = (20_000, 2) if quick else (MILLION, 5)
+    with databases.fresh() as mongo:
+        fill(mongo, size)
+        store = StateStore(mongo, TransactionRunner(mongo))
+        states = StatePass(store, Rhythms(mongo), SystemClock(), hourly_limit=200)
+        passes: dict[str, Figures] = {}
+        for name in ("the first, which writes every state", "nothing has changed"):
+            passes[name] = go_over(states, databases, size)
+        send(mongo, size)
+        passes["5% of the accounts have sent since"] = go_over(states, databases, size)
+        beside = deliveries(databases, mongo, size, rounds)
+    raw: Raw = {"accounts": size, "passes": passes, "deliveries": beside}
+    return Result(shown(raw), raw)
+
+
+def shown(raw: Mapping[str, Any], _: str = "") -> str:
+    """Both tables, and what follows for a million accounts."""
+    passes: Mapping[str, Figures] = raw["passes"]
+    rows = []
+    for name, told in passes.items():
+        # Milliseconds per 1,000 accounts are seconds per million.
+        cycle = told["ms"] / MAX_SHARE + rest_after(told["ms"])
+        costs = [number(told[key]) for key in ("ms", "worker ms", "database ms")]
+        shares = [number(100 * told[key] / cycle) for key in ("worker ms", "database ms")]
+        rows.append([name, *costs, number(cycle / 60), *shares])
+    first = table(
+        ["a pass, per 1,000 accounts", *HEAD, "of a million: minutes to the next look",
+         "% of a core for the worker", "for the database"], rows,
+    )  # fmt: skip
+    beside = raw["deliveries"]
+    columns = ("p50 ms", "p99 ms", "app µs/DM")
+    second = table(
+        ["deliveries", "p50 ms", "p99 ms", "CPU µs per DM: app"],
+        [[name, *(spread(runs, column) for column in columns)] for name, runs in beside.items()],
+    )
+    ratio = number(median(beside[WITH], "p99 ms") / median(beside[WITHOUT], "p99 ms"))
+    return f"{first}\n\n{second}\n\n- p99 beside the job, times that without: {ratio}."
+
+
+def deliveries(
+    databases: Databases, mongo: Mongo, size: int, rounds: int
+) -> dict[str, list[Figures]]:
+    """Deliveries to a service on these accounts, by turns with its job and without."""
+    paused = Path(databases.folder) / "paused"
+    paused.touch()
+    extra = {"BENCH_APPLICATION": "benchmarks.peers.paused:app", "BENCH_PAUSED": str(paused)}
+    with ours(databases, mongo.db.name, extra=extra) as web:
+        warm(web)
+        run = post(
+            web, databases, dms=5, seconds=6.0, accounts=min(size, 50_000), rate=RATE,
+            connections=CONNECTIONS,
+        )  # fmt: skip
+
+        def without() -> Figures:
+            paused.touch()
+            time.sleep(1.0)
+            return run()
+
+        def beside() -> Figures:
+            paused.unlink(missing_ok=True)
+            time.sleep(1.0)
+            return run()
+
+        turns: Mapping[str, Callable[[], Figures]] = {WITHOUT: without, WITH: beside}
+        return interleave(turns, rounds)
 
 
 def fill(mongo: Mongo, number: int) -> None:
@@ -81,32 +149,28 @@ def accounts(first: int, end: int) -> Iterator[dict[str, Any]]:
 
 def send(mongo: Mongo, number: int) -> None:
     """Every twentieth account sends one DM."""
-    mongo.db[ACCOUNTS].bulk_write(
-        [
-            UpdateOne(
-                {"instagramId": f"178414{n:011}"},
-                {"$inc": {"dmUsed": 1, "monthlyDmUsed": 1}},
-            )
-            for n in range(0, number, SENT_SINCE)
-        ],
-        ordered=False,
-    )
+    for first in range(0, number, SENT_SINCE * PART):
+        updates = [
+            UpdateOne({"instagramId": f"178414{n:011}"}, {"$inc": {"dmUsed": 1}})
+            for n in range(first, min(number, first + SENT_SINCE * PART), SENT_SINCE)
+        ]
+        with deadline(STEP_SECONDS):
+            mongo.db[ACCOUNTS].bulk_write(updates, ordered=False)
 
 
-def go_over(mongo: Mongo) -> tuple[float, float]:
-    """Seconds that passed, and seconds of CPU time."""
-    states = StatePass(StateStore(mongo), Rhythms(mongo), SystemClock(), monthly_limit=0)
-    started, worked = time.perf_counter(), time.process_time()
-    for _ in states.steps():
-        pass
-    return time.perf_counter() - started, time.process_time() - worked
-
-
-def show(name: str, number: int, took: tuple[float, float]) -> None:
-    """One line of the result."""
-    passed, worked = (1e6 * seconds / number for seconds in took)
-    print(f"{name}: {passed:.1f} ms, of which CPU here {worked:.1f} ms, per 1,000 accounts")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+def go_over(states: StatePass, databases: Databases, size: int) -> Figures:
+    """One pass without pauses, in ms per 1,000 accounts."""
+    database, worked, started = databases.cpu(), time.process_time(), time.perf_counter()
+    steps = states.steps()
+    over = False
+    while not over:
+        with deadline(STEP_SECONDS):
+            over = next(steps, steps) is steps
+    found = {
+        "ms": time.perf_counter() - started,
+        "worker ms": time.process_time() - worked,
+        "database ms": databases.cpu() - database,
+    }
+    found = {name: 1e6 * seconds / size for name, seconds in found.items()}
+    print({name: number(ms) for name, ms in found.items()}, flush=True)
+    return found

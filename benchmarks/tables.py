@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks import (
+    account_states,
     alone,
     commits,
     constant,
@@ -44,6 +45,7 @@ SHOWN: dict[str, report.Shown] = {
     "troubles": troubles.shown,
     "memory": memory.shown,
     "loads": constant.shown,
+    "states": account_states.shown,
     "endurance": endured.shown,
     "growth": growth.shown,
     "scaling": scaling.shown,

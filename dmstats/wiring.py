@@ -64,7 +64,7 @@ from dmstats.ops import jobs
 from dmstats.ops.alerts import AlertSender
 from dmstats.ops.annotations import Annotations, VersionNote
 from dmstats.ops.canary import canary_for
-from dmstats.ops.channels import ChannelList
+from dmstats.ops.channels import known_channels
 from dmstats.ops.delivery_details import DeliveryDetails
 from dmstats.ops.delivery_log import DeliveryLog, SharedDeliveryLog
 from dmstats.ops.delivery_status import DeliveryStatus
@@ -72,7 +72,6 @@ from dmstats.ops.incident_book import IncidentBook
 from dmstats.ops.lost_dms import EchoCheck
 from dmstats.ops.mail import SmtpMailer
 from dmstats.ops.metrics import Metrics
-from dmstats.ops.notifier import channels_of
 from dmstats.ops.readiness import Readiness
 from dmstats.ops.rule_checks import RuleChecks
 from dmstats.ops.scheduler import gevent_schedule, thread_schedule
@@ -227,10 +226,8 @@ def wire(settings: Settings, send: Send) -> Services:
     deliveries = DeliveryStore(mongo)
     delivery_details = DeliveryDetails(deliveries, clock)
     book = IncidentBook(incidents, client, keys)
-    secret_key, alerting = settings.secret_key or "", AlertingStore(mongo)
-    fixed_channels = channels_of(settings.alert_urls, secret_key)
-    channels = ChannelList(fixed_channels, alerting, secret_key, zone(settings.time_zone))
-    sender = AlertSender(fixed_channels, book, client, keys, clock)
+    alerting, channels = AlertingStore(mongo), known_channels(settings, mongo)
+    sender = AlertSender(channels.fixed, book, client, keys, clock)
     recent = RecentHours(histories, Calendar(zone(settings.time_zone)), clock)
     canary = canary_for(settings, Canaries(mongo), clock, metrics)
     watchdog = Watchdog(
@@ -242,12 +239,16 @@ def wire(settings: Settings, send: Send) -> Services:
         lease, refresh_schedule, population_counts, ledger, archive, background_audit, clock_watch
     )
     state_pass = StatePass(
-        StateStore(mongo), Rhythms(mongo), clock, monthly_limit=settings.monthly_dm_limit
+        StateStore(mongo, work),
+        Rhythms(mongo),
+        clock,
+        monthly_limit=settings.monthly_dm_limit,
+        hourly_limit=settings.hourly_dm_limit,
     )
     refresh_jobs += [
         jobs.watchdog_job(watchdog),
         jobs.account_backlog_job(backlog),
-        jobs.account_states_job(BackgroundStates(state_pass, clock)),
+        jobs.account_states_job(BackgroundStates(state_pass, clock, metrics.account_states)),
     ]
     sends = SendStore(mongo, work)
     refresh_jobs.append(jobs.echo_check_job(EchoCheck(sends, clock, clock_watch)))

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Generator
 
 from dmstats.audit.auditor import Auditor, Outcome, Progress
-from dmstats.core.clock import Clock
+from dmstats.core.bounded_work import BoundedWork
+from dmstats.core.clock import MonotonicClock
 
 logger = logging.getLogger(__name__)
 
@@ -26,48 +27,34 @@ class BackgroundAudit:
     def __init__(
         self,
         auditor: Auditor,
-        clock: Clock,
+        clock: MonotonicClock,
         report_odd: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._report_odd = report_odd
         self._auditor = auditor
-        self._clock = clock
-        self._due = float("-inf")
         self._outcome = Outcome()
-        self._steps: Generator[Progress, None, None] | None = None
+        self._work = BoundedWork(
+            self._begin,
+            clock,
+            tick_seconds=TICK_SECONDS,
+            max_share=MAX_SHARE,
+            rest=lambda _: PAUSE_SECONDS,
+        )
 
     def tick(self) -> bool:
         """Audit for about :data:`TICK_SECONDS` if due; whether a run ended."""
-        started = self._clock.monotonic()
-        if started < self._due:
-            return False
-        # Set first, so that a failing audit is not retried at every tick.
-        self._due = started + PAUSE_SECONDS
-        ended = self._go_on(started)
-        took = self._clock.monotonic() - started
-        self._due = started + took / MAX_SHARE + (PAUSE_SECONDS if ended else 0.0)
+        ended = self._work.tick()
+        if ended:
+            self._report()
         return ended
 
     def leave(self) -> None:
         """At shutdown, allow the next leader to continue an interrupted run."""
-        steps, self._steps = self._steps, None
-        if steps is not None:
-            steps.close()
+        self._work.leave()
 
-    def _go_on(self, started: float) -> bool:
-        if self._steps is None:
-            self._outcome = Outcome()
-            self._steps = self._auditor.steps(KIND, self._outcome)
-        try:
-            for _ in self._steps:
-                if self._clock.monotonic() - started >= TICK_SECONDS:
-                    return False
-        except BaseException:
-            self._steps = None
-            raise
-        self._steps = None
-        self._report()
-        return True
+    def _begin(self) -> Generator[Progress, None, None]:
+        self._outcome = Outcome()
+        return self._auditor.steps(KIND, self._outcome)
 
     def _report(self) -> None:
         drift = self._outcome.drift

@@ -34,9 +34,9 @@ from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.embedded.attach import data_dir, running
 from dmstats.embedded.webserver import base_url
 from dmstats.ops.account_findings import account_findings
+from dmstats.ops.channels import known_channels
 from dmstats.ops.doctor import Doctor, check_disk
 from dmstats.ops.findings import Finding, Verdict, failed, passed, skipped
-from dmstats.ops.notifier import channels_of
 from dmstats.ops.oidc_discovery import probe_provider
 from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
@@ -109,7 +109,7 @@ def _examine(url: str | None) -> Iterator[Finding]:
                 OddDocuments(mongo),
                 AccountBacklog(mongo, TransactionRunner(mongo), clock),
             ),
-            channels=channels_of(settings.alert_urls, settings.secret_key or ""),
+            channels=known_channels(settings, mongo),
             probe_provider=partial(probe_provider, settings.oidc_issuer)
             if settings.oidc_issuer
             else None,

@@ -245,7 +245,7 @@ class Settings:
     )  # fmt: skip
     hourly_dm_limit: int = setting(
         "DMSTATS_HOURLY_DM_LIMIT", whole(0, 1_000_000_000), 200, "200; 0: none",
-        "Meta's limit of automated DMs per account and hour, as shown on the account's page.",
+        "Meta's limit of automated DMs per account and hour: accounts near or over it are listed.",
     )  # fmt: skip
     alert_urls: tuple[str, ...] = setting(
         "DMSTATS_ALERT_URL", alert_urls, (), "none: incidents are only logged",

@@ -106,12 +106,18 @@ class AlertingStore:
             found = list(self._rules.find({}).sort("_id", 1).limit(MAX_ENTRIES))
         return [each for each in map(_rule, found) if each is not None]
 
-    def add_rule(self, rule: Rule) -> Rule:
-        """Add a rule; returns it as stored. Raises :class:`BadRequest` if there are
-        :data:`MAX_ENTRIES`."""
+    def save_rule(self, rule: Rule) -> Rule:
+        """Add the rule, or change the one with its id; returns it as stored, so met for no time
+        yet. Raises :class:`NotFound`, and :class:`BadRequest` if there are :data:`MAX_ENTRIES`."""
         document = msgspec.to_builtins(rule) | {"since": None}
         del document["id"]
+        rule = msgspec.structs.replace(rule, since=0)
         with translated(), deadline(SECONDS):
+            if rule.id:
+                done = self._rules.replace_one(_key(rule.id, "rule"), document)
+                if not done.matched_count:
+                    raise NotFound("There is no such rule.")
+                return rule
             if self._rules.count_documents({}, limit=MAX_ENTRIES) >= MAX_ENTRIES:
                 raise BadRequest(f"There are already {MAX_ENTRIES} rules.")
             made = self._rules.insert_one(document)

@@ -9,9 +9,12 @@ from zoneinfo import ZoneInfo
 from dmstats.core.clock import to_datetime
 from dmstats.core.errors import DmstatsError
 from dmstats.core.sealed import Sealer, Unsealable, is_sealed
+from dmstats.core.settings import Settings
+from dmstats.core.time_zones import zone
 from dmstats.db.alerting import AlertingStore, StoredChannel
+from dmstats.db.client import Mongo
 from dmstats.ops.incidents import kind_of
-from dmstats.ops.notifier import Channel, Notice, Outcome, channel_of, kind_of_address
+from dmstats.ops.notifier import Channel, Notice, Outcome, channel_of, channels_of, kind_of_address
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +63,20 @@ class MadeChannel(Channel):
         return self.stored.quiet_from, self.stored.quiet_to
 
 
+def known_channels(settings: Settings, mongo: Mongo) -> ChannelList:
+    """Those of the settings, and those that are stored."""
+    secret_key = settings.secret_key or ""
+    fixed = channels_of(settings.alert_urls, secret_key)
+    return ChannelList(fixed, AlertingStore(mongo), secret_key, zone(settings.time_zone))
+
+
 class ChannelList:
     """Holds all channels. While MongoDB does not answer, it keeps those that were read last."""
 
     def __init__(
         self, fixed: Sequence[Channel], store: AlertingStore, secret_key: str, zone: ZoneInfo
     ) -> None:
-        self._fixed = list(fixed)
+        self.fixed = list(fixed)
         self._store = store
         self._sealer = Sealer(secret_key, "alert channels")
         self._zone = zone
@@ -78,7 +88,7 @@ class ChannelList:
             self._made = [self.made(stored) for stored in self._store.channels()]
         except DmstatsError as error:
             logger.info("alert_channels_not_read", extra={"reason": error.reason})
-        return [*self._fixed, *(self._made or ())]
+        return [*self.fixed, *(self._made or ())]
 
     def made(self, stored: StoredChannel) -> MadeChannel:
         """The channel of what is stored."""

@@ -11,9 +11,9 @@ from dmstats.core.errors import DmstatsError
 from dmstats.core.settings import Settings
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import MAX_LISTED, Health
+from dmstats.ops.channels import ChannelList
 from dmstats.ops.config_warnings import config_warnings
 from dmstats.ops.findings import Finding, failed, passed, skipped, warning
-from dmstats.ops.notifier import Channel
 from dmstats.snapshot.encoded import STALE_AFTER_INTERVALS
 
 CLOCK_WARNING_MS, CLOCK_FAILURE_MS = 2_000, 60_000
@@ -41,7 +41,7 @@ class Doctor:
         probe_webhook: Callable[[], Finding],
         explain: Callable[[DmstatsError], str] = str,
         accounts: Callable[[], Iterator[Finding]] = lambda: iter(()),
-        channels: Sequence[Channel] = (),
+        channels: ChannelList | None = None,
         probe_provider: Callable[[], Finding] | None = None,
     ) -> None:
         self._probe_provider = probe_provider
@@ -76,9 +76,15 @@ class Doctor:
             yield passed("settings", "all settings valid")
 
     def _check_channels(self) -> Iterator[Finding]:
-        if not self._channels:
-            yield skipped("alerts", "DMSTATS_ALERT_URL is not set: incidents are only logged")
-        for channel in self._channels:
+        channels = self._channels.current() if self._channels else []
+        if self._channels and not self._channels.is_complete:
+            yield skipped("alerts", "channels made on the page cannot be read without MongoDB")
+        elif not channels:
+            yield skipped(
+                "alerts",
+                "no channel in DMSTATS_ALERT_URL or on the page: incidents are only logged",
+            )
+        for channel in channels:
             outcome = channel.check()
             if outcome.told:
                 yield passed("alerts", f"{channel.label} can be used (not tested)")
@@ -86,7 +92,8 @@ class Doctor:
                 yield failed(
                     "alerts",
                     f"{channel.label}: {outcome.problem}",
-                    "Correct it in DMSTATS_ALERT_URL, then run `dmstats test-alert`.",
+                    "Correct it in DMSTATS_ALERT_URL or on the page /alerts, then run "
+                    "`dmstats test-alert`.",
                 )
 
     def _check_mongodb(self) -> Iterator[Finding]:

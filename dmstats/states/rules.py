@@ -5,6 +5,7 @@ Each rule prefers silence to a false alarm: what is not known well enough is no 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from dmstats.core.clock import (
@@ -18,7 +19,7 @@ from dmstats.core.clock import (
 )
 from dmstats.db.documents import Account, limit_of
 from dmstats.db.states.rhythms import Rhythm
-from dmstats.db.states.state_record import AccountState, State
+from dmstats.db.states.state_record import AccountState, HourCount, State
 
 NEAR_SHARE = 0.8
 NEW_MS = 7 * DAY_MS
@@ -38,6 +39,15 @@ YOUNG_MS = HOUR_MS
 """A younger month or account is not used for a projection."""
 AHEAD_MS = HOUR_MS
 """How far the clocks of the platform and of Meta may be ahead; a later time is none."""
+PASSING = {
+    State.OVER_HOUR_LIMIT,
+    State.NEAR_HOUR_LIMIT,
+    State.SURGING,
+    State.INACTIVE_SENDING,
+    State.NEEDS_ATTENTION,
+}
+"""These may end without a change of the account's document."""
+NEVER_MS = 2**62
 
 
 def state_of(
@@ -48,12 +58,14 @@ def state_of(
     monthly_limit: int = 0,
     refused: bool = False,
     inactive_since_ms: int | None = None,
+    hour: HourCount | None = None,
+    hour_share: float = 0.0,
 ) -> AccountState:
     """The account's states at ``now_ms``, and the values by which lists are sorted and filtered.
 
     ``monthly_limit`` applies to accounts without their own limit; 0 for none. ``refused``: its
     document cannot be updated. ``inactive_since_ms`` is when it was first seen inactive, None if it
-    was not.
+    was not. ``hour_share`` is the used part of the hourly limit; it is computed from ``hour``.
     """
     limit, month = limit_of(account, monthly_limit), _running_month(now_ms)
     used = account.used_in(month)
@@ -63,15 +75,18 @@ def state_of(
     checks = {
         State.OVER_LIMIT: share is not None and share >= 1,
         State.NEAR_LIMIT: share is not None and NEAR_SHARE <= share < 1,
+        State.OVER_HOUR_LIMIT: hour_share >= 1,
+        State.NEAR_HOUR_LIMIT: NEAR_SHARE <= hour_share < 1,
         State.SILENT: is_silent(account, rhythm, now_ms),
         State.SURGING: is_surging(account, rhythm, now_ms),
         State.INACTIVE_SENDING: since is not None and _sends(account, since, now_ms),
         State.NEEDS_ATTENTION: refused or bool(account.odd),
         State.NEW: _is_recent(account.created_ms, NEW_MS, now_ms),
     }
+    found = tuple(state for state, holds in checks.items() if holds)
     return AccountState(
         account=account.instagram_id,
-        states=tuple(state for state, holds in checks.items() if holds),
+        states=found,
         username=account.username,
         active=account.is_active,
         limited=limit is not None,
@@ -83,7 +98,25 @@ def state_of(
         last_sent_ms=account.last_sent_ms,
         created_ms=account.created_ms,
         inactive_since_ms=since,
+        hour=hour,
+        until_ms=_until_ms(account, rhythm, found, now_ms),
     )
+
+
+def _until_ms(
+    account: Account, rhythm: Rhythm | None, states: Collection[State], now_ms: int
+) -> int:
+    """Until when the states hold if nothing happens. 0 where nobody knows: they are then computed
+    in each pass."""
+    times = (account.last_sent_ms or 0, account.created_ms or 0)
+    if not PASSING.isdisjoint(states) or max(times) > now_ms:
+        return 0
+    ends = [NEVER_MS]
+    if State.NEW in states and account.created_ms is not None:
+        ends.append(account.created_ms + NEW_MS)
+    if State.SILENT not in states and rhythm and rhythm.pause_hours and account.last_sent_ms:
+        ends.append(account.last_sent_ms + longest_pause_ms(rhythm.pause_hours))
+    return min(ends)
 
 
 def is_silent(account: Account, rhythm: Rhythm | None, now_ms: int) -> bool:

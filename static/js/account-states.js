@@ -3,6 +3,8 @@
 import { base } from "./base.js";
 import { shareText } from "./accounts.js";
 
+const HOUR_MS = 3_600_000;
+
 /** @typedef {import("./types.js").Account} Account */
 /** @typedef {import("./format.js").Format} Format */
 
@@ -14,6 +16,8 @@ import { shareText } from "./accounts.js";
 export const STATES = {
   "over-limit": { label: "Over its limit", many: "over their limit", tone: "bad", sort: "-limitUsed" },
   "near-limit": { label: "Near its limit", many: "near their limit", tone: "warn", sort: "-limitUsed" },
+  "over-hour-limit": { label: "Over its hourly limit", many: "over their hourly limit", tone: "bad", sort: "-lastDMSent" },
+  "near-hour-limit": { label: "Near its hourly limit", many: "near their hourly limit", tone: "warn", sort: "-lastDMSent" },
   silent: { label: "Silent", many: "silent", tone: "bad", sort: "lastDMSent" },
   surging: { label: "Unusually active", many: "unusually active", tone: "warn", sort: "-monthlyDmUsed" },
   "inactive-sending": { label: "Inactive but sending", many: "inactive but sending", tone: "warn", sort: "-lastDMSent" },
@@ -82,6 +86,9 @@ function about(state, account, format, ageOf) {
       const when = reached ? ` At this month's rate it is reached on ${format.moment(reached)}.` : "";
       return `${shareText(account, format)} of this month's limit is used.${when}`;
     }
+    case "over-hour-limit":
+    case "near-hour-limit":
+      return aboutHour(account.hourlyUse, format);
     case "silent": {
       const last = account.lastDMSent;
       return last
@@ -97,4 +104,20 @@ function about(state, account, format, ageOf) {
     default:
       return account.createdAt ? `since ${format.date(account.createdAt)}.` : "for less than a week.";
   }
+}
+
+/**
+ * @param {Account["hourlyUse"]} use of the running hour
+ * @param {Format} format
+ */
+function aboutHour(use, format) {
+  if (!use?.at || use.sent === null || use.limit === null) return "in this hour or the one before.";
+  const begun = Date.parse(use.at);
+  const before = `${format.time(new Date(begun - HOUR_MS).toISOString())} to ${format.time(use.at)}`;
+  const when = use.limitReachedAt ? ` At this rate it is reached at ${format.time(use.limitReachedAt)}.` : "";
+  const sent =
+    use.before === null
+      ? `${format.count(use.sent)} since ${format.time(use.at)}`
+      : `${format.count(use.before)} sent from ${before}, ${format.count(use.sent)} since`;
+  return `${sent}; the limit is ${format.count(use.limit)} an hour.${when}`;
 }

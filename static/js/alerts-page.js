@@ -24,6 +24,8 @@ const figure = byId("figure", HTMLSelectElement);
 let kinds = [];
 /** @type {AlertChannel | null} the channel that the form changes */
 let changing = null;
+/** @type {AlertRule | null} the rule that its form changes */
+let changingRule = null;
 
 async function loadChannels() {
   const answer = await ask(CHANNELS);
@@ -101,9 +103,12 @@ function ruleRow(rule) {
   const words = ruleWords(rule);
   const actions = document.createElement("td");
   actions.append(
+    rowButton("Change", `Change ${words}`, () => openRule(rule)),
+    " ",
     rowButton("Delete", `Delete ${words}`, async () => {
       if (!(await change(`${RULES}/${encodeURIComponent(rule.id)}/delete`, {}, "The rule was deleted."))) return;
       byId("rules-title").focus();
+      if (changingRule?.id === rule.id) ruleForm.reset();
       await loadRules();
     }),
   );
@@ -180,7 +185,28 @@ function showThreshold() {
   byId("threshold", HTMLInputElement).required = !isExpected;
 }
 
+/** @param {AlertRule | null} rule null: a new one */
+function openRule(rule) {
+  changingRule = rule;
+  byId("rule-title").textContent = rule ? "Change a rule" : "Add a rule";
+  byId("rule-save").textContent = rule ? "Save" : "Add";
+  byId("rule-cancel").hidden = byId("rule-again").hidden = !rule;
+  if (rule) {
+    const chosen = rule.sense === "outside" ? `outside ${rule.figure}` : rule.figure;
+    // A figure that the newest snapshot does not have.
+    if (![...figure.options].some((each) => each.value === chosen)) figure.prepend(new Option(chosen, chosen));
+    figure.value = chosen;
+    if (rule.sense !== "outside") byId("sense", HTMLSelectElement).value = rule.sense;
+    byId("threshold", HTMLInputElement).value = rule.threshold === null ? "" : String(rule.threshold);
+    byId("minutes", HTMLInputElement).value = String(rule.minutes);
+    figure.focus();
+  }
+  showThreshold();
+}
+
 figure.addEventListener("change", showThreshold);
+// The fields are reset after the event.
+ruleForm.addEventListener("reset", () => setTimeout(() => openRule(null)));
 ruleForm.addEventListener("submit", async (event) => {
   event.preventDefault();
   const minutes = Number(byId("minutes", HTMLInputElement).value);
@@ -193,9 +219,9 @@ ruleForm.addEventListener("submit", async (event) => {
         threshold: Number(byId("threshold", HTMLInputElement).value),
         minutes,
       };
-  if (!(await change(RULES, body, "The rule was added."))) return;
+  const url = changingRule ? `${RULES}/${encodeURIComponent(changingRule.id)}` : RULES;
+  if (!(await change(url, body, changingRule ? "The rule was changed." : "The rule was added."))) return;
   ruleForm.reset();
-  showThreshold();
   await loadRules();
 });
 

@@ -110,8 +110,19 @@ export interface Account {
   lastDMReceived: string | null | undefined;
   /** When it will reach its limit at its current rate; null if it will not. */
   limitReachedAt: string | null | undefined;
+  /** Of the running hour; null if it has no limit, and in lists. */
+  hourlyUse?: HourlyUse | null;
   /** Null: not known yet. */
   states: string[] | null;
+}
+
+/** DMs of the hour that began `at`, and of the one `before`. */
+export interface HourlyUse {
+  at: string | null;
+  sent: number | null;
+  before: number | null;
+  limit: number | null;
+  limitReachedAt: string | null;
 }
 
 /** Of all accounts of a list, as of `at`. */

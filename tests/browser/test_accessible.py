@@ -14,7 +14,7 @@ from tests.browser.service import Service
 PHONE = {"width": 320, "height": 640}
 ACCOUNT = "/accounts/17841400000000001"
 OTHER_PAGES = [
-    "/accounts", ACCOUNT, "/accounts/404", "/incidents", "/deliveries", "/lost",
+    "/accounts", ACCOUNT, "/accounts/404", "/incidents", "/alerts", "/deliveries", "/lost",
     "/admins", "/me", "/activity-log", "/tokens", "/links",
 ]  # fmt: skip
 

@@ -67,12 +67,13 @@ def test_what_is_shown_can_be_had_as_csv(accounts: Page, tmp_path: Path) -> None
 def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) -> None:
     """At the width of a phone, with the keyboard."""
     site.snapshot["accountStates"] = {
-        "at": site.snapshot["computedAt"], "counts": {"near-limit": 12, "silent": 1, "new": 0},
+        "at": site.snapshot["computedAt"],
+        "counts": {"near-limit": 12, "over-hour-limit": 3, "silent": 1, "new": 0},
     }  # fmt: skip
     page = open_context(viewport={"width": 390, "height": 844}).new_page()
     page.goto(site.url)
     counts = page.locator("#account-states a")
-    expect(counts).to_have_text(["12 near their limit", "1 silent"])
+    expect(counts).to_have_text(["12 near their limit", "3 over their hourly limit", "1 silent"])
     counts.first.click()
     expect(page).to_have_url(re.compile(r"/accounts\?sort=-limitUsed&state=near-limit$"))
     expect(page.get_by_label("State", exact=True)).to_have_value("near-limit")
@@ -107,12 +108,20 @@ def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) ->
 
 
 def test_an_accounts_states_in_words(context: BrowserContext, site: FakeSite) -> None:
-    states = ["over-limit", "silent", "surging", "inactive-sending", "needs-attention", "new"]
+    states = ["over-limit", "near-hour-limit", "silent", "surging", "inactive-sending",
+              "needs-attention", "new"]  # fmt: skip
     site.accounts[0]["states"] = states
+    site.accounts[0]["hourlyUse"] = {
+        "at": "2026-11-15T15:00:00Z", "sent": 171, "before": 90, "limit": 200,
+        "limitReachedAt": None,
+    }  # fmt: skip
     page = context.new_page()
     page.goto(f"{site.url}/accounts/{site.accounts[0]['instagramId']}")
     expect(page.locator("#states li")).to_have_count(len(states))
-    expect(page.locator("#states li").nth(1)).to_contain_text("Silent: nothing sent for")
+    expect(page.locator("#states li").nth(1)).to_contain_text(
+        re.compile("Near its hourly limit: 90 sent from .*, 171 since; the limit is 200 an hour.")
+    )
+    expect(page.locator("#states li").nth(2)).to_contain_text("Silent: nothing sent for")
     assert violations(page) == []
 
 

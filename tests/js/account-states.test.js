@@ -33,6 +33,17 @@ test("a silent account says since when, and one near its limit when it is reache
   assert.match(near.text, /^Near its limit: 90% .* reached on .*20/);
 });
 
+test("an account near its hourly limit says what it has sent, and when the limit is reached", () => {
+  const hourlyUse = { at: "2026-11-11T15:00:00Z", sent: 171, before: 90, limit: 200, limitReachedAt: "2026-11-11T15:48:00Z" };
+  const about = (more) => sentencesOf(account({ states: ["near-hour-limit"], hourlyUse: { ...hourlyUse, ...more } }), format, () => 1)[0].text;
+  assert.equal(
+    about({}),
+    "Near its hourly limit: 90 sent from 14:00 to 15:00, 171 since; the limit is 200 an hour. At this rate it is reached at 15:48.",
+  );
+  assert.equal(about({ before: null, limitReachedAt: null }), "Near its hourly limit: 171 since 15:00; the limit is 200 an hour.");
+  assert.equal(about({ at: "soon" }), "Near its hourly limit: in this hour or the one before.");
+});
+
 test("a state of another release, and words that are no state, are not shown", () => {
   assert.deepEqual(knownStates(["constructor", "__proto__", "hungry"]), []);
   assert.deepEqual(knownStates(null), []);

@@ -37,6 +37,7 @@ const ACCOUNT = {
   lastDMSent: "2026-11-15T12:00:00Z",
   lastDMReceived: "2026-11-15T12:00:00Z",
   limitReachedAt: "2026-11-20T12:00:00Z",
+  hourlyUse: { at: "2026-11-15T12:00:00Z", sent: 170, before: 20, limit: 200, limitReachedAt: null },
   states: ["near-limit", "silent", "new"],
 };
 const few = snapshotOf("1-1");

@@ -15,6 +15,7 @@ from dmstats.db.states.rhythms import Rhythms
 from dmstats.db.states.state_record import State
 from dmstats.db.states.state_store import StateStore
 from dmstats.db.states.summary import StateFilter
+from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.states import background
 from dmstats.states.background import BackgroundStates, StatePass
 from tests.auditing import Auditing, auditing, event
@@ -23,8 +24,9 @@ pytestmark = pytest.mark.live
 
 
 def states_job(store: Auditing) -> BackgroundStates:
-    work = StatePass(StateStore(store.mongo), Rhythms(store.mongo), store.clock, monthly_limit=20)
-    return BackgroundStates(work, store.clock)
+    states = StateStore(store.mongo, TransactionRunner(store.mongo))
+    work = StatePass(states, Rhythms(store.mongo), store.clock, monthly_limit=20)
+    return BackgroundStates(work, store.clock, sleep=lambda _: None)
 
 
 def test_it_works(mongo: Any, clock: ManualClock) -> None:
@@ -54,14 +56,15 @@ def test_it_works(mongo: Any, clock: ManualClock) -> None:
         summary = StateDirectory(mongo).summary()
         assert summary is not None
         assert summary.counts() == {
-            "over-limit": 1, "near-limit": 0, "silent": 0, "surging": 0, "inactive-sending": 0,
+            "over-limit": 1, "near-limit": 0, "over-hour-limit": 0, "near-hour-limit": 0,
+            "silent": 0, "surging": 0, "inactive-sending": 0,
             "needs-attention": 0, "new": 2,
         }  # fmt: skip
         assert summary.totals(StateFilter()).sent == 13
         found, complete = AccountDirectory(mongo).matches("SHO")
         assert ([row["instagramId"] for row in found], complete) == (["a"], True)
         store.db["instagram_accounts"].delete_one({"instagramId": "a"})
-        clock.advance(background.PASS_SECONDS)
+        clock.advance(2 * background.REST_SECONDS)
         assert job.tick()
         assert StateDirectory(mongo).of(["a", "b"]) == {"b": [State.NEW]}
 

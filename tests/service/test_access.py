@@ -51,7 +51,7 @@ ADMIN = OPERATOR | {
     "GET /alerts", "GET /api/admin/alerts/channels", "POST /api/admin/alerts/channels",
     *(f"POST /api/admin/alerts/channels/<channel_id>{verb}" for verb in ("", "/delete", "/test")),
     "GET /api/admin/alerts/rules", "POST /api/admin/alerts/rules",
-    "POST /api/admin/alerts/rules/<rule_id>/delete",
+    "POST /api/admin/alerts/rules/<rule_id>", "POST /api/admin/alerts/rules/<rule_id>/delete",
     "GET /tokens", "GET /api/admin/tokens", "POST /api/admin/tokens",
     "POST /api/admin/tokens/<token_id>/revoke",
     "GET /links", "GET /api/admin/links", "POST /api/admin/links",

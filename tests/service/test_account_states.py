@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from dmstats.core.clock import HOUR_MS, ManualClock, to_datetime
+from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, hour_start, month_of, to_datetime
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.audit.activity_store import ActivityWriter
 from dmstats.db.client import Mongo
 from dmstats.db.states.rhythms import Rhythm, Rhythms
 from dmstats.db.states.state_record import State
 from dmstats.db.states.summary import SUMMARY, summary
+from dmstats.ops.metrics import Metrics
 from dmstats.states import background
 from dmstats.states.background import BackgroundStates, RhythmWalk, StatePass
 from tests.service.admin_site import mock_mongo
@@ -37,6 +39,22 @@ def publish(mongo: Mongo, rhythms: dict[str, Rhythm], now_ms: int, *, first: str
     writer = ActivityWriter(mongo, f"pass of {now_ms}")
     writer.keep(first, now_ms, now_ms, {}, rhythms, hours=1, days=1)
     assert writer.publish([], now_ms)
+
+
+def go_over(states_pass: StatePass) -> None:
+    for _ in states_pass.steps():
+        pass
+
+
+def send(mongo: Mongo, account: str, n: int, at_ms: int) -> None:
+    """Count ``n`` DMs that were sent at ``at_ms``, as a commit does."""
+    mongo.db["instagram_accounts"].update_one(
+        {"instagramId": account},
+        {"$inc": {"dmUsed": n}, "$max": {"lastDMSent": to_datetime(at_ms)}},
+    )
+    mongo.db["dmstats_hours"].update_one(
+        {"_id": to_datetime(hour_start(at_ms))}, {"$inc": {"sent": n}}, upsert=True
+    )
 
 
 def used(n: int, month: str = "2026-11") -> dict[str, Any]:
@@ -66,6 +84,63 @@ def test_only_what_changed_is_written(mongo: Mongo, clock: ManualClock) -> None:
     again = state_pass(mongo, clock)
     assert (again.written, again.deleted) == (["11a", "12"], ["10", "15", "19"])
     assert len(states(mongo)) == 8
+
+
+def test_what_has_not_changed_is_not_decoded(mongo: Mongo, clock: ManualClock) -> None:
+    add(mongo, *({"instagramId": str(n), **used(9)} for n in range(10, 20)))
+    store = MockStateStore(mongo)
+    work = StatePass(store, Rhythms(mongo), clock, hourly_limit=200)
+    go_over(work)
+    assert store.decoded == 10
+    go_over(work)
+    assert store.decoded == 10
+    mongo.db["instagram_accounts"].update_one({"instagramId": "12"}, {"$set": used(10)})
+    go_over(work)
+    assert store.decoded == 11
+    assert work.summary.counts()["near-limit"] == 9
+    publish(mongo, {"13": Rhythm(1, (1,))}, clock.now_ms())
+    go_over(work)
+    assert store.decoded == 21
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_skipping_changes_nothing(mongo: Mongo, clock: ManualClock, seed: int) -> None:
+    """Each pass finds what one finds that decodes all."""
+    chance = random.Random(seed)
+    accounts, backlog = mongo.db["instagram_accounts"], mongo.db["dmstats_account_backlog"]
+    work = StatePass(MockStateStore(mongo), Rhythms(mongo), clock)
+    seen = set[str]()
+    for _ in range(60):
+        now = clock.now_ms()
+        for _ in range(chance.randrange(4)):
+            change: dict[str, Any] = chance.choice(
+                [
+                    {"lastDMSent": to_datetime(now + chance.choice([0, 0, 0, 2 * HOUR_MS]))},
+                    {"isActive": chance.random() < 0.5},
+                    {"createdAt": to_datetime(now - chance.randrange(8 * DAY_MS))},
+                    used(chance.randrange(12), month_of(now)),
+                    {"dmUsed": chance.choice([5, "x"])},
+                ]
+            )
+            name = {"instagramId": str(chance.randrange(12))}
+            accounts.update_one(name, {"$set": change}, upsert=True)
+        if chance.random() < 0.1:
+            accounts.delete_one({"instagramId": str(chance.randrange(12))})
+        if chance.random() < 0.1:
+            row = {"_id": str(chance.randrange(12)), "attention": chance.random() < 0.5}
+            backlog.replace_one({"_id": row["_id"]}, row, upsert=True)
+        if chance.random() < 0.1:
+            rhythm = Rhythm(now // HOUR_MS, (1,), chance.randrange(9), 1, chance.randrange(200), 5)
+            publish(mongo, {str(n): rhythm for n in range(0, 12, 2)}, now)
+        clock.advance(chance.choice([60, 600, 3600, 40_000, 300_000]))
+        go_over(work)
+        again = MockStateStore(mongo)
+        every = StatePass(again, Rhythms(mongo), clock)
+        go_over(every)
+        assert (again.written, again.deleted) == ([], [])
+        assert every.summary == work.summary
+        seen |= {state for state, n in work.summary.counts().items() if n}
+    assert len(seen) >= 5
 
 
 def test_a_silent_account_by_the_rhythm_of_the_last_audit(mongo: Mongo, clock: ManualClock) -> None:
@@ -149,7 +224,7 @@ def test_each_step_deletes_a_batch_at_most(
     mongo.db["instagram_accounts"].delete_many({"instagramId": {"$ne": "x"}})
     store = MockStateStore(mongo)
     steps = StatePass(store, Rhythms(mongo), clock, monthly_limit=0).steps()
-    assert [len(store.deleted) for _ in steps] == [3, 6, 8]
+    assert [len(store.deleted) for _ in steps] == [3, 6, 6]
     assert states(mongo) == {"x": []}
 
 
@@ -170,19 +245,24 @@ class TestBackgroundStates:
 
         monkeypatch.setattr(store, "write", write)
         states = StatePass(store, Rhythms(mongo), clock, monthly_limit=0)
-        return BackgroundStates(states, clock)
+        return BackgroundStates(states, clock, sleep=clock.advance)
 
     def test_it_works_in_short_steps_with_long_pauses(
         self, job: BackgroundStates, mongo: Mongo, clock: ManualClock
     ) -> None:
+        began = clock.monotonic()
         assert not job.tick()
-        assert len(states(mongo)) == 500
-        clock.advance(0.3 / background.MAX_SHARE - 1)
+        assert len(states(mongo)) == 250
+        # It slept between two steps, until its second was over.
+        assert clock.monotonic() - began == pytest.approx(background.TICK_SECONDS)
+        clock.advance(0.15 / background.MAX_SHARE - background.TICK_SECONDS - 0.01)
         assert not job.tick()
-        clock.advance(1.01)
-        assert job.tick()
+        assert len(states(mongo)) == 250
+        while not job.tick():
+            clock.advance(0.1)
         assert len(states(mongo)) == 600
-        clock.advance(background.PASS_SECONDS - 10)
+        assert clock.monotonic() - began >= 0.3 / background.MAX_SHARE
+        clock.advance(background.REST_SECONDS - 10)
         assert not job.tick()
 
     def test_a_failure_is_not_tried_again_at_once(
@@ -199,7 +279,138 @@ class TestBackgroundStates:
         with pytest.raises(StoreUnavailable):
             job.tick()
         assert not job.tick()
-        clock.advance(background.PASS_SECONDS + 1)
-        job.tick()
-        clock.advance(100)
+        clock.advance(background.REST_SECONDS + 1)
+        while not job.tick():
+            clock.advance(1)
+
+    def test_it_reports_how_many_accounts_are_in_which_state(
+        self, mongo: Mongo, clock: ManualClock
+    ) -> None:
+        add(mongo, {"instagramId": "1", **used(9)}, {"instagramId": "2", **used(8)})
+        metrics = Metrics()
+        work = StatePass(MockStateStore(mongo), Rhythms(mongo), clock)
+        job = BackgroundStates(work, clock, metrics.account_states, sleep=clock.advance)
         assert job.tick()
+        name, value = "dmstats_accounts_in_state", metrics.registry.get_sample_value
+        assert [value(name, {"state": state}) for state in State] == [
+            2.0 if state == State.NEAR_LIMIT else 0.0 for state in State
+        ]
+        at = value("dmstats_account_states_timestamp_seconds")
+        assert at == clock.now_ms() / 1000
+
+
+@pytest.mark.parametrize(
+    ("worked", "cycle"),
+    [(0.01, 60), (3, 60 + 3 / 0.13), (20, 400), (28, 540), (60, 540), (100, 60 + 100 / 0.13)],
+)
+def test_the_rest_after_a_pass(worked: float, cycle: float) -> None:
+    """A minute after a short one; after a long one so that a state is not ten minutes old."""
+    found = worked / background.MAX_SHARE + background.rest_after(worked)
+    assert found == pytest.approx(cycle, abs=0.1)
+
+
+class TestTheHoursLimit:
+    """200 an hour, of which a commit adds to the account and to the hour in which it was sent."""
+
+    @pytest.fixture
+    def states_pass(self, mongo: Mongo, clock: ManualClock) -> StatePass:
+        clock.step(-(clock.now_ms() % HOUR_MS) / 1000)
+        add(mongo, *({"instagramId": name, "dmUsed": 5000} for name in "abc"))
+        store = MockStateStore(mongo)
+        found = StatePass(store, Rhythms(mongo), clock, hourly_limit=200)
+        go_over(found)
+        return found
+
+    def pass_time(
+        self, states_pass: StatePass, mongo: Mongo, clock: ManualClock, minutes: int, **rates: int
+    ) -> None:
+        """Each account sends so many a minute; a pass begins every five minutes."""
+        for minute in range(1, minutes + 1):
+            clock.advance(60)
+            for name, n in rates.items():
+                send(mongo, name, n, clock.now_ms() - 1)
+            if minute % 5 == 0:
+                go_over(states_pass)
+
+    def test_near_and_over_it(
+        self, states_pass: StatePass, mongo: Mongo, clock: ManualClock
+    ) -> None:
+        self.pass_time(states_pass, mongo, clock, 50, a=4, b=3)
+        assert states(mongo) == {"a": ["over-hour-limit"], "b": [], "c": []}
+        self.pass_time(states_pass, mongo, clock, 5, a=4, b=3)
+        assert states(mongo)["b"] == ["near-hour-limit"]
+        # A busy hour is seen until the next one is over, too.
+        self.pass_time(states_pass, mongo, clock, 60, b=1)
+        assert states(mongo) == {"a": ["over-hour-limit"], "b": ["near-hour-limit"], "c": []}
+        self.pass_time(states_pass, mongo, clock, 15, b=1)
+        assert states(mongo) == {"a": [], "b": [], "c": []}
+
+    def test_an_account_that_pauses_is_not_written(
+        self, states_pass: StatePass, mongo: Mongo, clock: ManualClock
+    ) -> None:
+        self.pass_time(states_pass, mongo, clock, 20, a=1)
+        store = MockStateStore(mongo)
+        later = StatePass(store, Rhythms(mongo), clock, hourly_limit=200)
+        for _ in range(6):
+            clock.advance(1800)
+            go_over(later)
+        assert store.written == []
+
+    def test_no_alarm_of_what_was_sent_before_an_outage(
+        self, states_pass: StatePass, mongo: Mongo, clock: ManualClock
+    ) -> None:
+        """Three hours, 150 DMs in each, arrive within some minutes of the fourth."""
+        outage_ms = clock.now_ms()
+        self.pass_time(states_pass, mongo, clock, 200)
+        for hour in range(3):
+            for name in "abc":
+                send(mongo, name, 150, outage_ms + hour * HOUR_MS)
+        for _ in range(20):
+            self.pass_time(states_pass, mongo, clock, 5, a=2)
+            assert states(mongo) == {"a": [], "b": [], "c": []}
+
+    def test_no_alarm_of_what_the_platform_writes(
+        self, states_pass: StatePass, mongo: Mongo, clock: ManualClock
+    ) -> None:
+        self.pass_time(states_pass, mongo, clock, 20, a=1)
+        for n in (0, 900, 2**63 - 1, -(2**63), 1400):
+            mongo.db["instagram_accounts"].update_one({"instagramId": "b"}, {"$set": {"dmUsed": n}})
+            for _ in range(4):
+                self.pass_time(states_pass, mongo, clock, 10, a=1)
+                assert states(mongo) == {"a": [], "b": [], "c": []}
+
+    def test_no_alarm_in_weeks_of_a_usual_rhythm(
+        self, states_pass: StatePass, mongo: Mongo, clock: ManualClock
+    ) -> None:
+        """Nights, weekends and a holiday; the busiest hours stay below 80% of the limit. Passes
+        come at odd moments, and one in twenty is of a new leader."""
+        chance, began_ms = random.Random(11), clock.now_ms()
+        while (passed := clock.now_ms() - began_ms) < 9 * DAY_MS:
+            hour, day = passed // HOUR_MS % 24, passed // DAY_MS
+            rate = 0 if hour < 7 or day in (2, 5, 6) else 150 if hour in (9, 18) else 60
+            seconds = chance.randrange(120, 700)
+            clock.advance(seconds)
+            send(mongo, "a", round(rate * seconds / 3600), clock.now_ms() - 1)
+            if chance.random() < 0.05:
+                store = MockStateStore(mongo)
+                states_pass = StatePass(store, Rhythms(mongo), clock, hourly_limit=200)
+            go_over(states_pass)
+            assert states(mongo)["a"] == []
+
+    def test_the_limit_of_nobody(self, mongo: Mongo, clock: ManualClock) -> None:
+        add(mongo, {"instagramId": "a", "dmUsed": 5})
+        without = StatePass(MockStateStore(mongo), Rhythms(mongo), clock)
+        go_over(without)
+        self.pass_time(without, mongo, clock, 60, a=100)
+        assert states(mongo) == {"a": []}
+
+    @pytest.mark.parametrize("stored", [None, "x", b"", b"\x90", 3, {"a": 1}])
+    def test_odd_documents_stop_nothing(
+        self, states_pass: StatePass, mongo: Mongo, clock: ManualClock, stored: object
+    ) -> None:
+        kept = {"kept": stored, "seen": stored}
+        mongo.db["dmstats_account_states"].update_one({"_id": "a"}, {"$set": kept})
+        self.pass_time(states_pass, mongo, clock, 60, b=1)
+        mongo.db["dmstats_hours"].update_many({}, {"$set": {"sent": "x"}})
+        self.pass_time(states_pass, mongo, clock, 5)
+        assert states(mongo) == {"a": [], "b": [], "c": []}

@@ -5,6 +5,7 @@ import io
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from flask.testing import FlaskClient
 
@@ -21,6 +22,9 @@ from dmstats.core.clock import (
 )
 from dmstats.db.admins.scopes import Scope
 from dmstats.db.audit.activity_store import ActivityWriter
+from dmstats.db.documents import Account
+from dmstats.db.states.state_record import HourCount
+from dmstats.states.rules import state_of
 from dmstats.web.schema.account_schemas import AccountsAnswer
 from dmstats.web.schema.api_schemas import (
     AccountAnswer,
@@ -138,10 +142,38 @@ def test_one_account(site: AdminSite, client: FlaskClient, clock: ManualClock) -
         "createdAt": "2026-11-15T12:34:56.000Z", "dmUsed": 7, "monthlyDmUsed": 3,
         "currentMonth": "2026-11", "lastDMSent": "2026-11-15T12:34:56.000Z", "dmReceived": 2,
         "lastDMReceived": None, "monthlyDmLimit": 100, "limitReachedAt": None, "states": None,
-        "deauthorizedAt": None, "deletionAskedAt": None,
+        "deauthorizedAt": None, "deletionAskedAt": None, "hourlyUse": None,
     }  # fmt: skip
     missing = client.get(f"{ACCOUNTS}/17842")
     assert (missing.status_code, missing.mimetype) == (404, "application/problem+json")
+
+
+def test_the_hourly_use_of_an_account(
+    site: AdminSite, client: FlaskClient, clock: ManualClock
+) -> None:
+    """As the last pass has seen it, and what was sent since then."""
+    hour = clock.now_ms() // HOUR_MS
+    add(site, {"instagramId": "1", "dmUsed": 1150})
+    states = site.mongo.db["dmstats_account_states"]
+
+    def asked(*kept: Any) -> Any:
+        state = msgspec.structs.replace(state_of(Account(), None, 0), hour=HourCount(*kept))
+        states.replace_one({"_id": "1"}, {"kept": state.packed()}, upsert=True)
+        answer = client.get(f"{ACCOUNTS}/1").get_json()
+        AccountAnswer().load(answer)
+        return answer["hourlyUse"]
+
+    clock.advance(1800 - clock.now_ms() % HOUR_MS / 1000)
+    found = asked(hour, 1000, 30, 1100)
+    start = hour * HOUR_MS
+    assert found == {
+        "at": rfc3339(start), "sent": 150, "before": 30, "limit": 200,
+        "limitReachedAt": rfc3339(start + 40 * 60_000),
+    }  # fmt: skip
+    found = asked(hour - 1, 1000, 30, 1100)
+    assert (found["sent"], found["before"], found["limitReachedAt"]) == (0, 100, None)
+    states.delete_many({})
+    assert client.get(f"{ACCOUNTS}/1").get_json()["hourlyUse"] is None
 
 
 def test_the_default_monthly_limit(clock: ManualClock) -> None:

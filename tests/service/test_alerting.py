@@ -139,7 +139,7 @@ def test_an_address_that_cannot_be_used_is_refused_at_once(
 def test_their_number_is_bounded(site: AdminSite) -> None:
     for i in range(MAX_ENTRIES):
         site.alerting.save_channel(StoredChannel(f"{i}", "x"))
-        site.alerting.add_rule(Rule("perMinute", "above"))
+        site.alerting.save_rule(Rule("perMinute", "above"))
     client = site.signed_in()
     assert client.post(CHANNELS, json=ALL).status_code == 400
     site.stats.version = "1-7"
@@ -293,7 +293,7 @@ def test_all_of_the_last_hours_have_to_be_outside() -> None:
     assert unexpected(rule, []) is None
 
 
-def test_rules_are_made_and_deleted(site: AdminSite) -> None:
+def test_rules_are_made_changed_and_deleted(site: AdminSite) -> None:
     client = site.signed_in()
     site.stats.current = lambda *_: Body(b'{"perMinute": 1.5, "today": {"sent": 3}}')  # type: ignore[method-assign]
     body = {"figure": "today.sent", "sense": "below", "threshold": 5, "minutes": 30}
@@ -311,12 +311,22 @@ def test_rules_are_made_and_deleted(site: AdminSite) -> None:
         (body | {"minutes": 1441}, "minutes: "),
         (body | {"sense": "around"}, "sense: "),
     ):
-        answer = client.post(RULES, json=bad)
-        assert (answer.status_code, sentence in answer.get_json()["detail"]) == (400, True), bad
-    assert client.post(f"{RULES}/{rule['id']}/delete").get_json() == rule
+        for path in (RULES, f"{RULES}/{rule['id']}"):
+            answer = client.post(path, json=bad)
+            assert (answer.status_code, sentence in answer.get_json()["detail"]) == (400, True), bad
+    site.alerting.note_since(site.alerting.rules()[0], 1)
+    changed = client.post(f"{RULES}/{rule['id']}", json=body | {"threshold": 7}).get_json()
+    assert changed == rule | {"threshold": 7.0}
+    assert client.get(RULES).get_json()["rules"][0] == changed
+    entry = site.log.page(LogFilter(), limit=1)[0][0]
+    assert (entry.event, entry.details) == ("rule-changed", "below 7 for 30 minutes")
+    assert client.post(f"{RULES}/{'0' * 24}", json=body).status_code == 404
+    assert client.post(f"{RULES}/x", json=body).status_code == 404
+    assert len(site.alerting.rules()) == 2
+    assert client.post(f"{RULES}/{rule['id']}/delete").get_json() == changed
     assert client.post(f"{RULES}/{rule['id']}/delete").status_code == 404
     entry = site.log.page(LogFilter(), limit=1)[0][0]
-    assert (entry.event, entry.details) == ("rule-deleted", "below 5 for 30 minutes")
+    assert (entry.event, entry.details) == ("rule-deleted", "below 7 for 30 minutes")
 
 
 class Body:
@@ -328,8 +338,8 @@ def test_a_rule_opens_and_ends_an_incident_over_changes_of_the_leader(
     site: AdminSite, clock: ManualClock
 ) -> None:
     snapshots, store = SnapshotStore(site.mongo), site.alerting
-    rule = store.add_rule(Rule("today.sent", "above", 10, 5))
-    store.add_rule(Rule("no.such", "above", 10))
+    rule = store.save_rule(Rule("today.sent", "above", 10, 5))
+    store.save_rule(Rule("no.such", "above", 10))
     hours: list[tuple[int, int | None, int | None]] = [(5, 1, 9)]
 
     def check(sent: int, records: list[IncidentRecord] | None = None) -> dict[str, bool]:
@@ -349,7 +359,7 @@ def test_a_rule_opens_and_ends_an_incident_over_changes_of_the_leader(
     open_one = IncidentRecord(record_id(now, name), name, "text", now)
     store.delete_rule(rule.id)
     assert check(12, [open_one]) == {name: False}
-    outside = store.add_rule(Rule("sent", "outside"))
+    outside = store.save_rule(Rule("sent", "outside"))
     assert check(12) == {f"rule-{outside.id}": False}
     hours[0] = (10, 1, 9)
     assert check(12) == {f"rule-{outside.id}": True}
@@ -357,7 +367,7 @@ def test_a_rule_opens_and_ends_an_incident_over_changes_of_the_leader(
 
 def test_the_watchdog_reports_a_rule(site: AdminSite, clock: ManualClock, sent: list[str]) -> None:
     site.alerting.save_channel(StoredChannel("Chat", "x", (RULE,)))
-    rule = site.alerting.add_rule(Rule("today.sent", "above", 10))
+    rule = site.alerting.save_rule(Rule("today.sent", "above", 10))
     snapshots, metrics = SnapshotStore(site.mongo), Recorder()
     telling = Telling(clock, site.mongo, [])
     watchdog = Watchdog(
@@ -405,7 +415,7 @@ def test_incidents_from_before_the_channels_were_known_are_sent_later(
 
 
 def test_rules_that_cannot_be_checked_are_left_out(site: AdminSite) -> None:
-    good = site.alerting.add_rule(Rule("sent", "outside", minutes=60))
+    good = site.alerting.save_rule(Rule("sent", "outside", minutes=60))
     odds: list[dict[str, Any]] = [
         {"figure": "today.sent"}, {"sense": "equal"}, {"minutes": -1}, {"minutes": 10**12},
     ]  # fmt: skip
@@ -426,7 +436,7 @@ def test_alerts_are_sent_although_the_rules_fail(
     site: AdminSite, clock: ManualClock, sent: list[str]
 ) -> None:
     site.alerting.save_channel(StoredChannel("Chat", "x"))
-    site.alerting.add_rule(Rule("sent", "outside"))
+    site.alerting.save_rule(Rule("sent", "outside"))
 
     def fail(figure: str, hours: int) -> list[tuple[int, int | None, int | None]]:
         raise KeyError(figure)

@@ -68,6 +68,7 @@ class Event(StrEnum):
     CHANNEL_CHANGED = "channel-changed"
     CHANNEL_DELETED = "channel-deleted"
     RULE_ADDED = "rule-added"
+    RULE_CHANGED = "rule-changed"
     RULE_DELETED = "rule-deleted"
     COMMAND_RUN = "command-run"
 
@@ -108,6 +109,7 @@ WORDS: Mapping[str, str] = {
     Event.CHANNEL_CHANGED: "Alert channel changed",
     Event.CHANNEL_DELETED: "Alert channel deleted",
     Event.RULE_ADDED: "Alert rule added",
+    Event.RULE_CHANGED: "Alert rule changed",
     Event.RULE_DELETED: "Alert rule deleted",
     Event.COMMAND_RUN: "Command run",
 }

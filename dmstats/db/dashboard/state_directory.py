@@ -12,7 +12,7 @@ from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated, was_interrupted
 from dmstats.db.collection_names import ACCOUNT_STATES, STATS_CACHE
 from dmstats.db.dashboard.account_order import ID, SORTS, Position, Sort
-from dmstats.db.states.state_record import SORT_COLUMNS, State
+from dmstats.db.states.state_record import SORT_COLUMNS, HourCount, State, unpacked
 from dmstats.db.states.summary import SUMMARY, StateFilter, Summary, summary
 
 ALL_SORTS = (*SORTS, *(column for column in SORT_COLUMNS if column not in SORTS))
@@ -52,6 +52,13 @@ class StateDirectory:
         with translated():
             found = list(self._states.find({"_id": {"$in": list(ids)}}, {"states": 1}))
         return {row["_id"]: _states(row) for row in found}
+
+    def hour_of(self, account: str) -> HourCount | None:
+        """What the last pass knew of the account's last hours; None if nothing."""
+        with translated():
+            found = self._states.find_one({"_id": account}, {"kept": 1})
+        kept = unpacked((found or {}).get("kept"))
+        return kept.hour if kept else None
 
     def page(self, wanted: StateFilter, sort: Sort, after: Position | None, limit: int) -> IdPage:
         """At most ``limit`` accounts that ``wanted`` lets through and that come after ``after``."""

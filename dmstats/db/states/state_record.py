@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from hashlib import blake2b
 
 import msgspec
 
-from dmstats.core.clock import to_datetime
 from dmstats.db.client import Document
 
 SORT_COLUMNS = (
@@ -15,7 +13,6 @@ SORT_COLUMNS = (
 )  # fmt: skip
 """The columns of ``order``."""
 
-DIGEST_BYTES = 8
 MAX_SHARE = 10**9
 NO_NAME = "\uffff"
 """Sorts after every name."""
@@ -26,6 +23,8 @@ class State(StrEnum):
 
     OVER_LIMIT = "over-limit"
     NEAR_LIMIT = "near-limit"
+    OVER_HOUR_LIMIT = "over-hour-limit"
+    NEAR_HOUR_LIMIT = "near-hour-limit"
     SILENT = "silent"
     SURGING = "surging"
     INACTIVE_SENDING = "inactive-sending"
@@ -33,11 +32,27 @@ class State(StrEnum):
     NEW = "new"
 
 
-class AccountState(msgspec.Struct, frozen=True, kw_only=True):
+class HourCount(msgspec.Struct, array_like=True, frozen=True):
+    """What an account has sent by hour, as far as passes have seen.
+
+    ``hour`` is the last one with DMs, in hours since the epoch; ``base`` the counter ``dmUsed`` at
+    its beginning, and ``used`` at the last look. ``before`` are the DMs of the hour before it, None
+    if unknown.
+    """
+
+    hour: int
+    base: int
+    before: int | None
+    used: int
+
+
+class AccountState(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """The states of one account, and its counters as they were then; None if unknown.
 
     ``month_sent`` is of ``month``. ``share`` is the used part of the month's limit. Times are in
-    ms since the epoch. ``inactive_since_ms`` is when it was first seen inactive.
+    ms since the epoch. ``inactive_since_ms`` is when it was first seen inactive. Until
+    ``until_ms``, or the end of the month, or the next audit, or an hour with many DMs, the states
+    stay what they are if the account's document does.
     """
 
     account: str
@@ -53,27 +68,29 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
     last_sent_ms: int | None
     created_ms: int | None
     inactive_since_ms: int | None
+    hour: HourCount | None = None
+    until_ms: int = 0
 
-    def digest(self) -> bytes:
+    def packed(self) -> bytes:
         """Differs if anything in it differs."""
-        return blake2b(msgspec.msgpack.encode(self), digest_size=DIGEST_BYTES).digest()
+        return msgspec.msgpack.encode(self)
 
-    def document(self) -> Document:
-        """One document of ``dmstats_account_states``.
+    def document(self, seen: bytes = b"") -> Document:
+        """One document of ``dmstats_account_states``; ``seen`` is the digest of the account's
+        document.
 
         ``order`` has a text for each column by which lists can be sorted. It ends with the id, so
         it is unique, and one index on one field serves any page. For a monthly figure it begins
         with the month, so that no document has to be rewritten when a month begins.
         """
         share = None if self.share is None else min(int(self.share * 1000), MAX_SHARE)
-        since = self.inactive_since_ms
         return {
             "_id": self.account,
-            "digest": self.digest(),
+            "kept": self.packed(),
+            "seen": seen,
             "states": list(map(str, self.states)),
             "active": self.active,
             "limited": self.limited,
-            "inactiveSince": None if since is None else to_datetime(since),
             "order": {
                 "username": f"{self.username or NO_NAME}\0{self.account}",
                 "monthlyDmUsed": f"{self.month} {_sortable(self.month_sent)}:{self.account}",
@@ -84,6 +101,17 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True):
                 "createdAt": f"{_sortable(self.created_ms)}:{self.account}",
             },
         }
+
+
+def unpacked(stored: object) -> AccountState | None:
+    """Parse ``kept`` of a stored document; None if it cannot be read."""
+    try:
+        return _DECODER.decode(stored)  # type: ignore[arg-type]
+    except (msgspec.DecodeError, TypeError, ValueError):
+        return None
+
+
+_DECODER = msgspec.msgpack.Decoder(AccountState)
 
 
 def _sortable(n: int | None) -> str:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from pymongo import DeleteOne, ReplaceOne
+from bson import decode
+from bson.errors import BSONError
+from pymongo import DeleteOne, InsertOne, ReplaceOne
 
-from dmstats.core.errors import PoisonError
+from dmstats.core.clock import HOUR_MS, to_datetime
+from dmstats.core.errors import DmstatsError, PoisonError, Repeated, StoreUnavailable
 from dmstats.db import typed
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.collection_names import ACCOUNT_BACKLOG, ACCOUNT_STATES, ACCOUNTS, STATS_CACHE
+from dmstats.db.collection_names import (
+    ACCOUNT_BACKLOG,
+    ACCOUNT_STATES,
+    ACCOUNTS,
+    HOURS,
+    STATS_CACHE,
+)
 from dmstats.db.counting.backlog_documents import account_of
-from dmstats.db.documents import ACCOUNT_FIELDS, Account, account
+from dmstats.db.documents import ACCOUNT_FIELDS, Account, account, bucket, by_start
 from dmstats.db.states.state_record import AccountState
 from dmstats.db.states.summary import SUMMARY, Summary
+from dmstats.db.transaction_runner import TransactionRunner
 
+DIGEST_BYTES = 12
 BATCH = 250
 """Documents that are read and decoded at once: other greenlets wait for some milliseconds."""
 MAX_ID_LENGTH = 1_000
@@ -28,15 +40,23 @@ FIELDS = dict.fromkeys(
 )
 """``ledgerBase`` is not read: no state depends on it, and it would take a sixth of the time.
 """
-KEPT_FIELDS = {"digest": 1, "inactiveSince": 1}
+KEPT_FIELDS = {"kept": 1, "seen": 1}
+
+
+class Changed(NamedTuple):
+    """States to write, with the digest of the account's document. Of a new one none are stored."""
+
+    state: AccountState
+    seen: bytes
+    is_new: bool
 
 
 class KeptState(NamedTuple):
     """What a pass has to know of the one before it."""
 
     account: str
-    digest: bytes
-    inactive_since_ms: int | None
+    seen: object
+    packed: object
 
 
 class StateStore:
@@ -44,25 +64,34 @@ class StateStore:
     reads the whole collection for a range. Methods raise
     :class:`~dmstats.core.errors.StoreUnavailable`."""
 
-    def __init__(self, mongo: Mongo) -> None:
+    def __init__(self, mongo: Mongo, work: TransactionRunner) -> None:
+        self._work = work
         self._accounts = mongo.replica[ACCOUNTS]
         self._backlog = mongo.db[ACCOUNT_BACKLOG]
         self._states = mongo.db[ACCOUNT_STATES]
+        self._hours = mongo.db[HOURS]
         self._cache = mongo.db[STATS_CACHE]
 
-    def accounts(self) -> Iterator[list[Account]]:
-        """All accounts whose id is a string of at most :data:`MAX_ID_LENGTH` characters, in
-        batches;
-        the same id may come twice."""
-        found = self._accounts.find({"instagramId": {"$gte": ""}}, FIELDS)
+    def accounts(self) -> Iterator[list[bytes]]:
+        """The documents of all accounts whose id is a string, in batches and not decoded, since
+        most have not changed; the same id may come twice."""
+        found = self._accounts.find_raw_batches({"instagramId": {"$gte": ""}}, FIELDS)
         each = iter(found.sort("instagramId", 1).batch_size(BATCH))
-        while documents := _next(each):
-            read = map(account, documents)
-            yield [
-                one
-                for one in read
-                if "instagramId" not in one.odd and len(one.instagram_id) <= MAX_ID_LENGTH
-            ]
+        while True:
+            with translated():
+                batch = next(each, None)
+            if batch is None:
+                return
+            yield [*_documents(cast(bytes, batch))]
+
+    def account(self, document: bytes) -> Account | None:
+        """Decode one; None if its id is too long (:data:`MAX_ID_LENGTH`) or unreadable."""
+        try:
+            found = account(decode(document, self._accounts.codec_options))
+        except BSONError:
+            return None
+        named = "instagramId" not in found.odd and len(found.instagram_id) <= MAX_ID_LENGTH
+        return found if named else None
 
     def kept(self) -> Iterator[KeptState]:
         """The states that are stored. Also deletes documents whose ``_id`` is not a string, which a
@@ -75,10 +104,7 @@ class StateStore:
                     self._states.delete_many({"_id": {"$in": odd}})
             for found in documents:
                 if typed.is_text(found["_id"]):
-                    digest, since = found.get("digest"), typed.moment(found.get("inactiveSince"))
-                    yield KeptState(
-                        found["_id"], digest if isinstance(digest, bytes) else b"", since
-                    )
+                    yield KeptState(found["_id"], found.get("seen"), found.get("kept"))
 
     def refused(self) -> set[str]:
         """The accounts whose documents do not take what was counted, at most
@@ -88,22 +114,60 @@ class StateStore:
             found = self._backlog.find(wanted, {"account": 1}).limit(MAX_REFUSED)
             return set(map(account_of, found))
 
-    def write(self, changed: Sequence[AccountState], gone: Sequence[str]) -> None:
-        """Write these states, and delete those of accounts that are gone. States that the database
-        refuses are left out."""
-        writes: list[ReplaceOne[Document] | DeleteOne] = [
-            ReplaceOne({"_id": state.account}, state.document(), upsert=True) for state in changed
+    def sent_in(self, hours: Iterable[int]) -> dict[int, int]:
+        """The DMs of all accounts that were sent in these hours (since the epoch); those of which
+        that is unknown are left out."""
+        starts = {hour * HOUR_MS: hour for hour in hours}
+        with translated():
+            found = list(self._hours.find({"_id": {"$in": [*map(to_datetime, starts)]}}))
+        sent = {starts[at]: bucket(each)[0] for at, each in by_start(found).items()}
+        return {hour: n for hour, n in sent.items() if n is not None}
+
+    def write(self, changed: Sequence[Changed], gone: Sequence[str]) -> None:
+        """Write these states, with the digests of their accounts' documents, and delete those of
+        accounts that are gone. States that the database refuses are left out."""
+        # Inserts first: as one command they cost a tenth of single upserts.
+        writes: list[InsertOne[Document] | ReplaceOne[Document] | DeleteOne] = [
+            InsertOne(each.state.document(each.seen)) for each in changed if each.is_new
+        ]
+        writes += [
+            ReplaceOne({"_id": each.state.account}, each.state.document(each.seen), upsert=True)
+            for each in changed
+            if not each.is_new
         ]
         writes += [DeleteOne({"_id": name}) for name in gone]
-        if writes:
-            # Unordered: the others were written.
-            with suppress(PoisonError), translated():
+        if not writes:
+            return
+        try:
+            # In one commit: a server that waits for the disk does so once.
+            self._work.run_transaction(
+                lambda session: self._states.bulk_write(writes, session=session)
+            )
+        except StoreUnavailable:
+            raise
+        except DmstatsError:
+            # Unordered: the others are written.
+            with suppress(PoisonError, Repeated), translated():
                 self._states.bulk_write(writes, ordered=False)
 
     def finish(self, summary: Summary) -> None:
         """Store what a whole pass has found."""
         with translated():
             self._cache.replace_one({"_id": SUMMARY}, summary.document(), upsert=True)
+
+
+def digest_of(document: bytes) -> bytes:
+    """Differs if the document does."""
+    return blake2b(document, digest_size=DIGEST_BYTES).digest()
+
+
+def _documents(batch: bytes) -> Iterator[bytes]:
+    """The BSON documents of a batch; each begins with its length."""
+    place = 0
+    while place < len(batch):
+        end = place + int.from_bytes(batch[place : place + 4], "little")
+        yield batch[place:end]
+        place = end
 
 
 def _next(found: Iterator[Document]) -> list[Document]:

@@ -19,7 +19,7 @@ SUMMARY = "accountStates"
 ALL = ""
 """The cells of accounts in any state or none."""
 MAX_SUM = 2**62
-"""Sums stop here, and at its negative: the platform's counters may hold any number."""
+"""Sums shown stop here, and at its negative: the platform's counters may hold any number."""
 
 
 class Totals(msgspec.Struct):
@@ -33,13 +33,14 @@ class Totals(msgspec.Struct):
     def add(self, accounts: int, month_sent: int, sent: int, received: int) -> None:
         """Add the sums of so many more accounts."""
         self.accounts += accounts
-        self.month_sent = _limited(self.month_sent + month_sent)
-        self.sent = _limited(self.sent + sent)
-        self.received = _limited(self.received + received)
+        self.month_sent += month_sent
+        self.sent += sent
+        self.received += received
 
-
-def _limited(n: int) -> int:
-    return max(-MAX_SUM, min(n, MAX_SUM))
+    def limited(self) -> Totals:
+        """With sums that the database can hold."""
+        sums = (max(-MAX_SUM, min(n, MAX_SUM)) for n in (self.month_sent, self.sent, self.received))
+        return Totals(self.accounts, *sums)
 
 
 class StateFilter(msgspec.Struct, frozen=True):
@@ -79,7 +80,10 @@ class Summary(msgspec.Struct):
         """Count one account."""
         month_sent = (state.month_sent or 0) if state.month == self.month else 0
         for name in (ALL, *state.states):
-            cell = self.cells.setdefault((name, state.active, state.limited), Totals())
+            key = (name, state.active, state.limited)
+            cell = self.cells.get(key)
+            if cell is None:
+                cell = self.cells[key] = Totals()
             cell.add(1, month_sent, state.sent or 0, state.received or 0)
 
     def totals(self, wanted: StateFilter) -> Totals:
@@ -92,7 +96,7 @@ class Summary(msgspec.Struct):
                 and wanted.limited in (None, limited)
             ):
                 found.add(*msgspec.structs.astuple(cell))
-        return found
+        return found.limited()
 
     def counts(self) -> dict[str, int]:
         """The number of accounts by state; every state is in it."""
@@ -100,7 +104,10 @@ class Summary(msgspec.Struct):
 
     def document(self) -> Document:
         """As it is stored."""
-        cells = [[*cell, *msgspec.structs.astuple(totals)] for cell, totals in self.cells.items()]
+        cells = [
+            [*cell, *msgspec.structs.astuple(totals.limited())]
+            for cell, totals in self.cells.items()
+        ]
         return {"at": to_datetime(self.at_ms), "month": self.month, "cells": cells}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dmstats.ops.metrics.buckets import FAST
@@ -36,6 +38,16 @@ class SnapshotMetrics:
             "dmstats_odd_documents",
             "Accounts with unreadable values or a non-string id in the last scheduled audit.",
             registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._states = Gauge(
+            "dmstats_accounts_in_state",
+            "Accounts in this state (docs/http.md), as of the last pass of this host's leader.",
+            ["state"], registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._states_at = Gauge(
+            "dmstats_account_states_timestamp_seconds",
+            "When the last pass over the accounts ended; 0 if none yet.",
+            registry=registry, multiprocess_mode="max",
         )  # fmt: skip
         self._deferred = Gauge(
             "dmstats_deferred_accounts",
@@ -90,6 +102,12 @@ class SnapshotMetrics:
     def odd_documents(self, number: int) -> None:
         """A scheduled audit found this number of accounts with unreadable values."""
         self._odd.set(number)
+
+    def account_states(self, counts: Mapping[str, int], at_ms: int) -> None:
+        """A pass over the accounts ended; ``counts`` has every state."""
+        for state, accounts in counts.items():
+            self._states.labels(state).set(accounts)
+        self._states_at.set(at_ms / 1000)
 
     def deferred_accounts(self, number: int) -> None:
         """The leader could not add the DMs of this number of accounts to their documents."""

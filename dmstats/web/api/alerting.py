@@ -87,14 +87,13 @@ def rules() -> ResponseReturnValue:
 @blueprint.post("/rules")
 def add_rule() -> ResponseReturnValue:
     """A new rule."""
-    asked = body(NewRule(), request)
-    if asked["sense"] != OUTSIDE and asked["figure"] not in _figures():
-        raise BadRequest("figure: Must be one of the figures that GET lists.")
-    rule = services().alerting.add_rule(
-        Rule(asked["figure"], asked["sense"], asked["threshold"] or 0.0, asked["minutes"])
-    )
-    record(Event.RULE_ADDED, rule.figure, _words(rule))
-    return jsonify(RuleAnswer().dump(rule_fields(rule))), 201
+    return _saved_rule(Event.RULE_ADDED, ""), 201
+
+
+@blueprint.post("/rules/<rule_id>")
+def change_rule(rule_id: str) -> ResponseReturnValue:
+    """Change a rule; its minutes are counted anew."""
+    return _saved_rule(Event.RULE_CHANGED, rule_id)
 
 
 @blueprint.post("/rules/<rule_id>/delete")
@@ -150,6 +149,18 @@ def _saved(event: Event, asked: dict[str, Any], before: StoredChannel | None) ->
     stored = services().alerting.save_channel(channel)
     record(event, stored.name)
     return jsonify(ChannelAnswer().dump(channel_fields(services().channels.made(stored))))
+
+
+def _saved_rule(event: Event, rule_id: str) -> Response:
+    asked = body(NewRule(), request)
+    if asked["sense"] != OUTSIDE and asked["figure"] not in _figures():
+        raise BadRequest("figure: Must be one of the figures that GET lists.")
+    rule = Rule(
+        asked["figure"], asked["sense"], asked["threshold"] or 0.0, asked["minutes"], id=rule_id
+    )
+    stored = services().alerting.save_rule(rule)
+    record(event, stored.figure, _words(stored))
+    return jsonify(RuleAnswer().dump(rule_fields(stored)))
 
 
 def _figures() -> dict[str, float]:

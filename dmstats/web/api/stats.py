@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dmstats.audit.account_activity import buckets
-from dmstats.core.clock import month_of, rfc3339
+from dmstats.core.clock import HOUR_MS, month_of, rfc3339
 from dmstats.core.errors import NotFound, NotSignedIn, TooManyRequests
 from dmstats.db.account_marks import AccountMarks
 from dmstats.db.audit.activity_store import Activities
@@ -20,6 +20,7 @@ from dmstats.db.documents import Account, limit_of
 from dmstats.db.states.state_record import State
 from dmstats.snapshot.encoded import newest_of
 from dmstats.snapshot.refresher import RefreshResult
+from dmstats.states.hour import hour_limit_reached_ms, seen, sent_in
 from dmstats.states.rules import limit_reached_ms
 from dmstats.web import services
 from dmstats.web.auth.authenticator import bearer_is
@@ -77,8 +78,9 @@ def account(instagram_id: str) -> ResponseReturnValue:
     found = _known(instagram_id)
     states = StateDirectory(services().mongo).of([instagram_id]).get(instagram_id)
     limit = services().settings.monthly_dm_limit
-    fields = account_fields(found, services().clock.now_ms(), limit, states) | mark_fields(found)
-    return jsonify(AccountAnswer().dump(fields))
+    now_ms = services().clock.now_ms()
+    fields = account_fields(found, now_ms, limit, states) | mark_fields(found)
+    return jsonify(AccountAnswer().dump(fields | {"hourlyUse": hourly_use(found, now_ms)}))
 
 
 @blueprint.get("/admin/accounts/<instagram_id>/activity")
@@ -121,6 +123,24 @@ def account_fields(
         "lastDMReceived": _moment(account.last_received_ms),
         "limitReachedAt": _moment(reached_ms),
         "states": None if states is None else list(map(str, states)),
+    }
+
+
+def hourly_use(account: Account, now_ms: int) -> dict[str, Any] | None:
+    """What an account has sent in the running hour and the one before; None if unknown."""
+    limit, hour = services().settings.hourly_dm_limit, now_ms // HOUR_MS
+    kept = StateDirectory(services().mongo).hour_of(account.instagram_id)
+    if not limit or kept is None:
+        return None
+    # What was sent since the last pass counts, unless an hour has begun since.
+    count = seen(kept, account.dm_used, now_ms, None) if kept.hour == hour else kept
+    sent = sent_in(count, hour)
+    return {
+        "at": rfc3339(hour * HOUR_MS),
+        "sent": sent,
+        "before": sent_in(count, hour - 1),
+        "limit": limit,
+        "limitReachedAt": _moment(hour_limit_reached_ms(sent, now_ms, limit)),
     }
 
 

@@ -120,6 +120,7 @@ ACCESS: dict[str, Access] = {
     f"POST {CHANNELS}/<channel_id>/test": ALERTS,
     f"GET {RULES}": ALERTS,
     f"POST {RULES}": ALERTS,
+    f"POST {RULES}/<rule_id>": ALERTS,
     f"POST {RULES}/<rule_id>/delete": ALERTS,
     "GET /api/openapi.json": FIGURES,
     "POST /api/admin/stats/refresh": REFRESH,

@@ -189,6 +189,18 @@ class ActivityAnswer(Strict):
     hourlyDmLimit = fields.Integer(required=True, allow_none=True)
 
 
+class HourlyUse(Strict):
+    """DMs ``sent`` in the UTC hour that began ``at`` and in the one ``before``, as far as passes
+    over the accounts have seen them; null if unknown. ``limitReachedAt`` is when the running hour
+    reaches the ``limit`` at its pace so far; null if it does not, or has."""
+
+    at = Moment(required=True)
+    sent = fields.Integer(required=True, allow_none=True)
+    before = fields.Integer(required=True, allow_none=True)
+    limit = fields.Integer(required=True)
+    limitReachedAt = Moment(required=True, allow_none=True)
+
+
 class AccountAnswer(Strict):
     """``instagramId`` is empty where the document has none that can be read. ``needsAttention``
     names the fields whose values cannot be read (null here), and ``instagramId`` unless it is a
@@ -196,7 +208,8 @@ class AccountAnswer(Strict):
     when it reaches its limit if it goes on as in this month so far; null if it does not, or has.
     ``states`` are as of the last pass over the accounts; null if none has seen it.
     Of one account only, not in lists: ``deauthorizedAt``, when its owner withdrew the app's
-    access, unless DMs came later; ``deletionAskedAt``, when its owner asked for deletion."""
+    access, unless DMs came later; ``deletionAskedAt``, when its owner asked for deletion;
+    ``hourlyUse``, null without a limit per hour and where no pass has seen the account."""
 
     documentId = fields.String(required=True)
     needsAttention = fields.List(fields.String(), required=True)
@@ -217,6 +230,7 @@ class AccountAnswer(Strict):
     )
     deauthorizedAt = Moment(allow_none=True)
     deletionAskedAt = Moment(allow_none=True)
+    hourlyUse = fields.Nested(HourlyUse, allow_none=True)
 
 
 class RefreshAnswer(Strict):

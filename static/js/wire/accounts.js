@@ -29,7 +29,23 @@ export function accountFrom(json) {
     lastDMSent: readOptional("lastDMSent", asTime),
     lastDMReceived: readOptional("lastDMReceived", asTime),
     limitReachedAt: optional(account.limitReachedAt, asTime),
+    hourlyUse: optional(account.hourlyUse, hourlyUse),
     states: Array.isArray(account.states) ? account.states.filter((state) => typeof state === "string") : null,
+  };
+}
+
+/**
+ * @param {unknown} json
+ * @returns {import("../types.js").HourlyUse}
+ */
+function hourlyUse(json) {
+  const { at, sent, before, limit, limitReachedAt } = asObject(json);
+  return {
+    at: asTime(at),
+    sent: asNumber(sent),
+    before: asNumber(before),
+    limit: asNumber(limit),
+    limitReachedAt: asTime(limitReachedAt),
   };
 }
 

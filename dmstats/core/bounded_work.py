@@ -1,0 +1,80 @@
+"""Long work of the leader in short steps with a bounded share of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from dmstats.core.clock import MonotonicClock
+
+
+class BoundedWork:
+    """Runs one generator after the other; each ``yield`` is a place where it may be interrupted.
+
+    ``begin`` makes the next one. A call of :meth:`tick` lasts about ``tick_seconds``, and the pause
+    after it depends on how long it worked, so that work takes at most ``max_share`` of the
+    time. With ``sleep``, it also pauses after each step by that share: a delivery, which waits for
+    the database several times, then hardly ever finds a step in its way. ``rest`` says how many
+    seconds to rest after a run that worked for so many; failed runs count as none.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], Generator[object, None, None]],
+        clock: MonotonicClock,
+        *,
+        tick_seconds: float,
+        max_share: float,
+        rest: Callable[[float], float],
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._begin = begin
+        self._clock = clock
+        self._tick_seconds = tick_seconds
+        self._max_share = max_share
+        self._rest = rest
+        self._sleep = sleep
+        self._worked = self._worked_in_run = 0.0
+        self._due = float("-inf")
+        self._steps: Generator[object, None, None] | None = None
+
+    def tick(self) -> bool:
+        """Work if it is due; whether a run ended. Raises what the work raises; the next run then
+        begins anew."""
+        started = self._clock.monotonic()
+        if started < self._due:
+            return False
+        # Set first, so that failing work is not retried at every tick.
+        self._due = started + self._rest(0.0)
+        ended = self._go_on(started)
+        self._due = started + self._worked / self._max_share
+        self._worked_in_run += self._worked
+        if ended:
+            self._due += self._rest(self._worked_in_run)
+        return ended
+
+    def leave(self) -> None:
+        """Close a run that has not ended."""
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
+
+    def _go_on(self, started: float) -> bool:
+        if self._steps is None:
+            self._steps, self._worked_in_run = self._begin(), 0.0
+        self._worked, step_began = 0.0, started
+        try:
+            for _ in self._steps:
+                now = self._clock.monotonic()
+                took, left = now - step_began, started + self._tick_seconds - now
+                self._worked += took
+                if left <= 0:
+                    return False
+                if self._sleep is not None:
+                    self._sleep(min(left, took / self._max_share - took))
+                step_began = self._clock.monotonic()
+        except BaseException:
+            self._steps = None
+            raise
+        self._worked += self._clock.monotonic() - step_began
+        self._steps = None
+        return True

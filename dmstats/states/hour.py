@@ -1,0 +1,89 @@
+"""How many DMs an account has sent in the running hour and in the one before; pure.
+
+Passes over the accounts see a counter every few minutes. What was sent between two looks around
+the beginning of an hour is divided between both hours by time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from dmstats.core.clock import HOUR_MS
+from dmstats.db.states.state_record import HourCount
+
+MAX_GAP_MS = HOUR_MS // 2
+"""With more between two looks, nobody knows in which hour the DMs were sent."""
+MAX_IN_A_GAP = 1_000_000
+"""Meta takes at most 300 DMs a second from an account. More at once, or fewer than before, and
+something else wrote the counter."""
+YOUNG_MS = 5 * 60_000
+"""Before, an hour says nothing about its pace."""
+
+
+def seen(
+    kept: HourCount | None,
+    used: int | None,
+    now_ms: int,
+    gap_ms: int | None,
+    last_sent_ms: int | None = None,
+) -> HourCount | None:
+    """What is known at ``now_ms``, when the counter is ``used``; None if that is unknown.
+
+    ``kept`` is what was known ``gap_ms`` before; ``gap_ms`` is None if nobody knows when that was.
+    It is returned as it is if nothing was sent since, so that idle accounts are not written.
+    """
+    if used is None:
+        return None
+    hour = now_ms // HOUR_MS
+    if kept is None or not 0 <= used - kept.used <= MAX_IN_A_GAP or kept.hour > hour:
+        return HourCount(hour, used, None, used)
+    if used == kept.used:
+        return kept
+    if kept.hour == hour:
+        return HourCount(hour, kept.base, kept.before, used)
+    if gap_ms is None or not 0 < gap_ms <= MAX_GAP_MS:
+        return HourCount(hour, used, None, used)
+    start = hour * HOUR_MS
+    share = min(1.0, (now_ms - start) / gap_ms)
+    if share < 1 and last_sent_ms is not None and last_sent_ms < start:
+        share = 0.0
+    base = used - round((used - kept.used) * share)
+    return HourCount(hour, base, base - (kept.base if kept.hour == hour - 1 else kept.used), used)
+
+
+def sent_in(count: HourCount | None, hour: int) -> int | None:
+    """The DMs of ``hour`` (hours since the epoch); None if unknown."""
+    if count is None or count.hour > hour + 1:
+        return None
+    if count.hour > hour:
+        return count.before
+    return count.used - count.base if count.hour == hour else 0
+
+
+def most_sent(count: HourCount | None, now_ms: int, timely: Mapping[int, float]) -> float:
+    """The DMs of the running hour or of the one before, whichever has more; 0 if unknown.
+
+    ``timely`` is the share of each hour's counted DMs that were sent in it: after an outage, Meta
+    delivers those of earlier hours, too.
+    """
+    hour = now_ms // HOUR_MS
+    return max((sent_in(count, each) or 0) * timely.get(each, 0.0) for each in (hour, hour - 1))
+
+
+def add_hours(sums: Counter[int], count: HourCount | None, now_ms: int) -> None:
+    """Add the DMs of the running hour and of the one before, by hour."""
+    hour = now_ms // HOUR_MS
+    for each in (hour, hour - 1):
+        sums[each] += sent_in(count, each) or 0
+
+
+def hour_limit_reached_ms(sent: int | None, now_ms: int, limit: int) -> int | None:
+    """When ``limit`` is reached if the running hour goes on as so far; None if it is not before the
+    hour ends, or was already."""
+    start = now_ms // HOUR_MS * HOUR_MS
+    passed = now_ms - start
+    if not sent or not 0 < sent < limit or passed < YOUNG_MS:
+        return None
+    reached = now_ms + (limit - sent) * passed // sent
+    return reached if reached < start + HOUR_MS else None
