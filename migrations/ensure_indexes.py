@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 
+import pymongo
 from pymongo import ASCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -56,10 +57,14 @@ def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tel
         threading.Thread(target=build.run, daemon=True).start()
     started = time.monotonic()
     while running := wait([build.over for build in builds], PROGRESS_SECONDS).not_done:
+        done = _documents_done(db)
         for build in builds:
             if build.over in running:
-                seconds, done = time.monotonic() - started, _documents_done(build.collection)
-                progress(f"still building indexes of {build.name} after {seconds:.0f} s{done}")
+                seconds = time.monotonic() - started
+                progress(
+                    f"still building indexes of {build.name} after {seconds:.0f} s"
+                    f"{done.get(build.name, '')}"
+                )
     for build in builds:
         build.over.result()
         for each in build.created:
@@ -126,17 +131,20 @@ def _create_collection(db: Database[Document], name: str) -> None:
             raise
 
 
-def _documents_done(collection: Collection[Document]) -> str:
-    """The progress reported by the server; empty if it reports none."""
-    mine = {"command.createIndexes": collection.name, "progress.total": {"$gt": 0}}
+def _documents_done(db: Database[Document]) -> dict[str, str]:
+    """The progress that the server reports, by collection; empty if it reports none in time."""
+    building = {"command.createIndexes": {"$exists": True}, "progress.total": {"$gt": 0}}
     try:
-        admin = collection.database.client.admin
-        for found in admin.aggregate([{"$currentOp": {}}, {"$match": mine}, {"$limit": 1}]):
-            progress = found["progress"]
-            return f": {progress['done']} of {progress['total']}"
+        with pymongo.timeout(PROGRESS_SECONDS / 2):
+            found = list(db.client.admin.aggregate([{"$currentOp": {}}, {"$match": building}]))
+        return {
+            str(each["command"]["createIndexes"]): (
+                f": {each['progress']['done']} of {each['progress']['total']}"
+            )
+            for each in found
+        }
     except (PyMongoError, KeyError, TypeError):
-        return ""
-    return ""
+        return {}
 
 
 def _explained(

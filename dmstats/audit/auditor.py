@@ -8,7 +8,7 @@ hour's document is unchanged, its summary is still valid; the other hours are re
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import suppress
 from functools import partial
 
@@ -20,7 +20,7 @@ from dmstats.audit.checks import (
     check_day,
     check_hours,
     check_late_rows,
-    check_old_day,
+    check_old_days,
     hours_of,
 )
 from dmstats.audit.comparison import are_ours, drift
@@ -36,6 +36,10 @@ from dmstats.states.rhythm import rhythms_of
 MAX_REREAD_HOURS = 6
 """Up to this many changed hours are read again within the check of accounts and totals; fewer where
 that takes longer than the server allows a transaction."""
+
+
+OLD_DAYS = 31
+"""How many archived days are compared in one snapshot: their documents are a few MB."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -126,8 +130,10 @@ class Auditor:
                 yield Progress(done + (last - day) // HOUR_MS + 1, total, f"hours of {partition}")
             done += 24
         self._store(audit, self._verifier.read(audit, check_late_rows), outcome)
-        for done, day in enumerate(plan.old, done + 1):  # noqa: B020 - goes on counting
-            self._check(audit, f"day {day}", partial(self._check_old_day, day=day), outcome)
+        for at in range(0, len(plan.old), OLD_DAYS):
+            days = plan.old[at : at + OLD_DAYS]
+            self._check(audit, f"days {days[0]}", partial(self._check_old, days=days), outcome)
+            done += len(days)
             yield Progress(done, total, "days in the archive")
         for done, day in enumerate(plan.live, done + 1):  # noqa: B020
             self._check(audit, f"day {day}", partial(check_day, day=day), outcome)
@@ -224,10 +230,10 @@ class Auditor:
         outcome.odd += finding.odd
         return finding
 
-    def _check_old_day(self, view: View, *, day: int) -> CheckResult:
-        finding = check_old_day(view, day)
-        # A very late event may have created the partition again.
-        if finding.differences and day in self._runs.live():
+    def _check_old(self, view: View, *, days: Collection[int]) -> CheckResult:
+        finding = check_old_days(view, days)
+        # A very late event may have created a partition again.
+        if finding.differences and not self._runs.live().keys().isdisjoint(days):
             raise AuditOutdated
         return finding
 

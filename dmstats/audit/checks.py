@@ -105,20 +105,23 @@ def check_day(view: View, day: int) -> CheckResult:
     if len(pages) < len(hours):
         return CheckResult(view.version, stale_hours=[hour for hour in hours if hour not in pages])
     expected = _dms(*view.at(HOURS, hours).values(), *(p.short for p in pages.values()))
-    return CheckResult(view.version, _day(view, day, expected))
+    document = view.at(DAYS, [day]).get(day, {})
+    return CheckResult(view.version, _compare_day(document, day, expected))
 
 
-def check_old_day(view: View, day: int) -> CheckResult:
-    """Compare a day without partition, and its hours, with the archive and the late rows."""
-    hours = hours_of(day)
-    late = view.recount.late(view.session, hours=hours)
-    archived = view.at(ARCHIVE_HOURS, hours).values()
-    unknown: dict[str, str] = {}
-    for document in archived:
-        unknown |= unreadable(document, *DIRECT_MESSAGES)
-    finding = check_hours(view, None, hours)
-    expected = _dms(*archived, *(bucket.counts for bucket in late.values()))
-    finding.differences += _day(view, day, expected, unknown)
+def check_old_days(view: View, days: Collection[int]) -> CheckResult:
+    """Compare days without partition, and their hours, with the archive and the late rows."""
+    hours = [hour for day in days for hour in hours_of(day)]
+    late, archive = view.recount.late(view.session, hours=hours), view.at(ARCHIVE_HOURS, hours)
+    finding, documents = check_hours(view, None, hours), view.at(DAYS, days)
+    for day in days:
+        archived = [archive[hour] for hour in hours_of(day) if hour in archive]
+        unknown: dict[str, str] = {}
+        for document in archived:
+            unknown |= unreadable(document, *DIRECT_MESSAGES)
+        rows = [late[hour].counts for hour in hours_of(day) if hour in late]
+        expected = _dms(*archived, *rows)
+        finding.differences += _compare_day(documents.get(day, {}), day, expected, unknown)
     finding.pages = []
     return finding
 
@@ -246,9 +249,11 @@ def _dms(*counts: Mapping[str, Any]) -> Counter[str]:
     return total
 
 
-def _day(
-    view: View, day: int, expected: Mapping[str, int], unknown: Mapping[str, str] | None = None
+def _compare_day(
+    document: Mapping[str, Any],
+    day: int,
+    expected: Mapping[str, int],
+    unknown: Mapping[str, str] | None = None,
 ) -> list[Difference]:
-    document = view.at(DAYS, [day]).get(day, {})
     odd = unreadable(document, *DIRECT_MESSAGES)
     return compare("days", day, flat(document), expected, odd, unknown)

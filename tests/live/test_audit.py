@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
 from bson.decimal128 import Decimal128
 from pymongo.errors import OperationFailure
 
+from dmstats.audit import auditor, checks
 from dmstats.audit.auditor import Outcome
+from dmstats.audit.checks import CheckResult
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
 from dmstats.core.errors import Conflict, TransactionExpired
 from dmstats.db.audit import archive as archive_module
 from dmstats.db.audit import runs as passes_module
 from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.db.audit.recount import SLICES, Recount, first_slice
+from dmstats.db.audit.snapshot_reader import View
 from dmstats.db.counting.ledger import day_ms
 from dmstats.ops.jobs import keep_partitions
 from tests.auditing import Auditing, auditing, event, named
@@ -326,6 +329,50 @@ class TestArchive:
         assert [(each.key, each.field) for each in outcome.changed] == [("b", "dmUsed")]
         assert store.db["dmstats_audit_repairs"].count_documents({}) == 1
         assert store.changed() == set()
+
+    @pytest.mark.parametrize("update", [{"$inc": {"sent": 2}}, {"$unset": {"sent": ""}}, None])
+    @pytest.mark.parametrize("collection", ["dmstats_hours", "dmstats_days"])
+    def test_a_change_of_a_day_that_was_verified_is_found(
+        self, store: Auditing, clock: ManualClock, collection: str, update: dict[str, Any] | None
+    ) -> None:
+        """However long ago; also a document that was deleted."""
+        keep_partitions(store.ledger, store.archive, store.clock.now_ms())
+        clock.advance(400 * 86_400)
+        store.count(*store.traffic(store.clock.now_ms()))
+        keep_partitions(store.ledger, store.archive, store.clock.now_ms())
+        assert store.found() == set()
+        changed = store.db[collection].find_one({"sent": 1}, sort=[("_id", 1)])
+        assert changed
+        before = {"_id": changed["_id"]}
+        if update is None:
+            store.db[collection].delete_one(before)
+        else:
+            store.db[collection].update_one(before, update)
+        place = collection.removeprefix("dmstats_")
+        assert {where for where, _, _ in store.found()} == {place}
+        assert store.audit(repair=True).differences == []
+        again = store.db[collection].find_one(before)
+        assert again
+        assert again["sent"] == 1
+        assert store.found() == set()
+
+    def test_old_days_are_read_a_month_at_a_time(
+        self, store: Auditing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A pass costs a few queries for each month, not for each day."""
+        days = [{"_id": to_datetime(day * DAY_MS), "sent": 0} for day in range(20_000, 20_100)]
+        store.db["dmstats_days"].insert_many(days)
+        keep_partitions(store.ledger, store.archive, store.clock.now_ms())
+        reads, check = [], checks.check_old_days
+
+        def counted(view: View, days: Collection[int]) -> CheckResult:
+            reads.append(len(days))
+            return check(view, days)
+
+        monkeypatch.setattr(auditor, "check_old_days", counted)
+        assert store.found() == set()
+        assert sum(reads) > 100
+        assert len(reads) <= sum(reads) // auditor.OLD_DAYS + 1
 
     @pytest.mark.parametrize("where", ["close", "before a range", "after a range", "drop"])
     def test_a_crash_while_archiving_neither_loses_nor_doubles(

@@ -13,13 +13,14 @@ from pymongo.errors import DuplicateKeyError
 from dmstats.core.clock import to_datetime
 from dmstats.core.errors import PoisonError, StaleSnapshot, StoreUnavailable, Superseded
 from dmstats.db import typed
-from dmstats.db.client import Document, Mongo, translated
+from dmstats.db.client import Document, Mongo, deadline, translated
 from dmstats.db.collection_names import STATS_CACHE
 
 logger = logging.getLogger(__name__)
 
 KEY = "snapshot"
 TRIES = 5
+FIRST_READ_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,12 @@ class SnapshotStore:
         return _number(found.get("term")) or 0
 
     def last_seq(self) -> int:
-        """The number of the stored snapshot; 0 if missing. Raises :class:`StoreUnavailable`."""
-        with translated():
+        """The number of the stored snapshot; 0 if missing. Raises :class:`StoreUnavailable`.
+
+        The first read of a refresh, so a database that does not answer ends a refresh early, which
+        may otherwise take a minute.
+        """
+        with translated(), deadline(FIRST_READ_SECONDS):
             found = self._cache.find_one({"_id": KEY}, {"seq": 1}) or {}
         return _number(found.get("seq")) or 0
 

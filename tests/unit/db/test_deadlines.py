@@ -23,6 +23,7 @@ from dmstats.db.audit.runs import AuditRuns
 from dmstats.db.client import Mongo, connect
 from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.ledger import Ledger
+from dmstats.db.dashboard import snapshot_store
 from dmstats.db.dashboard.account_directory import AccountDirectory
 from dmstats.db.dashboard.baseline import Baseline
 from dmstats.db.dashboard.history import HistoryStore
@@ -31,6 +32,7 @@ from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.db.health import Health
 from dmstats.db.installation import Installation
 from dmstats.db.transaction_runner import TransactionRunner
+from dmstats.web.middleware.database_deadline import REFRESH_SECONDS
 from tests.wire import WireServer, wire_server
 
 LIMIT_SECONDS = 0.05
@@ -91,6 +93,20 @@ READS: dict[str, Callable[[Mongo], Any]] = {
     "snapshot": lambda mongo: SnapshotStore(mongo).load(),
     "term": lambda mongo: SnapshotStore(mongo).last_term(),
 }
+
+
+def test_a_refresh_for_a_request_that_may_wait_ends_early(
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_store, "FIRST_READ_SECONDS", LIMIT_SECONDS)
+    uri, started = f"mongodb://{server.address}/test?replicaSet=rs", time.monotonic()
+    with (
+        closing(connect(Settings(mongodb_uri=uri))) as mongo,
+        client.deadline(REFRESH_SECONDS),
+        pytest.raises(DmstatsError),
+    ):
+        SnapshotStore(mongo).last_seq()
+    assert time.monotonic() - started < LATEST_SECONDS
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
