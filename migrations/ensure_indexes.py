@@ -18,7 +18,7 @@ from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
 from dmstats.db.client import Document
 from dmstats.db.collection_names import COMMIT_PROBE, DAYS, HOURS, STATS_CACHE
-from dmstats.db.indexes import WANTED, WantedIndex, conflicting, exists
+from dmstats.db.indexes import WANTED, WantedIndex, conflicting, exists, unwritable
 
 PROGRESS_SECONDS = 5.0
 MAX_LISTED = 10
@@ -40,16 +40,16 @@ def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tel
     """
     for name in IN_COMMITS:
         _create_collection(db, name)
-    views = set(db.list_collection_names(filter={"type": "view"}))
+    found = {each["name"]: unwritable(each) for each in db.list_collections()}
     problems = [
-        f"{wanted.title}: {wanted.collection} is a view, which cannot be written to"
+        f"{wanted.title}: {wanted.collection} {found[wanted.collection]}"
         for wanted in WANTED
-        if wanted.collection in views
+        if found.get(wanted.collection)
     ]
     builds = [
         _Build(db[name], [each for each in WANTED if each.collection == name], settings)
         for name in dict.fromkeys(each.collection for each in WANTED)
-        if name not in views
+        if not found.get(name)
     ]
     for build in builds:
         # A daemon thread, so that Ctrl-C works. The server continues, and the next run finds the

@@ -9,13 +9,21 @@ from pymongo.errors import OperationFailure
 
 from dmstats.core.records import OTHER_PARTITION
 from dmstats.db.client import Document, Mongo, translated
-from dmstats.db.collection_names import ACCOUNTS, LEDGER_PREFIX, MIGRATIONS
+from dmstats.db.collection_names import (
+    ACCOUNTS,
+    DAYS,
+    HOURS,
+    LEDGER_PREFIX,
+    MIGRATIONS,
+    STATS_CACHE,
+)
 from dmstats.db.commit_probe import CommitProbe
-from dmstats.db.indexes import WANTED, exists, unique_on_other_fields
+from dmstats.db.indexes import WANTED, exists, unique_on_other_fields, unwritable
 
 SECONDS = 3.0
 
 ACCOUNTS_SECONDS = 10.0
+WRITTEN = (ACCOUNTS, STATS_CACHE, HOURS, DAYS)
 MAX_LISTED = 5
 
 
@@ -53,6 +61,12 @@ class Health:
             found = {name: self._indexes(name) for name in {each.collection for each in WANTED}}
         must = [each for each in WANTED if not each.optional]
         return [each.title for each in must if not exists(each, found[each.collection])]
+
+    def unwritable(self) -> list[str]:
+        """The collections in which nothing can be counted, each with the reason."""
+        with translated(), pymongo.timeout(SECONDS):
+            found = list(self._mongo.db.list_collections(filter={"name": {"$in": [*WRITTEN]}}))
+        return [f"{each['name']} {why}" for each in found if (why := unwritable(each))]
 
     def blocking_unique_indexes(self) -> list[tuple[str, str]]:
         """Name and fields of the platform's unique indexes that would reject a second account

@@ -31,6 +31,7 @@ Index = Mapping[str, Any]
 """An index as returned by ``listIndexes``."""
 
 HOUR_SECONDS = 3600
+SIMPLE = {"locale": "simple"}
 TEXT_ONLY = {"$gte": ""}
 """Matches every string, and no other type."""
 
@@ -75,10 +76,11 @@ class WantedIndex:
             options["expireAfterSeconds"] = 0
         return options
 
-    def mismatch(self, index: Index) -> str | None:
+    def mismatch(self, index: Index, usual: Any = SIMPLE) -> str | None:
         """Why ``index`` is not equivalent; empty if it is, None if it is on other fields.
 
         A compound index that starts with the field is also accepted, unless it must be unique.
+        Queries use an index only if its collation is the collection's ``usual`` one.
         """
         (field, direction), *more = index["key"].items()
         if field != self.field or direction not in (1, -1) or (self.unique and more):
@@ -86,7 +88,7 @@ class WantedIndex:
         partial = index.get("partialFilterExpression")
         faults = {
             "is hidden": index.get("hidden"),
-            "has a collation": index.get("collation", {}).get("locale", "simple") != "simple",
+            "has another collation": index.get("collation", SIMPLE) != usual,
             "is not unique": self.unique and not index.get("unique"),
             "leaves documents out": not self._covers(partial, sparse=bool(index.get("sparse"))),
             "does not expire": (self.retained or self.expires)
@@ -138,15 +140,37 @@ WANTED = (
 
 def exists(wanted: WantedIndex, indexes: Iterable[Index]) -> bool:
     """Whether one of a collection's ``indexes`` satisfies ``wanted``."""
-    return any(wanted.mismatch(index) == "" for index in indexes)
+    found = list(indexes)
+    usual = _usual_collation(found)
+    return any(wanted.mismatch(index, usual) == "" for index in found)
 
 
 def conflicting(wanted: WantedIndex, indexes: Iterable[Index]) -> tuple[str, str] | None:
     """The name of an index on the same field that does not satisfy ``wanted``, and why."""
-    for index in indexes:
-        if len(index["key"]) == 1 and (why := wanted.mismatch(index)):
+    found = list(indexes)
+    usual = _usual_collation(found)
+    for index in found:
+        if len(index["key"]) == 1 and (why := wanted.mismatch(index, usual)):
             return str(index["name"]), why
     return None
+
+
+def _usual_collation(indexes: Iterable[Index]) -> Any:
+    """The default collation of a collection, which its index on ``_id`` always has."""
+    own = next((index for index in indexes if list(index["key"]) == ["_id"]), {})
+    return own.get("collation", SIMPLE)
+
+
+def unwritable(collection: Mapping[str, Any]) -> str:
+    """Why counting cannot write to a collection, as ``listCollections`` returns it; empty if it
+    can."""
+    options = collection.get("options", {})
+    faults = {
+        "is a view, which cannot be written to": collection.get("type") == "view",
+        "is a time-series collection, whose documents cannot be changed": "timeseries" in options,
+        "is capped, and takes no writes in transactions": options.get("capped"),
+    }
+    return next((fault for fault, found in faults.items() if found), "")
 
 
 def unique_on_other_fields(indexes: Iterable[Index]) -> list[tuple[str, str]]:

@@ -144,6 +144,13 @@ class Doctor:
             yield passed("transaction lifetime", f"{seconds} s")
 
     def _check_commit(self) -> Iterator[Finding]:
+        for fault in self._health.unwritable():
+            yield failed(
+                "collections",
+                fault,
+                "Copy its documents into an ordinary collection, and rename that. Until then, "
+                "webhooks get 503.",
+            )
         try:
             self._health.try_commit()
         except DmstatsError as error:

@@ -145,6 +145,21 @@ def test_a_view_is_named(mongo: Mongo) -> None:
         migrations.apply(mongo, Settings())
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [({"capped": True, "size": 10_000}, "is capped"),
+     ({"timeseries": {"timeField": "at"}}, "is a time-series collection")],
+)  # fmt: skip
+def test_a_collection_that_takes_no_counters_is_named(
+    mongo: Mongo, options: dict[str, Any], why: str
+) -> None:
+    mongo.db.create_collection("instagram_accounts", **options)
+    with pytest.raises(ConfigError, match=f"instagram_accounts {why}"):
+        migrations.apply(mongo, Settings())
+    (fault,) = Health(mongo).unwritable()
+    assert fault.startswith(f"instagram_accounts {why}")
+
+
 def test_a_long_build_is_reported_and_waited_for(
     mongo: Mongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

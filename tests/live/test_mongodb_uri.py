@@ -65,6 +65,16 @@ HARMLESS = (
     "maxIdleTimeMS=1",
     "maxConnecting=1",
     "serverMonitoringMode=poll",
+    "datetime_conversion=datetime",
+    "compressors=snappy,zstd,zlib&zlibCompressionLevel=9",
+    "retryWrites=true",
+    "retryWrites=false&retryReads=false",
+    "tls=false",
+    "authSource=admin",
+    "maxPoolSize=0",
+    "uuidRepresentation=pythonLegacy&tz_aware=true",
+    "readPreference=secondary&readPreferenceTags=dc:east&readPreferenceTags=",
+    "w=majority&journal=true&wtimeoutMS=1&readConcernLevel=majority",
 )
 
 HARMFUL = ("replicaSet=another", "tls=true", "loadBalanced=true")

@@ -280,7 +280,7 @@ def _keep_base(which: Document, found: Document) -> UpdateOne:
     base = {
         "sent": {"$ifNull": ["$dmUsed", 0]},
         "received": {"$ifNull": ["$dmReceived", 0]},
-        "month": month if isinstance(month, str) else "",
+        "month": month if typed.is_text(month) else "",
         "monthSent": {"$ifNull": ["$monthlyDmUsed", 0]},
     }
     return UpdateOne({**which, BASE: {"$exists": False}}, [{"$set": {BASE: base}}])
