@@ -93,15 +93,15 @@ NAMED = re.compile(r"(export\s+)?[A-Z]+(_[A-Z]+)+=")
 def one_secret(value: str) -> str:
     """A secret that is neither quoted, short nor a well-known default, and can all be seen."""
     _refuse_quotes(value)
+    default = value.lower() in DEFAULT_SECRETS or len(set(value)) < MIN_DISTINCT
+    if len(value) < MIN_SECRET_LENGTH or default:
+        raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and not a common default")
     if NAMED.match(value):
         raise ValueError("the value alone, without its name and = in front")
     for place, character in enumerate(value, 1):
         if not character.isprintable():  # copied from a page, or a file of several lines
             code = f"U+{ord(character):04X}"
             raise ValueError(f"without invisible characters: {code} is character {place}")
-    default = value.lower() in DEFAULT_SECRETS or len(set(value)) < MIN_DISTINCT
-    if len(value) < MIN_SECRET_LENGTH or default:
-        raise ValueError(f"at least {MIN_SECRET_LENGTH} characters, and not a common default")
     return value
 
 
