@@ -114,7 +114,7 @@ function aboutHour(use, format) {
   if (!use?.at || use.sent === null || use.limit === null) return "in this hour or the one before.";
   const begun = Date.parse(use.at);
   const before = `${format.time(new Date(begun - HOUR_MS).toISOString())} to ${format.time(use.at)}`;
-  const when = use.limitReachedAt ? ` At this rate it is reached at ${format.time(use.limitReachedAt)}.` : "";
+  const when = use.limitReachedAt ? ` At this rate this hour reaches it at ${format.time(use.limitReachedAt)}.` : "";
   const sent =
     use.before === null
       ? `${format.count(use.sent)} since ${format.time(use.at)}`

@@ -324,7 +324,7 @@ def test_an_accounts_hours_before_the_first_check(
     sign_in(context, young)
     page = context.new_page()
     page.goto(young.url + ACCOUNT)
-    expect(page.get_by_text("after the first check of the ledger")).to_be_visible()
+    expect(page.locator("#uncounted")).to_contain_text("after the first check of the ledger")
     expect(page.locator("#lately")).to_be_hidden()
     expect(page.locator("[data-figure='hour-limit']")).to_contain_text("after the first check")
     expect(page.locator("[data-figure='monthly']")).to_have_text("1")

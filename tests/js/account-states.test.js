@@ -38,7 +38,7 @@ test("an account near its hourly limit says what it has sent, and when the limit
   const about = (more) => sentencesOf(account({ states: ["near-hour-limit"], hourlyUse: { ...hourlyUse, ...more } }), format, () => 1)[0].text;
   assert.equal(
     about({}),
-    "Near its hourly limit: 90 sent from 14:00 to 15:00, 171 since; the limit is 200 an hour. At this rate it is reached at 15:48.",
+    "Near its hourly limit: 90 sent from 14:00 to 15:00, 171 since; the limit is 200 an hour. At this rate this hour reaches it at 15:48.",
   );
   assert.equal(about({ before: null, limitReachedAt: null }), "Near its hourly limit: 171 since 15:00; the limit is 200 an hour.");
   assert.equal(about({ at: "soon" }), "Near its hourly limit: in this hour or the one before.");

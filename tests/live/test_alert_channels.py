@@ -123,6 +123,29 @@ def test_only_2xx_means_delivered(strict: Chats, answer: Any, expected: dict[str
     assert not [path for path in strict.asked if "sign-in" in path], "a redirect is not followed"
 
 
+@pytest.mark.parametrize("name", URLS)
+def test_each_service_may_refuse_redirect_or_ask_to_wait(strict: Chats, name: str) -> None:
+    strict.asked.clear()
+    assert tell(URLS[name]) == TOLD
+    path = strict.asked[-1]
+    answers: list[tuple[Any, dict[str, Any]]] = [
+        ((429, {"Retry-After": "7"}, ""), failed("status 429", 7.0)),
+        ((302, {"Location": "https://hooks.slack.com/sign-in"}, ""), failed("status 302")),
+        ((400, {}, ""), failed("status 400")),
+        ((503, {}, ""), failed("status 503")),
+    ]
+    for answer, expected in answers:
+        # Apprise itself asks Discord once more after a 429.
+        times = 2 if name == "discord" and answer[0] == 429 else 1
+        strict.script[path] = [answer] * times
+        try:
+            assert tell(URLS[name]) == expected
+        finally:
+            assert strict.script.pop(path) == []
+    assert not [each for each in strict.asked if "sign-in" in each], "a redirect is not followed"
+    assert tell(URLS[name]) == TOLD
+
+
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
     assert tell(URLS["discord"]) == failed("not reachable")
