@@ -35,7 +35,6 @@ COMMANDS = {
 """The location of each command, in the order of ``--help``."""
 
 DEFAULT = "run"
-NOT_FOR_FLASK = frozenset({"run"})  # `flask run` is Flask's own development server
 
 EPILOG = """\b
 Exit codes:
@@ -46,14 +45,20 @@ Exit codes:
 """
 
 
-class Group(click.Group):
-    """Loads the commands in :data:`COMMANDS`; without a command it runs the service."""
+class Commands(click.Group):
+    """Loads the commands in :data:`COMMANDS`, except those in ``without``."""
+
+    without: frozenset[str] = frozenset()
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        return [*COMMANDS]
+        return [name for name in COMMANDS if name not in self.without]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        return load(cmd_name) if cmd_name in COMMANDS else None
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
+
+
+class Group(Commands):
+    """Without a command it runs the service."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -63,6 +68,12 @@ class Group(click.Group):
             hint = f" Did you mean {near[0]}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+
+class FlaskGroup(Commands):
+    """The commands of the ``flask`` command."""
+
+    without = frozenset({"run"})  # `flask run` is Flask's own development server
 
 
 @click.group(
@@ -112,10 +123,8 @@ def console() -> None:
 
 
 def register(app: Any) -> None:
-    """Add the commands to ``app``, for the ``flask`` command."""
-    for name in COMMANDS:
-        if name not in NOT_FOR_FLASK:
-            app.cli.add_command(load(name))
+    """Give ``app`` the commands, for the ``flask`` command."""
+    app.cli = FlaskGroup(app.name)
 
 
 def without_settings(error: ConfigError) -> Any:
