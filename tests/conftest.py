@@ -35,18 +35,18 @@ hypothesis_settings.load_profile("dmstats")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put modules with a ``slow`` test first and the pure tests last, so that no long module is
-    still running when the other workers of pytest-xdist are done: each module runs in one.
+    """Put the longest modules first and the pure tests last, so that no long module is still
+    running when the other workers of pytest-xdist are done: each module runs in one.
     """
-    ranks: dict[Path, int] = {}
+    ranks: dict[Path, float] = {}
     for item in items:
         ranks[item.path] = min(ranks.get(item.path, 9), _rank(item))
     items.sort(key=lambda item: ranks[item.path])
 
 
-def _rank(item: pytest.Item) -> int:
-    if item.get_closest_marker("slow"):
-        return 0
+def _rank(item: pytest.Item) -> float:
+    if slow := item.get_closest_marker("slow"):
+        return -float(slow.args[0])
     real = item.path.parent.name in ("live", "browser")
     return 1 if real else 2
 
@@ -71,7 +71,7 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("TEST_MONGODB_URI"):
         yield given
         return
-    server = Secantus(tmp_path_factory.mktemp("secantus"))
+    server = Secantus(tmp_path_factory.mktemp("secantus"), synced=False)  # no test kills it
     with running(server):
         yield server.uri
 

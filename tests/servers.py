@@ -105,7 +105,8 @@ S = TypeVar("S", bound=Server)
 class Secantus(Server):
     """SecantusDB: a MongoDB wire-protocol server with transactions.
 
-    ``program`` replaces the executable, e.g. by the project's compiled server.
+    ``program`` replaces the executable, e.g. by the project's compiled server. It syncs to disk at
+    every commit unless ``synced`` is false.
     """
 
     def __init__(
@@ -116,11 +117,13 @@ class Secantus(Server):
         program: Path | None = None,
         standalone: bool = False,
         test_commands: bool = False,
+        synced: bool = True,
     ) -> None:
         super().__init__(folder, port=port)
         self._program = program
         self._options = ["--standalone"] if standalone else []
         self._options += ["--enable-test-commands"] if test_commands else []
+        self._options += ["--sync-on-commit"] if synced else []
 
     @property
     def uri(self) -> str:
@@ -128,11 +131,14 @@ class Secantus(Server):
 
     def command(self) -> list[str]:
         script = Path(sys.executable).with_name("secantusd-py")
-        arguments = ["--host", "127.0.0.1", "--port", str(self.port), "--sync-on-commit"]
+        arguments = ["--host", "127.0.0.1", "--port", str(self.port)]
         arguments += ["--storage-path", str(self.folder / "data"), *self._options]
         if self._program:
             return [str(self._program), *arguments]
         return [str(script), *arguments, "--log-level", "WARNING"]
+
+    def stop(self) -> None:
+        self.kill()  # in order it would take two seconds, and nobody reads its data again
 
     def ready(self) -> bool:
         with (

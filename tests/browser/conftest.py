@@ -119,8 +119,14 @@ def own_service(
 
 
 @pytest.fixture
+def motion() -> str:
+    """What the browser asks for. Without motion a page that is left alone takes no CPU time."""
+    return "reduce"
+
+
+@pytest.fixture
 def open_context(
-    chromium: Browser, contexts: list[BrowserContext]
+    chromium: Browser, contexts: list[BrowserContext], motion: str
 ) -> Iterator[Callable[..., BrowserContext]]:
     """Makes browser profiles; at the end no page may have logged an error or broken the CSP."""
     complaints: list[str] = []
@@ -134,9 +140,8 @@ def open_context(
             complaints.append(f"{page.url}: {message.text}")
 
     def make(**options: Any) -> BrowserContext:
-        context = chromium.new_context(
-            **{"locale": "en-GB", "timezone_id": "Europe/Berlin", **options}
-        )
+        usual = {"locale": "en-GB", "timezone_id": "Europe/Berlin", "reduced_motion": motion}
+        context = chromium.new_context(**{**usual, **options})
         context.on("page", watch)
         contexts.append(context)
         return context

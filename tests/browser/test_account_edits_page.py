@@ -21,9 +21,7 @@ LOOKS = [(390, "dark"), (1280, "light")]
 @pytest.fixture(params=LOOKS, ids=["phone", "desk"])
 def page(request: pytest.FixtureRequest, open_context: OpenContext) -> Page:
     width, scheme = request.param
-    return open_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    ).new_page()
+    return open_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
 
 
 def look(page: Page, name: str) -> None:

@@ -18,6 +18,8 @@ from tests.browser.conftest import sign_in, skip_until
 from tests.browser.fake_site import FakeSite
 from tests.browser.service import Service
 
+pytestmark = pytest.mark.slow(30)
+
 OpenContext = Callable[..., BrowserContext]
 
 SECOND, THIRD = "17841400000000022", "17841400000000333"

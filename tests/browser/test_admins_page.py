@@ -18,6 +18,8 @@ from tests.browser.conftest import expect_mode, open_dashboard, quick_service, s
 from tests.browser.service import Service
 from tests.provider import CLIENT_ID, CLIENT_SECRET, provider
 
+pytestmark = pytest.mark.slow(30)
+
 GUEST, PASSWORD = "guest@example.com", "a long enough password 7"
 
 

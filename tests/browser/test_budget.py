@@ -18,6 +18,13 @@ OpenContext = Callable[..., BrowserContext]
 
 pytestmark = pytest.mark.alone
 
+
+@pytest.fixture
+def motion() -> str:
+    """All that moves is part of the price."""
+    return "no-preference"
+
+
 BUDGET_BYTES = 135_000
 FIRST_FIGURES_MS = 300
 UPDATE_MS = 50

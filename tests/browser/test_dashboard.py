@@ -12,6 +12,8 @@ from dmstats.web.pages.first_paint import COUNTS
 from tests.browser.conftest import eventually, figure, open_dashboard, sent_in_all, sign_in
 from tests.browser.service import Service
 
+pytestmark = pytest.mark.slow(40)
+
 
 def test_it_works(page: Page) -> None:
     expect(page.locator("#badge")).to_have_text("Live")

@@ -17,9 +17,7 @@ OpenContext = Callable[..., BrowserContext]
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_it_works(open_context: OpenContext, site: FakeSite, width: int, scheme: str) -> None:
     site.deliveries = deliveries(2)
-    page = open_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    ).new_page()
+    page = open_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
     page.goto(f"{site.url}/deliveries")
     expect(page.locator("#name-rows tr").nth(0)).to_contain_text("payment")
     expect(page.locator("#rows tr")).to_have_count(4)

@@ -32,9 +32,7 @@ def filled(site: FakeSite) -> FakeSite:
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_it_works(open_context: OpenContext, filled: FakeSite, width: int, scheme: str) -> None:
     """From the list to one incident by keyboard; nothing overlaps, and axe finds nothing."""
-    page = open_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
-    ).new_page()
+    page = open_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
     page.goto(f"{filled.url}/incidents")
     expect(page.locator("#count")).to_have_text("1 open, 3 in 90 days")
     bars = page.get_by_role("img", name="Incidents on ")
@@ -103,9 +101,7 @@ def test_channels_and_rules(
     open_context: OpenContext, site: FakeSite, width: int, scheme: str
 ) -> None:
     """A channel is added, changed, tested and deleted, and a rule made, by keyboard."""
-    page = open_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
-    ).new_page()
+    page = open_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
     page.goto(f"{site.url}/incidents")
     page.get_by_role("link", name="Channels and rules").press("Enter")
     rows = page.locator("#channels tr")

@@ -36,7 +36,7 @@ def test_it_works(open_context: OpenContext, service: Service) -> None:
     assert violations(admin) == []
     assert admin.evaluate("document.documentElement.scrollWidth") <= 390
 
-    guest = open_context(viewport={"width": 390, "height": 800}, reduced_motion="reduce")
+    guest = open_context(viewport={"width": 390, "height": 800})
     page = guest.new_page()
     page.goto(address)
     expect_mode(page, "live")
@@ -65,7 +65,7 @@ def test_it_works(open_context: OpenContext, service: Service) -> None:
 @pytest.mark.parametrize("path", ["/?wall"])
 def test_on_a_wall(open_context: OpenContext, site: FakeSite, path: str) -> None:
     """Dark, large, without controls, awake; after an update of the service it loads itself anew."""
-    context = open_context(viewport={"width": 1920, "height": 1080}, reduced_motion="reduce")
+    context = open_context(viewport={"width": 1920, "height": 1080})
     context.add_init_script(
         """window.asked = [];
         Object.defineProperty(navigator, "wakeLock", { value: {

@@ -12,6 +12,8 @@ from tests.browser.axe import violations
 from tests.browser.conftest import expect_mode
 from tests.browser.fake_site import FakeSite, account, snapshot
 
+pytestmark = pytest.mark.slow(30)
+
 OpenContext = Callable[..., BrowserContext]
 
 

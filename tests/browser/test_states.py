@@ -27,6 +27,8 @@ from tests.browser.service import Service
 from tests.keyspace import key_of
 from tests.servers import Redis, Secantus, running
 
+pytestmark = pytest.mark.slow(60)
+
 Start = Callable[..., Service]
 
 
@@ -61,7 +63,6 @@ def test_it_works_without_polling(page: Page) -> None:
     assert polls == []
 
 
-@pytest.mark.slow
 def test_redis_gone_and_back(
     context: BrowserContext, own_service: Start, redis_server: Redis
 ) -> None:
@@ -112,7 +113,6 @@ def test_over_the_stream_cap_the_page_polls(context: BrowserContext, own_service
     eventually(page, lambda: bool(streams), seconds=30)
 
 
-@pytest.mark.slow
 def test_the_one_stream_there_is_goes_to_the_next_page(
     context: BrowserContext, own_service: Start
 ) -> None:
@@ -218,7 +218,6 @@ def own_database(tmp_path: Path) -> Iterator[Secantus]:
         yield server
 
 
-@pytest.mark.slow
 def test_failing_deliveries_are_shown_with_a_countdown(
     context: BrowserContext, own_database: Secantus, own_service: Start, redis_server: Redis
 ) -> None:

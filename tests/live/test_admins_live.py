@@ -13,6 +13,7 @@ import redis
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable, TooManyRequests
 from dmstats.core.settings import Settings
+from dmstats.db import client
 from dmstats.db.admins.admin_store import AdminStore, EmailTaken, LastAdmin
 from dmstats.db.admins.roles import Role
 from dmstats.db.client import Mongo, connect
@@ -101,7 +102,10 @@ def test_of_many_with_one_email_one_is_created(admins: AdminStore) -> None:
     assert len(admins.list()) == 1
 
 
-def test_the_store_says_that_it_is_away(clock: ManualClock) -> None:
+def test_the_store_says_that_it_is_away(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "OPERATION_MS", 500)
     mongo = connect(Settings(mongodb_uri=f"mongodb://127.0.0.1:{free_port()}"))
     admins = AdminStore(mongo, cheap_passwords(), clock)
     with pytest.raises(StoreUnavailable):

@@ -25,7 +25,11 @@ from dmstats.db.counting.ledger import day_ms
 from dmstats.ops.jobs import keep_partitions
 from tests.auditing import Auditing, auditing, event, named
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow(50)]
+
+PAUSE_SECONDS = 0.02
+"""Between the deliveries of traffic that goes on beside an audit; without it they take the whole
+database, and the audits minutes."""
 
 
 @pytest.fixture
@@ -567,7 +571,7 @@ def test_audits_beside_traffic_never_report_drift(
 
     def send() -> None:
         own = Auditing(mongo, clock)
-        while not over.is_set():
+        while not over.wait(PAUSE_SECONDS):
             rows = store.traffic(now)
             try:
                 own.count(*rows)
@@ -607,7 +611,7 @@ def test_two_repairs_at_once_beside_traffic_repair_once(
 
     def send() -> None:
         own = Auditing(mongo, clock)
-        while not over.is_set():
+        while not over.wait(PAUSE_SECONDS):
             with contextlib.suppress(Conflict):
                 own.count(*store.traffic(now))
         own.transactions.close()

@@ -16,7 +16,7 @@ import pytest
 
 from tests.servers import Redis, Secantus, free_port, running, wait_until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow(60)]
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()

@@ -19,7 +19,7 @@ import redis
 from tests.servers import Redis, Secantus, running, wait_until
 from tests.webserver import ROOT, WebServer, serving
 
-pytestmark = [pytest.mark.live, pytest.mark.slow]
+pytestmark = [pytest.mark.live, pytest.mark.slow(60)]
 
 INTERVAL = 2
 AGAIN_SECONDS = 60.0

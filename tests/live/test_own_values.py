@@ -32,7 +32,7 @@ from tests.auditing import Auditing, auditing, event
 from tests.bson_values import values
 from tests.statsworker import StatsWorker
 
-pytestmark = [pytest.mark.live, pytest.mark.slow]
+pytestmark = [pytest.mark.live, pytest.mark.slow(35)]
 
 Place = tuple[str, Any, tuple[str, ...]]
 LEFT_OUT = ("dmstats_migrations", "dmstats_installation", "dmstats_admins", "dmstats_sessions")

@@ -28,7 +28,7 @@ from tests.service.admin_site import cheap_passwords
 from tests.sse import PATH, Stream
 from tests.streamworker import ROOT, Worker
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow(25)]
 
 PASSWORD = "correct horse battery"
 SECONDS = 10.0

@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from tests.servers import Redis, Secantus, running, wait_until
 from tests.webserver import Answer, WebServer, body, serving
 
-pytestmark = [pytest.mark.live, pytest.mark.slow]
+pytestmark = [pytest.mark.live, pytest.mark.slow(40)]
 
 TOLD_SECONDS = 5.0
 """Meta gives up after this; the service does after 2 s, but the machine may be busy."""
