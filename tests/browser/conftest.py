@@ -217,6 +217,12 @@ def expect_mode(page: Page, mode: str, *, seconds: float = 60) -> None:
     expect(page.locator("html")).to_have_attribute("data-mode", mode, timeout=seconds * 1000)
 
 
+def go_offline(page: Page) -> None:
+    """Cut the browser off. It tells the page before its requests fail, so the page is told again."""
+    page.context.set_offline(True)
+    page.evaluate("dispatchEvent(new Event('offline'))")
+
+
 def eventually(page: Page, condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Let the browser go on until ``condition`` holds."""
     deadline = time.monotonic() + seconds

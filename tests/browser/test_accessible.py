@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import expect_mode, open_dashboard, sign_in
+from tests.browser.conftest import expect_mode, go_offline, open_dashboard, sign_in
 from tests.browser.service import Service
 
 PHONE = {"width": 320, "height": 640}
@@ -33,7 +33,7 @@ def test_axe_finds_nothing_on_the_dashboard(
     page.get_by_label("Range").select_option("custom")
     page.get_by_text("Keys", exact=True).click()
     assert violations(page) == []
-    context.set_offline(True)
+    go_offline(page)
     expect_mode(page, "offline")
     page.evaluate("document.documentElement.dataset.figures = 'stale'")
     assert violations(page) == []

@@ -17,6 +17,7 @@ from tests.browser.axe import violations
 from tests.browser.conftest import (
     eventually,
     expect_mode,
+    go_offline,
     figure,
     open_dashboard,
     sent_in_all,
@@ -149,7 +150,7 @@ def test_figures_that_are_too_old_look_it(
 
 
 def test_offline_and_back(page: Page, context: BrowserContext) -> None:
-    context.set_offline(True)
+    go_offline(page)
     expect_mode(page, "offline")
     expect(page.locator("#sentence")).to_contain_text("This device seems to be offline")
     context.set_offline(False)
