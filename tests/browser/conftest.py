@@ -218,7 +218,7 @@ def expect_mode(page: Page, mode: str, *, seconds: float = 60) -> None:
 
 
 def go_offline(page: Page) -> None:
-    """Cut the browser off. It tells the page before its requests fail, so the page is told again."""
+    """Cut the browser off. The browser tells the page before its requests fail: tell it again."""
     page.context.set_offline(True)
     page.evaluate("dispatchEvent(new Event('offline'))")
 

@@ -17,8 +17,8 @@ from tests.browser.axe import violations
 from tests.browser.conftest import (
     eventually,
     expect_mode,
-    go_offline,
     figure,
+    go_offline,
     open_dashboard,
     sent_in_all,
     sign_in,
