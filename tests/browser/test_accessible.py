@@ -28,7 +28,7 @@ def test_axe_finds_nothing_on_the_dashboard(
     context = open_context(color_scheme=scheme)
     sign_in(context, service)
     page = open_dashboard(context, service, "/?range=7d&compare=previous")
-    expect(page.locator("#compared")).to_contain_text("no comparison")
+    expect(page.locator("#compared")).to_contain_text("No comparison")
     page.get_by_role("button", name="Table").click()
     page.get_by_label("Range").select_option("custom")
     page.get_by_text("Keys", exact=True).click()

@@ -43,7 +43,7 @@ def test_the_view_stays_in_the_address(page: Page, context: BrowserContext) -> N
     expect(again.get_by_label("Range")).to_have_value("30d")
     expect(again.get_by_label("Unit")).to_have_value("week")
     expect(again.get_by_label("Comparison")).to_have_value("year")
-    expect(again.locator("#compared")).to_contain_text("no comparison")
+    expect(again.locator("#compared")).to_contain_text("No comparison")
     again.get_by_role("button", name="Table").click()
     expect(again.locator("#chart-rows time").first).to_have_text(re.compile("^Week of .*, so far"))
 
