@@ -21,7 +21,7 @@ def test_it_works(open_context: Callable[..., BrowserContext], service: Service)
     page.goto(f"{service.url}/activity-log")
     expect(page.locator(".log tbody tr").first).to_contain_text("Signed in")
     page.get_by_label("What").select_option("Sign-in failed")
-    page.get_by_label("Who").fill(service.email[:4])
+    page.get_by_label("Actor or target").fill(service.email[:4])
     page.get_by_role("button", name="Show").click()
     expect(page).to_have_url(re.compile("event=sign-in-failed"))
     row = page.locator(".log tbody tr").first

@@ -113,7 +113,7 @@ def test_a_viewer_sees_only_what_a_viewer_may_do(
     expect(page.locator("#done")).to_have_text("Your password was changed.")
     assert violations(page) == []
     admins.get_by_label(f"Role of {GUEST}").select_option("operator")
-    expect(admins.locator("#done")).to_have_text(f"{GUEST} is operator now.")
+    expect(admins.locator("#done")).to_have_text(f"{GUEST} is now operator.")
     page.reload()
     expect(page).to_have_title("Sign in · dmstats")
 
@@ -150,7 +150,7 @@ def test_a_second_factor_is_set_up_and_asked_for(
     code = page.get_by_label("Code of your authenticator app")
     code.fill("not a code")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("not right")
+    expect(page.get_by_role("alert")).to_contain_text("not correct")
     assert violations(page) == []
     code.fill(recovery[0])
     page.get_by_role("button", name="Sign in").click()
@@ -161,7 +161,7 @@ def test_a_second_factor_is_set_up_and_asked_for(
     assert violations(admins) == []
     admins.get_by_label("Your own password").fill(guarded.password)
     admins.get_by_role("button", name="Remove", exact=True).click()
-    expect(admins.locator("#done")).to_contain_text("with the password alone")
+    expect(admins.locator("#done")).to_contain_text("with the password only")
 
 
 def test_a_passkey_is_added_used_and_removed(
@@ -183,13 +183,13 @@ def test_a_passkey_is_added_used_and_removed(
     devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
     page.goto(f"{url}/me")
     form = page.locator("#passkey-form")
-    form.get_by_label("Name of a new one").fill("Work laptop")
+    form.get_by_label("Name of a new passkey").fill("Work laptop")
     form.get_by_label("Your password").fill("not this one")
     form.get_by_role("button", name="Add a passkey").click()
-    expect(page.locator("#problem")).to_contain_text("password is not right")
+    expect(page.locator("#problem")).to_contain_text("password is not correct")
     form.get_by_label("Your password").fill(PASSWORD)
     form.get_by_role("button", name="Add a passkey").click()
-    expect(page.locator("#done")).to_have_text("The passkey Work laptop is added.")
+    expect(page.locator("#done")).to_have_text("The passkey Work laptop was added.")
     expect(page.locator("#passkey-list li")).to_contain_text("not used yet")
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -276,7 +276,7 @@ def test_an_invited_admin_chooses_a_password(
     expect(admins.locator("#rows")).to_contain_text("invited")
     guest = open_context(viewport={"width": 390, "height": 800}).new_page()
     choose(guest, link, "password1")
-    expect(guest.get_by_role("alert")).to_contain_text("tried first")
+    expect(guest.get_by_role("alert")).to_contain_text("too common")
     assert violations(guest) == []
     guest.get_by_label("New password").fill(PASSWORD)
     guest.get_by_role("button", name="Set the password").click()
@@ -333,7 +333,7 @@ def test_changing_ones_own_password(
     form.get_by_label("Your own current password").fill("not this one")
     form.get_by_label("New password").fill(PASSWORD)
     form.get_by_role("button", name="Change").click()
-    expect(admins.get_by_role("alert")).to_contain_text("current password is not right")
+    expect(admins.get_by_role("alert")).to_contain_text("current password is not correct")
     form.get_by_label("Your own current password").fill(guarded.password)
     form.get_by_role("button", name="Change").click()
     expect(admins.locator("#done")).to_have_text("The password was changed.")

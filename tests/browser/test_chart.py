@@ -248,7 +248,7 @@ def test_notes_are_on_the_chart_and_written_below_it(
     page.locator("#notes-summary").press("Enter")
     rows = page.locator("#notes-rows li")
     expect(rows).to_have_count(2)
-    link = rows.first.get_by_role("link", name="Deliveries are failing")
+    link = rows.first.get_by_role("link", name="Deliveries fail")
     expect(link).to_have_attribute("href", "/incidents/1-drift")
     page.get_by_role("button", name="Add a note").press("Enter")
     expect(page.get_by_role("textbox", name="What")).to_be_focused()

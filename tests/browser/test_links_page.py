@@ -56,7 +56,7 @@ def test_it_works(open_context: OpenContext, service: Service) -> None:
 
     admin.reload()
     admin.get_by_role("button", name="Revoke Entrance hall").first.click()
-    expect(admin.locator("#done")).to_contain_text("is revoked")
+    expect(admin.locator("#done")).to_contain_text("was revoked")
     expect_mode(page, "expired", seconds=60)
     expect(page.locator("#badge")).to_have_text("Ended")
     assert page.goto(address).status == 404  # type: ignore[union-attr]

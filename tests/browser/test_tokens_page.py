@@ -38,6 +38,6 @@ def test_it_works(open_context: Callable[..., BrowserContext], service: Service)
     expect(row).to_contain_text("127.0.0.1")
     expect(page.get_by_text(secret)).to_have_count(0)
     page.get_by_role("button", name="Revoke nightly report").click()
-    expect(page.locator("#done")).to_contain_text("is revoked")
+    expect(page.locator("#done")).to_contain_text("was revoked")
     expect(row).to_have_count(0)
     assert script.request.get(stats, headers=headers).status == 401
