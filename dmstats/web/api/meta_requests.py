@@ -38,7 +38,7 @@ def delete_data() -> ResponseReturnValue:
     if known:
         code = marks.ask_deletion(asked.user_id, _at(asked), code)
         _record(Event.DELETION_ASKED, asked.user_id)
-    logger.info("deletion_asked", extra={"known": known})
+    logger.info("deletion_requested", extra={"known": known})
     base = (services().settings.public_url or request.url_root).rstrip("/")
     url = base + url_for("meta_requests.deletion", code=code).removeprefix(request.script_root)
     return jsonify(DeletionAnswer().dump({"url": url, "confirmation_code": code}))

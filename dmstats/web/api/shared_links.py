@@ -37,7 +37,7 @@ def make() -> ResponseReturnValue:
     link, text = services().shared_links.create(
         asked["label"].strip(), asked["parts"], days=asked["days"], made_by=me.email
     )
-    logger.info("shared_link_made", extra={"link_id": link.id, "by": me.id})
+    logger.info("shared_link_created", extra={"link_id": link.id, "by": me.id})
     record(Event.SHARED_LINK_MADE, link.label, ", ".join(link.part_names))
     base = (services().settings.public_url or request.url_root).rstrip("/")
     answer = {"link": link, "address": f"{base}/shared/{text}"}

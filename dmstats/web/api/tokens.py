@@ -37,7 +37,7 @@ def make() -> ResponseReturnValue:
     token, text = services().tokens.create(
         asked["name"].strip(), asked["scopes"], days=asked["days"], made_by=me.email
     )
-    logger.info("token_made", extra={"token_id": token.id, "by": me.id})
+    logger.info("token_created", extra={"token_id": token.id, "by": me.id})
     record(Event.TOKEN_MADE, token.name, ", ".join(token.scope_names))
     response = jsonify(NewTokenAnswer().dump({"token": token, "secret": text}))
     response.headers["Cache-Control"] = "no-store"

@@ -237,7 +237,7 @@ class OidcClient:
         )
 
     def _away(self, why: str) -> ProviderAway:
-        logger.warning("sso_provider_away", extra={"error": why})
+        logger.warning("sso_provider_unavailable", extra={"error": why})
         return ProviderAway(
             f"Signing in with {self._settings.oidc_name} is not possible right now. Try again in a "
             "moment, or use your password."

@@ -101,7 +101,7 @@ class SignInRateLimit:
                 for limit, key in taken:
                     limiter.clear(limit, key)
         except redis.RedisError as error:
-            logger.warning("throttle_not_cleared", extra={"error": type(error).__name__})
+            logger.warning("rate_limit_not_cleared", extra={"error": type(error).__name__})
 
     def is_first_refusal(self, address: str | None) -> bool:
         """Whether nothing from ``address`` was refused within the last minute, so that the activity
@@ -124,7 +124,7 @@ class SignInRateLimit:
         try:
             _hit(self._shared, wanted)
         except redis.RedisError as error:
-            logger.warning("throttle_local", extra={"error": type(error).__name__})
+            logger.warning("rate_limit_local", extra={"error": type(error).__name__})
             _hit(self._local, wanted)
 
     @cached_property
