@@ -138,7 +138,7 @@ class Secantus(Server):
         return [str(script), *arguments, "--log-level", "WARNING"]
 
     def stop(self) -> None:
-        self.kill()  # in order it would take two seconds, and nobody reads its data again
+        self.kill()  # an orderly stop takes two seconds, and the data is not needed
 
     def ready(self) -> bool:
         with (

@@ -8,13 +8,13 @@ from dmstats.core.clock import MonotonicClock
 
 
 class BoundedWork:
-    """Runs one generator after the other; each ``yield`` is a place where it may be interrupted.
+    """Runs generators one after the other; each ``yield`` is a point where work may pause.
 
-    ``begin`` makes the next one. A call of :meth:`tick` lasts about ``tick_seconds``, and the pause
-    after it depends on how long it worked, so that work takes at most ``max_share`` of the
-    time. With ``sleep``, it also pauses after each step by that share: a delivery, which waits for
-    the database several times, then hardly ever finds a step in its way. ``rest`` says how many
-    seconds to rest after a run that worked for so many; failed runs count as none.
+    ``begin`` creates the next one. A call of :meth:`tick` lasts about ``tick_seconds``, and the
+    pause after it depends on how long it worked, so that work takes at most ``max_share`` of the
+    time. With ``sleep``, it also pauses after each step in that proportion, so that deliveries,
+    which wait for the database several times, are rarely delayed by a step. ``rest`` maps the
+    seconds that a run worked to the seconds to rest after it; failed runs count as 0.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class BoundedWork:
 
     def tick(self) -> bool:
         """Work if it is due; whether a run ended. Raises what the work raises; the next run then
-        begins anew."""
+        starts again."""
         started = self._clock.monotonic()
         if started < self._due:
             return False

@@ -42,7 +42,7 @@ def _end_with_parent() -> None:
 
 def outcome(request: dict[str, str]) -> dict[str, Any]:
     """Send the alert in ``request``; returns the answer described above."""
-    import apprise  # noqa: PLC0415 - slow; the parent's end must be noticed meanwhile
+    import apprise  # noqa: PLC0415 - slow; the watch on the parent must already run
 
     asset = apprise.AppriseAsset(
         app_id="dmstats", app_desc="dmstats", app_url="", http_redirects=False, async_mode=False

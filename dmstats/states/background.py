@@ -34,19 +34,19 @@ USUAL_SHARE = 0.05
 REST_SECONDS = 60.0
 """The shortest rest between two passes."""
 CYCLE_SECONDS = 540.0
-"""From the beginning of a pass to that of the next, where that is possible."""
+"""The time between the beginnings of two passes, if possible."""
 STEP = 25
-"""Accounts between two pauses: other greenlets wait for at most a millisecond of them."""
+"""The number of accounts between two pauses: other greenlets wait at most a millisecond."""
 AT_ONCE = 100
-"""Writes that are sent together, or more where more accounts of a batch have changed."""
+"""The number of writes sent together, or more if more accounts of a batch have changed."""
 STEP_SECONDS = 60.0
 """The time limit of a step: the embedded database reads a whole collection first."""
 
 
 @dataclass
 class _Run:
-    """What one pass has in hand: ``held`` is the next of the stored states, ``last`` the account
-    before. ``gap_ms`` is the time since the pass before began."""
+    """The position of a pass: ``held`` is the next of the stored states, ``last`` the previous
+    account. ``gap_ms`` is the time since the previous pass began."""
 
     refused: set[str]
     rhythms: RhythmWalk
@@ -83,11 +83,11 @@ class StatePass:
         self._basis: tuple[str, list[tuple[str, str]]] | None = None
         """The month and the audit of the last pass, if that was complete."""
         self.summary = Summary(0, "")
-        """Of the last pass that ended."""
+        """Results of the last finished pass."""
 
     def steps(self) -> Generator[None, None, None]:
-        """Go over all accounts; yields after each batch. May raise
-        :class:`~dmstats.core.errors.DmstatsError`; then the next pass begins anew."""
+        """Process all accounts; yields after each batch. May raise
+        :class:`~dmstats.core.errors.DmstatsError`; the next pass then starts from the beginning."""
         rhythms, began_ms = RhythmWalk(self._rhythms), self._clock.now_ms()
         summary = Summary(0, month_of(began_ms))
         gap_ms = None if self._began_ms is None else began_ms - self._began_ms
@@ -123,7 +123,7 @@ class StatePass:
         self, document: bytes, seen: bytes, run: _Run, now_ms: int
     ) -> Generator[None, None, None]:
         account = self._store.account(document)
-        # The same id may come twice, where the platform has no unique index.
+        # The same id may occur twice if the platform has no unique index.
         if account is None or (name := account.instagram_id) <= run.last:
             return
         run.last = name
@@ -146,8 +146,8 @@ class StatePass:
         run.changed, run.gone = [], []
 
     def _holds(self, held: KeptState, run: _Run, now_ms: int) -> bool:
-        """Whether the states of an account whose document has not changed are what they were. If
-        so, they are counted."""
+        """Whether the states of an account with an unchanged document are still valid. If so, they
+        are counted."""
         if not run.may_skip or held.account in run.refused:
             return False
         state = unpacked(held.packed)
@@ -205,7 +205,7 @@ class RhythmWalk:
 
     @property
     def published(self) -> list[tuple[str, str]]:
-        """The chunks of the audit that they are of."""
+        """The chunks of the audit that stored them."""
         return self._chunks
 
     def of(self, account: str) -> Rhythm | None:
@@ -229,13 +229,13 @@ class RhythmWalk:
 
 
 def rest_after(worked: float) -> float:
-    """The rest after a pass that worked for so many seconds."""
+    """The seconds to rest after a pass that worked for this many seconds."""
     return max(REST_SECONDS, min(worked / USUAL_SHARE, CYCLE_SECONDS) - worked / MAX_SHARE)
 
 
 class BackgroundStates:
     """The leader calls :meth:`tick` every second. ``report`` receives the number of accounts by
-    state, and when a pass found them (ms)."""
+    state, and the time of the pass (ms)."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""How many DMs an account has sent in the running hour and in the one before; pure.
+"""Estimates the DMs of an account in the current hour and in the one before; pure.
 
-Passes over the accounts see a counter every few minutes. What was sent between two looks around
-the beginning of an hour is divided between both hours by time.
+A pass reads each counter every few minutes. DMs between two reads around the beginning of an hour
+are divided between both hours in proportion to time.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dmstats.core.clock import HOUR_MS
 from dmstats.db.states.state_record import HourCount
 
 MAX_GAP_MS = HOUR_MS // 2
-"""With more between two looks, nobody knows in which hour the DMs were sent."""
+"""If more time passes between two reads, the hour of the DMs is unknown."""
 MAX_IN_A_GAP = 1_000_000
-"""Meta takes at most 300 DMs a second from an account. More at once, or fewer than before, and
-something else wrote the counter."""
+"""Meta takes at most 300 DMs a second from an account. With a larger increase, or a decrease,
+another program wrote the counter."""
 YOUNG_MS = 5 * 60_000
-"""Before, an hour says nothing about its pace."""
+"""A younger hour is not used for a projection."""
 
 
 def seen(
@@ -28,10 +28,11 @@ def seen(
     gap_ms: int | None,
     last_sent_ms: int | None = None,
 ) -> HourCount | None:
-    """What is known at ``now_ms``, when the counter is ``used``; None if that is unknown.
+    """The estimate at ``now_ms``, when the counter is ``used``;
 
-    ``kept`` is what was known ``gap_ms`` before; ``gap_ms`` is None if nobody knows when that was.
-    It is returned as it is if nothing was sent since, so that idle accounts are not written.
+    None if unknown. ``kept`` is the estimate ``gap_ms`` earlier; ``gap_ms`` is None if that time is
+    unknown. It is returned unchanged if nothing was sent since, so that idle accounts are not
+    written.
     """
     if used is None:
         return None
@@ -62,25 +63,25 @@ def sent_in(count: HourCount | None, hour: int) -> int | None:
 
 
 def most_sent(count: HourCount | None, now_ms: int, timely: Mapping[int, float]) -> float:
-    """The DMs of the running hour or of the one before, whichever has more; 0 if unknown.
+    """The larger of the DMs of the current hour and the one before; 0 if unknown.
 
     ``timely`` is the share of each hour's counted DMs that were sent in it: after an outage, Meta
-    delivers those of earlier hours, too.
+    also delivers those of earlier hours.
     """
     hour = now_ms // HOUR_MS
     return max((sent_in(count, each) or 0) * timely.get(each, 0.0) for each in (hour, hour - 1))
 
 
 def add_hours(sums: Counter[int], count: HourCount | None, now_ms: int) -> None:
-    """Add the DMs of the running hour and of the one before, by hour."""
+    """Add the DMs of the current hour and of the one before, by hour."""
     hour = now_ms // HOUR_MS
     for each in (hour, hour - 1):
         sums[each] += sent_in(count, each) or 0
 
 
 def hour_limit_reached_ms(sent: int | None, now_ms: int, limit: int) -> int | None:
-    """When ``limit`` is reached if the running hour goes on as so far; None if it is not before the
-    hour ends, or was already."""
+    """When ``limit`` will be reached at the current hour's rate; None if it will not before the
+    hour ends, or already was."""
     start = now_ms // HOUR_MS * HOUR_MS
     passed = now_ms - start
     if not sent or not 0 < sent < limit or passed < YOUNG_MS:

@@ -17,12 +17,12 @@ DAY_HOURS = 24
 DAYS = 35
 """How many days a rhythm covers: five weekends, so that one of them may be a long one."""
 KNOWN_AFTER_DAYS = 14
-"""The first two weeks of an account have no rhythm: a weekend must have come twice."""
+"""An account has no rhythm in its first two weeks, which contain two weekends."""
 REGULAR_SHARE = 0.6
 """The share of days with DMs that makes a rhythm; five days a week with two holidays a month have
-0.64. An account that sends now and then has no usual pause."""
+0.64. An account that sends irregularly has no usual pause."""
 BUSY_AFTER_DAYS = 7
-"""The number of days with DMs from which on a busy day is known."""
+"""The minimum number of days with DMs for a busy day."""
 
 
 def rhythms_of(
@@ -37,7 +37,8 @@ def rhythms_of(
     """The rhythms of those accounts of ``used`` that have sent in the last :data:`DAYS` days.
 
     ``used`` has ``dmUsed`` of every account. ``accounts`` were counted in this number of ``hours``
-    and ``days`` up to the hour that began at ``hour_ms``. ``before`` is what the last audit kept.
+    and ``days`` up to the hour that began at ``hour_ms``. ``before`` has the rhythms that the last
+    audit stored.
     """
     found = {}
     for name in accounts.keys() | before.keys():
@@ -58,7 +59,7 @@ def rhythm_of(
     if not any(days):
         return None
     recent = sum(counts.hours_sent[-DAY_HOURS:])
-    # While it pauses, its usual pause stays what it was: the hours that show it leave the ledger.
+    # During a pause the usual pause is kept, because the hours that show it leave the ledger.
     known = before.pause_hours if before and not recent else 0
     pause = known or _usual_pause(counts.hours_sent, days, hour)
     return Rhythm(hour, days, pause, _busy_day(days), recent, used)
@@ -99,7 +100,7 @@ def _usual_pause(hours: Sequence[int], days: Sequence[int], hour: int) -> int:
 
 
 def _busy_day(days: Sequence[int]) -> int:
-    """The DMs of the second busiest day before yesterday; 0 if too few days are known. Yesterday
-    may be part of what is compared with it."""
+    """The DMs of the second busiest day before yesterday; 0 if too few days are known. Yesterday is
+    excluded, because it may be part of the 24 hours that are compared."""
     known = sorted(sent for sent in days[:-2] if sent)
     return known[-2] if len(known) >= BUSY_AFTER_DAYS else 0

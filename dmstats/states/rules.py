@@ -1,6 +1,6 @@
-"""Which states an account is in; pure, and time is given.
+"""The rules for an account's states; pure, and time is a parameter.
 
-Each rule prefers silence to a false alarm: what is not known well enough is no state.
+Each rule prefers a missed state to a false alarm.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ holiday may add a day to it."""
 HOLIDAY_MS = 30 * HOUR_MS
 SURGE_TIMES = 3
 SURGE_LEAST = 100
-"""Fewer DMs in a day are not far above anything."""
+"""With fewer DMs in a day an account is never unusually active."""
 RHYTHM_FRESH_MS = 6 * HOUR_MS
 """The last 24 hours cannot be computed from an older audit."""
 SETTLED_MS = 10 * 60_000
-"""DMs that were under way when an account was deactivated may arrive this much later."""
+"""DMs in transit when an account was deactivated may arrive this much later."""
 STILL_SENDING_MS = DAY_MS
 YOUNG_MS = HOUR_MS
 """A younger month or account is not used for a projection."""
 AHEAD_MS = HOUR_MS
-"""How far the clocks of the platform and of Meta may be ahead; a later time is none."""
+"""How far the clocks of the platform and of Meta may be ahead; later times are ignored."""
 PASSING = {
     State.OVER_HOUR_LIMIT,
     State.NEAR_HOUR_LIMIT,
@@ -106,8 +106,8 @@ def state_of(
 def _until_ms(
     account: Account, rhythm: Rhythm | None, states: Collection[State], now_ms: int
 ) -> int:
-    """Until when the states hold if nothing happens. 0 where nobody knows: they are then computed
-    in each pass."""
+    """When the states expire if nothing happens; 0 if unknown: they are then computed in each
+    pass."""
     times = (account.last_sent_ms or 0, account.created_ms or 0)
     if not PASSING.isdisjoint(states) or max(times) > now_ms:
         return 0
@@ -120,7 +120,7 @@ def _until_ms(
 
 
 def is_silent(account: Account, rhythm: Rhythm | None, now_ms: int) -> bool:
-    """Whether an active account has sent nothing for much longer than it usually pauses."""
+    """Whether an active account has sent nothing for much longer than its usual pause."""
     if rhythm is None or not rhythm.pause_hours or not account.is_active:
         return False
     if account.last_sent_ms is None:
@@ -136,7 +136,7 @@ def longest_pause_ms(usual_hours: int) -> int:
 
 
 def is_surging(account: Account, rhythm: Rhythm | None, now_ms: int) -> bool:
-    """Whether it has sent several times as much in a day as on a busy day."""
+    """Whether it has sent several times as many DMs in 24 hours as on a busy day."""
     if rhythm is None or not rhythm.busy_day or rhythm.used is None or account.dm_used is None:
         return False
     if now_ms - rhythm.hour * HOUR_MS > RHYTHM_FRESH_MS:

@@ -99,7 +99,8 @@ class SessionStore:
         ``started_ms`` (ms since the epoch) is set if the session replaces an earlier one: the
         session ends a fixed time after the sign-in.
 
-        Raises :class:`NotSignedIn` if the admin was disabled or had all sessions ended meanwhile.
+        Raises :class:`NotSignedIn` if the admin was disabled or all sessions were ended in the
+        meantime.
         """
         token, now = secrets.token_urlsafe(32), self._clock.now_ms()
         key, started = session_key(token), now if started_ms is None else started_ms

@@ -1,4 +1,4 @@
-"""The alert channels and rules of admins: list, make, change, test, delete."""
+"""The alert channels and rules of admins: list, create, change, test, delete."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def channels() -> ResponseReturnValue:
 
 @blueprint.post("/channels")
 def add_channel() -> ResponseReturnValue:
-    """A new channel; the address is not answered again."""
+    """Create a channel; the answer does not contain the address."""
     return _saved(Event.CHANNEL_ADDED, body(NewChannel(), request), None), 201
 
 
 @blueprint.post("/channels/<channel_id>")
 def change_channel(channel_id: str) -> ResponseReturnValue:
-    """Another name, address, choice of incidents or quiet hours."""
+    """Change a channel's name, address, incidents or quiet hours."""
     before = services().alerting.channel(channel_id)
     return _saved(Event.CHANNEL_CHANGED, body(ChannelChange(), request), before)
 
@@ -79,7 +79,7 @@ def test_channel(channel_id: str) -> ResponseReturnValue:
 
 @blueprint.get("/rules")
 def rules() -> ResponseReturnValue:
-    """All rules, and the figures that a new one may be about."""
+    """All rules, and the figures that a rule can use."""
     found = [rule_fields(rule) for rule in services().alerting.rules()]
     return jsonify(RulesAnswer().dump({"rules": found, "figures": _figures()}))
 
@@ -92,13 +92,13 @@ def add_rule() -> ResponseReturnValue:
 
 @blueprint.post("/rules/<rule_id>")
 def change_rule(rule_id: str) -> ResponseReturnValue:
-    """Change a rule; its minutes are counted anew."""
+    """Change a rule; its minutes start again."""
     return _saved_rule(Event.RULE_CHANGED, rule_id)
 
 
 @blueprint.post("/rules/<rule_id>/delete")
 def delete_rule(rule_id: str) -> ResponseReturnValue:
-    """Delete a rule: its incident, if any, is over."""
+    """Delete a rule and end its incident."""
     rule = services().alerting.delete_rule(rule_id)
     record(Event.RULE_DELETED, rule.figure, _words(rule))
     return jsonify(RuleAnswer().dump(rule_fields(rule)))
@@ -141,7 +141,7 @@ def _saved(event: Event, asked: dict[str, Any], before: StoredChannel | None) ->
         id=before.id if before else "",
     )
     if url is not None:
-        # An address that nothing can be sent to is refused now, not when something has happened.
+        # Refuse an unusable address now, not when an incident has to be sent.
         with one_test():
             checked = services().channels.made(channel).check()
         if not checked.told:
