@@ -34,24 +34,18 @@ run: $(RUNTIME) ## Run the service, with bundled databases unless MONGODB_URI an
 test: $(READY) $(JS_READY) $(BROWSER) ## Run all tests: unit, service, live, browser and JavaScript (about 12 minutes)
 	@echo "make: running all tests takes about 12 minutes on two cores (make test-quick: about one minute)"
 	@$(MAKE) --no-print-directory --jobs 2 test-together test-dashboard
-	@$(MAKE) --no-print-directory --jobs 2 test-alone
+	@$(MAKE) --no-print-directory test-alone
 
 # Six workers on two cores, because most tests wait most of the time.
 .PHONY: test-together
 test-together: $(READY) $(JS_READY) $(BROWSER)
 	$(PY) -m pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not alone"
 
-# In parallel: the browser tests measure the CPU time of the page's own thread.
+# Only the folders with such tests, because collecting all of them takes seconds. Three workers: most of
+# these tests wait for time-outs, and those of the browser measure the CPU time of the page's own thread.
 .PHONY: test-alone
-test-alone: test-alone-live test-alone-browser
-
-.PHONY: test-alone-live
-test-alone-live: $(READY)
-	$(PY) -m pytest -n 2 --dist loadfile -m alone tests/live
-
-.PHONY: test-alone-browser
-test-alone-browser: $(READY) $(JS_READY) $(BROWSER)
-	$(PY) -m pytest -m alone tests/browser
+test-alone: $(READY) $(JS_READY) $(BROWSER)
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m alone tests/live tests/browser
 
 # Runs in parallel with test-together, so its output is shown only if it fails.
 .PHONY: test-dashboard
