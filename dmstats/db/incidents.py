@@ -3,6 +3,9 @@ notified."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Annotated
+
 import msgspec
 import pymongo
 
@@ -18,6 +21,9 @@ MAX_PENDING = 1000
 ID_DIGITS = 13
 
 
+State = Annotated[str, msgspec.Meta(pattern="^(open|over)$")]
+
+
 class Alert(msgspec.Struct):
     """A notification for one channel: of the beginning ("open") or the end ("over").
 
@@ -27,7 +33,7 @@ class Alert(msgspec.Struct):
 
     channel: str
     label: str
-    state: str
+    state: State
     due: EpochMs
     told: EpochMs = 0
     attempts: int = 0
@@ -134,12 +140,21 @@ def _record(found: Document) -> IncidentRecord | None:
     fields = {
         "id": found.get("_id"),
         "name": typed.text(found.get("name")),
-        "text": typed.json_ready(found.get("text")),
+        "text": str(found["text"]) if typed.is_text(found.get("text")) else "",
         "since": since,
         "ended": ended or 0,
-        "alerts": typed.json_ready(found.get("alerts")),
+        "alerts": _alerts(found.get("alerts")),
     }
     try:
         return msgspec.convert(fields, IncidentRecord)
     except msgspec.ValidationError:
         return None
+
+
+def _alerts(value: object) -> list[Alert]:
+    """Those that can be read."""
+    alerts = []
+    for each in value if isinstance(value, list) else ():
+        with suppress(msgspec.ValidationError):
+            alerts.append(msgspec.convert(typed.json_ready(each), Alert))
+    return alerts

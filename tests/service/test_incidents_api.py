@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bson.code import Code
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, rfc3339
 from dmstats.db.incidents import IncidentRecord, IncidentStore, record_id
@@ -126,3 +127,24 @@ def test_every_incident_has_a_runbook_that_is_in_the_documentation(name: str) ->
 
 def test_an_incident_of_another_version_has_a_title() -> None:
     assert runbook_of("what_is_this").title == "What is this"
+
+
+@pytest.mark.parametrize("value", [None, "x", 1, [], {}, 1.5, True, b"x", Code("open")])
+@pytest.mark.parametrize("field", ["channel", "label", "state", "due", "told", "given_up", ""])
+def test_an_alert_that_cannot_be_read_costs_no_other(site: Site, field: str, value: Any) -> None:
+    record = site.add("drift", site.clock.now_ms())
+    place = f"alerts.0.{field}" if field else "alerts.0"
+    site.mongo.db["dmstats_incidents"].update_one({"_id": record.id}, {"$set": {place: value}})
+    (found,) = site.store.pending()
+    assert record.alerts[1] in found.alerts
+    assert {alert.state for alert in found.alerts} == {OPEN}
+
+
+@pytest.mark.parametrize("value", [None, 1, [], {}, Code("x")])
+def test_an_incident_without_a_text_is_listed(site: Site, value: Any) -> None:
+    record = site.add("drift", site.clock.now_ms())
+    site.mongo.db["dmstats_incidents"].update_one({"_id": record.id}, {"$set": {"text": value}})
+    (found,) = site.store.pending()
+    assert (found.name, found.text) == ("drift", "")
+    answer = site.client().get(f"{URL}/{record.id}", headers=bearer(TOKEN))
+    assert answer.status_code == 200
