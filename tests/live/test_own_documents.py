@@ -45,7 +45,7 @@ from dmstats.services import Services
 from tests.auditing import auditing, event
 from tests.bson_values import values
 
-pytestmark = [pytest.mark.live, pytest.mark.slow]
+pytestmark = [pytest.mark.live, pytest.mark.slow(30)]
 
 Place = tuple[str, Any, tuple[str | int, ...]]
 TOKEN, SECRET = "api-token-of-the-test", "secret-of-the-test"
@@ -236,7 +236,8 @@ def site(
     site = Site(mongodb_uri, redis_url, tmp_path_factory.mktemp("var"))
     yield site
     site.mongo.close()
-    site.services.mongo.close()
+    site.services.orphan_reaper.unregister()
+    site.services.stop()
 
 
 def test_it_works(site: Site) -> None:
