@@ -17,6 +17,7 @@ from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
     DocumentTooLarge,
+    InvalidName,
     OperationFailure,
     PyMongoError,
 )
@@ -26,6 +27,7 @@ from pymongo.write_concern import WriteConcern
 
 from dmstats.core.errors import (
     DATABASE_AWAY,
+    ConfigError,
     Conflict,
     DmstatsError,
     PoisonError,
@@ -43,6 +45,7 @@ Document = dict[str, Any]
 
 APP_NAME = "dmstats"
 DEFAULT_DATABASE = "dmstats"
+MAX_NAME_BYTES = 63
 SERVER_SELECTION_MS = 1_500
 CONNECT_MS = 1_000
 OPERATION_MS = 10_000
@@ -170,11 +173,25 @@ def connect(
             heartbeatFrequencyMS=HEARTBEAT_MS,
             event_listeners=[failures] if failures else [],
         )
-    except (PyMongoError, ValueError):
+    except (PyMongoError, ValueError, TypeError, KeyError):
         # Without the cause: the driver's message may quote part of the password.
         raise unreadable("MONGODB_URI") from None
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        raise ConfigError(
+            f"MONGODB_URI: a file of its TLS options cannot be read: {named}{error.strerror}"
+        ) from None
     name = settings.mongodb_db or _uri_database(client) or DEFAULT_DATABASE
-    return Mongo(client, name, settings.read_preference)
+    source = "MONGODB_DB" if settings.mongodb_db else "MONGODB_URI"
+    try:
+        mongo = Mongo(client, name, settings.read_preference)
+    except InvalidName as error:
+        client.close()
+        raise ConfigError(f"{source}: {error}") from None
+    if len(name.encode()) > MAX_NAME_BYTES:
+        mongo.close()
+        raise ConfigError(f"{source}: database names cannot have over {MAX_NAME_BYTES} bytes")
+    return mongo
 
 
 def server_process(uri: str, *, seconds: float) -> int:

@@ -65,10 +65,8 @@ HARMLESS = (
     "maxIdleTimeMS=1",
     "maxConnecting=1",
     "serverMonitoringMode=poll",
-    "datetime_conversion=datetime",
-    "compressors=snappy,zstd,zlib&zlibCompressionLevel=9",
-    "retryWrites=true",
-    "retryWrites=false&retryReads=false",
+    "datetime_conversion=DATETIME",
+    "compressors=zlib&zlibCompressionLevel=9",
     "tls=false",
     "authSource=admin",
     "maxPoolSize=0",
@@ -132,10 +130,21 @@ def test_what_keeps_a_commit_from_the_server_is_red(
         assert examined(mongo, tmp_path)["mongodb"].verdict is Verdict.FAILURE
 
 
-def test_an_option_that_contradicts_the_others_stops_the_start(mongodb_uri: str) -> None:
-    options = "maxStalenessSeconds=90"  # with readPreference=primary
+@pytest.mark.parametrize(
+    "options",
+    ["maxStalenessSeconds=90", "datetime_conversion=datetime", "loadBalanced=true&replicaSet=x",
+     "srvMaxHosts=1", "authSource=", "tls=true&tlsCAFile=/nowhere/ca.pem"],
+)  # fmt: skip
+def test_an_option_that_cannot_be_read_stops_the_start(mongodb_uri: str, options: str) -> None:
+    """The first contradicts readPreference=primary."""
     with pytest.raises(ConfigError, match="MONGODB_URI"), connected(mongodb_uri, options):
         pass
+
+
+@pytest.mark.parametrize("name", ["a.b", "a b", "$x", "a/b", "x" * 64, "\u00e9" * 32])
+def test_a_database_name_that_mongodb_refuses_stops_the_start(name: str) -> None:
+    with pytest.raises(ConfigError, match="MONGODB_DB: database names"):
+        connect(Settings(mongodb_uri="mongodb://127.0.0.1:1", mongodb_db=name))
 
 
 def test_a_probe_leaves_nothing_even_before_the_migrations(mongo: Mongo) -> None:
