@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import psutil
@@ -24,13 +24,20 @@ from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.settings import Settings
 from dmstats.core.signature import sign
 from dmstats.db.client import Mongo
-from tests.servers import Redis, Secantus, bare_environ, free_port, wait_until
+from tests.servers import Redis, bare_environ, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "app-secret-of-the-tests"
 TOKEN = "api-token-of-the-tests"
 STOP_SECONDS = 20.0
 ACCOUNT = "17841400000000001"
+
+
+class Database(Protocol):
+    """What the workers connect to."""
+
+    @property
+    def uri(self) -> str: ...
 
 
 class Answer(msgspec.Struct):
@@ -48,7 +55,7 @@ class WebServer:
     def __init__(
         self,
         folder: Path,
-        database: Secantus,
+        database: Database,
         redis: Redis,
         *,
         workers: int = 1,

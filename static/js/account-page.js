@@ -13,7 +13,7 @@ import { dayRow, lostFrom } from "./lost.js";
 import { hourPaceOf, paceOf } from "./pace.js";
 import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { accountFrom, activityFrom, marksFrom } from "./wire/accounts.js";
 import { asLabel } from "./wire/values.js";
 
@@ -213,7 +213,7 @@ function moment(at) {
   return at ? { text: `Last on ${format.moment(at)}`, title: format.utc(at) } : { text: "None yet" };
 }
 
-wireTheme();
+wireShell();
 void load();
 setInterval(() => {
   freshness.tick();

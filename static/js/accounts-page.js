@@ -8,7 +8,7 @@ import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { accountsFrom } from "./wire/accounts.js";
 
 /** @typedef {import("./types.js").Account} Account */
@@ -222,7 +222,7 @@ document.addEventListener("keydown", (event) => {
   input.focus();
 });
 wireImport(format, restart);
-wireTheme();
+wireShell();
 restart();
 setInterval(freshness.tick, 1000);
 setInterval(reload, POLL_MS);

@@ -7,7 +7,7 @@ import { createFormat } from "./format.js";
 import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { adminsFrom, handoutFrom } from "./wire/people.js";
 
 /** @typedef {import("./types.js").Admin} Admin */
@@ -197,5 +197,5 @@ removing.addEventListener("submit", async (event) => {
 });
 wireCopy(document);
 enableForms();
-wireTheme();
+wireShell();
 void load();

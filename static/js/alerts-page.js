@@ -6,7 +6,7 @@ import { createFormat } from "./format.js";
 import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { testedFrom } from "./wire/incidents.js";
 
 /** @typedef {import("./types.js").AlertChannel} AlertChannel */
@@ -272,7 +272,7 @@ function head(name, ...about) {
 }
 
 enableForms();
-wireTheme();
+wireShell();
 open(null);
 void loadChannels();
 void loadRules();

@@ -6,7 +6,7 @@ import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { deliveriesFrom } from "./wire/deliveries.js";
 
 /** @typedef {import("./types.js").Delivery} Delivery */
@@ -123,7 +123,7 @@ more.addEventListener("click", () => {
   void load();
 });
 
-wireTheme();
+wireShell();
 void load();
 setInterval(() => freshness.tick(), 1000);
 document.addEventListener("visibilitychange", reload);

@@ -6,7 +6,7 @@ import { createFreshness } from "./freshness.js";
 import { alertText, lengthOf } from "./incidents.js";
 import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { incidentFrom } from "./wire/incidents.js";
 
 /** @typedef {import("./types.js").Incident} Incident */
@@ -74,7 +74,7 @@ function withCode(text) {
   });
 }
 
-wireTheme();
+wireShell();
 void load();
 setInterval(() => freshness.tick(), 1000);
 setInterval(() => {

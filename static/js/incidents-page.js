@@ -7,7 +7,7 @@ import { base } from "./base.js";
 import { dayText, daysOf, lengthOf, summaryOf, toldText } from "./incidents.js";
 import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { incidentsFrom, testedFrom } from "./wire/incidents.js";
 
 /** @typedef {import("./types.js").Incident} Incident */
@@ -104,7 +104,7 @@ button?.addEventListener("click", async () => {
   line.textContent = `${tested.map(({ channel, told, problem }) => `${channel}: ${told ? "sent" : (problem ?? "failed")}`).join("; ")}.`;
 });
 
-wireTheme();
+wireShell();
 void load();
 setInterval(() => freshness.tick(), 1000);
 document.addEventListener("visibilitychange", () => {

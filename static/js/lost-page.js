@@ -6,7 +6,7 @@ import { createFreshness } from "./freshness.js";
 import { accountRow, dayRow, lostFrom } from "./lost.js";
 import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 
 const POLL_MS = 30_000;
 const STEP = 100;
@@ -45,7 +45,7 @@ more.addEventListener("click", () => {
   limit = Math.min(MAX_ROWS, limit + 2 * STEP);
   void load();
 });
-wireTheme();
+wireShell();
 void load();
 setInterval(() => freshness.tick(), 1000);
 document.addEventListener("visibilitychange", reload);

@@ -1,6 +1,8 @@
 /** DMs without an echo: the API's answers read, and rows of tables. */
 
 import { linkOf } from "./accounts.js";
+import { writeFigure } from "./cards.js";
+import { counted } from "./figures.js";
 import { asLabel, asList, asNumber, asObject } from "./wire/values.js";
 
 /** @typedef {import("./format.js").Format} Format */
@@ -94,7 +96,8 @@ export function accountRow(day, format) {
  * @param {Format} format
  */
 function nameOfDay({ day }, format) {
-  return day ? format.bucket("day", `${day}T00:00:00Z`) : "unknown";
+  // Where there is no room for "Sun, Nov 15", it breaks after the weekday.
+  return day ? format.bucket("day", `${day}T00:00:00Z`).replace(/ (?=\d)/, "\u00a0") : "unknown";
 }
 
 /**
@@ -102,12 +105,14 @@ function nameOfDay({ day }, format) {
  * @param {Format} format
  */
 function figures({ sends, late, lost, share }, format) {
-  const cells = [format.count(sends), format.count(late), format.count(lost), formatShare(share)].map((text) => {
+  const shown = [...[sends, late, lost].map((n) => counted(n, format)), { text: formatShare(share) }];
+  const cells = shown.map((figure) => {
     const cell = document.createElement("td");
     cell.className = "figure";
-    cell.textContent = text;
+    writeFigure(cell, figure);
     return cell;
   });
+  cells[0]?.classList.add("sends");
   cells[1]?.classList.add("wide");
   if (lost) cells[2]?.classList.add("bad");
   return cells;

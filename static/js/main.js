@@ -12,7 +12,7 @@ import { chartParts, byId } from "./page.js";
 import { wireRefresh } from "./refresh.js";
 import { pictureOf } from "./series.js";
 import { drawTable, wireTable } from "./table.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { drawTimes } from "./ticking.js";
 import { RANGES, readView, seriesOf, writeView } from "./view.js";
 import { watchTraffic } from "./trouble.js";
@@ -183,7 +183,7 @@ if (document.getElementById("refresh")) {
   });
 }
 wireCopy(document);
-wireTheme();
+wireShell();
 
 drawView();
 start();

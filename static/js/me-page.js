@@ -7,7 +7,7 @@ import { enableForms, byId } from "./page.js";
 import { createPasskey, supportsPasskeys, passkeyProblem } from "./passkey.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { creationFrom, totpSetupFrom, passkeysFrom, recoveryCodesFrom } from "./wire/people.js";
 
 const URL_OF_ME = "/api/admin/me";
@@ -147,4 +147,4 @@ if (document.getElementById("passkey-form")) {
 }
 wireCopy(document);
 enableForms();
-wireTheme();
+wireShell();

@@ -1,5 +1,5 @@
 /** A page that only needs the script for the colour theme. */
 
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 
-wireTheme();
+wireShell();

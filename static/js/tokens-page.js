@@ -6,7 +6,7 @@ import { createFormat } from "./format.js";
 import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
-import { wireTheme } from "./theme.js";
+import { wireShell } from "./shell.js";
 import { newTokenFrom, tokensFrom } from "./wire/people.js";
 
 /** @typedef {import("./types.js").ApiToken} ApiToken */
@@ -100,5 +100,5 @@ adding.addEventListener("submit", async (event) => {
 });
 wireCopy(document);
 enableForms();
-wireTheme();
+wireShell();
 void load();

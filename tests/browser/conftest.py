@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.chromium import chromium as launched
-from tests.browser.fake_site import FakeSite, fake_sites
+from tests.browser.fake_site import FakeSite, started
 from tests.browser.service import Service
 from tests.servers import Redis, running
 
@@ -89,7 +89,8 @@ def contexts() -> list[BrowserContext]:
 @pytest.fixture
 def site() -> Iterator[FakeSite]:
     """The pages with fake API answers, which a test sets."""
-    yield from fake_sites()
+    with started(FakeSite()) as site:
+        yield site
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ No database and no workers: one thread serves templates, files and answers.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import fakeredis
@@ -447,13 +448,16 @@ class FakeSite:
         return SimpleNamespace(body=msgspec.json.encode(copy.deepcopy(self.snapshot)))
 
 
+Site = TypeVar("Site", bound=FakeSite)
+
+
 class Quiet(WSGIRequestHandler):
     def log_request(self, *_args: object, **_kwargs: object) -> None:
         pass
 
 
-def fake_sites() -> Iterator[FakeSite]:
-    site = FakeSite()
+@contextlib.contextmanager
+def started(site: Site) -> Iterator[Site]:
     site.start()
     try:
         yield site

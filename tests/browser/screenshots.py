@@ -2,12 +2,16 @@
 
 A real service counts a month of signed webhooks, made up but sent as Meta sends them; Chromium
 looks at it. Takes about two minutes.
+
+With ``--every`` it takes every page instead, with made-up figures of 7 and 12 digits, at five
+widths, in light and dark: some 500 pictures to look at after a change of the layout.
 """
 
 from __future__ import annotations
 
 import argparse
 import http
+import itertools
 import math
 import random
 import tempfile
@@ -22,7 +26,10 @@ from pymongo import MongoClient
 
 from tests.browser.chromium import chromium
 from tests.browser.conftest import expect_mode, serving, sign_in
+from tests.browser.every_page import LONG, VIEWS, EveryPage, opened
+from tests.browser.fake_site import started
 from tests.browser.service import ROOT, Service
+from tests.browser.test_layout import MAIN_WIDTHS
 from tests.servers import Redis, Secantus, running
 
 IMAGES = ROOT / "docs" / "images"
@@ -38,6 +45,7 @@ ACCOUNTS = [
     ("atlas.fitness", 2000), ("green.corner.shop", None), ("harbour.books", 1000),
     ("studio.nord", 1000), ("little.kiln", None),
 ]  # fmt: skip
+SCHEMES: tuple[Literal["dark", "light"], ...] = ("light", "dark")
 PER_DAY = 5000
 MAX_PER_POST = 400
 TRIES = 20
@@ -46,9 +54,16 @@ TRIES = 20
 def main() -> None:
     """Make every picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--into", type=Path, default=IMAGES, help="folder of the pictures")
-    into = parser.parse_args().into
+    parser.add_argument("--into", type=Path, help="folder of the pictures")
+    parser.add_argument("--every", action="store_true", help="every page; needs --into")
+    told = parser.parse_args()
+    if told.every and not told.into:
+        parser.error("--every needs --into: its pictures are not for the docs")
+    into = told.into or IMAGES
     into.mkdir(parents=True, exist_ok=True)
+    if told.every:
+        take_every_page(into)
+        return
     with (
         tempfile.TemporaryDirectory() as name,
         running(Secantus(Path(name) / "mongodb")) as database,
@@ -95,6 +110,25 @@ def main() -> None:
                 mode="stale",
                 seconds=60,
             )
+
+
+def take_every_page(into: Path) -> None:
+    """``<page>-<digits>-<width>-<scheme>.png`` of each page."""
+    with chromium() as browser, started(EveryPage()) as site:
+        context = browser.new_context(locale="en-GB", timezone_id="Europe/Berlin")
+        page = context.new_page()
+        for digits in LONG:
+            site.fill(digits)
+            for name, view in VIEWS.items():
+                if digits not in view.digits:
+                    continue
+                opened(page, site, view)
+                for width, scheme in itertools.product(MAIN_WIDTHS, SCHEMES):
+                    page.set_viewport_size({"width": width, "height": 900})
+                    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                    page.wait_for_timeout(100)
+                    target = into / f"{name.replace(', ', '-')}-{digits}-{width}-{scheme}.png"
+                    page.screenshot(path=target, full_page=True)
 
 
 def feed(service: Service) -> None:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
+import threading
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,17 +29,32 @@ from dmstats.snapshot.zoned import required_buckets
 from dmstats.web.schema.history_schemas import HistoryAnswer
 from tests.launched import Started
 from tests.live.conftest import TOKEN
+from tests.servers import Redis
+from tests.webserver import TOKEN as WEB_TOKEN
+from tests.webserver import WebServer, serving
 
 pytestmark = pytest.mark.live
 
 HOURS = 60 * 24
+ADMINS, CHANGES = 100, 4
+VIEWS = (
+    *(f"range={name}" for name in ("hour", "24h", "today", "7d", "30d", "90d", "month", "12m")),
+    "range=30d&compare=previous", "range=30d&band=true", "range=7d&unit=hour&tz=Asia/Kolkata",
+    "range=all",
+)  # fmt: skip
 KOLKATA = Calendar(ZoneInfo("Asia/Kolkata"))
 
 
 @pytest.fixture
 def counted(mongo: Mongo, clock: ManualClock) -> Mongo:
+    """Sixty days of it."""
+    fill(mongo, clock.now_ms())
+    return mongo
+
+
+def fill(mongo: Mongo, now_ms: int) -> None:
     """An hour has one DM sent at its start, and two received 30 minutes later."""
-    start = hour_start(clock.now_ms()) - (HOURS - 1) * HOUR_MS
+    start = hour_start(now_ms) - (HOURS - 1) * HOUR_MS
     minutes = {"0": {"sent": 1}, "30": {"received": 2}}
     hours = [{"_id": to_datetime(start + i * HOUR_MS), "sent": 1, "received": 2,
               "minutes": minutes} for i in range(HOURS)]  # fmt: skip
@@ -47,7 +68,6 @@ def counted(mongo: Mongo, clock: ManualClock) -> Mongo:
     mongo.db["dmstats_days"].insert_many(
         [{"_id": day, "sent": n, "received": 2 * n} for day, n in days.items()]
     )
-    return mongo
 
 
 def histories(mongo: Mongo, client: redis.Redis, clock: ManualClock) -> HistoryService:
@@ -101,3 +121,37 @@ def test_the_service_answers(service: Started) -> None:
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             HistoryAnswer().load(json.load(answer))
+
+
+def test_a_hundred_admins_who_all_change_ranges(
+    mongodb_uri: str, redis_server: Redis, tmp_path: Path
+) -> None:
+    """Two workers compute each range once in an interval, whoever asks for it at the same time."""
+    web = WebServer(
+        tmp_path,
+        SimpleNamespace(uri=mongodb_uri),
+        redis_server,
+        workers=2,
+        settings={"STATS_REFRESH_INTERVAL": "600"},
+    )
+    with serving(web), redis.Redis.from_url(redis_server.url) as client:
+        fill(web.mongo, time.time_ns() // 1_000_000)
+        start = threading.Barrier(ADMINS)
+
+        def admin(seed: int) -> list[str]:
+            start.wait()
+            wanted = random.Random(seed).sample(VIEWS, CHANGES)
+            return [tag_of(f"{web.url}/api/admin/history?{view}") for view in wanted]
+
+        with ThreadPoolExecutor(ADMINS) as admins:
+            tags = {tag for found in admins.map(admin, range(ADMINS)) for tag in found}
+        # A range that begins with the minute is another one in the next minute.
+        ranges = [key for key in client.scan_iter("*admin:stats:history:*") if b":lock:" not in key]
+        assert len(ranges) >= len(VIEWS)
+        assert (web.log.count('"history_computed"'), len(tags)) == (len(ranges), len(ranges))
+
+
+def tag_of(url: str) -> str:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {WEB_TOKEN}"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return str(answer.headers["ETag"])
