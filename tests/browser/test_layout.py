@@ -11,6 +11,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.every_page import EACH, VIEWS, EveryPage, opened
 from tests.browser.fake_site import FakeSite, snapshot, started
 
+pytestmark = pytest.mark.slow(40)
+
 OpenContext = Callable[..., BrowserContext]
 
 MAIN_WIDTHS = [320, 390, 1024, 1440, 2560]
