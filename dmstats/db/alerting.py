@@ -150,7 +150,7 @@ def _channel(found: Document) -> StoredChannel | None:
 
 
 def _rule(found: Document) -> Rule | None:
-    rule = _read(found | {"since": typed.moment(found.get("since")) or 0}, Rule)
+    rule = _read(found | {"since": typed.own_moment(found.get("since")) or 0}, Rule)
     return rule if rule is not None and _can_be_checked(rule) else None
 
 

@@ -98,7 +98,7 @@ def _note(note_id: str) -> Document:
 
 def _annotation(found: Document) -> Annotation | None:
     """The annotation in ``found``; None for a document that dmstats did not write."""
-    at, text = typed.moment(found.get("at")), typed.text(found.get("text"))
+    at, text = typed.own_moment(found.get("at")), typed.text(found.get("text"))
     kind: Any = found.get("kind")
     if at is None or text is None or kind not in (NOTE, VERSION):
         return None

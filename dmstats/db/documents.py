@@ -273,5 +273,5 @@ def _iso(value: object) -> int | None:
 def by_start(documents: list[Document]) -> dict[int, Document]:
     """Hours or days by their start, in ms since the epoch. Documents whose ``_id`` is not a date
     are ignored."""
-    starts = ((typed.moment(found.get("_id")), found) for found in documents)
+    starts = ((typed.own_moment(found.get("_id")), found) for found in documents)
     return {start: found for start, found in starts if start is not None}

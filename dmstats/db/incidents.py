@@ -136,7 +136,7 @@ class IncidentStore:
 
 
 def _record(found: Document) -> IncidentRecord | None:
-    since, ended = typed.moment(found.get("since")), typed.moment(found.get("ended"))
+    since, ended = (typed.own_moment(found.get(name)) for name in ("since", "ended"))
     fields = {
         "id": found.get("_id"),
         "name": typed.text(found.get("name")),

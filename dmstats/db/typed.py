@@ -32,6 +32,7 @@ MINUTE = re.compile(r"[0-9]|[1-5][0-9]")
 PLACE = range(10**15)
 """Terms and sequence numbers of snapshots: up to 15 digits, as in a version."""
 
+OWN_MOMENTS = range(32_503_680_000_000)
 COUNTS = range(2**53)
 MAX_NUMBER = 1e15
 MAX_TEXT_LENGTH = 200
@@ -101,6 +102,13 @@ def moment(value: object) -> int | None:
     """A BSON date of the years 1 to 9999, in ms since the epoch."""
     # The driver returns other years as DatetimeMS: see ``client.CODEC``.
     return to_ms(value) if isinstance(value, datetime) else None
+
+
+def own_moment(value: object) -> int | None:
+    """A date of our own, of the years 1970 to 2999, in ms since the epoch: days and years are added
+    to these, which must not lead out of the calendar."""
+    found = moment(value)
+    return found if found is not None and found in OWN_MOMENTS else None
 
 
 def text(value: object) -> str | None:

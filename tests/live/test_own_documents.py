@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -277,3 +278,28 @@ def _id(odd: tuple[Place, Any]) -> str:
     """What identifies the document of a place."""
     (name, key, _), _ = odd
     return f"{name} {key!r}"
+
+
+def _with_dates(value: Any, date: datetime) -> Any:
+    """``value`` with ``date`` in place of each date."""
+    if isinstance(value, dict):
+        return {name: _with_dates(each, date) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_dates(each, date) for each in value]
+    return date if isinstance(value, datetime) else value
+
+
+@pytest.mark.parametrize("year", [1, 1969, 9999])
+def test_dates_at_the_ends_of_the_calendar(site: Site, year: int) -> None:
+    """Days are added to dates, which must not lead out of the calendar."""
+    date = datetime(year, 12 if year > 1 else 1, 31 if year > 1 else 1, tzinfo=UTC)
+    try:
+        for name, documents in site.kept.items():
+            for document in documents:
+                changed = _with_dates(document, date) | {"_id": document["_id"]}
+                site.db[name].replace_one({"_id": document["_id"]}, changed)
+        for name in (names.HOURS, names.DAYS):
+            site.db[name].insert_one({"_id": date, "sent": 1})
+        assert site.run_jobs() + site.look() == []
+    finally:
+        site.restore()

@@ -65,7 +65,7 @@ class AccountDays:
         """The first day that was kept; None if nothing was archived yet."""
         with translated():
             first = self._db[ARCHIVE].find_one({"_id": FIRST}) or {}
-        return typed.moment(first.get("since"))
+        return typed.own_moment(first.get("since"))
 
     def days(self, account: str, months: Iterable[str]) -> dict[int, Counts]:
         """The archived DMs in ``months`` ("YYYY-MM"), by the start of the day (ms)."""

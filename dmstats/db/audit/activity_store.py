@@ -242,7 +242,7 @@ def _read(found: Document | None, shape: type[T]) -> T | None:
 
 def _activity(found: Document, account: str) -> Activity | None:
     chunk, accounts = _read(found, _Chunk), found.get("accounts")
-    at_ms, since_ms = typed.moment(found.get("at")), typed.moment(found.get("since"))
+    at_ms, since_ms = (typed.own_moment(found.get(name)) for name in ("at", "since"))
     if chunk is None or at_ms is None or since_ms is None or not isinstance(accounts, list):
         return None
     counts = AccountActivity.empty(chunk.hours, chunk.days)

@@ -38,7 +38,7 @@ class HistoryStore:
         with translated(), pymongo.timeout(READ_SECONDS):
             dates = {"_id": {"$type": "date"}}
             first = self._days.find_one(dates, {"_id": 1}, sort=[("_id", 1)]) or {}
-            day = typed.moment(first.get("_id"))
+            day = typed.own_moment(first.get("_id"))
             if day is None:
                 return None
             hours = [to_datetime(day + i * HOUR_MS) for i in range(DAY_MS // HOUR_MS)]

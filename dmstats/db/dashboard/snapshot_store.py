@@ -142,7 +142,7 @@ class SnapshotStore:
         """The last snapshot; None if missing or unreadable. Raises :class:`StoreUnavailable`."""
         with translated():
             found = self._cache.find_one({"_id": KEY}) or {}
-        place, computed_ms = _place(found), typed.moment(found.get("computedAt"))
+        place, computed_ms = _place(found), typed.own_moment(found.get("computedAt"))
         body = typed.json_ready(found.get("body"))
         if place is None or computed_ms is None or not isinstance(body, dict):
             return None
@@ -168,7 +168,7 @@ class SnapshotStore:
         """When the stored snapshot was computed. Raises :class:`StoreUnavailable`."""
         with translated():
             found = self._cache.find_one({"_id": KEY}, {"computedAt": 1}) or {}
-        return typed.moment(found.get("computedAt"))
+        return typed.own_moment(found.get("computedAt"))
 
 
 def _place(found: Mapping[str, Any]) -> tuple[int, int] | None:

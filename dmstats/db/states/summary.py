@@ -113,7 +113,7 @@ class Summary(msgspec.Struct):
 
 def summary(found: Mapping[str, object]) -> Summary | None:
     """Parse the stored document; None if it cannot be read."""
-    at_ms, month = typed.moment(found.get("at")), typed.month(found.get("month"))
+    at_ms, month = typed.own_moment(found.get("at")), typed.month(found.get("month"))
     try:
         cells = msgspec.convert(typed.json_ready(found.get("cells")), list[_Stored])
     except msgspec.ValidationError:

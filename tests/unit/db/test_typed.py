@@ -15,7 +15,7 @@ from bson.int64 import Int64
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmstats.core.clock import ManualClock, day_start, hour_start, to_datetime
+from dmstats.core.clock import DAY_MS, ManualClock, day_start, hour_start, to_datetime
 from dmstats.db import documents, typed
 from dmstats.db.client import CODEC
 from dmstats.snapshot.body import check
@@ -95,6 +95,18 @@ def test_dates_outside_the_calendar_and_broken_text_decode() -> None:
     assert typed.moment(decoded(datetime(9999, 12, 31, tzinfo=UTC))) is not None
     broken = encode({"v": "xyz"}).replace(b"xyz", b"\xff\xfez")
     assert typed.text(decode(broken, CODEC)["v"]) == "\ufffd\ufffdz"
+
+
+@given(value=values)
+def test_days_and_years_can_be_added_to_our_own_dates(value: Any) -> None:
+    for each in (value, datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)):
+        found = typed.own_moment(each)
+        if found is not None:
+            for days in (-366, 3660):
+                to_datetime(found + days * DAY_MS)
+    assert typed.own_moment(datetime(2026, 11, 15, tzinfo=UTC)) == 1_794_700_800_000
+    assert typed.own_moment(datetime(9999, 12, 31, tzinfo=UTC)) is None
+    assert typed.own_moment(datetime(1969, 12, 31, tzinfo=UTC)) is None
 
 
 def test_code_is_no_text() -> None:
