@@ -8,19 +8,23 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import fakeredis
 import pytest
 import redis
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadFileScheduling
 
 from dmstats.core.clock import ManualClock, to_ms
 from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
 from tests.servers import Redis, Secantus, running, worker_number
 
+ROOT = Path(__file__).parents[1]
 NOW = "2026-11-15T12:34:56+00:00"
 
 # A slow example is the machine's fault and fails no test. The examples are the same each time, so
@@ -49,6 +53,25 @@ def _rank(item: pytest.Item) -> float:
         return -float(slow.args[0])
     real = item.path.parent.name in ("live", "browser")
     return 1 if real else 2
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # the library has no types
+    """Runs each module in one worker, and all that only look at the running service in the same
+    one: each worker would start a service of its own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path: str = super()._split_scope(nodeid)
+        return "the running service" if _looks_at_the_service(path) else path
+
+
+@cache
+def _looks_at_the_service(path: str) -> bool:
+    text = (ROOT / path).read_text()
+    return "service: Started" in text and "def service(" not in text
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
