@@ -6,8 +6,9 @@ and follows redirects by default. It imports nothing of dmstats.
 
 In: one line of JSON with ``url``, ``title``, ``body``, ``kind`` (one of Apprise's notification
 types, or "check" to send nothing) and ``key`` (the same for the beginning and the end of an
-incident). Out: JSON with ``told``, ``problem`` and ``retryAfter`` (in seconds, or null). It exits
-when the parent process ends.
+incident); for mail also ``html``, of which Apprise makes the text part as well. Out: JSON with
+``told``, ``problem`` and ``retryAfter`` (in seconds, or null). It exits when the parent process
+ends.
 """
 
 from __future__ import annotations
@@ -59,11 +60,12 @@ def outcome(request: dict[str, str]) -> dict[str, Any]:
     responses.watch()
     sender = apprise.Apprise(asset=asset)
     sender.add(channel)
+    html = request.get("html")
     accepted = sender.notify(
-        body=request["body"],
+        body=html or request["body"],
         title=request["title"],
         notify_type=request["kind"],
-        body_format=apprise.NotifyFormat.TEXT,
+        body_format=apprise.NotifyFormat.HTML if html else apprise.NotifyFormat.TEXT,
     )
     return responses.outcome(accepted=bool(accepted))
 

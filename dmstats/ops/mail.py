@@ -6,6 +6,7 @@ import logging
 import smtplib
 import ssl
 from dataclasses import dataclass
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Protocol
@@ -97,7 +98,10 @@ class SmtpMailer:
 
 def _message(mail: Mail, sender: str) -> EmailMessage:
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = sender, mail.to, mail.subject
+    # Never parsed: "a,b@example.com" is one address, and would be read as two.
+    name, _, domain = mail.to.rpartition("@")
+    message["To"] = Address(username=name, domain=domain)
+    message["From"], message["Subject"] = sender, mail.subject
     message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain=_domain(sender))
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)

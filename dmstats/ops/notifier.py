@@ -19,6 +19,7 @@ from urllib3.exceptions import InvalidHeader
 
 from dmstats.ops.bounded_post import Posted, problem_of_address
 from dmstats.ops.incidents import kind_of
+from dmstats.ops.mail_page import mail_page, moment
 
 SECONDS = 10.0
 """For all of an attempt, of which each step may take :data:`STEP_SECONDS`."""
@@ -32,6 +33,7 @@ KEY_DIGITS = 12
 OPEN, OVER, TEST = "open", "over", "test"
 KINDS = {OPEN: "failure", OVER: "success", TEST: "info"}
 """Apprise's types of notifications, by state."""
+MAIL_SCHEMES = ("mailto", "mailtos")
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -129,9 +131,10 @@ class AppriseChannel(Channel):
         self._seconds = seconds
 
     def notify(self, notice: Notice, incident_id: str) -> Outcome:
-        return self._ask(
-            title=notice.title, body=notice.text, kind=KINDS[notice.state], key=incident_id
-        )
+        told = {"title": notice.title, "body": notice.text, "kind": KINDS[notice.state]}
+        if kind_of_address(self._url) in MAIL_SCHEMES:
+            told["html"] = mail_page(notice.title, notice.text, small=(moment(notice.at),))
+        return self._ask(**told, key=incident_id)
 
     def check(self) -> Outcome:
         return self._ask(title="", body="", kind="check", key="")

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from email import message_from_bytes
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,10 @@ URLS = {
     "telegram": f"tgram://123456789:{'A' * 35}/12315544",
     "pagerduty": f"pagerduty://{'k' * 32}@{'a' * 20}",
 }
-NOTICE = Notice("drift", "open", "The counters <differ> & more: run `flask audit`.", "2026-11-15")
+TEXT = "The counters <differ> & more: run `flask audit`."
+NOTICE = Notice(
+    "drift", "open", "The counters <differ> & more: run `flask audit`.", "2026-11-15T12:34Z"
+)
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60.0
 """Loading Apprise takes seconds; on a machine that is busy it takes longer."""
@@ -199,12 +204,26 @@ def test_mail() -> None:
         base = f"mailto://127.0.0.1:{server.port}?from=dmstats@example.com&mode=insecure&to="
         assert tell(f"{base}a@example.com,b@example.com")["told"]
         assert not tell(f"{base}c@example.net")["told"]
+        channel = AppriseChannel(f"{base}c@example.com", "key", "label", seconds=WAIT_SECONDS)
+        assert channel.notify(NOTICE, "incident-1").told
     finally:
         server.stop()
     assert not tell(f"{base}a@example.com")["told"], "the server is away"
-    mails = [message_from_bytes(mail) for mail in mailbox.mails]
+    mails = [message_from_bytes(mail, policy=policy.default) for mail in mailbox.mails]
     assert {mail["Subject"] for mail in mails} == {"dmstats: drift"}
-    assert "run `flask audit`" in mails[0].as_string()
+    (mail,) = [mail for mail in mails if mail["To"] == "c@example.com"]
+    text, html = (_part(mail, kind) for kind in ("plain", "html"))
+    assert TEXT in text
+    assert escape(TEXT) in html
+    assert "2026-11-15 12:34 UTC" in text
+    assert "2026-11-15 12:34 UTC" in html
+    assert "prefers-color-scheme" not in text
+
+
+def _part(mail: EmailMessage, kind: str) -> str:
+    found = mail.get_body((kind,))
+    assert isinstance(found, EmailMessage)
+    return str(found.get_content())
 
 
 def test_the_child_ends_with_its_parent(strict: Chats) -> None:

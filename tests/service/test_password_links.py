@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
+from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -215,6 +217,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.recipients: list[str] = []
         self.users: list[tuple[bytes, bytes]] = []
         self.refuse = ""
 
@@ -226,6 +229,7 @@ class Inbox:
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
+        self.recipients += envelope.rcpt_tos
         return "250 OK"
 
     def __call__(self, server: Any, session: Any, envelope: Any, how: str, data: Any) -> AuthResult:
@@ -301,6 +305,13 @@ class TestTheMailer:
         SmtpMailer(f"smtp://us%40er:p%40ss@{smtp}", "a@b.c").send(MAIL)
         assert inbox.users == [(b"us@er", b"p@ss")]
         assert len(inbox.mails) == 1
+
+    @pytest.mark.parametrize("to", ["a,b@c.d", "x<b@c.d", "a;b:c@c.d", "a b@c.d", 'a"b@c.d'])
+    def test_nobody_else_gets_it(self, smtp: str, inbox: Inbox, to: str) -> None:
+        SmtpMailer(f"smtp://{smtp}", "a@b.c").send(replace(MAIL, to=to))
+        (recipient,) = inbox.recipients
+        name, _, domain = to.rpartition("@")
+        assert Address(addr_spec=recipient) == Address(username=name, domain=domain)
 
     def test_a_wrong_password(self, smtp: str) -> None:
         with pytest.raises(MailNotSent, match="refused the user name or password"):

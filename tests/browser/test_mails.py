@@ -1,0 +1,37 @@
+"""The HTML parts of the mails, as a phone and a computer show them, light and dark."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser
+
+from dmstats.ops.mail_page import mail_page
+from dmstats.web.auth.link_mail import link_mail
+from tests.browser.axe import violations
+
+ADDRESS = "https://stats.example.com/dmstats/password?link=" + "Ab3_" * 17
+MAILS = {
+    "invitation": link_mail("a@b.c", ADDRESS, "2026-11-28T12:34:56.000Z", invited=True).html,
+    "reset": link_mail("a@b.c", ADDRESS, "2026-11-28T12:34:56.000Z", invited=False).html,
+    "alert": mail_page("dmstats: drift", f"12 differ: {ADDRESS}", small=("2026-11-28 12:34 UTC",)),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 700])
+@pytest.mark.parametrize("name", MAILS)
+def test_it_fits_and_can_be_read(
+    chromium: Browser, name: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    view = chromium.new_context(viewport={"width": width, "height": 520}, color_scheme=scheme)
+    try:
+        page = view.new_page()
+        page.set_content(MAILS[name])
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        dark = page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+        assert (dark == "rgb(39, 39, 42)") == (scheme == "dark")
+        assert violations(page) == []
+    finally:
+        view.close()
