@@ -1,0 +1,103 @@
+/** What the pages of API tokens and of shared links have in common: a list, a form, and a secret that is shown once. */
+
+import { ask } from "./ask.js";
+import { wireCopy } from "./copy.js";
+import { openForms, part } from "./page.js";
+import { showProblem } from "./problem.js";
+import { rowButton } from "./row-button.js";
+import { wireShell } from "./shell.js";
+
+/**
+ * @typedef {{name: string, lines: string[], cell: HTMLElement, revoked: string}} Shown
+ *   a row: the name, lines below it, the cell beside it, and what is said once it is revoked
+ */
+
+/**
+ * @template {{id: string}} Item
+ * @param {string} url of all, where new ones are sent
+ * @param {(data: unknown) => Item[]} itemsFrom
+ * @param {(item: Item) => Shown} show
+ * @param {(sent: FormData) => unknown} bodyOf
+ * @param {(data: unknown) => {name: string, secret: string}} newFrom
+ */
+export function startSecretsPage(url, itemsFrom, show, bodyOf, newFrom) {
+  async function load() {
+    const answer = await ask(url);
+    if (!answer.ok) {
+      showProblem(part("problem"), answer);
+      return;
+    }
+    const items = itemsFrom(answer.data);
+    part("table").hidden = items.length === 0;
+    part("nothing").hidden = items.length > 0;
+    part("rows").replaceChildren(...items.map(rowOf));
+  }
+
+  /** @param {Item} item */
+  function rowOf(item) {
+    const { name, lines, cell, revoked } = show(item);
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    const title = document.createElement("bdi");
+    title.textContent = name;
+    head.append(title, ...lines.map(smallLine));
+    const actions = document.createElement("td");
+    actions.append(rowButton("Revoke", `Revoke ${name}`, async () => {
+      if (await change(`${url}/${encodeURIComponent(item.id)}/revoke`, {})) say(revoked);
+    }));
+    row.append(head, cell, actions);
+    return row;
+  }
+
+  /**
+   * @param {string} to
+   * @param {unknown} body
+   * @returns {Promise<{data: unknown} | null>} null if it did not work, which is shown
+   */
+  async function change(to, body) {
+    say("");
+    part("handout").hidden = true;
+    const answer = await ask(to, { method: "POST", body });
+    showProblem(part("problem"), answer.ok ? null : answer);
+    if (!answer.ok) return null;
+    await load();
+    return answer;
+  }
+
+  const adding = part("add", HTMLFormElement);
+  adding.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const answer = await change(url, bodyOf(new FormData(adding)));
+    if (!answer) return;
+    adding.reset();
+    const { name, secret } = newFrom(answer.data);
+    part("handout-name").textContent = name;
+    part("handout-secret").textContent = secret;
+    part("handout").hidden = false;
+    part("handout").focus();
+  });
+  wireCopy(document);
+  openForms();
+  wireShell();
+  void load();
+}
+
+/** @param {string} text empty to say nothing */
+function say(text) {
+  part("done").className = text ? "success" : "visually-hidden";
+  part("done").textContent = text;
+}
+
+/** @param {string} text */
+export function smallLine(text) {
+  const line = document.createElement("span");
+  line.className = "origin";
+  line.textContent = text;
+  return line;
+}
+
+/** @param {string | null} endsAt */
+export function hasEnded(endsAt) {
+  return endsAt !== null && Date.parse(endsAt) <= Date.now();
+}
