@@ -17,8 +17,11 @@ from dmstats.db.collection_names import (
     ACCOUNT_STATES,
     ACCOUNTS,
     ARCHIVE_ACCOUNTS,
+    SEND_DAYS,
+    SENDS,
 )
 from dmstats.db.counting.account_backlog import SEPARATOR
+from dmstats.db.send_store import day_keys
 
 SECONDS = 3.0
 
@@ -46,15 +49,19 @@ class AccountMarks:
         self._activities = Activities(mongo)
         self._copies = mongo.replica[ACCOUNT_MARKS]
 
-    def is_known(self, account: str) -> bool:
+    def is_known(self, account: str, now_ms: int) -> bool:
         """Whether the account exists, or data is left of one that the platform deleted.
 
         Uses only indexes. The ledger has no index by account; its rows count once an audit has
-        found the account in them.
+        found the account in them. Reported DMs count in the account's sums once their echo was
+        looked for; before that, the few of the last minutes are read.
         """
         by_number: Document = {"instagramId": {"$in": typed.id_values(account)}}
         places: list[tuple[str, Document]] = [(ACCOUNTS, by_number)]
         places += [(place, {"_id": account}) for place in BY_ID]
+        places.append((SEND_DAYS, {"_id": {"$in": day_keys(account, now_ms)}}))
+        unsettled: Document = {"due": {"$gt": to_datetime(0)}, "account": account}
+        places.append((SENDS, unsettled))
         places += [
             (place, {"_id": {"$gte": account + mark, "$lt": account + chr(ord(mark) + 1)}})
             for place, mark in BY_PREFIX

@@ -195,6 +195,10 @@ class SendStore:
                 day[after] += 1
                 if before in COUNTED:
                     day[before] -= 1
+        touched.update(day_key(*key) for key in sums)
+        if session is None:
+            # Without a transaction a refused sum would be lost: its DMs' states are stored already.
+            self._reset(touched)
         for state, ids in groups.items():
             self._sends.update_many(
                 {"_id": {"$in": ids}},
@@ -203,7 +207,6 @@ class SendStore:
             )
         if writes:
             self._sends.bulk_write(writes, ordered=False, session=session)
-        touched.update(day_key(*key) for key in sums)
         if sums:
             days = [_sum(day, account, n) for (day, account), n in sums.items()]
             self._days.bulk_write(days, ordered=False, session=session)
@@ -211,7 +214,8 @@ class SendStore:
     def _reset(self, days: Iterable[str]) -> None:
         """Set the sums of these documents that are no counts to 0."""
         with translated(), deadline(SECONDS):
-            for found in list(self._days.find({"_id": {"$in": list(days)}})):
+            fields = dict.fromkeys(COUNTED, True)
+            for found in list(self._days.find({"_id": {"$in": list(days)}}, fields)):
                 odd = [each for each in COUNTED if not _is_count(found.get(each, 0))]
                 if odd:
                     self._days.update_one({"_id": found["_id"]}, {"$set": dict.fromkeys(odd, 0)})
@@ -270,6 +274,13 @@ def _is_count(value: object) -> bool:
 def day_key(day_ms: int, account: str) -> str:
     """The ``_id`` of the account's sums of that day."""
     return f"{to_datetime(day_ms):%Y%m%d}:{account}"
+
+
+def day_keys(account: str, now_ms: int) -> list[str]:
+    """The ``_id`` of all sums that the account can have: some days more than are kept, since the
+    server deletes by its own clock, and later."""
+    days = range(now_ms - (DAYS_KEPT + 10) * DAY_MS, now_ms + 2 * DAY_MS, DAY_MS)
+    return [day_key(day, account) for day in days]
 
 
 def _sum(day_ms: int, account: str, changes: Mapping[str, int]) -> UpdateOne:

@@ -1,4 +1,4 @@
-/** The page of the shared links: make, see when each ends, revoke. */
+/** The page of the shared links: create, list and revoke. */
 
 import { createFormat } from "./format.js";
 import { hasEnded, startSecretsPage } from "./secrets.js";
@@ -13,8 +13,8 @@ function show({ label, parts, madeBy, endsAt }) {
     cell.textContent = `${hasEnded(endsAt) ? "ended " : ""}${format.date(endsAt)}`;
     cell.title = format.utc(endsAt);
   }
-  const lines = [parts.join(", "), `made by ${madeBy}`];
-  return { name: label, lines, cell, revoked: `${label} is revoked; pages that are open end within seconds.` };
+  const lines = [parts.join(", "), `created by ${madeBy}`];
+  return { name: label, lines, cell, revoked: `${label} was revoked; open pages close within seconds.` };
 }
 
 startSecretsPage(

@@ -2,7 +2,7 @@
 
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
-import { openForms, part } from "./page.js";
+import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
 import { wireShell } from "./shell.js";
@@ -24,13 +24,13 @@ export function startSecretsPage(url, itemsFrom, show, bodyOf, newFrom) {
   async function load() {
     const answer = await ask(url);
     if (!answer.ok) {
-      showProblem(part("problem"), answer);
+      showProblem(byId("problem"), answer);
       return;
     }
     const items = itemsFrom(answer.data);
-    part("table").hidden = items.length === 0;
-    part("nothing").hidden = items.length > 0;
-    part("rows").replaceChildren(...items.map(rowOf));
+    byId("table").hidden = items.length === 0;
+    byId("nothing").hidden = items.length > 0;
+    byId("rows").replaceChildren(...items.map(rowOf));
   }
 
   /** @param {Item} item */
@@ -57,36 +57,36 @@ export function startSecretsPage(url, itemsFrom, show, bodyOf, newFrom) {
    */
   async function change(to, body) {
     say("");
-    part("handout").hidden = true;
+    byId("handout").hidden = true;
     const answer = await ask(to, { method: "POST", body });
-    showProblem(part("problem"), answer.ok ? null : answer);
+    showProblem(byId("problem"), answer.ok ? null : answer);
     if (!answer.ok) return null;
     await load();
     return answer;
   }
 
-  const adding = part("add", HTMLFormElement);
+  const adding = byId("add", HTMLFormElement);
   adding.addEventListener("submit", async (event) => {
     event.preventDefault();
     const answer = await change(url, bodyOf(new FormData(adding)));
     if (!answer) return;
     adding.reset();
     const { name, secret } = newFrom(answer.data);
-    part("handout-name").textContent = name;
-    part("handout-secret").textContent = secret;
-    part("handout").hidden = false;
-    part("handout").focus();
+    byId("handout-name").textContent = name;
+    byId("handout-secret").textContent = secret;
+    byId("handout").hidden = false;
+    byId("handout").focus();
   });
   wireCopy(document);
-  openForms();
+  enableForms();
   wireShell();
   void load();
 }
 
 /** @param {string} text empty to say nothing */
 function say(text) {
-  part("done").className = text ? "success" : "visually-hidden";
-  part("done").textContent = text;
+  byId("done").className = text ? "success" : "visually-hidden";
+  byId("done").textContent = text;
 }
 
 /** @param {string} text */

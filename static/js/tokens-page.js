@@ -1,4 +1,4 @@
-/** The page of the API tokens: make, see when each was last used, revoke. */
+/** The page of the API tokens: create, list with last use, revoke. */
 
 import { createFormat } from "./format.js";
 import { hasEnded, smallLine, startSecretsPage } from "./secrets.js";
@@ -13,8 +13,8 @@ function show({ name, scopes, endsAt, madeBy, usedAt, usedFrom }) {
   if (usedAt) cell.title = format.utc(usedAt);
   if (usedFrom) cell.append(smallLine(usedFrom));
   const end = endsAt ? `${hasEnded(endsAt) ? "ended" : "ends"} ${format.date(endsAt)}, ` : "";
-  const lines = [scopes.join(", "), `${end}made by ${madeBy}`];
-  return { name, lines, cell, revoked: `${name} is revoked; its open streams end within seconds.` };
+  const lines = [scopes.join(", "), `${end}created by ${madeBy}`];
+  return { name, lines, cell, revoked: `${name} was revoked; its open streams close within seconds.` };
 }
 
 startSecretsPage(

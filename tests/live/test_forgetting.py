@@ -22,6 +22,7 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, SystemClock, to_datetime
 from dmstats.core.errors import BadRequest, Conflict, DmstatsError, StoreUnavailable
 from dmstats.core.records import LedgerRow
 from dmstats.core.settings import Settings
+from dmstats.db.account_marks import AccountMarks
 from dmstats.db.audit.activity_store import Activities
 from dmstats.db.client import OPERATION_MS, connect
 from dmstats.db.counting import forgetting
@@ -183,6 +184,20 @@ def test_the_sums_of_lost_dms_go_on_without_the_account(store: Auditing) -> None
     assert (sum(day.echoed for day in days), sum(day.lost for day in days)) == (1, 2)
     assert sends.worst(now - DAY_MS, 9) == []
     assert named(store) == []
+
+
+def test_one_that_is_left_only_among_the_sends(store: Auditing) -> None:
+    now, marks = store.clock.now_ms(), AccountMarks(store.mongo)
+    sends = SendStore(store.mongo, store.work)
+    for settled in (False, True):
+        told = [Send(bytes([7 + settled]) * 16, MINE, now)]
+        sends.add(told)
+        if settled:
+            sends.settle({told[0].digest: Verdict(State.ECHOED, None)})
+        assert marks.is_known(MINE, now)
+        assert forget(store) == Forgotten()
+        assert not marks.is_known(MINE, now)
+        assert named(store) == []
 
 
 def test_what_is_left_in_the_ledger_is_archived_with_the_day(store: Auditing) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +24,14 @@ from dmstats.core.clock import (
     to_datetime,
 )
 from dmstats.core.records import LedgerRow
-from dmstats.db.client import Mongo
+from dmstats.core.settings import Settings
+from dmstats.db.client import Mongo, connect
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.send_store import ALL, KEPT_MS, SendStore, State, day_key
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.ingest.events import read_events
 from dmstats.ops.lost_dms import LOOKED_FOR_MS, UNUSED_SECONDS, EchoCheck
+from tests.servers import Secantus, running
 from tests.service.admin_site import TOKEN, AdminSite, bearer
 
 pytestmark = pytest.mark.live
@@ -265,6 +269,25 @@ def test_odd_documents_hold_nothing_up(site: Site, clock: ManualClock) -> None:
     site.pass_time(11)
     assert site.sums() == (1, 0, 2)
     assert site.get()["days"][0]["lost"] == 2
+
+
+@pytest.mark.parametrize("damaged", [ACCOUNT, OTHER, ALL])
+def test_a_damaged_sum_on_a_standalone_server_costs_itself_alone(
+    tmp_path: Path, clock: ManualClock, damaged: str
+) -> None:
+    server = Secantus(tmp_path, standalone=True)
+    with running(server), closing(connect(Settings(mongodb_uri=server.uri))) as mongo:
+        site = Site(clock, mongo)
+        day = {"_id": day_key(clock.now_ms(), damaged), "account": damaged}
+        day |= {"day": to_datetime(day_start(clock.now_ms())), "echoed": 2, "lost": "x"}
+        mongo.db["dmstats_send_days"].insert_one(day)
+        site.tell(*(send(f"{n}", ACCOUNT) for n in range(5)), *(send(f"o{n}", OTHER) for n in "12"))
+        site.echo("0", sent_ms=clock.now_ms())
+        site.pass_time(11)
+        right = {ACCOUNT: (1, 0, 4), OTHER: (0, 0, 2), ALL: (1, 0, 6)}
+        echoed, late, lost = right[damaged]
+        right[damaged] = echoed + 2, late, lost
+        assert {account: site.sums(account) for account in right} == right
 
 
 WITHHELD = 37

@@ -15,6 +15,7 @@ from tests.unit.core.test_signed_request import GOOD, signed
 DELETE, WITHDRAW = "/api/meta/data-deletion", "/api/meta/deauthorize"
 ACCOUNT = "17841400000000001"
 SECRET = "app-secret-of-the-test"
+AN_HOUR_AGO = to_datetime(1_795_000_000_000 - HOUR_MS)
 
 
 @pytest.fixture
@@ -108,6 +109,11 @@ class TestDeletion:
             ("dmstats_ledger_archive_accounts", {"_id": "4711"}),
             ("dmstats_account_edits", {"_id": "4711"}),
             ("dmstats_account_states", {"_id": "4711"}),
+            ("dmstats_send_days", {"_id": "20261118:4711"}),
+            (
+                "dmstats_sends",
+                {"_id": b"m", "account": "4711", "due": AN_HOUR_AGO},
+            ),
         ],
     )
     def test_an_account_that_is_left_somewhere(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 import msgspec
 from pymongo.client_session import ClientSession
@@ -34,8 +34,16 @@ from dmstats.db.collection_names import (
     LEDGER_PREFIX,
 )
 from dmstats.db.counting.account_backlog import SEPARATOR
+from dmstats.db.counting.account_shares import (
+    LAST,
+    Sums,
+    is_counted,
+    of_the_platform,
+    own_counters,
+    sums_of,
+    waiting_sums,
+)
 from dmstats.db.counting.accounts import BASE, uncountable
-from dmstats.db.counting.backlog_documents import whole
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.counting.traces import SCAN_SECONDS, Traces
 from dmstats.db.documents import ledger_base
@@ -44,13 +52,6 @@ from dmstats.db.transaction_runner import TransactionRunner
 ROWS_AT_ONCE = 500
 PASSES = 3
 """How often the ledger is read again if DMs of the account arrive during the run."""
-
-OURS = frozenset({
-    "_id", "instagramId", "isActive", "createdAt", "dmUsed", "monthlyDmUsed", "currentMonth",
-    "lastDMSent", "dmReceived", "lastDMReceived", BASE,
-})  # fmt: skip
-"""The fields of an account that a DM created. Any other field is the host platform's."""
-LAST = ("lastDMSent", "lastDMReceived")
 
 
 class Forgotten(NamedTuple):
@@ -62,20 +63,6 @@ class Forgotten(NamedTuple):
     received: int = 0
     other: int = 0
     document: str = "none"
-
-
-class Sums(msgspec.Struct):
-    """DMs of the account; ``months`` are those sent, by month ("YYYY-MM")."""
-
-    sent: int = 0
-    received: int = 0
-    months: Counter[str] = msgspec.field(default_factory=Counter)
-
-    def add(self, other: Sums) -> None:
-        """Add ``other`` in place."""
-        self.sent += other.sent
-        self.received += other.received
-        self.months.update(other.months)
 
 
 class State(msgspec.Struct, frozen=True):
@@ -160,7 +147,7 @@ class Forgetting:
     def _state(self, account: str, session: ClientSession | None) -> State:
         found = self._db[ACCOUNTS].find_one({"instagramId": account}, session=session) or {}
         archive = self._db[ARCHIVE].find_one({"_id": "state"}, session=session) or {}
-        backlog = _waiting(self._backlog(account, session))
+        backlog = waiting_sums(self._backlog(account, session))
         counters = (found.get("dmUsed"), found.get("dmReceived"))
         return State(*counters, backlog, is_open=bool(archive.get("closing")))
 
@@ -213,7 +200,7 @@ class Forgetting:
         if not (sums.sent or sums.received):
             return False
         found = self._db[ACCOUNTS].find_one({"instagramId": account}, session=session)
-        if _is_counted(found):
+        if is_counted(found):
             fewer = {"dmUsed": -sums.sent, "dmReceived": -sums.received}
             if in_month := sums.months[str(found.get("currentMonth"))]:
                 fewer["monthlyDmUsed"] = -in_month
@@ -252,7 +239,7 @@ class Forgetting:
         if not is_quiet and not is_last:
             return ""
         archived = self._db[ARCHIVE_ACCOUNTS].find_one({"_id": account}, session=session)
-        self._take_out(account, _sums(archived or {}), session)
+        self._take_out(account, sums_of(archived or {}), session)
         self._db[ARCHIVE_ACCOUNTS].delete_one({"_id": account}, session=session)
         self._outdate_audits(session)
         found = self._db[ACCOUNTS].find_one({"instagramId": account}, session=session)
@@ -262,7 +249,7 @@ class Forgetting:
             if found is None and self._db[ACCOUNTS].find_one(either, session=session):
                 outcome = "kept"  # under a number: no DM is counted into it
             self._db[ACCOUNT_BACKLOG].delete_many(_of_backlog(account), session=session)
-        elif found is not None and _is_counted(found):
+        elif found is not None and is_counted(found):
             self._begin_anew(found, account, started_ms, session)
             outcome = "new"
         else:
@@ -284,10 +271,10 @@ class Forgetting:
             return "none"
         if BASE not in found:
             return "kept"  # nothing was counted into it
-        left = _own(found, backlog)
+        left = own_counters(found, backlog)
         wanted = {"_id": found["instagramId"]}
         edits = self._db[ACCOUNT_EDITS].find_one(wanted, session=session) or {}
-        is_ours = not _of_the_platform(found, edits)
+        is_ours = not of_the_platform(found, edits)
         if is_ours and not any(left.values()) and not uncountable(found):
             self._db[ACCOUNTS].delete_one(_that(found), session=session)
             return "deleted"
@@ -311,7 +298,7 @@ class Forgetting:
             "monthSent": (base.month_sent or 0 if base.month == month else 0) + offset.month_sent,
         }
         update: Document = {"$set": {BASE: fresh}}
-        if not _of_the_platform(found, {}):
+        if not of_the_platform(found, {}):
             update["$set"]["createdAt"] = to_datetime(started_ms)
         old = [field for field in LAST if (typed.moment(found.get(field)) or 0) < started_ms]
         if old:
@@ -340,60 +327,12 @@ def _scanned(ids: Iterator[bytes]) -> list[bytes]:
         return list(islice(ids, ROWS_AT_ONCE))
 
 
-def _of_the_platform(found: Document, edits: Mapping[str, object]) -> set[str]:
-    """The fields of an account that neither a DM nor an operator's edit wrote."""
-    edited = typed.document(edits.get("fields"))
-    return {
-        field
-        for field in found.keys() - OURS
-        if field not in edited or str(found[field]) != str(edited[field])
-    }
-
-
-def _is_counted(found: Mapping[str, object] | None) -> TypeGuard[Document]:
-    """Whether an account's document has counted DMs that can be subtracted from its counters."""
-    return found is not None and BASE in found and not uncountable(found)
-
-
 def _that(found: Document) -> Document:
     """A filter for that document; the Instagram id is the shard key."""
     return {"_id": found["_id"], "instagramId": found["instagramId"]}
-
-
-def _own(found: Document, backlog: Sums) -> dict[str, int]:
-    """The readable counters of an account without our DMs; no less than 0, since the platform may
-    have lowered them."""
-    month = found.get("currentMonth")
-    if uncountable(found):  # no DM could be taken out of it
-        base = ledger_base(found[BASE])
-        own = {"dmUsed": base.sent, "dmReceived": base.received}
-        own["monthlyDmUsed"] = base.month_sent if base.month == month else 0
-    else:
-        waiting = {"dmUsed": backlog.sent, "dmReceived": backlog.received}
-        waiting["monthlyDmUsed"] = backlog.months[month] if isinstance(month, str) else 0
-        own = {field: whole(found.get(field)) + n for field, n in waiting.items()}
-    return {
-        field: max(0, n or 0)
-        for field, n in own.items()
-        if typed.counter(found.get(field)) is not None
-    }
 
 
 def _of_backlog(account: str) -> Document:
     """The documents of one account: its own, and those whose ``_id`` begins with it."""
     others = {"$gte": account + SEPARATOR, "$lt": account + chr(ord(SEPARATOR) + 1)}
     return {"$or": [{"_id": account}, {"_id": others}]}
-
-
-def _waiting(documents: Sequence[Document]) -> Sums:
-    sums = Sums()
-    for each in documents:
-        sums.add(_sums(each))
-    return sums
-
-
-def _sums(document: Mapping[str, object]) -> Sums:
-    """The counts of a document of the backlog, or of the archive."""
-    months = typed.document(document.get("months"))
-    counts = Counter({month: whole(n) for month, n in months.items() if typed.month(month)})
-    return Sums(whole(document.get("sent")), whole(document.get("received")), counts)

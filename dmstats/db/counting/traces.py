@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmstats.core.clock import DAY_MS, Clock
+from dmstats.core.clock import Clock
 from dmstats.db import typed
 from dmstats.db.audit.activity_store import leave_out
 from dmstats.db.client import Document, Mongo, deadline
@@ -20,7 +20,7 @@ from dmstats.db.collection_names import (
     SENDS,
     STATS_CACHE,
 )
-from dmstats.db.send_store import DAYS_KEPT, day_key
+from dmstats.db.send_store import day_keys
 
 SCAN_SECONDS = 600.0
 """The time limit for reading a whole collection: an index on the account would cost every write."""
@@ -59,10 +59,7 @@ class Traces:
         # The DMs first: while one still has the account, its sums may be written again.
         with deadline(SCAN_SECONDS):
             self._db[SENDS].update_many({"account": account}, {"$unset": {"account": ""}})
-        now_ms = self._clock.now_ms()
-        # Some extra days, because the server deletes late and by its own clock.
-        days = range(now_ms - (DAYS_KEPT + 10) * DAY_MS, now_ms + 2 * DAY_MS, DAY_MS)
-        ids = [day_key(day, account) for day in days]
+        ids = day_keys(account, self._clock.now_ms())
         self._db[SEND_DAYS].delete_many({"_id": {"$in": ids}})
 
     def _end_audits(self) -> None:

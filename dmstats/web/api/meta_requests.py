@@ -33,7 +33,7 @@ CODE = re.compile(r"([na])([0-9a-f]{16})([0-9a-f]{16})")
 def delete_data() -> ResponseReturnValue:
     """A user's deletion request, from Meta: a link to what becomes of it, and its code."""
     asked, marks = _asked(), AccountMarks(services().mongo)
-    known = marks.is_known(asked.user_id)
+    known = marks.is_known(asked.user_id, services().clock.now_ms())
     code = _new_code(ACCOUNT if known else NOTHING)
     if known:
         code = marks.ask_deletion(asked.user_id, _at(asked), code)
@@ -48,7 +48,7 @@ def delete_data() -> ResponseReturnValue:
 def deauthorize() -> ResponseReturnValue:
     """A user has withdrawn the app's access, from Meta; noted if that is an account."""
     asked, marks = _asked(), AccountMarks(services().mongo)
-    known = marks.is_known(asked.user_id)
+    known = marks.is_known(asked.user_id, services().clock.now_ms())
     if known:
         marks.deauthorize(asked.user_id, _at(asked))
         _record(Event.ACCESS_WITHDRAWN, asked.user_id)
