@@ -263,6 +263,40 @@ def test_a_large_import(site: Site) -> None:
     assert "KiB" in site.send("x" * 300_000, 413)["detail"]
 
 
+@pytest.mark.parametrize(
+    ("slices", "answers", "words"),
+    [
+        (2, True, "not finished: 400 of 500 accounts"),
+        (0, True, "not finished: 0 of 500 accounts"),
+        (1, False, "not finished: an unknown number of 500 accounts"),
+    ],
+)
+def test_an_import_that_fails_halfway_is_logged(
+    site: Site, monkeypatch: pytest.MonkeyPatch, slices: int, answers: bool, words: str
+) -> None:
+    site.accounts.insert_many([{"instagramId": f"a{n:03}"} for n in range(500)])
+    text = "instagramId,monthlyDmLimit\n" + "".join(f"a{n:03},{n + 1000}\n" for n in range(500))
+    preview = site.send(text)["preview"]
+    write, find, left = AccountEdits._write_some, AccountEdits.find, slices
+
+    def write_some(edits: AccountEdits, *arguments: Any) -> set[str]:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            return write(edits, *arguments)
+        if not answers:
+            monkeypatch.setattr(AccountEdits, "find", away)
+        raise StoreUnavailable("no primary")
+
+    def away(*_: object) -> Any:
+        raise StoreUnavailable("no primary")
+
+    monkeypatch.setattr(AccountEdits, "_write_some", write_some)
+    site.send(text, 503, f"?apply={preview}")
+    monkeypatch.setattr(AccountEdits, "find", find)
+    assert site.logged() == [("accounts-imported", "", words)]
+
+
 def test_what_the_platform_writes_since(site: Site) -> None:
     """It stays, unless the leader writes operators' values back."""
     site.patch(200, username="ours", monthlyDmLimit=500)

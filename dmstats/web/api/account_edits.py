@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +21,13 @@ from dmstats.db.account_edits import (
     Value,
     changes_of,
 )
-from dmstats.db.admins.activity_log import Event
-from dmstats.db.client import Document
+from dmstats.db.admins.activity_log import ActivityLog, Actor, Event
+from dmstats.db.client import Document, deadline
 from dmstats.db.dashboard.state_directory import StateDirectory
 from dmstats.db.documents import account, limit_of
 from dmstats.web import services
 from dmstats.web.api.stats import account_fields, mark_fields
-from dmstats.web.auth.recording import record
+from dmstats.web.auth.recording import record, requester
 from dmstats.web.schema.account_csv import MAX_BYTES, AccountsFile, read_accounts
 from dmstats.web.schema.account_edit_schemas import (
     AccountPatch,
@@ -42,6 +43,7 @@ blueprint = Blueprint("account_edits", __name__, url_prefix="/api/admin/accounts
 SHOWN = 200
 """How many changes and errors of an import are listed."""
 UNKNOWN = "there is no account with this id; accounts are created by their first DM"
+RECORD_SECONDS = 2.0
 REFUSED = "the database refuses this change, for example because of a validator or a unique index"
 
 
@@ -88,11 +90,31 @@ def import_accounts() -> ResponseReturnValue:
         raise PreviewOutdated(
             "The accounts or the file have changed since the preview: request a new preview."
         )
-    refused = edits.write(plan.wanted(), found)
+    try:
+        refused = edits.write(plan.wanted(), found)
+    except DmstatsError:
+        # Another context, because the request's deadline may have caused the error.
+        log, by = services().activity_log, requester()
+        Context().run(_record_half_import, plan, edits, log, by)
+        raise
     plan.refuse(refused)
     if plan.changes:
         record(Event.ACCOUNTS_IMPORTED, "", plan.words())
     return jsonify(ImportAnswer().dump(plan.answer(applied=True)))
+
+
+def _record_half_import(plan: _Plan, edits: AccountEdits, log: ActivityLog, by: Actor) -> None:
+    """Add to the activity log how many accounts an import has changed before it failed."""
+    wanted = plan.wanted()
+    try:
+        with deadline(RECORD_SECONDS):
+            now = edits.find(wanted)
+    except DmstatsError:
+        done = f"an unknown number of {len(wanted)} accounts"
+    else:
+        changed = [name for name in now if not changes_of(account(now[name]), wanted[name])]
+        done = f"{len(changed)} of {len(wanted)} accounts"
+    log.add(Event.ACCOUNTS_IMPORTED, by, details=f"not finished: {done}")
 
 
 @dataclass(slots=True)

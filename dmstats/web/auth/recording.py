@@ -13,24 +13,27 @@ from dmstats.web.auth.client_address import client_address
 
 def record(event: Event, target: str = "", details: str = "") -> None:
     """Add what the signed-in person, or the token, has done."""
+    services().activity_log.add(event, requester(), target, details)
+
+
+def requester() -> Actor:
+    """The signed-in person, or the token, behind the request."""
     identity = current_identity()
     if identity.admin is not None:
-        record_of(identity.admin, event, target, details)
-    else:
-        _add(ActorKind.TOKEN, identity.token_name, event, target, details)
+        return _actor(ActorKind.PERSON, identity.admin.email)
+    return _actor(ActorKind.TOKEN, identity.token_name)
 
 
 def record_of(person: Admin, event: Event, target: str = "", details: str = "") -> None:
     """Add what ``person`` has done on a route that is open, such as the sign-in."""
-    _add(ActorKind.PERSON, person.email, event, target, details)
+    services().activity_log.add(event, _actor(ActorKind.PERSON, person.email), target, details)
 
 
 def record_stranger(event: Event, target: str = "", details: str = "") -> None:
     """Add an attempt by an unknown person."""
-    _add(ActorKind.STRANGER, "", event, target, details)
+    services().activity_log.add(event, _actor(ActorKind.STRANGER, ""), target, details)
 
 
-def _add(kind: ActorKind, name: str, event: Event, target: str, details: str) -> None:
+def _actor(kind: ActorKind, name: str) -> Actor:
     address = client_address(request.remote_addr or "")
-    actor = Actor(kind, name, str(address) if address else "unknown")
-    services().activity_log.add(event, actor, target, details)
+    return Actor(kind, name, str(address) if address else "unknown")
