@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pyotp
 import pytest
 import redis
 
@@ -15,7 +16,10 @@ from dmstats.core.errors import StoreUnavailable, TooManyRequests
 from dmstats.core.settings import Settings
 from dmstats.db import client
 from dmstats.db.admins.admin_store import AdminStore, EmailTaken, LastAdmin
+from dmstats.db.admins.passkeys import Passkeys, Purpose
+from dmstats.db.admins.password_link import LinkOver
 from dmstats.db.admins.roles import Role
+from dmstats.db.admins.second_factor import SecondFactors
 from dmstats.db.client import Mongo, connect
 from dmstats.db.dashboard.account_directory import AccountDirectory
 from dmstats.db.dashboard.account_order import Position, Sort
@@ -71,6 +75,33 @@ def test_two_admins_demote_each_other_concurrently(admins: AdminStore) -> None:
         assert left, "somebody is left who can manage people"
         for key in ids:
             admins.set_role(key, Role.ADMIN)
+
+
+@pytest.mark.parametrize("what", ["link", "recovery code", "app's code", "challenge"])
+def test_what_holds_once_holds_for_one_of_many_at_once(
+    admins: AdminStore, mongo: Mongo, clock: ManualClock, what: str
+) -> None:
+    ada, factors = admins.create(EMAIL, PASSWORD), SecondFactors(mongo, clock, "secret key")
+    passkeys = Passkeys(mongo, clock)
+    app = pyotp.TOTP(factors.offer(ada.id))
+    codes = factors.confirm(ada.id, app.at(clock.now_ms() // 1000))
+    clock.advance(30)
+    link, challenge = admins.make_link(ada.id)[1].token, passkeys.challenge(Purpose.SIGN_IN)
+    uses: dict[str, Callable[[], object]] = {
+        "link": lambda: admins.redeem(link, "a quite new password"),
+        "recovery code": lambda: factors.check(ada.id, codes[0]),
+        "app's code": lambda: factors.check(ada.id, app.at(clock.now_ms() // 1000)),
+        "challenge": lambda: passkeys.redeem(challenge, Purpose.SIGN_IN),
+    }
+    passed: list[int] = []
+
+    def use(number: int) -> None:
+        with contextlib.suppress(LinkOver):
+            if uses[what]():
+                passed.append(number)
+
+    at_once(8, use)
+    assert len(passed) == 1
 
 
 def test_of_many_starts_one_makes_the_first_admin(mongo: Mongo, clock: ManualClock) -> None:

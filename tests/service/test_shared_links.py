@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from dmstats.db.admins.roles import Role
 from dmstats.db.admins.shared_links import PART_WORDS, TEXT, Part, link_key
 from dmstats.snapshot.body import SnapshotBody
 from dmstats.snapshot.shared import ALWAYS, FIELDS, shared_fields, shared_figures
+from dmstats.web.auth.access import ACCESS
 from dmstats.web.auth.credentials import LINK_KEY
 from dmstats.web.middleware.request_log import loggable
 from tests.service.admin_site import EMAIL, TOKEN, AdminSite, bearer
@@ -127,6 +129,27 @@ def test_another_secret(site: AdminSite, change: Any) -> None:
     assert answer.headers.getlist("Referrer-Policy") == ["no-referrer"]
     problem = site.client().get(f"{wrong}/stats")
     assert (problem.status_code, problem.mimetype) == (404, "application/problem+json")
+
+
+def test_it_opens_nothing_else(site: AdminSite) -> None:
+    path, _ = make(site, *Part)
+    secret = path.removeprefix("/shared/")
+    for operation in (each for each in ACCESS if not ACCESS[each].is_open):
+        method, _, rule = operation.partition(" ")
+        asked = re.sub(r"<[^>]+>", "17841400000000001", rule)
+        for how in (bearer(secret), {"Cookie": f"dmstats={secret}"}, {"X-Shared-Link": secret}):
+            far_away = {"REMOTE_ADDR": "203.0.113.7"}
+            answer = site.client().open(
+                asked, method=method, headers=how, environ_overrides=far_away
+            )
+            assert answer.status_code in (302, 401, 404), operation
+            assert answer.status_code != 404 or asked not in known(site), operation
+
+
+def known(site: AdminSite) -> set[str]:
+    return {
+        re.sub(r"<[^>]+>", "17841400000000001", rule.rule) for rule in site.app.url_map.iter_rules()
+    }
 
 
 def test_only_admins_make_them(site: AdminSite) -> None:

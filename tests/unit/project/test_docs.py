@@ -112,6 +112,22 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_that_is_named_exists(path: Path) -> None:
+    named = set(re.findall(r"\btests/[\w/]+\.py\b", path.read_text()))
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+def test_every_defence_names_the_test_that_shows_it() -> None:
+    page = (DOCS / "security.md").read_text()
+    table = page[page.index("| threat |") : page.index("## Your responsibilities")]
+    defences = [line.split("|")[1:3] for line in table.splitlines()[2:] if line]
+    assert len(defences) > 30
+    for threat, defence in defences:
+        # Each sentence, or those right before it, ends with a test.
+        assert re.search(r"\(`tests/[^()]*\)\.? *$", defence), threat
+
+
 def test_every_page_is_in_the_index() -> None:
     for folder in (DOCS, DOCS / "decisions"):
         index = (folder / "README.md").read_text()
