@@ -50,6 +50,7 @@ function rowOf(admin, isMe) {
     mark.textContent = isMe ? "you" : admin.disabled ? "disabled" : "invited";
     email.append(" ", mark);
   }
+  if (admin.refused || admin.refusal) email.append(...refusalOf(admin));
   const since = document.createElement("td");
   since.className = "wide";
   since.textContent = admin.createdAt ? format.date(admin.createdAt) : "";
@@ -61,6 +62,32 @@ function rowOf(admin, isMe) {
   if (!isMe) actions.append(switchFor(admin));
   row.append(email, since, actions);
   return row;
+}
+
+const REASONS = new Map([
+  ["no-role", "The provider gives no role here"],
+  ["unusable-email", "The provider tells no email address that can be used"],
+  ["unverified-email", "The provider has not verified the email address"],
+  ["foreign-domain", "The domain of the email address may not sign in here"],
+]);
+
+/**
+ * The mark of who was refused at the last sign-in by the provider, and why.
+ * @param {Admin} admin
+ */
+function refusalOf({ refused, refusal }) {
+  const mark = document.createElement("span"), why = document.createElement("span");
+  mark.className = "mark";
+  mark.dataset.tone = "bad";
+  mark.textContent = "refused";
+  why.className = "reason";
+  const reason = REASONS.get(refusal?.reason ?? "no-role") ?? "The provider's answer was refused";
+  const since = refusal?.at ? ` (${format.date(refusal.at)})` : "";
+  const way = refused
+    ? "No way in counts until a sign-in there succeeds, or you disable and enable the account."
+    : "Other ways to sign in still count.";
+  why.textContent = `${reason}${since}. ${way}`;
+  return [" ", mark, why];
 }
 
 /**

@@ -73,10 +73,15 @@ confirming.addEventListener("submit", async (event) => {
   const answer = await change(`${URL_OF_ME}/second-factor/confirm`, body, "Your second factor was set up.");
   if (!answer) return;
   byId("factor").hidden = true;
-  byId("recovery-codes").textContent = recoveryCodesFrom(answer.data).join("\n");
+  handOut(recoveryCodesFrom(answer.data));
+});
+
+/** @param {string[]} codes */
+function handOut(codes) {
+  byId("recovery-codes").textContent = codes.join("\n");
   byId("recovery").hidden = false;
   byId("recovery").focus();
-});
+}
 
 const URL_OF_PASSKEYS = `${URL_OF_ME}/passkeys`;
 const format = createFormat();
@@ -130,8 +135,11 @@ async function addPasskey(form) {
     tell({ ok: false, status: 0, sentence: passkeyProblem(error) });
     return;
   }
-  if (!(await change(URL_OF_PASSKEYS, { name, credential }, `The passkey ${name} was added.`))) return;
+  const added = await change(URL_OF_PASSKEYS, { name, credential }, `The passkey ${name} was added.`);
+  if (!added) return;
   form.reset();
+  const codes = recoveryCodesFrom(added.data);
+  if (codes.length > 0) handOut(codes);
   await loadPasskeys();
 }
 

@@ -141,6 +141,9 @@ export interface Admin {
   disabled: boolean;
   invited: boolean;
   secondFactor: boolean;
+  refused: boolean;
+  /** Why and when the provider's answer let the person not in, the last time. */
+  refusal: { reason: string, at: string | null } | null;
   createdAt: string | null;
 }
 

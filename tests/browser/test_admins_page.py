@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pyotp
 import pytest
@@ -191,6 +192,8 @@ def test_a_passkey_is_added_used_and_removed(
     form.get_by_role("button", name="Add a passkey").click()
     expect(page.locator("#done")).to_have_text("The passkey Work laptop was added.")
     expect(page.locator("#passkey-list li")).to_contain_text("not used yet")
+    expect(page.locator("#recovery")).to_be_focused()
+    recovery = page.locator("#recovery-codes").inner_text().split()
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("button", name="Sign out", exact=True).click()
@@ -208,6 +211,14 @@ def test_a_passkey_is_added_used_and_removed(
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading")).to_have_text("Use your passkey")
     assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_label("a recovery code").fill(recovery[0])
+    page.keyboard.press("Enter")
+    expect_mode(page, "live")
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.get_by_label("Email").fill(GUEST)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_role("button", name="Use a passkey").click()
     expect_mode(page, "live")
     page.goto(f"{url}/me")
@@ -244,6 +255,24 @@ def test_signing_in_by_a_provider(
     page.locator("#change").get_by_label("New password").fill(PASSWORD)
     page.get_by_role("button", name="Set", exact=True).click()
     expect(page.locator("#done")).to_have_text("Your password was changed.")
+
+
+def test_who_the_provider_refused_has_a_mark_that_says_why(
+    admins: Page, shared: tuple[Service, Mongo]
+) -> None:
+    add(admins, GUEST, PASSWORD)
+    expect(admins.locator("#rows tr")).to_have_count(2)
+    refusal = {"reason": "no-role", "at": datetime(2026, 11, 15, 12, tzinfo=UTC)}
+    refused = {"$set": {"refused": True, "refusal": refusal}}
+    shared[1].db[ADMINS].update_one({"email": GUEST}, refused)
+    for width in (390, 1280):
+        admins.set_viewport_size({"width": width, "height": 800})
+        admins.reload()
+        row = admins.locator("#rows tr", has_text=GUEST)
+        expect(row.locator(".mark")).to_have_text("refused")
+        expect(row).to_contain_text("The provider gives no role here")
+        assert admins.evaluate("document.documentElement.scrollWidth") <= width
+        assert violations(admins) == []
 
 
 def test_the_last_admin_stays_one(admins: Page, guarded: Service) -> None:

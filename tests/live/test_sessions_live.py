@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import pyotp
 import pytest
 
 from dmstats.core.errors import PoisonError, StoreUnavailable
@@ -89,9 +90,9 @@ class Site:
         finally:
             connection.close()
 
-    def sign_in(self, email: str = "") -> str:
+    def sign_in(self, email: str = "", code: str = "") -> str:
         """As that admin, else as Ada."""
-        signing_in = {"email": email or self.ada, "password": PASSWORD}
+        signing_in = {"email": email or self.ada, "password": PASSWORD, "code": code}
         for _ in range(4):
             status, _, cookie = self.ask("POST", "/login", body=signing_in)
             if status != 503:  # a busy machine took too long
@@ -179,7 +180,14 @@ def test_a_new_password_ends_the_stolen_session_and_not_ones_own_new_one(site: S
 
 
 @pytest.mark.parametrize(
-    ("verb", "body"), [("disable", {}), ("sign-out", {}), ("role", {"role": "viewer"})]
+    ("verb", "body"),
+    [
+        ("disable", {}),
+        ("sign-out", {}),
+        ("role", {"role": "viewer"}),
+        ("password", {"currentPassword": PASSWORD, "password": "another horse battery"}),
+        ("remove-second-factor", {"currentPassword": PASSWORD}),
+    ],
 )
 def test_another_admin_is_shut_out(site: Site, verb: str, body: object) -> None:
     hers, mine = site.sign_in(site.grace), site.sign_in()
@@ -190,6 +198,42 @@ def test_another_admin_is_shut_out(site: Site, verb: str, body: object) -> None:
     assert site.statuses(hers) == {401}
     assert site.statuses(mine) == {200}
     assert ending.all_end_by(shut_out + SECONDS)
+
+
+def test_a_second_factor_ends_the_sessions_before_it_and_with_it(site: Site) -> None:
+    """Set up, and removed again: each time the other browser's session ends."""
+    url = "/api/admin/me/second-factor"
+    here, code = site.sign_in(), ""
+    for step in ("/confirm", "/remove"):
+        elsewhere = site.sign_in(code=code)
+        ending = Watched(site, elsewhere)
+        if step == "/confirm":
+            offer = json.loads(site.ask("POST", url, here, {"currentPassword": PASSWORD})[1])
+            sent = {"code": pyotp.TOTP(offer["secret"]).now()}
+        else:
+            sent = {"currentPassword": PASSWORD}
+        status, body, mine = site.ask("POST", f"{url}{step}", here, sent)
+        changed = time.monotonic()
+        assert status in (200, 204), body
+        assert site.statuses(elsewhere) == site.statuses(here) == {401}
+        assert site.statuses(mine) == {200}
+        assert ending.all_end_by(changed + SECONDS)
+        here, code = mine, json.loads(body)["recoveryCodes"][0] if body else ""
+
+
+def test_the_providers_refusal_ends_everything(site: Site) -> None:
+    """What the sign-in's answer without a role does, wherever it is done."""
+    hers, mine = site.sign_in(site.grace), site.sign_in()
+    ending, going_on = Watched(site, hers), Watched(site, mine)
+    AdminStore(site.mongo).refuse(site.id_of(hers))
+    refused = time.monotonic()
+    assert site.statuses(hers) == {401}
+    assert site.statuses(mine) == {200}
+    assert ending.all_end_by(refused + SECONDS)
+    assert going_on.ends == []
+    going_on.close()
+    again = {"email": site.grace, "password": PASSWORD}
+    assert site.ask("POST", "/login", body=again)[0] == 403
 
 
 def test_revoking_a_token_ends_it_everywhere(site: Site) -> None:

@@ -44,6 +44,15 @@ def added(client: FlaskClient, name: str = "phone", **how: Any) -> Authenticator
     return authenticator
 
 
+def new_codes(client: FlaskClient) -> list[str]:
+    """The recovery codes that come with one more passkey."""
+    options = client.post(f"{URL}/options", json=OWN).get_json()["options"]
+    sent = {"name": "one more", "credential": Authenticator().create(options)}
+    answer = client.post(URL, json=sent)
+    assert answer.headers["Cache-Control"] == "no-store"
+    return list(answer.get_json()["recoveryCodes"])
+
+
 def offered(client: FlaskClient) -> Any:
     answer = client.post("/login/passkey/options", json={})
     assert answer.status_code == 200, answer.text
@@ -116,6 +125,40 @@ class TestAsSecondFactor:
         assert sign_in(browser, authenticator).status_code == 200
         alone = site.client().post("/login", json=CREDENTIALS)
         assert (alone.status_code, alone.get_json()["title"]) == (401, "Second factor needed")
+
+    def test_each_recovery_code_stands_in_for_it_once(self, site: AdminSite) -> None:
+        client = site.signed_in()
+        codes = new_codes(client)
+        assert len(set(codes)) == 10
+        assert new_codes(client) == [], "there are some already"
+        browser = site.client()
+        browser.post("/login", data=CREDENTIALS)
+        assert browser.post("/login/code", data={"code": codes[0]}).status_code == 303
+        assert browser.get("/api/admin/me").status_code == 200
+        again = {**CREDENTIALS, "code": codes[0]}
+        assert site.client().post("/login", json=again).status_code == 401
+        script = {**CREDENTIALS, "code": codes[1].upper().replace("-", " ")}
+        assert site.client().post("/login", json=script).status_code == 200
+        assert events(site).count(("recovery-code-used", "", "")) == 2
+        for code in codes[2:]:
+            site.client().post("/login", json={**CREDENTIALS, "code": code})
+        assert len(new_codes(client)) == 10, "none was left"
+
+    def test_the_recovery_codes_last_as_long_as_a_factor(
+        self, site: AdminSite, clock: ManualClock
+    ) -> None:
+        client = site.signed_in()
+        old = new_codes(client)
+        _, codes = set_up(client, clock)
+        (shown,) = client.get(URL).get_json()["passkeys"]
+        client.post(f"{URL}/{shown['id']}/remove", json=OWN)
+        for code, status in ((old[0], 401), (codes[0], 200)):
+            sent = {**CREDENTIALS, "code": code}
+            assert site.client().post("/login", json=sent).status_code == status
+        client.post("/api/admin/me/second-factor/remove", json=OWN)
+        (stored,) = site.mongo.db["dmstats_admins"].find({})
+        assert "recovery" not in stored
+        assert not set(new_codes(client)) & set(codes)
 
     def test_it_needs_no_code_of_an_app(self, site: AdminSite, clock: ManualClock) -> None:
         client = site.signed_in()

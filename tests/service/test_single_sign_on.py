@@ -88,6 +88,17 @@ def events(site: AdminSite) -> list[tuple[str, str, str]]:
     return [(entry.event, entry.target, entry.details) for entry in entries]
 
 
+def marks(site: AdminSite) -> dict[str, tuple[bool, str | None]]:
+    """Of everybody with an account: shut out, and why the provider's last answer was refused."""
+    watching = "watching@example.com"
+    listed = site.signed_in(watching).get("/api/admin/admins").get_json()["admins"]
+    return {
+        each["email"]: (each["refused"], (each["refusal"] or {}).get("reason"))
+        for each in listed
+        if each["email"] != watching
+    }
+
+
 def test_it_works(site: AdminSite, provider: Provider) -> None:
     client = site.client()
     address = to_provider(client)
@@ -418,6 +429,33 @@ class TestRoles:
         assert "no role" in answer.text
         assert before.get("/api/admin/me").status_code == 401
         assert events(site)[-1] == ("sign-in-failed", EMAIL, "single sign-on")
+        assert marks(site) == {EMAIL: (True, "no-role")}
+        provider.person["realm_access"] = {"roles": ["staff"]}
+        sign_in(site.client())
+        assert marks(site) == {EMAIL: (False, None)}
+
+    @pytest.mark.parametrize(
+        ("claims", "reason"),
+        [
+            ({"email_verified": False}, "unverified-email"),
+            ({"email": "ada@elsewhere.example"}, "foreign-domain"),
+            ({"email": "no address"}, "unusable-email"),
+            ({"email": "ada@ex\u00e4mple.com"}, "unusable-email"),
+        ],
+    )
+    def test_other_refusals_are_noted_too_and_shut_nobody_out(
+        self, provider: Provider, clock: ManualClock, claims: dict[str, object], reason: str
+    ) -> None:
+        site = site_of(provider, clock, oidc_domains=("example.com",))
+        site.admins.create(EMAIL, PASSWORD)
+        sign_in(site.client())
+        before = dict(provider.person)
+        provider.person.update(claims)
+        assert sign_in(site.client()).status_code == 403
+        provider.person.update(before)
+        assert marks(site) == {EMAIL: (False, reason)}
+        sign_in(site.client())
+        assert marks(site) == {EMAIL: (False, None)}
 
     def test_who_has_none_comes_back_by_the_provider_alone(
         self, provider: Provider, clock: ManualClock
@@ -478,6 +516,7 @@ class TestRoles:
         assert sign_in(site.client()).status_code == 403
         assert before.get("/api/admin/me").status_code == 401
         assert site.signed_in().get("/api/admin/me").get_json()["role"] == "admin"
+        assert marks(site) == {EMAIL: (False, "no-role")}
 
     def test_the_last_admin_is_not_demoted(self, provider: Provider, clock: ManualClock) -> None:
         site = site_of(provider, clock, **ROLES)

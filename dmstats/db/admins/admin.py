@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from bson import ObjectId
 
 from dmstats.core.clock import rfc3339, to_ms
+from dmstats.db import typed
 from dmstats.db.admins.roles import Role, role_from
 
 IDENTITY: Mapping[str, Any] = {
@@ -26,7 +28,14 @@ IDENTITY: Mapping[str, Any] = {
 """The fields of identity and rights. ``role`` must be among them: a document without it is read as
 an admin's."""
 
-PUBLIC: Mapping[str, Any] = {**IDENTITY, "createdAt": 1, "invited": 1}
+PUBLIC: Mapping[str, Any] = {
+    **IDENTITY,
+    "createdAt": 1,
+    "invited": 1,
+    "refusal": 1,
+    "recovery": 1,
+    "totp.recovery": 1,
+}
 """All fields of an :class:`Admin`, without the password hash."""
 
 WITHOUT_LINK: Mapping[str, Any] = {
@@ -37,6 +46,23 @@ WITHOUT_LINK: Mapping[str, Any] = {
 link."""
 
 
+class Refusal(StrEnum):
+    """Why the last sign-in at the provider was refused; the value is stored."""
+
+    ROLE = "no-role"
+    EMAIL = "unusable-email"
+    UNVERIFIED = "unverified-email"
+    DOMAIN = "foreign-domain"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The last sign-in at the provider, ``at`` (RFC 3339), was refused for that ``reason``."""
+
+    reason: Refusal
+    at: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Admin:
     """One person, without the password's hash; ``created_at`` is RFC 3339.
@@ -45,6 +71,8 @@ class Admin:
     ``invited`` has no password yet; a ``passwordless`` person signs in by single sign-on instead. A
     ``refused`` person has lost every role at the provider: no way in counts until a sign-in there
     does.
+    ``refusal`` is why the last sign-in there was refused, also of people who can still sign in
+    otherwise. ``recovery``: recovery codes are left.
     """
 
     id: str
@@ -58,6 +86,8 @@ class Admin:
     codes: bool = False
     passkeys: bool = False
     refused: bool = False
+    refusal: Refused | None = None
+    recovery: bool = False
 
     @property
     def second_factor(self) -> bool:
@@ -84,7 +114,19 @@ def admin_from(document: Mapping[str, Any]) -> Admin | None:
         codes="totp" in document,
         passkeys=document.get("passkeys", []) != [],
         refused=document.get("refused") is True,
+        refusal=_refusal(document.get("refusal")),
+        recovery=bool(
+            document.get("recovery") or typed.document(document.get("totp")).get("recovery")
+        ),
     )
+
+
+def _refusal(value: object) -> Refused | None:
+    stored = typed.document(value)
+    reason, at = stored.get("reason"), stored.get("at")
+    if not isinstance(reason, str) or reason not in set(Refusal):
+        return None
+    return Refused(Refusal(reason), rfc3339(to_ms(at)) if isinstance(at, datetime) else None)
 
 
 def epoch_from(value: object) -> int:

@@ -221,9 +221,11 @@ class AdminStore:
         return self._change(admin_id, {"refused": True})
 
     def admit_again(self, admin_id: str) -> Admin:
-        """Take back :meth:`refuse`."""
+        """The provider lets somebody in again."""
         with translated():
-            self._collection.update_one({"_id": _key(admin_id)}, {"$unset": {"refused": ""}})
+            self._collection.update_one(
+                {"_id": _key(admin_id)}, {"$unset": {"refused": "", "refusal": ""}}
+            )
         return self.get(admin_id)
 
     def sign_out_everywhere(self, admin_id: str) -> Admin:
@@ -338,7 +340,7 @@ class AdminStore:
         if "passwordHash" in values:
             over |= {"invited": "", "passwordless": ""}
         if values.get("disabled") is False:
-            over |= {"identity": "", "refused": ""}
+            over |= {"identity": "", "refused": "", "refusal": ""}
         setting = {"$set": values} if values else {}
         unsetting = {"$unset": over} if over else {}
         with translated():

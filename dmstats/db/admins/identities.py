@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
+from dmstats.core.clock import to_datetime
 from dmstats.core.errors import Forbidden
 from dmstats.db import typed
-from dmstats.db.admins.admin import PUBLIC, WITHOUT_LINK, Admin, admin_from
+from dmstats.db.admins.admin import PUBLIC, WITHOUT_LINK, Admin, Refusal, admin_from
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ADMINS
 
@@ -68,6 +69,12 @@ class Identities:
         if not done.matched_count:
             raise _Taken
         return admin
+
+    def note_refusal(self, admin_id: str, reason: Refusal, at_ms: int) -> None:
+        """Note for the page People why the provider's answer at ``at_ms`` let somebody not in."""
+        noted = {"reason": reason.value, "at": to_datetime(at_ms)}
+        with translated():
+            self._people.update_one({"_id": ObjectId(admin_id)}, {"$set": {"refusal": noted}})
 
 
 class _Taken(Forbidden):

@@ -169,9 +169,10 @@ class Passkeys:
         return removed[0]
 
     def remove_all(self, admin_id: str) -> None:
-        """Forget all passkeys of a person."""
+        """Forget all passkeys of a person, and the recovery codes."""
+        over = {"$unset": {"passkeys": "", "recovery": ""}}
         with translated():
-            self._people.update_one({"_id": _key(admin_id)}, {"$unset": {"passkeys": ""}})
+            self._people.update_one({"_id": _key(admin_id)}, over)
 
 
 def _passkeys(document: Mapping[str, Any]) -> list[Passkey]:

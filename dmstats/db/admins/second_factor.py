@@ -1,4 +1,5 @@
-"""The second factor of a sign-in: codes of an authenticator app (TOTP), and recovery codes.
+"""The second factor of a sign-in: codes of an authenticator app (TOTP), and recovery codes, which
+stand in for the app or for passkeys.
 
 Everything is in the person's document. Recovery codes are stored as digests: 80 random bits need no
 slow hash. The app's secret must be readable, and is stored sealed.
@@ -33,6 +34,9 @@ OFFER_MS = 15 * MINUTE_MS
 """How long the set-up may take."""
 
 RECOVERY_CODES = 10
+RECOVERY_FIELDS = ("recovery", "totp.recovery")
+"""The second is where earlier releases kept their digests."""
+
 STEPS_AWAY = 1
 """A code of the 30 s before or after is accepted: clocks differ."""
 
@@ -85,27 +89,47 @@ class SecondFactors:
         if step is None:
             raise BadRequest("This code is not correct. Check the phone's clock.")
         codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
-        totp = {
-            "secret": stored,
-            "since": to_datetime(self._clock.now_ms()),
-            "lastStep": step,
+        made = {
+            "totp": {
+                "secret": stored,
+                "since": to_datetime(self._clock.now_ms()),
+                "lastStep": step,
+            },
             "recovery": [_digest(each) for each in codes],
         }
         wanted = {"_id": ObjectId(admin_id), "totpOffer.secret": stored}
         with translated():
-            done = self._people.update_one(
-                wanted, {"$set": {"totp": totp}, "$unset": {"totpOffer": ""}}
-            )
+            done = self._people.update_one(wanted, {"$set": made, "$unset": {"totpOffer": ""}})
         if not done.matched_count:
             raise BadRequest("The setup was started again in another window.")
         return codes
 
+    def new_recovery_codes(self, admin_id: str) -> list[str]:
+        """Ten recovery codes, which are not stored; they take the place of earlier ones."""
+        codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
+        made = {"$set": {"recovery": [_digest(each) for each in codes]}}
+        with translated():
+            self._people.update_one({"_id": ObjectId(admin_id)}, made)
+        return codes
+
+    def forget_recovery_codes(self, admin_id: str) -> None:
+        """Forget those of who has no second factor any more."""
+        none = {"totp": {"$exists": False}}
+        no_passkeys = [{"passkeys": {"$exists": False}}, {"passkeys": {"$size": 0}}]
+        with translated():
+            self._people.update_one(
+                {"_id": ObjectId(admin_id), **none, "$or": no_passkeys},
+                {"$unset": {"recovery": ""}},
+            )
+
     def check(self, admin_id: str, code: str) -> UsedCode | None:
         """Consume ``code``; None if it is not correct, or was used before."""
         key, plain = ObjectId(admin_id), SEPARATORS.sub("", code).lower()
-        with translated():
-            used = {"totp.recovery": _digest(plain)}
-            if self._people.update_one({"_id": key, **used}, {"$pull": used}).modified_count:
+        for field in RECOVERY_FIELDS:
+            used = {field: _digest(plain)}
+            with translated():
+                done = self._people.update_one({"_id": key, **used}, {"$pull": used})
+            if done.modified_count:
                 return UsedCode.RECOVERY
         stored = typed.text(typed.document(self._read(admin_id, "totp")).get("secret"))
         step = self._step_of(stored, plain, admin_id) if stored else None
@@ -131,6 +155,7 @@ class SecondFactors:
             done = self._people.update_one({"_id": ObjectId(admin_id)}, over)
         if not done.matched_count:
             raise NotFound("This person does not exist.")
+        self.forget_recovery_codes(admin_id)
 
     def _read(self, admin_id: str, field: str) -> Any:
         with translated():

@@ -53,7 +53,10 @@ def options() -> ResponseReturnValue:
 @blueprint.post("")
 def add() -> ResponseReturnValue:
     """Take one into use that the browser has made; from now on the password alone does not sign
-    in, and what it opened elsewhere ends."""
+    in, and what it opened elsewhere ends.
+
+    Who has no recovery codes (left) gets ten, which are in this answer and never again.
+    """
     person = signed_in()
     asked = body(NewPasskey(), request)
     services().authenticator.confirm_attempt(person)
@@ -65,21 +68,27 @@ def add() -> ResponseReturnValue:
     except PasskeyRefused as error:
         logger.warning("passkey_refused", extra={"error": error.reason})
         raise
-    passkey = passkeys.add(person.id, asked["name"].strip(), *made)
+    passkey, codes = passkeys.add(person.id, asked["name"].strip(), *made), list[str]()
+    if not (person.second_factor and services().admins.get(person.id).recovery):
+        codes = services().second_factors.new_recovery_codes(person.id)
     if not person.second_factor:
         services().authenticator.end_other_sessions(person)
     logger.info("passkey_added", extra={"admin": person.id, "passkey": passkey.id})
     record(Event.PASSKEY_ADDED, person.email, passkey.name)
-    return jsonify(PasskeyShown().dump(passkey)), 201
+    response = jsonify(PasskeyShown().dump(passkey) | {"recoveryCodes": codes})
+    response.headers["Cache-Control"] = "no-store"
+    return response, 201
 
 
 @blueprint.post("/<passkey_id>/remove")
 def remove(passkey_id: str) -> ResponseReturnValue:
-    """Take one out of use, given one's own password."""
+    """Take one out of use, given one's own password; what it may have opened elsewhere ends."""
     person = signed_in()
     asked = body(LinkRequest(), request)
     services().authenticator.confirm(person, asked["currentPassword"])
     passkey = services().passkeys.remove(person.id, passkey_id)
+    services().second_factors.forget_recovery_codes(person.id)
+    services().authenticator.end_other_sessions(person)
     logger.info("passkey_removed", extra={"admin": person.id, "passkey": passkey.id})
     record(Event.PASSKEY_REMOVED, person.email, passkey.name)
     return "", 204

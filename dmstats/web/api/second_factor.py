@@ -64,11 +64,12 @@ def confirm() -> ResponseReturnValue:
 
 @blueprint.post("/remove")
 def remove() -> ResponseReturnValue:
-    """Sign-ins need no code any more; given one's own password."""
+    """Sign-ins need no code any more; given one's own password. One's other sessions end."""
     person = signed_in()
     asked = body(LinkRequest(), request)
     services().authenticator.confirm(person, asked["currentPassword"])
     services().second_factors.remove(person.id)
+    services().authenticator.end_other_sessions(person)
     logger.info("second_factor_removed", extra={"admin": person.id, "by": person.id})
     record(Event.SECOND_FACTOR_REMOVED, person.email)
     return "", 204

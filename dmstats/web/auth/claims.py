@@ -8,6 +8,7 @@ from typing import Any
 
 from dmstats.core.errors import Forbidden
 from dmstats.core.settings import Settings
+from dmstats.db.admins.admin import Refusal
 from dmstats.db.admins.admin_store import lookup_name
 from dmstats.db.admins.identities import ExternalIdentity
 from dmstats.db.admins.roles import Role
@@ -17,6 +18,11 @@ NOT_ASCII = (
     "Ask an admin for a password."
 )
 """Other characters may fold to the plain ones of another person's address."""
+
+NO_EMAIL = "The provider did not send your email address."
+UNVERIFIED = "The provider has not verified your email address. Verify it there first."
+FOREIGN_DOMAIN = "People with your email domain cannot sign in here."
+NO_ROLE = "Your account at the provider has no role for dmstats. Ask the people who manage it."
 
 MAX_SUBJECT_LENGTH = 255
 """As OpenID Connect limits it."""
@@ -31,14 +37,13 @@ class Claimed:
     role: Role | None
 
 
-class RoleRefused(Forbidden):
-    """The provider gives that ``identity`` no role here."""
+class ClaimsRefused(Forbidden):
+    """What the provider says of that ``identity`` lets it not in."""
 
-    def __init__(self, identity: ExternalIdentity) -> None:
-        super().__init__(
-            "Your account at the provider has no role for dmstats. Ask the people who manage it."
-        )
+    def __init__(self, identity: ExternalIdentity, reason: Refusal, words: str) -> None:
+        super().__init__(words)
         self.identity = identity
+        self.reason = reason
 
 
 def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:
@@ -49,20 +54,20 @@ def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:
     identity = ExternalIdentity(settings.oidc_issuer or "", subject)
     name = lookup_name(email) if isinstance(email, str) else ""
     if not isinstance(email, str) or not name:
-        raise Forbidden("The provider did not send your email address.")
+        raise ClaimsRefused(identity, Refusal.EMAIL, NO_EMAIL)
     if not email.isascii():
-        raise Forbidden(NOT_ASCII)
+        raise ClaimsRefused(identity, Refusal.EMAIL, NOT_ASCII)
     # Some providers send the word instead of the value.
     verified = claims.get("email_verified")
     if verified is not True and verified != "true":
-        raise Forbidden("The provider has not verified your email address. Verify it there first.")
+        raise ClaimsRefused(identity, Refusal.UNVERIFIED, UNVERIFIED)
     if settings.oidc_domains and name.rpartition("@")[2] not in settings.oidc_domains:
-        raise Forbidden("People with your email domain cannot sign in here.")
+        raise ClaimsRefused(identity, Refusal.DOMAIN, FOREIGN_DOMAIN)
     if settings.oidc_role_claim is None:
         return Claimed(identity, name, None)
     role = _role(claim(claims, settings.oidc_role_claim), settings.oidc_roles)
     if role is None:
-        raise RoleRefused(identity)
+        raise ClaimsRefused(identity, Refusal.ROLE, NO_ROLE)
     return Claimed(identity, name, role)
 
 

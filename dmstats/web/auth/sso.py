@@ -10,13 +10,13 @@ from flask.typing import ResponseReturnValue
 from dmstats.core.errors import DmstatsError, Forbidden
 from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.db.admins.activity_log import Event
-from dmstats.db.admins.admin import Admin
+from dmstats.db.admins.admin import Admin, Refusal
 from dmstats.db.admins.admin_store import LastAdmin
 from dmstats.db.admins.roles import Role
 from dmstats.db.admins.session_store import By, Proof
 from dmstats.web import services
 from dmstats.web.auth.authenticator import CodeNeeded
-from dmstats.web.auth.claims import Claimed, RoleRefused, claimed
+from dmstats.web.auth.claims import Claimed, ClaimsRefused, claimed
 from dmstats.web.auth.recording import record_of
 from dmstats.web.auth.sessions import fresh_sign_in_wanted, is_plain_http
 from dmstats.web.auth.sign_in import record_failure, signed_in
@@ -64,8 +64,8 @@ def callback() -> ResponseReturnValue:
     except CodeNeeded:
         return to_code_page(target)
     except DmstatsError as error:
-        if isinstance(error, RoleRefused):
-            email = _shut_out(error)
+        if isinstance(error, ClaimsRefused):
+            email = _refuse(error)
         record_failure(error, By.PROVIDER, email)
         return sign_in_page(error, target=target)
     return signed_in(done, target)
@@ -79,7 +79,7 @@ def _person(told: Claimed) -> Admin:
         admin = _new(told)
     if admin.disabled:
         raise Forbidden("Your account is disabled. Ask an admin.")
-    if admin.refused:
+    if admin.refused or admin.refusal is not None:
         admin = admins.admit_again(admin.id)
     if told.role is not None and told.role is not admin.role:
         admin = admins.set_role(admin.id, told.role)
@@ -98,12 +98,16 @@ def _new(told: Claimed) -> Admin:
     return admin
 
 
-def _shut_out(refused: RoleRefused) -> str:
-    """End the sessions of a person without a role, and refuse the other ways to sign in. Returns
-    the email, empty if there is no such account."""
+def _refuse(refused: ClaimsRefused) -> str:
+    """Note the refusal for the People page. If the person has no role any more, also end their
+    sessions and refuse the other ways to sign in. Returns the email, empty if there is no such
+    account."""
     person, admins = services().identities.known(refused.identity), services().admins
     if person is None:
         return ""
+    services().identities.note_refusal(person.id, refused.reason, services().clock.now_ms())
+    if refused.reason is not Refusal.ROLE:
+        return person.email
     try:
         admins.refuse(person.id)
     except LastAdmin:

@@ -11,6 +11,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from dmstats.core.clock import rfc3339, to_ms
 from dmstats.core.time_zones import zone_name
+from dmstats.db.admins.admin import Refusal
 from dmstats.db.admins.roles import Role
 from dmstats.db.states.state_record import State
 
@@ -149,8 +150,16 @@ class ChosenPassword(Strict):
     password = fields.String(required=True)
 
 
+class RefusalAnswer(Strict):
+    """Why and when the provider's answer let a person not in, the last time."""
+
+    reason = fields.Enum(Refusal, by_value=True, required=True)
+    at = Moment(required=True, allow_none=True)
+
+
 class AdminAnswer(Strict):
-    """A person who is only ``invited`` has no password yet."""
+    """A person who is only ``invited`` has no password yet. A ``refused`` person has no role at the
+    provider any more, and no way to sign in works until a sign-in there succeeds."""
 
     id = fields.String(required=True)
     email = fields.String(required=True)
@@ -158,6 +167,8 @@ class AdminAnswer(Strict):
     disabled = fields.Boolean(required=True)
     invited = fields.Boolean(required=True)
     secondFactor = fields.Boolean(attribute="second_factor", required=True)
+    refused = fields.Boolean(required=True)
+    refusal = fields.Nested(RefusalAnswer, required=True, allow_none=True)
     createdAt = fields.String(attribute="created_at", required=True, allow_none=True)
 
 

@@ -212,7 +212,7 @@ OPERATIONS = (
     Operation(ME + "/passkeys/options", "post", "Start adding a passkey",
               {200: passkey_schemas.PasskeyOptions}, (429, *CHANGING), SESSION,
               body=api_schemas.LinkRequest),
-    Operation(ME + "/passkeys", "post", "Add a passkey", {201: passkey_schemas.PasskeyShown},
+    Operation(ME + "/passkeys", "post", "Add a passkey", {201: passkey_schemas.PasskeyAdded},
               (409, 429, *CHANGING), SESSION, body=passkey_schemas.NewPasskey),
     Operation(ME + "/passkeys/{passkey_id}/remove", "post", "Remove a passkey", {204: ""},
               (404, 429, *CHANGING), SESSION, body=api_schemas.LinkRequest),

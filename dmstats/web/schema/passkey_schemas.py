@@ -39,5 +39,11 @@ class PasskeyShown(Strict):
     usedAt = Moment(attribute="used_at", required=True, allow_none=True)
 
 
+class PasskeyAdded(PasskeyShown):
+    """``recoveryCodes`` is empty for who has some already."""
+
+    recoveryCodes = fields.List(fields.String(), required=True)
+
+
 class PasskeysShown(Strict):
     passkeys = fields.List(fields.Nested(PasskeyShown), required=True)

@@ -14,7 +14,7 @@ import { asLabel, asList, asObject, asText, asTime } from "./values.js";
 export function adminsFrom(json) {
   const answer = asObject(json);
   const admins = asList(answer.admins).map((each) => {
-    const admin = asObject(each);
+    const admin = asObject(each), refusal = asObject(admin.refusal);
     return {
       id: asText(admin.id) ?? "",
       email: asLabel(admin.email) || "unknown",
@@ -22,6 +22,8 @@ export function adminsFrom(json) {
       disabled: admin.disabled === true,
       invited: admin.invited === true,
       secondFactor: admin.secondFactor === true,
+      refused: admin.refused === true,
+      refusal: admin.refusal ? { reason: asText(refusal.reason) ?? "", at: asTime(refusal.at) } : null,
       createdAt: asTime(admin.createdAt),
     };
   });
