@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.admins.shared_links import Part
 from dmstats.db.client import Mongo, connect
 from dmstats.snapshot.shared import ALWAYS, FIELDS
+from dmstats.web.auth.access import ACCESS
 from migrations import apply
 from tests.servers import Redis, running
 from tests.service.admin_site import cheap_passwords
@@ -32,6 +34,7 @@ from tests.streamworker import ROOT, Worker
 pytestmark = [pytest.mark.live, pytest.mark.slow(25)]
 
 PASSWORD = "correct horse battery"
+PRIVATE = {"no-store", "private, no-cache"}
 SECONDS = 10.0
 """Within so many seconds open streams have to end: a second is usual, the machine may be busy."""
 
@@ -283,6 +286,23 @@ def test_revoking_a_shared_link_ends_it_everywhere(site: Site) -> None:
     going_on.close()
     log = (site.worker.folder / "log").read_text()
     assert not any(each.rpartition("-")[2] in log for each in (path, other))
+
+
+def test_no_cache_between_keeps_what_needs_a_session(site: Site) -> None:
+    cookie, found = site.sign_in(), {}
+    for operation in ACCESS:
+        method, _, rule = operation.partition(" ")
+        if method == "GET" and not ACCESS[operation].is_open and not rule.endswith("/stream"):
+            path = re.sub(r"<[^>]+>", "65a000000000000000000001", rule)
+            connection = http.client.HTTPConnection("localhost", site.worker.port, timeout=20)
+            with contextlib.closing(connection):
+                connection.request("GET", path, headers={"Cookie": cookie})
+                answer = connection.getresponse()
+                found[operation] = answer.status, answer.getheader("Cache-Control")
+    assert len(found) > 30
+    assert {status for status, _ in found.values()} <= {200, 401, 404}
+    kept = {each for each, (_, cached) in found.items() if cached not in PRIVATE}
+    assert kept == set()
 
 
 def test_the_command_ends_sessions_without_redis(site: Site, cache: Redis) -> None:

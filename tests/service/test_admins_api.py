@@ -22,7 +22,8 @@ def test_it_works(site: AdminSite) -> None:
     assert [admin["email"] for admin in listed["admins"]] == [EMAIL, OTHER]
     assert listed["admins"][1] == created.get_json()
     assert set(created.get_json()) == {
-        "id", "email", "role", "disabled", "invited", "secondFactor", "createdAt",
+        "id", "email", "role", "disabled", "invited", "secondFactor", "refused", "refusal",
+        "createdAt",
     }  # fmt: skip
     assert listed["you"] == listed["admins"][0]["id"]
     assert site.signed_in(OTHER).get("/").text == "home"
