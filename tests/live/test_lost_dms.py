@@ -278,7 +278,7 @@ def test_a_damaged_sum_on_a_standalone_server_costs_itself_alone(
     server = Secantus(tmp_path, standalone=True)
     with running(server), closing(connect(Settings(mongodb_uri=server.uri))) as mongo:
         site = Site(clock, mongo)
-        day = {"_id": day_key(clock.now_ms(), damaged), "account": damaged}
+        day: dict[str, Any] = {"_id": day_key(clock.now_ms(), damaged), "account": damaged}
         day |= {"day": to_datetime(day_start(clock.now_ms())), "echoed": 2, "lost": "x"}
         mongo.db["dmstats_send_days"].insert_one(day)
         site.tell(*(send(f"{n}", ACCOUNT) for n in range(5)), *(send(f"o{n}", OTHER) for n in "12"))

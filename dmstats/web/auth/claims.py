@@ -40,10 +40,10 @@ class Claimed:
 class ClaimsRefused(Forbidden):
     """What the provider says of that ``identity`` lets it not in."""
 
-    def __init__(self, identity: ExternalIdentity, reason: Refusal, words: str) -> None:
+    def __init__(self, identity: ExternalIdentity, refusal: Refusal, words: str) -> None:
         super().__init__(words)
         self.identity = identity
-        self.reason = reason
+        self.refusal = refusal
 
 
 def claimed(claims: Mapping[str, Any], settings: Settings) -> Claimed:

@@ -105,8 +105,8 @@ def _refuse(refused: ClaimsRefused) -> str:
     person, admins = services().identities.known(refused.identity), services().admins
     if person is None:
         return ""
-    services().identities.note_refusal(person.id, refused.reason, services().clock.now_ms())
-    if refused.reason is not Refusal.ROLE:
+    services().identities.note_refusal(person.id, refused.refusal, services().clock.now_ms())
+    if refused.refusal is not Refusal.ROLE:
         return person.email
     try:
         admins.refuse(person.id)
