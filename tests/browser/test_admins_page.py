@@ -212,7 +212,7 @@ def test_a_passkey_is_added_used_and_removed(
     expect(page.get_by_role("heading")).to_have_text("Use your passkey")
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_label("a recovery code").fill(recovery[0])
+    page.get_by_label("Recovery code").fill(recovery[0])
     page.keyboard.press("Enter")
     expect_mode(page, "live")
     page.get_by_role("button", name="Sign out", exact=True).click()
