@@ -65,14 +65,14 @@ function rowOf(admin, isMe) {
 }
 
 const REASONS = new Map([
-  ["no-role", "The provider gives no role here"],
-  ["unusable-email", "The provider tells no email address that can be used"],
+  ["no-role", "The provider assigns no role for dmstats"],
+  ["unusable-email", "The provider sent no usable email address"],
   ["unverified-email", "The provider has not verified the email address"],
-  ["foreign-domain", "The domain of the email address may not sign in here"],
+  ["foreign-domain", "People with this email domain cannot sign in"],
 ]);
 
 /**
- * The mark of who was refused at the last sign-in by the provider, and why.
+ * Why the last sign-in through the provider was refused.
  * @param {Admin} admin
  */
 function refusalOf({ refused, refusal }) {
@@ -84,8 +84,8 @@ function refusalOf({ refused, refusal }) {
   const reason = REASONS.get(refusal?.reason ?? "no-role") ?? "The provider's answer was refused";
   const since = refusal?.at ? ` (${format.date(refusal.at)})` : "";
   const way = refused
-    ? "No way in counts until a sign-in there succeeds, or you disable and enable the account."
-    : "Other ways to sign in still count.";
+    ? "This person cannot sign in until a sign-in there succeeds, or you disable and enable the account."
+    : "Other ways to sign in still work.";
   why.textContent = `${reason}${since}. ${way}`;
   return [" ", mark, why];
 }

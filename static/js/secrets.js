@@ -1,4 +1,4 @@
-/** What the pages of API tokens and of shared links have in common: a list, a form, and a secret that is shown once. */
+/** The parts that the pages of API tokens and shared links share: the list, the form, and a secret that is shown once. */
 
 import { ask } from "./ask.js";
 import { wireCopy } from "./copy.js";
@@ -9,12 +9,12 @@ import { wireShell } from "./shell.js";
 
 /**
  * @typedef {{name: string, lines: string[], cell: HTMLElement, revoked: string}} Shown
- *   a row: the name, lines below it, the cell beside it, and what is said once it is revoked
+ *   a row: the name, the lines below it, the cell beside it, and the message after a revocation
  */
 
 /**
  * @template {{id: string}} Item
- * @param {string} url of all, where new ones are sent
+ * @param {string} url of the list, to which new ones are posted
  * @param {(data: unknown) => Item[]} itemsFrom
  * @param {(item: Item) => Shown} show
  * @param {(sent: FormData) => unknown} bodyOf
@@ -53,7 +53,7 @@ export function startSecretsPage(url, itemsFrom, show, bodyOf, newFrom) {
   /**
    * @param {string} to
    * @param {unknown} body
-   * @returns {Promise<{data: unknown} | null>} null if it did not work, which is shown
+   * @returns {Promise<{data: unknown} | null>} null after an error, which is shown
    */
   async function change(to, body) {
     say("");

@@ -142,7 +142,7 @@ export interface Admin {
   invited: boolean;
   secondFactor: boolean;
   refused: boolean;
-  /** Why and when the provider's answer let the person not in, the last time. */
+  /** Why and when the last sign-in through the provider was refused. */
   refusal: { reason: string, at: string | null } | null;
   createdAt: string | null;
 }

@@ -270,7 +270,7 @@ def test_who_the_provider_refused_has_a_mark_that_says_why(
         admins.reload()
         row = admins.locator("#rows tr", has_text=GUEST)
         expect(row.locator(".mark")).to_have_text("refused")
-        expect(row).to_contain_text("The provider gives no role here")
+        expect(row).to_contain_text("The provider assigns no role")
         assert admins.evaluate("document.documentElement.scrollWidth") <= width
         assert violations(admins) == []
 

@@ -71,7 +71,7 @@ class Identities:
         return admin
 
     def note_refusal(self, admin_id: str, reason: Refusal, at_ms: int) -> None:
-        """Note for the page People why the provider's answer at ``at_ms`` let somebody not in."""
+        """Note for the People page why a sign-in through the provider was refused at ``at_ms``."""
         noted = {"reason": reason.value, "at": to_datetime(at_ms)}
         with translated():
             self._people.update_one({"_id": ObjectId(admin_id)}, {"$set": {"refusal": noted}})

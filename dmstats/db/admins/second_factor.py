@@ -1,5 +1,5 @@
 """The second factor of a sign-in: codes of an authenticator app (TOTP), and recovery codes, which
-stand in for the app or for passkeys.
+replace the app or a passkey.
 
 Everything is in the person's document. Recovery codes are stored as digests: 80 random bits need no
 slow hash. The app's secret must be readable, and is stored sealed.
@@ -105,7 +105,7 @@ class SecondFactors:
         return codes
 
     def new_recovery_codes(self, admin_id: str) -> list[str]:
-        """Ten recovery codes, which are not stored; they take the place of earlier ones."""
+        """Ten recovery codes, which are not stored; they replace earlier ones."""
         codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
         made = {"$set": {"recovery": [_digest(each) for each in codes]}}
         with translated():
@@ -113,7 +113,7 @@ class SecondFactors:
         return codes
 
     def forget_recovery_codes(self, admin_id: str) -> None:
-        """Forget those of who has no second factor any more."""
+        """Delete the codes of a person without a second factor."""
         none = {"totp": {"$exists": False}}
         no_passkeys = [{"passkeys": {"$exists": False}}, {"passkeys": {"$size": 0}}]
         with translated():

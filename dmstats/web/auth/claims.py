@@ -38,7 +38,7 @@ class Claimed:
 
 
 class ClaimsRefused(Forbidden):
-    """What the provider says of that ``identity`` lets it not in."""
+    """The provider's claims about ``identity`` do not allow a sign-in."""
 
     def __init__(self, identity: ExternalIdentity, refusal: Refusal, words: str) -> None:
         super().__init__(words)

@@ -151,7 +151,7 @@ class ChosenPassword(Strict):
 
 
 class RefusalAnswer(Strict):
-    """Why and when the provider's answer let a person not in, the last time."""
+    """Why and when the last sign-in through the provider was refused."""
 
     reason = fields.Enum(Refusal, by_value=True, required=True)
     at = Moment(required=True, allow_none=True)
