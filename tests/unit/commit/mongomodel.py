@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from gevent import GreenletExit
@@ -200,21 +201,28 @@ class Collection:
     ) -> None:
         self.bulk_write([UpdateOne(query, update, upsert=upsert)], session=session)
 
-    def bulk_write(self, writes: Sequence[Any], *, session: Any, ordered: bool = True) -> None:
-        def action() -> None:
-            for write in writes:
+    def bulk_write(
+        self, writes: Sequence[Any], *, session: Any, ordered: bool = True
+    ) -> SimpleNamespace:
+        def action() -> SimpleNamespace:
+            matched = [
                 self._update(session, write._filter, write._doc, upsert=write._upsert)
+                for write in writes
+            ]
+            return SimpleNamespace(matched_count=sum(matched))
 
-        self._run("update", session, action)
+        result: SimpleNamespace = self._run("update", session, action)
+        return result
 
-    def _update(self, session: Any, query: Document, update: Document, *, upsert: bool) -> None:
+    def _update(self, session: Any, query: Document, update: Document, *, upsert: bool) -> bool:
+        """Whether a document matched."""
         matches = [
             found
             for found in self._visible(session).values()
             if all(found.get(field) == value for field, value in query.items())
         ]
         if not matches and not upsert:
-            return
+            return False
         new = copy.deepcopy(matches[0]) if matches else {}
         if not matches:
             new = {"_id": query.get("instagramId")} | query | update.get("$setOnInsert", {})
@@ -228,6 +236,7 @@ class Collection:
             new[field] = max(new.get(field, value), value)
         new |= update.get("$set", {})
         self._write(session, new)
+        return bool(matches)
 
     def _visible(self, session: Any) -> dict[Any, Document]:
         server = self._client.server
