@@ -26,7 +26,7 @@ from dmstats.db.client import Document, deadline
 from dmstats.db.dashboard.state_directory import StateDirectory
 from dmstats.db.documents import account, limit_of
 from dmstats.web import services
-from dmstats.web.api.stats import account_fields, mark_fields
+from dmstats.web.api.stats import account_fields, hourly_use, mark_fields
 from dmstats.web.auth.recording import record, requester
 from dmstats.web.schema.account_csv import MAX_BYTES, AccountsFile, read_accounts
 from dmstats.web.schema.account_edit_schemas import (
@@ -70,8 +70,9 @@ def change(instagram_id: str) -> ResponseReturnValue:
     now = account(edits.find([instagram_id]).get(instagram_id, found[instagram_id]))
     states = StateDirectory(services().mongo).of([instagram_id]).get(instagram_id)
     limit = services().settings.monthly_dm_limit
-    fields = account_fields(now, services().clock.now_ms(), limit, states) | mark_fields(now)
-    return jsonify(AccountAnswer().dump(fields))
+    now_ms = services().clock.now_ms()
+    fields = account_fields(now, now_ms, limit, states) | mark_fields(now)
+    return jsonify(AccountAnswer().dump(fields | {"hourlyUse": hourly_use(now, now_ms)}))
 
 
 @blueprint.post("/import")
