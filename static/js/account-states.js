@@ -14,8 +14,8 @@ const HOUR_MS = 3_600_000;
  * @type {Record<string, {label: string, many: string, tone: "bad" | "warn" | "", sort: string}>}
  */
 export const STATES = {
-  "over-limit": { label: "Over its limit", many: "over their limit", tone: "bad", sort: "-limitUsed" },
-  "near-limit": { label: "Near its limit", many: "near their limit", tone: "warn", sort: "-limitUsed" },
+  "over-limit": { label: "Over its monthly limit", many: "over their monthly limit", tone: "bad", sort: "-limitUsed" },
+  "near-limit": { label: "Near its monthly limit", many: "near their monthly limit", tone: "warn", sort: "-limitUsed" },
   "over-hour-limit": { label: "Over its hourly limit", many: "over their hourly limit", tone: "bad", sort: "-lastDMSent" },
   "near-hour-limit": { label: "Near its hourly limit", many: "near their hourly limit", tone: "warn", sort: "-lastDMSent" },
   silent: { label: "Silent", many: "silent", tone: "bad", sort: "lastDMSent" },

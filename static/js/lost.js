@@ -96,7 +96,7 @@ export function accountRow(day, format) {
  * @param {Format} format
  */
 function nameOfDay({ day }, format) {
-  // Where there is no room for "Sun, Nov 15", it breaks after the weekday.
+  // Where there is no space for "Sun, Nov 15", it breaks after the weekday.
   return day ? format.bucket("day", `${day}T00:00:00Z`).replace(/ (?=\d)/, "\u00a0") : "unknown";
 }
 

@@ -2,7 +2,7 @@
 
 import { wireTheme } from "./theme.js";
 
-/** Wire it, and bring the current page's name into view: on a phone the bar has no room for all of them. */
+/** Wire it, and bring the current page's name into view: on a phone the bar is too narrow for all of them. */
 export function wireShell() {
   wireTheme();
   const here = /** @type {HTMLElement | null} */ (document.querySelector(".top nav [aria-current]"));

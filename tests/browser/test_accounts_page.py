@@ -75,12 +75,12 @@ def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) ->
     page = open_context(viewport={"width": 390, "height": 844}).new_page()
     page.goto(site.url)
     counts = page.locator("#account-states a")
-    expect(counts).to_have_text(["12 near their limit", "3 over their hourly limit", "1 silent"])
+    expect(counts).to_have_text(["12 near their monthly limit", "3 over their hourly limit", "1 silent"])
     counts.first.click()
     expect(page).to_have_url(re.compile(r"/accounts\?sort=-limitUsed&state=near-limit$"))
     expect(page.get_by_label("State", exact=True)).to_have_value("near-limit")
     expect(page.locator("#totals")).to_contain_text("12 accounts: 1,234 sent this month")
-    expect(page.locator("#rows .mark").first).to_have_text("Near its limit")
+    expect(page.locator("#rows .mark").first).to_have_text("Near its monthly limit")
     assert site.asked[-1] == {"sort": "-limitUsed", "state": "near-limit", "limit": "50"}
     # The column that it is sorted by is there, and those that do not fit are not.
     shown = {"Limit": True, "This month": True, "All time": False, "Received": False}

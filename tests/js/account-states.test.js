@@ -12,7 +12,7 @@ test("it works", () => {
   const counts = { new: 1, silent: 0, "near-limit": 1234, "over-limit": null };
   assert.deepEqual(
     countsOf({ counts }, format).map(({ text }) => text),
-    ["1,234 near their limit", "1 new"],
+    ["1,234 near their monthly limit", "1 new"],
   );
   assert.deepEqual(countsOf(null, format), []);
   assert.equal(listOf("silent"), "/accounts?sort=lastDMSent&state=silent");
@@ -30,7 +30,7 @@ test("a silent account says since when, and one near its limit when it is reache
   const told = account({ states, lastDMSent: "2026-11-11T00:00:00Z", limitReachedAt: "2026-11-20T12:00:00Z" });
   const [silent, near] = sentencesOf(told, format, () => 2 * 86_400);
   assert.match(silent.text, /nothing sent for 2d/);
-  assert.match(near.text, /^Near its limit: 90% .* reached on .*20/);
+  assert.match(near.text, /^Near its monthly limit: 90% .* reached on .*20/);
 });
 
 test("an account near its hourly limit says what it has sent, and when the limit is reached", () => {
