@@ -36,10 +36,10 @@ test: $(READY) $(JS_READY) $(BROWSER) ## Run all tests: unit, service, live, bro
 	@$(MAKE) --no-print-directory --jobs 2 test-together test-dashboard
 	@$(MAKE) --no-print-directory test-alone
 
-# Six workers on two cores, because most tests wait most of the time.
+# Four workers on two cores, because many tests wait. Six keep both cores busy all the time, and gain nothing.
 .PHONY: test-together
 test-together: $(READY) $(JS_READY) $(BROWSER)
-	$(PY) -m pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
 
 # Only the folders with such tests, because collecting all of them takes seconds. Three workers: most of
 # these tests wait for time-outs, and those of the browser measure the CPU time of the page's own thread.

@@ -219,8 +219,9 @@ def expect_mode(page: Page, mode: str, *, seconds: float = 60) -> None:
 
 
 def go_offline(page: Page) -> None:
-    """Cut the browser off. The browser tells the page before its requests fail: tell it again."""
+    """Cut the browser off. It tells the page before requests fail, so tell the page again."""
     page.context.set_offline(True)
+    eventually(page, lambda: page.evaluate("fetch('/healthz').then(() => false, () => true)"))
     page.evaluate("dispatchEvent(new Event('offline'))")
 
 

@@ -75,7 +75,9 @@ def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) ->
     page = open_context(viewport={"width": 390, "height": 844}).new_page()
     page.goto(site.url)
     counts = page.locator("#account-states a")
-    expect(counts).to_have_text(["12 near their monthly limit", "3 over their hourly limit", "1 silent"])
+    expect(counts).to_have_text(
+        ["12 near their monthly limit", "3 over their hourly limit", "1 silent"]
+    )
     counts.first.click()
     expect(page).to_have_url(re.compile(r"/accounts\?sort=-limitUsed&state=near-limit$"))
     expect(page.get_by_label("State", exact=True)).to_have_value("near-limit")

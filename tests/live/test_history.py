@@ -126,7 +126,7 @@ def test_the_service_answers(service: Started) -> None:
 def test_a_hundred_admins_who_all_change_ranges(
     mongodb_uri: str, redis_server: Redis, tmp_path: Path
 ) -> None:
-    """Two workers compute each range once in an interval, however many ask for it at the same time."""
+    """Two workers compute each range once in an interval, however many ask for it at once."""
     web = WebServer(
         tmp_path,
         SimpleNamespace(uri=mongodb_uri),
