@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 from bson.regex import Regex
 from bson.timestamp import Timestamp
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from dmstats.db.client import CODEC
@@ -66,3 +68,15 @@ values = st.recursive(
     max_leaves=6,
 ).map(decoded)
 """Any BSON value, nested too, as the driver decodes it."""
+
+
+def slow_examples(number: int) -> settings:
+    """Settings for examples that take seconds; ``OWN_EXAMPLES`` runs that many random ones."""
+    chosen = os.environ.get("OWN_EXAMPLES")
+    return settings(
+        max_examples=int(chosen or number),
+        derandomize=chosen is None,
+        deadline=None,
+        phases=[Phase.generate],  # no shrinking
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )

@@ -6,7 +6,6 @@ OWN_EXAMPLES=500 python -m pytest tests/live/test_own_values.py tries more.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 from bson.errors import BSONError
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 from pymongo.errors import PyMongoError
 
@@ -29,7 +28,7 @@ from dmstats.db.counting.backlog_drain import AccountBacklog
 from dmstats.db.counting.reconciliation import read_place_sums
 from dmstats.ops.jobs import keep_partitions
 from tests.auditing import Auditing, auditing, event
-from tests.bson_values import values
+from tests.bson_values import slow_examples, values
 from tests.statsworker import StatsWorker
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(35)]
@@ -152,13 +151,7 @@ def test_it_works(site: Site) -> None:
     exercise(site, [])
 
 
-@settings(
-    max_examples=int(os.environ.get("OWN_EXAMPLES", "8")),
-    derandomize="OWN_EXAMPLES" not in os.environ,
-    deadline=None,
-    phases=[Phase.generate],  # each example takes seconds: no shrinking
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@slow_examples(8)
 @given(data=st.data())
 def test_any_value_in_any_field_affects_only_itself(site: Site, data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(site.places()))
