@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 from bson import ObjectId
+from pymongo.collection import Collection
 
 from dmstats.core.clock import EpochMs, to_datetime
 from dmstats.core.errors import BadRequest, NotFound
@@ -81,17 +82,8 @@ class AlertingStore:
         """Add a channel, or change the one with its id; returns it as stored. Raises
         :class:`NotFound`, and :class:`BadRequest` if there are :data:`MAX_ENTRIES`."""
         document = msgspec.to_builtins(channel)
-        key = document.pop("id")
-        with translated(), deadline(SECONDS):
-            if key:
-                done = self._channels.replace_one(_key(key, "channel"), document)
-                if not done.matched_count:
-                    raise NotFound("This channel does not exist.")
-                return channel
-            if self._channels.count_documents({}, limit=MAX_ENTRIES) >= MAX_ENTRIES:
-                raise BadRequest(f"There are already {MAX_ENTRIES} channels.")
-            made = self._channels.insert_one(document)
-        return msgspec.structs.replace(channel, id=str(made.inserted_id))
+        key = _save(self._channels, "channel", document.pop("id"), document)
+        return msgspec.structs.replace(channel, id=key)
 
     def delete_channel(self, channel_id: str) -> StoredChannel:
         """Delete it; what it was. Raises :class:`NotFound`."""
@@ -110,18 +102,8 @@ class AlertingStore:
         """Add the rule, or change the one with its id; returns it as stored, so met for no time
         yet. Raises :class:`NotFound`, and :class:`BadRequest` if there are :data:`MAX_ENTRIES`."""
         document = msgspec.to_builtins(rule) | {"since": None}
-        del document["id"]
-        rule = msgspec.structs.replace(rule, since=0)
-        with translated(), deadline(SECONDS):
-            if rule.id:
-                done = self._rules.replace_one(_key(rule.id, "rule"), document)
-                if not done.matched_count:
-                    raise NotFound("There is no such rule.")
-                return rule
-            if self._rules.count_documents({}, limit=MAX_ENTRIES) >= MAX_ENTRIES:
-                raise BadRequest(f"There are already {MAX_ENTRIES} rules.")
-            made = self._rules.insert_one(document)
-        return msgspec.structs.replace(rule, id=str(made.inserted_id))
+        key = _save(self._rules, "rule", document.pop("id"), document)
+        return msgspec.structs.replace(rule, id=key, since=0)
 
     def note_since(self, rule: Rule, since_ms: int) -> None:
         """Note since when it is so; 0: it is not any more."""
@@ -137,6 +119,18 @@ class AlertingStore:
         if rule is None:
             raise NotFound("This rule does not exist.")
         return rule
+
+
+def _save(collection: Collection[Document], what: str, key: str | None, document: Document) -> str:
+    """Replace the document with that id, or add one without an id; returns the id."""
+    with translated(), deadline(SECONDS):
+        if key:
+            if not collection.replace_one(_key(key, what), document).matched_count:
+                raise NotFound(f"This {what} does not exist.")
+            return key
+        if collection.count_documents({}, limit=MAX_ENTRIES) >= MAX_ENTRIES:
+            raise BadRequest(f"There are already {MAX_ENTRIES} {what}s.")
+        return str(collection.insert_one(document).inserted_id)
 
 
 def _key(key: str, what: str) -> Document:

@@ -1,6 +1,6 @@
 /** The annotations of a range: reads the API's annotations, and finds their points; pure. */
 
-import { asList, asObject, asTime } from "./wire/values.js";
+import { asList, asObject, asText, asTime } from "./wire/values.js";
 
 /** @typedef {import("./types.js").Annotation} Annotation */
 /** @typedef {import("./types.js").Point} Point */
@@ -26,11 +26,8 @@ function annotationFrom(json) {
   const when = asTime(at);
   const known = KINDS.find((each) => each === kind);
   if (!when || !known || typeof id !== "string" || typeof text !== "string") return null;
-  return { id, kind: known, at: when, text, author: word(author), changedBy: word(changedBy) };
+  return { id, kind: known, at: when, text, author: asText(author) ?? "", changedBy: asText(changedBy) ?? "" };
 }
-
-/** @param {unknown} value */
-const word = (value) => (typeof value === "string" ? value : "");
 
 /**
  * @param {Annotation} annotation
