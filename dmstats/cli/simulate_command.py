@@ -150,6 +150,7 @@ def _send(
         )
     now_ms = services.clock.now_ms()
     Simulations(services.mongo).record(result.run, result.report.answers["duplicates"], now_ms)
+    services.refresher.refresh(publish=True)  # the dashboard shows them at once
     _print(result)
     if result.interrupted:
         click.echo("Interrupted: the table shows what was sent up to that point.", err=True)
