@@ -109,6 +109,15 @@ def test_what_is_refused(site: AdminSite, body: dict[str, object], status: int) 
     assert len(site.admins.list()) == 1
 
 
+def test_oneself_is_not_disabled_however_the_id_is_written(site: AdminSite) -> None:
+    client = site.signed_in()
+    site.signed_in(OTHER)
+    me = client.get("/api/admin/admins").get_json()["you"]
+    for spelling in (me, me.upper()):
+        assert client.post(f"/api/admin/admins/{spelling}/disable").status_code == 403
+    assert client.get("/api/admin/me").status_code == 200
+
+
 @pytest.mark.parametrize("admin_id", ["0" * 24, "f" * 24, "x", "%7B%22$ne%22:1%7D", "z" * 24])
 def test_an_unknown_admin(site: AdminSite, admin_id: str) -> None:
     client = site.signed_in()

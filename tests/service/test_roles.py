@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
+import greenlet
 import pytest
 from bson import Int64, ObjectId
 
@@ -123,6 +129,78 @@ class TestTheLastAdmin:
         assert answer.status_code == 409
         assert "last admin" in answer.get_json()["detail"]
         assert ada.get("/api/admin/me").get_json()["role"] == "admin"
+
+
+TAKING: dict[str, Callable[[AdminStore, str], object]] = {
+    "demoted": lambda admins, key: admins.set_role(key, Role.VIEWER),
+    "disabled": lambda admins, key: admins.set_disabled(key, disabled=True),
+    "refused": lambda admins, key: admins.refuse(key),
+}
+"""What takes the right to manage people."""
+STEPS = 4
+"""So many times each of them asks the database for people, at most."""
+
+
+class InTurns:
+    """A collection whose every call waits for the turn of who makes it."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+
+    def __getattr__(self, name: str) -> Any:
+        if (turns := greenlet.getcurrent().parent) is not None:
+            turns.switch()
+        return getattr(self._collection, name)
+
+
+def orders() -> Iterator[tuple[int, ...]]:
+    """Each order in which two requests can take their steps."""
+    for first in itertools.combinations(range(2 * STEPS), STEPS):
+        yield tuple(0 if at in first else 1 for at in range(2 * STEPS))
+
+
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize(
+    "pair", [*itertools.combinations_with_replacement(TAKING, 2)], ids="-".join
+)
+def test_two_requests_in_any_order_leave_an_admin(
+    clock: ManualClock, pair: tuple[str, str], others: int
+) -> None:
+    """Both for the last admin, or for the last two."""
+    for order in orders():
+        real = mock_mongo()
+        store = AdminStore(real, cheap_passwords(), clock)
+        ids = [store.create(email, PASSWORD).id for email in (EMAIL, OTHER)[: others + 1]]
+        db = {name: real.db[name] for name in ("dmstats_sessions", "dmstats_admins")}
+        db["dmstats_admins"] = InTurns(db["dmstats_admins"])  # type: ignore[assignment]
+        admins = AdminStore(SimpleNamespace(db=db), cheap_passwords(), clock)  # type: ignore[arg-type]
+
+        def ask(taking: str, key: str, admins: AdminStore = admins) -> None:
+            with contextlib.suppress(LastAdmin):
+                TAKING[taking](admins, key)
+
+        requests = [greenlet.greenlet(ask) for _ in pair]
+        for request, taking, key in zip(requests, pair, (ids[0], ids[-1]), strict=True):
+            request.switch(taking, key)
+        for turn in order:
+            if not requests[turn].dead:
+                requests[turn].switch()
+        assert [request.dead for request in requests] == [True, True], "all steps are taken"
+        left = [each for each in store.list() if each.role is Role.ADMIN]
+        assert [each for each in left if not (each.disabled or each.refused)], order
+
+
+def test_the_last_admins_rights_are_not_even_taken_for_a_moment(
+    admins: AdminStore, mongo: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an outage just then nobody would be left to give them back."""
+    ada, writes = admins.create(EMAIL, PASSWORD), list[object]()
+    for name in ("update_one", "find_one_and_update"):
+        monkeypatch.setattr(type(mongo.db["dmstats_admins"]), name, lambda *_, **__: writes.append(1))
+    for take in TAKING.values():
+        with pytest.raises(LastAdmin):
+            take(admins, ada.id)
+    assert writes == []
 
 
 def test_stepping_down_opens_a_new_session(site: AdminSite) -> None:

@@ -202,14 +202,13 @@ class AdminStore:
         refused. Raises :class:`LastAdmin`.
         """
         if disabled:
-            self._keep_an_admin(admin_id, {"$set": {"disabled": True}})
-        return self._change(admin_id, {"disabled": disabled})
+            return self._take_rights(admin_id, {"disabled": True})
+        return self._change(admin_id, {"disabled": False})
 
     def set_role(self, admin_id: str, role: Role) -> Admin:
         """Change a person's role; all their open sessions end. Raises :class:`LastAdmin`."""
-        if role is not Role.ADMIN:
-            self._keep_an_admin(admin_id, {"$set": {"role": role.value}})
-        return self._change(admin_id, {"role": role.value}, keep_link=True)
+        change = self._change if role is Role.ADMIN else self._take_rights
+        return change(admin_id, {"role": role.value}, keep_link=True)
 
     def refuse(self, admin_id: str) -> Admin:
         """Record that the provider no longer assigns a role to a person; all their open sessions
@@ -217,8 +216,7 @@ class AdminStore:
 
         Raises :class:`LastAdmin`.
         """
-        self._keep_an_admin(admin_id, {"$set": {"refused": True}})
-        return self._change(admin_id, {"refused": True})
+        return self._take_rights(admin_id, {"refused": True})
 
     def admit_again(self, admin_id: str) -> Admin:
         """The provider lets somebody in again."""
@@ -266,26 +264,32 @@ class AdminStore:
             # One of them contains an invalid date, which must not hide the others.
             return _read(self._collection, IDENTITY)
 
-    def _keep_an_admin(self, admin_id: str, update: Document) -> None:
-        """Remove rights with ``update``.
+    def _take_rights(self, admin_id: str, values: Document, *, keep_link: bool = False) -> Admin:
+        """Set ``values``, which may take the right to manage people, and end the person's sessions.
 
-        If no admin who can sign in is left, restore them and raise :class:`LastAdmin`. The write
-        comes before the check: if two admins remove each other's rights at the same moment, at
-        least one of them sees that no admin is left. A transaction that only reads the other
-        document would not detect this.
+        If no admin who can sign in is left, restore the rights and raise :class:`LastAdmin`. The
+        values are written once, before the check: of requests at the same moment, the last to
+        write sees that no admin is left, and none takes again what another has restored.
         """
         key = _key(admin_id)
+        if self._managers() == {str(key)}:
+            raise LastAdmin  # an outage after the write could leave no admin
+        update = {"$set": values}
         with translated():
             before = self._collection.find_one_and_update({"_id": key}, update, projection=PUBLIC)
         if before is None:
             raise NotFound("This person does not exist.")
         admin = admin_from(before)
-        if admin is None or not _manages(admin) or any(map(_manages, self.list())):
-            return
-        back = {"role": Role.ADMIN.value, "disabled": False, "refused": False}
-        with translated():
-            self._collection.update_one({"_id": key}, {"$set": back})
-        raise LastAdmin
+        if admin is not None and _manages(admin) and not self._managers():
+            back = {"role": Role.ADMIN.value, "disabled": False, "refused": False}
+            with translated():
+                self._collection.update_one({"_id": key}, {"$set": back})
+            raise LastAdmin
+        return self._change(admin_id, {}, keep_link=keep_link)
+
+    def _managers(self) -> set[str]:
+        """The ids of the admins who can sign in."""
+        return {admin.id for admin in self.list() if _manages(admin)}
 
     def _insert(
         self,

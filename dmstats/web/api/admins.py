@@ -97,7 +97,7 @@ def set_role(admin_id: str) -> ResponseReturnValue:
 def disable(admin_id: str) -> ResponseReturnValue:
     """Disable another person. Admins cannot disable themselves, so that one always remains."""
     me = signed_in()
-    if admin_id == me.id:
+    if services().admins.get(admin_id).id == me.id:  # an id may also be written in capitals
         raise Forbidden("You cannot disable yourself; ask another admin.")
     return _changed(
         Event.PERSON_DISABLED, me, services().admins.set_disabled(admin_id, disabled=True)
