@@ -76,6 +76,19 @@ confirming.addEventListener("submit", async (event) => {
   handOut(recoveryCodesFrom(answer.data));
 });
 
+const renewing = document.getElementById("renew");
+if (renewing instanceof HTMLFormElement) {
+  renewing.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const body = { currentPassword: new FormData(renewing).get("password") ?? "" };
+    const url = `${URL_OF_ME}/second-factor/recovery-codes`;
+    const answer = await change(url, body, "Your earlier recovery codes do not work any more.");
+    if (!answer) return;
+    renewing.reset();
+    handOut(recoveryCodesFrom(answer.data));
+  });
+}
+
 /** @param {string[]} codes */
 function handOut(codes) {
   byId("recovery-codes").textContent = codes.join("\n");

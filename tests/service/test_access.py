@@ -33,6 +33,7 @@ VIEWER = {
     "GET /api/admin/me", "POST /api/admin/me/password", "POST /api/admin/me/sign-out",
     "POST /api/admin/me/second-factor", "POST /api/admin/me/second-factor/confirm",
     "POST /api/admin/me/second-factor/remove",
+    "POST /api/admin/me/second-factor/recovery-codes",
     "GET /api/admin/me/passkeys", "POST /api/admin/me/passkeys/options",
     "POST /api/admin/me/passkeys", "POST /api/admin/me/passkeys/<passkey_id>/remove",
 }  # fmt: skip

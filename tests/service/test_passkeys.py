@@ -184,15 +184,6 @@ class TestAsSecondFactor:
         client.post(f"{URL}/{shown['id']}/remove", json=OWN)
         assert site.client().post("/login", json=CREDENTIALS).status_code == 200
 
-    def test_the_first_one_ends_the_other_sessions(self, site: AdminSite) -> None:
-        here, elsewhere = site.signed_in(), site.signed_in()
-        authenticator = added(here)
-        assert here.get("/api/admin/me").status_code == 200
-        assert elsewhere.get("/api/admin/me").status_code == 401
-        sign_in(elsewhere, authenticator)
-        added(here, "another")
-        assert elsewhere.get("/api/admin/me").status_code == 200
-
     def test_an_admin_removes_all(self, site: AdminSite) -> None:
         authenticator = added(site.signed_in())
         ada = site.admins.find(EMAIL).id

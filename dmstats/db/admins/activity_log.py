@@ -54,6 +54,7 @@ class Event(StrEnum):
     SECOND_FACTOR_REMOVED = "second-factor-removed"
     CODE_FAILED = "code-failed"
     RECOVERY_CODE_USED = "recovery-code-used"
+    RECOVERY_CODES_MADE = "recovery-codes-made"
     PASSKEY_ADDED = "passkey-added"
     PASSKEY_REMOVED = "passkey-removed"
     ACCOUNT_CHANGED = "account-changed"
@@ -95,6 +96,7 @@ WORDS: Mapping[str, str] = {
     Event.SECOND_FACTOR_REMOVED: "Second factor removed",
     Event.CODE_FAILED: "Second factor failed",
     Event.RECOVERY_CODE_USED: "Recovery code used",
+    Event.RECOVERY_CODES_MADE: "Recovery codes created",
     Event.PASSKEY_ADDED: "Passkey added",
     Event.PASSKEY_REMOVED: "Passkey removed",
     Event.ACCOUNT_CHANGED: "Account changed",

@@ -107,7 +107,10 @@ class SecondFactors:
     def new_recovery_codes(self, admin_id: str) -> list[str]:
         """Ten recovery codes, which are not stored; they replace earlier ones."""
         codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
-        made = {"$set": {"recovery": [_digest(each) for each in codes]}}
+        made = {
+            "$set": {"recovery": [_digest(each) for each in codes]},
+            "$unset": {"totp.recovery": ""},
+        }
         with translated():
             self._people.update_one({"_id": ObjectId(admin_id)}, made)
         return codes

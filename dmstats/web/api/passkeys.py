@@ -72,7 +72,7 @@ def add() -> ResponseReturnValue:
     if not (person.second_factor and services().admins.get(person.id).recovery):
         codes = services().second_factors.new_recovery_codes(person.id)
     if not person.second_factor:
-        services().authenticator.end_other_sessions(person)
+        services().authenticator.end_other_sessions_if_possible(person)
     logger.info("passkey_added", extra={"admin": person.id, "passkey": passkey.id})
     record(Event.PASSKEY_ADDED, person.email, passkey.name)
     response = jsonify(PasskeyShown().dump(passkey) | {"recoveryCodes": codes})

@@ -1,13 +1,14 @@
-"""One's own second factor: set up, confirm, remove."""
+"""One's own second factor: set up, confirm, remove, new recovery codes."""
 
 from __future__ import annotations
 
 import logging
 
 import segno
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from dmstats.core.errors import BadRequest
 from dmstats.db.admins.activity_log import Event
 from dmstats.db.admins.second_factor import app_address
 from dmstats.web import services
@@ -47,19 +48,17 @@ def offer() -> ResponseReturnValue:
 def confirm() -> ResponseReturnValue:
     """From now on sign-ins need a code; the recovery codes are in this answer and never again.
 
-    One's other sessions, which the password alone has opened, end with the first factor.
+    One's other sessions end: the password alone may have opened them, or an app or a recovery code
+    that this replaces.
     """
     person = signed_in()
     asked = body(CodeOfApp(), request)
     services().authenticator.confirm_attempt(person)
     codes = services().second_factors.confirm(person.id, asked["code"])
-    if not person.second_factor:
-        services().authenticator.end_other_sessions(person)
+    services().authenticator.end_other_sessions_if_possible(person)
     logger.info("second_factor_set", extra={"admin": person.id})
     record(Event.SECOND_FACTOR_SET, person.email)
-    response = jsonify(RecoveryCodesAnswer().dump({"recoveryCodes": codes}))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return _shown_once(codes)
 
 
 @blueprint.post("/remove")
@@ -73,3 +72,27 @@ def remove() -> ResponseReturnValue:
     logger.info("second_factor_removed", extra={"admin": person.id, "by": person.id})
     record(Event.SECOND_FACTOR_REMOVED, person.email)
     return "", 204
+
+
+@blueprint.post("/recovery-codes")
+def renew_recovery_codes() -> ResponseReturnValue:
+    """Ten new recovery codes, given one's own password; they are in this answer and never again.
+
+    The earlier ones end, and so do one's other sessions, which one of them may have opened.
+    """
+    person = signed_in()
+    asked = body(LinkRequest(), request)
+    services().authenticator.confirm(person, asked["currentPassword"])
+    if not person.second_factor:
+        raise BadRequest("You have no second factor. Set up an app or add a passkey first.")
+    codes = services().second_factors.new_recovery_codes(person.id)
+    services().authenticator.end_other_sessions_if_possible(person)
+    logger.info("recovery_codes_made", extra={"admin": person.id})
+    record(Event.RECOVERY_CODES_MADE, person.email)
+    return _shown_once(codes)
+
+
+def _shown_once(codes: list[str]) -> Response:
+    response = jsonify(RecoveryCodesAnswer().dump({"recoveryCodes": codes}))
+    response.headers["Cache-Control"] = "no-store"
+    return response

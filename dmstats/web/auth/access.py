@@ -132,6 +132,7 @@ ACCESS: dict[str, Access] = {
     "POST /api/admin/me/second-factor": OWN,
     "POST /api/admin/me/second-factor/confirm": OWN,
     "POST /api/admin/me/second-factor/remove": OWN,
+    "POST /api/admin/me/second-factor/recovery-codes": OWN,
     "GET /api/admin/me/passkeys": OWN,
     "POST /api/admin/me/passkeys/options": OWN,
     "POST /api/admin/me/passkeys": OWN,

@@ -255,13 +255,14 @@ class Authenticator:
         set_cookie(token, admin.email)
 
     def end_other_sessions(self, admin: Admin) -> None:
-        """End all sessions of a signed-in person but this one.
+        """End all sessions of a signed-in person but this one."""
+        self.resume(self._admins.sign_out_everywhere(admin.id))
 
-        While MongoDB is away that is only logged: the answer has recovery codes that are not shown
-        again.
-        """
+    def end_other_sessions_if_possible(self, admin: Admin) -> None:
+        """The same before an answer with recovery codes, which are not shown again: an outage is
+        only logged."""
         try:
-            self.resume(self._admins.sign_out_everywhere(admin.id))
+            self.end_other_sessions(admin)
         except StoreUnavailable as error:
             logger.warning("sessions_not_ended", extra={"error": error.reason})
 
