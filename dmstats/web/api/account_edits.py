@@ -36,7 +36,7 @@ from dmstats.web.schema.account_edit_schemas import (
     normal_name,
 )
 from dmstats.web.schema.api_schemas import AccountAnswer
-from dmstats.web.schema.validation import body, parameters
+from dmstats.web.schema.validation import body, body_has_arrived, parameters
 
 blueprint = Blueprint("account_edits", __name__, url_prefix="/api/admin/accounts")
 
@@ -194,9 +194,11 @@ def _plan(file: AccountsFile, found: dict[str, Document], default_limit: int) ->
 def _content(request: Request) -> bytes:
     request.max_content_length = MAX_BYTES
     try:
-        return request.get_data()
+        sent = request.get_data()
     except RequestEntityTooLarge:
         raise TooLarge(f"The file is over {MAX_BYTES // 1024} KiB: split it.") from None
+    body_has_arrived()
+    return sent
 
 
 def _edits() -> AccountEdits:

@@ -5,6 +5,7 @@ Routes that are not in it are refused, so that none can be forgotten.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from flask import Flask, g, redirect, request, url_for
@@ -189,7 +190,17 @@ def enforce() -> ResponseReturnValue | None:
     if not access.allows(identity):
         raise Forbidden(_refusal(access, identity))
     g.identity = identity
+    g.still_allowed = functools.partial(_require_still_allowed, access)
     return None if access is OWN else _demand_second_factor(identity)
+
+
+def _require_still_allowed(access: Access) -> None:
+    """Raise :class:`NotSignedIn` or :class:`Forbidden` if the rights have ended by now."""
+    identity = services().authenticator.identify()
+    if identity is None:
+        raise NotSignedIn("Your session or token ended before the request was complete.")
+    if not access.allows(identity):
+        raise Forbidden(_refusal(access, identity))
 
 
 def may(operation: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Request
+from flask import Request, g
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import BadRequest as UnreadableBody
 
@@ -32,14 +32,23 @@ def parameters(schema: Schema, request: Request) -> dict[str, Any]:
 
 
 def body(schema: Schema, request: Request, *, most: int = MAX_BODY) -> dict[str, Any]:
-    """The JSON or form body, at most ``most`` bytes, validated."""
+    """The JSON or form body, at most ``most`` bytes, validated.
+
+    Raises :class:`NotSignedIn` or :class:`Forbidden` as :func:`body_has_arrived`.
+    """
     request.max_content_length = most
-    if not request.is_json:
-        return check(schema, request.form.to_dict())
     try:
-        return check(schema, request.get_json())
+        sent = request.get_json() if request.is_json else request.form.to_dict()
+        body_has_arrived()
+        return check(schema, sent)
     except (UnreadableBody, RecursionError):
         raise BadRequest("The body is not JSON.") from None
+
+
+def body_has_arrived() -> None:
+    """Check again whether the requester may do this: a body may arrive seconds after the headers by
+    which that was decided. Every view calls it once it has read a body."""
+    g.get("still_allowed", lambda: None)()
 
 
 def _sentence(messages: object) -> str:
