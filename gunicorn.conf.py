@@ -95,6 +95,12 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # One socket per user, not per service: two services would fight over it.
 control_socket_disable = True
 
+# Names with an underscore are dropped: they would look like the header with a hyphen, which a proxy
+# sets. By default Gunicorn takes these two from programs on this machine, such as a proxy that
+# passes on what the client has sent.
+header_map = "drop"
+forwarder_headers = ""
+
 accesslog = None  # the application logs its requests itself
 errorlog = "-"
 loglevel = "info"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,8 +80,9 @@ class Code:
 @dataclass
 class Provider:
     """What it does next: ``person`` is who signs in, ``changed`` are claims that differ from the
-    right ones (None leaves one out), ``signed_by`` the key; ``userinfo`` is told there alone. It
-    does not answer at the path ``hangs_at`` until it ``goes_on``."""
+    right ones (None leaves one out), ``signed_by`` the key; ``forged`` makes another ID token of
+    the right one. ``userinfo`` is told there alone. It does not answer at the path ``hangs_at``
+    until it ``goes_on``."""
 
     url: str = ""
     person: dict[str, Any] = field(default_factory=lambda: dict(PERSON))
@@ -90,6 +91,7 @@ class Provider:
     userinfo: dict[str, Any] = field(default_factory=dict)
     signed_by: RSAKey = field(default_factory=lambda: KEYS[0])
     algorithm: str = "RS256"
+    forged: Callable[[str], str] | None = None
     published: list[RSAKey] = field(default_factory=lambda: [KEYS[0]])
     denies: bool = False
     status: int = 200
@@ -194,7 +196,8 @@ class Provider:
         claims = {**right, **self.person, **self.changed}
         claims = {name: value for name, value in claims.items() if value is not None}
         header = {"alg": self.algorithm, "kid": self.signed_by.kid}
-        return jwt.encode(header, claims, self.signed_by, [self.algorithm])
+        right_token = jwt.encode(header, claims, self.signed_by, [self.algorithm])
+        return self.forged(right_token) if self.forged else right_token
 
 
 @contextmanager

@@ -22,6 +22,12 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """Signatures by the provider's private key. The others (``none``, and HMAC by the client secret)
 prove less, and are never accepted."""
 
+USERINFO = "userinfo_endpoint"
+"""The one end point that a provider may lack."""
+ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", USERINFO)
+NAMES_ITSELF = "authorization_response_iss_parameter_supported"
+"""Whether each answer names its issuer (RFC 9207)."""
+
 Metadata = dict[str, Any]
 
 
@@ -38,7 +44,9 @@ def discover(issuer: str) -> Metadata:
     found = _fetch(issuer.rstrip("/") + PATH)
     if found.get("issuer") != issuer:
         raise DiscoveryFailed(f"its issuer is {found.get('issuer')!r}, not {issuer!r}")
-    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+    for name in ENDPOINTS:
+        if name == USERINFO and found.get(name) is None:
+            continue
         try:
             safe_address(str(found.get(name)).partition("?")[0])
         except ValueError:
@@ -52,7 +60,8 @@ def discover(issuer: str) -> Metadata:
     methods = found.get("code_challenge_methods_supported")
     if isinstance(methods, list) and "S256" not in methods:
         raise DiscoveryFailed("it does not support PKCE with S256")
-    return {**found, "id_token_signing_alg_values_supported": algorithms}
+    used = {name: found[name] for name in ("issuer", *ENDPOINTS, NAMES_ITSELF) if name in found}
+    return {**used, "id_token_signing_alg_values_supported": algorithms}
 
 
 def probe_provider(issuer: str) -> Finding:

@@ -32,6 +32,7 @@ def test_it_works(provider: Provider) -> None:
         ({"issuer": "https://elsewhere.example"}, "issuer is 'https://elsewhere.example'"),
         ({"issuer": None}, "issuer is None"),
         ({"token_endpoint": "http://elsewhere.example/token"}, "token_endpoint is not an https://"),
+        ({"userinfo_endpoint": "http://elsewhere.example/me"}, "userinfo_endpoint is not an http"),
         ({"jwks_uri": None}, "jwks_uri is not an https://"),
         (
             {"id_token_signing_alg_values_supported": ["HS256", "none"]},

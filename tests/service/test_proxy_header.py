@@ -117,10 +117,40 @@ def test_it_is_no_way_into_the_api(site: AdminSite) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["", "ada", "ada@example.com,grace@example.com", "ada@example.com, ada@example.com"]
-)
-def test_what_names_no_person(site: AdminSite, odd: str) -> None:
-    assert ask(site.client(), "/login", odd).status_code == 200
+    ("sent", "status"),
+    [
+        *((odd, 200) for odd in (
+            [""], [" "], ["ada"], ["@"], [EMAIL, OTHER], [EMAIL, EMAIL], [f"{EMAIL}, {OTHER}"],
+            [f"Ada <{EMAIL}>"], ["ada%40example.com"], [f"{EMAIL} x"], [f"x {EMAIL}"],
+            ["a" * 251 + "@b.c"], ["", EMAIL],
+        )),
+        *((odd, 403) for odd in (
+            [EMAIL, ""], [f"{EMAIL};"], [f"<{EMAIL}>"], [f"mailto:{EMAIL}"],
+            [f"{EMAIL}."], [f'"{EMAIL}"'], [f"{EMAIL}\xa0"], [f"\xa0{EMAIL}"], ["ada@example.com."],
+            ["$ne@x"], ["ada@example\xadcom"],
+        )),
+        *((same, 303) for same in ([EMAIL], [EMAIL.upper()], [f"  {EMAIL}\t"])),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_names_a_person(site: AdminSite, sent: list[str], status: int) -> None:
+    """Whatever is not quite the address of a person signs in nobody; a doubled header is one with
+    commas."""
+    client = site.client()
+    headers = [(HEADER.upper(), value) for value in sent]
+    answer = client.get("/login", headers=headers, environ_base={"REMOTE_ADDR": PROXY})
+    assert answer.status_code == status
+    me = client.get("/api/admin/me")
+    assert (me.get_json()["email"] if status == 303 else me.status_code) == (
+        EMAIL if status == 303 else 401
+    )
+
+
+@pytest.mark.parametrize("path", ["/login/code", "/login/sso", "/me", "/api/admin/me", "/password"])
+def test_it_counts_on_the_sign_in_page_alone(site: AdminSite, path: str) -> None:
+    client = site.client()
+    ask(client, path)
+    assert client.get("/api/admin/me").status_code == 401
 
 
 def test_who_has_no_account(site: AdminSite) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import ipaddress
+import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import trustme
 import urllib3
 from flask.testing import FlaskClient
-from joserfc.jwk import OctKey, RSAKey
+from joserfc import jwt
+from joserfc.jwk import KeySet, OctKey, RSAKey
 from werkzeug.test import TestResponse
 
 from dmstats.core.clock import ManualClock
@@ -28,6 +32,62 @@ from tests.service.admin_site import EMAIL, PASSWORD, AdminSite
 from tests.service.test_passkeys import added
 from tests.service.test_passkeys import sign_in as sign_in_by_passkey
 from tests.service.test_second_factor import set_up
+
+
+def token(header: dict[str, Any], claims: str, key: Any = None) -> str:
+    """A token with the claims of the right one, encoded as they are."""
+    signed = f"{encoded(json.dumps(header).encode())}.{claims}"
+    if key is None:
+        return f"{signed}."
+    return f"{signed}.{encoded(hmac.digest(key, signed.encode(), 'sha256'))}"
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def by_own_key(right: str, **header: Any) -> str:
+    """Signed by an attacker's key, which the header itself names."""
+    own = KEYS[1]
+    claims = json.loads(base64.urlsafe_b64decode(right.split(".")[1] + "=="))
+    return jwt.encode({"alg": "RS256", "kid": "first", **header}, claims, own, ["RS256"])
+
+
+def with_email(right: str) -> str:
+    """The right signature, and other claims."""
+    header, claims, signature = right.split(".")
+    told = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    return f"{header}.{encoded(json.dumps({**told, 'sub': 'person-9'}).encode())}.{signature}"
+
+
+FORGED: dict[str, Callable[[str], str]] = {
+    **{
+        f"alg {name}": lambda right, name=name: token(  # type: ignore[misc]
+            {"alg": name, "kid": "first"}, right.split(".")[1]
+        )
+        for name in ("none", "None", "NONE", "", "HS256")
+    },
+    **{
+        f"HMAC by the public key as {name}": lambda right, key=key: token(  # type: ignore[misc]
+            {"alg": "HS256", "kid": "first"}, right.split(".")[1], key
+        )
+        for name, key in {
+            "PEM": KEYS[0].as_pem(private=False),
+            "DER": KEYS[0].as_der(private=False),
+            "JSON": json.dumps(KEYS[0].as_dict(private=False)).encode(),
+            "nothing": b"",
+        }.items()
+    },
+    "no signature": lambda right: f"{right.rpartition('.')[0]}.",
+    "the claims changed": with_email,
+    "a key in the header": lambda right: by_own_key(right, jwk=KEYS[1].as_dict(private=False)),
+    "an address of keys in the header": lambda right: by_own_key(right, jku="http://127.0.0.1:1/"),
+    "two parts": lambda right: right.rpartition(".")[0],
+    "five parts": lambda right: f"{right}.a.b",
+    "no token": lambda _: "",
+    "no text": lambda _: "\x00",
+}
+"""What an attacker may make of the right ID token."""
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +223,11 @@ class TestWhatIsNotBelieved:
             {"aud": "somebody-else", "azp": CLIENT_ID}, {"azp": "somebody-else"},
             {"exp": 1_000_000_000}, {"exp": None}, {"exp": "soon"},
             {"nonce": "another"}, {"nonce": None},
-            {"iat": 9_000_000_000}, {"nbf": 9_000_000_000},
+            {"iat": 9_000_000_000}, {"nbf": 9_000_000_000}, {"at_hash": "another"},
+            {"aud": [CLIENT_ID, "somebody-else"]},
+            {"aud": [CLIENT_ID, "somebody-else"], "azp": "somebody-else"},
+            {"aud": CLIENT_ID.upper()}, {"aud": [[CLIENT_ID]]}, {"aud": {CLIENT_ID: True}},
+            {"exp": True}, {"nonce": ["another"]}, {"nonce": ""},
         ],
         ids=str,
     )  # fmt: skip
@@ -180,6 +244,27 @@ class TestWhatIsNotBelieved:
     def test_a_key_of_another_name(self, site: AdminSite, provider: Provider) -> None:
         provider.signed_by = RSAKey.import_key(KEYS[1].as_pem(private=True), {"kid": "first"})
         self.refused(site)
+
+    @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+    def test_a_forged_token(
+        self, site: AdminSite, provider: Provider, forged: Callable[[str], str]
+    ) -> None:
+        provider.forged = forged
+        self.refused(site)
+
+    def test_the_token_of_another_sign_in(self, site: AdminSite, provider: Provider) -> None:
+        """Its nonce is another browser's."""
+        tokens: list[str] = []
+
+        def first(right: str) -> str:
+            tokens.append(right)
+            return tokens[0]
+
+        provider.forged = first
+        assert sign_in(site.client()).status_code == 303
+        client = site.client()
+        assert sign_in(client).status_code == 401
+        assert client.get("/api/admin/me").status_code == 401
 
     def test_a_signature_by_the_client_secret(self, site: AdminSite, provider: Provider) -> None:
         provider.algorithm = "HS256"
@@ -215,9 +300,55 @@ class TestWhatIsNotBelieved:
         query = {"code": stolen, "state": state}
         assert client.get("/login/sso/callback", query_string=query).status_code == 401
 
+    def test_a_code_of_another_sign_in_where_the_provider_ignores_pkce(
+        self, site: AdminSite, provider: Provider
+    ) -> None:
+        stolen = parse_qs(urlsplit(back(to_provider(site.client()))).query)["code"][0]
+        client = site.client()
+        begun = parse_qs(urlsplit(to_provider(client)).query)
+        provider.codes[stolen].code_challenge = begun["code_challenge"][0]
+        query = {"code": stolen, "state": begun["state"][0]}
+        answer = client.get("/login/sso/callback", query_string=query)
+        assert answer.status_code == 401
+        assert "could not be verified" in answer.text
+        assert stolen not in provider.codes, "it was redeemed, and its nonce is another one"
+
+    def test_a_copied_cookie_does_not_use_an_answer_again(self, site: AdminSite) -> None:
+        client, copy = site.client(), site.client()
+        address = back(to_provider(client))
+        cookie = client.get_cookie("dmstats")
+        assert cookie is not None
+        copy.set_cookie("dmstats", cookie.value)
+        assert client.get(address).status_code == 303
+        assert copy.get(address).status_code == 401
+        assert copy.get("/api/admin/me").status_code == 401
+
+    @pytest.mark.parametrize(
+        ("named", "promised", "status"),
+        [(None, False, 303), ("right", False, 303), ("right", True, 303), (None, True, 401),
+         ("https://elsewhere.example", False, 401), ("right/", False, 401), ("", False, 401)],
+    )  # fmt: skip
+    def test_the_answer_of_another_issuer(
+        self, site: AdminSite, provider: Provider, named: str | None, promised: bool, status: int
+    ) -> None:
+        """As in a mix-up of providers; RFC 9207."""
+        provider.metadata = {"authorization_response_iss_parameter_supported": promised}
+        client = site.client()
+        address = back(to_provider(client))
+        if named is not None:
+            address += "&" + urlencode({"iss": named.replace("right", provider.url)})
+        assert client.get(address).status_code == status
+
     @pytest.mark.parametrize("query", ["", "?code=x", "?state=x", "?code=x&state=x", "?error=odd"])
     def test_what_is_no_answer(self, site: AdminSite, query: str) -> None:
         assert site.client().get(f"/login/sso/callback{query}").status_code == 401
+
+    def test_a_discovery_document_sets_nothing_but_the_end_points(
+        self, site: AdminSite, provider: Provider
+    ) -> None:
+        keys = KeySet([KEYS[1]]).as_dict(private=False)
+        provider.metadata = {"client_id": "x", "name": "x", "jwks": keys, "client_kwargs": {}}
+        assert sign_in(site.client()).status_code == 303
 
     def test_a_discovery_document_of_somebody_else(
         self, site: AdminSite, provider: Provider
@@ -227,7 +358,9 @@ class TestWhatIsNotBelieved:
 
 
 class TestWhoIsLetIn:
-    @pytest.mark.parametrize("verified", [False, None, "false", 1, "yes"])
+    @pytest.mark.parametrize(
+        "verified", [False, None, "false", 1, "yes", "True", " true", [True], {"email": True}, ""]
+    )
     def test_only_verified_emails(
         self, site: AdminSite, provider: Provider, verified: object
     ) -> None:
@@ -236,7 +369,28 @@ class TestWhoIsLetIn:
         assert answer.status_code == 403
         assert "not verified your email" in answer.text
 
-    @pytest.mark.parametrize("email", [None, "", "ada", 5, ["ada@example.com"]])
+    @pytest.mark.parametrize("subject", ["", 5, None, ["person-1"], {}, True, "x" * 256])
+    def test_who_has_no_subject(self, site: AdminSite, provider: Provider, subject: object) -> None:
+        provider.changed = {"sub": subject}
+        assert sign_in(client := site.client()).status_code in (401, 403)
+        assert client.get("/api/admin/me").status_code == 401
+
+    @pytest.mark.parametrize(
+        "email",
+        [
+            None,
+            "",
+            "ada",
+            5,
+            ["ada@example.com"],
+            {"a": EMAIL},
+            True,
+            f"{EMAIL},grace@example.com",
+            f"Ada <{EMAIL}>",
+            f"{EMAIL}\x00",
+            f"mallory@evil.example\n{EMAIL}",
+        ],
+    )
     def test_who_has_no_email(self, site: AdminSite, provider: Provider, email: object) -> None:
         provider.changed = {"email": email}
         assert sign_in(site.client()).status_code == 403
@@ -362,11 +516,12 @@ class TestIdentities:
         assert sign_in(client).status_code == 303
         assert client.get("/api/admin/me").get_json()["email"] == EMAIL
 
+    @pytest.mark.parametrize("subject", ["person-2", "PERSON-1", "person-1 ", "person", "*"])
     def test_an_email_reassigned_to_another_person_is_refused(
-        self, site: AdminSite, provider: Provider
+        self, site: AdminSite, provider: Provider, subject: str
     ) -> None:
         sign_in(site.client())
-        provider.person = {**provider.person, "sub": "person-2"}
+        provider.person = {**provider.person, "sub": subject}
         answer = sign_in(site.client())
         assert answer.status_code == 403
         assert "different identity" in answer.text
@@ -414,7 +569,28 @@ class TestRoles:
         assert ("role-changed", EMAIL, "viewer, by single sign-on") in events(site)
 
     @pytest.mark.parametrize(
-        "told", [[], ["another"], None, "", 5, {"roles": ["staff"]}, ["Staff"]]
+        "told",
+        [
+            [],
+            ["another"],
+            None,
+            "",
+            5,
+            True,
+            1.5,
+            {"roles": ["staff"]},
+            {"staff": True},
+            ["Staff"],
+            [["staff"]],
+            [{"name": "staff"}],
+            [None, 5, {}],
+            "staff,stats-admins",
+            "staff ",
+            "staff stats-admins",
+            "viewer",
+            "admin",
+            ["admin"],
+        ],
     )
     def test_who_has_none_is_refused_and_the_sessions_end(
         self, provider: Provider, clock: ManualClock, told: object
@@ -433,6 +609,15 @@ class TestRoles:
         provider.person["realm_access"] = {"roles": ["staff"]}
         sign_in(site.client())
         assert marks(site) == {EMAIL: (False, None)}
+
+    @pytest.mark.parametrize("odd", [None, 5, True, "staff", ["staff"], {}, {"role": "staff"}, []])
+    def test_a_path_that_leads_nowhere_gives_none(
+        self, provider: Provider, clock: ManualClock, odd: object
+    ) -> None:
+        site = site_of(provider, clock, oidc_unknown="created", **ROLES)
+        provider.person["realm_access"] = odd
+        assert sign_in(site.client()).status_code == 403
+        assert site.admins.list() == []
 
     @pytest.mark.parametrize(
         ("claims", "reason"),

@@ -9,7 +9,9 @@ import logging
 import os
 import random
 import re
+import runpy
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -253,6 +255,31 @@ OTHERS = {
 def test_anything_else_is_gunicorns(pair: Pair, data: bytes) -> None:
     pair.compare([data])
     assert pair.recognised == 0
+
+
+CONF = runpy.run_path(str(Path(__file__).parents[2] / "gunicorn.conf.py"))
+TWINS = {"X_Auth_Email": "ada@example.com", "X_Forwarded_For": "10.1.2.3", "SCRIPT_NAME": "/evil",
+         "PATH_INFO": "/metrics", "REMOTE_USER": "ada", "Remote_Addr": "10.1.2.3"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_name_with_an_underscore_never_stands_for_one_with_a_hyphen(
+    make_pair: Callable[..., Pair], name: str
+) -> None:
+    """Nor does it set a variable of the application, even from this machine."""
+    pair = make_pair(**{each: CONF[each] for each in ("header_map", "forwarder_headers")})
+
+    def seen(*headers: tuple[str, str]) -> dict[str, Any]:
+        line = "GET /evil/login HTTP/1.1"
+        (found,) = pair.compare([request([("Host", "a"), *headers], line=line, body=b"")])[0]
+        environ: dict[str, Any] = found[0]
+        return environ
+
+    plain, twin = seen(), (name, TWINS[name])
+    assert seen(twin) == plain
+    right = (name.replace("_", "-"), "right")
+    expected = {**plain, f"HTTP_{name.upper()}": "right"}
+    assert seen(twin, right) == seen(right, twin) == expected
 
 
 VALUES = [

@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from dmstats.core.clock import Clock
 from dmstats.core.errors import Forbidden, NotSignedIn, Unavailable, plain_reason
 from dmstats.core.settings import Settings
-from dmstats.ops.oidc_discovery import SECONDS, DiscoveryFailed, discover
+from dmstats.ops.oidc_discovery import NAMES_ITSELF, SECONDS, DiscoveryFailed, discover
 from dmstats.web.auth.claims import claim
 
 logger = logging.getLogger(__name__)
@@ -133,6 +133,7 @@ class OidcClient:
         # Authlib reads no end of a state that it keeps in the cookie.
         if not isinstance(began, int) or self._clock.now_ms() - began > STATE_SECONDS * 1000:
             raise NotSignedIn(BEGIN_AGAIN)
+        self._require_issuer(client)
         with self._explained(), _at_most(MAX_SECONDS):
             token = client.authorize_access_token(
                 leeway=LEEWAY_SECONDS,
@@ -146,6 +147,14 @@ class OidcClient:
                 raise OAuthError(error="no_id_token")
             told = self._completed(client, token, dict(claims))
             return Answer(told, state.get("target"), self._asked_ms(claims.get("auth_time")))
+
+    def _require_issuer(self, client: FlaskOAuth2App) -> None:
+        """Refuse an answer that names another issuer, or none although the provider always names
+        itself: another provider's code must not be sent to this one (RFC 9207)."""
+        named = request.args.get("iss")
+        always = client.server_metadata.get(NAMES_ITSELF)
+        if named != self._settings.oidc_issuer and (named is not None or always is True):
+            raise self._refused("another_issuer")
 
     def _asked_ms(self, auth_time: object) -> int | None:
         """The claim ``auth_time`` (s since the epoch); None for what is no such time."""
