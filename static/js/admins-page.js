@@ -2,6 +2,7 @@
 
 import { ask } from "./ask.js";
 import { base } from "./base.js";
+import { breakable } from "./breakable.js";
 import { wireCopy } from "./copy.js";
 import { createFormat } from "./format.js";
 import { enableForms, byId } from "./page.js";
@@ -40,7 +41,7 @@ function rowOf(admin, isMe) {
   const email = document.createElement("th");
   email.scope = "row";
   const address = document.createElement("bdi");
-  address.textContent = admin.email;
+  address.append(...breakable(admin.email));
   email.className = "email";
   email.append(address);
   email.dataset.disabled = String(admin.disabled);

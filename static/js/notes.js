@@ -3,6 +3,7 @@
 import { annotationsFrom, localInput, authorsText } from "./annotations.js";
 import { ask } from "./ask.js";
 import { base } from "./base.js";
+import { breakable } from "./breakable.js";
 import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
 import { rowButton } from "./row-button.js";
@@ -145,7 +146,7 @@ function textOf(annotation) {
   words.textContent = text;
   if (words instanceof HTMLAnchorElement) words.href = `${base}/incidents/${encodeURIComponent(id)}`;
   const about = document.createElement("small");
-  about.textContent = authorsText(annotation) || KINDS[kind];
+  about.append(...breakable(authorsText(annotation) || KINDS[kind]));
   const both = document.createDocumentFragment();
   both.append(words, " ", about);
   return both;

@@ -1,6 +1,7 @@
 /** The parts that the pages of API tokens and shared links share: the list, the form, and a secret that is shown once. */
 
 import { ask } from "./ask.js";
+import { breakable } from "./breakable.js";
 import { wireCopy } from "./copy.js";
 import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
@@ -93,7 +94,7 @@ function say(text) {
 export function smallLine(text) {
   const line = document.createElement("span");
   line.className = "origin";
-  line.textContent = text;
+  line.append(...breakable(text));
   return line;
 }
 

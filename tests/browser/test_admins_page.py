@@ -143,6 +143,15 @@ def test_a_second_factor_is_set_up_and_asked_for(
     assert len(recovery) == 10
     assert violations(page) == []
     page.goto(f"{guarded.url}/me")
+    renewing = page.locator("#renew")
+    renewing.get_by_label("Your password").fill(PASSWORD)
+    renewing.get_by_role("button", name="Create new codes").click()
+    expect(page.locator("#done")).to_contain_text("earlier recovery codes do not work any more")
+    expect(page.locator("#recovery")).to_be_focused()
+    renewed = page.locator("#recovery-codes").inner_text().split()
+    assert len({*renewed} - {*recovery}) == 10
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("button", name="Sign out", exact=True).click()
     page.get_by_label("Email").fill(GUEST)
     page.get_by_label("Password").fill(PASSWORD)
@@ -153,7 +162,7 @@ def test_a_second_factor_is_set_up_and_asked_for(
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("not correct")
     assert violations(page) == []
-    code.fill(recovery[0])
+    code.fill(renewed[0])
     page.get_by_role("button", name="Sign in").click()
     expect_mode(page, "live")
     admins.reload()

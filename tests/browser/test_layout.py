@@ -49,6 +49,13 @@ FAULTS = r"""() => {
     }
   }
   const found = [];
+  const before = new Set();
+  for (const { node, text } of lines) {
+    if (before.has(node) && /^[^ ]+@[^ ]+$/.test(node.textContent.trim())) {
+      found.push(`"${text}" is broken in the middle of a word`);
+    }
+    before.add(node);
+  }
   for (const { element, text, rect, inner } of lines) {
     const across = Math.max(inner.left - rect.left, rect.right - inner.right);
     const out = Math.max(across, rect.bottom - inner.bottom, inner.top - rect.top);

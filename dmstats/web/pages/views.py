@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ PAGES = {
 }
 """The template of each page that loads what it shows by the API."""
 
+BREAKING = re.compile(r"(?<=[@.:])(?!$)")
+
 
 def register_pages(app: Flask, folder: Path | None = None) -> None:
     """Serve the dashboard on ``app``; its templates and files come from ``folder``."""
@@ -64,6 +67,8 @@ def register_pages(app: Flask, folder: Path | None = None) -> None:
             "theme": _theme(),
             "build": assets.version,
         }
+
+    pages.app_template_filter()(breakable)
 
     @pages.get("/")
     def dashboard() -> ResponseReturnValue:
@@ -146,6 +151,12 @@ def _register_people(pages: Blueprint) -> None:
             required=required and not current_identity().two_factors,
             passkeys=passkey_site(services().settings, request) is not None,
         )
+
+
+def breakable(text: str) -> Markup:
+    """``text`` with a place to break the line after each ``@``, dot and colon: addresses of people
+    and machines have no spaces."""
+    return Markup("<wbr>").join(BREAKING.split(text))
 
 
 def _page(template: str) -> Callable[..., ResponseReturnValue]:
