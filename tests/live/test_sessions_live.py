@@ -12,19 +12,26 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pyotp
 import pytest
+from flask import Flask
 
+from dmstats.core.clock import SystemClock
 from dmstats.core.errors import PoisonError, StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db.admins.admin_store import AdminStore
+from dmstats.db.admins.passkeys import Passkeys
+from dmstats.db.admins.roles import Role
+from dmstats.db.admins.second_factor import SecondFactors
+from dmstats.db.admins.session_store import SessionStore
 from dmstats.db.admins.shared_links import Part
 from dmstats.db.client import Mongo, connect
 from dmstats.snapshot.shared import ALWAYS, FIELDS
 from dmstats.web.auth.access import ACCESS
+from dmstats.web.auth.sessions import AdminSessions
 from migrations import apply
 from tests.servers import Redis, running
 from tests.service.admin_site import cheap_passwords
@@ -71,6 +78,8 @@ class Site:
         self.worker = worker
         self.mongo = mongo
         self.ada = self.grace = ""
+        self._signing = Flask(__name__)
+        self._signing.secret_key = worker.environ["SECRET_KEY"]
 
     def begin_anew(self) -> None:
         name, admins = uuid.uuid4().hex[:8], AdminStore(self.mongo, cheap_passwords())
@@ -93,15 +102,23 @@ class Site:
         finally:
             connection.close()
 
-    def sign_in(self, email: str = "", code: str = "") -> str:
+    def sign_in(self, email: str = "") -> str:
         """As that admin, else as Ada."""
-        signing_in = {"email": email or self.ada, "password": PASSWORD, "code": code}
+        signing_in = {"email": email or self.ada, "password": PASSWORD}
         for _ in range(4):
             status, _, cookie = self.ask("POST", "/login", body=signing_in)
             if status != 503:  # a busy machine took too long
                 break
         assert status == 200
         return cookie
+
+    def session_of(self, email: str) -> str:
+        """As after a sign-in, of which one address has only so many a minute."""
+        admin = AdminStore(self.mongo).find(email)
+        signer = AdminSessions().get_signing_serializer(self._signing)
+        assert signer
+        token = SessionStore(self.mongo, SystemClock()).open(admin)
+        return f"dmstats={signer.dumps({'token': token})}"
 
     def id_of(self, cookie: str) -> str:
         return str(json.loads(self.ask("GET", "/api/admin/admins", cookie)[1])["you"])
@@ -182,61 +199,76 @@ def test_a_new_password_ends_the_stolen_session_and_not_ones_own_new_one(site: S
     others.close()
 
 
-@pytest.mark.parametrize(
-    ("verb", "body"),
-    [
-        ("disable", {}),
-        ("sign-out", {}),
-        ("role", {"role": "viewer"}),
-        ("password", {"currentPassword": PASSWORD, "password": "another horse battery"}),
-        ("remove-second-factor", {"currentPassword": PASSWORD}),
-    ],
-)
-def test_another_admin_is_shut_out(site: Site, verb: str, body: object) -> None:
-    hers, mine = site.sign_in(site.grace), site.sign_in()
-    ending = Watched(site, hers)
-    url = f"/api/admin/admins/{site.id_of(hers)}/{verb}"
-    assert site.ask("POST", url, mine, body)[0] == 200
+ShutOut = Callable[[Site, str, str], object]
+
+
+def by_admin(verb: str, **body: str) -> ShutOut:
+    def shut_out(site: Site, her_id: str, mine: str) -> None:
+        url = f"/api/admin/admins/{her_id}/{verb}"
+        assert site.ask("POST", url, mine, body)[0] == 200
+
+    return shut_out
+
+
+def by_link(site: Site, her_id: str, _: str) -> None:
+    link = AdminStore(site.mongo).make_link(her_id)[1].token
+    sent = {"link": link, "password": "another horse battery"}
+    assert site.ask("POST", "/password", body=sent)[0] == 200
+
+
+OWN = {"currentPassword": PASSWORD}
+SHUT_OUT: dict[str, ShutOut] = {
+    "disabled": by_admin("disable"),
+    "signed out": by_admin("sign-out"),
+    "demoted": by_admin("role", role="viewer"),
+    "a new password": by_admin("password", password="another horse battery", **OWN),
+    "no second factor any more": by_admin("remove-second-factor", **OWN),
+    "a password by a link": by_link,
+    # What the answer of a sign-in does, wherever it is done.
+    "another role at the provider":
+        lambda site, key, _: AdminStore(site.mongo).set_role(key, Role.OPERATOR),
+    "no role at the provider": lambda site, key, _: AdminStore(site.mongo).refuse(key),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", SHUT_OUT)
+def test_another_admin_is_shut_out(site: Site, how: str) -> None:
+    hers, mine = site.session_of(site.grace), site.session_of(site.ada)
+    key = site.id_of(hers)
+    ending, going_on = Watched(site, hers), Watched(site, mine)
+    SHUT_OUT[how](site, key, mine)
     shut_out = time.monotonic()
     assert site.statuses(hers) == {401}
     assert site.statuses(mine) == {200}
     assert ending.all_end_by(shut_out + SECONDS)
-
-
-def test_a_second_factor_ends_the_sessions_before_it_and_with_it(site: Site) -> None:
-    """Set up, and removed again: each time the other browser's session ends."""
-    url = "/api/admin/me/second-factor"
-    here, code = site.sign_in(), ""
-    for step in ("/confirm", "/remove"):
-        elsewhere = site.sign_in(code=code)
-        ending = Watched(site, elsewhere)
-        if step == "/confirm":
-            offer = json.loads(site.ask("POST", url, here, {"currentPassword": PASSWORD})[1])
-            sent = {"code": pyotp.TOTP(offer["secret"]).now()}
-        else:
-            sent = {"currentPassword": PASSWORD}
-        status, body, mine = site.ask("POST", f"{url}{step}", here, sent)
-        changed = time.monotonic()
-        assert status in (200, 204), body
-        assert site.statuses(elsewhere) == site.statuses(here) == {401}
-        assert site.statuses(mine) == {200}
-        assert ending.all_end_by(changed + SECONDS)
-        here, code = mine, json.loads(body)["recoveryCodes"][0] if body else ""
-
-
-def test_the_providers_refusal_ends_everything(site: Site) -> None:
-    """What the sign-in's answer without a role does, wherever it is done."""
-    hers, mine = site.sign_in(site.grace), site.sign_in()
-    ending, going_on = Watched(site, hers), Watched(site, mine)
-    AdminStore(site.mongo).refuse(site.id_of(hers))
-    refused = time.monotonic()
-    assert site.statuses(hers) == {401}
-    assert site.statuses(mine) == {200}
-    assert ending.all_end_by(refused + SECONDS)
     assert going_on.ends == []
     going_on.close()
-    again = {"email": site.grace, "password": PASSWORD}
-    assert site.ask("POST", "/login", body=again)[0] == 403
+    if how == "no role at the provider":
+        again = {"email": site.grace, "password": PASSWORD}
+        assert site.ask("POST", "/login", body=again)[0] == 403
+
+
+@pytest.mark.parametrize("step", ["confirm", "recovery-codes", "remove", "passkey"])
+def test_what_changes_ones_factors_ends_the_other_sessions(site: Site, step: str) -> None:
+    url = "/api/admin/me/second-factor"
+    here, elsewhere = site.session_of(site.ada), site.session_of(site.ada)
+    key, factors = site.id_of(here), SecondFactors(site.mongo, SystemClock(), "k" * 32)
+    if step == "confirm":
+        offer = json.loads(site.ask("POST", url, here, OWN)[1])
+        path, sent = f"{url}/confirm", {"code": pyotp.TOTP(offer["secret"]).now()}
+    elif step == "passkey":
+        made = Passkeys(site.mongo, SystemClock()).add(key, "phone", "credential", b"key", 0)
+        path, sent = f"/api/admin/me/passkeys/{made.id}/remove", OWN
+    else:
+        factors.confirm(key, pyotp.TOTP(factors.offer(key)).now())
+        path, sent = f"{url}/{step}", OWN
+    ending = Watched(site, elsewhere)
+    status, body, mine = site.ask("POST", path, here, sent)
+    changed = time.monotonic()
+    assert status in (200, 204), body
+    assert site.statuses(elsewhere) == site.statuses(here) == {401}
+    assert site.statuses(mine) == {200}
+    assert ending.all_end_by(changed + SECONDS)
 
 
 def test_revoking_a_token_ends_it_everywhere(site: Site) -> None:

@@ -30,7 +30,6 @@ class Team:
         self.site = AdminSite(clock)
         self.ada, self.grace = (self.site.admins.create(each, PASSWORD) for each in (EMAIL, OTHER))
         self.here, self.hers = self.browser(EMAIL), self.browser(OTHER)
-        self.prepared = False
 
     def browser(self, email: str) -> FlaskClient:
         """With an open session, whatever factors the person has."""
@@ -68,7 +67,7 @@ class Team:
 Step = Callable[[Team], object]
 NOTHING: tuple[Step, ...] = ()
 NEW = "another horse battery"
-FACTOR = "/second-factor"
+FACTOR, RESET = "/second-factor", "remove-second-factor"
 
 ENDING: dict[str, tuple[tuple[Step, ...], Step, bool]] = {
     "the own password": (NOTHING, lambda t: t.post("/password", password=NEW), True),
@@ -92,10 +91,10 @@ ENDING: dict[str, tuple[tuple[Step, ...], Step, bool]] = {
         ((lambda t: t.site.mongo.db["dmstats_admins"].update_one({"email": EMAIL},
           {"$set": {"role": "viewer"}}),), lambda t: t.by_grace("role", role="operator"), False),
     "being signed out": (NOTHING, lambda t: t.by_grace("sign-out"), False),
-    "a password by an admin": (NOTHING, lambda t: t.by_grace("password", password=NEW, **OWN), False),
-    "a reset of the factor": ((Team.app,), lambda t: t.by_grace("remove-second-factor", **OWN), False),
-    "a reset of the passkeys":
-        ((Team.passkey,), lambda t: t.by_grace("remove-second-factor", **OWN), False),
+    "a password by an admin":
+        (NOTHING, lambda t: t.by_grace("password", password=NEW, **OWN), False),
+    "a reset of the factor": ((Team.app,), lambda t: t.by_grace(RESET, **OWN), False),
+    "a reset of the passkeys": ((Team.passkey,), lambda t: t.by_grace(RESET, **OWN), False),
     "a password by a link": (NOTHING, Team.by_link, False),
     "another role at the provider":
         (NOTHING, lambda t: t.site.admins.set_role(t.ada.id, Role.OPERATOR), False),
@@ -125,6 +124,7 @@ def statuses(*clients: FlaskClient) -> list[int]:
 
 @pytest.mark.parametrize("name", ENDING)
 def test_it_ends_the_other_sessions_and_their_streams(clock: ManualClock, name: str) -> None:
+    """And it is in the activity log."""
     before, ending, goes_on = ENDING[name]
     team = Team(clock)
     for step in before:
@@ -133,7 +133,10 @@ def test_it_ends_the_other_sessions_and_their_streams(clock: ManualClock, name: 
     old, hers = keys(team.here) | keys(there), keys(team.hers)
     assert statuses(team.here, there, team.hers) == [200, 200, 200]
     assert authenticator.ended(old | hers) == set()
+    entries = team.site.mongo.db["dmstats_activity_log"]
+    logged = entries.count_documents({})
     ending(team)
+    assert entries.count_documents({}) > logged or "at the provider" in name
     assert authenticator.ended(old | hers) == old, "the browser of it has a new one"
     assert statuses(there, team.here, team.hers) == [401, 200 if goes_on else 401, 200]
 

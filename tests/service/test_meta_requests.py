@@ -140,6 +140,13 @@ class TestDeletion:
         site = AdminSite(clock, meta_app_secrets=(SECRET,), public_url="https://x.example/stats")
         assert send(site, DELETE).get_json()["url"].startswith("https://x.example/stats/data-del")
 
+    def test_neither_request_deletes_anything(self, site: AdminSite) -> None:
+        accounts = site.mongo.db["instagram_accounts"]
+        before = list(accounts.find({}))
+        for path in (DELETE, WITHDRAW):
+            assert send(site, path, ACCOUNT).status_code == 200
+        assert list(accounts.find({})) == before != []
+
     @pytest.mark.parametrize("code", ["x", "n" + "0" * 32, "a" + "0" * 32, "n" + "f" * 33])
     def test_a_code_that_was_never_given(self, site: AdminSite, code: str) -> None:
         assert site.client().get(f"/data-deletion/{code}").status_code == 404

@@ -4,7 +4,8 @@ import fakeredis
 import pytest
 
 from dmstats.core.errors import TooManyRequests
-from dmstats.web.auth.rate_limit import PREFIX, SignInRateLimit
+from dmstats.web.auth import rate_limit as rate_limit_module
+from dmstats.web.auth.rate_limit import PER_PLACE, PREFIX, SignInRateLimit
 from tests.keyspace import KEYS
 
 
@@ -21,6 +22,31 @@ def test_it_works(fake_redis: fakeredis.FakeRedis) -> None:
     assert 1 <= (refused.value.retry_after or 0) <= 60
     rate_limit.attempt("other@b.c", "192.0.2.1")
     rate_limit.attempt("a@b.c", "192.0.2.2")
+
+
+@pytest.mark.parametrize(
+    ("account", "address", "allowed"),
+    [("a@b.c", "192.0.2.1", 5), ("{n}@b.c", "192.0.2.1", 30), ("a@b.c", "192.0.2.{n}", 100)],
+)
+def test_each_limit(
+    fake_redis: fakeredis.FakeRedis, account: str, address: str, allowed: int
+) -> None:
+    """For one account at one address, for one address, and for one account."""
+    rate_limit = SignInRateLimit(fake_redis, KEYS)
+    for n in range(allowed):
+        rate_limit.attempt(account.format(n=n), address.format(n=n))
+    with pytest.raises(TooManyRequests):
+        rate_limit.attempt(account.format(n=allowed), address.format(n=allowed))
+
+
+def test_twenty_an_hour(fake_redis: fakeredis.FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one account at one address, however they are spread."""
+    monkeypatch.setattr(rate_limit_module, "PER_PLACE", PER_PLACE[1:])
+    rate_limit = SignInRateLimit(fake_redis, KEYS)
+    fill(rate_limit, "a@b.c", "192.0.2.1", 20)
+    with pytest.raises(TooManyRequests) as refused:
+        rate_limit.attempt("a@b.c", "192.0.2.1")
+    assert 60 < (refused.value.retry_after or 0) <= 3600
 
 
 def test_workers_share_it(fake_redis: fakeredis.FakeRedis) -> None:

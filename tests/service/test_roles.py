@@ -195,8 +195,9 @@ def test_the_last_admins_rights_are_not_even_taken_for_a_moment(
 ) -> None:
     """After an outage just then nobody would be left to give them back."""
     ada, writes = admins.create(EMAIL, PASSWORD), list[object]()
+    people = type(mongo.db["dmstats_admins"])
     for name in ("update_one", "find_one_and_update"):
-        monkeypatch.setattr(type(mongo.db["dmstats_admins"]), name, lambda *_, **__: writes.append(1))
+        monkeypatch.setattr(people, name, lambda *_, **__: writes.append(1))
     for take in TAKING.values():
         with pytest.raises(LastAdmin):
             take(admins, ada.id)

@@ -155,7 +155,6 @@ class TestRecoveryCodes:
         assert status_with(site, codes[0]) == status_with(site, old.code()) == 401
         assert status_with(site, new.code()) == 200
 
-
     def test_new_ones_replace_all_earlier_ones(self, site: AdminSite, clock: ManualClock) -> None:
         client = site.signed_in()
         app, old = set_up(client, clock)

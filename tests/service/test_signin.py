@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.core.plain_http import NEEDS_HTTPS
+from dmstats.db.admins.scopes import Scope
 from dmstats.web.auth.access import enforce
 from dmstats.web.auth.authenticator import stream_session
 from dmstats.web.auth.session_guard import LOOK_SECONDS
@@ -334,6 +335,16 @@ def test_a_session_ends_after_twelve_idle_hours(clock: ManualClock) -> None:
         assert client.get("/api/admin/stats").status_code == 200
     clock.advance(12 * 3600)
     assert client.get("/api/admin/stats").status_code == 401
+
+
+def test_the_token_of_the_settings_has_all_scopes_and_no_end(
+    site: AdminSite, clock: ManualClock
+) -> None:
+    clock.advance(3650 * 86_400)
+    with site.app.test_request_context(headers=bearer(TOKEN)):
+        identity = site.app.extensions["dmstats"].authenticator.identify()
+    assert identity.scopes == frozenset(Scope)
+    assert site.client().get("/api/admin/stats", headers=bearer(TOKEN)).status_code == 200
 
 
 def test_the_bearer_token(site: AdminSite, clock: ManualClock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -118,14 +119,48 @@ def test_every_test_that_is_named_exists(path: Path) -> None:
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
-def test_every_defence_names_the_test_that_shows_it() -> None:
-    page = (DOCS / "security.md").read_text()
-    before, _, _ = page.partition("## Your responsibilities")
-    rows = [line for line in before.splitlines() if line.startswith("| ")]
-    points = [point.partition("\n\n")[0] for point in before.split("\n- ")[1:]]
-    defences = [row for row in rows if row != "| threat | defence |"] + points
-    assert len(defences) > 40
-    assert [each for each in defences if "`tests/" not in each] == []
+NAMED = re.compile(r"`([\w/]+\.py)::([\w:]+)`")
+"""A test, as the page about security names it."""
+
+
+def claims() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each row of the page about security: what holds, and the files and names of its tests."""
+    page = (DOCS / "security.md").read_text().partition("## Your responsibilities")[0]
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    return [(row[0], NAMED.findall(row[-1])) for row in rows if row[0] != "what holds"]
+
+
+def test_each_claim_about_security_is_a_sentence_with_its_tests() -> None:
+    assert len(claims()) > 150
+    for claim, tests in claims():
+        assert re.fullmatch(r"[A-Z`].*\.", claim), claim
+        assert not re.search(r"\. [A-Z`]", claim), f"two sentences: {claim}"
+        assert tests, claim
+
+
+def test_the_tests_of_the_claims_exist() -> None:
+    files = {file for _, tests in claims() for file, _ in tests}
+    existing = {(file, name) for file in files for name in names_in(ROOT / "tests" / file)}
+    assert {test for _, tests in claims() for test in tests} - existing == set()
+
+
+def names_in(path: Path) -> set[str]:
+    """The tests in that file, those in classes as ``Class::test`` and, if no other has its name,
+    as ``test``."""
+    found: list[str] = []
+    for node in ast.parse(path.read_text()).body:
+        inner = node.body if isinstance(node, ast.ClassDef) else [node]
+        before = [node.name] if isinstance(node, ast.ClassDef) else []
+        for each in inner:
+            if isinstance(each, ast.FunctionDef) and each.name.startswith("test_"):
+                found += ["::".join([*before, each.name]), *([each.name] if before else [])]
+    return {name for name in found if found.count(name) == 1}
+
+
+def test_nothing_is_claimed_outside_the_table() -> None:
+    page = (DOCS / "security.md").read_text().partition("## Your responsibilities")[0]
+    prose = [line for line in page.splitlines() if line and not line.startswith(("#", "|"))]
+    assert " ".join(prose).count(". ") <= 2, "an introduction, and no claims"
 
 
 def test_every_page_is_in_the_index() -> None:
