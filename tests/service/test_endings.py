@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import click
 import pytest
 from flask.testing import FlaskClient
 
+from dmstats.cli.admin_commands import reset_password, reset_second_factor
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.admins.admin_store import AdminStore
@@ -63,6 +65,11 @@ class Team:
         sent = {"link": link, "password": "another horse battery"}
         assert self.site.client().post("/password", json=sent).status_code == 200
 
+    def command(self, command: click.Command, typed: str = "") -> None:
+        runner = self.site.app.test_cli_runner()
+        done = runner.invoke(command, [EMAIL], input=typed)
+        assert done.exit_code == 0, done.output
+
 
 Step = Callable[[Team], object]
 NOTHING: tuple[Step, ...] = ()
@@ -96,6 +103,9 @@ ENDING: dict[str, tuple[tuple[Step, ...], Step, bool]] = {
     "a reset of the factor": ((Team.app,), lambda t: t.by_grace(RESET, **OWN), False),
     "a reset of the passkeys": ((Team.passkey,), lambda t: t.by_grace(RESET, **OWN), False),
     "a password by a link": (NOTHING, Team.by_link, False),
+    "a password by the command": (NOTHING, lambda t: t.command(reset_password, f"{NEW}\n"), False),
+    "a reset by the command":
+        ((Team.app, Team.passkey), lambda t: t.command(reset_second_factor), False),
     "another role at the provider":
         (NOTHING, lambda t: t.site.admins.set_role(t.ada.id, Role.OPERATOR), False),
     "no role at the provider": (NOTHING, lambda t: t.site.admins.refuse(t.ada.id), False),
