@@ -428,7 +428,7 @@ class FakeSite:
         return jsonify({**self.imported, "applied": "apply" in request.args})
 
     def _account_history(self, name: str) -> Response:
-        asked = parameters(AccountHistoryQuery(), request)
+        asked = parameters(AccountHistoryQuery, request)
         now = to_ms(datetime.fromisoformat(self.activity["at"]))
         first = day_start(now) - 7 * DAY_MS
         days, hours, _ = self.account_hours.read(

@@ -57,7 +57,7 @@ class PreviewOutdated(DmstatsError):
 @blueprint.patch("/<instagram_id>")
 def change(instagram_id: str) -> ResponseReturnValue:
     """Change one account's name, limit or state; answers the account."""
-    wanted: Fields = body(AccountPatch(), request)
+    wanted: Fields = body(AccountPatch, request)
     edits = _edits()
     found = edits.find([instagram_id])
     if not found:
@@ -81,7 +81,7 @@ def import_accounts() -> ResponseReturnValue:
 
     Lines with an error are left out.
     """
-    asked = parameters(ImportQuery(), request)
+    asked = parameters(ImportQuery, request)
     file, edits = read_accounts(_content(request)), _edits()
     found = edits.find({line.account for line in file.lines})
     plan = _plan(file, found, services().settings.monthly_dm_limit)

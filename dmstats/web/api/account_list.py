@@ -43,7 +43,7 @@ BOM = "\ufeff"
 @blueprint.get("")
 def accounts() -> ResponseReturnValue:
     """A page of the accounts that match ``query`` and the filter."""
-    asked = parameters(AccountsQuery(), request)
+    asked = parameters(AccountsQuery, request)
     query, wanted = asked["query"].strip(), filter_of(asked)
     name = asked["sort"] or (SEARCH_SORT if query else BROWSE_SORT)
     sort = Sort(name.removeprefix("-"), name.startswith("-"))
@@ -68,7 +68,7 @@ def accounts() -> ResponseReturnValue:
 @blueprint.get("/export")
 def export() -> ResponseReturnValue:
     """All accounts that match ``query`` and the filter, sent as they are read; in no order."""
-    asked = parameters(AccountExportQuery(), request)
+    asked = parameters(AccountExportQuery, request)
     query, wanted = asked["query"].strip(), filter_of(asked)
     (rows, complete), kind = _every(query, wanted), asked["format"]
     now_ms = services().clock.now_ms()

@@ -31,7 +31,7 @@ COLUMNS = ("at", "event", "actorKind", "actor", "from", "target", "details")
 @blueprint.get("")
 def entries() -> ResponseReturnValue:
     """A page of the log, the newest entries first; or as CSV the newest 10,000."""
-    asked = parameters(ActivityLogQuery(), request)
+    asked = parameters(ActivityLogQuery, request)
     wanted, log = filter_of(asked), services().activity_log
     if asked["format"] == "csv":
         found, _ = log.page(wanted, limit=MAX_ROWS, after=place_in(asked["cursor"]))

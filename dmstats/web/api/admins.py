@@ -55,7 +55,7 @@ def listing() -> ResponseReturnValue:
 def add() -> ResponseReturnValue:
     """Add a person who can sign in at once."""
     me = signed_in()
-    asked = body(NewAdmin(), request)
+    asked = body(NewAdmin, request)
     return _changed(Event.PERSON_ADDED, me, services().admins.create(**asked)), 201
 
 
@@ -63,7 +63,7 @@ def add() -> ResponseReturnValue:
 def invite() -> ResponseReturnValue:
     """Add a person who chooses a password with a link."""
     me = signed_in()
-    asked = body(Invitation(), request)
+    asked = body(Invitation, request)
     return _delivered(Event.PERSON_INVITED, me, *services().admins.invite(**asked)), 201
 
 
@@ -71,7 +71,7 @@ def invite() -> ResponseReturnValue:
 def make_link(admin_id: str) -> ResponseReturnValue:
     """A link by which an admin chooses a new password, given one's own password."""
     me = signed_in()
-    asked = body(LinkRequest(), request)
+    asked = body(LinkRequest, request)
     services().authenticator.confirm(me, asked["currentPassword"])
     return _delivered(Event.LINK_MADE, me, *services().admins.make_link(admin_id))
 
@@ -83,7 +83,7 @@ def set_role(admin_id: str) -> ResponseReturnValue:
     Setting the current role changes nothing.
     """
     me = signed_in()
-    asked = body(NewRole(), request)
+    asked = body(NewRole, request)
     before = services().admins.get(admin_id)
     if before.role is asked["role"]:
         return jsonify(AdminAnswer().dump(before))
@@ -126,7 +126,7 @@ def sign_out_everywhere(admin_id: str) -> ResponseReturnValue:
 def change_password(admin_id: str) -> ResponseReturnValue:
     """Set an admin's password, given one's own; that admin's other sessions end."""
     me = signed_in()
-    asked = body(NewPassword(), request)
+    asked = body(NewPassword, request)
     authenticator = services().authenticator
     authenticator.confirm(me, asked["currentPassword"])
     changed = services().admins.change_password(admin_id, asked["password"])
@@ -140,7 +140,7 @@ def remove_second_factor(admin_id: str) -> ResponseReturnValue:
     """Let a person who has lost phone, recovery codes and passkeys sign in with the password only.
     Needs the admin's own password; ends all sessions of that person."""
     me = signed_in()
-    asked = body(LinkRequest(), request)
+    asked = body(LinkRequest, request)
     services().authenticator.confirm(me, asked["currentPassword"])
     services().second_factors.remove(admin_id)
     services().passkeys.remove_all(admin_id)

@@ -49,14 +49,14 @@ def channels() -> ResponseReturnValue:
 @blueprint.post("/channels")
 def add_channel() -> ResponseReturnValue:
     """Create a channel; the answer does not contain the address."""
-    return _saved(Event.CHANNEL_ADDED, body(NewChannel(), request), None), 201
+    return _saved(Event.CHANNEL_ADDED, body(NewChannel, request), None), 201
 
 
 @blueprint.post("/channels/<channel_id>")
 def change_channel(channel_id: str) -> ResponseReturnValue:
     """Change a channel's name, address, incidents or quiet hours."""
     before = services().alerting.channel(channel_id)
-    return _saved(Event.CHANNEL_CHANGED, body(ChannelChange(), request), before)
+    return _saved(Event.CHANNEL_CHANGED, body(ChannelChange, request), before)
 
 
 @blueprint.post("/channels/<channel_id>/delete")
@@ -152,7 +152,7 @@ def _saved(event: Event, asked: dict[str, Any], before: StoredChannel | None) ->
 
 
 def _saved_rule(event: Event, rule_id: str) -> Response:
-    asked = body(NewRule(), request)
+    asked = body(NewRule, request)
     if asked["sense"] != OUTSIDE and asked["figure"] not in _figures():
         raise BadRequest("figure: Must be one of the figures that GET lists.")
     rule = Rule(

@@ -19,7 +19,7 @@ blueprint = Blueprint("deliveries", __name__, url_prefix="/api/admin")
 @blueprint.get("/deliveries")
 def deliveries() -> ResponseReturnValue:
     """The newest deliveries of a group, without one those that were refused or rejected in part."""
-    asked = parameters(DeliveriesQuery(), request)
+    asked = parameters(DeliveriesQuery, request)
     store, limit = services().deliveries, asked["limit"]
     groups = [asked["group"]] if asked["group"] else [REFUSED, PARTIAL]
     found = [record for group in groups for record in store.newest(group, limit)]

@@ -28,7 +28,7 @@ def me() -> ResponseReturnValue:
 def change_password() -> ResponseReturnValue:
     """Set your own password, given the present one; one's other sessions end."""
     person = signed_in()
-    asked = body(NewPassword(), request)
+    asked = body(NewPassword, request)
     authenticator = services().authenticator
     authenticator.confirm(person, asked["currentPassword"])
     changed = services().admins.change_password(person.id, asked["password"])

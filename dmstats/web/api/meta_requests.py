@@ -69,7 +69,7 @@ def deletion(code: str) -> ResponseReturnValue:
 
 
 def _asked() -> UserRequest:
-    sent: str = body(SignedRequest(), request)["signed_request"]
+    sent: str = body(SignedRequest, request)["signed_request"]
     return read_signed_request(sent, services().settings.meta_app_secrets)
 
 

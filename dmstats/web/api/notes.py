@@ -31,7 +31,7 @@ blueprint = Blueprint("annotations", __name__, url_prefix="/api/admin/annotation
 @blueprint.get("")
 def listing() -> ResponseReturnValue:
     """The annotations of a range, oldest first."""
-    asked = parameters(AnnotationsQuery(), request)
+    asked = parameters(AnnotationsQuery, request)
     calendar = Calendar(zone(asked["tz"] or services().settings.time_zone))
     chosen = between(asked["from_"], asked["to"], calendar, services().clock.now_ms())
     found, complete = services().annotations.between(chosen.from_ms, chosen.to_ms)
@@ -75,7 +75,7 @@ def annotation_fields(annotation: Annotation) -> dict[str, Any]:
 
 
 def _asked() -> tuple[int, str]:
-    asked = body(NewNote(), request)
+    asked = body(NewNote, request)
     calendar = Calendar(zone(services().settings.time_zone))
     at_ms = moment("at", asked["at"], calendar, is_end=False)
     # The clock of the reader's machine may be a little ahead.

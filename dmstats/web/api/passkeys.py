@@ -39,7 +39,7 @@ def listing() -> ResponseReturnValue:
 def options() -> ResponseReturnValue:
     """What the browser needs to make one, given one's own password."""
     person = signed_in()
-    asked = body(LinkRequest(), request)
+    asked = body(LinkRequest, request)
     services().authenticator.confirm(person, asked["currentPassword"])
     site, passkeys = required_site(), services().passkeys
     challenge = passkeys.challenge(Purpose.ADD, person.id)
@@ -58,7 +58,7 @@ def add() -> ResponseReturnValue:
     Who has no recovery codes (left) gets ten, which are in this answer and never again.
     """
     person = signed_in()
-    asked = body(NewPasskey(), request)
+    asked = body(NewPasskey, request)
     services().authenticator.confirm_attempt(person)
     site, challenge, passkeys = required_site(), take_challenge(), services().passkeys
     if challenge is None or not passkeys.redeem(challenge, Purpose.ADD, person.id):
@@ -84,7 +84,7 @@ def add() -> ResponseReturnValue:
 def remove(passkey_id: str) -> ResponseReturnValue:
     """Take one out of use, given one's own password; what it may have opened elsewhere ends."""
     person = signed_in()
-    asked = body(LinkRequest(), request)
+    asked = body(LinkRequest, request)
     services().authenticator.confirm(person, asked["currentPassword"])
     passkey = services().passkeys.remove(person.id, passkey_id)
     services().second_factors.forget_recovery_codes(person.id)

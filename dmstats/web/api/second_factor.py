@@ -33,7 +33,7 @@ PIXELS = 4
 def offer() -> ResponseReturnValue:
     """A secret for an authenticator app, given one's own password."""
     person = signed_in()
-    asked = body(LinkRequest(), request)
+    asked = body(LinkRequest, request)
     services().authenticator.confirm(person, asked["currentPassword"])
     secret = services().second_factors.offer(person.id)
     address = app_address(secret, person.email)
@@ -52,7 +52,7 @@ def confirm() -> ResponseReturnValue:
     that this replaces.
     """
     person = signed_in()
-    asked = body(CodeOfApp(), request)
+    asked = body(CodeOfApp, request)
     services().authenticator.confirm_attempt(person)
     codes = services().second_factors.confirm(person.id, asked["code"])
     services().authenticator.end_other_sessions_if_possible(person)
@@ -65,7 +65,7 @@ def confirm() -> ResponseReturnValue:
 def remove() -> ResponseReturnValue:
     """Sign-ins need no code any more; given one's own password. One's other sessions end."""
     person = signed_in()
-    asked = body(LinkRequest(), request)
+    asked = body(LinkRequest, request)
     services().authenticator.confirm(person, asked["currentPassword"])
     services().second_factors.remove(person.id)
     services().authenticator.end_other_sessions(person)
@@ -81,7 +81,7 @@ def renew_recovery_codes() -> ResponseReturnValue:
     The earlier ones end, and so do one's other sessions, which one of them may have opened.
     """
     person = signed_in()
-    asked = body(LinkRequest(), request)
+    asked = body(LinkRequest, request)
     services().authenticator.confirm(person, asked["currentPassword"])
     if not person.second_factor:
         raise BadRequest("You have no second factor. Set up an app or add a passkey first.")

@@ -34,7 +34,7 @@ AHEAD_MS = HOUR_MS
 @blueprint.post("/sends")
 def tell() -> ResponseReturnValue:
     """Remember which DMs the platform has sent."""
-    told, now_ms = body(Sends(), request, most=MAX_BYTES)["sends"], services().clock.now_ms()
+    told, now_ms = body(Sends, request, most=MAX_BYTES)["sends"], services().clock.now_ms()
     sends = [_send(number, item, now_ms) for number, item in enumerate(told)]
     accepted = services().sends.add(sends)
     answer = {"accepted": accepted, "repeated": len(sends) - accepted}
@@ -44,7 +44,7 @@ def tell() -> ResponseReturnValue:
 @blueprint.get("/admin/lost")
 def lost() -> ResponseReturnValue:
     """The DMs without an echo of the last days: of all accounts, and by account."""
-    asked = parameters(LostQuery(), request)
+    asked = parameters(LostQuery, request)
     since, until = _span(asked["days"])
     store, limit = services().sends, asked["limit"]
     worst = store.worst(since, limit + 1)
@@ -63,7 +63,7 @@ def lost() -> ResponseReturnValue:
 @blueprint.get("/admin/accounts/<instagram_id>/lost")
 def lost_of_account(instagram_id: str) -> ResponseReturnValue:
     """One account's DMs without an echo; no days for an account without reported DMs."""
-    since, until = _span(parameters(DaysQuery(), request)["days"])
+    since, until = _span(parameters(DaysQuery, request)["days"])
     days = services().sends.of_account(instagram_id, since, until)
     return jsonify(AccountLostAnswer().dump({"days": [_fields(day) for day in days]}))
 

@@ -33,7 +33,7 @@ def listing() -> ResponseReturnValue:
 def make() -> ResponseReturnValue:
     """A new link; its address is in this answer and never again."""
     me = signed_in()
-    asked = body(NewSharedLink(), request)
+    asked = body(NewSharedLink, request)
     link, text = services().shared_links.create(
         asked["label"].strip(), asked["parts"], days=asked["days"], made_by=me.email
     )

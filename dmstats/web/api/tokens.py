@@ -33,7 +33,7 @@ def listing() -> ResponseReturnValue:
 def make() -> ResponseReturnValue:
     """A new token; its text is in this answer and never again."""
     me = signed_in()
-    asked = body(NewToken(), request)
+    asked = body(NewToken, request)
     token, text = services().tokens.create(
         asked["name"].strip(), asked["scopes"], days=asked["days"], made_by=me.email
     )

@@ -45,7 +45,7 @@ def options() -> ResponseReturnValue:
 def sign_in() -> ResponseReturnValue:
     """Open a session of whose passkey has signed the challenge."""
     require_own_origin(request)
-    answer = body(PasskeyAnswer(), request)["credential"]
+    answer = body(PasskeyAnswer, request)["credential"]
     site, challenge, passkeys = required_site(), take_challenge(), services().passkeys
     # Challenges are limited by address, so what comes after this is as well.
     if challenge is None or not passkeys.redeem(challenge, Purpose.SIGN_IN):

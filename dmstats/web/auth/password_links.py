@@ -74,7 +74,7 @@ def set_password() -> ResponseReturnValue:
     try:
         if is_plain_http(request):
             raise Forbidden(NEEDS_HTTPS)
-        sent = body(ChosenPassword(), request)
+        sent = body(ChosenPassword, request)
         email = services().admins.link_holder(sent["link"]).email
         admin = services().admins.redeem(sent["link"], sent["password"])
     except DmstatsError as error:

@@ -90,7 +90,7 @@ def sign_in() -> ResponseReturnValue:
     try:
         if is_plain_http(request):
             raise Forbidden(NEEDS_HTTPS)
-        sent = body(Credentials(), request)
+        sent = body(Credentials, request)
         done = services().authenticator.sign_in(sent["email"], sent["password"], sent["code"])
     except CodeNeeded:
         if request.is_json:
@@ -117,7 +117,7 @@ def code() -> ResponseReturnValue:
 def send_code() -> ResponseReturnValue:
     """Finish the sign-in with a code."""
     require_own_origin(request)
-    sent = body(SecondFactorCode(), request)
+    sent = body(SecondFactorCode, request)
     try:
         done = services().authenticator.finish_sign_in(sent["code"])
     except DmstatsError as error:
