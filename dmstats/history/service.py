@@ -21,6 +21,7 @@ from dmstats.core.errors import BadRequest, Conflict, StoreUnavailable, Unavaila
 from dmstats.db.dashboard.history import READ_SECONDS, HistoryStore
 from dmstats.history.calendar import Calendar
 from dmstats.history.cover import RangeCounts, required_buckets
+from dmstats.history.export import file_name
 from dmstats.history.ranges import DEFAULT, Range, between, named, unit_of
 from dmstats.history.series import History, Plan, history
 
@@ -69,10 +70,11 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class HistoryResponse:
-    """A history as JSON; ``tag`` changes with the content."""
+    """A history as JSON; ``tag`` changes with the content, ``file_name`` is that of the JSON."""
 
     body: bytes
     tag: str
+    file_name: str
     computed_ms: int
 
     def decoded(self) -> History:
@@ -170,7 +172,8 @@ class HistoryService:
             counted = RangeCounts(*read, over_ms)
         finally:
             self._slots.release()
-        body = msgspec.json.encode(history(plan, counted, since_ms=since, now_ms=now_ms))
+        found = history(plan, counted, since_ms=since, now_ms=now_ms)
+        answer = _answer(found, msgspec.json.encode(found), now_ms)
         logger.info(
             "history_computed",
             extra={
@@ -182,7 +185,7 @@ class HistoryService:
                 "computeMs": round((self._clock.monotonic() - started) * 1000, 2),
             },
         )
-        return _answer(body, now_ms)
+        return answer
 
     def _counting_start(self) -> int | None:
         """When counting began; read at most once per interval."""
@@ -316,11 +319,12 @@ def _read(body: bytes) -> HistoryResponse | None:
     """Parse the value from Redis; None if it is not a history."""
     try:
         found: Any = msgspec.json.decode(body)
-        return _answer(body, to_ms(datetime.fromisoformat(found["computedAt"])))
+        return _answer(found, body, to_ms(datetime.fromisoformat(found["computedAt"])))
     except (msgspec.DecodeError, ValueError, TypeError, KeyError):
         logger.warning("cache_malformed")
         return None
 
 
-def _answer(body: bytes, computed_ms: int) -> HistoryResponse:
-    return HistoryResponse(body, hashlib.blake2b(body, digest_size=12).hexdigest(), computed_ms)
+def _answer(found: History, body: bytes, computed_ms: int) -> HistoryResponse:
+    tag = hashlib.blake2b(body, digest_size=12).hexdigest()
+    return HistoryResponse(body, tag, file_name(found, "json"), computed_ms)

@@ -35,7 +35,7 @@ blueprint = Blueprint("history", __name__, url_prefix="/api/admin")
 @blueprint.get("/history")
 def history() -> ResponseReturnValue:
     """The DMs of a range as JSON or CSV, or 304 for a client that has them already."""
-    asked = parameters(HistoryQuery(), request)
+    asked = parameters(HistoryQuery, request)
     calendar = Calendar(zone(asked["tz"] or services().settings.time_zone), asked["weekStart"])
     question = HistoryRequest(
         calendar, asked["range"], asked["from_"], asked["to"], asked["unit"], asked["compare"],
@@ -53,7 +53,7 @@ def history() -> ResponseReturnValue:
     else:
         response = Response(answer.body, mimetype="application/json")
         # The name for a client that saves it; a browser shows it.
-        _name(response, "inline", file_name(answer.decoded(), "json"))
+        _name(response, "inline", answer.file_name)
     response.set_etag(tag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
@@ -62,7 +62,7 @@ def history() -> ResponseReturnValue:
 @blueprint.get("/accounts/<instagram_id>/history")
 def account_history_of(instagram_id: str) -> ResponseReturnValue:
     """The DMs of one account in a range, as of the last audit."""
-    asked = parameters(AccountHistoryQuery(), request)
+    asked = parameters(AccountHistoryQuery, request)
     if asked["annotations"] and not may("GET /api/admin/annotations"):
         raise Forbidden("annotations: this token does not have the scope read-figures.")
     if AccountDirectory(services().mongo).one(instagram_id) is None:
