@@ -28,6 +28,7 @@ from benchmarks.limits import limits
 from benchmarks.memory import memory
 from benchmarks.reading import reading
 from benchmarks.refresh import refresh
+from benchmarks.rush import rush
 from benchmarks.scaling import scaling
 from benchmarks.service import service
 from benchmarks.streams import streams
@@ -79,6 +80,7 @@ ALL: dict[str, Part] = {
     "limits": Part(limits, Where.EVERY),
     "commits": Part(commits, Where.EVERY),
     "reading": Part(reading),
+    "rush": Part(rush, Where.FASTEST),
     "refresh": Part(refresh, Where.EVERY),
     "history": Part(history, Where.EVERY),
     "streams": Part(streams),

@@ -24,12 +24,13 @@ DRAIN_SECONDS = 30.0
 
 
 class LoadPlan(msgspec.Struct):
-    """What to send to ``port``; ``get`` is a path to GET instead of posting deliveries.
+    """What to send to ``port``; ``get`` are paths to GET by turns instead of posting deliveries.
 
     ``rate`` paces the requests (per second, open loop); 0 sends the next as soon as one is
-    answered. ``most`` is how many requests are made ahead; ``repeat`` sends them over and over.
-    ``settle`` is how long (s) the open connections wait before the first request: what it costs
-    the server to accept all of them at once is not what is measured.
+    answered. With a rate, ``burst`` requests are due at the same instant. ``most`` is how many
+    requests are made ahead; ``repeat`` sends them over and over. ``settle`` is how long (s) the
+    open connections wait before the first request: what it costs the server to accept all of them
+    at once is not what is measured.
     """
 
     port: int
@@ -42,8 +43,9 @@ class LoadPlan(msgspec.Struct):
     most: int = 20_000
     repeat: bool = False
     rate: float = 0.0
+    burst: int = 1
     settle: float = 0.0
-    get: str = ""
+    get: list[str] = []
     headers: dict[str, str] = {}
 
 
@@ -156,13 +158,18 @@ class Generator:
     def _pause(self, now: float, end: float) -> float:
         if not self._plan.rate:
             return end - now
-        due = self._started + self._next / self._plan.rate
+        due = self._due()
         return max(0.0, min(end, due) - now) if self._idle else end - now
+
+    def _due(self) -> float:
+        """When to send the next request at the plan's rate."""
+        before = self._next - self._next % self._plan.burst
+        return self._started + before / self._plan.rate
 
     def _send_due(self, now: float) -> None:
         rate = self._plan.rate
         while self._idle and not self._exhausted():
-            due = self._started + self._next / rate if rate else now
+            due = self._due() if rate else now
             if due > now:
                 return
             connection = self._idle.popleft()
@@ -210,7 +217,9 @@ def _requests(plan: LoadPlan) -> list[bytes]:
             plan.most, dms=plan.dms, accounts=plan.accounts, skew=plan.skew, entries=plan.entries
         )
     headers = "".join(f"{name}: {value}\r\n" for name, value in plan.headers.items())
-    return [f"GET {plan.get} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode()]
+    return [
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode() for path in plan.get
+    ]
 
 
 def main() -> None:

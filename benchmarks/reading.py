@@ -72,7 +72,7 @@ def shown(raw: Mapping[str, Any], _: str = "") -> str:
 
 def _polls(web: Web, rate: int, seconds: float, webhooks: int) -> Figures:
     plan = LoadPlan(
-        port=web.port, seconds=seconds, get=STATS, headers=BEARER, rate=rate,
+        port=web.port, seconds=seconds, get=[STATS], headers=BEARER, rate=rate,
         connections=min(rate, 500), settle=SETTLE_SECONDS,
     )  # fmt: skip
     cpu = web.program.cpu()
@@ -123,7 +123,7 @@ def _cold(databases: Databases) -> dict[str, int]:
     databases.flush_redis()
     off = {"STATS_REFRESHER": "off"}
     with databases.fresh() as mongo, ours(databases, mongo.db.name, extra=off) as web:
-        plan = LoadPlan(port=web.port, seconds=0.5, get=STATS, headers=BEARER, connections=100)
+        plan = LoadPlan(port=web.port, seconds=0.5, get=[STATS], headers=BEARER, connections=100)
         measured = drive(plan)
         request = urllib.request.Request(f"http://127.0.0.1:{web.port}{STATS}", headers=BEARER)
         with urllib.request.urlopen(request, timeout=10) as answer:
