@@ -49,6 +49,7 @@ from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.request_log import RequestLog, request_fields
 from dmstats.web.middleware.security_headers import register_headers
 from dmstats.web.middleware.timeouts import RequestTimeouts
+from dmstats.web.middleware.turns import Turns
 from dmstats.web.pages import shared
 from dmstats.web.pages.views import register_pages
 from dmstats.web.schema.openapi import register_description
@@ -143,7 +144,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _wrap_with_middleware(app: Flask, services: Services) -> None:
     """Add the WSGI middleware, from the inside out: trusted proxy headers, database deadline,
-    webhook, time-outs, request log, and connection hijacking for streams."""
+    turns, webhook, time-outs, request log, and connection hijacking for streams."""
     settings = services.settings
     application: WSGIApplication = app.wsgi_app
     if proxies := settings.trusted_proxies:
@@ -157,6 +158,8 @@ def _wrap_with_middleware(app: Flask, services: Services) -> None:
         )
         application = plain_prefix(application)
     application = DatabaseDeadline(application)
+    # Outside of the deadline: waiting for a turn is not waiting for MongoDB.
+    application = Turns(application, lambda: services.committer.busy, services.clock)
     webhook = Webhook(
         services.committer,
         services.clock,

@@ -94,6 +94,7 @@ class Committer:
         self._breaker = Breaker(clock, quick_seconds=commit_seconds)
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
+        self._waiting = 0
         self._arrived = Event()
         self._greenlet: gevent.Greenlet | None = None
         self._closing = False
@@ -114,11 +115,19 @@ class Committer:
         self._queue.append(waiting)
         self._queued += len(rows)
         self._arrived.set()
+        self._waiting += 1
         try:
             outcome: CommitOutcome = waiting.result.get(timeout=seconds)
         except gevent.Timeout:
             raise Unavailable(LATE) from None
+        finally:
+            self._waiting -= 1
         return outcome
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests wait for a commit."""
+        return self._waiting > 0
 
     def start(self) -> None:
         """Start the committer greenlet; does nothing if it is running."""

@@ -162,6 +162,18 @@ def test_arrivals_during_a_commit_share_the_next(harness: Harness) -> None:
     assert len(harness.store.batches) <= 4
 
 
+@pytest.mark.parametrize("failures", [[], [PoisonError("bad")], [StoreUnavailable("away")]])
+def test_it_is_busy_while_a_request_waits(
+    harness: Harness, failures: list[DmstatsError | None]
+) -> None:
+    seen: list[bool] = []
+    harness.store.before_write = lambda: seen.append(harness.committer.busy)
+    harness.store.failures = failures
+    gevent.spawn(harness.committer.submit, rows("a")).join()
+    assert set(seen) == {True}
+    assert not harness.committer.busy
+
+
 def test_what_is_ready_shares_the_batch(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests whose sockets become ready one after the other, without a pause between them."""
     monkeypatch.setattr(committing, "GATHER_SECONDS", 5.0)
