@@ -43,13 +43,13 @@ from dmstats.web.auth import passkey_sign_in, password_links, sign_in, sso
 from dmstats.web.auth.access import register_access
 from dmstats.web.auth.sessions import configure_sessions
 from dmstats.web.middleware.database_deadline import DatabaseDeadline
+from dmstats.web.middleware.delivery_priority import DeliveryPriority
 from dmstats.web.middleware.hijack import ConnectionHijack
 from dmstats.web.middleware.prefix import plain_prefix
 from dmstats.web.middleware.problems import register_errors
 from dmstats.web.middleware.request_log import RequestLog, request_fields
 from dmstats.web.middleware.security_headers import register_headers
 from dmstats.web.middleware.timeouts import RequestTimeouts
-from dmstats.web.middleware.turns import Turns
 from dmstats.web.pages import shared
 from dmstats.web.pages.views import register_pages
 from dmstats.web.schema.openapi import register_description
@@ -144,7 +144,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _wrap_with_middleware(app: Flask, services: Services) -> None:
     """Add the WSGI middleware, from the inside out: trusted proxy headers, database deadline,
-    turns, webhook, time-outs, request log, and connection hijacking for streams."""
+    priority of deliveries, webhook, time-outs, request log, and connection hijacking for
+    streams."""
     settings = services.settings
     application: WSGIApplication = app.wsgi_app
     if proxies := settings.trusted_proxies:
@@ -158,8 +159,8 @@ def _wrap_with_middleware(app: Flask, services: Services) -> None:
         )
         application = plain_prefix(application)
     application = DatabaseDeadline(application)
-    # Outside of the deadline: waiting for a turn is not waiting for MongoDB.
-    application = Turns(application, lambda: services.committer.busy, services.clock)
+    # Outside of the deadline: waiting for the slot is not waiting for MongoDB.
+    application = DeliveryPriority(application, lambda: services.committer.busy, services.clock)
     webhook = Webhook(
         services.committer,
         services.clock,

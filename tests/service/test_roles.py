@@ -141,15 +141,15 @@ STEPS = 4
 """So many times each of them asks the database for people, at most."""
 
 
-class InTurns:
-    """A collection whose every call waits for the turn of who makes it."""
+class Interleaved:
+    """A collection that switches to the scheduler before every call."""
 
     def __init__(self, collection: Any) -> None:
         self._collection = collection
 
     def __getattr__(self, name: str) -> Any:
-        if (turns := greenlet.getcurrent().parent) is not None:
-            turns.switch()
+        if (scheduler := greenlet.getcurrent().parent) is not None:
+            scheduler.switch()
         return getattr(self._collection, name)
 
 
@@ -172,7 +172,7 @@ def test_two_requests_in_any_order_leave_an_admin(
         store = AdminStore(real, cheap_passwords(), clock)
         ids = [store.create(email, PASSWORD).id for email in (EMAIL, OTHER)[: others + 1]]
         db = {name: real.db[name] for name in ("dmstats_sessions", "dmstats_admins")}
-        db["dmstats_admins"] = InTurns(db["dmstats_admins"])  # type: ignore[assignment]
+        db["dmstats_admins"] = Interleaved(db["dmstats_admins"])  # type: ignore[assignment]
         admins = AdminStore(SimpleNamespace(db=db), cheap_passwords(), clock)  # type: ignore[arg-type]
 
         def ask(taking: str, key: str, admins: AdminStore = admins) -> None:

@@ -1,4 +1,4 @@
-"""Requests take turns beside deliveries; a long one keeps nobody waiting."""
+"""A worker answers one request at a time beside deliveries; a long one blocks no other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from gevent.event import Event
 
 from dmstats.core.clock import ManualClock
-from dmstats.web.middleware.turns import PATIENCE_SECONDS, Turns
+from dmstats.web.middleware.delivery_priority import MAX_WAIT_SECONDS, DeliveryPriority
 
 FOREVER = 3600.0
 
@@ -20,25 +20,25 @@ class Worker:
     Deliveries wait for their commit once ``delivering_after`` requests were answered."""
 
     def __init__(
-        self, *, turn_seconds: float = FOREVER, lasts: float = 0.0, delivering_after: int = 1000
+        self, *, slot_seconds: float = FOREVER, lasts: float = 0.0, delivering_after: int = 1000
     ) -> None:
         self.clock, self.go = ManualClock(), Event()
         self.running = 0
         self.most = 0
         self.answered: list[str] = []
         self._lasts = lasts
-        self._turns = Turns(
+        self._priority = DeliveryPriority(
             self._application,
             lambda: len(self.answered) >= delivering_after,
             self.clock,
-            turn_seconds=turn_seconds,
+            slot_seconds=slot_seconds,
         )
 
     def ask(
         self, path: str = "/", method: str = "GET", server: str = "gunicorn"
     ) -> gevent.Greenlet:
         environ = {"PATH_INFO": path, "REQUEST_METHOD": method, f"{server}.socket": None}
-        return gevent.spawn(self._turns, environ, lambda *_: lambda _: None)
+        return gevent.spawn(self._priority, environ, lambda *_: lambda _: None)
 
     def _application(self, environ: Any, start_response: Any) -> list[bytes]:
         self.running += 1
@@ -71,7 +71,7 @@ def test_one_after_the_other_in_the_order_of_arrival() -> None:
     assert worker.most == 1
 
 
-def test_a_failed_request_ends_its_turn() -> None:
+def test_a_failed_request_releases_the_slot() -> None:
     worker = Worker()
     worker.go.set()
     defect = worker.ask("/defect")
@@ -80,8 +80,8 @@ def test_a_failed_request_ends_its_turn() -> None:
     assert worker.answered == ["/next"]
 
 
-def test_after_its_turn_a_long_request_goes_on_beside_the_others() -> None:
-    worker = Worker(turn_seconds=0.001)
+def test_the_next_request_starts_beside_a_long_one() -> None:
+    worker = Worker(slot_seconds=0.001)
     requests = [worker.ask() for _ in range(3)]
     while worker.running < 3:
         gevent.sleep(0.001)
@@ -101,7 +101,7 @@ def test_after_its_turn_a_long_request_goes_on_beside_the_others() -> None:
         lambda worker: worker.ask(server="waitress"),
     ],
 )
-def test_without_a_turn(ask: Callable[[Worker], gevent.Greenlet]) -> None:
+def test_it_does_not_wait(ask: Callable[[Worker], gevent.Greenlet]) -> None:
     worker = Worker()
     requests = [worker.ask(), ask(worker)]
     settle()
@@ -111,7 +111,7 @@ def test_without_a_turn(ask: Callable[[Worker], gevent.Greenlet]) -> None:
 
 
 @pytest.mark.parametrize(("delivering_after", "answered"), [(0, 1), (1, 1), (2, 2), (1000, 2)])
-def test_beside_deliveries_there_is_a_pause_after_a_turn(
+def test_beside_deliveries_there_is_a_pause_after_a_request(
     delivering_after: int, answered: int
 ) -> None:
     worker = Worker(lasts=60.0, delivering_after=delivering_after)
@@ -123,8 +123,8 @@ def test_beside_deliveries_there_is_a_pause_after_a_turn(
     second.kill()
 
 
-@pytest.mark.parametrize(("waited", "answered"), [(0.0, 2), (PATIENCE_SECONDS, 3)])
-def test_in_a_long_line_there_is_none(waited: float, answered: int) -> None:
+@pytest.mark.parametrize(("waited", "answered"), [(0.0, 2), (MAX_WAIT_SECONDS, 3)])
+def test_in_a_long_queue_there_is_none(waited: float, answered: int) -> None:
     worker = Worker(lasts=60.0, delivering_after=2)
     requests = [worker.ask() for _ in range(3)]
     settle()
@@ -135,7 +135,7 @@ def test_in_a_long_line_there_is_none(waited: float, answered: int) -> None:
     gevent.killall(requests)
 
 
-def test_a_turn_that_took_no_time_has_no_pause() -> None:
+def test_after_a_request_that_took_no_time_there_is_none() -> None:
     worker = Worker(delivering_after=0)
     worker.go.set()
     gevent.joinall([worker.ask() for _ in range(3)], raise_error=True)

@@ -1,8 +1,8 @@
-"""Requests for pages and figures take turns, so that deliveries are answered between them.
+"""Deliveries have priority: each worker handles one request for pages and figures at a time.
 
 A worker runs everything that is ready before it looks for more. When many dashboards send a request
 at the same time, a delivery, whose commit waits for the database several times, would otherwise be
-behind all of them each time.
+queued behind all of them each time.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from dmstats.core.clock import MonotonicClock
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-TURN_SECONDS = 0.01
-"""The longest turn. After it a request goes on beside the next one: it mostly waits for something,
-and must not keep others from being answered."""
+SLOT_SECONDS = 0.01
+"""How long a request may keep others from starting. A slower one mostly waits for something, so the
+next one starts beside it."""
 PAUSE = 2.0
-"""How many times as long as its turn the pause after it is: requests have a third of the time."""
-PATIENCE_SECONDS = 1.0
-"""After a longer wait there are no pauses until the line is shorter: more requests arrive than can
-be answered beside pauses."""
+"""The length of the pause after a request, in times of the request's own: requests get a third of
+the time."""
+MAX_WAIT_SECONDS = 1.0
+"""After a longer wait there are no pauses until the queue is shorter: more requests arrive than can
+be answered between pauses."""
 METHODS = frozenset({"GET", "HEAD"})
-"""Others are rare, and how fast their body arrives is the client's choice."""
+"""Others are rare, and the client decides how fast their body arrives."""
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
-class Turns:
+class DeliveryPriority:
     """WSGI middleware for all requests but deliveries.
 
-    While ``delivering()`` is true, there is a pause after each turn, in which the worker and the
-    database have the processor for deliveries. A turn ends with the call of the
-    application: an event stream or an export has none while it sends.
+    While ``delivering()`` is true, there is a pause after each request, in which the worker and the
+    database have the processor for deliveries. A request holds the slot until the application
+    returns: an event stream or an export does not hold it while it sends.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class Turns:
         delivering: Callable[[], bool],
         clock: MonotonicClock,
         *,
-        turn_seconds: float = TURN_SECONDS,
+        slot_seconds: float = SLOT_SECONDS,
     ) -> None:
         self._application = application
         self._delivering = delivering
         self._clock = clock
-        self._turn_seconds = turn_seconds
-        self._free = Semaphore()
+        self._slot_seconds = slot_seconds
+        self._slot = Semaphore()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if (
@@ -61,28 +62,28 @@ class Turns:
             or environ["PATH_INFO"] in PROBES
         ):
             return self._application(environ, start_response)
-        with self._turn():
+        with self._holding_slot():
             return self._application(environ, start_response)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _holding_slot(self) -> Iterator[None]:
         arrived = self._clock.monotonic()
-        self._free.acquire()
+        self._slot.acquire()
         started = self._clock.monotonic()
-        may_pause = started - arrived < PATIENCE_SECONDS
-        limit = gevent.get_hub().loop.timer(self._turn_seconds)
-        limit.start(self._end, started, may_pause)
+        may_pause = started - arrived < MAX_WAIT_SECONDS
+        limit = gevent.get_hub().loop.timer(self._slot_seconds)
+        limit.start(self._release, started, may_pause)
         try:
             yield
         finally:
             if limit.active:
                 limit.stop()
-                self._end(started, may_pause)
+                self._release(started, may_pause)
             limit.close()
 
-    def _end(self, started: float, may_pause: bool) -> None:  # noqa: FBT001 - called by a timer
+    def _release(self, started: float, may_pause: bool) -> None:  # noqa: FBT001 - called by a timer
         if may_pause and self._delivering():
             took = self._clock.monotonic() - started
-            gevent.spawn_later(PAUSE * min(took, self._turn_seconds), self._free.release)
+            gevent.spawn_later(PAUSE * min(took, self._slot_seconds), self._slot.release)
         else:
-            self._free.release()
+            self._slot.release()
