@@ -22,7 +22,7 @@ from bson.timestamp import Timestamp
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from dmstats.db.client import CODEC
+from dmstats.db.decoding import CODEC
 
 ODD_VALUES: list[Any] = [
     None, True, False,

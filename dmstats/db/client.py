@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pymongo
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -37,6 +36,7 @@ from dmstats.core.errors import (
     unreadable,
 )
 from dmstats.core.settings import READ_PREFERENCES, Settings
+from dmstats.db.decoding import CODEC
 
 if TYPE_CHECKING:
     from dmstats.db.failures import Failures
@@ -72,15 +72,6 @@ POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 66, 121, 10334, 
 PathNotViable, ConflictingUpdateOperators, bad field names, ImmutableField (SecantusDB: an ``_id``
 that is NaN), DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong. Any other error may be
 temporary, so the event must be retried and never discarded."""
-
-
-CODEC: CodecOptions[Document] = CodecOptions(
-    tz_aware=True,
-    # Dates that Python cannot represent (before year 1, after 9999) and invalid UTF-8 must not
-    # fail the whole reply: the host platform's documents may contain both.
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    unicode_decode_error_handler="replace",
-)
 
 
 class Mongo:

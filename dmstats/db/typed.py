@@ -100,7 +100,7 @@ def month(value: object) -> str | None:
 
 def moment(value: object) -> int | None:
     """A BSON date of the years 1 to 9999, in ms since the epoch."""
-    # The driver returns other years as DatetimeMS: see ``client.CODEC``.
+    # The driver returns other years as DatetimeMS: see ``decoding.OPTIONS``.
     return to_ms(value) if isinstance(value, datetime) else None
 
 

@@ -30,7 +30,8 @@ from bson.timestamp import Timestamp
 
 from dmstats.core.clock import to_datetime, to_ms
 from dmstats.db import typed
-from dmstats.db.client import CODEC, Document
+from dmstats.db.client import Document
+from dmstats.db.decoding import CODEC
 
 SORTS = ("dmUsed", "createdAt", "instagramId", "username")
 """The fields by which accounts can be sorted; all have an index."""

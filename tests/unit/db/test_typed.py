@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dmstats.core.clock import DAY_MS, ManualClock, day_start, hour_start, to_datetime
 from dmstats.db import documents, typed
-from dmstats.db.client import CODEC
+from dmstats.db.decoding import CODEC
 from dmstats.snapshot.body import check
 from dmstats.snapshot.build import build, floor_of
 from dmstats.snapshot.encoded import Malformed, cached_snapshot
