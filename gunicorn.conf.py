@@ -106,6 +106,9 @@ errorlog = "-"
 loglevel = "info"
 
 METRICS = "dmstats-metrics-"
+METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+ROOM_BYTES = 2**20
+"""More than the files of one worker's metrics have when it starts."""
 WHAT_TO_DO = "Set DMSTATS_RUN_DIR to a {}folder that the service's user can write"
 READY, OUTGOING, LOCK = "ready_", "outgoing", "lock"
 
@@ -118,13 +121,13 @@ def on_starting(server: Any) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # The workers read it from the environment.
     os.environ["DMSTATS_RUN_DIR"] = run_dir = str(_run_dir())
-    given = _env("PROMETHEUS_MULTIPROC_DIR", "")
-    parent = _made("PROMETHEUS_MULTIPROC_DIR", Path(given)) if given else Path(run_dir)
+    given = _env(METRICS_DIR, "")
+    parent = _made(METRICS_DIR, Path(given)) if given else Path(run_dir)
     _remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=METRICS, dir=parent))
     # Held until the last process of this run has ended.
     fcntl.flock(os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    os.environ[METRICS_DIR] = str(folder)
 
 
 def _only_gevent(server: Any) -> None:
@@ -189,19 +192,45 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def _run_folder() -> Path:
-    """This run's folder, created again if something deleted it."""
-    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    """This run's folder, created again if something deleted it. It may be unusable."""
+    folder = Path(os.environ.get(METRICS_DIR) or _unusable[-1])
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
-def pre_fork(server: Any, worker: Any) -> None:
-    """Make sure that the metrics folder exists: a starting worker opens files in it."""
-    _run_folder()
+_unusable: list[str] = []
+"""This run's folder, in a worker that cannot write its metrics there."""
+
+
+def _choose_metrics() -> None:
+    """Keep this worker's metrics in this run's folder, or else in its memory.
+
+    If it could not open its files, it would not start. It maps them into its memory, so on a full
+    disk its first write would kill it.
+    """
+    folder = _run_folder()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(ROOM_BYTES))
+    except OSError as error:
+        _unusable.append(os.environ.pop(METRICS_DIR))
+        with contextlib.suppress(OSError):
+            sys.stderr.write(
+                f"dmstats: {error.strerror}: {folder}. /metrics of the starting worker has only its"
+                f" own figures. {WHAT_TO_DO.format('')}\n"
+            )
+
+
+def _allocate(folder: Path, pid: int) -> None:
+    """Take the disk space of a worker's metrics now, when there is enough."""
+    for file in folder.glob(f"*_{pid}.db"):
+        with contextlib.suppress(OSError, AttributeError), file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 def post_fork(server: Any, worker: Any) -> None:
+    _choose_metrics()
     # A worker inherits the master's signal handlers, which only queue signals for the master. Until
     # the worker installs its own, a signal would be lost and the master would wait to kill it.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
@@ -229,7 +258,10 @@ def post_worker_init(worker: Any) -> None:
     # Exclude everything loaded so far from garbage collection, which would delay requests.
     gc.collect()
     gc.freeze()
-    (_run_folder() / f"{READY}{worker.pid}").touch()
+    folder = _run_folder()
+    _allocate(folder, worker.pid)
+    with contextlib.suppress(OSError):
+        (folder / f"{READY}{worker.pid}").touch()
     # Gunicorn's own handler closes the socket. Before that, the successors must be ready, or load
     # balancers must have noticed that /readyz returns 503.
     signal.signal(
@@ -242,13 +274,14 @@ def post_worker_init(worker: Any) -> None:
 
 def on_reload(server: Any) -> None:
     """Record the workers being replaced: gunicorn stops them before their successors start."""
-    (_run_folder() / OUTGOING).write_text(" ".join(str(pid) for pid in server.WORKERS))
+    with contextlib.suppress(OSError):
+        (_run_folder() / OUTGOING).write_text(" ".join(str(pid) for pid in server.WORKERS))
 
 
 def _must_wait(pid: int) -> bool:
     """Whether this worker is being replaced, and its successors are not all ready."""
     outgoing: set[str] = set()
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         outgoing = set((_run_folder() / OUTGOING).read_text().split())
     ready = {file.name.removeprefix(READY) for file in _run_folder().glob(f"{READY}*")}
     return str(pid) in outgoing and len(ready - outgoing) < workers
@@ -268,9 +301,9 @@ def child_exit(server: Any, worker: Any) -> None:
     """Delete a dead worker's ready file and live gauges. This replaces ``mark_process_dead``, which
     must not be imported here (see above)."""
     folder = _run_folder()
-    (folder / f"{READY}{worker.pid}").unlink(missing_ok=True)
-    for file in folder.glob(f"gauge_live*_{worker.pid}.db"):
-        file.unlink(missing_ok=True)
+    for file in (folder / f"{READY}{worker.pid}", *folder.glob(f"gauge_live*_{worker.pid}.db")):
+        with contextlib.suppress(OSError):
+            file.unlink()
 
 
 def on_exit(server: Any) -> None:

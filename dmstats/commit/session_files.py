@@ -83,7 +83,8 @@ class SessionRegistry:
     def unregister(self) -> None:
         """Remove the session file at a clean shutdown."""
         if self._own is not None:
-            Path(self._own.name).with_suffix(SUFFIX).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                Path(self._own.name).with_suffix(SUFFIX).unlink()
             self._own.close()
             self._own = None
 
@@ -98,7 +99,7 @@ class SessionRegistry:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield file.read()
-        except (BlockingIOError, FileNotFoundError):
+        except OSError:  # held, gone, or unreadable
             yield None
 
     def dead(self) -> Iterator[bytes]:

@@ -50,8 +50,9 @@ class Metrics(CommitMetrics, SnapshotMetrics, SseMetrics, PlatformMetrics):
                     everything = CollectorRegistry()
                     MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
                     return generate_latest(everything)
-                except FileNotFoundError:
-                    # A worker's file was deleted between listing and reading.
+                except OSError:
+                    # A worker's file was deleted between listing and reading, or the folder is
+                    # unusable.
                     continue
             logger.warning("metrics_files_missing", extra={"folder": folder})
         return generate_latest(self.registry)

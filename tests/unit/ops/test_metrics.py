@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from prometheus_client.metrics_core import Metric
 
@@ -57,3 +59,12 @@ def test_names_follow_the_conventions() -> None:
             assert family.name.endswith(("_seconds", "_events"))
         elif family.type == "counter":
             assert not family.name.endswith("_total")  # the samples do; the family must not
+
+
+def test_an_unusable_folder_leaves_the_metrics_of_this_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for unusable in (tmp_path / "file", tmp_path / "file" / "folder"):
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(unusable))
+        assert b"dmstats_commit_seconds_bucket" in Metrics().exposition()

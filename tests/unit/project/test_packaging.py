@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import os
 import re
@@ -210,7 +211,7 @@ def test_a_folder_that_was_cleared_away_is_made_again(
     settings.child_exit(None, one)
     settings.on_reload(SimpleNamespace(WORKERS={1: None}))
     shutil.rmtree(folder)
-    settings.pre_fork(None, one)
+    settings.post_fork(None, one)
     assert folder.is_dir()
     shutil.rmtree(folder)
     settings.post_worker_init(one)
@@ -218,6 +219,44 @@ def test_a_folder_that_was_cleared_away_is_made_again(
     handlers[-1](signal.SIGTERM, None)
     shutil.rmtree(folder, ignore_errors=True)
     settings.on_exit(None)
+
+
+def full_disk(**where: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("why", ["a file is in its place", "the disk is full"])
+def test_workers_start_while_the_folder_is_unusable(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any], tmp_path: Path, why: str
+) -> None:
+    run = tmp_path / "run"
+    settings = conf(monkeypatch, PROMETHEUS_MULTIPROC_DIR="", DMSTATS_RUN_DIR=str(run))
+    settings.on_starting(None)
+    one = worker(1)
+    with monkeypatch.context() as unusable:
+        if why == "the disk is full":
+            unusable.setattr(tempfile, "TemporaryFile", full_disk)
+        else:
+            shutil.rmtree(run)
+            run.touch()
+        settings.post_fork(None, one)
+        # Without it the metrics are in the worker's memory.
+        assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+        settings.post_worker_init(one)
+        settings.on_reload(SimpleNamespace(WORKERS={1: None}))
+        handlers[-1](signal.SIGTERM, None)
+        settings.child_exit(None, one)
+
+
+def test_the_metrics_space_on_disk_is_taken_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any], run_folder: Path
+) -> None:
+    file = run_folder / "counter_1.db"
+    with file.open("wb") as opened:
+        opened.truncate(2**16)
+    assert not file.stat().st_blocks
+    conf(monkeypatch).post_worker_init(worker(1))
+    assert file.stat().st_blocks * 512 >= 2**16
 
 
 def test_a_new_connection_has_less_time_than_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +325,7 @@ def test_worker_starts_and_stops_its_services(
 
 
 def test_a_worker_that_is_only_just_made_dies_of_a_signal(
-    monkeypatch: pytest.MonkeyPatch, handlers: list[Any]
+    monkeypatch: pytest.MonkeyPatch, handlers: list[Any], run_folder: Path
 ) -> None:
     conf(monkeypatch).post_fork(None, worker(1))
     assert handlers == [signal.SIG_DFL] * 3
