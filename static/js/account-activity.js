@@ -1,6 +1,7 @@
 /** An account's messages: the chart, its table, and how old they are. */
 
 import { createChart } from "./chart.js";
+import { now } from "./clock.js";
 import { createNotes } from "./notes.js";
 import { chartParts, byId } from "./page.js";
 import { createRanges } from "./ranges.js";
@@ -26,7 +27,7 @@ export function createActivity(format, url) {
   /** @type {Activity | null} */
   let drawn = null;
   let view = readView(location.search, USUAL);
-  const notes = createNotes({ mark: chart.mark, format, now: () => Date.now() });
+  const notes = createNotes({ mark: chart.mark, format, now });
   const ranges = createRanges({
     view: () => view,
     choose(change) {
@@ -70,7 +71,7 @@ export function createActivity(format, url) {
 
   function tick() {
     if (!drawn?.at) return;
-    const seconds = (Date.now() - Date.parse(drawn.at)) / 1000;
+    const seconds = (now() - Date.parse(drawn.at)) / 1000;
     const overdue = seconds > OVERDUE_SECONDS;
     const place = byId("as-of");
     const next = overdue ? "; the next check is overdue" : "";

@@ -6,6 +6,7 @@ import { sentencesOf } from "./account-states.js";
 import { limitOf, nameOf, shareText } from "./accounts.js";
 import { ask } from "./ask.js";
 import { drawFigures } from "./cards.js";
+import { now } from "./clock.js";
 import { counted } from "./figures.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
@@ -23,7 +24,7 @@ import { asLabel } from "./wire/values.js";
 
 const POLL_MS = 30_000;
 const format = createFormat();
-const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const freshness = createFreshness(byId("age"), document.documentElement, format, now);
 const url = `/api/admin/accounts/${encodeURIComponent(document.body.dataset.account ?? "")}`;
 const activity = createActivity(format, `${url}/history`);
 const showInForm = createEdit(url, draw);
@@ -73,7 +74,7 @@ function draw(account) {
 /** @param {Account} account */
 function drawStates(account) {
   const list = byId("states");
-  const sentences = sentencesOf(account, format, (at) => (Date.now() - Date.parse(at)) / 1000);
+  const sentences = sentencesOf(account, format, (at) => (now() - Date.parse(at)) / 1000);
   list.hidden = sentences.length === 0;
   list.replaceChildren(
     ...sentences.map(({ text, tone }) => {
@@ -189,7 +190,7 @@ function figuresOf(account) {
  * @returns {Figure}
  */
 function monthPace(account) {
-  const found = paceOf(account, Date.now());
+  const found = paceOf(account, now());
   if (limitOf(account)?.level === "over") return { text: "The limit is used up.", tone: "warn" };
   if (!found) return { text: "Too early to project this month." };
   const perDay = `${format.brief(Math.round(found.perDay))} a day on average.`;

@@ -4,6 +4,7 @@ import { wireImport } from "./account-import.js";
 import { drawAccounts } from "./account-rows.js";
 import { ask } from "./ask.js";
 import { base } from "./base.js";
+import { now } from "./clock.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { byId } from "./page.js";
@@ -30,7 +31,7 @@ const STATES_LATER =
 const NOTHING = { accounts: [], nextCursor: null, complete: true, totals: null };
 
 const format = createFormat();
-const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const freshness = createFreshness(byId("age"), document.documentElement, format, now);
 const input = byId("query", HTMLInputElement);
 const rows = byId("rows", HTMLTableSectionElement);
 const more = byId("more", HTMLButtonElement);
@@ -123,7 +124,7 @@ function draw() {
   const searching = input.value.trim() !== "";
   const filtered = filters.some(({ value }) => value);
   const { accounts, nextCursor } = shown;
-  drawAccounts(rows, accounts, format, (at) => (Date.now() - Date.parse(at)) / 1000, { whole: true });
+  drawAccounts(rows, accounts, format, (at) => (now() - Date.parse(at)) / 1000, { whole: true });
   more.hidden = nextCursor === null;
   byId("count").textContent = words(searching || filtered);
   const nothing = byId("nothing");
@@ -209,9 +210,9 @@ for (const button of document.querySelectorAll("button[data-order]")) {
     const field = fieldOf(button);
     // Use the last requested order, not the one in the table: the answer may not have arrived yet.
     const sorted = button.closest("th")?.getAttribute("aria-sort") ?? "none";
-    const now = order || (sorted === "none" ? "" : sorted === "descending" ? `-${field}` : field);
-    if (now === field) order = `-${field}`;
-    else order = now === `-${field}` ? field : usual;
+    const chosen = order || (sorted === "none" ? "" : sorted === "descending" ? `-${field}` : field);
+    if (chosen === field) order = `-${field}`;
+    else order = chosen === `-${field}` ? field : usual;
     restart();
   });
 }

@@ -1,5 +1,6 @@
 /** One request to the API; the result is data, or a sentence about the failure. */
 
+import { hear } from "./clock.js";
 import { deadline } from "./deadline.js";
 import { base } from "./base.js";
 
@@ -27,8 +28,12 @@ export async function ask(url, { method = "GET", body, signal, timeout = TIMEOUT
       headers,
       body: file ?? (body === undefined ? null : JSON.stringify(body)),
       credentials: "same-origin",
+      redirect: "manual",
       signal: limit.signal,
     });
+    hear(response);
+    // A proxy in front of the service wants a sign-in.
+    if (response.type === "opaqueredirect") return { ok: false, status: 401, sentence: sentenceFor(401, null) };
     const data = response.status === 204 ? null : await response.json();
     if (response.ok) return { ok: true, data };
     return { ok: false, status: response.status, sentence: sentenceFor(response.status, data?.detail) };

@@ -88,9 +88,10 @@ function unplugged(facts) {
  * @returns {Mode}
  */
 export function modeOf(facts, stale) {
+  const open = facts.stream === "open";
   if (facts.expired) return "expired";
   if (facts.paused) return "paused";
-  const open = facts.stream === "open";
+  if (!open && facts.poll === "redirected") return "expired";
   if (unplugged(facts) || (!open && facts.poll === "unreachable")) return "offline";
   if (stale) return "stale";
   if (open && facts.serverLive) return "live";

@@ -1,6 +1,7 @@
 /** The page of deliveries that were not fully counted, and of unknown events. */
 
 import { ask } from "./ask.js";
+import { now } from "./clock.js";
 import { detailsOf, outcomeOf } from "./deliveries.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
@@ -17,7 +18,7 @@ const STEP = 100;
 const MAX_DELIVERIES = 1000;
 const OK = 200;
 const format = createFormat();
-const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const freshness = createFreshness(byId("age"), document.documentElement, format, now);
 const rows = byId("rows", HTMLTableSectionElement);
 const more = byId("more", HTMLButtonElement);
 

@@ -1,6 +1,7 @@
 /** The page of one incident: times, notifications and runbook. */
 
 import { ask } from "./ask.js";
+import { now } from "./clock.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { alertText, lengthOf } from "./incidents.js";
@@ -13,7 +14,7 @@ import { incidentFrom } from "./wire/incidents.js";
 
 const POLL_MS = 30_000;
 const format = createFormat();
-const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const freshness = createFreshness(byId("age"), document.documentElement, format, now);
 
 async function load() {
   const answer = await ask(`/api/admin/incidents/${encodeURIComponent(document.body.dataset.incident ?? "")}`);
@@ -29,7 +30,7 @@ function draw(incident) {
   byId("name").textContent = incident.title;
   document.title = `${incident.title} · dmstats`;
   byId("text").replaceChildren(...withCode(incident.text));
-  const length = lengthOf(incident, Date.now(), format);
+  const length = lengthOf(incident, now(), format);
   const began = incident.beganAt ? `Began ${format.moment(incident.beganAt)}` : "Began at an unknown time";
   const ended = incident.endedAt ? `ended ${format.moment(incident.endedAt)}, after ${length}` : `open for ${length}`;
   byId("about").textContent = `${began}, ${ended}`;

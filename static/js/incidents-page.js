@@ -1,6 +1,7 @@
 /** The page of all incidents: 90 days as bars, the list, and a test of the alerts. */
 
 import { ask } from "./ask.js";
+import { now } from "./clock.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { base } from "./base.js";
@@ -16,7 +17,7 @@ const POLL_MS = 30_000;
 /** A channel may take twenty seconds, and four are notified at a time. */
 const TEST_MS = 120_000;
 const format = createFormat();
-const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const freshness = createFreshness(byId("age"), document.documentElement, format, now);
 const rows = byId("rows", HTMLTableSectionElement);
 /** Only for people who may send a test. */
 const button = document.getElementById("test");
@@ -43,7 +44,7 @@ async function load() {
 
 /** @param {Incident[]} incidents */
 function drawDays(incidents) {
-  const days = daysOf(incidents, Date.now());
+  const days = daysOf(incidents, now());
   const bars = byId("days");
   bars.setAttribute("aria-label", summaryOf(days));
   bars.replaceChildren(
@@ -78,7 +79,7 @@ function rowOf(incident) {
   }
   const length = document.createElement("td");
   length.className = "figure";
-  length.textContent = lengthOf(incident, Date.now(), format);
+  length.textContent = lengthOf(incident, now(), format);
   const told = document.createElement("td");
   told.className = "wide";
   told.textContent = toldText(incident);

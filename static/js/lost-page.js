@@ -1,6 +1,7 @@
 /** The page of DMs without an echo. */
 
 import { ask } from "./ask.js";
+import { now } from "./clock.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { accountRow, dayRow, lostFrom } from "./lost.js";
@@ -12,7 +13,7 @@ const POLL_MS = 30_000;
 const STEP = 100;
 const MAX_ROWS = 500;
 const format = createFormat();
-const freshness = createFreshness(byId("age"), document.documentElement, format, () => Date.now());
+const freshness = createFreshness(byId("age"), document.documentElement, format, now);
 const more = byId("more", HTMLButtonElement);
 
 let limit = STEP;

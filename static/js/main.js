@@ -99,7 +99,7 @@ function failRange(problem) {
 async function loadRanges() {
   try {
     const [{ createRanges }, { createNotes }] = await Promise.all([import("./ranges.js"), import("./notes.js")]);
-    notes = createNotes({ mark: chart.mark, format, now: () => Date.now() });
+    notes = createNotes({ mark: chart.mark, format, now: age.now });
     ranges = createRanges({
       view: () => view,
       choose,

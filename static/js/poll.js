@@ -6,7 +6,7 @@ const TIMEOUT_MS = 10_000;
 
 /**
  * @typedef {{kind: "snapshot", snapshot: unknown} | {kind: "same"} | {kind: "expired"} | {kind: "error"}
- *   | {kind: "unreachable"}} Answer `snapshot` is JSON of any shape
+ *   | {kind: "unreachable"} | {kind: "redirected"}} Answer `snapshot` is JSON of any shape
  */
 
 /**
@@ -30,8 +30,11 @@ export function createPoll(url, ask) {
       const response = await ask(url, {
         headers: etag ? { Accept: "application/json", "If-None-Match": etag } : { Accept: "application/json" },
         credentials: "same-origin",
+        // The service redirects none of these. Followed to another site, it would look like an outage.
+        redirect: "manual",
         signal: limit.signal,
       });
+      if (response.type === "opaqueredirect") return { kind: "redirected" };
       if (response.status === 304) return { kind: "same" };
       if (response.status === 401 || isGone(response)) return { kind: "expired" };
       if (!response.ok) return { kind: "error" };

@@ -1,5 +1,6 @@
 /** The controls above the chart: lists, dates, keys, and the links that save the data. */
 
+import { now } from "./clock.js";
 import { byId } from "./page.js";
 import { apiQuery, COMPARISONS, RANGES, readView, unitsFor } from "./view.js";
 
@@ -37,16 +38,15 @@ export function createControls({ choose, view, since, format, calendar, url }) {
   function change(wanted) {
     const next = { ...view(), ...wanted };
     choosing = false;
-    const fits = next.unit === "" || unitsFor(next, Date.now(), since()).includes(next.unit);
+    const fits = next.unit === "" || unitsFor(next, now(), since()).includes(next.unit);
     choose(fits ? wanted : { ...wanted, unit: "" });
   }
 
   function openDates() {
     choosing = true;
     draw();
-    const now = Date.now();
-    from.value ||= dateOf(now - 6 * DAY_MS);
-    to.value ||= dateOf(now);
+    from.value ||= dateOf(now() - 6 * DAY_MS);
+    to.value ||= dateOf(now());
     from.focus();
   }
 
@@ -92,17 +92,17 @@ export function createControls({ choose, view, since, format, calendar, url }) {
 
   /** Update the controls to the view. */
   function draw() {
-    const now = view();
-    const units = unitsFor(now, Date.now(), since());
+    const chosen = view();
+    const units = unitsFor(chosen, now(), since());
     for (const option of unit.options) {
-      option.disabled = option.value !== "" && option.value !== now.unit && !units.some((each) => each === option.value);
+      option.disabled = option.value !== "" && option.value !== chosen.unit && !units.some((each) => each === option.value);
     }
-    unit.value = now.unit;
-    compare.value = now.compare;
-    range.value = choosing ? "custom" : now.range;
-    dates.hidden = !choosing && now.range !== "custom";
-    if (!choosing) [from.value, to.value] = [now.from, now.to];
-    const query = apiQuery(now, calendar);
+    unit.value = chosen.unit;
+    compare.value = chosen.compare;
+    range.value = choosing ? "custom" : chosen.range;
+    dates.hidden = !choosing && chosen.range !== "custom";
+    if (!choosing) [from.value, to.value] = [chosen.from, chosen.to];
+    const query = apiQuery(chosen, calendar);
     query.set("annotations", "true");
     for (const id of ["csv", "json"]) {
       query.set("format", id);

@@ -2,6 +2,7 @@
 
 import { ask } from "./ask.js";
 import { breakable } from "./breakable.js";
+import { now } from "./clock.js";
 import { wireCopy } from "./copy.js";
 import { enableForms, byId } from "./page.js";
 import { showProblem } from "./problem.js";
@@ -100,5 +101,5 @@ export function smallLine(text) {
 
 /** @param {string | null} endsAt */
 export function hasEnded(endsAt) {
-  return endsAt !== null && Date.parse(endsAt) <= Date.now();
+  return endsAt !== null && Date.parse(endsAt) <= now();
 }

@@ -68,7 +68,7 @@ function drawMode() {
   const seconds = drawn ? age.of(drawn.computedAt) : null;
   const stale = seconds !== null && isStale(seconds, settings.refresh);
   const mode = modeOf(facts, stale);
-  const isOver = mode === "expired";
+  const isOver = facts.expired;
   byId("sentence").textContent = isOver ? "These figures are no longer shared." : sentence(mode, facts, seconds, settings, format);
   root.dataset.figures = stale || isOver ? "stale" : "fresh";
   if (root.dataset.mode === mode) return;
@@ -100,7 +100,7 @@ if (isWall) {
   keepAwake();
   watchBuild({
     build: document.body.dataset.build ?? "",
-    isOver: () => root.dataset.mode === "expired",
+    isOver: () => facts?.expired ?? false,
     ask: () => fetch(location.href, { credentials: "same-origin" }),
     reload: () => location.reload(),
     timers,

@@ -352,7 +352,7 @@ export interface Facts {
   refused: boolean;
   serverLive: boolean;
   everOpen: boolean;
-  poll: "none" | "ok" | "unreachable" | "error";
+  poll: "none" | PollResult;
 }
 
 export type ConnectionEvent =
@@ -360,7 +360,10 @@ export type ConnectionEvent =
   | { type: "stream-opening" | "stream-open" | "stream-closed" }
   | { type: "stream-lost"; refused: boolean }
   | { type: "heartbeat"; live: boolean }
-  | { type: "poll"; result: "ok" | "unreachable" | "error" };
+  | { type: "poll"; result: PollResult };
+
+/** `redirected`: a proxy in front of the service answered, which wants a sign-in of its own. */
+export type PollResult = "ok" | "unreachable" | "error" | "redirected";
 
 /** The timers a module needs, so that tests can bring their own. */
 export interface Timers {

@@ -42,7 +42,7 @@ export function sentence(mode, facts, age, settings, format) {
     case "paused":
       return `Paused by you. ${when}.`;
     case "expired":
-      return `Your session has ended. ${when}.`;
+      return `${facts.expired ? "Your session has ended." : "The sign-in in front of this service has ended."} ${when}.`;
   }
 }
 

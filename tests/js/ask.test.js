@@ -78,3 +78,13 @@ test("no answer, and an answer that is no JSON, are told in a sentence", async (
     assert.match(answer.sentence, /does not answer/);
   }
 });
+
+test("a proxy in front that wants a sign-in is no outage", async () => {
+  let sent;
+  const answer = await ask("/x", {}, async (_url, options) => {
+    sent = options;
+    return { type: "opaqueredirect", status: 0, ok: false };
+  });
+  assert.equal(sent.redirect, "manual");
+  assert.deepEqual(answer, { ok: false, status: 401, sentence: "Your session has ended." });
+});

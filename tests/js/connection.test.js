@@ -32,6 +32,8 @@ for (const [name, events, mode] of [
   ["a server that lost Redis, not polled yet", ["stream-open", DEAF], "reconnecting"],
   ["a server that found Redis again", ["stream-open", DEAF, poll("ok"), FINE], "live"],
   ["a service that is gone", ["stream-open", LOST, poll("unreachable")], "offline"],
+  ["a proxy in front that wants a sign-in", ["stream-open", LOST, poll("redirected")], "expired"],
+  ["the same once somebody signed in there", ["stream-open", LOST, poll("redirected"), poll("ok")], "polling"],
   ["a service that answers with errors", ["stream-open", LOST, poll("error")], "reconnecting"],
   ["a device that is offline", ["stream-open", "offline", poll("unreachable")], "offline"],
   ["a browser that only says it is offline", ["stream-open", "offline", poll("ok")], "live"],

@@ -320,3 +320,14 @@ test("an answer that comes after the page was paused is not drawn", async () => 
   assert.equal(page.state.version, "1-1");
   assert.equal(page.mode, "paused");
 });
+
+test("a proxy in front that wants a sign-in is no outage, and is left once it is done", async () => {
+  const page = await live();
+  page.answer = () => ({ type: "opaqueredirect", status: 0 });
+  page.sources[0].breaks(true);
+  await page.timers.advance(0);
+  assert.equal(page.mode, "expired");
+  page.answer = () => snapshotAnswer("1-2");
+  await page.timers.advance(31);
+  assert.equal(page.mode, "polling");
+});

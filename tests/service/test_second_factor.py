@@ -115,6 +115,17 @@ class TestCodes:
         clock.advance(120)
         assert status_with(site, app.code(away)) == status
 
+    @pytest.mark.parametrize("seconds", [120, 3600, 86_400])
+    def test_are_right_again_after_the_clock_was_ahead(
+        self, site: AdminSite, clock: ManualClock, seconds: int
+    ) -> None:
+        app, _ = set_up(site.signed_in(), clock)
+        clock.step(seconds)
+        assert [status_with(site, app.code()) for _ in range(2)] == [200, 401]
+        clock.step(-seconds)
+        clock.advance(30)
+        assert [status_with(site, app.code()) for _ in range(2)] == [200, 401]
+
     def test_may_be_typed_as_an_app_shows_them(self, site: AdminSite, clock: ManualClock) -> None:
         app, _ = set_up(site.signed_in(), clock)
         code = app.code()

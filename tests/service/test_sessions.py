@@ -87,6 +87,20 @@ def test_a_longer_one_ends_after_twelve_idle_hours(
     assert sessions.find(idle) is None
 
 
+@pytest.mark.parametrize(
+    ("back", "holds"), [(0, True), (60, True), (2 * 3600, False), (86_400, False), (1e9, False)]
+)
+def test_one_that_was_opened_while_the_clock_was_ahead(
+    sessions: SessionStore, ada: Admin, clock: ManualClock, back: float, holds: bool
+) -> None:
+    """It would last until that time, and its length after that."""
+    clock.step(1e9)
+    key = session_key(sessions.open(ada))
+    clock.step(-back)
+    assert (sessions.find(key) is not None) is holds
+    assert (key in sessions.standing({key})) is holds
+
+
 def test_one_that_was_ended_is_not_renewed(
     sessions: SessionStore, ada: Admin, clock: ManualClock, mongo: Mongo
 ) -> None:

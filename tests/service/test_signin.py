@@ -259,14 +259,19 @@ def test_other_sites_cannot_use_the_cookie(site: AdminSite) -> None:
 @pytest.mark.parametrize(
     ("url", "name", "secure"),
     [
-        ("http://localhost:8000", "dmstats", False),
-        ("http://127.0.0.1:8000", "dmstats", False),
-        ("http://[::1]:8000", "dmstats", False),
-        ("https://127.0.0.1:8000", "__Host-dmstats", True),
+        ("http://localhost", "dmstats", False),
+        ("http://localhost:8000", "dmstats-8000", False),
+        ("http://127.0.0.1:8001", "dmstats-8001", False),
+        ("http://[::1]", "dmstats", False),
+        ("http://[::1]:8000", "dmstats-8000", False),
+        ("https://127.0.0.1:8000", "__Host-dmstats-8000", True),
         ("https://stats.example.com", "__Host-dmstats", True),
+        ("https://example.com/stats", "__Host-dmstats-stats", True),
+        ("https://example.com:8443/tools/stats", "__Host-dmstats-8443-tools-stats", True),
     ],
 )
 def test_the_cookie(site: AdminSite, url: str, name: str, secure: bool) -> None:
+    """Browsers send it to all ports and paths of the host: each installation has its own name."""
     cookie = sign_in(site.client(), base_url=url).headers["Set-Cookie"]
     parts = cookie.split("; ")
     assert parts[0].startswith(f"{name}=")

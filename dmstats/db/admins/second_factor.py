@@ -141,8 +141,15 @@ class SecondFactors:
         change: Document = {"totp.lastStep": step}
         if not is_sealed(stored):
             change["totp.secret"] = self._sealed(stored, admin_id)
-        # A code that somebody has seen being typed must not work again.
-        later: Document = {"$or": [{"totp.lastStep": {"$lt": step}}, {"totp.lastStep": None}]}
+        # A code that somebody has seen being typed must not work again. A last step that no clock
+        # allows now was used while this clock was ahead, and says nothing.
+        later: Document = {
+            "$or": [
+                {"totp.lastStep": {"$lt": step}},
+                {"totp.lastStep": {"$gt": step + 2 * STEPS_AWAY}},
+                {"totp.lastStep": None},
+            ]
+        }
         with translated():
             done = self._people.update_one(
                 {"_id": key, "totp.secret": stored, **later}, {"$set": change}

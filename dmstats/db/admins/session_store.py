@@ -21,6 +21,8 @@ from dmstats.db.collection_names import ADMINS, SESSIONS
 
 IDLE_MS = 12 * HOUR_MS
 RENEW_AFTER_MS = HOUR_MS
+FUTURE_MS = HOUR_MS
+"""How far the clock of the host that opened a session may be ahead."""
 READ_SECONDS = 1.0
 """How long a request may wait for its session to be read, in seconds."""
 
@@ -207,10 +209,11 @@ class SessionStore:
             self._sessions.update_one({"_id": LAST_ENDING}, mark, upsert=True)
 
     def _holds(self, session: Session, admin: Admin) -> bool:
-        """Whether it has not ended."""
+        """Whether it has not ended. One from the future was opened by a clock that was wrong: it
+        would last until that time, and its length after that."""
         if admin.disabled or admin.session_epoch != session.admin_epoch:
             return False
-        return session.ends_ms > self._clock.now_ms()
+        return session.started_ms - FUTURE_MS <= self._clock.now_ms() < session.ends_ms
 
     def _end_ms(self, started_ms: int, used_ms: int) -> int:
         return min(used_ms + IDLE_MS, started_ms + self._longest_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import secrets
 from datetime import timedelta
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from itsdangerous import URLSafeTimedSerializer
 from dmstats.core.setting_types import is_loopback
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.session_store import By, Proof, session_key
+
+PORT = re.compile(r":(\d{1,5})$", re.ASCII)
 
 DEVICE_DAYS = 180
 """How long a browser is known after a sign-in. The session in the same cookie ends long before: its
@@ -43,7 +46,17 @@ class AdminSessions(SecureCookieSessionInterface):
     def get_cookie_name(self, app: Flask) -> str:
         # __Host-: browsers take it only over TLS and from this very host, so that neither a
         # neighbouring subdomain nor a plain connection can plant a session.
-        return "__Host-dmstats" if self.get_cookie_secure(app) else "dmstats"
+        name = "__Host-dmstats" if self.get_cookie_secure(app) else "dmstats"
+        return name + _installation_suffix(request.host, request.script_root)
+
+
+@functools.lru_cache(maxsize=256)
+def _installation_suffix(netloc: str, root: str) -> str:
+    """Tells several installations on one host apart by their port or path: browsers send a host's
+    cookies to all of its ports, and ``__Host-`` ones to all of its paths."""
+    port = PORT.search(netloc)
+    parts = [port[1] if port else "", *re.findall(r"[A-Za-z0-9]+", root)]
+    return "".join(f"-{part}" for part in parts if part)
 
 
 def is_plain_http(request: Request) -> bool:
