@@ -25,6 +25,19 @@ def _env(name: str, default: int | str) -> str:
     return os.environ.get(name, "").strip() or str(default)
 
 
+def _whole(name: str, default: int) -> int:
+    given = _env(name, default)
+    if not (given.isascii() and given.isdecimal()):
+        _stop(f"{name}: must be a whole number, not {given!r}")
+    return int(given)
+
+
+def _stop(sentence: str) -> None:
+    sys.stderr.write(f"dmstats: {sentence}\n")
+    sys.stderr.flush()
+    sys.exit(3)
+
+
 def _quotas(root: Path) -> Iterator[float]:
     """The control groups' quotas, in processors; as dmstats.core.cpus reads them."""
     record = root / "proc/self/cgroup"
@@ -56,7 +69,7 @@ def _default_workers(root: Path = Path("/")) -> int:
 
 _host = _env("HOST", "127.0.0.1")
 bind = f"[{_host}]:{_env('PORT', 8000)}" if ":" in _host else f"{_host}:{_env('PORT', 8000)}"
-workers = int(_env("WEB_CONCURRENCY", _default_workers()))
+workers = _whole("WEB_CONCURRENCY", _default_workers())
 # Gunicorn's gevent worker, with a shortcut for deliveries. The master imports the module, which
 # imports nothing of dmstats but a constant.
 worker_class = "dmstats.gunicorn_worker.DeliveryWorker"
@@ -64,7 +77,7 @@ GEVENT = ("DeliveryWorker", "GeventWorker", "gevent")
 
 # Streams occupy a connection if they cannot be hijacked (TLS, HTTP/1.0), and so do idle clients
 # until keepalive closes them. Connections for webhooks must remain available beside these.
-worker_connections = int(_env("STATS_MAX_STREAMS", 1000)) + 11_000
+worker_connections = _whole("STATS_MAX_STREAMS", 1000) + 11_000
 
 # The workers share one accept queue. With one per worker (reuse_port), the connections queued at a
 # dying worker would be reset.
@@ -74,7 +87,7 @@ reuse_port = False
 preload_app = False
 
 timeout = 30
-_drain_seconds = int(_env("DMSTATS_DRAIN_SECONDS", 0))
+_drain_seconds = _whole("DMSTATS_DRAIN_SECONDS", 0)
 graceful_timeout = 7 + _drain_seconds
 
 # Longer than proxies keep idle connections (nginx and most load balancers: 60 s). If the service
@@ -175,12 +188,6 @@ def _made(name: str, folder: Path) -> Path:
             f" (uid {os.getuid()}) can write, or create it for that user"
         )
         raise
-
-
-def _stop(sentence: str) -> None:
-    sys.stderr.write(f"dmstats: {sentence}\n")
-    sys.stderr.flush()
-    sys.exit(3)
 
 
 def _remove_abandoned(parent: Path) -> None:

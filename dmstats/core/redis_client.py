@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -22,6 +22,12 @@ SUPPORTED = (
     "redis://, rediss:// or unix:// for one server, or "
     "redis+sentinel://HOST:26379,HOST:26379/MASTER/0"
 )
+OPTIONS = frozenset(
+    {"db", "username", "password", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data",
+     "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_check_hostname"}
+)  # fmt: skip
+"""The options of an address that say which server it is and how to trust it. Others are left out:
+they may be meant for another application's driver, which has other ones."""
 NODE = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<name>[^:\[\],/@\s]+))(?::(?P<port>\d{1,5}))?"
 )
@@ -33,6 +39,9 @@ def redis_address(value: str) -> str:
         raise ValueError(f"not that of a Redis Cluster, which is not supported: {SUPPORTED}")
     if not value.startswith(PLAIN + SENTINEL):
         raise ValueError(f"an address that starts with {SUPPORTED}")
+    parts = urlsplit(value)
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError("an address with its user name and password percent-encoded")
     if value.startswith(PLAIN[:2]) and "," in urlsplit(value).netloc.rpartition("@")[2]:
         raise ValueError(f"of one server (a Redis Cluster is not supported): {SUPPORTED}")
     return value
@@ -69,9 +78,18 @@ def redis_client(url: str, *, seconds: float) -> redis.Redis:
     try:
         if url.startswith(SENTINEL):
             return _by_sentinel(url, options)
-        return FailoverRedis.from_url(url, **options)
+        place, mark, query = url.partition("?")
+        return FailoverRedis.from_url(place + mark + urlencode(_own(query)), **options)
     except ValueError:
         raise unreadable("REDIS_URL") from None  # the cause may contain the password
+
+
+def _own(query: str) -> dict[str, str]:
+    """The :data:`OPTIONS` of ``query``. Celery's ``CERT_NONE`` is the driver's ``none``."""
+    own = {name: values[-1] for name, values in parse_qs(query).items() if name in OPTIONS}
+    if "ssl_cert_reqs" in own:
+        own["ssl_cert_reqs"] = own["ssl_cert_reqs"].lower().removeprefix("cert_")
+    return own
 
 
 def _by_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:

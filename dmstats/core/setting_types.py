@@ -82,9 +82,17 @@ def text(value: str) -> str:
 
 def host_name(value: str) -> str:
     """A host name or an IP address, without a port."""
-    if any(c.isspace() or c in "/[]" for c in value):
+    if any(c.isspace() or c in "/[]" for c in value) or (":" in value and not _is_ip(value)):
         raise ValueError("a host name or an IP address")
     return value
+
+
+def _is_ip(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
 
 
 NAMED = re.compile(r"(export\s+)?[A-Z]+(_[A-Z]+)+=")
@@ -132,6 +140,18 @@ def address(*schemes: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def base_url(value: str) -> str:
+    """The address of this service as browsers and programs see it, perhaps with a path."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or " " in value or not value.isprintable():
+        raise ValueError("an address such as https://stats.example.com, without ? and #")
+    return value
 
 
 def alert_urls(value: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from dmstats.core.setting_rules import contradiction
 from dmstats.core.setting_types import (
     address,
     alert_urls,
+    base_url,
     host_name,
     mail_address,
     mail_server,
@@ -255,7 +256,7 @@ class Settings:
         "separated by commas.", secret=True,
     )  # fmt: skip
     public_url: str | None = setting(
-        "DMSTATS_PUBLIC_URL", address("https", "http"), None,
+        "DMSTATS_PUBLIC_URL", base_url, None,
         "none: the address that the admin's browser shows",
         "The service's public base URL, used for links in mails and from commands.",
     )  # fmt: skip
@@ -269,7 +270,7 @@ class Settings:
         "DMSTATS_MAIL_FROM", mail_address, None, "none", "The sender address of mails."
     )
     canary_url: str | None = setting(
-        "DMSTATS_CANARY_URL", address("https", "http"), None, "none: no canary",
+        "DMSTATS_CANARY_URL", base_url, None, "none: no canary",
         "The service's public base URL. The canary sends a test event there every minute; "
         "requires `ADMIN_API_TOKEN`.",
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from dmstats.core import plain_http
 from dmstats.core.settings import Settings
 
@@ -40,6 +42,12 @@ def config_warnings(settings: Settings) -> list[str]:
         "SECRET_KEY": settings.secret_key,
         "ADMIN_API_TOKEN": settings.admin_api_token,
     }
+    every = [*secrets.items(), *(("META_APP_SECRET", each) for each in settings.meta_app_secrets)]
+    found += [
+        f"{one} and {other} have the same value: give each its own"
+        for (one, first), (other, second) in itertools.combinations(every, 2)
+        if first and first == second
+    ]
     found += [
         f"{name} has fewer than {SHORT_SECRET} characters: use a longer one"
         for name, secret in secrets.items()

@@ -20,6 +20,11 @@ def test_it_works() -> None:
         (Settings(client_debounce=61), "STATS_CLIENT_DEBOUNCE"),
         (Settings(cron_secret="short-one"), "CRON_SECRET"),
         (Settings(host="0.0.0.0"), "TRUSTED_PROXIES"),
+        (Settings(cron_secret="x" * 16, secret_key="x" * 16), "CRON_SECRET and SECRET_KEY have"),
+        (
+            Settings(meta_app_secrets=("n" * 32, "o" * 32), meta_verify_token="o" * 32),
+            "META_VERIFY_TOKEN and META_APP_SECRET have the same value",
+        ),
     ],
 )
 def test_each_doubt_names_its_setting(settings: Settings, named: str) -> None:

@@ -65,6 +65,17 @@ def test_gunicorn_conf_imports_nothing_to_be_patched() -> None:
     assert not set(imported) & {"dmstats", "flask", "gevent", "pymongo", "redis", "socket"}
 
 
+@pytest.mark.parametrize(
+    "name", ["WEB_CONCURRENCY", "STATS_MAX_STREAMS", "DMSTATS_DRAIN_SECONDS"]
+)
+def test_what_is_no_number_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with pytest.raises(SystemExit, match="3"):
+        conf(monkeypatch, **{name: "5s"})
+    assert f"{name}: must be a whole number, not '5s'" in capsys.readouterr().err
+
+
 def test_a_metrics_folder_that_is_not_there_is_made(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
