@@ -186,7 +186,7 @@ def wire(settings: Settings, send: Send) -> Services:
         SecondFactors(mongo, clock, settings.secret_key or ""),
     )
     shared_links = SharedLinkStore(mongo, clock)
-    rate_limit = SignInRateLimit(client, keys)
+    rate_limit = SignInRateLimit(client, keys, clock)
     authenticator = Authenticator(
         settings, admins, sessions, tokens, shared_links, second_factors, rate_limit, clock
     )

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -22,9 +22,10 @@ SUPPORTED = (
     "redis://, rediss:// or unix:// for one server, or "
     "redis+sentinel://HOST:26379,HOST:26379/MASTER/0"
 )
-OPTIONS = frozenset(
-    {"db", "username", "password", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data",
-     "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_check_hostname"}
+OPTIONS = frozenset({"db", "username", "password"})
+TLS_OPTIONS = frozenset(
+    {"ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile", "ssl_keyfile",
+     "ssl_password", "ssl_check_hostname"}
 )  # fmt: skip
 """The options of an address that say which server it is and how to trust it. Others are left out:
 they may be meant for another application's driver, which has other ones."""
@@ -78,18 +79,22 @@ def redis_client(url: str, *, seconds: float) -> redis.Redis:
     try:
         if url.startswith(SENTINEL):
             return _by_sentinel(url, options)
-        place, mark, query = url.partition("?")
-        return FailoverRedis.from_url(place + mark + urlencode(_own(query)), **options)
-    except ValueError:
+        client = FailoverRedis.from_url(_plain(url), **options)
+        # Without a connection: it reads the values of the options.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+        return client
+    except (ValueError, RedisError):
         raise unreadable("REDIS_URL") from None  # the cause may contain the password
 
 
-def _own(query: str) -> dict[str, str]:
-    """The :data:`OPTIONS` of ``query``. Celery's ``CERT_NONE`` is the driver's ``none``."""
-    own = {name: values[-1] for name, values in parse_qs(query).items() if name in OPTIONS}
+def _plain(url: str) -> str:
+    """``url`` with our options only. Celery's ``CERT_NONE`` is the driver's ``none``."""
+    place, mark, query = url.partition("?")
+    known = OPTIONS | TLS_OPTIONS if url.startswith("rediss") else OPTIONS
+    own = {name: values[-1] for name, values in parse_qs(query).items() if name in known}
     if "ssl_cert_reqs" in own:
         own["ssl_cert_reqs"] = own["ssl_cert_reqs"].lower().removeprefix("cert_")
-    return own
+    return place + mark + urlencode(own)
 
 
 def _by_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import fakeredis
 import pytest
+import redis
 
+from dmstats.core.clock import ManualClock
 from dmstats.core.errors import TooManyRequests
 from dmstats.web.auth import rate_limit as rate_limit_module
-from dmstats.web.auth.rate_limit import PER_PLACE, PREFIX, SignInRateLimit
+from dmstats.web.auth.rate_limit import PER_PLACE, PREFIX, REST_SECONDS, SignInRateLimit
 from tests.keyspace import KEYS
 
 
@@ -71,6 +73,32 @@ def test_one_ipv6_customer_is_one_address(fake_redis: fakeredis.FakeRedis) -> No
     rate_limit.attempt("x@b.c", "2001:db8:0:1::1")
     for n in range(40):
         rate_limit.attempt(f"m{n}@b.c", f"::ffff:192.0.2.{n}")
+
+
+def test_a_redis_that_hangs_costs_one_time_out(
+    fake_redis: fakeredis.FakeRedis, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate_limit = SignInRateLimit(fake_redis, KEYS, clock)
+    rate_limit.attempt("a@b.c", "192.0.2.1")
+    asked: list[float] = []
+
+    def hang(*_: object, **__: object) -> None:
+        asked.append(clock.monotonic())
+        raise redis.TimeoutError
+
+    with monkeypatch.context() as hanging:
+        hanging.setattr(type(rate_limit._shared.storage), "acquire_entry", hang)
+        hanging.setattr(type(rate_limit._shared.storage), "clear", hang)
+        for n in range(3):
+            rate_limit.succeeded(rate_limit.attempt(f"{n}@b.c", "192.0.2.1"))
+        assert asked == [0.0]
+        clock.advance(REST_SECONDS)
+        rate_limit.attempt("d@b.c", "192.0.2.1")
+        assert asked == [0.0, REST_SECONDS]
+    clock.advance(REST_SECONDS)
+    fill(rate_limit, "a@b.c", "192.0.2.1", 4)
+    with pytest.raises(TooManyRequests):
+        rate_limit.attempt("a@b.c", "192.0.2.1")
 
 
 def test_without_redis_each_worker_keeps_its_own() -> None:

@@ -18,6 +18,7 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from dmstats.core.clock import MonotonicClock, SystemClock
 from dmstats.core.errors import TooManyRequests
 from dmstats.core.keyspace import Keyspace
 from dmstats.web.auth.client_address import place_of
@@ -34,6 +35,8 @@ PER_ACCOUNT: RateLimitItem = RateLimitItemPerHour(100)
 PER_ADDRESS: RateLimitItem = RateLimitItemPerMinute(30)
 """For all accounts from one place."""
 
+REST_SECONDS = 10.0
+
 PER_REFUSAL: RateLimitItem = RateLimitItemPerMinute(1)
 """How often refusals of one address are recorded in the activity log."""
 
@@ -46,11 +49,19 @@ def _no() -> bool:
 
 
 class SignInRateLimit:
-    """Moving windows shared through Redis; without Redis each worker keeps its own."""
+    """Moving windows shared through Redis; without Redis each worker keeps its own.
 
-    def __init__(self, client: redis.Redis, keys: Keyspace) -> None:
+    After a failure Redis is left alone for :data:`REST_SECONDS`: one that hangs would cost each
+    sign-in several time-outs, and so all the time it has for MongoDB.
+    """
+
+    def __init__(
+        self, client: redis.Redis, keys: Keyspace, clock: MonotonicClock | None = None
+    ) -> None:
         self._client = client
         self._keys = keys
+        self._clock = clock or SystemClock()
+        self._rests_until = float("-inf")
 
     def attempt(
         self,
@@ -96,11 +107,13 @@ class SignInRateLimit:
     def succeeded(self, taken: Taken) -> None:
         """Give back what an attempt took: only failures count."""
         limiters = [self._local] if "_local" in self.__dict__ else []
+        limiters += [] if self._rests() else [self._shared]
         try:
-            for limiter in [*limiters, self._shared]:
+            for limiter in limiters:
                 for limit, key in taken:
                     limiter.clear(limit, key)
         except redis.RedisError as error:
+            self._rest()
             logger.warning("rate_limit_not_cleared", extra={"error": type(error).__name__})
 
     def is_first_refusal(self, address: str | None) -> bool:
@@ -121,11 +134,21 @@ class SignInRateLimit:
         return taken
 
     def _take(self, wanted: Taken) -> None:
-        try:
-            _hit(self._shared, wanted)
-        except redis.RedisError as error:
-            logger.warning("rate_limit_local", extra={"error": type(error).__name__})
-            _hit(self._local, wanted)
+        if not self._rests():
+            try:
+                _hit(self._shared, wanted)
+            except redis.RedisError as error:
+                self._rest()
+                logger.warning("rate_limit_local", extra={"error": type(error).__name__})
+            else:
+                return
+        _hit(self._local, wanted)
+
+    def _rests(self) -> bool:
+        return self._clock.monotonic() < self._rests_until
+
+    def _rest(self) -> None:
+        self._rests_until = self._clock.monotonic() + REST_SECONDS
 
     @cached_property
     def _shared(self) -> MovingWindowRateLimiter:
