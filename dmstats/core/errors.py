@@ -71,6 +71,10 @@ class NotSignedIn(DmstatsError):
     title = "Not signed in"
 
 
+class NothingBegun(NotSignedIn):
+    """The browser has begun no sign-in that this request could be the end of."""
+
+
 class Forbidden(DmstatsError):
     """Not allowed."""
 

@@ -82,9 +82,9 @@ def redis_client(url: str, *, seconds: float) -> redis.Redis:
         client = FailoverRedis.from_url(_plain(url), **options)
         # Without a connection: it reads the values of the options.
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
-        return client
     except (ValueError, RedisError):
         raise unreadable("REDIS_URL") from None  # the cause may contain the password
+    return client
 
 
 def _plain(url: str) -> str:

@@ -233,7 +233,9 @@ class TestStrangersCannotLockOut:
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Origin": "http://localhost"}, 303),
-        ({"Origin": "https://localhost"}, 403),
+        ({"Origin": "https://localhost"}, 303),
+        ({"Origin": "HTTPS://LOCALHOST"}, 303),
+        ({"Origin": "https://localhost:444"}, 403),
         ({"Origin": "http://localhost:8000"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
@@ -299,6 +301,7 @@ def test_plain_http_from_another_machine_is_refused_in_words(site: AdminSite, ur
         {"Sec-Fetch-Site": "same-origin"},
         {"X-Forwarded-Proto": "https"},
         {"Origin": "https://stats.example.com", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://stats.example.com"},  # a browser without Fetch Metadata
     ],
 )
 def test_https_by_a_proxy_that_is_not_trusted(site: AdminSite, headers: dict[str, str]) -> None:

@@ -926,6 +926,16 @@ def test_below_a_path_behind_a_proxy(provider: Provider, clock: ManualClock) -> 
     assert sent["redirect_uri"] == ["https://stats.example.com/below/login/sso/callback"]
 
 
+def test_going_back_to_the_callback_leads_into_the_session(site: AdminSite) -> None:
+    client = site.client()
+    address = back(to_provider(client))
+    assert client.get(address).status_code == 303
+    again = client.get(address)
+    assert (again.status_code, again.headers["Location"]) == (303, "/")
+    assert client.get("/api/admin/me").status_code == 200
+    assert site.client().get(address).status_code == 401
+
+
 def test_it_leads_nowhere_else(site: AdminSite) -> None:
     assert sign_in(site.client(), "//elsewhere.example").headers["Location"] == "/"
 

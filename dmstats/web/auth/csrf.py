@@ -24,6 +24,8 @@ def require_own_origin(request: Request) -> None:
         allowed = site in OWN_SITES
     else:
         origin = request.headers.get("Origin")
-        allowed = origin is None or origin.lower() == f"{request.scheme}://{request.host}".lower()
+        # https also where a proxy does it without being trusted.
+        own = {f"{scheme}://{request.host}".lower() for scheme in (request.scheme, "https")}
+        allowed = origin is None or origin.lower() in own
     if not allowed:
         raise Forbidden("This request came from another site's page.")

@@ -24,7 +24,7 @@ from joserfc.errors import JoseError
 from requests.adapters import HTTPAdapter
 
 from dmstats.core.clock import Clock
-from dmstats.core.errors import Forbidden, NotSignedIn, Unavailable, plain_reason
+from dmstats.core.errors import Forbidden, NothingBegun, NotSignedIn, Unavailable, plain_reason
 from dmstats.core.settings import Settings
 from dmstats.ops.oidc_discovery import NAMES_ITSELF, SECONDS, DiscoveryFailed, discover
 from dmstats.web.auth.claims import claim
@@ -125,14 +125,15 @@ class OidcClient:
     def finish(self) -> Answer:
         """What the provider answers to the code that the browser has brought from it.
 
-        Raises :class:`NotSignedIn`, :class:`Forbidden` or :class:`ProviderAway`.
+        Raises :class:`NothingBegun`, :class:`NotSignedIn`, :class:`Forbidden` or
+        :class:`ProviderAway`.
         """
         client = self._fresh()
         state = client.framework.get_state_data(session, request.args.get("state")) or {}
         began = state.get("began")
         # Authlib reads no end of a state that it keeps in the cookie.
         if not isinstance(began, int) or self._clock.now_ms() - began > STATE_SECONDS * 1000:
-            raise NotSignedIn(BEGIN_AGAIN)
+            raise NothingBegun(BEGIN_AGAIN)
         self._require_issuer(client)
         with self._explained(), _at_most(MAX_SECONDS):
             token = client.authorize_access_token(

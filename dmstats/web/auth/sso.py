@@ -7,7 +7,7 @@ import logging
 from flask import Blueprint, redirect, request
 from flask.typing import ResponseReturnValue
 
-from dmstats.core.errors import DmstatsError, Forbidden
+from dmstats.core.errors import DmstatsError, Forbidden, NothingBegun, StoreUnavailable
 from dmstats.core.plain_http import NEEDS_HTTPS
 from dmstats.db.admins.activity_log import Event
 from dmstats.db.admins.admin import Admin, Refusal
@@ -64,11 +64,21 @@ def callback() -> ResponseReturnValue:
     except CodeNeeded:
         return to_code_page(target)
     except DmstatsError as error:
+        if isinstance(error, NothingBegun) and _is_signed_in():
+            # The browser has loaded this address again, as after going back.
+            return redirect(f"{request.script_root}/", 303)
         if isinstance(error, ClaimsRefused):
             email = _refuse(error)
         record_failure(error, By.PROVIDER, email)
         return sign_in_page(error, target=target)
     return signed_in(done, target)
+
+
+def _is_signed_in() -> bool:
+    try:
+        return services().authenticator.identify() is not None
+    except StoreUnavailable:
+        return False
 
 
 def _person(told: Claimed) -> Admin:

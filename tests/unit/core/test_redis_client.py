@@ -66,7 +66,8 @@ def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
     "option",
     ["family=0", "tls=true", "decode_responses=true", "socket_timeout=0.001", "max_connections=1",
      "protocol=3", "health_check_interval=0", "retry_on_timeout=1", "enableReadyCheck=false",
-     "connection_class=x", "ssl_cert_reqs=none", "encoding=latin-1", "single_connection_client=1", "timeout=5s", "x"],
+     "connection_class=x", "ssl_cert_reqs=none", "encoding=latin-1",
+     "single_connection_client=1", "timeout=5s", "x"],
 )  # fmt: skip
 def test_options_for_another_applications_driver_are_left_out(option: str) -> None:
     plain = redis_client("redis://u:p@cache/3", seconds=2).connection_pool

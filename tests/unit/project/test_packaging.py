@@ -65,9 +65,7 @@ def test_gunicorn_conf_imports_nothing_to_be_patched() -> None:
     assert not set(imported) & {"dmstats", "flask", "gevent", "pymongo", "redis", "socket"}
 
 
-@pytest.mark.parametrize(
-    "name", ["WEB_CONCURRENCY", "STATS_MAX_STREAMS", "DMSTATS_DRAIN_SECONDS"]
-)
+@pytest.mark.parametrize("name", ["WEB_CONCURRENCY", "STATS_MAX_STREAMS", "DMSTATS_DRAIN_SECONDS"])
 def test_what_is_no_number_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
