@@ -53,6 +53,8 @@ OPERATION_MS = 10_000
 HEARTBEAT_MS = 1_000
 """How often servers are checked. After a fail-over, writes are refused until the next check: with
 the driver's default of 10 s that would be a 10 s outage."""
+POOL_SIZE, CONNECTING = 100, 4
+"""How many connections a process may have, and open at the same time."""
 PING_SECONDS = 1.5
 MAX_STALENESS_SECONDS = 90
 
@@ -161,6 +163,9 @@ def connect(
             timeoutMS=operation_ms,
             socketTimeoutMS=operation_ms,
             waitQueueTimeoutMS=operation_ms,
+            # A small pool would make deliveries wait for the audit's reads.
+            maxPoolSize=POOL_SIZE,
+            maxConnecting=CONNECTING,
             heartbeatFrequencyMS=HEARTBEAT_MS,
             event_listeners=[failures] if failures else [],
         )

@@ -115,3 +115,12 @@ def test_a_read_has_a_deadline(mongo: Mongo, read: Callable[[Mongo], Any]) -> No
     with pytest.raises(DmstatsError):
         read(mongo)
     assert time.monotonic() - started < LATEST_SECONDS
+
+
+@pytest.mark.parametrize("options", ["", "maxPoolSize=1", "maxPoolSize=5&maxConnecting=1"])
+def test_no_option_of_the_uri_makes_deliveries_wait_for_a_connection(options: str) -> None:
+    uri = f"mongodb://127.0.0.1:1/?waitQueueTimeoutMS=1&{options}"
+    with closing(connect(Settings(mongodb_uri=uri))) as mongo:
+        pool = mongo.client.options.pool_options
+        assert (pool.max_pool_size, pool.max_connecting) == (client.POOL_SIZE, client.CONNECTING)
+        assert pool.wait_queue_timeout == client.OPERATION_MS / 1000
