@@ -165,6 +165,7 @@ def connect(
             waitQueueTimeoutMS=operation_ms,
             # A small pool would make deliveries wait for the audit's reads.
             maxPoolSize=POOL_SIZE,
+            minPoolSize=0,
             maxConnecting=CONNECTING,
             heartbeatFrequencyMS=HEARTBEAT_MS,
             event_listeners=[failures] if failures else [],

@@ -117,7 +117,15 @@ def test_a_read_has_a_deadline(mongo: Mongo, read: Callable[[Mongo], Any]) -> No
     assert time.monotonic() - started < LATEST_SECONDS
 
 
-@pytest.mark.parametrize("options", ["", "maxPoolSize=1", "maxPoolSize=5&maxConnecting=1"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "appName=a",
+        "maxPoolSize=1",
+        "maxPoolSize=5&maxConnecting=1",
+        "minPoolSize=200&maxPoolSize=0",
+    ],
+)
 def test_no_option_of_the_uri_makes_deliveries_wait_for_a_connection(options: str) -> None:
     uri = f"mongodb://127.0.0.1:1/?waitQueueTimeoutMS=1&{options}"
     with closing(connect(Settings(mongodb_uri=uri))) as mongo:
