@@ -44,7 +44,7 @@ def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tel
     problems = [
         f"{wanted.title}: {wanted.collection} {found[wanted.collection]}"
         for wanted in WANTED
-        if found.get(wanted.collection)
+        if found.get(wanted.collection) and not wanted.if_possible
     ]
     builds = [
         _Build(db[name], [each for each in WANTED if each.collection == name], settings)
@@ -69,6 +69,8 @@ def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tel
         build.over.result()
         for each in build.created:
             tell(f"created the index {each.title}")
+        for line in build.left_out:
+            tell(f"left out the index {line}")
         problems += build.problems
     if problems:
         raise ConfigError("\n".join(problems))
@@ -84,6 +86,7 @@ class _Build:
         self.over: Future[None] = Future()
         self.created: list[WantedIndex] = []
         self.problems: list[str] = []
+        self.left_out: list[str] = []
         self._wanted = wanted
         self._settings = settings
 
@@ -105,7 +108,10 @@ class _Build:
         try:
             self._create([wanted])
         except OperationFailure as error:
-            if not (wanted.optional and error.code in SAME_INDEX):
+            if wanted.if_possible:
+                name = (error.details or {}).get("codeName") or "OperationFailure"
+                self.left_out.append(f"{wanted.title}: {name} [{error.code}]")
+            elif not (wanted.optional and error.code in SAME_INDEX):
                 problem = _explained(self.collection, wanted, self._settings, error)
                 self.problems.append(problem)
 
@@ -172,7 +178,10 @@ def _doubles(collection: Collection[Document], field: str) -> str:
     groups = collection.aggregate(
         [
             {"$match": {field: {"$gte": ""}}},
-            {"$group": {"_id": f"${field}", "ids": {"$push": "$_id"}}},
+            # An array has an entry in the index for each of its elements.
+            {"$unwind": f"${field}"},
+            {"$match": {field: {"$gte": ""}}},
+            {"$group": {"_id": f"${field}", "ids": {"$addToSet": "$_id"}}},
             {"$match": {"ids.1": {"$exists": True}}},
             {"$sort": {"_id": ASCENDING}},
             {"$limit": MAX_LISTED + 1},

@@ -68,7 +68,8 @@ class SessionRegistry:
         if not Path(self._own.name).with_suffix(SUFFIX).exists():
             self._own.close()
             self.register(self._session_id)
-        os.utime(self._own.fileno())
+        # This host's time: a network file system would set its server's.
+        os.utime(self._own.fileno(), (time.time(), time.time()))
 
     def stopped(self, seconds: float) -> list[bytes]:
         """The sessions of live processes that have not touched their file for ``seconds``: the

@@ -58,8 +58,8 @@ class Health:
     def missing_indexes(self) -> list[str]:
         """``collection.field`` of every required index that has no equivalent in the database."""
         with translated(), pymongo.timeout(SECONDS):
-            found = {name: self._indexes(name) for name in {each.collection for each in WANTED}}
-        must = [each for each in WANTED if not each.optional]
+            must = [each for each in WANTED if not (each.optional or each.if_possible)]
+            found = {name: self._indexes(name) for name in {each.collection for each in must}}
         return [each.title for each in must if not exists(each, found[each.collection])]
 
     def unwritable(self) -> list[str]:

@@ -42,7 +42,8 @@ class WantedIndex:
 
     ``text_only`` excludes documents whose field is not a string. ``retained`` makes late ledger
     rows expire after they were archived. ``expires`` deletes documents at the time in their field.
-    ``optional``: a server that allows only one index per field may refuse it.
+    ``optional``: a server that allows only one index per field may refuse it. ``if_possible``: the
+    collection is only read, so it may be anything, such as a view, that takes no index.
     """
 
     collection: str
@@ -52,6 +53,7 @@ class WantedIndex:
     retained: bool = False
     expires: bool = False
     optional: bool = False
+    if_possible: bool = False
 
     @property
     def title(self) -> str:
@@ -119,7 +121,7 @@ WANTED = (
     WantedIndex(ACCOUNTS, "isActive"),
     WantedIndex(ACCOUNTS, "createdAt"),
     WantedIndex(ACCOUNTS, "username"),
-    WantedIndex(USERS, "createdAt"),
+    WantedIndex(USERS, "createdAt", if_possible=True),
     WantedIndex(ADMINS, "email", unique=True),
     WantedIndex(SESSIONS, "endsAt", expires=True),
     WantedIndex(ACCOUNT_DAYS, "until", expires=True),

@@ -76,9 +76,10 @@ def test_pending_accounts_and_one_that_a_dm_creates(mongo: Mongo) -> None:
     assert used == [2]
 
 
-def test_doubles_are_listed_and_every_other_index_is_made(mongo: Mongo) -> None:
+@pytest.mark.parametrize("other", ["17841400000000061", ["1784", "17841400000000061"]])
+def test_doubles_are_listed_and_every_other_index_is_made(mongo: Mongo, other: object) -> None:
     accounts = mongo.db["instagram_accounts"]
-    doubles = [{"_id": ObjectId(), "instagramId": "17841400000000061"} for _ in range(2)]
+    doubles = [{"_id": ObjectId(), "instagramId": each} for each in ("17841400000000061", other)]
     accounts.insert_many([*doubles, {"instagramId": "17841400000000062"}])
     with pytest.raises(ConfigError, match="several documents have the same value") as caught:
         migrations.apply(mongo, Settings())
@@ -143,6 +144,32 @@ def test_a_view_is_named(mongo: Mongo) -> None:
     mongo.db.command("create", "instagram_accounts", viewOn="real_accounts", pipeline=[])
     with pytest.raises(ConfigError, match="instagram_accounts is a view"):
         migrations.apply(mongo, Settings())
+
+
+@pytest.mark.parametrize("kind", ["view", "capped", "refused"])
+def test_users_are_only_counted_so_they_may_be_anything(
+    mongo: Mongo, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A view, for example, or a collection whose indexes the user of dmstats must not change."""
+    create_indexes = Collection.create_indexes
+
+    def refused(collection: Collection[Document], models: Models) -> list[str]:
+        if collection.name == "users":
+            raise OperationFailure("not authorized", 13)
+        return create_indexes(collection, models)
+
+    if kind == "view":
+        mongo.db.create_collection("people")
+        mongo.db.command("create", "users", viewOn="people", pipeline=[])
+    elif kind == "capped":
+        mongo.db.create_collection("users", capped=True, size=10_000)
+    else:
+        monkeypatch.setattr(Collection, "create_indexes", refused)
+    lines: list[str] = []
+    migrations.apply(mongo, Settings(), lines.append)
+    assert any("left out" in line for line in lines) == (kind == "refused")
+    assert Health(mongo).missing_indexes() == []
+    assert Health(mongo).unwritable() == []
 
 
 @pytest.mark.parametrize(
