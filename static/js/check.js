@@ -14,8 +14,11 @@
     typeof EventSource === "function";
   const place = document.getElementById("too-old");
   if (place) place.hidden = current;
-  if (!/^[A-Za-z0-9-]+$/.test(navigator.language)) {
-    // Chromium in the POSIX locale says "en-US@posix". uPlot passes it to Intl when it loads.
+  try {
+    new Intl.NumberFormat(navigator.language);
+  } catch (error) {
+    console.info(error);
+    // In the POSIX locale it may be "en-US@posix" or "C". uPlot passes it to Intl when it loads.
     Object.defineProperty(navigator, "language", { configurable: true, value: "en-US" });
   }
 })();

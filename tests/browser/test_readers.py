@@ -59,12 +59,15 @@ def test_one_language_and_one_calendar(
         assert not re.search("[^\u0000-\u024f\u2010-\u203a\u2190-\u2193\u2212]", text)
 
 
-def test_a_language_that_intl_refuses(open_context: OpenContext, site: FakeSite) -> None:
-    """Chromium's in the POSIX locale, as on a screen that a service drives."""
+@pytest.mark.parametrize("language", ["en-US@posix", "C", ""])
+def test_a_language_that_intl_refuses(
+    open_context: OpenContext, site: FakeSite, language: str
+) -> None:
+    """A browser's in the POSIX locale, as on a screen that a service drives."""
     context = open_context()
     context.add_init_script(
         "Object.defineProperty(Navigator.prototype, 'language', { configurable: true, "
-        "get: () => 'en-US@posix' })"
+        f"get: () => {language!r} }})"
     )
     page = opened(context, site)
     expect_mode(page, "polling")
@@ -312,3 +315,36 @@ def test_a_new_message_replaces_the_old_one_and_long_addresses_keep_their_button
             expect(form.get_by_label("Email")).to_have_value("")
     expect(page.get_by_role("alert")).to_have_text("Already there.")
     expect(page.locator("#done")).to_be_empty()
+
+
+@pytest.mark.parametrize("days", [-2, 40])
+def test_a_reader_whose_clock_is_wrong(
+    open_context: OpenContext, site: FakeSite, days: int
+) -> None:
+    context = open_context()
+    context.add_init_script(
+        f"""const Real = Date, ahead = {days} * 86_400_000;
+           Date = class extends Real {{
+             constructor(...given) {{ given.length ? super(...given) : super(Real.now() + ahead); }}
+             static now() {{ return Real.now() + ahead; }}
+           }};"""
+    )
+    site.accounts = [account(1, 900)]
+    page = context.new_page()
+    page.goto(f"{site.url}/accounts")
+    expect(page.locator("#rows tr")).to_contain_text(re.compile(r"\b1m \d+s ago"))
+    page.goto(f"{site.url}/accounts/17841400000000001")
+    expect(page.locator("body")).to_contain_text("a day on average. Projected for the month")
+
+
+def test_the_sign_in_of_a_proxy_in_front_has_ended(
+    open_context: OpenContext, site: FakeSite
+) -> None:
+    context = open_context()
+    away = {"Location": "https://login.example.com/"}
+    context.route("**/api/**", lambda route: route.fulfill(status=302, headers=away))
+    page = opened(context, site)
+    expect_mode(page, "expired")
+    expect(page.locator("#sign-in")).to_be_visible()
+    page.goto(f"{site.url}/accounts")
+    expect(page.locator("#problem")).to_contain_text("Your session has ended. Sign in again")
