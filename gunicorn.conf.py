@@ -269,6 +269,9 @@ def post_worker_init(worker: Any) -> None:
     _allocate(folder, worker.pid)
     with contextlib.suppress(OSError):
         (folder / f"{READY}{worker.pid}").touch()
+    # SIGHUP is for the master, which replaces its workers in turn; `killall -HUP` and a closed
+    # terminal send it to the workers as well.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Gunicorn's own handler closes the socket. Before that, the successors must be ready, or load
     # balancers must have noticed that /readyz returns 503.
     signal.signal(

@@ -347,7 +347,8 @@ def test_workers_that_are_replaced_wait_for_their_successors(
     settings.post_worker_init(one)
     settings.post_worker_init(worker(2))
     settings.on_reload(SimpleNamespace(WORKERS={1: None, 2: None}))
-    leave = handlers[0]
+    assert handlers[0] is signal.SIG_IGN, "of SIGHUP"
+    leave = handlers[1]
     leave(signal.SIGTERM, None)
     settings.post_worker_init(worker(3))
     leave(signal.SIGTERM, None)
