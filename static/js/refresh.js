@@ -58,6 +58,7 @@ export function wireRefresh({ button, label, url, ask, format, onRefreshed, onEx
       const response = await ask(url, {
         method: "POST",
         credentials: "same-origin",
+        redirect: "manual",
         headers: { Accept: "application/json" },
         signal: limit.signal,
       });

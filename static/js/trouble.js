@@ -52,6 +52,7 @@ export function watchTraffic({ place, url, every, ask, now, format, announce }) 
       const response = await ask(url, {
         headers: { Accept: "application/json" },
         credentials: "same-origin",
+        redirect: "manual",
         signal: limit.signal,
       });
       if (response.ok) traffic = trafficFrom(await response.json());

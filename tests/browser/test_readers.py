@@ -343,6 +343,7 @@ def test_the_sign_in_of_a_proxy_in_front_has_ended(
     context = open_context()
     away = {"Location": "https://login.example.com/"}
     context.route("**/api/**", lambda route: route.fulfill(status=302, headers=away))
+    context.route("**/stats/stream*", lambda route: route.fulfill(status=503))
     page = opened(context, site)
     expect_mode(page, "expired")
     expect(page.locator("#sign-in")).to_be_visible()
