@@ -120,7 +120,7 @@ loglevel = "info"
 
 METRICS = "dmstats-metrics-"
 METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
-ROOM_BYTES = 2**20
+PROBE_BYTES = 2**20
 """More than the files of one worker's metrics have when it starts."""
 WHAT_TO_DO = "Set DMSTATS_RUN_DIR to a {}folder that the service's user can write"
 READY, OUTGOING, LOCK = "ready_", "outgoing", "lock"
@@ -219,7 +219,7 @@ def _choose_metrics() -> None:
     folder = _run_folder()
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(bytes(ROOM_BYTES))
+            probe.write(bytes(PROBE_BYTES))
     except OSError as error:
         _unusable.append(os.environ.pop(METRICS_DIR))
         with contextlib.suppress(OSError):

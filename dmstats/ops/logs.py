@@ -13,7 +13,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-PATIENCE_MS = 100
+WRITE_WAIT_MS = 100
 
 Context = Callable[[], Mapping[str, str]]
 
@@ -49,12 +49,12 @@ class JsonLines(JsonFormatter):
         log_data.pop("message", None)
 
 
-class ImpatientStream:
+class NonBlockingStream:
     """Writes lines to a file descriptor, and drops those that its reader does not take.
 
     A log driver that hangs, or Ctrl-S in the terminal, fills the pipe. A write would then wait, and
     with it everything else in this process, deliveries among it. A reader that is only slow is
-    waited for, :data:`PATIENCE_MS` once; afterwards a line says how many were dropped.
+    waited for, :data:`WRITE_WAIT_MS` once; afterwards a line says how many were dropped.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -83,7 +83,7 @@ class ImpatientStream:
             raw = b"\n" + raw
         for start in range(0, len(raw), select.PIPE_BUF):
             # A pipe that is writable takes so many bytes at once.
-            if not self._poll.poll(0 if self._dropped else PATIENCE_MS):
+            if not self._poll.poll(0 if self._dropped else WRITE_WAIT_MS):
                 self._dropped += 1
                 self._is_cut = self._is_cut or start > 0
                 return
@@ -96,7 +96,7 @@ class ImpatientStream:
 
 def _standard_error() -> Any:
     try:
-        return ImpatientStream(sys.stderr.fileno())
+        return NonBlockingStream(sys.stderr.fileno())
     except (AttributeError, OSError, ValueError):  # replaced, or closed
         return sys.stderr
 

@@ -7,7 +7,7 @@ import redis
 from dmstats.core.clock import ManualClock
 from dmstats.core.errors import TooManyRequests
 from dmstats.web.auth import rate_limit as rate_limit_module
-from dmstats.web.auth.rate_limit import PER_PLACE, PREFIX, REST_SECONDS, SignInRateLimit
+from dmstats.web.auth.rate_limit import PER_PLACE, PREFIX, RETRY_SECONDS, SignInRateLimit
 from tests.keyspace import KEYS
 
 
@@ -92,10 +92,10 @@ def test_a_redis_that_hangs_costs_one_time_out(
         for n in range(3):
             rate_limit.succeeded(rate_limit.attempt(f"{n}@b.c", "192.0.2.1"))
         assert asked == [0.0]
-        clock.advance(REST_SECONDS)
+        clock.advance(RETRY_SECONDS)
         rate_limit.attempt("d@b.c", "192.0.2.1")
-        assert asked == [0.0, REST_SECONDS]
-    clock.advance(REST_SECONDS)
+        assert asked == [0.0, RETRY_SECONDS]
+    clock.advance(RETRY_SECONDS)
     fill(rate_limit, "a@b.c", "192.0.2.1", 4)
     with pytest.raises(TooManyRequests):
         rate_limit.attempt("a@b.c", "192.0.2.1")

@@ -8,7 +8,7 @@ from dmstats.core.clock import ManualClock
 from dmstats.core.errors import StoreUnavailable
 from dmstats.db.admins.admin import Admin
 from dmstats.db.admins.session_store import Session
-from dmstats.web.auth.outage_grace import GRACE_SECONDS, REST_SECONDS
+from dmstats.web.auth.outage_grace import GRACE_SECONDS, RETRY_SECONDS
 from dmstats.web.auth.session_guard import LOOK_SECONDS, SessionGuard
 
 ADA = Admin("a", "a@b.c", False, 1, None)
@@ -120,7 +120,7 @@ class TestWhileTheDatabaseIsAway:
         with pytest.raises(StoreUnavailable):
             holds(guard, "two")
         assert sessions.asked == 2
-        clock.advance(REST_SECONDS)
+        clock.advance(RETRY_SECONDS)
         sessions.away = False
         assert holds(guard, "two")
         assert not holds(guard, "three"), "asked at each request again"
@@ -133,7 +133,7 @@ class TestWhileTheDatabaseIsAway:
         assert holds(guard)
         sessions.away = True
         assert holds(guard)
-        clock.advance(REST_SECONDS)
+        clock.advance(RETRY_SECONDS)
 
         def slow(key: str) -> None:
             entered.set()

@@ -35,7 +35,7 @@ NAME = "oidc"
 FRESH_SECONDS = 3600.0
 """So long the discovery document and the keys are kept. An unknown key is looked for at once."""
 
-REST_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 """So long after a failure no sign-in waits for the provider again."""
 
 MAX_SECONDS = 15.0
@@ -57,7 +57,7 @@ class ProviderAway(Unavailable):
     """The provider does not answer, or not as it must."""
 
     title = "Single sign-on not available"
-    retry_after = REST_SECONDS
+    retry_after = RETRY_SECONDS
 
 
 class _MachinesCertificates(HTTPAdapter):
@@ -98,7 +98,7 @@ class OidcClient:
         self._clock = clock
         self._client: FlaskOAuth2App | None = None
         self._until = -math.inf
-        self._rests_until = -math.inf
+        self._retry_at = -math.inf
         self._failure = ""
         self._discovering = threading.Lock()
 
@@ -190,14 +190,14 @@ class OidcClient:
             now = self._clock.monotonic()
             if self._client is not None and now < self._until:
                 return self._client
-            if now < self._rests_until:
+            if now < self._retry_at:
                 raise self._away(self._failure)
             try:
                 with _at_most(2 * SECONDS):
                     metadata = discover(self._settings.oidc_issuer or "")
             except (DiscoveryFailed, gevent.Timeout) as error:
                 self._failure = str(error)
-                self._rests_until = self._clock.monotonic() + REST_SECONDS
+                self._retry_at = self._clock.monotonic() + RETRY_SECONDS
                 raise self._away(self._failure) from None
             self._client = self._made(metadata)
             self._until = now + FRESH_SECONDS

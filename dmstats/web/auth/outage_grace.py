@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS = 900.0
 """While MongoDB is away, what was found valid so recently may go on reading."""
 
-REST_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 """Seconds between tries while MongoDB is away; one request tries, the others do not wait."""
 
 MAX_KEPT = 5_000
@@ -35,7 +35,7 @@ class OutageGrace(Generic[T]):
         self._ends_ms = ends_ms
         self._clock = clock
         self._kept: OrderedDict[str, tuple[T, float]] = OrderedDict()
-        self._rests_until = -math.inf
+        self._retry_at = -math.inf
         self._failure: StoreUnavailable | None = None
         self._asking = False
 
@@ -45,7 +45,7 @@ class OutageGrace(Generic[T]):
         Raises :class:`StoreUnavailable` while MongoDB is away, unless the request is only
         ``reading`` and this worker found it valid within the grace.
         """
-        if self._failure is None or not self._rests():
+        if self._failure is None or not self._backs_off():
             try:
                 return self._ask(key)
             except StoreUnavailable as error:
@@ -78,11 +78,11 @@ class OutageGrace(Generic[T]):
                 self._kept.popitem(last=False)
         return found
 
-    def _rests(self) -> bool:
-        return self._asking or self._clock.monotonic() < self._rests_until
+    def _backs_off(self) -> bool:
+        return self._asking or self._clock.monotonic() < self._retry_at
 
-    def _rest(self, error: StoreUnavailable) -> None:
+    def _back_off(self, error: StoreUnavailable) -> None:
         if self._failure is None:
             logger.warning("sessions_not_read", extra={"error": error.reason})
         self._failure = error
-        self._rests_until = self._clock.monotonic() + REST_SECONDS
+        self._retry_at = self._clock.monotonic() + RETRY_SECONDS

@@ -35,7 +35,7 @@ PER_ACCOUNT: RateLimitItem = RateLimitItemPerHour(100)
 PER_ADDRESS: RateLimitItem = RateLimitItemPerMinute(30)
 """For all accounts from one place."""
 
-REST_SECONDS = 10.0
+RETRY_SECONDS = 10.0
 
 PER_REFUSAL: RateLimitItem = RateLimitItemPerMinute(1)
 """How often refusals of one address are recorded in the activity log."""
@@ -51,8 +51,8 @@ def _no() -> bool:
 class SignInRateLimit:
     """Moving windows shared through Redis; without Redis each worker keeps its own.
 
-    After a failure Redis is left alone for :data:`REST_SECONDS`: one that hangs would cost each
-    sign-in several time-outs, and so all the time it has for MongoDB.
+    After a failure Redis is not asked again for :data:`RETRY_SECONDS`: one that hangs would cost
+    each sign-in several time-outs, and so all the time it has for MongoDB.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class SignInRateLimit:
         self._client = client
         self._keys = keys
         self._clock = clock or SystemClock()
-        self._rests_until = float("-inf")
+        self._retry_at = float("-inf")
 
     def attempt(
         self,
@@ -107,13 +107,13 @@ class SignInRateLimit:
     def succeeded(self, taken: Taken) -> None:
         """Give back what an attempt took: only failures count."""
         limiters = [self._local] if "_local" in self.__dict__ else []
-        limiters += [] if self._rests() else [self._shared]
+        limiters += [] if self._backs_off() else [self._shared]
         try:
             for limiter in limiters:
                 for limit, key in taken:
                     limiter.clear(limit, key)
         except redis.RedisError as error:
-            self._rest()
+            self._back_off()
             logger.warning("rate_limit_not_cleared", extra={"error": type(error).__name__})
 
     def is_first_refusal(self, address: str | None) -> bool:
@@ -134,21 +134,21 @@ class SignInRateLimit:
         return taken
 
     def _take(self, wanted: Taken) -> None:
-        if not self._rests():
+        if not self._backs_off():
             try:
                 _hit(self._shared, wanted)
             except redis.RedisError as error:
-                self._rest()
+                self._back_off()
                 logger.warning("rate_limit_local", extra={"error": type(error).__name__})
             else:
                 return
         _hit(self._local, wanted)
 
-    def _rests(self) -> bool:
-        return self._clock.monotonic() < self._rests_until
+    def _backs_off(self) -> bool:
+        return self._clock.monotonic() < self._retry_at
 
-    def _rest(self) -> None:
-        self._rests_until = self._clock.monotonic() + REST_SECONDS
+    def _back_off(self) -> None:
+        self._retry_at = self._clock.monotonic() + RETRY_SECONDS
 
     @cached_property
     def _shared(self) -> MovingWindowRateLimiter:

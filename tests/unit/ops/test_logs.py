@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dmstats.ops.logs import ImpatientStream, JsonLines
+from dmstats.ops.logs import JsonLines, NonBlockingStream
 
 LINES = 3_000
 
@@ -25,7 +25,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture
 def logger(pipe: tuple[int, int]) -> logging.Logger:
-    handler = logging.StreamHandler(ImpatientStream(pipe[1]))
+    handler = logging.StreamHandler(NonBlockingStream(pipe[1]))
     handler.setFormatter(JsonLines(dict))
     logger = logging.Logger("dmstats.test")  # noqa: LOG001 - of this test alone
     logger.addHandler(handler)
@@ -73,7 +73,7 @@ def test_a_reader_that_stops_holds_nobody_up(
 def test_a_reader_that_is_gone_holds_nobody_up(logger: logging.Logger) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    gone = logging.StreamHandler(ImpatientStream(writing))
+    gone = logging.StreamHandler(NonBlockingStream(writing))
     other = logging.Logger("dmstats.gone")  # noqa: LOG001
     other.addHandler(gone)
     other.warning("nobody reads it")
