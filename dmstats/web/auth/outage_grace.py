@@ -49,7 +49,7 @@ class OutageGrace(Generic[T]):
             try:
                 return self._ask(key)
             except StoreUnavailable as error:
-                self._rest(error)
+                self._back_off(error)
         kept = self._kept.get(key)
         if kept and reading and self._clock.monotonic() - kept[1] < GRACE_SECONDS:
             return kept[0] if self._ends_ms(kept[0]) > self._clock.now_ms() else None
