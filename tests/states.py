@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from bson import encode
 
 from dmstats.core.clock import Clock
-from dmstats.db.client import Mongo
+from dmstats.db.client import Document, Mongo
 from dmstats.db.collection_names import ACCOUNT_STATES
 from dmstats.db.documents import Account
 from dmstats.db.states.rhythms import Rhythms
@@ -28,8 +28,17 @@ class MockStateStore(StateStore):
         self.decoded = 0
 
     def accounts(self) -> Iterator[list[bytes]]:
-        found = self._accounts.find({"instagramId": {"$gte": ""}}, FIELDS).sort("instagramId", 1)
-        each = iter(found)
+        return self._encoded({"instagramId": {"$gte": ""}}, "instagramId")
+
+    def documents(self) -> Iterator[list[bytes]]:
+        return self._encoded({}, "_id")
+
+    def documents_of(self, names: Collection[str]) -> list[bytes]:
+        found = self._encoded({"instagramId": {"$in": [*names]}}, "_id")
+        return [document for batch in found for document in batch]
+
+    def _encoded(self, wanted: Document, order: str) -> Iterator[list[bytes]]:
+        each = iter(self._accounts.find(wanted, FIELDS).sort(order, 1))
         while batch := [encode(document) for document in islice(each, BATCH)]:
             yield batch
 
@@ -37,13 +46,14 @@ class MockStateStore(StateStore):
         self.decoded += 1
         return super().account(document)
 
-    def write(self, changed: Sequence[Changed], gone: Sequence[str]) -> None:
+    def write(self, changed: Sequence[Changed], gone: Sequence[str]) -> bool:
         for state, seen, _ in changed:
             self._collection.replace_one({"_id": state.account}, state.document(seen), upsert=True)
         for name in gone:
             self._collection.delete_one({"_id": name})
         self.written += [each.state.account for each in changed]
         self.deleted += gone
+        return True
 
 
 def state_pass(mongo: Mongo, clock: Clock, *, monthly_limit: int = 0) -> MockStateStore:

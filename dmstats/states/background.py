@@ -1,16 +1,19 @@
 """Computes all accounts' states continuously, in short steps with a bounded share of the time.
 
-A pass reads accounts, their stored states and their rhythms in parallel, ordered by id. It decodes
-only accounts that have changed, and writes only changes. Only the position is kept in memory
-between two steps.
+A full pass reads accounts, their stored states and their rhythms in parallel, ordered by id. The
+passes after it read the accounts alone, compare digests of their documents, and compute only what
+has changed or is due. Only changes are written. In memory are the position between two steps, the
+digests, and the accounts that are due soon.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
@@ -23,42 +26,63 @@ from dmstats.db.states.state_record import AccountState, HourCount, unpacked
 from dmstats.db.states.state_store import BATCH, Changed, KeptState, StateStore, digest_of
 from dmstats.db.states.summary import Summary
 from dmstats.states.hour import add_hours, most_sent, seen
+from dmstats.states.known import KnownDocuments
 from dmstats.states.rules import NEAR_SHARE, state_of
 
 TICK_SECONDS = 0.9
 MAX_SHARE = 0.13
-"""The largest share of time: the pause after each tick depends on its duration. About half of that
-is the database's."""
+"""The usual share of time: the pause after each tick depends on its duration. About half of that is
+the database's."""
 USUAL_SHARE = 0.05
 """The share of time over passes and the rests between them, unless states would be too old."""
 REST_SECONDS = 60.0
 """The shortest rest between two passes."""
 CYCLE_SECONDS = 540.0
 """The time between the beginnings of two passes, if possible."""
-STEP = 100
-"""Unchanged accounts between two pauses: other greenlets wait for about a millisecond."""
-DECODED = 4
-"""How many times the cost of an unchanged account a decoded one has."""
+STEP = 25
+"""Accounts that are computed between two pauses: other greenlets wait for about a millisecond."""
 AT_ONCE = 100
 """The number of writes sent together, or more if more accounts of a batch have changed."""
 STEP_SECONDS = 60.0
 """The time limit of a step: the embedded database reads a whole collection first."""
+FULL_MS = 6 * HOUR_MS
+"""The longest time between two full passes. Each finished audit causes one, too."""
+MAX_DUE = 100_000
+"""With more accounts that are due before the next full pass, that is the next pass."""
+MAX_VANISHED = 10_000
+"""Documents; if more are gone, the next pass is a full one."""
+
+
+@dataclass
+class _Results:
+    """What the passes since the last full one have found, which began at ``full_ms`` and used what
+    is in ``basis``: the month, and the chunks of an audit.
+
+    ``due`` has the accounts whose states may change before the next full pass although their
+    documents do not, each with the time. ``by_hour`` are the DMs by hour, as far as they are known.
+    """
+
+    full_ms: int
+    basis: tuple[str, list[tuple[str, str]]]
+    summary: Summary
+    known: KnownDocuments = field(default_factory=KnownDocuments)
+    due: dict[str, int] = field(default_factory=dict)
+    by_hour: Counter[int] = field(default_factory=Counter)
+    refused: set[str] = field(default_factory=set)
+    began_ms: int = 0
 
 
 @dataclass
 class _Run:
-    """The position of a pass: ``held`` is the next of the stored states, ``last`` the previous
-    account. ``gap_ms`` is the time since the previous pass began."""
+    """A pass. ``before`` are the results that it continues, None in a full pass. ``gap_ms`` is the
+    time since the previous pass began. It is ``complete`` if the database holds what it found."""
 
-    refused: set[str]
+    results: _Results
     rhythms: RhythmWalk
-    kept: Iterator[KeptState]
-    summary: Summary
+    refused: set[str]
     gap_ms: int | None
-    may_skip: bool = False
-    held: KeptState | None = None
-    last: str = ""
-    by_hour: Counter[int] = field(default_factory=Counter)
+    is_full: bool
+    complete: bool = True
     changed: list[Changed] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
@@ -82,8 +106,8 @@ class StatePass:
         self._hourly_limit = hourly_limit
         self._began_ms: int | None = None
         self._timely: dict[int, float] = {}
-        self._basis: tuple[str, list[tuple[str, str]]] | None = None
-        """The month and the audit of the last pass, if that was complete."""
+        self._results: _Results | None = None
+        """None if the next pass has to be a full one."""
         self.summary = Summary(0, "")
         """Results of the last finished pass."""
 
@@ -91,81 +115,166 @@ class StatePass:
         """Process all accounts; yields after each batch. May raise
         :class:`~dmstats.core.errors.DmstatsError`; the next pass then starts from the beginning."""
         rhythms, began_ms = RhythmWalk(self._rhythms), self._clock.now_ms()
-        summary = Summary(0, month_of(began_ms))
+        basis = (month_of(began_ms), rhythms.published)
+        # Forgotten first: a pass that fails has changed some of them.
+        results, self._results = self._results, None
+        is_full = results is None or results.basis != basis or began_ms >= results.full_ms + FULL_MS
+        if results is None or is_full:
+            results = _Results(began_ms, basis, Summary(0, basis[0]))
+        else:
+            results.summary = deepcopy(results.summary)
         gap_ms = None if self._began_ms is None else began_ms - self._began_ms
-        run = _Run(self._store.refused(), rhythms, self._store.kept(), summary, gap_ms)
-        basis = (run.summary.month, rhythms.published)
-        run.may_skip, self._basis = self._basis == basis, None
-        run.held = next(run.kept, None)
-        cost = 0
+        run = _Run(results, rhythms, self._store.refused(), gap_ms, is_full)
+        yield from self._all(run) if is_full else self._changes(run)
+        results.refused = run.refused
+        results.summary.at_ms = self._clock.now_ms()
+        self._store.finish(results.summary)
+        self.summary = results.summary
+        self._timely = self._timely_shares(results.by_hour)
+        self._began_ms = began_ms
+        if run.complete and len(results.due) <= MAX_DUE:
+            self._results = results
+
+    def _all(self, run: _Run) -> Generator[None, None, None]:
+        """Compute every account's states."""
+        kept = self._store.kept()
+        held, last, computed = next(kept, None), "", 0
         for batch in self._store.accounts():
             now_ms = self._clock.now_ms()
             for document in batch:
-                seen, held = digest_of(document), run.held
-                if held is not None and held.seen == seen and self._holds(held, run, now_ms):
-                    run.last, run.held = held.account, next(run.kept, None)
-                    cost += 1
-                else:
-                    cost += DECODED
-                    yield from self._look_at(document, seen, run, now_ms)
-                if cost >= STEP:
-                    cost = 0
+                account = self._store.account(document)
+                if account is None:
+                    continue
+                seen = digest_of(document)
+                run.results.known.add(seen)
+                # The same id may occur twice if the platform has no unique index.
+                if (name := account.instagram_id) <= last:
+                    continue
+                last = name
+                while held is not None and held.account < name:
+                    run.gone.append(held.account)
+                    held = next(kept, None)
+                    if len(run.gone) >= BATCH:
+                        self._write(run)
+                        yield
+                before = None
+                if held is not None and held.account == name:
+                    before, held = held, next(kept, None)
+                self._compute(account, seen, before, run, now_ms)
+                computed += 1
+                if computed % STEP == 0:
                     yield
             if len(run.changed) + len(run.gone) >= AT_ONCE:
                 self._write(run)
             yield
         self._write(run)
-        left = chain([] if run.held is None else [run.held], run.kept)
+        left = chain([] if held is None else [held], kept)
         while gone := [each.account for each in islice(left, BATCH)]:
-            self._store.write([], gone)
+            run.gone += gone
+            self._write(run)
             yield
-        run.summary.at_ms = self._clock.now_ms()
-        self._store.finish(run.summary)
-        self.summary = run.summary
-        self._timely = self._timely_shares(run.by_hour)
-        self._began_ms, self._basis = began_ms, basis
 
-    def _look_at(
-        self, document: bytes, seen: bytes, run: _Run, now_ms: int
+    def _changes(self, run: _Run) -> Generator[None, None, None]:
+        """Compute the states of accounts that have changed or are due, and of new ones."""
+        results, store = run.results, self._store
+        results.known.begin()
+        found: dict[str, tuple[Account, bytes]] = {}
+        for batch in store.documents():
+            seen = [*map(digest_of, batch)]
+            for place in results.known.unknown(seen):
+                account = store.account(batch[place])
+                if account is not None:
+                    # Of two documents of an account, the first counts.
+                    found.setdefault(account.instagram_id, (account, seen[place]))
+            if len(found) >= AT_ONCE:
+                yield from self._settle(found.keys(), found, run)
+                found = {}
+            yield
+        yield from self._settle(found.keys(), found, run)
+        now_ms = self._clock.now_ms()
+        due = {name for name, at_ms in results.due.items() if at_ms <= now_ms}
+        due |= run.refused - results.refused
+        vanished = results.known.forget_others()
+        if len(vanished) > MAX_VANISHED:
+            run.complete = False
+        elif vanished:
+            due |= store.seen_as(vanished)
+        names = iter(sorted(due))
+        while some := [*islice(names, AT_ONCE)]:
+            yield
+            again: dict[str, tuple[Account, bytes]] = {}
+            for document in store.documents_of(some):
+                account = store.account(document)
+                if account is not None:
+                    again.setdefault(account.instagram_id, (account, digest_of(document)))
+            yield from self._settle(some, again, run, anew=True)
+
+    def _settle(
+        self,
+        names: Collection[str],
+        found: Mapping[str, tuple[Account, bytes]],
+        run: _Run,
+        *,
+        anew: bool = False,
     ) -> Generator[None, None, None]:
-        account = self._store.account(document)
-        # The same id may occur twice if the platform has no unique index.
-        if account is None or (name := account.instagram_id) <= run.last:
-            return
-        run.last = name
-        while run.held is not None and run.held.account < name:
-            run.gone.append(run.held.account)
-            run.held = next(run.kept, None)
-            if len(run.gone) >= BATCH:
-                self._write(run)
+        """Compute the states of these accounts, of which the documents ``found`` exist. ``anew``:
+        whether or not their documents have changed."""
+        known, kept = run.results.known, self._store.kept_of(names)
+        for n, name in enumerate(sorted(names), 1):
+            before = kept.get(name)
+            if name in found:
+                account, seen = found[name]
+                if before is not None:
+                    if not anew and known.is_met(before.seen):
+                        # Another document of this account, which has not changed, counts.
+                        known.add(seen)
+                        continue
+                    known.discard(before.seen)
+                known.add(seen)
+                self._compute(account, seen, before, run, self._clock.now_ms())
+            elif before is not None:
+                run.gone.append(name)
+                self._leave_out(before, run)
+            if n % STEP == 0:
                 yield
-        before = None
-        if run.held is not None and run.held.account == name:
-            before, run.held = run.held, next(run.kept, None)
+        self._write(run)
+
+    def _compute(
+        self, account: Account, seen: bytes, before: KeptState | None, run: _Run, now_ms: int
+    ) -> None:
+        results, name = run.results, account.instagram_id
         state = self._state_of(account, before, run, now_ms)
-        run.summary.add(state)
+        if before is not None and not run.is_full:
+            self._leave_out(before, run)
+        results.summary.add(state)
+        add_hours(results.by_hour, state.hour)
+        due_ms = self._due_ms(state, now_ms)
+        if due_ms < results.full_ms + FULL_MS:
+            results.due[name] = due_ms
         if before is None or before.seen != seen or before.packed != state.packed():
             run.changed.append(Changed(state, seen, is_new=before is None))
 
+    def _leave_out(self, before: KeptState, run: _Run) -> None:
+        """Take an account's earlier states out of the results."""
+        run.results.due.pop(before.account, None)
+        state = unpacked(before.packed)
+        if state is None:  # something else has written it
+            run.complete = False
+        else:
+            run.results.summary.add(state, -1)
+            add_hours(run.results.by_hour, state.hour, -1)
+
     def _write(self, run: _Run) -> None:
-        self._store.write(run.changed, run.gone)
+        if not self._store.write(run.changed, run.gone):
+            run.complete = False
         run.changed, run.gone = [], []
 
-    def _holds(self, held: KeptState, run: _Run, now_ms: int) -> bool:
-        """Whether the states of an account with an unchanged document are still valid. If so, they
-        are counted."""
-        if not run.may_skip or held.account in run.refused:
-            return False
-        state = unpacked(held.packed)
-        if state is None or now_ms >= state.until_ms:
-            return False
-        count = state.hour
-        if count is not None and count.hour >= now_ms // HOUR_MS - 1:
-            if self._hour_share(count, now_ms) >= NEAR_SHARE:
-                return False
-            add_hours(run.by_hour, count, now_ms)
-        run.summary.add(state)
-        return True
+    def _due_ms(self, state: AccountState, now_ms: int) -> int:
+        """When the states may change if the account's document does not; 0: at any time."""
+        every = dict.fromkeys((now_ms // HOUR_MS, now_ms // HOUR_MS - 1), 1.0)
+        if most_sent(state.hour, now_ms, every) >= NEAR_SHARE * (self._hourly_limit or math.inf):
+            return 0
+        return state.until_ms
 
     def _state_of(
         self, account: Account, before: KeptState | None, run: _Run, now_ms: int
@@ -175,7 +284,6 @@ class StatePass:
         if self._hourly_limit:
             known = kept.hour if kept else None
             hour = seen(known, account.dm_used, now_ms, run.gap_ms, account.last_sent_ms)
-            add_hours(run.by_hour, hour, now_ms)
         return state_of(
             account,
             run.rhythms.of(account.instagram_id),
@@ -192,10 +300,13 @@ class StatePass:
             return 0.0
         return most_sent(hour, now_ms, self._timely) / self._hourly_limit
 
-    def _timely_shares(self, counted: Counter[int]) -> dict[int, float]:
-        """By hour, the share of the DMs ``counted`` in it that were also sent in it."""
-        sent = self._store.sent_in(counted)
-        return {hour: min(1.0, sent.get(hour, 0) / n) for hour, n in counted.items() if n > 0}
+    def _timely_shares(self, by_hour: Counter[int]) -> dict[int, float]:
+        """By hour, the share of the DMs counted in it that were also sent in it."""
+        hour = self._clock.now_ms() // HOUR_MS
+        for each in [each for each in by_hour if each < hour - 1]:
+            del by_hour[each]
+        sent = self._store.sent_in(by_hour)
+        return {hour: min(1.0, sent.get(hour, 0) / n) for hour, n in by_hour.items() if n > 0}
 
 
 class RhythmWalk:

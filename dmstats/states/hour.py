@@ -72,11 +72,11 @@ def most_sent(count: HourCount | None, now_ms: int, timely: Mapping[int, float])
     return max((sent_in(count, each) or 0) * timely.get(each, 0.0) for each in (hour, hour - 1))
 
 
-def add_hours(sums: Counter[int], count: HourCount | None, now_ms: int) -> None:
-    """Add the DMs of the current hour and of the one before, by hour."""
-    hour = now_ms // HOUR_MS
-    for each in (hour, hour - 1):
-        sums[each] += sent_in(count, each) or 0
+def add_hours(sums: Counter[int], count: HourCount | None, times: int = 1) -> None:
+    """Add the DMs of the hours that ``count`` knows, by hour; -1 times takes them out again."""
+    if count is not None:
+        sums[count.hour] += times * (count.used - count.base)
+        sums[count.hour - 1] += times * (count.before or 0)
 
 
 def hour_limit_reached_ms(sent: int | None, now_ms: int, limit: int) -> int | None:

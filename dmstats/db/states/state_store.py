@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import islice
@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 from bson import decode
 from bson.errors import BSONError
 from pymongo import DeleteOne, InsertOne, ReplaceOne
+from pymongo.cursor import RawBatchCursor
 
 from dmstats.core.clock import HOUR_MS, to_datetime
 from dmstats.core.errors import DmstatsError, PoisonError, Repeated, StoreUnavailable
@@ -29,7 +30,7 @@ from dmstats.db.states.state_record import AccountState
 from dmstats.db.states.summary import SUMMARY, Summary
 from dmstats.db.transaction_runner import TransactionRunner
 
-DIGEST_BYTES = 12
+DIGEST_BYTES = 8
 BATCH = 250
 """Documents that are read and decoded at once: other greenlets wait for some milliseconds."""
 MAX_ID_LENGTH = 1_000
@@ -55,13 +56,13 @@ class KeptState(NamedTuple):
     """What a pass has to know of the one before it."""
 
     account: str
-    seen: object
+    seen: bytes
     packed: object
 
 
 class StateStore:
-    """One cursor each for accounts and states, both in the order of ids: the embedded database
-    reads the whole collection for a range. Methods raise
+    """For a full pass one cursor each for accounts and states, both in the order of ids: the
+    embedded database reads the whole collection for a range. Methods raise
     :class:`~dmstats.core.errors.StoreUnavailable`."""
 
     def __init__(self, mongo: Mongo, work: TransactionRunner) -> None:
@@ -75,8 +76,21 @@ class StateStore:
     def accounts(self) -> Iterator[list[bytes]]:
         """The documents of all accounts whose id is a string, in batches and not decoded, since
         most have not changed; the same id may come twice."""
-        found = self._accounts.find_raw_batches({"instagramId": {"$gte": ""}}, FIELDS)
-        each = iter(found.sort("instagramId", 1).batch_size(BATCH))
+        found = self._accounts.find_raw_batches({})
+        return self._raw(found.sort("instagramId", 1))
+
+    def documents(self) -> Iterator[list[bytes]]:
+        """All documents in the order in which they are stored, which costs the database least."""
+        return self._raw(self._accounts.find_raw_batches({}))
+
+    def documents_of(self, names: Collection[str]) -> list[bytes]:
+        """The documents of these accounts, not decoded."""
+        found = self._accounts.find_raw_batches({"instagramId": {"$in": [*names]}})
+        return [document for batch in self._raw(found) for document in batch]
+
+    @staticmethod
+    def _raw(found: RawBatchCursor[Document]) -> Iterator[list[bytes]]:
+        each = iter(found.batch_size(BATCH))
         while True:
             with translated():
                 batch = next(each, None)
@@ -102,9 +116,19 @@ class StateStore:
             if odd:
                 with suppress(PoisonError), translated():
                     self._states.delete_many({"_id": {"$in": odd}})
-            for found in documents:
-                if typed.is_text(found["_id"]):
-                    yield KeptState(found["_id"], found.get("seen"), found.get("kept"))
+            yield from _kept(documents)
+
+    def kept_of(self, names: Collection[str]) -> dict[str, KeptState]:
+        """The stored states of these accounts."""
+        with translated():
+            found = list(self._states.find({"_id": {"$in": [*names]}}, KEPT_FIELDS))
+        return {each.account: each for each in _kept(found)}
+
+    def seen_as(self, digests: Collection[bytes]) -> set[str]:
+        """The accounts whose states were computed from these documents; reads all states."""
+        with translated():
+            found = list(self._states.find({"seen": {"$in": [*digests]}}, {"_id": 1}))
+        return {row["_id"] for row in found if typed.is_text(row["_id"])}
 
     def refused(self) -> set[str]:
         """The accounts whose documents do not take what was counted, at most
@@ -123,9 +147,10 @@ class StateStore:
         sent = {starts[at]: bucket(each)[0] for at, each in by_start(found).items()}
         return {hour: n for hour, n in sent.items() if n is not None}
 
-    def write(self, changed: Sequence[Changed], gone: Sequence[str]) -> None:
+    def write(self, changed: Sequence[Changed], gone: Sequence[str]) -> bool:
         """Write these states, with the digests of their accounts' documents, and delete those of
-        accounts that are gone. States that the database refuses are left out."""
+        accounts that are gone. States that the database refuses are left out; then the result is
+        False."""
         # Inserts first: as one command they cost a tenth of single upserts.
         writes: list[InsertOne[Document] | ReplaceOne[Document] | DeleteOne] = [
             InsertOne(each.state.document(each.seen)) for each in changed if each.is_new
@@ -137,7 +162,7 @@ class StateStore:
         ]
         writes += [DeleteOne({"_id": name}) for name in gone]
         if not writes:
-            return
+            return True
         try:
             # In one commit: a server that waits for the disk does so once.
             self._work.run_transaction(
@@ -149,6 +174,9 @@ class StateStore:
             # Unordered: the others are written.
             with suppress(PoisonError, Repeated), translated():
                 self._states.bulk_write(writes, ordered=False)
+                return True
+            return False
+        return True
 
     def finish(self, summary: Summary) -> None:
         """Store what a whole pass has found."""
@@ -168,6 +196,13 @@ def _documents(batch: bytes) -> Iterator[bytes]:
         end = place + int.from_bytes(batch[place : place + 4], "little")
         yield batch[place:end]
         place = end
+
+
+def _kept(found: Iterable[Document]) -> Iterator[KeptState]:
+    for each in found:
+        if typed.is_text(each["_id"]):
+            seen = each.get("seen")
+            yield KeptState(each["_id"], seen if isinstance(seen, bytes) else b"", each.get("kept"))
 
 
 def _next(found: Iterator[Document]) -> list[Document]:

@@ -76,15 +76,18 @@ class Summary(msgspec.Struct):
     month: str
     cells: dict[Cell, Totals] = msgspec.field(default_factory=dict)
 
-    def add(self, state: AccountState) -> None:
-        """Count one account."""
+    def add(self, state: AccountState, times: int = 1) -> None:
+        """Count one account; -1 times takes it out again."""
         month_sent = (state.month_sent or 0) if state.month == self.month else 0
+        sums = (month_sent, state.sent or 0, state.received or 0)
         for name in (ALL, *state.states):
             key = (name, state.active, state.limited)
             cell = self.cells.get(key)
             if cell is None:
                 cell = self.cells[key] = Totals()
-            cell.add(1, month_sent, state.sent or 0, state.received or 0)
+            cell.add(times, *(times * n for n in sums))
+            if not cell.accounts:
+                del self.cells[key]
 
     def totals(self, wanted: StateFilter) -> Totals:
         """Of the accounts that ``wanted`` lets through."""
