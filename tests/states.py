@@ -12,7 +12,7 @@ from dmstats.db.client import Document, Mongo
 from dmstats.db.collection_names import ACCOUNT_STATES
 from dmstats.db.documents import Account
 from dmstats.db.states.rhythms import Rhythms
-from dmstats.db.states.state_store import BATCH, FIELDS, Changed, StateStore
+from dmstats.db.states.state_store import BATCH, Changed, StateStore
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.states.background import StatePass
 
@@ -38,7 +38,7 @@ class MockStateStore(StateStore):
         return [document for batch in found for document in batch]
 
     def _encoded(self, wanted: Document, order: str) -> Iterator[list[bytes]]:
-        each = iter(self._accounts.find(wanted, FIELDS).sort(order, 1))
+        each = iter(self._accounts.find(wanted, self._fields).sort(order, 1))
         while batch := [encode(document) for document in islice(each, BATCH)]:
             yield batch
 

@@ -12,9 +12,11 @@ class BoundedWork:
 
     ``begin`` creates the next one. A call of :meth:`tick` lasts about ``tick_seconds``, and the
     pause after it depends on how long it worked, so that work takes at most ``max_share`` of the
-    time. With ``sleep``, it also pauses after each step in that proportion, so that deliveries,
-    which wait for the database several times, are rarely delayed by a step. ``rest`` maps the
-    seconds that a run worked to the seconds to rest after it; failed runs count as 0.
+    time; the caller may change that between two ticks. With ``sleep``, it also pauses after each
+    step in that proportion, so that deliveries, which wait for the database several times, are
+    rarely delayed by a step. ``rest`` maps the seconds that a run worked to the seconds to rest
+    after it; failed runs count as 0. ``worked`` is that of the present or last run, and ``began``
+    its beginning, by the clock.
     """
 
     def __init__(
@@ -30,12 +32,18 @@ class BoundedWork:
         self._begin = begin
         self._clock = clock
         self._tick_seconds = tick_seconds
-        self._max_share = max_share
+        self.max_share = max_share
         self._rest = rest
         self._sleep = sleep
-        self._worked = self._worked_in_run = 0.0
+        self._worked = self.worked = 0.0
+        self.began = float("-inf")
         self._due = float("-inf")
         self._steps: Generator[object, None, None] | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a run has begun and not ended."""
+        return self._steps is not None
 
     def tick(self) -> bool:
         """Work if it is due; whether a run ended. Raises what the work raises; the next run then
@@ -46,10 +54,10 @@ class BoundedWork:
         # Set first, so that failing work is not retried at every tick.
         self._due = started + self._rest(0.0)
         ended = self._go_on(started)
-        self._due = started + self._worked / self._max_share
-        self._worked_in_run += self._worked
+        self._due = started + self._worked / self.max_share
+        self.worked += self._worked
         if ended:
-            self._due += self._rest(self._worked_in_run)
+            self._due += self._rest(self.worked)
         return ended
 
     def leave(self) -> None:
@@ -60,7 +68,7 @@ class BoundedWork:
 
     def _go_on(self, started: float) -> bool:
         if self._steps is None:
-            self._steps, self._worked_in_run = self._begin(), 0.0
+            self._steps, self.worked, self.began = self._begin(), 0.0, started
         self._worked, step_began = 0.0, started
         try:
             for _ in self._steps:
@@ -70,7 +78,7 @@ class BoundedWork:
                 if left <= 0:
                     return False
                 if self._sleep is not None:
-                    self._sleep(min(left, took / self._max_share - took))
+                    self._sleep(min(left, took / self.max_share - took))
                 step_began = self._clock.monotonic()
         except BaseException:
             self._steps = None

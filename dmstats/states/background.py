@@ -12,16 +12,17 @@ import math
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 
 from dmstats.core.bounded_work import BoundedWork
 from dmstats.core.clock import HOUR_MS, Clock, MonotonicClock, month_of
 from dmstats.db.client import deadline
 from dmstats.db.documents import Account
 from dmstats.db.states.rhythms import Rhythm, Rhythms
+from dmstats.db.states.rhythms import unpacked as unpacked_rhythm
 from dmstats.db.states.state_record import AccountState, HourCount, unpacked
 from dmstats.db.states.state_store import BATCH, Changed, KeptState, StateStore, digest_of
 from dmstats.db.states.summary import Summary
@@ -33,12 +34,16 @@ TICK_SECONDS = 0.9
 MAX_SHARE = 0.13
 """The usual share of time: the pause after each tick depends on its duration. About half of that is
 the database's."""
-USUAL_SHARE = 0.05
+HURRY_SHARE = 0.5
+"""The largest share if a pass would otherwise take longer than :data:`PASS_SECONDS`."""
+PASS_SECONDS = 120.0
+USUAL_SHARE = 0.03
 """The share of time over passes and the rests between them, unless states would be too old."""
 REST_SECONDS = 60.0
 """The shortest rest between two passes."""
-CYCLE_SECONDS = 540.0
-"""The time between the beginnings of two passes, if possible."""
+CYCLE_SECONDS = 450.0
+"""The longest time between the beginnings of two passes. The oldest state is that of an account
+that changes when one has begun, until the next has ended."""
 STEP = 25
 """Accounts that are computed between two pauses: other greenlets wait for about a millisecond."""
 AT_ONCE = 100
@@ -47,10 +52,21 @@ STEP_SECONDS = 60.0
 """The time limit of a step: the embedded database reads a whole collection first."""
 FULL_MS = 6 * HOUR_MS
 """The longest time between two full passes. Each finished audit causes one, too."""
+SORTED = 20_000
+"""Changed accounts that are held in memory, to be computed in the order of ids, in which rhythms
+are stored."""
+LARGE = 1_000
+"""Bytes. If documents are larger on average, only the fields that are needed are read."""
+IDLE_SHARE = 10
+"""The same if of every ten documents one changes in a pass without a change of the states."""
 MAX_DUE = 100_000
 """With more accounts that are due before the next full pass, that is the next pass."""
 MAX_VANISHED = 10_000
 """Documents; if more are gone, the next pass is a full one."""
+
+
+_Found = dict[str, tuple[Account, bytes]]
+"""Accounts by id, with the digests of their documents."""
 
 
 @dataclass
@@ -74,8 +90,9 @@ class _Results:
 
 @dataclass
 class _Run:
-    """A pass. ``before`` are the results that it continues, None in a full pass. ``gap_ms`` is the
-    time since the previous pass began. It is ``complete`` if the database holds what it found."""
+    """A pass. ``gap_ms`` is the time since the previous one began. It is ``complete`` if the next
+    one can continue its ``results``. ``read`` and ``size`` are the number of documents and their
+    bytes; ``idle`` is how many have changed in fields on which no state depends."""
 
     results: _Results
     rhythms: RhythmWalk
@@ -83,8 +100,21 @@ class _Run:
     gap_ms: int | None
     is_full: bool
     complete: bool = True
+    read: int = 0
+    size: int = 0
+    idle: int = 0
     changed: list[Changed] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+
+    @property
+    def is_wasteful(self) -> bool:
+        """Whether many documents are computed in vain."""
+        return self.idle >= STEP and self.idle * IDLE_SHARE >= self.read
+
+    def count(self, documents: Collection[bytes]) -> None:
+        """Count documents that were read."""
+        self.read += len(documents)
+        self.size += sum(map(len, documents))
 
 
 class StatePass:
@@ -108,8 +138,16 @@ class StatePass:
         self._timely: dict[int, float] = {}
         self._results: _Results | None = None
         """None if the next pass has to be a full one."""
+        self._accounts = 0
+        """Their number, by the last pass; 0 if unknown."""
+        self._run: _Run | None = None
         self.summary = Summary(0, "")
         """Results of the last finished pass."""
+
+    @property
+    def done(self) -> float | None:
+        """Which part of the accounts the present pass has read; None if unknown."""
+        return self._run.read / self._accounts if self._run and self._accounts else None
 
     def steps(self) -> Generator[None, None, None]:
         """Process all accounts; yields after each batch. May raise
@@ -124,120 +162,133 @@ class StatePass:
         else:
             results.summary = deepcopy(results.summary)
         gap_ms = None if self._began_ms is None else began_ms - self._began_ms
-        run = _Run(results, rhythms, self._store.refused(), gap_ms, is_full)
+        run = self._run = _Run(results, rhythms, self._store.refused(), gap_ms, is_full)
+        self._accounts = self._accounts or self._store.counted()
         yield from self._all(run) if is_full else self._changes(run)
+        if run.is_wasteful and not self._store.is_narrow:
+            self._store.narrow()
+            yield from self.steps()
+            return
         results.refused = run.refused
         results.summary.at_ms = self._clock.now_ms()
         self._store.finish(results.summary)
         self.summary = results.summary
+        self._accounts = run.read
         self._timely = self._timely_shares(results.by_hour)
         self._began_ms = began_ms
-        if run.complete and len(results.due) <= MAX_DUE:
+        if run.size > LARGE * run.read:
+            self._store.narrow()
+        elif run.complete and len(results.due) <= MAX_DUE:
             self._results = results
 
     def _all(self, run: _Run) -> Generator[None, None, None]:
         """Compute every account's states."""
-        kept = self._store.kept()
-        held, last, computed = next(kept, None), "", 0
+        kept, last, computed = KeptWalk(self._store.kept()), "", 0
         for batch in self._store.accounts():
+            run.count(batch)
             now_ms = self._clock.now_ms()
             for document in batch:
                 account = self._store.account(document)
                 if account is None:
                     continue
-                seen = digest_of(document)
+                seen, name = digest_of(document), account.instagram_id
                 run.results.known.add(seen)
                 # The same id may occur twice if the platform has no unique index.
-                if (name := account.instagram_id) <= last:
+                if name <= last:
                     continue
                 last = name
-                while held is not None and held.account < name:
-                    run.gone.append(held.account)
-                    held = next(kept, None)
-                    if len(run.gone) >= BATCH:
-                        self._write(run)
-                        yield
-                before = None
-                if held is not None and held.account == name:
-                    before, held = held, next(kept, None)
-                self._compute(account, seen, before, run, now_ms)
+                yield from self._drop(kept.before(name), run)
+                self._compute(account, seen, kept.of(name), run, now_ms)
                 computed += 1
                 if computed % STEP == 0:
                     yield
             if len(run.changed) + len(run.gone) >= AT_ONCE:
                 self._write(run)
             yield
+        yield from self._drop(kept.before(None), run)
         self._write(run)
-        left = chain([] if held is None else [held], kept)
-        while gone := [each.account for each in islice(left, BATCH)]:
-            run.gone += gone
-            self._write(run)
-            yield
+
+    def _drop(self, names: Iterable[str], run: _Run) -> Generator[None, None, None]:
+        """Delete the states of these accounts."""
+        for name in names:
+            run.gone.append(name)
+            if len(run.gone) >= BATCH:
+                self._write(run)
+                yield
 
     def _changes(self, run: _Run) -> Generator[None, None, None]:
         """Compute the states of accounts that have changed or are due, and of new ones."""
-        results, store = run.results, self._store
-        results.known.begin()
-        found: dict[str, tuple[Account, bytes]] = {}
+        known, store = run.results.known, self._store
+        known.begin()
+        found: _Found = {}
         for batch in store.documents():
-            seen = [*map(digest_of, batch)]
-            for place in results.known.unknown(seen):
-                account = store.account(batch[place])
-                if account is not None:
-                    # Of two documents of an account, the first counts.
-                    found.setdefault(account.instagram_id, (account, seen[place]))
-            if len(found) >= AT_ONCE:
+            run.count(batch)
+            places = known.unknown(map(digest_of, batch))
+            self._decode((batch[place] for place in places), found)
+            yield
+            if len(found) >= SORTED:
                 yield from self._settle(found.keys(), found, run)
                 found = {}
-            yield
+                if run.is_wasteful:
+                    return
         yield from self._settle(found.keys(), found, run)
-        now_ms = self._clock.now_ms()
+        names = iter(sorted(self._due(run)))
+        while some := [*islice(names, AT_ONCE)]:
+            found = {}
+            self._decode(store.documents_of(some), found)
+            yield from self._settle(some, found, run, anew=True)
+
+    def _decode(self, documents: Iterable[bytes], found: _Found) -> None:
+        """Add these to ``found``. Of two documents of an account, the first counts."""
+        for document in documents:
+            account = self._store.account(document)
+            if account is not None:
+                found.setdefault(account.instagram_id, (account, digest_of(document)))
+
+    def _due(self, run: _Run) -> set[str]:
+        """The accounts that this pass has to compute although it has met no new documents of them:
+        also those of which a document has vanished."""
+        results, now_ms = run.results, self._clock.now_ms()
         due = {name for name, at_ms in results.due.items() if at_ms <= now_ms}
         due |= run.refused - results.refused
         vanished = results.known.forget_others()
         if len(vanished) > MAX_VANISHED:
             run.complete = False
         elif vanished:
-            due |= store.seen_as(vanished)
-        names = iter(sorted(due))
-        while some := [*islice(names, AT_ONCE)]:
-            yield
-            again: dict[str, tuple[Account, bytes]] = {}
-            for document in store.documents_of(some):
-                account = store.account(document)
-                if account is not None:
-                    again.setdefault(account.instagram_id, (account, digest_of(document)))
-            yield from self._settle(some, again, run, anew=True)
+            due |= self._store.seen_as(vanished)
+        return due
 
     def _settle(
         self,
         names: Collection[str],
-        found: Mapping[str, tuple[Account, bytes]],
+        found: _Found,
         run: _Run,
         *,
         anew: bool = False,
     ) -> Generator[None, None, None]:
         """Compute the states of these accounts, of which the documents ``found`` exist. ``anew``:
         whether or not their documents have changed."""
-        known, kept = run.results.known, self._store.kept_of(names)
-        for n, name in enumerate(sorted(names), 1):
-            before = kept.get(name)
-            if name in found:
-                account, seen = found[name]
-                if before is not None:
-                    if not anew and known.is_met(before.seen):
-                        # Another document of this account, which has not changed, counts.
-                        known.add(seen)
-                        continue
-                    known.discard(before.seen)
-                known.add(seen)
-                self._compute(account, seen, before, run, self._clock.now_ms())
-            elif before is not None:
-                run.gone.append(name)
-                self._leave_out(before, run)
-            if n % STEP == 0:
-                yield
-        self._write(run)
+        known, ordered = run.results.known, iter(sorted(names))
+        while some := [*islice(ordered, AT_ONCE)]:
+            kept = self._store.kept_of(some)
+            for n, name in enumerate(some):
+                if n % STEP == 0:
+                    yield
+                before = kept.get(name)
+                if name in found:
+                    account, seen = found[name]
+                    if before is not None:
+                        if not anew and known.is_met(before.seen):
+                            # Another document of this account, which has not changed, counts.
+                            known.add(seen)
+                            continue
+                        known.discard(before.seen)
+                    known.add(seen)
+                    self._compute(account, seen, before, run, self._clock.now_ms())
+                elif before is not None:
+                    run.gone.append(name)
+                    self._leave_out(before, run)
+            self._write(run)
 
     def _compute(
         self, account: Account, seen: bytes, before: KeptState | None, run: _Run, now_ms: int
@@ -251,7 +302,9 @@ class StatePass:
         due_ms = self._due_ms(state, now_ms)
         if due_ms < results.full_ms + FULL_MS:
             results.due[name] = due_ms
-        if before is None or before.seen != seen or before.packed != state.packed():
+        is_same = before is not None and before.packed == state.packed()
+        if not is_same or (before and before.seen != seen):
+            run.idle += is_same and not run.is_full
             run.changed.append(Changed(state, seen, is_new=before is None))
 
     def _leave_out(self, before: KeptState, run: _Run) -> None:
@@ -309,13 +362,35 @@ class StatePass:
         return {hour: min(1.0, sent.get(hour, 0) / n) for hour, n in by_hour.items() if n > 0}
 
 
+class KeptWalk:
+    """The stored states of accounts asked for in ascending order."""
+
+    def __init__(self, kept: Iterator[KeptState]) -> None:
+        self._kept = kept
+        self._held = next(kept, None)
+
+    def before(self, name: str | None) -> Iterator[str]:
+        """The accounts, not asked for, whose states come before those of ``name`` (None: all)."""
+        while self._held is not None and (name is None or self._held.account < name):
+            yield self._held.account
+            self._held = next(self._kept, None)
+
+    def of(self, name: str) -> KeptState | None:
+        """The states of ``name``, None if there are none; call :meth:`before` first."""
+        held = self._held
+        if held is None or held.account != name:
+            return None
+        self._held = next(self._kept, None)
+        return held
+
+
 class RhythmWalk:
     """The rhythms of accounts asked for in ascending order; holds one chunk at a time."""
 
     def __init__(self, rhythms: Rhythms) -> None:
         self._rhythms = rhythms
         self._place: int | None = None
-        self._chunk: dict[str, Rhythm] = {}
+        self._chunk: dict[str, bytes] = {}
         self._chunks: list[tuple[str, str]] = []
         self._firsts: list[str] = []
         self._renew()
@@ -330,7 +405,7 @@ class RhythmWalk:
         place = bisect_right(self._firsts, account) - 1
         if place != self._place:
             self._load(place, account)
-        return self._chunk.get(account)
+        return unpacked_rhythm(self._chunk.get(account))
 
     def _load(self, place: int, account: str) -> None:
         found = self._rhythms.of_chunk(self._chunks[place][1]) if place >= 0 else {}
@@ -345,9 +420,18 @@ class RhythmWalk:
         return self._chunks != before
 
 
-def rest_after(worked: float) -> float:
-    """The seconds to rest after a pass that worked for this many seconds."""
-    return max(REST_SECONDS, min(worked / USUAL_SHARE, CYCLE_SECONDS) - worked / MAX_SHARE)
+def rest_after(worked: float, lasted: float) -> float:
+    """The seconds to rest after a pass that worked and lasted for so many seconds."""
+    return max(REST_SECONDS, min(worked / USUAL_SHARE, CYCLE_SECONDS) - lasted)
+
+
+def share_of(done: float | None, worked: float, lasted: float) -> float:
+    """The share of time for a pass of which the part ``done`` took so many seconds; None if that
+    part is unknown."""
+    if not done or done >= 1:
+        return MAX_SHARE
+    left = worked * (1 - done) / done
+    return min(HURRY_SHARE, max(MAX_SHARE, left / max(1.0, PASS_SECONDS - lasted)))
 
 
 class BackgroundStates:
@@ -362,21 +446,31 @@ class BackgroundStates:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._pass = state_pass
+        self._clock = clock
         self._report = report
         self._work = BoundedWork(
             state_pass.steps,
             clock,
             tick_seconds=TICK_SECONDS,
             max_share=MAX_SHARE,
-            rest=rest_after,
+            rest=self._rest,
             sleep=sleep,
         )
 
     def tick(self) -> bool:
         """Compute for about :data:`TICK_SECONDS` if due; whether a pass ended."""
+        work = self._work
+        done = self._pass.done if work.is_under_way else None
+        work.max_share = share_of(done, work.worked, self._lasted())
         with deadline(STEP_SECONDS):
-            ended = self._work.tick()
+            ended = work.tick()
         if ended:
             found = self._pass.summary
             self._report(found.counts(), found.at_ms)
         return ended
+
+    def _rest(self, worked: float) -> float:
+        return rest_after(worked, self._lasted() if worked else 0.0)
+
+    def _lasted(self) -> float:
+        return self._clock.monotonic() - self._work.began

@@ -14,7 +14,8 @@ from dmstats.db.audit.activity_store import ActivityWriter
 from dmstats.db.client import Mongo
 from dmstats.db.states.rhythms import Rhythm, Rhythms
 from dmstats.db.states.state_record import State
-from dmstats.db.states.summary import SUMMARY, summary
+from dmstats.db.states.state_store import BATCH
+from dmstats.db.states.summary import SUMMARY, StateFilter, summary
 from dmstats.ops.metrics import Metrics
 from dmstats.states import background
 from dmstats.states.background import BackgroundStates, RhythmWalk, StatePass
@@ -101,6 +102,98 @@ def test_what_has_not_changed_is_not_decoded(mongo: Mongo, clock: ManualClock) -
     publish(mongo, {"13": Rhythm(1, (1,))}, clock.now_ms())
     go_over(work)
     assert store.decoded == 21
+
+
+def test_of_two_documents_of_an_account_the_first_counts(mongo: Mongo, clock: ManualClock) -> None:
+    mongo.db["instagram_accounts"].drop_indexes()
+    add(mongo, {"_id": 1, "instagramId": "a", **used(9)}, {"_id": 2, "instagramId": "a"})
+    store = MockStateStore(mongo)
+    work = StatePass(store, Rhythms(mongo), clock)
+    accounts = mongo.db["instagram_accounts"]
+    go_over(work)
+    accounts.update_one({"_id": 2}, {"$set": {"dmUsed": 3}})
+    go_over(work)
+    assert (store.written, states(mongo)) == (["a"], {"a": ["near-limit"]})
+    accounts.update_many({}, {"$set": {"dmReceived": 3}})
+    go_over(work)
+    assert (store.written, states(mongo)) == (["a", "a"], {"a": ["near-limit"]})
+    accounts.delete_one({"_id": 1})
+    go_over(work)
+    assert (store.deleted, states(mongo)) == ([], {"a": []})
+    accounts.delete_one({"_id": 2})
+    go_over(work)
+    assert (store.deleted, states(mongo), work.summary.cells) == (["a"], {}, {})
+
+
+def test_fields_on_which_no_state_depends(mongo: Mongo, clock: ManualClock) -> None:
+    """If many accounts change in these alone, they are not read any more."""
+    add(mongo, *({"instagramId": f"{n:03}", **used(9)} for n in range(600)))
+    accounts, store = mongo.db["instagram_accounts"], MockStateStore(mongo)
+    work = StatePass(store, Rhythms(mongo), clock)
+    go_over(work)
+    for n in range(3):
+        accounts.update_many({}, {"$set": {"followers": n}})
+        store.decoded = 0
+        go_over(work)
+        assert store.decoded == (1200 if n == 0 else 0)
+        assert work.summary.counts()["near-limit"] == 600
+    assert store.is_narrow
+
+
+@pytest.mark.parametrize(("size", "is_narrow"), [(10, False), (2000, True)])
+def test_large_documents_are_not_read_as_a_whole(
+    mongo: Mongo, clock: ManualClock, size: int, is_narrow: bool
+) -> None:
+    accounts = ({"instagramId": f"{n:03}", "biography": "x" * size} for n in range(30))
+    add(mongo, *accounts)
+    store = MockStateStore(mongo)
+    work = StatePass(store, Rhythms(mongo), clock)
+    for _ in range(3):
+        go_over(work)
+    assert store.is_narrow == is_narrow
+    assert store.decoded == (60 if is_narrow else 30)
+
+
+@pytest.mark.parametrize("stored", [None, {"kept": b"x"}], ids=repr)
+def test_states_that_something_else_changes(
+    mongo: Mongo, clock: ManualClock, stored: dict[str, bytes] | None
+) -> None:
+    """They are right again after the account's next change, and the sums after the next pass."""
+    add(mongo, {"instagramId": "1", **used(9)}, {"instagramId": "2", **used(9)})
+    work = StatePass(MockStateStore(mongo), Rhythms(mongo), clock)
+    go_over(work)
+    kept = mongo.db["dmstats_account_states"]
+    if stored:
+        kept.update_one({"_id": "1"}, {"$set": stored})
+    else:
+        kept.delete_one({"_id": "1"})
+    mongo.db["instagram_accounts"].update_one({"instagramId": "1"}, {"$set": used(10)})
+    go_over(work)
+    assert states(mongo) == {"1": ["over-limit"], "2": ["near-limit"]}
+    clock.advance(background.FULL_MS / 1000 if stored is None else 1)
+    go_over(work)
+    assert (work.summary.counts()["near-limit"], work.summary.counts()["over-limit"]) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["MAX_DUE", "MAX_VANISHED"])
+def test_too_much_to_remember(
+    mongo: Mongo, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The next pass is then a full one."""
+    monkeypatch.setattr(background, name, 2)
+    add(mongo, *({"instagramId": str(n), "isActive": False} for n in range(9)))
+    work = StatePass(MockStateStore(mongo), Rhythms(mongo), clock)
+    go_over(work)
+    now = to_datetime(clock.now_ms() + HOUR_MS // 2)
+    mongo.db["instagram_accounts"].update_many(
+        {"instagramId": {"$gte": "5"}}, {"$set": {"lastDMSent": now}}
+    )
+    go_over(work)
+    mongo.db["instagram_accounts"].delete_many({"instagramId": {"$lt": "5"}})
+    go_over(work)
+    go_over(work)
+    assert states(mongo) == {str(n): [State.INACTIVE_SENDING] for n in range(5, 9)}
+    assert work.summary.totals(StateFilter()).accounts == 4
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -300,13 +393,40 @@ class TestBackgroundStates:
 
 
 @pytest.mark.parametrize(
-    ("worked", "cycle"),
-    [(0.01, 60), (3, 60 + 3 / 0.13), (20, 400), (28, 540), (60, 540), (100, 60 + 100 / 0.13)],
-)
-def test_the_rest_after_a_pass(worked: float, cycle: float) -> None:
+    ("worked", "lasted", "cycle"),
+    [
+        (0.01, 0.1, 60.1), (3, 23, 100), (12, 90, 400), (20, 120, 450), (100, 120, 450),
+        (300, 600, 660),
+    ],
+)  # fmt: skip
+def test_the_rest_after_a_pass(worked: float, lasted: float, cycle: float) -> None:
     """A minute after a short one; after a long one so that a state is not ten minutes old."""
-    found = worked / background.MAX_SHARE + background.rest_after(worked)
-    assert found == pytest.approx(cycle, abs=0.1)
+    assert lasted + background.rest_after(worked, lasted) == pytest.approx(cycle, abs=0.1)
+
+
+@pytest.mark.parametrize("work", [1.0, 5.0, 20.0, 40.0, 55.0, 100.0])
+def test_a_long_pass_hurries(work: float) -> None:
+    """In ticks of a second it ends in two minutes, if half of the time is enough."""
+    worked = lasted = 0.0
+    while worked < work:
+        share = background.share_of(worked / work, worked, lasted)
+        assert background.MAX_SHARE <= share <= background.HURRY_SHARE
+        worked, lasted = worked + share, lasted + 1
+    assert lasted <= max(background.PASS_SECONDS, work / background.HURRY_SHARE) * 1.1
+    assert lasted >= min(background.PASS_SECONDS, work / background.MAX_SHARE) * 0.8
+    longest = background.CYCLE_SECONDS + background.PASS_SECONDS
+    assert longest <= 600
+
+
+def test_the_part_that_is_done(mongo: Mongo, clock: ManualClock) -> None:
+    """By what the last pass has counted, also if that was another leader's."""
+    add(mongo, *({"instagramId": f"{n:03}"} for n in range(600)))
+    first = StatePass(MockStateStore(mongo), Rhythms(mongo), clock)
+    assert first.done is None
+    for _ in first.steps():
+        assert first.done is None
+    second = StatePass(MockStateStore(mongo), Rhythms(mongo), clock)
+    assert {second.done for _ in second.steps()} == {BATCH / 600, 2 * BATCH / 600, 1.0}
 
 
 class TestTheHoursLimit:

@@ -67,11 +67,11 @@ class Rhythms:
         except msgspec.ValidationError:
             return []
 
-    def of_chunk(self, chunk: str) -> dict[str, Rhythm] | None:
-        """The rhythms of one chunk; None if it was replaced, or holds none."""
+    def of_chunk(self, chunk: str) -> dict[str, bytes] | None:
+        """The rhythms of one chunk for :func:`unpacked`; None if it was replaced, or holds none."""
         with translated():
             found = self._chunks.find_one({"_id": chunk + SUFFIX})
-        return None if found is None else _unpacked(found)
+        return None if found is None else _packed(found)
 
     def between(self, first: str, end: str) -> dict[str, Rhythm]:
         """The rhythms of accounts from ``first`` up to ``end`` (exclusive; empty: all)."""
@@ -84,16 +84,29 @@ class Rhythms:
         with translated():
             for start in range(0, len(ids), AT_ONCE):
                 for document in self._chunks.find({"_id": {"$in": ids[start : start + AT_ONCE]}}):
-                    found |= _unpacked(document)
+                    for name, stored in _packed(document).items():
+                        if typed.is_text(name) and (rhythm := unpacked(stored)) is not None:
+                            found[name] = rhythm
         return {
             name: each for name, each in found.items() if first <= name and (not end or name < end)
         }
 
 
-def _unpacked(document: Document) -> dict[str, Rhythm]:
+def unpacked(stored: object) -> Rhythm | None:
+    """Parse a stored rhythm; None if it cannot be read."""
+    try:
+        return _DECODER.decode(stored)  # type: ignore[arg-type]
+    except (msgspec.DecodeError, TypeError, ValueError):  # written by another version
+        return None
+
+
+_DECODER = msgspec.msgpack.Decoder(Rhythm)
+
+
+def _packed(document: Document) -> dict[str, bytes]:
     accounts: Any = document.get("accounts")
     try:
-        entries = [each for each in accounts if account_of(each) is not None]
-        return {name: msgspec.msgpack.decode(raw, type=Rhythm) for name, raw in entries}
-    except (TypeError, ValueError):  # written by another version
-        return {}
+        return dict(accounts)
+    except (TypeError, ValueError):  # something else wrote into it
+        listed = accounts if isinstance(accounts, list) else []
+        return {each[0]: each[1] for each in listed if account_of(each) and len(each) > 1}
