@@ -33,9 +33,9 @@ from dmstats.states.background import (
     MAX_SHARE,
     PASS_SECONDS,
     STEP_SECONDS,
-    StatePass,
     rest_after,
 )
+from dmstats.states.passes import StatePass
 
 MILLION = 1_000_000
 AT_ONCE = 2_000

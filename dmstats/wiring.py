@@ -84,7 +84,8 @@ from dmstats.snapshot.refresher import Refresher
 from dmstats.snapshot.schedule import RefreshSchedule
 from dmstats.snapshot.shared import shared_figures
 from dmstats.sse.hub import Hub
-from dmstats.states.background import BackgroundStates, StatePass
+from dmstats.states.background import BackgroundStates
+from dmstats.states.passes import StatePass
 from dmstats.web.auth.authenticator import Authenticator
 from dmstats.web.auth.rate_limit import SignInRateLimit
 from dmstats.web.auth.shared_access import SharedAccess

@@ -14,7 +14,7 @@ from dmstats.db.documents import Account
 from dmstats.db.states.rhythms import Rhythms
 from dmstats.db.states.state_store import BATCH, Changed, StateStore
 from dmstats.db.transaction_runner import TransactionRunner
-from dmstats.states.background import StatePass
+from dmstats.states.passes import StatePass
 
 
 class MockStateStore(StateStore):

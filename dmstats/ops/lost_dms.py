@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dmstats.core.clock import HOUR_MS, MINUTE_MS, Clock, ClockWatch
 from dmstats.core.records import OTHER_PARTITION
+from dmstats.db.counting.ledger import batched
 from dmstats.db.send_store import Send, SendStore, State, Verdict
 from dmstats.ingest.events import NO_HOUR, dated_id
 
@@ -21,6 +22,8 @@ LOOKED_FOR_MS = 48 * HOUR_MS
 """Meta retries a delivery for 36 hours; the ledger keeps rows for longer."""
 BATCH = 200
 """DMs per transaction; see ``ledger.SLICE``."""
+READ = 10 * BATCH
+"""DMs that are read at once: the SecantusDB servers read all that are due, whatever the limit."""
 TICK_SECONDS = 5.0
 UNUSED_SECONDS = 60.0
 """How often an installation without reported DMs checks for the first one."""
@@ -49,15 +52,18 @@ class EchoCheck:
         started, settled = self._clock.monotonic(), 0
         if started < self._next:
             return 0
-        while not self._over.is_set():
+        is_left = True
+        while is_left and not self._over.is_set():
             now_ms = self._clock_watch.conservative_now_ms()
-            due = self._store.due(now_ms, BATCH)
+            due = self._store.due(now_ms, READ)
             self._used = self._used or bool(due)
-            if due:
-                self._settle(due, now_ms)
-            settled += len(due)
-            if len(due) < BATCH or self._clock.monotonic() - started > TICK_SECONDS:
-                break
+            is_left = len(due) == READ
+            for some in batched(due, BATCH):
+                self._settle(some, now_ms)
+                settled += len(some)
+                if self._over.is_set() or self._clock.monotonic() - started > TICK_SECONDS:
+                    is_left = False
+                    break
         self._next = started if self._used else started + UNUSED_SECONDS
         return settled
 

@@ -17,7 +17,8 @@ from dmstats.db.states.state_store import StateStore
 from dmstats.db.states.summary import StateFilter
 from dmstats.db.transaction_runner import TransactionRunner
 from dmstats.states import background
-from dmstats.states.background import BackgroundStates, StatePass
+from dmstats.states.background import BackgroundStates
+from dmstats.states.passes import StatePass
 from tests.auditing import Auditing, auditing, event
 
 pytestmark = pytest.mark.live

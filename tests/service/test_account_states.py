@@ -17,8 +17,10 @@ from dmstats.db.states.state_record import State
 from dmstats.db.states.state_store import BATCH
 from dmstats.db.states.summary import SUMMARY, StateFilter, summary
 from dmstats.ops.metrics import Metrics
-from dmstats.states import background
-from dmstats.states.background import BackgroundStates, RhythmWalk, StatePass
+from dmstats.states import background, passes
+from dmstats.states.background import BackgroundStates
+from dmstats.states.passes import StatePass
+from dmstats.states.walks import RhythmWalk
 from tests.service.admin_site import mock_mongo
 from tests.states import MockStateStore, state_pass
 
@@ -170,7 +172,7 @@ def test_states_that_something_else_changes(
     mongo.db["instagram_accounts"].update_one({"instagramId": "1"}, {"$set": used(10)})
     go_over(work)
     assert states(mongo) == {"1": ["over-limit"], "2": ["near-limit"]}
-    clock.advance(background.FULL_MS / 1000 if stored is None else 1)
+    clock.advance(passes.FULL_MS / 1000 if stored is None else 1)
     go_over(work)
     assert (work.summary.counts()["near-limit"], work.summary.counts()["over-limit"]) == (1, 1)
 
@@ -180,7 +182,7 @@ def test_too_much_to_remember(
     mongo: Mongo, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The next pass is then a full one."""
-    monkeypatch.setattr(background, name, 2)
+    monkeypatch.setattr(passes, name, 2)
     add(mongo, *({"instagramId": str(n), "isActive": False} for n in range(9)))
     work = StatePass(MockStateStore(mongo), Rhythms(mongo), clock)
     go_over(work)
@@ -311,7 +313,7 @@ def test_an_id_that_no_index_takes_is_skipped(mongo: Mongo, clock: ManualClock) 
 def test_each_step_deletes_a_batch_at_most(
     mongo: Mongo, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "BATCH", 3)
+    monkeypatch.setattr(passes, "BATCH", 3)
     add(mongo, *({"instagramId": str(n)} for n in range(8)), {"instagramId": "x"})
     state_pass(mongo, clock)
     mongo.db["instagram_accounts"].delete_many({"instagramId": {"$ne": "x"}})
