@@ -6,17 +6,20 @@ from collections.abc import Callable, Generator
 
 from dmstats.core.clock import MonotonicClock
 
+PAUSED_SECONDS = 0.004
+"""Work between two pauses: each costs some hundred microseconds of CPU time."""
+
 
 class BoundedWork:
     """Runs generators one after the other; each ``yield`` is a point where work may pause.
 
     ``begin`` creates the next one. A call of :meth:`tick` lasts about ``tick_seconds``, and the
     pause after it depends on how long it worked, so that work takes at most ``max_share`` of the
-    time; the caller may change that between two ticks. With ``sleep``, it also pauses after each
-    step in that proportion, so that deliveries, which wait for the database several times, are
-    rarely delayed by a step. ``rest`` maps the seconds that a run worked to the seconds to rest
-    after it; failed runs count as 0. ``worked`` is that of the present or last run, and ``began``
-    its beginning, by the clock.
+    time; the caller may change that between two ticks. With ``sleep``, it also lets others run
+    after each step, and pauses in that proportion after some steps, so that deliveries, which wait
+    for the database several times, are rarely delayed by them. ``rest`` maps the seconds that a run
+    worked to the seconds to rest after it; failed runs count as 0. ``worked`` is that of the
+    present or last run, and ``began`` its beginning, by the clock.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class BoundedWork:
     def _go_on(self, started: float) -> bool:
         if self._steps is None:
             self._steps, self.worked, self.began = self._begin(), 0.0, started
-        self._worked, step_began = 0.0, started
+        self._worked, step_began, unpaused = 0.0, started, 0.0
         try:
             for _ in self._steps:
                 now = self._clock.monotonic()
@@ -77,8 +80,11 @@ class BoundedWork:
                 self._worked += took
                 if left <= 0:
                     return False
+                unpaused += took
                 if self._sleep is not None:
-                    self._sleep(min(left, took / self.max_share - took))
+                    is_due = unpaused >= PAUSED_SECONDS
+                    self._sleep(min(left, unpaused / self.max_share - unpaused) if is_due else 0.0)
+                    unpaused = 0.0 if is_due else unpaused
                 step_began = self._clock.monotonic()
         except BaseException:
             self._steps = None

@@ -1,4 +1,4 @@
-"""The documents that the passes have seen, by digest: in memory, nine bytes for each."""
+"""The documents that the passes have seen, by digest: in memory, 17 bytes for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ others."""
 
 
 class KnownDocuments:
-    """A set of digests, each with a mark of whether the present pass has met it.
+    """Digests, each with a number, and a mark of whether the present pass has met it.
 
     Digests are evenly distributed, so that buckets by their last bits are about equal.
     """
@@ -22,42 +22,50 @@ class KnownDocuments:
     def __init__(self) -> None:
         self._digests = [array("Q") for _ in range(BUCKETS)]
         """Each is sorted."""
+        self._numbers = [array("q") for _ in range(BUCKETS)]
         self._met = [bytearray() for _ in range(BUCKETS)]
 
     def unknown(self, digests: Iterable[bytes]) -> list[int]:
         """The places of those that are not known. The others are now met."""
         buckets, marks, found = self._digests, self._met, []
         for n, digest in enumerate(digests):
-            number = int.from_bytes(digest, "little")
-            bucket = buckets[number % BUCKETS]
-            place = bisect_left(bucket, number)
-            if place < len(bucket) and bucket[place] == number:
-                marks[number % BUCKETS][place] = True
+            key = int.from_bytes(digest, "little")
+            bucket = buckets[key % BUCKETS]
+            place = bisect_left(bucket, key)
+            if place < len(bucket) and bucket[place] == key:
+                marks[key % BUCKETS][place] = True
             else:
                 found.append(n)
         return found
 
-    def add(self, digest: bytes) -> None:
-        """Know this one, which is now met."""
-        number, place = self._place(digest)
-        bucket, marks = self._digests[number % BUCKETS], self._met[number % BUCKETS]
-        if self._is_at(number, place):
-            marks[place] = True
+    def add(self, digest: bytes, number: int) -> None:
+        """Know this one with its number (64 bits); it is now met."""
+        key, place = self._place(digest)
+        at = key % BUCKETS
+        if self._is_at(key, place):
+            self._numbers[at][place] = number
+            self._met[at][place] = True
         else:
-            bucket.insert(place, number)
-            marks.insert(place, True)
+            self._digests[at].insert(place, key)
+            self._numbers[at].insert(place, number)
+            self._met[at].insert(place, True)
+
+    def number_of(self, digest: bytes) -> int | None:
+        """Its number, None if it is not known."""
+        key, place = self._place(digest)
+        return self._numbers[key % BUCKETS][place] if self._is_at(key, place) else None
 
     def discard(self, digest: bytes) -> None:
         """Forget this one, if it is known."""
-        number, place = self._place(digest)
-        if self._is_at(number, place):
-            del self._digests[number % BUCKETS][place]
-            del self._met[number % BUCKETS][place]
+        key, place = self._place(digest)
+        if self._is_at(key, place):
+            for column in (self._digests, self._numbers, self._met):
+                del column[key % BUCKETS][place]
 
     def is_met(self, digest: bytes) -> bool:
         """Whether it is known and this pass has met it."""
-        number, place = self._place(digest)
-        return self._is_at(number, place) and bool(self._met[number % BUCKETS][place])
+        key, place = self._place(digest)
+        return self._is_at(key, place) and bool(self._met[key % BUCKETS][place])
 
     def begin(self) -> None:
         """Begin a pass, which has met none."""
@@ -66,17 +74,18 @@ class KnownDocuments:
     def forget_others(self) -> list[bytes]:
         """Forget those that this pass has not met, and return them."""
         found: list[int] = []
-        for n, (bucket, marks) in enumerate(zip(self._digests, self._met, strict=True)):
+        for at, (bucket, marks) in enumerate(zip(self._digests, self._met, strict=True)):
             if not all(marks):
-                found += (digest for digest, met in zip(bucket, marks, strict=True) if not met)
-                self._digests[n] = array("Q", compress(bucket, marks))
-                self._met[n] = bytearray(b"\x01") * len(self._digests[n])
-        return [digest.to_bytes(DIGEST_BYTES, "little") for digest in found]
+                found += (key for key, met in zip(bucket, marks, strict=True) if not met)
+                self._digests[at] = array("Q", compress(bucket, marks))
+                self._numbers[at] = array("q", compress(self._numbers[at], marks))
+                self._met[at] = bytearray(b"\x01") * len(self._digests[at])
+        return [key.to_bytes(DIGEST_BYTES, "little") for key in found]
 
     def _place(self, digest: bytes) -> tuple[int, int]:
-        number = int.from_bytes(digest, "little")
-        return number, bisect_left(self._digests[number % BUCKETS], number)
+        key = int.from_bytes(digest, "little")
+        return key, bisect_left(self._digests[key % BUCKETS], key)
 
-    def _is_at(self, number: int, place: int) -> bool:
-        bucket = self._digests[number % BUCKETS]
-        return place < len(bucket) and bucket[place] == number
+    def _is_at(self, key: int, place: int) -> bool:
+        bucket = self._digests[key % BUCKETS]
+        return place < len(bucket) and bucket[place] == key

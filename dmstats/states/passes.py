@@ -17,13 +17,22 @@ from itertools import islice
 
 from dmstats.core.clock import HOUR_MS, Clock, month_of
 from dmstats.db.documents import Account
-from dmstats.db.states.rhythms import Rhythms
+from dmstats.db.states.rhythms import Rhythm, Rhythms
 from dmstats.db.states.state_record import AccountState, HourCount, unpacked
 from dmstats.db.states.state_store import BATCH, Changed, KeptState, StateStore, digest_of
 from dmstats.db.states.summary import Summary
 from dmstats.states.hour import add_hours, most_sent, seen
 from dmstats.states.known import KnownDocuments
-from dmstats.states.rules import NEAR_SHARE, state_of
+from dmstats.states.rules import (
+    NEAR_SHARE,
+    NEVER,
+    SHORTEST_PAUSE_MS,
+    state_of,
+    surge_at,
+    surge_rhythm,
+    surges_until_ms,
+    until_ms,
+)
 from dmstats.states.walks import KeptWalk, RhythmWalk
 
 STEP = 25
@@ -32,9 +41,6 @@ AT_ONCE = 100
 """The number of writes sent together, or more if more accounts of a batch have changed."""
 FULL_MS = 6 * HOUR_MS
 """The longest time between two full passes. Each finished audit causes one, too."""
-SORTED = 20_000
-"""Changed accounts that are held in memory, to be computed in the order of ids, in which rhythms
-are stored."""
 LARGE = 1_000
 """Bytes. If documents are larger on average, only the fields that are needed are read."""
 IDLE_SHARE = 10
@@ -56,6 +62,7 @@ class _Results:
 
     ``due`` has the accounts whose states may change before the next full pass although their
     documents do not, each with the time. ``by_hour`` are the DMs by hour, as far as they are known.
+    The number of a ``known`` document is the account's :func:`~dmstats.states.rules.surge_at`.
     """
 
     full_ms: int
@@ -65,7 +72,8 @@ class _Results:
     due: dict[str, int] = field(default_factory=dict)
     by_hour: Counter[int] = field(default_factory=Counter)
     refused: set[str] = field(default_factory=set)
-    began_ms: int = 0
+    rhythm_hours: tuple[int, int] | None = None
+    """Of the earliest and the latest rhythm, in hours since the epoch."""
 
 
 @dataclass
@@ -172,9 +180,9 @@ class StatePass:
                 if account is None:
                     continue
                 seen, name = digest_of(document), account.instagram_id
-                run.results.known.add(seen)
                 # The same id may occur twice if the platform has no unique index.
                 if name <= last:
+                    run.results.known.add(seen, NEVER)
                     continue
                 last = name
                 yield from self._drop(kept.before(name), run)
@@ -206,7 +214,7 @@ class StatePass:
             places = known.unknown(map(digest_of, batch))
             self._decode((batch[place] for place in places), found)
             yield
-            if len(found) >= SORTED:
+            if len(found) >= AT_ONCE:
                 yield from self._settle(found.keys(), found, run)
                 found = {}
                 if run.is_wasteful:
@@ -257,15 +265,14 @@ class StatePass:
                 before = kept.get(name)
                 if name in found:
                     account, seen = found[name]
-                    if before is not None:
-                        if not anew and known.is_met(before.seen):
-                            # Another document of this account, which has not changed, counts.
-                            known.add(seen)
-                            continue
-                        known.discard(before.seen)
-                    known.add(seen)
+                    if not anew and before is not None and known.is_met(before.seen):
+                        # Another document of this account, which has not changed, counts.
+                        known.add(seen, NEVER)
+                        continue
                     self._compute(account, seen, before, run, self._clock.now_ms())
-                elif before is not None:
+                    continue
+                run.results.due.pop(name, None)
+                if before is not None:
                     run.gone.append(name)
                     self._leave_out(before, run)
             self._write(run)
@@ -274,12 +281,18 @@ class StatePass:
         self, account: Account, seen: bytes, before: KeptState | None, run: _Run, now_ms: int
     ) -> None:
         results, name = run.results, account.instagram_id
-        state = self._state_of(account, before, run, now_ms)
+        rhythm, at = self._rhythm_of(account, before, run, now_ms)
+        state = self._state_of(account, rhythm, before, run, now_ms)
         if before is not None and not run.is_full:
             self._leave_out(before, run)
+            results.known.discard(before.seen)
+        results.known.add(seen, at)
         results.summary.add(state)
         add_hours(results.by_hour, state.hour)
-        due_ms = self._due_ms(state, now_ms)
+        results.due.pop(name, None)
+        due_ms = 0
+        if not self._is_busy(state, now_ms):
+            due_ms = until_ms(account, rhythm, state.states, now_ms)
         if due_ms < results.full_ms + FULL_MS:
             results.due[name] = due_ms
         is_same = before is not None and before.packed == state.packed()
@@ -289,7 +302,6 @@ class StatePass:
 
     def _leave_out(self, before: KeptState, run: _Run) -> None:
         """Take an account's earlier states out of the results."""
-        run.results.due.pop(before.account, None)
         state = unpacked(before.packed)
         if state is None:  # something else has written it
             run.complete = False
@@ -302,15 +314,42 @@ class StatePass:
             run.complete = False
         run.changed, run.gone = [], []
 
-    def _due_ms(self, state: AccountState, now_ms: int) -> int:
-        """When the states may change if the account's document does not; 0: at any time."""
+    def _rhythm_of(
+        self, account: Account, before: KeptState | None, run: _Run, now_ms: int
+    ) -> tuple[Rhythm | None, int]:
+        """The account's rhythm, and its :func:`surge_at`. After the full pass only that is known,
+        and it is enough if the account has sent lately."""
+        results, sent_ms = run.results, account.last_sent_ms
+        at = None if run.is_full or before is None else results.known.number_of(before.seen)
+        if (
+            at is not None
+            and results.rhythm_hours is not None
+            and (sent_ms is None or sent_ms + SHORTEST_PAUSE_MS > results.full_ms + 2 * FULL_MS)
+        ):
+            first, last = map(surges_until_ms, results.rhythm_hours)
+            if now_ms <= first:
+                return surge_rhythm(at, now_ms // HOUR_MS), at
+            if now_ms > last:
+                return None, at
+        rhythm = run.rhythms.of(account.instagram_id)
+        if rhythm is not None:
+            first, last = results.rhythm_hours or (rhythm.hour, rhythm.hour)
+            results.rhythm_hours = (min(first, rhythm.hour), max(last, rhythm.hour))
+        return rhythm, surge_at(rhythm)
+
+    def _is_busy(self, state: AccountState, now_ms: int) -> bool:
+        """Whether its DMs of an hour may be near the limit, which depends on those of others."""
         every = dict.fromkeys((now_ms // HOUR_MS, now_ms // HOUR_MS - 1), 1.0)
-        if most_sent(state.hour, now_ms, every) >= NEAR_SHARE * (self._hourly_limit or math.inf):
-            return 0
-        return state.until_ms
+        limit = self._hourly_limit or math.inf
+        return most_sent(state.hour, now_ms, every) >= NEAR_SHARE * limit
 
     def _state_of(
-        self, account: Account, before: KeptState | None, run: _Run, now_ms: int
+        self,
+        account: Account,
+        rhythm: Rhythm | None,
+        before: KeptState | None,
+        run: _Run,
+        now_ms: int,
     ) -> AccountState:
         kept = unpacked(before.packed) if before else None
         hour = None
@@ -319,7 +358,7 @@ class StatePass:
             hour = seen(known, account.dm_used, now_ms, run.gap_ms, account.last_sent_ms)
         return state_of(
             account,
-            run.rhythms.of(account.instagram_id),
+            rhythm,
             now_ms,
             monthly_limit=self._monthly_limit,
             refused=account.instagram_id in run.refused,

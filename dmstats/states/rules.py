@@ -48,6 +48,10 @@ PASSING = {
 }
 """These may end without a change of the account's document."""
 NEVER_MS = 2**62
+NEVER, ALWAYS = 2**63 - 1, -(2**63)
+"""Beyond each counter that is read, or at its end."""
+SHORTEST_PAUSE_MS = 15 * HOUR_MS
+"""No account is silent earlier; see :func:`longest_pause_ms`."""
 
 
 def state_of(
@@ -99,15 +103,16 @@ def state_of(
         created_ms=account.created_ms,
         inactive_since_ms=since,
         hour=hour,
-        until_ms=_until_ms(account, rhythm, found, now_ms),
     )
 
 
-def _until_ms(
+def until_ms(
     account: Account, rhythm: Rhythm | None, states: Collection[State], now_ms: int
 ) -> int:
-    """When the states expire if nothing happens; 0 if unknown: they are then computed in each
-    pass."""
+    """When the states expire if the account's document does not change; 0 if that is unknown.
+
+    They also expire at the end of the month, with the next audit, and in an hour with many DMs.
+    """
     times = (account.last_sent_ms or 0, account.created_ms or 0)
     if not PASSING.isdisjoint(states) or max(times) > now_ms:
         return 0
@@ -137,12 +142,29 @@ def longest_pause_ms(usual_hours: int) -> int:
 
 def is_surging(account: Account, rhythm: Rhythm | None, now_ms: int) -> bool:
     """Whether it has sent several times as many DMs in 24 hours as on a busy day."""
-    if rhythm is None or not rhythm.busy_day or rhythm.used is None or account.dm_used is None:
+    if rhythm is None or account.dm_used is None or now_ms > surges_until_ms(rhythm.hour):
         return False
-    if now_ms - rhythm.hour * HOUR_MS > RHYTHM_FRESH_MS:
-        return False
-    day = rhythm.recent + max(0, account.dm_used - rhythm.used)
-    return day >= SURGE_LEAST and day > SURGE_TIMES * rhythm.busy_day
+    return account.dm_used >= (at := surge_at(rhythm)) and at != NEVER
+
+
+def surges_until_ms(hour: int) -> int:
+    """Until when an account may be unusually active by a rhythm of this hour."""
+    return hour * HOUR_MS + RHYTHM_FRESH_MS
+
+
+def surge_at(rhythm: Rhythm | None) -> int:
+    """From which ``dmUsed`` on the account is unusually active; :data:`NEVER` if at none."""
+    if rhythm is None or not rhythm.busy_day or rhythm.used is None:
+        return NEVER
+    missing = max(SURGE_LEAST, SURGE_TIMES * rhythm.busy_day + 1) - rhythm.recent
+    return min(NEVER, rhythm.used + missing) if missing > 0 else ALWAYS
+
+
+def surge_rhythm(at: int, hour: int) -> Rhythm | None:
+    """A rhythm of which only that is known: its :func:`surge_at`. It has no usual pause."""
+    if at in (NEVER, ALWAYS):
+        return None if at == NEVER else Rhythm(hour, (), 0, 1, SURGE_LEAST, 0)
+    return Rhythm(hour, (), 0, 1, 0, at - SURGE_LEAST)
 
 
 def limit_reached_ms(account: Account, now_ms: int, monthly_limit: int) -> int | None:

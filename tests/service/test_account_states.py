@@ -137,7 +137,7 @@ def test_fields_on_which_no_state_depends(mongo: Mongo, clock: ManualClock) -> N
         accounts.update_many({}, {"$set": {"followers": n}})
         store.decoded = 0
         go_over(work)
-        assert store.decoded == (1200 if n == 0 else 0)
+        assert store.decoded == (BATCH + 600 if n == 0 else 0)
         assert work.summary.counts()["near-limit"] == 600
     assert store.is_narrow
 

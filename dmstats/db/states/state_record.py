@@ -50,9 +50,7 @@ class AccountState(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """The states of one account, and its counters as they were then; None if unknown.
 
     ``month_sent`` is of ``month``. ``share`` is the used part of the month's limit. Times are in
-    ms since the epoch. ``inactive_since_ms`` is when it was first seen inactive. Until
-    ``until_ms``, or the end of the month, or the next audit, or an hour with many DMs, the states
-    stay what they are if the account's document does.
+    ms since the epoch. ``inactive_since_ms`` is when it was first seen inactive.
     """
 
     account: str
@@ -69,7 +67,6 @@ class AccountState(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     created_ms: int | None
     inactive_since_ms: int | None
     hour: HourCount | None = None
-    until_ms: int = 0
 
     def packed(self) -> bytes:
         """Differs if anything in it differs."""

@@ -16,13 +16,15 @@ def digest(n: int) -> bytes:
 def test_it_works() -> None:
     known = KnownDocuments()
     assert known.unknown([digest(1), digest(2)]) == [0, 1]
-    known.add(digest(1))
-    known.add(digest(2))
+    known.add(digest(1), 10)
+    known.add(digest(2), -(2**63))
     known.begin()
     assert known.unknown([digest(3), digest(2)]) == [0]
     assert known.is_met(digest(2))
     assert not known.is_met(digest(1))
+    assert [known.number_of(digest(n)) for n in (1, 2, 3)] == [10, -(2**63), None]
     assert known.forget_others() == [digest(1)]
+    assert [known.number_of(digest(n)) for n in (1, 2, 3)] == [None, -(2**63), None]
     assert known.unknown([digest(1), digest(2)]) == [0]
 
 
@@ -40,7 +42,7 @@ def test_it_is_a_set(steps: list[tuple[str, int]]) -> None:
             assert known.unknown([digest(n)]) == ([] if n in plain else [0])
             met |= {n} & plain
         elif step == "add":
-            known.add(digest(n))
+            known.add(digest(n), n + len(steps))
             plain.add(n)
             met.add(n)
         elif step == "discard":
@@ -52,6 +54,9 @@ def test_it_is_a_set(steps: list[tuple[str, int]]) -> None:
             plain, met = met, set()
             known.begin()
         assert all(known.is_met(digest(each)) == (each in met) for each in range(31))
+        for each in range(31):
+            number = each + len(steps) if each in plain else None
+            assert known.number_of(digest(each)) == number
 
 
 def test_digests_that_something_else_has_stored() -> None:

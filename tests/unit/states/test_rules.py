@@ -6,12 +6,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, to_ms
 from dmstats.db.documents import Account
+from dmstats.db.states.rhythms import Rhythm
 from dmstats.db.states.state_record import SORT_COLUMNS, State
 from dmstats.db.states.summary import StateFilter, Summary, Totals, summary
-from dmstats.states.rules import SETTLED_MS, limit_reached_ms, state_of
+from dmstats.states.rules import (
+    SETTLED_MS,
+    is_surging,
+    limit_reached_ms,
+    state_of,
+    surge_at,
+    surge_rhythm,
+)
 
 NOW = to_ms(datetime(2026, 11, 11, tzinfo=UTC))
 """Ten of the month's thirty days have passed."""
@@ -171,3 +181,27 @@ def test_sums_stay_in_the_range_of_the_database() -> None:
         fields: dict[str, Any] = {"instagram_id": name, "dm_used": -(2**63)}
         found.add(state_of(account(**fields), None, NOW))
     assert found.totals(StateFilter()).sent == -(2**62)
+
+
+@given(
+    rhythm=st.builds(
+        Rhythm,
+        hour=st.just(NOW // HOUR_MS),
+        days=st.just(()),
+        busy_day=st.integers(0, 60),
+        recent=st.integers(0, 300),
+        used=st.none() | st.integers(-300, 300) | st.sampled_from([2**63 - 1, -(2**63)]),
+    ),
+    used=st.none() | st.integers(-600, 600) | st.sampled_from([2**63 - 1, -(2**63)]),
+)
+def test_one_number_tells_when_an_account_is_unusually_active(
+    rhythm: Rhythm, used: int | None
+) -> None:
+    found = account(dm_used=used)
+    expected = is_surging(found, rhythm, NOW)
+    assert is_surging(found, surge_rhythm(surge_at(rhythm), rhythm.hour), NOW) == expected
+    if used is not None and rhythm.used is not None and rhythm.busy_day:
+        day = rhythm.recent + max(0, used - rhythm.used)
+        assert expected == (day >= 100 and day > 3 * rhythm.busy_day)
+    else:
+        assert not expected
