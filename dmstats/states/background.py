@@ -24,8 +24,8 @@ REST_SECONDS = 60.0
 CYCLE_SECONDS = 450.0
 """The longest time between the beginnings of two passes. The oldest state is that of an account
 that changes when one has begun, until the next has ended."""
-STEP_SECONDS = 60.0
-"""The time limit of a step: the embedded database reads a whole collection first."""
+STEP_SECONDS = 180.0
+"""The time limit of a step: SecantusDB reads a whole collection first, perhaps from the disk."""
 
 
 def rest_after(worked: float, lasted: float) -> float:
