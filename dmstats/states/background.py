@@ -14,7 +14,7 @@ TICK_SECONDS = 0.9
 MAX_SHARE = 0.13
 """The usual share of time: the pause after each tick depends on its duration. About half of that is
 the database's."""
-HURRY_SHARE = 0.5
+HURRY_SHARE = 0.25
 """The largest share if a pass would otherwise take longer than :data:`PASS_SECONDS`."""
 PASS_SECONDS = 120.0
 USUAL_SHARE = 0.03
