@@ -45,7 +45,7 @@ LARGE = 1_000
 """Bytes. If documents are larger on average, only the fields that are needed are read."""
 IDLE_SHARE = 10
 """The same if of every ten documents one changes in a pass without a change of the states."""
-MAX_DUE = 100_000
+MAX_DUE = 250_000
 """With more accounts that are due before the next full pass, that is the next pass."""
 MAX_VANISHED = 10_000
 """Documents; if more are gone, the next pass is a full one."""
