@@ -7,10 +7,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import TimeoutError as NotInTime
 
 from tests.browser.chromium import chromium as launched
 from tests.browser.fake_site import FakeSite, started
@@ -23,6 +24,13 @@ QUICK = {
     "STATS_CLIENT_DEBOUNCE": "1",
     "STATS_POLL_INTERVAL": "2",
 }
+# Without motion a page that is left alone takes no CPU time.
+USUAL: dict[str, Any] = {
+    "locale": "en-GB",
+    "timezone_id": "Europe/Berlin",
+    "reduced_motion": "reduce",
+}
+Scheme = Literal["light", "dark"]
 # What a browser logs when a request fails is no fault of the page.
 EXPECTED = ("Failed to load resource", "net::ERR_")
 
@@ -42,6 +50,11 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
+def unused_name() -> str:
+    """The name of a database that no other test has."""
+    return f"browser_{uuid.uuid4().hex[:8]}"
+
+
 @contextlib.contextmanager
 def serving(service: Service) -> Iterator[Service]:
     try:
@@ -58,7 +71,7 @@ def quick_service(
     """A service with a database and a Redis of its own."""
     with running(Redis(folder / "redis")) as cache:
         uris = {"mongodb_uri": mongodb_uri, "redis_url": cache.url, "MONGODB_DB": database}
-        with serving(Service(folder / "service", **uris, **QUICK, **settings)) as started:
+        with serving(Service(folder / "service", **{**uris, **QUICK, **settings})) as started:
             yield started
 
 
@@ -86,11 +99,17 @@ def contexts() -> list[BrowserContext]:
     return []
 
 
-@pytest.fixture
-def site() -> Iterator[FakeSite]:
-    """The pages with fake API answers, which a test sets."""
+@pytest.fixture(scope="session")
+def fake_site() -> Iterator[FakeSite]:
     with started(FakeSite()) as site:
         yield site
+
+
+@pytest.fixture
+def site(fake_site: FakeSite) -> FakeSite:
+    """The pages with fake API answers, which a test sets."""
+    fake_site.reset()
+    return fake_site
 
 
 @pytest.fixture
@@ -104,7 +123,7 @@ def own_service(
     with contextlib.ExitStack() as stack:
 
         def start(**settings: str) -> Service:
-            name = f"browser_{uuid.uuid4().hex[:8]}"
+            name = unused_name()
             uris = {
                 "mongodb_uri": mongodb_uri,
                 "redis_url": redis_server.url,
@@ -121,16 +140,12 @@ def own_service(
 
 @pytest.fixture
 def motion() -> str:
-    """What the browser asks for. Without motion a page that is left alone takes no CPU time."""
+    """What the browser asks for."""
     return "reduce"
 
 
-@pytest.fixture
-def open_context(
-    chromium: Browser, contexts: list[BrowserContext], motion: str
-) -> Iterator[Callable[..., BrowserContext]]:
-    """Makes browser profiles; at the end no page may have logged an error or broken the CSP."""
-    complaints: list[str] = []
+def watched(context: BrowserContext, complaints: list[str]) -> BrowserContext:
+    """Add what its pages log to ``complaints``: errors and broken rules of the CSP."""
 
     def watch(page: Page) -> None:
         page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
@@ -140,17 +155,62 @@ def open_context(
         if message.type in ("error", "warning") and not message.text.startswith(EXPECTED):
             complaints.append(f"{page.url}: {message.text}")
 
+    context.on("page", watch)
+    return context
+
+
+@pytest.fixture
+def open_context(
+    chromium: Browser, contexts: list[BrowserContext], motion: str
+) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes browser profiles; at the end no page may have logged an error or broken the CSP."""
+    complaints: list[str] = []
+
     def make(**options: Any) -> BrowserContext:
-        usual = {"locale": "en-GB", "timezone_id": "Europe/Berlin", "reduced_motion": motion}
-        context = chromium.new_context(**{**usual, **options})
-        context.on("page", watch)
+        context = chromium.new_context(**{**USUAL, "reduced_motion": motion, **options})
         contexts.append(context)
-        return context
+        return watched(context, complaints)
 
     yield make
     for context in contexts:
         context.close()
     assert not complaints
+
+
+@pytest.fixture(scope="session")
+def lasting_tab(chromium: Browser) -> Iterator[tuple[Page, list[str]]]:
+    complaints: list[str] = []
+    context = watched(chromium.new_context(**USUAL), complaints)
+    yield context.new_page(), complaints
+    context.close()
+
+
+@pytest.fixture
+def tab(lasting_tab: tuple[Page, list[str]]) -> Iterator[Page]:
+    """One tab for all tests that change nothing of it but what is undone here.
+
+    The first page of a new profile costs twice as much: a process is started, and the scripts are
+    fetched and compiled.
+    """
+    page, complaints = lasting_tab
+    yield page
+    page.unroute_all(behavior="wait")
+    page.mouse.move(0, 0)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.evaluate("location.protocol === 'about:' || localStorage.clear()")
+    page.context.clear_cookies()
+    page.goto("about:blank")
+    found = complaints[:]
+    complaints.clear()
+    assert not found
+
+
+def looked_at(tab: Page, width: int, scheme: Scheme = "light") -> Page:
+    """The tab in a window of that width, until the test ends."""
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(color_scheme=scheme)
+    return tab
 
 
 @pytest.fixture
@@ -159,10 +219,12 @@ def context(open_context: Callable[..., BrowserContext]) -> BrowserContext:
 
 
 @pytest.fixture
-def page(context: BrowserContext, service: Service) -> Page:
+def page(tab: Page, service: Service) -> Page:
     """The dashboard, signed in and live."""
-    sign_in(context, service)
-    return open_dashboard(context, service)
+    sign_in(tab.context, service)
+    tab.goto(service.url)
+    expect_mode(tab, "live")
+    return tab
 
 
 def sign_in(context: BrowserContext, service: Service, *, alone: bool = False) -> None:
@@ -215,7 +277,21 @@ def skip_to_mode(page: Page, mode: str) -> None:
 
 def expect_mode(page: Page, mode: str, *, seconds: float = 60) -> None:
     """The badge (and all that depends on it) says ``mode``, in time."""
-    expect(page.locator("html")).to_have_attribute("data-mode", mode, timeout=seconds * 1000)
+    expect_state(page, "mode", mode, seconds=seconds)
+
+
+def expect_state(page: Page, name: str, value: str, *, seconds: float = 30) -> None:
+    """The page's ``data-name`` is ``value``, in time.
+
+    Not by expect(): each time it finds another value, it describes all that is in the element, for
+    its message. Here that is the whole page, which takes 15 ms.
+    """
+    is_so = "([name, value]) => document.documentElement.dataset[name] === value"
+    try:
+        page.wait_for_function(is_so, arg=[name, value], timeout=seconds * 1000, polling=20)
+    except NotInTime:
+        found = page.evaluate("(name) => document.documentElement.dataset[name]", name)
+        assert found == value, f"data-{name} after {seconds} s"
 
 
 def go_offline(page: Page) -> None:

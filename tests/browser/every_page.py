@@ -118,8 +118,18 @@ class EveryPage(FakeSite):
             "you": "2",
         }
 
-    def _app(self) -> Flask:
-        app = super()._app()
+    def _services(self) -> SimpleNamespace:
+        services = super()._services()
+        actor = Actor(ActorKind.PERSON, LONG_EMAIL, "2001:db8:85a3::8a2e:370:7334")
+        now = datetime.now(UTC)
+        detail = rfc(now + timedelta(days=30))
+        at = round(now.timestamp() * 1000)
+        entry = LogEntry("1", at, Event.NOTE_ADDED, actor, detail, "Launch in Spain")
+        services.activity_log = SimpleNamespace(page=lambda *_, **__: ([entry] * 3, None))
+        return services
+
+    def _made(self) -> Flask:
+        app = super()._made()
         ended = rfc(datetime.now(UTC) + timedelta(days=30))
         token = {"id": "1", "name": "nightly report of the head office", "madeBy": LONG_EMAIL,
                  "scopes": ["read-figures", "read-accounts", "read-activity-log"],
@@ -132,11 +142,6 @@ class EveryPage(FakeSite):
         for path, (template, values) in SIGNED_OUT.items():
             app.add_url_rule(path, path, _rendering(template, values))
         app.add_url_rule("/shared/link", "shared", self._shared)
-        actor = Actor(ActorKind.PERSON, LONG_EMAIL, "2001:db8:85a3::8a2e:370:7334")
-        now_ms = round(datetime.now(UTC).timestamp() * 1000)
-        entry = LogEntry("1", now_ms, Event.NOTE_ADDED, actor, ended, "Launch in Spain")
-        site = app.extensions["dmstats"]
-        site.activity_log = SimpleNamespace(page=lambda *_, **__: ([entry] * 3, None))
         return app
 
     def _shared(self) -> ResponseReturnValue:

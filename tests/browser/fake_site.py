@@ -262,9 +262,21 @@ class FakePast:
 
 
 class FakeSite:
-    """The attributes hold what the API answers; tests change them between requests."""
+    """The attributes hold what the API answers; tests change them between requests, and the next
+    test resets them."""
 
     def __init__(self) -> None:
+        self._over = threading.Event()
+        self._app = self._made()
+        self.reset()
+        self._server = make_server("127.0.0.1", 0, self._app, threaded=True, request_handler=Quiet)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def reset(self) -> None:
+        """Answer as in the beginning."""
+        self._over.set()
+        self._over = threading.Event()
         self.snapshot = snapshot()
         self.accounts: list[Any] = [account(i, 900 - i) for i in range(12)]
         self.activity = activity()
@@ -283,20 +295,16 @@ class FakeSite:
         self.failing: dict[str, int] = {}
         self.asked: list[dict[str, str]] = []
         self.silent_stream = False
-        self._over = threading.Event()
-        self._server = make_server(
-            "127.0.0.1", 0, self._app(), threaded=True, request_handler=Quiet
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._app.extensions["dmstats"] = self._services()
 
     def start(self) -> None:
         self._thread.start()
 
     def _silence(self) -> Iterator[bytes]:
         """A stream that is open, and of which no event comes."""
+        over = self._over
         yield b":\n\n"
-        self._over.wait(60)
+        over.wait(60)
 
     def stop(self) -> None:
         self._over.set()
@@ -304,14 +312,10 @@ class FakeSite:
         self._thread.join(5)
         self._server.server_close()
 
-    def _app(self) -> Flask:
-        app = Flask("site", static_folder=None)
-        register_errors(app)
-        register_headers(app)
-        register_pages(app)
-        settings = Settings(client_debounce=0, poll_interval=2)
-        app.extensions["dmstats"] = SimpleNamespace(
-            settings=settings,
+    def _services(self) -> SimpleNamespace:
+        """The parts of the service that the real views ask."""
+        return SimpleNamespace(
+            settings=Settings(client_debounce=0, poll_interval=2),
             clock=SystemClock(),
             reader=self,
             annotations=SimpleNamespace(between=self._annotations_between),
@@ -326,6 +330,12 @@ class FakeSite:
                 interval=0,
             ),
         )
+
+    def _made(self) -> Flask:
+        app = Flask("site", static_folder=None)
+        register_errors(app)
+        register_headers(app)
+        register_pages(app)
         app.register_blueprint(alerting.blueprint)
         app.add_url_rule("/api/admin/history", view_func=history.history)
         app.add_url_rule("/api/admin/annotations", view_func=notes.listing)
@@ -452,6 +462,8 @@ Site = TypeVar("Site", bound=FakeSite)
 
 
 class Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"  # a connection for many files
+
     def log_request(self, *_args: object, **_kwargs: object) -> None:
         pass
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from dmstats.db.admins.roles import Role
 from tests.browser.axe import violations
+from tests.browser.conftest import Scheme, looked_at
 from tests.browser.fake_site import FakeSite, lost
 from tests.browser.test_layout import FAULTS
 
-OpenContext = Callable[..., BrowserContext]
-LOOKS = [(390, "dark"), (1280, "light")]
+LOOKS: list[tuple[int, Scheme]] = [(390, "dark"), (1280, "light")]
 
 
 @pytest.fixture(params=LOOKS, ids=["phone", "desk"])
-def page(request: pytest.FixtureRequest, open_context: OpenContext) -> Page:
-    width, scheme = request.param
-    return open_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+def page(request: pytest.FixtureRequest, tab: Page) -> Page:
+    return looked_at(tab, *request.param)
 
 
 def look(page: Page, name: str) -> None:
@@ -115,12 +113,11 @@ def test_lost_dms(page: Page, site: FakeSite) -> None:
     look(page, "lost")
 
 
-def test_a_viewer_changes_nothing(open_context: OpenContext, site: FakeSite) -> None:
+def test_a_viewer_changes_nothing(tab: Page, site: FakeSite) -> None:
     site.role = Role.VIEWER
-    page = open_context().new_page()
-    page.goto(f"{site.url}/accounts")
-    expect(page.locator("#rows tr")).to_have_count(12)
-    expect(page.get_by_role("button", name="Import")).to_have_count(0)
-    page.goto(f"{site.url}/accounts/17841400000000001")
-    expect(page.locator("#counters")).to_be_visible()
-    expect(page.locator("#edit")).to_have_count(0)
+    tab.goto(f"{site.url}/accounts")
+    expect(tab.locator("#rows tr")).to_have_count(12)
+    expect(tab.get_by_role("button", name="Import")).to_have_count(0)
+    tab.goto(f"{site.url}/accounts/17841400000000001")
+    expect(tab.locator("#counters")).to_be_visible()
+    expect(tab.locator("#edit")).to_have_count(0)

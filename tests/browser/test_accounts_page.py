@@ -14,27 +14,24 @@ from playwright.sync_api import BrowserContext, Page, expect
 from dmstats.core.clock import DAY_MS, to_ms
 from dmstats.db.annotations import Annotation
 from tests.browser.axe import violations
-from tests.browser.conftest import sign_in, skip_until
+from tests.browser.conftest import expect_state, looked_at, sign_in, skip_until
 from tests.browser.fake_site import FakeSite
 from tests.browser.service import Service
 
 pytestmark = pytest.mark.slow(30)
 
-OpenContext = Callable[..., BrowserContext]
-
 SECOND, THIRD = "17841400000000022", "17841400000000333"
 
 
 @pytest.fixture
-def accounts(context: BrowserContext, service: Service) -> Page:
+def accounts(tab: Page, service: Service) -> Page:
     """The page of all accounts, with three of them."""
     service.send(2, 1, account=SECOND)
     service.send(1, account=THIRD)
-    sign_in(context, service)
-    page = context.new_page()
-    page.goto(f"{service.url}/accounts")
-    expect(page.locator("#rows tr")).to_have_count(3)
-    return page
+    sign_in(tab.context, service)
+    tab.goto(f"{service.url}/accounts")
+    expect(tab.locator("#rows tr")).to_have_count(3)
+    return tab
 
 
 def test_it_works(accounts: Page) -> None:
@@ -66,13 +63,13 @@ def test_what_is_shown_can_be_had_as_csv(accounts: Page, tmp_path: Path) -> None
     assert {f'="{SECOND}"', f'="{THIRD}"'} < {row["instagramId"] for row in rows}
 
 
-def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) -> None:
+def test_lists_by_filter_and_order(tab: Page, site: FakeSite) -> None:
     """At the width of a phone, with the keyboard."""
     site.snapshot["accountStates"] = {
         "at": site.snapshot["computedAt"],
         "counts": {"near-limit": 12, "over-hour-limit": 3, "silent": 1, "new": 0},
     }  # fmt: skip
-    page = open_context(viewport={"width": 390, "height": 844}).new_page()
+    page = looked_at(tab, 390)
     page.goto(site.url)
     counts = page.locator("#account-states a")
     expect(counts).to_have_text(
@@ -111,7 +108,7 @@ def test_lists_by_filter_and_order(open_context: OpenContext, site: FakeSite) ->
     assert violations(page) == []
 
 
-def test_an_accounts_states_in_words(context: BrowserContext, site: FakeSite) -> None:
+def test_an_accounts_states_in_words(tab: Page, site: FakeSite) -> None:
     states = ["over-limit", "near-hour-limit", "silent", "surging", "inactive-sending",
               "needs-attention", "new"]  # fmt: skip
     site.accounts[0]["states"] = states
@@ -119,23 +116,21 @@ def test_an_accounts_states_in_words(context: BrowserContext, site: FakeSite) ->
         "at": "2026-11-15T15:00:00Z", "sent": 171, "before": 90, "limit": 200,
         "limitReachedAt": None,
     }  # fmt: skip
-    page = context.new_page()
-    page.goto(f"{site.url}/accounts/{site.accounts[0]['instagramId']}")
-    expect(page.locator("#states li")).to_have_count(len(states))
-    expect(page.locator("#states li").nth(1)).to_contain_text(
+    tab.goto(f"{site.url}/accounts/{site.accounts[0]['instagramId']}")
+    expect(tab.locator("#states li")).to_have_count(len(states))
+    expect(tab.locator("#states li").nth(1)).to_contain_text(
         re.compile("Near its hourly limit: 90 sent from .*, 171 since; the limit is 200 an hour.")
     )
-    expect(page.locator("#states li").nth(2)).to_contain_text("Silent: nothing sent for")
-    assert violations(page) == []
+    expect(tab.locator("#states li").nth(2)).to_contain_text("Silent: nothing sent for")
+    assert violations(tab) == []
 
 
-def test_states_that_are_not_known_yet(context: BrowserContext, site: FakeSite) -> None:
+def test_states_that_are_not_known_yet(tab: Page, site: FakeSite) -> None:
     site.failing["api/admin/accounts"] = 503
-    page = context.new_page()
-    page.goto(f"{site.url}/accounts?state=silent")
-    expect(page.get_by_role("alert")).to_contain_text("states are not known yet")
-    page.get_by_label("State", exact=True).select_option("Any")
-    expect(page.get_by_role("alert")).not_to_contain_text("states are not known yet")
+    tab.goto(f"{site.url}/accounts?state=silent")
+    expect(tab.get_by_role("alert")).to_contain_text("states are not known yet")
+    tab.get_by_label("State", exact=True).select_option("Any")
+    expect(tab.get_by_role("alert")).not_to_contain_text("states are not known yet")
 
 
 def test_one_account(accounts: Page) -> None:
@@ -156,8 +151,8 @@ def test_an_account_that_is_not_there(accounts: Page, service: Service) -> None:
     expect(accounts.locator("#counters")).to_be_hidden()
 
 
-def test_a_session_that_ended(accounts: Page, context: BrowserContext) -> None:
-    context.clear_cookies()
+def test_a_session_that_ended(accounts: Page) -> None:
+    accounts.context.clear_cookies()
     accounts.get_by_label("Search by name or id").fill("x")
     alert = accounts.get_by_role("alert")
     expect(alert).to_contain_text("Your session has ended.")
@@ -167,7 +162,7 @@ def test_a_session_that_ended(accounts: Page, context: BrowserContext) -> None:
 
 
 def expect_figures(page: Page, state: str) -> None:
-    expect(page.locator("html")).to_have_attribute("data-figures", state, timeout=2_000)
+    expect_state(page, "figures", state, seconds=2)
 
 
 def test_an_account_that_is_not_answered_for_looks_stale(
@@ -180,7 +175,7 @@ def test_an_account_that_is_not_answered_for_looks_stale(
     expect(page.locator("#age")).to_have_text(re.compile(r"Updated \d+s ago"))
     page.route("**/api/admin/accounts/*", lambda route: route.abort())
     page.clock.fast_forward(80_000)
-    expect(page.locator("html")).to_have_attribute("data-figures", "stale")
+    expect_state(page, "figures", "stale")
     expect(page.locator("#age")).to_have_text(re.compile(r"Updated 1m \d+s ago"))
     expect(page.locator("#problem")).to_contain_text("does not answer")
     page.unroute("**/api/admin/accounts/*")
@@ -191,13 +186,12 @@ ACCOUNT = "/accounts/17841400000000001"
 
 
 @pytest.fixture
-def lately(context: BrowserContext, counted: Service) -> Page:
+def lately(tab: Page, counted: Service) -> Page:
     """The page of an account with its hours."""
-    sign_in(context, counted)
-    page = context.new_page()
-    page.goto(counted.url + ACCOUNT)
-    expect(page.locator("#lately")).to_be_visible()
-    return page
+    sign_in(tab.context, counted)
+    tab.goto(counted.url + ACCOUNT)
+    expect(tab.locator("#lately")).to_be_visible()
+    return tab
 
 
 def test_an_accounts_hours_and_days(lately: Page) -> None:
@@ -223,63 +217,59 @@ def test_an_accounts_hours_and_days(lately: Page) -> None:
     expect(lately.locator("#when")).to_have_text("Last 7 days")
 
 
-def test_an_accounts_ranges_and_comparison(context: BrowserContext, site: FakeSite) -> None:
-    page = context.new_page()
-    page.goto(f"{site.url}{ACCOUNT}?range=12m&compare=previous")
-    expect(page.locator("#when")).to_have_text("Last 12 months")
-    expect(page.locator("#compared")).to_contain_text("nothing was counted in")
-    page.keyboard.press("3")
-    expect(page.locator("#when")).to_have_text("Last 30 days")
-    expect(page.locator("#compared")).to_have_text(
+def test_an_accounts_ranges_and_comparison(tab: Page, site: FakeSite) -> None:
+    tab.goto(f"{site.url}{ACCOUNT}?range=12m&compare=previous")
+    expect(tab.locator("#when")).to_have_text("Last 12 months")
+    expect(tab.locator("#compared")).to_contain_text("nothing was counted in")
+    tab.keyboard.press("3")
+    expect(tab.locator("#when")).to_have_text("Last 30 days")
+    expect(tab.locator("#compared")).to_have_text(
         re.compile(r"^Compared with .*: [\d,]+ (more|fewer) sent")
     )
-    page.keyboard.press("h")  # no minutes are known of an account
-    page.get_by_label("Unit").select_option("By week")
-    page.get_by_role("button", name="Table").click()
-    expect(page.locator("#chart-rows time").first).to_have_text(re.compile("^Week of"))
-    assert page.get_by_label("Range").input_value() == "30d"
-    page.get_by_label("Range").select_option("custom")
-    page.locator("#from").fill("2020-01-01")
-    page.locator("#to").fill("2020-01-02")
-    page.get_by_label("Unit").select_option("By hour")
-    expect(page.locator("[aria-busy=true]")).to_have_count(0)
-    assert violations(page) == []
+    tab.keyboard.press("h")  # no minutes are known of an account
+    tab.get_by_label("Unit").select_option("By week")
+    tab.get_by_role("button", name="Table").click()
+    expect(tab.locator("#chart-rows time").first).to_have_text(re.compile("^Week of"))
+    assert tab.get_by_label("Range").input_value() == "30d"
+    tab.get_by_label("Range").select_option("custom")
+    tab.locator("#from").fill("2020-01-01")
+    tab.locator("#to").fill("2020-01-02")
+    tab.get_by_label("Unit").select_option("By hour")
+    expect(tab.locator("[aria-busy=true]")).to_have_count(0)
+    assert violations(tab) == []
 
 
-def test_what_was_usual_for_an_account_and_what_happened(
-    context: BrowserContext, site: FakeSite
-) -> None:
+def test_what_was_usual_for_an_account_and_what_happened(tab: Page, site: FakeSite) -> None:
     now = to_ms(datetime.now(UTC))
     site.annotations = [
         Annotation("1", "note", now - 3 * DAY_MS, "Launch in Spain", "bob@example.com"),
         Annotation("2", "version", now - 90 * DAY_MS, "dmstats 1.0 was started."),
     ]
-    page = context.new_page()
-    page.goto(f"{site.url}{ACCOUNT}?compare=expected")
-    expect(page.locator("#compared")).to_have_text(
+    tab.goto(f"{site.url}{ACCOUNT}?compare=expected")
+    expect(tab.locator("#compared")).to_have_text(
         "The expected range of an account is only available by day."
     )
-    page.get_by_label("Range").select_option("30d")
-    expect(page.locator("#compared")).to_have_text(
+    tab.get_by_label("Range").select_option("30d")
+    expect(tab.locator("#compared")).to_have_text(
         re.compile(r"^Expected range, from the same weekday .*: \d+ of 29 points are outside\.$")
     )
-    expect(page.locator("#notes-count")).to_have_text(" (1)")
-    chart = page.locator("#chart")
+    expect(tab.locator("#notes-count")).to_have_text(" (1)")
+    chart = tab.locator("#chart")
     chart.press("End")
     for _ in range(3):
         chart.press("ArrowLeft")
     expect(chart).to_have_attribute(
         "aria-valuetext", re.compile(r"Expected: \d+ to \d+.* received.*Launch in Spain")
     )
-    page.get_by_role("button", name="Table").click()
-    expect(page.locator("#chart-rows tr").nth(3)).to_contain_text("Launch in Spain")
-    page.locator("#notes-summary").press("Enter")
-    page.get_by_role("button", name="Add a note").press("Enter")
-    page.keyboard.type("Sale")
-    page.keyboard.press("Enter")
-    expect(page.locator("#notes-rows li")).to_have_count(2)
-    assert violations(page) == []
-    link = page.get_by_role("link", name="CSV")
+    tab.get_by_role("button", name="Table").click()
+    expect(tab.locator("#chart-rows tr").nth(3)).to_contain_text("Launch in Spain")
+    tab.locator("#notes-summary").press("Enter")
+    tab.get_by_role("button", name="Add a note").press("Enter")
+    tab.keyboard.type("Sale")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#notes-rows li")).to_have_count(2)
+    assert violations(tab) == []
+    link = tab.get_by_role("link", name="CSV")
     expect(link).to_have_attribute("href", re.compile("range=30d&band=true.*annotations=true"))
 
 
@@ -356,21 +346,23 @@ def test_an_accounts_hours_that_are_not_checked_any_more_look_stale(
         )
     )
     # The counters themselves were loaded a moment ago.
-    expect(page.locator("html")).to_have_attribute("data-figures", "fresh")
+    expect_state(page, "figures", "fresh")
     colours = "(name) => getComputedStyle(document.querySelector(`[data-figure=${name}]`)).color"
     quiet = page.locator("[data-figure='limit']").evaluate("(e) => getComputedStyle(e).color")
     assert page.evaluate(colours, "hourly") == quiet
     assert page.evaluate(colours, "monthly") != quiet
 
 
-def test_the_accounts_say_how_old_they_are(accounts: Page, service: Service) -> None:
-    accounts.clock.install()
-    accounts.reload()
-    age = accounts.locator("#age")
+def test_the_accounts_say_how_old_they_are(context: BrowserContext, service: Service) -> None:
+    sign_in(context, service)
+    page = context.new_page()
+    page.clock.install()
+    page.goto(f"{service.url}/accounts")
+    age = page.locator("#age")
     expect(age).to_have_text(re.compile(r"Updated \d+s ago"))
-    accounts.route("**/api/admin/accounts?*", lambda route: route.abort())
-    accounts.clock.fast_forward(80_000)
-    expect(accounts.locator("html")).to_have_attribute("data-figures", "stale")
+    page.route("**/api/admin/accounts?*", lambda route: route.abort())
+    page.clock.fast_forward(80_000)
+    expect_state(page, "figures", "stale")
     expect(age).to_have_text(re.compile(r"Updated 1m \d+s ago"))
-    accounts.unroute("**/api/admin/accounts?*")
-    skip_until(accounts, lambda: expect_figures(accounts, "fresh"), step=31)
+    page.unroute("**/api/admin/accounts?*")
+    skip_until(page, lambda: expect_figures(page, "fresh"), step=31)

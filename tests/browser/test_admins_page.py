@@ -59,12 +59,11 @@ def guarded(shared: tuple[Service, Mongo]) -> Service:
 
 
 @pytest.fixture
-def admins(context: BrowserContext, guarded: Service) -> Page:
-    sign_in(context, guarded, alone=True)
-    page = context.new_page()
-    page.goto(f"{guarded.url}/admins")
-    expect(page.locator("#rows tr")).to_have_count(1)
-    return page
+def admins(tab: Page, guarded: Service) -> Page:
+    sign_in(tab.context, guarded, alone=True)
+    tab.goto(f"{guarded.url}/admins")
+    expect(tab.locator("#rows tr")).to_have_count(1)
+    return tab
 
 
 def add(page: Page, email: str, password: str) -> None:
@@ -364,9 +363,7 @@ def test_a_bad_password_is_refused_in_words(admins: Page) -> None:
     expect(admins.locator("#rows tr")).to_have_count(1)
 
 
-def test_changing_ones_own_password(
-    admins: Page, guarded: Service, context: BrowserContext
-) -> None:
+def test_changing_ones_own_password(admins: Page, guarded: Service) -> None:
     form = admins.locator("#change")
     form.get_by_label("Your own current password").fill("not this one")
     form.get_by_label("New password").fill(PASSWORD)
@@ -376,5 +373,5 @@ def test_changing_ones_own_password(
     form.get_by_role("button", name="Change").click()
     expect(admins.locator("#done")).to_have_text("The password was changed.")
     guarded.password = PASSWORD
-    context.clear_cookies()
-    sign_in(context, guarded, alone=True)
+    admins.context.clear_cookies()
+    sign_in(admins.context, guarded, alone=True)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import looked_at, sign_in
 from tests.browser.service import Service
-
-OpenContext = Callable[..., BrowserContext]
 
 
 @pytest.fixture
-def alerts(open_context: OpenContext, service: Service) -> Page:
-    context = open_context(viewport={"width": 390, "height": 844})
-    sign_in(context, service)
-    page = context.new_page()
+def alerts(tab: Page, service: Service) -> Page:
+    page = looked_at(tab, 390)
+    sign_in(page.context, service)
     page.goto(f"{service.url}/alerts")
     return page
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expect
 
-from tests.browser.conftest import eventually, expect_mode, figure, sign_in
+from tests.browser.conftest import eventually, expect_mode, expect_state, figure, sign_in
 from tests.browser.service import Service
 
 OpenContext = Callable[..., BrowserContext]
@@ -81,7 +81,7 @@ def test_the_figures_are_there_when_the_scripts_never_come(
     expect(page.locator("#sentence")).to_have_text(
         "A part of this page could not be loaded. Please reload it."
     )
-    expect(page.locator("html")).to_have_attribute("data-figures", "stale")
+    expect_state(page, "figures", "stale")
 
 
 def test_the_first_figures_are_quick(

@@ -18,7 +18,7 @@ from dmstats.history.calendar import UNITS
 from dmstats.history.comparison import KINDS
 from dmstats.history.ranges import RANGES
 from tests.browser.axe import violations
-from tests.browser.conftest import open_dashboard, sign_in
+from tests.browser.conftest import expect_mode, sent_in_all
 from tests.browser.fake_site import FakeHours, FakeSite, snapshot
 from tests.browser.service import Service
 from tests.browser.test_budget import main_thread_tasks_ms
@@ -31,37 +31,30 @@ def test_it_works(page: Page) -> None:
     expect(page.locator("#read-sent")).to_have_text(re.compile(r"^[\d,]+$"))
 
 
-def test_the_view_stays_in_the_address(page: Page, context: BrowserContext) -> None:
+def test_the_view_stays_in_the_address(page: Page) -> None:
     page.get_by_label("Range").select_option("Last 30 days")
     expect(page).to_have_url(re.compile(r"\?range=30d$"))
     expect(page.locator("#when")).to_have_text("Last 30 days")
     page.get_by_label("Unit").select_option("By week")
     page.get_by_label("Comparison").select_option("Previous year")
     expect(page).to_have_url(re.compile(r"\?range=30d&unit=week&compare=year$"))
-    again = context.new_page()
-    again.goto(page.url)
-    expect(again.get_by_label("Range")).to_have_value("30d")
-    expect(again.get_by_label("Unit")).to_have_value("week")
-    expect(again.get_by_label("Comparison")).to_have_value("year")
-    expect(again.locator("#compared")).to_contain_text("No comparison")
-    again.get_by_role("button", name="Table").click()
-    expect(again.locator("#chart-rows time").first).to_have_text(re.compile("^Week of .*, so far"))
+    page.reload()
+    expect(page.get_by_label("Range")).to_have_value("30d")
+    expect(page.get_by_label("Unit")).to_have_value("week")
+    expect(page.get_by_label("Comparison")).to_have_value("year")
+    expect(page.locator("#compared")).to_contain_text("No comparison")
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#chart-rows time").first).to_have_text(re.compile("^Week of .*, so far"))
 
 
-def test_a_range_counts_what_was_sent(
-    context: BrowserContext, own_service: Callable[..., Service]
-) -> None:
-    service = own_service()
-    service.send(5, 0)
-    service.refresh()
-    sign_in(context, service)
-    page = open_dashboard(context, service)
+def test_a_range_counts_what_was_sent(page: Page, service: Service) -> None:
+    before = sent_in_all(page, service)
     page.get_by_label("Range").select_option("All time")
     expect(page.locator("#when")).to_have_text("All time")
-    expect(page.locator("#read-sent")).to_have_text("5")
+    expect(page.locator("#read-sent")).to_have_text(f"{before:,}")
     service.send(3, 0)
     service.publish()
-    expect(page.locator("[data-figure='total.sent']")).to_have_text("8")
+    expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 3:,}")
 
 
 def test_the_chart_is_read_with_the_mouse(page: Page) -> None:
@@ -99,19 +92,17 @@ def test_the_table_behind_the_chart_is_one_press_away(page: Page) -> None:
     expect(rows.first).to_be_hidden()
 
 
-def opened(context: BrowserContext, site: FakeSite, path: str = "/") -> Page:
-    page = context.new_page()
+def opened(page: Page, site: FakeSite, path: str = "/") -> None:
     page.goto(site.url + path)
-    expect(page.locator("html")).to_have_attribute("data-mode", "polling")
-    return page
+    expect_mode(page, "polling")
 
 
-def test_the_page_offers_what_the_api_has(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site)
+def test_the_page_offers_what_the_api_has(tab: Page, site: FakeSite) -> None:
+    opened(tab, site)
 
     def offered(name: str) -> set[str]:
         found = (
-            page.get_by_label(name).locator("option").evaluate_all("all => all.map(o => o.value)")
+            tab.get_by_label(name).locator("option").evaluate_all("all => all.map(o => o.value)")
         )
         return set(found)
 
@@ -120,85 +111,81 @@ def test_the_page_offers_what_the_api_has(context: BrowserContext, site: FakeSit
     assert offered("Comparison") == {*KINDS, "expected"}
 
 
-def test_keys_choose_ranges_until_they_are_switched_off(
-    context: BrowserContext, site: FakeSite
-) -> None:
-    page = opened(context, site)
-    when = page.locator("#when")
+def test_keys_choose_ranges_until_they_are_switched_off(tab: Page, site: FakeSite) -> None:
+    opened(tab, site)
+    when = tab.locator("#when")
     for key, title in (("w", "Last 7 days"), ("Y", "Last 12 months"), ("2", "Last 24 hours")):
-        page.keyboard.press(key)
+        tab.keyboard.press(key)
         expect(when).to_have_text(title)
-    page.keyboard.press("x")
-    expect(page.get_by_label("Comparison")).to_have_value("previous")
-    page.keyboard.press("Control+y")
-    page.keyboard.press("c")
-    expect(page.get_by_label("From")).to_be_focused()
-    page.keyboard.press("d")
+    tab.keyboard.press("x")
+    expect(tab.get_by_label("Comparison")).to_have_value("previous")
+    tab.keyboard.press("Control+y")
+    tab.keyboard.press("c")
+    expect(tab.get_by_label("From")).to_be_focused()
+    tab.keyboard.press("d")
     expect(when).to_have_text("Last 24 hours")
-    page.get_by_text("Keys", exact=True).click()
-    page.get_by_label("Use these keys").uncheck()
-    page.reload()
-    expect(page.locator("#keys")).not_to_be_checked()
-    page.locator("#chart").press("m")
+    tab.get_by_text("Keys", exact=True).click()
+    tab.get_by_label("Use these keys").uncheck()
+    tab.reload()
+    expect(tab.locator("#keys")).not_to_be_checked()
+    tab.locator("#chart").press("m")
     expect(when).to_have_text("Last 24 hours")
 
 
-def test_from_a_date_to_a_date(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site)
-    page.get_by_label("Range").select_option("custom")
-    page.get_by_label("From").fill("2026-03-02")
-    page.get_by_label("to", exact=True).fill("2026-03-01")
-    page.get_by_role("button", name="Show").click()
-    expect(page.locator("#when")).to_have_text("Last hour")
-    page.get_by_label("to", exact=True).fill("2026-03-04")
-    page.get_by_role("button", name="Show").click()
-    expect(page.locator("#when")).to_have_text("Mar 2, 2026 to Mar 4, 2026")
-    expect(page).to_have_url(re.compile(r"\?from=2026-03-02&to=2026-03-04$"))
-    page.get_by_label("Range").select_option("Today")
-    expect(page.locator("#dates")).to_be_hidden()
+def test_from_a_date_to_a_date(tab: Page, site: FakeSite) -> None:
+    opened(tab, site)
+    tab.get_by_label("Range").select_option("custom")
+    tab.get_by_label("From").fill("2026-03-02")
+    tab.get_by_label("to", exact=True).fill("2026-03-01")
+    tab.get_by_role("button", name="Show").click()
+    expect(tab.locator("#when")).to_have_text("Last hour")
+    tab.get_by_label("to", exact=True).fill("2026-03-04")
+    tab.get_by_role("button", name="Show").click()
+    expect(tab.locator("#when")).to_have_text("Mar 2, 2026 to Mar 4, 2026")
+    expect(tab).to_have_url(re.compile(r"\?from=2026-03-02&to=2026-03-04$"))
+    tab.get_by_label("Range").select_option("Today")
+    expect(tab.locator("#dates")).to_be_hidden()
 
 
-def test_a_unit_that_has_too_many_points_is_left(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site, "/?range=7d&unit=hour")
-    expect(page.locator("#when")).to_have_text("Last 7 days")
-    expect(page.get_by_label("Unit").locator("option[value=minute]")).to_be_disabled()
-    page.get_by_label("Range").select_option("Last 12 months")
-    expect(page.locator("#when")).to_have_text("Last 12 months")
-    expect(page.get_by_label("Unit")).to_have_value("")
+def test_a_unit_that_has_too_many_points_is_left(tab: Page, site: FakeSite) -> None:
+    opened(tab, site, "/?range=7d&unit=hour")
+    expect(tab.locator("#when")).to_have_text("Last 7 days")
+    expect(tab.get_by_label("Unit").locator("option[value=minute]")).to_be_disabled()
+    tab.get_by_label("Range").select_option("Last 12 months")
+    expect(tab.locator("#when")).to_have_text("Last 12 months")
+    expect(tab.get_by_label("Unit")).to_have_value("")
 
 
-def test_a_comparison_is_in_the_chart_the_words_and_the_table(
-    context: BrowserContext, site: FakeSite
-) -> None:
-    page = opened(context, site, "/?range=7d&compare=weekdays")
-    expect(page.locator("#compared")).to_have_text(
+def test_a_comparison_is_in_the_chart_the_words_and_the_table(tab: Page, site: FakeSite) -> None:
+    opened(tab, site, "/?range=7d&compare=weekdays")
+    expect(tab.locator("#compared")).to_have_text(
         re.compile(r"^Compared with .*, up to the same time: [\d,]+ (more|fewer) sent")
     )
-    chart = page.locator("#chart")
+    chart = tab.locator("#chart")
     chart.press("Home")
     expect(chart).to_have_attribute(
         "aria-valuetext",
         re.compile(r" received\. [A-Z][a-z]{2}, .*: [\d,]+ sent, [\d,]+ received$"),
     )
-    page.get_by_role("button", name="Table").click()
-    expect(page.locator("#chart-table thead th")).to_have_count(8)
-    first = page.locator("#chart-rows tr").last.locator("td")
+    tab.get_by_role("button", name="Table").click()
+    expect(tab.locator("#chart-table thead th")).to_have_count(8)
+    first = tab.locator("#chart-rows tr").last.locator("td")
     now, _, _, before, _, difference, _ = (_number(text) for text in first.all_inner_texts())
     assert now - before == difference
-    page.get_by_label("Comparison").select_option("No comparison")
-    expect(page.locator("#chart-table thead th")).to_have_count(3)
+    tab.get_by_label("Comparison").select_option("No comparison")
+    expect(tab.locator("#chart-table thead th")).to_have_count(3)
 
 
 def test_what_was_expected_is_in_the_chart_the_words_and_the_table(
-    context: BrowserContext, site: FakeSite
+    tab: Page, site: FakeSite
 ) -> None:
     site.hours = OddHour(site.hours)
-    page = opened(context, site, "/?range=24h&compare=expected")
-    expect(page.locator("#compared")).to_have_text(
+    opened(tab, site, "/?range=24h&compare=expected")
+    expect(tab.locator("#compared")).to_have_text(
         "Expected range, from the same weekday and hour of the 8 weeks before: "
         "1 of 23 points are outside."
     )
-    chart = page.locator("#chart")
+    chart = tab.locator("#chart")
     chart.press("End")
     # Never for the hour that is still filling.
     expect(chart).not_to_have_attribute("aria-valuetext", re.compile("Expected"))
@@ -208,12 +195,12 @@ def test_what_was_expected_is_in_the_chart_the_words_and_the_table(
         "aria-valuetext",
         re.compile(r"Expected: [\d,]+ to [\d,]+ \(it is above\) sent, [\d,]+ to [\d,]+ \("),
     )
-    page.get_by_role("button", name="Table").click()
-    expect(page.locator("#chart-table thead th").last).to_have_text("Remarks")
-    expect(page.locator("#chart-rows tr").nth(3)).to_contain_text("(it is above)")
-    assert violations(page) == []
-    page.get_by_label("Unit").select_option("By day")
-    expect(page.locator("#compared")).to_contain_text("No expected range")
+    tab.get_by_role("button", name="Table").click()
+    expect(tab.locator("#chart-table thead th").last).to_have_text("Remarks")
+    expect(tab.locator("#chart-rows tr").nth(3)).to_contain_text("(it is above)")
+    assert violations(tab) == []
+    tab.get_by_label("Unit").select_option("By day")
+    expect(tab.locator("#compared")).to_contain_text("No expected range")
 
 
 class OddHour(FakeHours):
@@ -229,58 +216,56 @@ class OddHour(FakeHours):
         return (sent * 10, received * 10) if at == self.odd else (sent, received)
 
 
-def test_notes_are_on_the_chart_and_written_below_it(
-    context: BrowserContext, site: FakeSite
-) -> None:
+def test_notes_are_on_the_chart_and_written_below_it(tab: Page, site: FakeSite) -> None:
     hour = to_ms(datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
     site.annotations = [
         Annotation("1-drift", "incident", hour - HOUR_MS, "Deliveries fail: since 5 minutes."),
         Annotation("2", "version", hour - 2 * HOUR_MS, "dmstats 1.0 was started."),
         Annotation("3", "note", hour - 90 * HOUR_MS, "Before the range", "bob@example.com"),
     ]
-    page = opened(context, site, "/?range=24h")
-    chart = page.locator("#chart")
-    expect(page.locator("#notes-count")).to_have_text(" (2)")
+    opened(tab, site, "/?range=24h")
+    chart = tab.locator("#chart")
+    expect(tab.locator("#notes-count")).to_have_text(" (2)")
     chart.press("End")
     chart.press("ArrowLeft")
     expect(chart).to_have_attribute("aria-valuetext", re.compile("Deliveries fail: since 5"))
-    expect(page.locator("#read-pace")).to_contain_text("Deliveries fail: since 5 minutes")
-    page.locator("#notes-summary").press("Enter")
-    rows = page.locator("#notes-rows li")
+    expect(tab.locator("#read-pace")).to_contain_text("Deliveries fail: since 5 minutes")
+    tab.locator("#notes-summary").press("Enter")
+    rows = tab.locator("#notes-rows li")
     expect(rows).to_have_count(2)
     link = rows.first.get_by_role("link", name="Deliveries fail")
     expect(link).to_have_attribute("href", "/incidents/1-drift")
-    page.get_by_role("button", name="Add a note").press("Enter")
-    expect(page.get_by_role("textbox", name="What")).to_be_focused()
-    page.keyboard.type("Launch in Spain")
-    page.keyboard.press("Enter")
+    tab.get_by_role("button", name="Add a note").press("Enter")
+    expect(tab.get_by_role("textbox", name="What")).to_be_focused()
+    tab.keyboard.type("Launch in Spain")
+    tab.keyboard.press("Enter")
     expect(rows).to_have_count(3)
-    expect(page.locator("#notes-summary")).to_be_focused()
+    expect(tab.locator("#notes-summary")).to_be_focused()
     expect(rows.first).to_contain_text("Launch in Spain ada@example.com")
-    assert violations(page) == []
-    page.get_by_role("button", name="Change Launch in Spain").press("Enter")
-    page.get_by_role("textbox", name="What").fill("Launch in Peru")
-    page.keyboard.press("Enter")
+    assert violations(tab) == []
+    tab.get_by_role("button", name="Change Launch in Spain").press("Enter")
+    tab.get_by_role("textbox", name="What").fill("Launch in Peru")
+    tab.keyboard.press("Enter")
     expect(rows.first).to_contain_text("Launch in Peru")
-    page.get_by_role("button", name="Table").click()
-    expect(page.locator("#chart-rows tr").first).to_contain_text("Launch in Peru")
-    page.get_by_role("button", name="Delete Launch in Peru").click()
+    tab.get_by_role("button", name="Table").click()
+    expect(tab.locator("#chart-rows tr").first).to_contain_text("Launch in Peru")
+    tab.get_by_role("button", name="Delete Launch in Peru").click()
     expect(rows).to_have_count(2)
     site.role = Role.VIEWER
-    page.reload()
-    expect(page.locator("#notes-count")).to_have_text(" (2)")
-    expect(page.locator("#note-add")).to_have_count(0)
+    tab.reload()
+    expect(tab.locator("#notes-count")).to_have_text(" (2)")
+    expect(tab.locator("#note-add")).to_have_count(0)
 
 
-def test_busy_hours_by_weekday(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site, "/?range=12m")
-    expect(page.locator("#when")).to_have_text("Last 12 months")
-    page.get_by_role("button", name="Hours").click()
-    rows = page.locator("#heat-rows tr")
+def test_busy_hours_by_weekday(tab: Page, site: FakeSite) -> None:
+    opened(tab, site, "/?range=12m")
+    expect(tab.locator("#when")).to_have_text("Last 12 months")
+    tab.get_by_role("button", name="Hours").click()
+    rows = tab.locator("#heat-rows tr")
     expect(rows).to_have_count(7)
     expect(rows.first.locator("th")).to_have_text("Mon")
     expect(rows.first.locator("td")).to_have_count(24)
-    about = page.locator("#heat-about")
+    about = tab.locator("#heat-about")
     expect(about).to_have_text(re.compile(r"^Messages an hour on average, .* to .*, UTC$"))
     # The waves are highest at 13:00 and lowest at midnight.
     shares = (
@@ -290,9 +275,9 @@ def test_busy_hours_by_weekday(context: BrowserContext, site: FakeSite) -> None:
     )
     assert shares[13] > shares[0] > 0
     before = about.inner_text()
-    page.get_by_label("Range").select_option("Last 7 days")
+    tab.get_by_label("Range").select_option("Last 7 days")
     expect(about).not_to_have_text(before)
-    assert violations(page) == []
+    assert violations(tab) == []
 
 
 def _number(text: str) -> int:
@@ -301,11 +286,11 @@ def _number(text: str) -> int:
 
 
 @pytest.mark.parametrize("kind", ["CSV", "JSON"])
-def test_what_is_seen_is_saved(context: BrowserContext, site: FakeSite, kind: str) -> None:
-    page = opened(context, site, "/?from=2026-03-02&to=2026-03-04&unit=day&compare=previous")
-    expect(page.locator("#when")).to_have_text("Mar 2, 2026 to Mar 4, 2026")
-    with page.expect_download() as saved:
-        page.get_by_role("link", name=kind).click()
+def test_what_is_seen_is_saved(tab: Page, site: FakeSite, kind: str) -> None:
+    opened(tab, site, "/?from=2026-03-02&to=2026-03-04&unit=day&compare=previous")
+    expect(tab.locator("#when")).to_have_text("Mar 2, 2026 to Mar 4, 2026")
+    with tab.expect_download() as saved:
+        tab.get_by_role("link", name=kind).click()
     assert saved.value.suggested_filename == (
         f"dmstats-2026-03-02-to-2026-03-04-by-day-vs-previous.{kind.lower()}"
     )
@@ -317,19 +302,17 @@ def test_what_is_seen_is_saved(context: BrowserContext, site: FakeSite, kind: st
         assert len(json.loads(body)["points"]) == 3
 
 
-def test_an_unreachable_database_is_reported_and_retried(
-    context: BrowserContext, site: FakeSite
-) -> None:
-    page = opened(context, site)
+def test_an_unreachable_database_is_reported_and_retried(tab: Page, site: FakeSite) -> None:
+    opened(tab, site)
     site.failing["history"] = 503
-    page.get_by_label("Range").select_option("Last 7 days")
-    problem = page.locator("#chart-problem")
+    tab.get_by_label("Range").select_option("Last 7 days")
+    problem = tab.locator("#chart-problem")
     expect(problem).to_have_text(
         "The database does not answer. Counting continues when it is back."
     )
     site.failing.clear()
     site.snapshot = snapshot(version="7-2")
-    expect(page.locator("#when")).to_have_text("Last 7 days")
+    expect(tab.locator("#when")).to_have_text("Last 7 days")
     expect(problem).to_be_hidden()
 
 
@@ -344,7 +327,8 @@ def test_no_range_keeps_the_page_from_answering(
     record_property: Callable[[str, object], None],
 ) -> None:
     """The main thread's own time: the clock would count what else the machine does."""
-    page = opened(context, site, "/?range=7d&compare=previous")
+    page = context.new_page()
+    opened(page, site, "/?range=7d&compare=previous")
     page.get_by_role("button", name="Table").click()
     expect(page.locator("#chart-rows tr")).to_have_count(7)
     chromium.start_tracing(page=page, categories=["toplevel"])

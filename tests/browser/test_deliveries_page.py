@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations
+from tests.browser.conftest import Scheme, looked_at
 from tests.browser.fake_site import FakeSite, deliveries
 from tests.browser.test_layout import FAULTS
 
-OpenContext = Callable[..., BrowserContext]
-
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_it_works(open_context: OpenContext, site: FakeSite, width: int, scheme: str) -> None:
+def test_it_works(tab: Page, site: FakeSite, width: int, scheme: Scheme) -> None:
     site.deliveries = deliveries(2)
-    page = open_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    page = looked_at(tab, width, scheme)
     page.goto(f"{site.url}/deliveries")
     expect(page.locator("#name-rows tr").nth(0)).to_contain_text("payment")
     expect(page.locator("#rows tr")).to_have_count(4)

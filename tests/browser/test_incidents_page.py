@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Page, expect
 
 from dmstats.db.admins.roles import Role
 from tests.browser.axe import violations
+from tests.browser.conftest import Scheme, looked_at
 from tests.browser.fake_site import FakeSite, incident
 from tests.browser.test_layout import FAULTS
 
 NOW = datetime.now(UTC)
-OpenContext = Callable[..., BrowserContext]
 
 
 @pytest.fixture
@@ -30,9 +29,9 @@ def filled(site: FakeSite) -> FakeSite:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_it_works(open_context: OpenContext, filled: FakeSite, width: int, scheme: str) -> None:
+def test_it_works(tab: Page, filled: FakeSite, width: int, scheme: Scheme) -> None:
     """From the list to one incident by keyboard; nothing overlaps, and axe finds nothing."""
-    page = open_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+    page = looked_at(tab, width, scheme)
     page.goto(f"{filled.url}/incidents")
     expect(page.locator("#count")).to_have_text("1 open, 3 in 90 days")
     bars = page.get_by_role("img", name="Incidents on ")
@@ -57,14 +56,14 @@ def test_it_works(open_context: OpenContext, filled: FakeSite, width: int, schem
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_test_alert_reports_each_channel(open_context: OpenContext, filled: FakeSite) -> None:
+def test_a_test_alert_reports_each_channel(tab: Page, filled: FakeSite) -> None:
     filled.tested = {
         "channels": [
             {"channel": "slack", "told": True, "problem": None},
             {"channel": "pagerduty", "told": False, "problem": "status 400"},
         ]
     }
-    page = open_context(viewport={"width": 390, "height": 800}).new_page()
+    page = looked_at(tab, 390)
     page.goto(f"{filled.url}/incidents")
     button = page.get_by_role("button", name="Send a test alert")
     button.focus()
@@ -77,31 +76,27 @@ def test_a_test_alert_reports_each_channel(open_context: OpenContext, filled: Fa
     expect(page.locator("#tested")).to_contain_text("does not answer")
 
 
-def test_a_viewer_cannot_send_a_test(open_context: OpenContext, filled: FakeSite) -> None:
+def test_a_viewer_cannot_send_a_test(tab: Page, filled: FakeSite) -> None:
     filled.role = Role.VIEWER
-    page = open_context().new_page()
-    page.goto(f"{filled.url}/incidents")
-    expect(page.locator("#channels")).to_contain_text("slack")
-    expect(page.locator("#rows tr")).to_have_count(3)
-    expect(page.get_by_role("button", name="Send a test alert")).to_have_count(0)
+    tab.goto(f"{filled.url}/incidents")
+    expect(tab.locator("#channels")).to_contain_text("slack")
+    expect(tab.locator("#rows tr")).to_have_count(3)
+    expect(tab.get_by_role("button", name="Send a test alert")).to_have_count(0)
 
 
-def test_without_incidents_and_channels(open_context: OpenContext, site: FakeSite) -> None:
-    page = open_context().new_page()
-    page.goto(f"{site.url}/incidents")
-    expect(page.locator("#nothing")).to_be_visible()
-    expect(page.locator("#channels")).to_contain_text("DMSTATS_ALERT_URL is not set")
-    expect(page.get_by_role("button", name="Send a test alert")).to_be_hidden()
-    expect(page.get_by_role("img", name="No incidents in the last 90 days")).to_be_visible()
-    assert violations(page) == []
+def test_without_incidents_and_channels(tab: Page, site: FakeSite) -> None:
+    tab.goto(f"{site.url}/incidents")
+    expect(tab.locator("#nothing")).to_be_visible()
+    expect(tab.locator("#channels")).to_contain_text("DMSTATS_ALERT_URL is not set")
+    expect(tab.get_by_role("button", name="Send a test alert")).to_be_hidden()
+    expect(tab.get_by_role("img", name="No incidents in the last 90 days")).to_be_visible()
+    assert violations(tab) == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_channels_and_rules(
-    open_context: OpenContext, site: FakeSite, width: int, scheme: str
-) -> None:
+def test_channels_and_rules(tab: Page, site: FakeSite, width: int, scheme: Scheme) -> None:
     """A channel is added, changed, tested and deleted, and a rule made, by keyboard."""
-    page = open_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+    page = looked_at(tab, width, scheme)
     page.goto(f"{site.url}/incidents")
     page.get_by_role("link", name="Channels and rules").press("Enter")
     rows = page.locator("#channels tr")

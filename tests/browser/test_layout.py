@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.conftest import USUAL, expect_mode, watched
 from tests.browser.every_page import EACH, VIEWS, EveryPage, opened
 from tests.browser.fake_site import FakeSite, snapshot, started
 
@@ -87,57 +88,82 @@ FAULTS = r"""() => {
 }"""
 
 
-@pytest.fixture
+DRAWN = f"""async () => {{
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  return [innerWidth, innerHeight, ({FAULTS})()];
+}}"""
+HEIGHT = 4000
+DEVICE = {"height": HEIGHT, "deviceScaleFactor": 1, "mobile": False, "scale": 0.1}
+
+
+class Sheet:
+    """A page in a window so high that all is in view: elementFromPoint() sees nothing else.
+
+    The browser lays the page out as ever, but paints the window at a tenth of its size, which takes
+    half the time. A mouse would miss what it aims at.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._session = page.context.new_cdp_session(page)
+
+    def look(self, widths: list[int]) -> list[str]:
+        """What is wrong at each width."""
+        faults = []
+        for width in widths:
+            self._session.send("Emulation.setDeviceMetricsOverride", {**DEVICE, "width": width})
+            *size, found = self.page.evaluate(DRAWN)
+            assert size == [width, HEIGHT]
+            faults += [f"{width} px: {fault}" for fault in found]
+        return faults
+
+
+@pytest.fixture(scope="module")
+def sheet(chromium: Browser) -> Iterator[Sheet]:
+    complaints: list[str] = []
+    context = watched(chromium.new_context(**USUAL), complaints)
+    yield Sheet(context.new_page())
+    context.close()
+    assert not complaints
+
+
+@pytest.fixture(scope="module")
 def every_page() -> Iterator[EveryPage]:
     with started(EveryPage()) as site:
         yield site
 
 
-def look(page: Page, widths: list[int]) -> list[str]:
-    """What is wrong at each width."""
-    faults = []
-    for width in widths:
-        page.set_viewport_size({"width": width, "height": 4000})
-        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-        faults += [f"{width} px: {fault}" for fault in page.evaluate(FAULTS)]
-    return faults
-
-
-def overview(context: BrowserContext, site: FakeSite, path: str = "/") -> Page:
-    page = context.new_page()
-    page.goto(site.url + path)
-    return page
-
-
 @pytest.mark.parametrize("total", TOTALS)
-def test_the_overview(context: BrowserContext, site: FakeSite, total: int) -> None:
+def test_the_overview(sheet: Sheet, site: FakeSite, total: int) -> None:
     site.snapshot = snapshot(total)
-    page = overview(context, site)
-    expect(page.locator("html")).to_have_attribute("data-mode", "polling")
-    assert look(page, WIDTHS) == []
+    sheet.page.goto(site.url)
+    expect_mode(sheet.page, "polling")
+    assert sheet.look(WIDTHS) == []
 
 
-def test_the_overview_with_everything_open(context: BrowserContext, site: FakeSite) -> None:
+def test_the_overview_with_everything_open(sheet: Sheet, site: FakeSite) -> None:
+    page = sheet.page
     site.snapshot = snapshot(684_497_484)
     site.hours.per_hour = 684_497_484
     site.snapshot["audit"]["drift"] = -684_497_484
     site.snapshot["ageSeconds"] = 9_000.0
-    page = overview(context, site, "/?range=30d&compare=previous")
-    expect(page.locator("html")).to_have_attribute("data-mode", "stale")
+    page.goto(f"{site.url}/?range=30d&compare=previous")
+    expect_mode(page, "stale")
     for details in page.locator("details:visible").all():
         details.evaluate("(details) => (details.open = true)")
     page.get_by_label("Range").select_option("custom")
-    page.get_by_role("button", name="Hours").click()
+    page.get_by_role("button", name="Hours").press("Enter")
     expect(page.locator("#heat-rows tr")).to_have_count(7)
-    page.get_by_role("button", name="Table").click()
+    page.get_by_role("button", name="Table").press("Enter")
     expect(page.locator("#compared")).to_contain_text("Compared with")
     expect(page.locator("#chart-table thead th")).to_have_count(8)
-    assert look(page, WIDTHS) == []
+    assert sheet.look(WIDTHS) == []
 
 
 def test_the_first_figures_without_scripts(open_context: OpenContext, site: FakeSite) -> None:
     site.snapshot = snapshot(684_497_484)
-    page = overview(open_context(java_script_enabled=False), site)
+    page = open_context(java_script_enabled=False).new_page()
+    page.goto(site.url)
     lead = page.locator("[data-figure='total.sent']")
     expect(lead.locator("[aria-hidden]")).to_have_text("684.4M")
     expect(lead.locator(".visually-hidden")).to_have_text("684,497,484")
@@ -145,25 +171,25 @@ def test_the_first_figures_without_scripts(open_context: OpenContext, site: Fake
 
 
 @pytest.mark.parametrize("digits", EACH)
-def test_every_page(context: BrowserContext, every_page: EveryPage, digits: int) -> None:
+def test_every_page(sheet: Sheet, every_page: EveryPage, digits: int) -> None:
     """At five widths in light, and at one in dark, which differs in nothing but colours."""
     every_page.fill(digits)
-    page, faults = context.new_page(), []
+    page, faults = sheet.page, []
     for name, view in VIEWS.items():
         if digits not in view.digits:
             continue
         page.emulate_media(color_scheme="light")
         opened(page, every_page, view)
-        faults += [f"{name}, {fault}" for fault in look(page, MAIN_WIDTHS)]
+        faults += [f"{name}, {fault}" for fault in sheet.look(MAIN_WIDTHS)]
         page.emulate_media(color_scheme="dark")
-        faults += [f"{name}, dark, {fault}" for fault in look(page, [390])]
+        faults += [f"{name}, dark, {fault}" for fault in sheet.look([390])]
     assert faults == []
 
 
-def test_a_long_number_is_exact_for_screen_readers(context: BrowserContext, site: FakeSite) -> None:
+def test_a_long_number_is_exact_for_screen_readers(tab: Page, site: FakeSite) -> None:
     site.snapshot = snapshot(684_497_484)
-    page = overview(context, site)
-    lead: Any = page.locator("[data-figure='total.sent']")
+    tab.goto(site.url)
+    lead: Any = tab.locator("[data-figure='total.sent']")
     expect(lead).to_have_attribute("title", "684,497,484")
     expect(lead.locator("[aria-hidden=true]")).to_have_text("684.4M")
     expect(lead.locator(".visually-hidden")).to_have_text("684,497,484")

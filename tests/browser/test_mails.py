@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Page
 
 from dmstats.ops.mail_page import mail_page
 from dmstats.web.auth.link_mail import link_mail
 from tests.browser.axe import violations
+from tests.browser.conftest import Scheme, looked_at
 
 ADDRESS = "https://stats.example.com/dmstats/password?link=" + "Ab3_" * 17
 MAILS = {
@@ -22,16 +21,10 @@ MAILS = {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 700])
 @pytest.mark.parametrize("name", MAILS)
-def test_it_fits_and_can_be_read(
-    chromium: Browser, name: str, width: int, scheme: Literal["light", "dark"]
-) -> None:
-    view = chromium.new_context(viewport={"width": width, "height": 520}, color_scheme=scheme)
-    try:
-        page = view.new_page()
-        page.set_content(MAILS[name])
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        dark = page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
-        assert (dark == "rgb(39, 39, 42)") == (scheme == "dark")
-        assert violations(page) == []
-    finally:
-        view.close()
+def test_it_fits_and_can_be_read(tab: Page, name: str, width: int, scheme: Scheme) -> None:
+    page = looked_at(tab, width, scheme)
+    page.set_content(MAILS[name])
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    dark = page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+    assert (dark == "rgb(39, 39, 42)") == (scheme == "dark")
+    assert violations(page) == []

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import expect_mode
+from tests.browser.conftest import expect_mode, expect_state
 from tests.browser.fake_site import FakeSite, account, snapshot
 
 pytestmark = pytest.mark.slow(30)
@@ -17,19 +17,18 @@ pytestmark = pytest.mark.slow(30)
 OpenContext = Callable[..., BrowserContext]
 
 
-def opened(context: BrowserContext, site: FakeSite, path: str = "/") -> Page:
-    page = context.new_page()
+def opened(page: Page, site: FakeSite, path: str = "/") -> Page:
     page.goto(site.url + path)
     return page
 
 
-def test_a_stream_that_says_nothing_is_no_stream(context: BrowserContext, site: FakeSite) -> None:
+def test_a_stream_that_says_nothing_is_no_stream(tab: Page, site: FakeSite) -> None:
     site.silent_stream = True
-    page = opened(context, site)
-    expect_mode(page, "polling", seconds=10)
+    opened(tab, site)
+    expect_mode(tab, "polling", seconds=10)
     site.snapshot = snapshot(version="7-2", duplicates=4321)
-    expect(page.locator("[data-figure='duplicates']")).to_have_text("4,321")
-    expect(page.locator("#sentence")).to_contain_text("No live stream")
+    expect(tab.locator("[data-figure='duplicates']")).to_have_text("4,321")
+    expect(tab.locator("#sentence")).to_contain_text("No live stream")
 
 
 def test_a_browser_that_reports_offline_still_polls(
@@ -39,7 +38,7 @@ def test_a_browser_that_reports_offline_still_polls(
     context.add_init_script(
         "Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false })"
     )
-    page = opened(context, site)
+    page = opened(context.new_page(), site)
     expect_mode(page, "polling")
 
 
@@ -48,13 +47,15 @@ def test_one_language_and_one_calendar(
     open_context: OpenContext, site: FakeSite, locale: str
 ) -> None:
     context = open_context(locale=locale)
-    page = opened(context, site)
+    page = opened(context.new_page(), site)
     expect_mode(page, "polling")
     expect(page.locator("[data-figure='month.name']")).to_have_text(re.compile("^[A-Z][a-z]{2} 2"))
-    for path in ("/", "/accounts", "/accounts/17841400000000001"):
+    texts = [page.locator("body").inner_text()]
+    for path in ("/accounts", "/accounts/17841400000000001"):
         page.goto(site.url + path)
         page.wait_for_load_state("networkidle")
-        text = page.locator("body").inner_text()
+        texts.append(page.locator("body").inner_text())
+    for text in texts:
         # Latin letters and English punctuation, a minus sign and arrows.
         assert not re.search("[^\u0000-\u024f\u2010-\u203a\u2190-\u2193\u2212]", text)
 
@@ -69,7 +70,7 @@ def test_a_language_that_intl_refuses(
         "Object.defineProperty(Navigator.prototype, 'language', { configurable: true, "
         f"get: () => {language!r} }})"
     )
-    page = opened(context, site)
+    page = opened(context.new_page(), site)
     expect_mode(page, "polling")
     expect(page.locator(".u-wrap").first).to_be_visible()
     page.goto(f"{site.url}/accounts/17841400000000001")
@@ -82,7 +83,7 @@ def test_a_language_that_intl_refuses(
 def test_the_hours_are_those_of_the_reader(
     open_context: OpenContext, site: FakeSite, locale: str, hours: str
 ) -> None:
-    page = opened(open_context(locale=locale, timezone_id="UTC"), site)
+    page = opened(open_context(locale=locale, timezone_id="UTC").new_page(), site)
     expect(page.locator("[data-figure='today.since']")).to_have_text(re.compile(hours))
 
 
@@ -97,7 +98,7 @@ def test_a_browser_without_the_newest_methods(open_context: OpenContext, site: F
            delete String.prototype.replaceAll;
            delete window.structuredClone;"""
     )
-    page = opened(context, site)
+    page = opened(context.new_page(), site)
     expect_mode(page, "polling")
     expect(page.locator("#accounts-rows tr")).to_have_count(10)
     page.get_by_role("button", name="Table").click()
@@ -109,12 +110,12 @@ def test_a_browser_without_the_newest_methods(open_context: OpenContext, site: F
 def test_a_notice_for_browsers_that_are_too_old(open_context: OpenContext, site: FakeSite) -> None:
     context = open_context()
     context.add_init_script("delete Object.hasOwn")
-    page = opened(context, site)
+    page = opened(context.new_page(), site)
     expect(page.get_by_text("This browser is too old for live updates.")).to_be_visible()
 
 
 def test_forced_colours_keep_backgrounds_visible(open_context: OpenContext, site: FakeSite) -> None:
-    page = opened(open_context(forced_colors="active"), site)
+    page = opened(open_context(forced_colors="active").new_page(), site)
     expect_mode(page, "polling")
     seen = page.evaluate(
         """() => {
@@ -137,7 +138,7 @@ def test_the_theme_is_chosen_and_kept_without_a_flash(
     open_context: OpenContext, site: FakeSite
 ) -> None:
     context = open_context(color_scheme="light")
-    page = opened(context, site)
+    page = opened(context.new_page(), site)
     paper = "getComputedStyle(document.documentElement).backgroundColor"
     expect_mode(page, "polling")
     light = page.evaluate(paper)
@@ -162,12 +163,12 @@ def test_the_theme_is_chosen_and_kept_without_a_flash(
 
 def test_a_theme_that_is_none_is_the_systems(context: BrowserContext, site: FakeSite) -> None:
     context.add_cookies([{"name": "dmstats-theme", "value": '"><b>', "url": site.url}])
-    page = opened(context, site)
+    page = opened(context.new_page(), site)
     assert page.locator("html").get_attribute("data-theme") is None
 
 
-def test_terms_are_explained_and_stay_open(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site)
+def test_terms_are_explained_and_stay_open(tab: Page, site: FakeSite) -> None:
+    opened(tab, site)
     for term, words in (
         ("Duplicates dropped", "delivered more than once"),
         ("Arrived late", "more than 7 days after"),
@@ -175,44 +176,44 @@ def test_terms_are_explained_and_stay_open(context: BrowserContext, site: FakeSi
         ("How this is checked", "called drift"),
         ("Postbacks", "Taps on a button"),
     ):
-        page.get_by_text(term, exact=True).click()
-        expect(page.get_by_text(words)).to_be_visible()
+        tab.get_by_text(term, exact=True).click()
+        expect(tab.get_by_text(words)).to_be_visible()
     site.snapshot = snapshot(version="7-9", events={"postback": 99, "seen": 3})
-    expect(page.locator("#others dd").first).to_have_text("99")
-    expect(page.get_by_text("Taps on a button")).to_be_visible()
-    assert violations(page) == []
+    expect(tab.locator("#others dd").first).to_have_text("99")
+    expect(tab.get_by_text("Taps on a button")).to_be_visible()
+    assert violations(tab) == []
 
 
-def test_counters_that_differ_lead_to_what_to_do(context: BrowserContext, site: FakeSite) -> None:
+def test_counters_that_differ_lead_to_what_to_do(tab: Page, site: FakeSite) -> None:
     site.snapshot["audit"]["drift"] = 12
-    page = opened(context, site)
-    expect(page.locator("#audit")).to_contain_text("differ from the ledger by 12")
-    page.get_by_text("What to do").click()
-    expect(page.locator("#drift-help code").last).to_contain_text("audit --repair")
+    opened(tab, site)
+    expect(tab.locator("#audit")).to_contain_text("differ from the ledger by 12")
+    tab.get_by_text("What to do").click()
+    expect(tab.locator("#drift-help code").last).to_contain_text("audit --repair")
 
 
-def test_tiles_lead_to_what_is_behind_them(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site)
-    expect_mode(page, "polling")
-    page.get_by_role("link", name="Today").click()
-    expect(page).to_have_url(re.compile(r"\?range=today$"))
-    expect(page.locator("#chart")).to_be_focused()
-    page.get_by_role("link", name=re.compile("^Accounts .$")).click()
-    expect(page).to_have_url(re.compile("/accounts$"))
-    page.locator("#rows tr").nth(2).locator("td").first.click(force=True)
-    expect(page).to_have_url(re.compile(r"/accounts/\d+$"))
+def test_tiles_lead_to_what_is_behind_them(tab: Page, site: FakeSite) -> None:
+    opened(tab, site)
+    expect_mode(tab, "polling")
+    tab.get_by_role("link", name="Today").click()
+    expect(tab).to_have_url(re.compile(r"\?range=today$"))
+    expect(tab.locator("#chart")).to_be_focused()
+    tab.get_by_role("link", name=re.compile("^Accounts .$")).click()
+    expect(tab).to_have_url(re.compile("/accounts$"))
+    tab.locator("#rows tr").nth(2).locator("td").first.click(force=True)
+    expect(tab).to_have_url(re.compile(r"/accounts/\d+$"))
 
 
-def test_a_legend_entry_hides_its_line(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site)
-    expect_mode(page, "polling")
+def test_a_legend_entry_hides_its_line(tab: Page, site: FakeSite) -> None:
+    opened(tab, site)
+    expect_mode(tab, "polling")
     picture = "document.querySelector('#chart canvas').toDataURL()"
-    before = page.evaluate(picture)
-    key = page.locator(".key.sent")
+    before = tab.evaluate(picture)
+    key = tab.locator(".key.sent")
     key.click()
     expect(key).to_have_attribute("aria-pressed", "false")
-    page.wait_for_timeout(100)
-    assert page.evaluate(picture) != before
+    tab.wait_for_timeout(100)
+    assert tab.evaluate(picture) != before
 
 
 def test_further_rows_stay_and_are_kept_fresh(context: BrowserContext, site: FakeSite) -> None:
@@ -228,13 +229,13 @@ def test_further_rows_stay_and_are_kept_fresh(context: BrowserContext, site: Fak
     expect(page.locator("#rows tr").last).to_contain_text("4,999")
 
 
-def test_a_second_click_reverses_the_order(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site, "/accounts")
-    head = page.get_by_role("button", name="All time")
+def test_a_second_click_reverses_the_order(tab: Page, site: FakeSite) -> None:
+    opened(tab, site, "/accounts")
+    head = tab.get_by_role("button", name="All time")
     head.click()
-    expect(page).to_have_url(re.compile(r"sort=dmUsed$"))
+    expect(tab).to_have_url(re.compile(r"sort=dmUsed$"))
     head.click()
-    expect(page).to_have_url(re.compile(r"sort=-dmUsed$"))
+    expect(tab).to_have_url(re.compile(r"sort=-dmUsed$"))
 
 
 def test_counters_stay_when_a_reload_fails_and_no_exception_is_named(
@@ -251,17 +252,17 @@ def test_counters_stay_when_a_reload_fails_and_no_exception_is_named(
         "The database does not answer. Counting continues when it is back."
     )
     expect(page.locator("#counters")).to_be_visible()
-    expect(page.locator("html")).to_have_attribute("data-figures", "stale")
+    expect_state(page, "figures", "stale")
 
 
-def test_a_running_bucket_never_looks_like_a_fall(context: BrowserContext, site: FakeSite) -> None:
-    page = opened(context, site, "/?range=24h")
-    expect_mode(page, "polling")
-    chart = page.locator("#chart")
+def test_a_running_bucket_never_looks_like_a_fall(tab: Page, site: FakeSite) -> None:
+    opened(tab, site, "/?range=24h")
+    expect_mode(tab, "polling")
+    chart = tab.locator("#chart")
     chart.focus()
     chart.press("End")
-    expect(page.locator("#when")).to_contain_text("so far")
-    ends = page.evaluate(
+    expect(tab.locator("#when")).to_contain_text("so far")
+    ends = tab.evaluate(
         """() => {
             const canvas = document.querySelector("#chart canvas");
             const { width, height } = canvas;
@@ -280,7 +281,7 @@ def test_a_running_bucket_never_looks_like_a_fall(context: BrowserContext, site:
 
 
 def test_a_new_message_replaces_the_old_one_and_long_addresses_keep_their_buttons(
-    context: BrowserContext, site: FakeSite
+    tab: Page, site: FakeSite
 ) -> None:
     long = f"{'a' * 64}@{'b' * 63}.{'c' * 63}.example.com"
     site.admins = {
@@ -290,31 +291,31 @@ def test_a_new_message_replaces_the_old_one_and_long_addresses_keep_their_button
         ],
         "you": "1",
     }
-    page = opened(context, site, "/admins")
-    button = page.get_by_role("button", name=f"Disable {long}")
-    panel = page.get_by_role("region", name="Everyone").bounding_box()
+    opened(tab, site, "/admins")
+    button = tab.get_by_role("button", name=f"Disable {long}")
+    panel = tab.get_by_role("region", name="Everyone").bounding_box()
     box = button.bounding_box()
     assert panel
     assert box
     assert box["x"] + box["width"] <= panel["x"] + panel["width"]
     answers = [{"status": 201, "json": {}}, {"status": 409, "json": {"detail": "Already there."}}]
-    page.route(
+    tab.route(
         "**/api/admin/admins",
         lambda route: (
             route.fulfill(**answers.pop(0)) if route.request.method == "POST" else route.continue_()
         ),
     )
-    form = page.locator("#add")
+    form = tab.locator("#add")
     for _ in range(2):
         form.get_by_label("Email").fill("x@y.z")
         form.get_by_label("Password").fill("a long enough password 7")
-        with page.expect_response(lambda response: response.request.method == "POST"):
+        with tab.expect_response(lambda response: response.request.method == "POST"):
             form.get_by_role("button", name="Add").click()
         if answers:
-            expect(page.locator("#done")).to_have_text("x@y.z can sign in now.")
+            expect(tab.locator("#done")).to_have_text("x@y.z can sign in now.")
             expect(form.get_by_label("Email")).to_have_value("")
-    expect(page.get_by_role("alert")).to_have_text("Already there.")
-    expect(page.locator("#done")).to_be_empty()
+    expect(tab.get_by_role("alert")).to_have_text("Already there.")
+    expect(tab.locator("#done")).to_be_empty()
 
 
 @pytest.mark.parametrize("days", [-2, 40])
@@ -344,7 +345,7 @@ def test_the_sign_in_of_a_proxy_in_front_has_ended(
     away = {"Location": "https://login.example.com/"}
     context.route("**/api/**", lambda route: route.fulfill(status=302, headers=away))
     context.route("**/stats/stream*", lambda route: route.fulfill(status=503))
-    page = opened(context, site)
+    page = opened(context.new_page(), site)
     expect_mode(page, "expired")
     expect(page.locator("#sign-in")).to_be_visible()
     page.goto(f"{site.url}/accounts")
