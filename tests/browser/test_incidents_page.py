@@ -14,16 +14,15 @@ from tests.browser.conftest import Scheme, looked_at
 from tests.browser.fake_site import FakeSite, incident
 from tests.browser.test_layout import FAULTS
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture
 def filled(site: FakeSite) -> FakeSite:
+    now = datetime.now(UTC)  # not at import: the test may run long after it
     site.channels = ["hooks.example.com", "slack", "pagerduty 2"]
     site.incidents = [
-        incident(3, NOW - timedelta(minutes=20), None, title="Deliveries are failing"),
-        incident(2, NOW - timedelta(days=3), timedelta(minutes=31)),
-        incident(1, NOW - timedelta(days=40), timedelta(hours=5), alerts=[]),
+        incident(3, now - timedelta(minutes=20), None, title="Deliveries are failing"),
+        incident(2, now - timedelta(days=3), timedelta(minutes=31)),
+        incident(1, now - timedelta(days=40), timedelta(hours=5), alerts=[]),
     ]
     return site
 
