@@ -195,6 +195,7 @@ def tab(lasting_tab: tuple[Page, list[str]]) -> Iterator[Page]:
     page, complaints = lasting_tab
     yield page
     page.unroute_all(behavior="wait")
+    page.context.set_offline(False)
     page.mouse.move(0, 0)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1280, "height": 720})
@@ -295,10 +296,14 @@ def expect_state(page: Page, name: str, value: str, *, seconds: float = 30) -> N
 
 
 def go_offline(page: Page) -> None:
-    """Cut the browser off. It tells the page before requests fail, so tell the page again."""
+    """Cut the browser off, and tell the page until it has noticed: the browser tells it before
+    requests fail, and a request that was sent before may still succeed."""
     page.context.set_offline(True)
-    eventually(page, lambda: page.evaluate("fetch('/healthz').then(() => false, () => true)"))
-    page.evaluate("dispatchEvent(new Event('offline'))")
+    notice = """() => {
+      if (document.documentElement.dataset.mode !== "offline") dispatchEvent(new Event("offline"));
+      return document.documentElement.dataset.mode === "offline";
+    }"""
+    eventually(page, lambda: bool(page.evaluate(notice)))
 
 
 def eventually(page: Page, condition: Callable[[], bool], *, seconds: float = 30) -> None:

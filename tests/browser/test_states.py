@@ -182,11 +182,10 @@ def test_figures_that_are_too_old_look_it(
     expect_state(page, "figures", "fresh")
 
 
-def test_offline_and_back(page: Page, context: BrowserContext) -> None:
+def test_offline_and_back(page: Page) -> None:
     go_offline(page)
-    expect_mode(page, "offline")
     expect(page.locator("#sentence")).to_contain_text("This device seems to be offline")
-    context.set_offline(False)
+    page.context.set_offline(False)
     expect_mode(page, "live")
 
 

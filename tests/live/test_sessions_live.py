@@ -118,7 +118,7 @@ class Site:
         signer = AdminSessions().get_signing_serializer(self._signing)
         assert signer
         token = SessionStore(self.mongo, SystemClock()).open(admin)
-        return f"dmstats={signer.dumps({'token': token})}"
+        return f"dmstats-{self.worker.port}={signer.dumps({'token': token})}"
 
     def id_of(self, cookie: str) -> str:
         return str(json.loads(self.ask("GET", "/api/admin/admins", cookie)[1])["you"])
