@@ -19,7 +19,7 @@ HURRY_SHARE = 0.25
 PASS_SECONDS = 120.0
 USUAL_SHARE = 0.03
 """The share of time over passes and the rests between them, unless states would be too old."""
-REST_SECONDS = 60.0
+MIN_PAUSE_SECONDS = 60.0
 """The shortest rest between two passes."""
 CYCLE_SECONDS = 450.0
 """The longest time between the beginnings of two passes. The oldest state is that of an account
@@ -30,7 +30,7 @@ STEP_SECONDS = 180.0
 
 def rest_after(worked: float, lasted: float) -> float:
     """The seconds to rest after a pass that worked and lasted for so many seconds."""
-    return max(REST_SECONDS, min(worked / USUAL_SHARE, CYCLE_SECONDS) - lasted)
+    return max(MIN_PAUSE_SECONDS, min(worked / USUAL_SHARE, CYCLE_SECONDS) - lasted)
 
 
 def share_of(done: float | None, worked: float, lasted: float) -> float:

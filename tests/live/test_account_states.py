@@ -65,7 +65,7 @@ def test_it_works(mongo: Any, clock: ManualClock) -> None:
         found, complete = AccountDirectory(mongo).matches("SHO")
         assert ([row["instagramId"] for row in found], complete) == (["a"], True)
         store.db["instagram_accounts"].delete_one({"instagramId": "a"})
-        clock.advance(2 * background.REST_SECONDS)
+        clock.advance(2 * background.MIN_PAUSE_SECONDS)
         assert job.tick()
         assert StateDirectory(mongo).of(["a", "b"]) == {"b": [State.NEW]}
 

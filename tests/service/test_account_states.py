@@ -357,7 +357,7 @@ class TestBackgroundStates:
             clock.advance(0.1)
         assert len(states(mongo)) == 600
         assert clock.monotonic() - began >= 0.3 / background.MAX_SHARE
-        clock.advance(background.REST_SECONDS - 10)
+        clock.advance(background.MIN_PAUSE_SECONDS - 10)
         assert not job.tick()
 
     def test_a_failure_is_not_tried_again_at_once(
@@ -374,7 +374,7 @@ class TestBackgroundStates:
         with pytest.raises(StoreUnavailable):
             job.tick()
         assert not job.tick()
-        clock.advance(background.REST_SECONDS + 1)
+        clock.advance(background.MIN_PAUSE_SECONDS + 1)
         while not job.tick():
             clock.advance(1)
 
