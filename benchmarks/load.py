@@ -218,7 +218,8 @@ def _requests(plan: LoadPlan) -> list[bytes]:
         )
     headers = "".join(f"{name}: {value}\r\n" for name, value in plan.headers.items())
     return [
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode() for path in plan.get
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\n{headers}\r\n".encode()
+        for path in plan.get
     ]
 
 
