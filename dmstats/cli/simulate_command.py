@@ -150,8 +150,8 @@ def _send(
         )
     now_ms = services.clock.now_ms()
     Simulations(services.mongo).record(result.run, result.report.answers["duplicates"], now_ms)
-    services.refresher.refresh(publish=True)  # the dashboard shows them at once
-    _print(result)
+    _print(result)  # first, because the refresh may fail
+    services.refresher.refresh(publish=True)  # the dashboard shows the events at once
     if result.interrupted:
         click.echo("Interrupted: the table shows what was sent up to that point.", err=True)
     click.echo("These events stay counted until `dmstats simulate --purge`.", err=True)

@@ -82,12 +82,13 @@ def text(value: str) -> str:
 
 def host_name(value: str) -> str:
     """A host name or an IP address, without a port."""
-    if any(c.isspace() or c in "/[]" for c in value) or (":" in value and not _is_ip(value)):
+    if any(c.isspace() or c in "/[]" for c in value) or (":" in value and not is_ip_address(value)):
         raise ValueError("a host name or an IP address")
     return value
 
 
-def _is_ip(value: str) -> bool:
+def is_ip_address(value: str) -> bool:
+    """Whether ``value`` is an IPv4 or IPv6 address, without brackets."""
     try:
         ipaddress.ip_address(value)
     except ValueError:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Request
 
 from dmstats.core.errors import Forbidden
-from dmstats.core.setting_types import is_loopback
+from dmstats.core.setting_types import is_ip_address, is_loopback
 from dmstats.core.settings import Settings
 
 
@@ -36,17 +35,9 @@ def passkey_site(settings: Settings, request: Request) -> PasskeySite | None:
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
         return None
-    if not host or _is_address(host):
+    if not host or is_ip_address(host):
         return None
     if parts.scheme != "https" and not is_loopback(host):
         return None
     usual = port is None or port == {"https": 443, "http": 80}[parts.scheme]
     return PasskeySite(host, f"{parts.scheme}://{host}{'' if usual else f':{port}'}")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
