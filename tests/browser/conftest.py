@@ -55,6 +55,15 @@ def unused_name() -> str:
     return f"browser_{uuid.uuid4().hex[:8]}"
 
 
+def close(context: BrowserContext) -> None:
+    """Close its pages. A request that a test's route is still answering must not fail the test, or
+    the next one."""
+    for page in context.pages:
+        page.unroute_all(behavior="ignoreErrors")
+    context.unroute_all(behavior="ignoreErrors")
+    context.close()
+
+
 @contextlib.contextmanager
 def serving(service: Service) -> Iterator[Service]:
     try:
@@ -135,7 +144,7 @@ def own_service(
 
         yield start
         for context in contexts:
-            context.close()
+            close(context)
 
 
 @pytest.fixture
@@ -173,7 +182,7 @@ def open_context(
 
     yield make
     for context in contexts:
-        context.close()
+        close(context)
     assert not complaints
 
 
@@ -182,7 +191,7 @@ def lasting_tab(chromium: Browser) -> Iterator[tuple[Page, list[str]]]:
     complaints: list[str] = []
     context = watched(chromium.new_context(**USUAL), complaints)
     yield context.new_page(), complaints
-    context.close()
+    close(context)
 
 
 @pytest.fixture
@@ -194,7 +203,7 @@ def tab(lasting_tab: tuple[Page, list[str]]) -> Iterator[Page]:
     """
     page, complaints = lasting_tab
     yield page
-    page.unroute_all(behavior="wait")
+    page.unroute_all(behavior="ignoreErrors")
     page.context.set_offline(False)
     page.mouse.move(0, 0)
     page.emulate_media(color_scheme="light")
