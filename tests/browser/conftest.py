@@ -143,8 +143,8 @@ def own_service(
             )
 
         yield start
-        for context in contexts:
-            close(context)
+        while contexts:
+            close(contexts.pop())
 
 
 @pytest.fixture
@@ -181,8 +181,8 @@ def open_context(
         return watched(context, complaints)
 
     yield make
-    for context in contexts:
-        close(context)
+    while contexts:
+        close(contexts.pop())
     assert not complaints
 
 
