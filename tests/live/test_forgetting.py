@@ -59,10 +59,12 @@ def late(time_ms: int, **of: Any) -> LedgerRow:
 
 def traffic(now_ms: int, account: str = MINE) -> list[LedgerRow]:
     """Both kinds, another one, earlier hours, days and months, some late."""
+    # Of the same day at any time of day: the day before may be archived.
+    earlier = max(now_ms - HOUR_MS, now_ms // DAY_MS * DAY_MS)
     return [
         event(now_ms, account=account),
         event(now_ms, account=account, kind="received"),
-        event(now_ms - HOUR_MS, account=account, kind="seen"),
+        event(earlier, account=account, kind="seen"),
         event(now_ms - 2 * DAY_MS, account=account),
         event(now_ms - 2 * DAY_MS, account=account, kind="received"),
         late(now_ms - 62 * DAY_MS, account=account),
