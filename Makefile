@@ -33,13 +33,13 @@ run: $(RUNTIME) ## Run the service, with bundled databases unless MONGODB_URI an
 .PHONY: test
 test: $(READY) $(JS_READY) $(BROWSER) ## Run all tests: unit, service, live, browser and JavaScript (about 12 minutes)
 	@echo "make: running all tests takes about 12 minutes on two cores (make test-quick: about one minute)"
-	@$(MAKE) --no-print-directory --jobs 2 test-together test-dashboard
+	@$(MAKE) --no-print-directory --jobs 3 test-together test-in-process test-dashboard
 	@$(MAKE) --no-print-directory test-alone
 
 # Four workers on two cores, because many tests wait. Six keep both cores busy all the time, and gain nothing.
 .PHONY: test-together
 test-together: $(READY) $(JS_READY) $(BROWSER)
-	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone" tests/live tests/browser
 
 # Only the folders with such tests, because collecting all of them takes seconds. Three workers: most of
 # these tests wait for time-outs, and those of the browser measure the CPU time of the page's own thread.
@@ -47,7 +47,15 @@ test-together: $(READY) $(JS_READY) $(BROWSER)
 test-alone: $(READY) $(JS_READY) $(BROWSER)
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m alone tests/live tests/browser
 
-# Runs in parallel with test-together, so its output is shown only if it fails.
+# These two run in parallel with test-together, so their output is shown only if they fail.
+
+# One process, since each worker of pytest-xdist would collect these thousands of tests again. It takes
+# the CPU time that the others leave while they wait.
+.PHONY: test-in-process
+test-in-process: $(READY)
+	@output=$$(nice $(PY) -m pytest --quiet tests/unit tests/service 2>&1) || { printf '%s\n' "$$output"; exit 1; }; \
+	echo "make: unit and service tests: $${output##*$$'\n'}"
+
 .PHONY: test-dashboard
 test-dashboard: $(JS_READY)
 	@output=$$(npm run --silent check 2>&1 && npm run --silent test 2>&1) || { printf '%s\n' "$$output"; exit 1; }

@@ -341,5 +341,5 @@ def test_no_range_keeps_the_page_from_answering(
     tasks = main_thread_tasks_ms(chromium.stop_tracing())
     record_property("longest task of a change of range, ms", max(tasks))
     assert 0 < max(tasks) < LONG_TASK_MS
-    page.get_by_role("button", name=re.compile(r"^Show 100 of 6\d\d more$")).click()
+    page.get_by_role("button", name=re.compile(r"^Show 100 of [56]\d\d more$")).click()
     expect(page.locator("#chart-rows tr")).to_have_count(201)
