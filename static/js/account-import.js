@@ -1,6 +1,7 @@
 /** The dialog that imports names, limits and activity from a CSV file, after a preview. */
 
 import { ask } from "./ask.js";
+import { breakable } from "./breakable.js";
 import { importFrom, summaryOf, valueText } from "./imported.js";
 import { byId } from "./page.js";
 import { showProblem } from "./problem.js";
@@ -85,12 +86,17 @@ function rowOf({ instagramId, field, before, after }) {
   head.scope = "row";
   const id = document.createElement("bdi");
   id.textContent = instagramId;
-  head.append(id);
+  // On a phone the field is below the account.
+  const below = document.createElement("span");
+  below.className = "below";
+  below.textContent = field;
+  head.append(id, below);
   const cells = [field, valueText(before), valueText(after)].map((text) => {
     const cell = document.createElement("td");
-    cell.textContent = text;
+    cell.append(...breakable(text));
     return cell;
   });
+  if (cells[0]) cells[0].className = "field-name";
   row.append(head, ...cells);
   return row;
 }

@@ -14,10 +14,10 @@ const HOUR_MS = 3_600_000;
  * @type {Record<string, {label: string, many: string, tone: "bad" | "warn" | "", sort: string}>}
  */
 export const STATES = {
-  "over-limit": { label: "Over its monthly limit", many: "over their monthly limit", tone: "bad", sort: "-limitUsed" },
-  "near-limit": { label: "Near its monthly limit", many: "near their monthly limit", tone: "warn", sort: "-limitUsed" },
-  "over-hour-limit": { label: "Over its hourly limit", many: "over their hourly limit", tone: "bad", sort: "-lastDMSent" },
-  "near-hour-limit": { label: "Near its hourly limit", many: "near their hourly limit", tone: "warn", sort: "-lastDMSent" },
+  "over-limit": { label: "Over monthly limit", many: "over their monthly limit", tone: "bad", sort: "-limitUsed" },
+  "near-limit": { label: "Near monthly limit", many: "near their monthly limit", tone: "warn", sort: "-limitUsed" },
+  "over-hour-limit": { label: "Over hourly limit", many: "over their hourly limit", tone: "bad", sort: "-lastDMSent" },
+  "near-hour-limit": { label: "Near hourly limit", many: "near their hourly limit", tone: "warn", sort: "-lastDMSent" },
   silent: { label: "Silent", many: "silent", tone: "bad", sort: "lastDMSent" },
   surging: { label: "Unusually active", many: "unusually active", tone: "warn", sort: "-monthlyDmUsed" },
   "inactive-sending": { label: "Inactive but sending", many: "inactive but sending", tone: "warn", sort: "-lastDMSent" },

@@ -61,6 +61,9 @@ function rowOf(admin, isMe) {
   actions.append(roleOf(admin, isMe), signOutFor(admin, isMe));
   if (!isMe && admin.secondFactor) actions.append(factorFor(admin));
   if (!isMe) actions.append(switchFor(admin));
+  row.role = "row";
+  email.role = "rowheader";
+  since.role = actions.role = "cell";
   row.append(email, since, actions);
   return row;
 }

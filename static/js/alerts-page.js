@@ -33,7 +33,7 @@ async function loadChannels() {
   const found = channelsFrom(answer.data);
   if (kinds.length === 0) drawKinds(found.kinds);
   kinds = found.kinds;
-  byId("zone").textContent = found.timeZone;
+  byId("zone").textContent = ` (${found.timeZone})`;
   byId("channels-table").hidden = found.channels.length === 0;
   byId("no-channels").hidden = found.channels.length > 0;
   byId("channels").replaceChildren(...found.channels.map(channelRow));
@@ -112,7 +112,7 @@ function ruleRow(rule) {
       await loadRules();
     }),
   );
-  const now = rule.sense === "outside" ? "checked by hour" : rule.since ? `met since ${format.moment(rule.since)}` : "not met";
+  const now = rule.sense === "outside" ? "checked every full hour" : rule.since ? `met since ${format.moment(rule.since)}` : "not met";
   return row(head(words, now), actions);
 }
 

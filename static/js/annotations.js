@@ -34,8 +34,8 @@ function annotationFrom(json) {
  * @returns {string} its author and last editor; empty if it has no author
  */
 export function authorsText({ author, changedBy }) {
-  if (!changedBy || changedBy === author) return author;
-  return author ? `${author}, changed by ${changedBy}` : `changed by ${changedBy}`;
+  const changed = changedBy && changedBy !== author ? `changed by ${changedBy}` : "";
+  return [author && `by ${author}`, changed].filter(Boolean).join(", ");
 }
 
 /**

@@ -5,7 +5,9 @@ import { isolatedIndexes } from "./series.js";
 /** @typedef {import("./format.js").Format} Format */
 /** @typedef {import("./types.js").Unit} Unit */
 
-export const HEIGHT = 300;
+const USUAL_HEIGHT = 300;
+/** The text size, in px, for which the sizes below are. */
+const USUAL_TEXT = 16;
 /** @type {uPlot.Series.Points} */
 const POINTS = { show: false, size: 6, filter: (u, series) => (isSmall(u) ? [] : isolatedIndexes([...(u.data[series] ?? [])])) };
 /** With at most this many messages per bucket, bars are drawn: lines would zigzag, and equal ones would hide each other. */
@@ -41,6 +43,14 @@ const TICKS = {
 
 /**
  * @param {HTMLElement} box
+ * @returns {{width: number, height: number}} in px
+ */
+export function sizeOf(box) {
+  return { width: box.clientWidth, height: box.clientHeight || USUAL_HEIGHT };
+}
+
+/**
+ * @param {HTMLElement} box
  * @param {Format} format
  * @param {() => Unit} unit
  * @param {(index: number | null) => void} read
@@ -51,7 +61,9 @@ export function optionsFor(box, format, unit, read, marked) {
   const style = getComputedStyle(box);
   /** @param {string} token */
   const colour = (token) => style.getPropertyValue(token).trim();
-  const font = `12px ${style.fontFamily}`;
+  // On a wall, and for readers who have chosen larger text.
+  const larger = parseFloat(style.fontSize) / USUAL_TEXT;
+  const font = `${12 * larger}px ${style.fontFamily}`;
   const grid = { stroke: colour("--line"), width: 1 };
   const shapes = { sent: shapesOf(-1), received: shapesOf(1) };
   /**
@@ -62,7 +74,7 @@ export function optionsFor(box, format, unit, read, marked) {
   const full = (which, area) => ({
     stroke: colour(`--${which}`),
     fill: (u) => (isSmall(u) ? colour(`--${which}`) : area) ?? "transparent",
-    width: 2,
+    width: 2 * larger,
     spanGaps: false,
     paths: (u, ...rest) => (isSmall(u) ? shapes[which].bars : shapes[which].line)(u, ...rest),
     points: POINTS,
@@ -75,10 +87,10 @@ export function optionsFor(box, format, unit, read, marked) {
   const soFar = (which) => ({
     stroke: colour(`--${which}`),
     fill: colour("--panel"),
-    width: 2,
+    width: 2 * larger,
     spanGaps: false,
     paths: (u, ...rest) => (isSmall(u) ? shapes[which].bars(u, ...rest) : null),
-    points: { show: (u) => !isSmall(u), size: 9, width: 2, fill: colour("--panel"), stroke: colour(`--${which}`) },
+    points: { show: (u) => !isSmall(u), size: 9 * larger, width: 2 * larger, fill: colour("--panel"), stroke: colour(`--${which}`) },
   });
   /**
    * The compared period.
@@ -105,10 +117,9 @@ export function optionsFor(box, format, unit, read, marked) {
     points: { show: true, size: 13, width: 2.5, fill: "transparent", stroke: colour("--warn-dot") },
   });
   return {
-    width: box.clientWidth,
-    height: HEIGHT,
+    ...sizeOf(box),
     legend: { show: false },
-    padding: [12, RIGHT, 0, 0],
+    padding: [12, RIGHT * larger, 0, 0],
     cursor: {
       y: false,
       drag: { x: false, y: false },
@@ -138,8 +149,8 @@ export function optionsFor(box, format, unit, read, marked) {
         font,
         grid: { show: false },
         ticks: { show: false },
-        size: 30,
-        space: 64,
+        size: 30 * larger,
+        space: 64 * larger,
         incrs: () => TICKS[unit()],
         values: (_u, splits, _axis, _space, step) => splits.map((second) => label(unit(), second, step, format)),
       },
@@ -148,9 +159,9 @@ export function optionsFor(box, format, unit, read, marked) {
         font,
         grid,
         ticks: { show: false },
-        size: 52,
+        size: 52 * larger,
         incrs: wholeSteps(),
-        values: (_u, splits) => splits.map((n) => format.compact(n)),
+        values: (_u, splits) => splits.map((n) => format.compact(n, splits.at(-1) ?? n)),
       },
     ],
     series: [

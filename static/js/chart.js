@@ -1,6 +1,6 @@
 /** The large chart: uPlot with a readout, a keyboard and the reader's colours. */
 
-import { HEIGHT, optionsFor } from "./chart-options.js";
+import { optionsFor, sizeOf } from "./chart-options.js";
 import { annotationsByPoint } from "./annotations.js";
 import { bandColumns, columns, totalsOf } from "./series.js";
 import { THEME_CHANGED } from "./theme.js";
@@ -154,8 +154,8 @@ export function createChart({ box, when, sent, received, pace }, format) {
   }
 
   new ResizeObserver(() => {
-    if (plot && box.clientWidth && box.clientWidth !== plot.width)
-      plot.setSize({ width: box.clientWidth, height: HEIGHT });
+    const size = sizeOf(box);
+    if (plot && size.width && (size.width !== plot.width || size.height !== plot.height)) plot.setSize(size);
   }).observe(box);
   const recolour = () => plot && build();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);

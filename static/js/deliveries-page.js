@@ -1,6 +1,7 @@
 /** The page of deliveries that were not fully counted, and of unknown events. */
 
 import { ask } from "./ask.js";
+import { breakable } from "./breakable.js";
 import { now } from "./clock.js";
 import { detailsOf, outcomeOf } from "./deliveries.js";
 import { createFormat } from "./format.js";
@@ -65,18 +66,18 @@ function rowOf(delivery) {
   const what = cell("td", "");
   const details = document.createElement("details");
   const summary = document.createElement("summary");
-  summary.textContent = outcomeOf(delivery, format);
+  summary.append(...breakable(outcomeOf(delivery, format)));
   const list = document.createElement("dl");
   for (const [name, value] of detailsOf(delivery, format)) {
     const term = document.createElement("dt");
     term.textContent = name;
     const meaning = document.createElement("dd");
-    meaning.textContent = value;
+    meaning.append(...breakable(value));
     list.append(term, meaning);
   }
   details.append(summary, list);
   what.append(details);
-  const took = cell("td", delivery.ms === null ? "–" : String(delivery.ms));
+  const took = cell("td", delivery.ms === null ? "–" : `${delivery.ms} ms`);
   took.className = "figure wide";
   row.append(time, status, what, took);
   return row;
@@ -88,7 +89,7 @@ function nameRow({ name, counted, firstAt, lastAt, keys }) {
   const head = cell("th", "");
   head.scope = "row";
   const code = document.createElement("code");
-  code.textContent = name;
+  code.append(...breakable(name));
   const mark = document.createElement("span");
   mark.className = "mark";
   mark.textContent = counted ? "counted as unknown" : "rejected";

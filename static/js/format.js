@@ -111,8 +111,11 @@ export function createFormat(hourCycle = readersHours(), timeZone = undefined, d
     brief,
     /** @param {number | null} n */
     rate: (n) => (n !== null && Math.abs(n) < 10 ? minus(tenth.format(n)) : count(n)),
-    /** @param {number} n */
-    compact: (n) => minus((n < 10_000 ? whole : short).format(n)),
+    /**
+     * @param {number} n
+     * @param {number} highest of the axis: all its numbers have one form
+     */
+    compact: (n, highest) => minus((highest < 10_000 ? whole : short).format(n)),
     /** @param {number} n from 0 to 1 */
     share: (n) => minus(share.format(n)),
     /** @param {number} n 0.08 is eight per cent more */

@@ -100,7 +100,7 @@ export function toldText({ alerts }) {
   const names = [...new Set(alerts.filter((alert) => alert.toldAt).map((alert) => alert.channel))];
   const failing = alerts.some((alert) => !alert.toldAt);
   if (names.length === 0) return "no channel yet";
-  return failing ? `${names.join(", ")}; not all` : names.join(", ");
+  return failing ? `${names.join(", ")}; some not sent` : names.join(", ");
 }
 
 /**

@@ -84,9 +84,12 @@ export function accountRow(day, format) {
   const link = document.createElement(address ? "a" : "span");
   if (address) link.setAttribute("href", address);
   link.append(name);
-  head.append(link);
   const when = document.createElement("td");
-  when.textContent = nameOfDay(day, format);
+  // On a phone it is below the name.
+  const below = document.createElement("span");
+  when.className = below.className = "day";
+  when.textContent = below.textContent = nameOfDay(day, format);
+  head.append(link, below);
   row.append(head, when, ...figures(day, format));
   return row;
 }
@@ -96,8 +99,7 @@ export function accountRow(day, format) {
  * @param {Format} format
  */
 function nameOfDay({ day }, format) {
-  // Where there is no space for "Sun, Nov 15", it breaks after the weekday.
-  return day ? format.bucket("day", `${day}T00:00:00Z`).replace(/ (?=\d)/, "\u00a0") : "unknown";
+  return day ? format.bucket("day", `${day}T00:00:00Z`) : "unknown";
 }
 
 /**

@@ -7,5 +7,9 @@ export function wireShell() {
   wireTheme();
   const here = /** @type {HTMLElement | null} */ (document.querySelector(".top nav [aria-current]"));
   const bar = here?.parentElement;
-  if (here && bar) bar.scrollLeft = here.offsetLeft - bar.offsetLeft - (bar.clientWidth - here.offsetWidth) / 2;
+  if (!here || !bar) return;
+  // Also when the phone is turned.
+  new ResizeObserver(() => {
+    bar.scrollLeft = here.offsetLeft - bar.offsetLeft - (bar.clientWidth - here.offsetWidth) / 2;
+  }).observe(bar);
 }

@@ -12,7 +12,7 @@ function show({ name, scopes, endsAt, madeBy, usedAt, usedFrom }) {
   cell.textContent = usedAt ? format.moment(usedAt) : "never";
   if (usedAt) cell.title = format.utc(usedAt);
   if (usedFrom) cell.append(smallLine(usedFrom));
-  const end = endsAt ? `${hasEnded(endsAt) ? "ended" : "ends"} ${format.date(endsAt)}, ` : "";
+  const end = endsAt ? `${hasEnded(endsAt) ? "expired" : "expires"} ${format.date(endsAt)}, ` : "";
   const lines = [scopes.join(", "), `${end}created by ${madeBy}`];
   return { name, lines, cell, revoked: `${name} was revoked; its open streams close within seconds.` };
 }

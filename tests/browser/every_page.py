@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from playwright.sync_api import Page
 
 from dmstats.db.admins.activity_log import Actor, ActorKind, Event, LogEntry
+from dmstats.db.admins.password_link import LinkOver
 from dmstats.db.admins.shared_links import Part
 from dmstats.db.annotations import Annotation
 from dmstats.web.pages.overview import overview_page
@@ -83,7 +84,7 @@ SIGNED_OUT: dict[str, tuple[str, dict[str, Any]]] = {
     "/login/passkey": ("code.html", {"person": {"passkeys": True}, "passkeys": True}),
     "/password": ("password.html", {"email": LONG_EMAIL, "link": "x"}),
     "/password/done": ("password.html", {"email": LONG_EMAIL, "done": True}),
-    "/password/refused": ("password.html", {"error": "This link has been used, or has ended."}),
+    "/password/refused": ("password.html", {"error": str(LinkOver())}),
     "/data-deletion/code": ("deletion.html", {"code": "4f" * 20, "waiting": True}),
 }
 

@@ -3,7 +3,7 @@
 A real service counts a month of signed webhooks, made up but sent as Meta sends them; Chromium
 looks at it. Takes about two minutes.
 
-With ``--every`` it takes every page instead, with made-up figures of 7 and 12 digits, at five
+With ``--every`` it takes every page instead, with made-up figures of 0 to 12 digits, at five
 widths, in light and dark: some 500 pictures to look at after a change of the layout.
 """
 
@@ -26,7 +26,7 @@ from pymongo import MongoClient
 
 from tests.browser.chromium import chromium
 from tests.browser.conftest import expect_mode, serving, sign_in
-from tests.browser.every_page import LONG, VIEWS, EveryPage, opened
+from tests.browser.every_page import EACH, VIEWS, EveryPage, opened
 from tests.browser.fake_site import started
 from tests.browser.service import ROOT, Service
 from tests.browser.test_layout import MAIN_WIDTHS
@@ -117,7 +117,7 @@ def take_every_page(into: Path) -> None:
     with chromium() as browser, started(EveryPage()) as site:
         context = browser.new_context(locale="en-GB", timezone_id="Europe/Berlin")
         page = context.new_page()
-        for digits in LONG:
+        for digits in EACH:
             site.fill(digits)
             for name, view in VIEWS.items():
                 if digits not in view.digits:

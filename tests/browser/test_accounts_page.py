@@ -80,7 +80,7 @@ def test_lists_by_filter_and_order(tab: Page, site: FakeSite) -> None:
     expect(page).to_have_url(re.compile(r"/accounts\?sort=-limitUsed&state=near-limit$"))
     expect(page.get_by_label("State", exact=True)).to_have_value("near-limit")
     expect(page.locator("#totals")).to_contain_text("12 accounts: 1,234 sent this month")
-    expect(page.locator("#rows .mark").first).to_have_text("Near its monthly limit")
+    expect(page.locator("#rows .mark").first).to_have_text("Near monthly limit")
     assert site.asked[-1] == {"sort": "-limitUsed", "state": "near-limit", "limit": "50"}
     # The column that it is sorted by is there, and those that do not fit are not.
     shown = {"Limit": True, "This month": True, "All time": False, "Received": False}
@@ -120,7 +120,7 @@ def test_an_accounts_states_in_words(tab: Page, site: FakeSite) -> None:
     tab.goto(f"{site.url}/accounts/{site.accounts[0]['instagramId']}")
     expect(tab.locator("#states li")).to_have_count(len(states))
     expect(tab.locator("#states li").nth(1)).to_contain_text(
-        re.compile("Near its hourly limit: 90 sent from .*, 171 since; the limit is 200 an hour.")
+        re.compile("Near hourly limit: 90 sent from .*, 171 since; the limit is 200 an hour.")
     )
     expect(tab.locator("#states li").nth(2)).to_contain_text("Silent: nothing sent for")
     assert violations(tab) == []

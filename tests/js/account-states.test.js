@@ -30,7 +30,7 @@ test("a silent account says since when, and one near its limit when it is reache
   const told = account({ states, lastDMSent: "2026-11-11T00:00:00Z", limitReachedAt: "2026-11-20T12:00:00Z" });
   const [silent, near] = sentencesOf(told, format, () => 2 * 86_400);
   assert.match(silent.text, /nothing sent for 2d/);
-  assert.match(near.text, /^Near its monthly limit: 90% .* reached on .*20/);
+  assert.match(near.text, /^Near monthly limit: 90% .* reached on .*20/);
 });
 
 test("an account near its hourly limit says what it has sent, and when the limit is reached", () => {
@@ -38,10 +38,10 @@ test("an account near its hourly limit says what it has sent, and when the limit
   const about = (more) => sentencesOf(account({ states: ["near-hour-limit"], hourlyUse: { ...hourlyUse, ...more } }), format, () => 1)[0].text;
   assert.equal(
     about({}),
-    "Near its hourly limit: 90 sent from 14:00 to 15:00, 171 since; the limit is 200 an hour. At this rate this hour reaches it at 15:48.",
+    "Near hourly limit: 90 sent from 14:00 to 15:00, 171 since; the limit is 200 an hour. At this rate this hour reaches it at 15:48.",
   );
-  assert.equal(about({ before: null, limitReachedAt: null }), "Near its hourly limit: 171 since 15:00; the limit is 200 an hour.");
-  assert.equal(about({ at: "soon" }), "Near its hourly limit: in this hour or the one before.");
+  assert.equal(about({ before: null, limitReachedAt: null }), "Near hourly limit: 171 since 15:00; the limit is 200 an hour.");
+  assert.equal(about({ at: "soon" }), "Near hourly limit: in this hour or the one before.");
 });
 
 test("a state of another release, and words that are no state, are not shown", () => {

@@ -27,9 +27,9 @@ test("what cannot be read is left out", () => {
 test("who changed a note is named beside its author", () => {
   const [ada, bob] = ["ada@example.com", "bob@example.com"];
   const words = (author, changedBy) => authorsText({ ...note("10:00", "x"), author, changedBy });
-  assert.equal(words(ada, ""), ada);
-  assert.equal(words(ada, ada), ada);
-  assert.equal(words(ada, bob), `${ada}, changed by ${bob}`);
+  assert.equal(words(ada, ""), `by ${ada}`);
+  assert.equal(words(ada, ada), `by ${ada}`);
+  assert.equal(words(ada, bob), `by ${ada}, changed by ${bob}`);
   assert.equal(words("", bob), `changed by ${bob}`);
   assert.equal(words("", ""), "");
 });

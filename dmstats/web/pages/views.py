@@ -47,7 +47,7 @@ PAGES = {
 }
 """The template of each page that loads what it shows by the API."""
 
-BREAKING = re.compile(r"(?<=[@.:])(?!$)")
+BREAKING = re.compile(r"(?<=[@.:/])(?!$)")
 
 
 def register_pages(app: Flask, folder: Path | None = None) -> None:
@@ -154,8 +154,8 @@ def _register_people(pages: Blueprint) -> None:
 
 
 def breakable(text: str) -> Markup:
-    """``text`` with a place to break the line after each ``@``, dot and colon: addresses of people
-    and machines have no spaces."""
+    """``text`` with a place to break the line after each ``@``, dot, colon and slash: addresses of
+    people and machines have no spaces."""
     return Markup("<wbr>").join(BREAKING.split(text))
 
 
