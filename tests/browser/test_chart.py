@@ -241,7 +241,7 @@ def test_notes_are_on_the_chart_and_written_below_it(tab: Page, site: FakeSite) 
     tab.keyboard.press("Enter")
     expect(rows).to_have_count(3)
     expect(tab.locator("#notes-summary")).to_be_focused()
-    expect(rows.first).to_contain_text("Launch in Spain ada@example.com")
+    expect(rows.first).to_contain_text("Launch in Spain by ada@example.com")
     assert violations(tab) == []
     tab.get_by_role("button", name="Change Launch in Spain").press("Enter")
     tab.get_by_role("textbox", name="What").fill("Launch in Peru")

@@ -52,12 +52,15 @@ FAULTS = r"""() => {
   const found = [];
   const before = new Set();
   for (const { node, text } of lines) {
-    if (before.has(node) && /^[^ ]+@[^ ]+$/.test(node.textContent.trim())) {
+    if (before.has(node) && /^[^ ]+@[^ ]+$|^[\d,.]+$/.test(node.textContent.trim())) {
       found.push(`"${text}" is broken in the middle of a word`);
     }
     before.add(node);
   }
   for (const { element, text, rect, inner } of lines) {
+    // All ids begin alike.
+    const name = element.closest(".account-name, .account-id");
+    if (name && /^\d+$/.test(text) && name.scrollWidth > name.clientWidth) found.push(`"${text}" is cut`);
     const across = Math.max(inner.left - rect.left, rect.right - inner.right);
     const out = Math.max(across, rect.bottom - inner.bottom, inner.top - rect.top);
     if (out > 1) found.push(`"${text}" is ${Math.round(out)} px outside its box`);
