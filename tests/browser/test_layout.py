@@ -59,8 +59,8 @@ FAULTS = r"""() => {
   }
   for (const { element, text, rect, inner } of lines) {
     // All ids begin alike.
-    const name = element.closest(".account-name, .account-id");
-    if (name && /^\d+$/.test(text) && name.scrollWidth > name.clientWidth) found.push(`"${text}" is cut`);
+    const id = /^\d+$/.test(text) && element.closest(".account-name, .account-id");
+    if (id && id.scrollWidth > id.clientWidth) found.push(`"${text}" is cut`);
     const across = Math.max(inner.left - rect.left, rect.right - inner.right);
     const out = Math.max(across, rect.bottom - inner.bottom, inner.top - rect.top);
     if (out > 1) found.push(`"${text}" is ${Math.round(out)} px outside its box`);
