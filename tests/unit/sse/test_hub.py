@@ -133,6 +133,12 @@ def test_the_wire_format_is_flask_sses() -> None:
     assert event.encoded == str(event).encode()
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x1e"])
+def test_only_a_line_feed_ends_a_line(separator: str) -> None:
+    told = str(Event("stats", f"a{separator}b"))
+    assert told == f"event:stats\ndata:a{separator}b\n\n"
+
+
 def test_what_was_missed_comes_with_the_connection(harness: Harness) -> None:
     stream = harness.hub.subscribe()
     harness.newest = Figures((2, 5))
