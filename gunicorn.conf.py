@@ -116,6 +116,7 @@ forwarder_headers = ""
 
 accesslog = None  # the application logs its requests itself
 errorlog = "-"
+logger_class = "dmstats.gunicorn_log.GunicornLog"
 loglevel = "info"
 
 METRICS = "dmstats-metrics-"

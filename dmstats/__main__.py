@@ -24,9 +24,17 @@ def run(stop: Stop) -> int:
     from dmstats.core.clock import SystemClock  # noqa: PLC0415
     from dmstats.core.errors import ConfigError, DmstatsError  # noqa: PLC0415
     from dmstats.core.exit_codes import FAILED, OK, USAGE  # noqa: PLC0415
+    from dmstats.core.non_blocking_stream import standard_error  # noqa: PLC0415
     from dmstats.core.settings import Settings  # noqa: PLC0415
     from dmstats.embedded.launcher import Launcher  # noqa: PLC0415
     from dmstats.embedded.supervisor import Ended  # noqa: PLC0415
+
+    # A terminal that is paused (Ctrl-S) must not keep ended processes from being started again.
+    output = standard_error()
+
+    def say(line: str) -> None:
+        output.write(f"dmstats: {line}\n")
+        output.flush()
 
     try:
         settings = Settings.from_env(os.environ)
@@ -37,11 +45,6 @@ def run(stop: Stop) -> int:
             return error.code
         return USAGE if isinstance(error, ConfigError) else FAILED
     return OK
-
-
-def say(line: str) -> None:
-    """Print one line for the user who started the service."""
-    print(f"dmstats: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,18 @@ import fcntl
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
+from gunicorn.config import Config
 
-from dmstats.ops.logs import JsonLines, NonBlockingStream
+from dmstats.__main__ import run
+from dmstats.core.exit_codes import USAGE
+from dmstats.core.non_blocking_stream import NonBlockingStream
+from dmstats.core.stopping import StopSignal
+from dmstats.gunicorn_log import GunicornLog
+from dmstats.ops.logs import JsonLines
 
 LINES = 3_000
 
@@ -78,3 +85,34 @@ def test_a_reader_that_is_gone_holds_nobody_up(logger: logging.Logger) -> None:
     other.addHandler(gone)
     other.warning("nobody reads it")
     os.close(writing)
+
+
+@pytest.fixture
+def full(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Standard error is a pipe that is full."""
+    os.set_blocking(pipe[1], False)
+    for size in (65_536, 1):
+        try:
+            while True:
+                os.write(pipe[1], b"x" * size)
+        except BlockingIOError:
+            pass
+    os.set_blocking(pipe[1], True)
+    with os.fdopen(os.dup(pipe[1]), "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        yield
+
+
+@pytest.mark.usefixtures("full")
+def test_it_holds_up_no_master() -> None:
+    log = GunicornLog(Config())
+    log.error("a worker ended")
+    log.setup(Config())  # as a reload does
+    log.error("a worker ended")
+    log.error_log.handlers.clear()
+
+
+@pytest.mark.usefixtures("full")
+def test_it_holds_up_no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "many")
+    assert run(StopSignal()) == USAGE

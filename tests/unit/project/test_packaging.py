@@ -113,14 +113,18 @@ def gunicorn_with(worker_class: str) -> SimpleNamespace:
 
 
 def test_the_master_imports_nothing_that_opens_sockets_or_starts_threads() -> None:
-    """It loads the worker class, before the workers are patched."""
+    """It loads its log and the worker class, before the workers are patched."""
     code = (
         "import sys, gunicorn.workers.ggevent; before = set(sys.modules); "
-        "import dmstats.gunicorn_worker; print(sorted(set(sys.modules) - before))"
+        "import dmstats.gunicorn_log, dmstats.gunicorn_worker; "
+        "print(sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ours = {name for name in ast.literal_eval(done.stdout) if name.startswith("dmstats")}
-    assert ours == {"dmstats", "dmstats.core", "dmstats.core.constants", "dmstats.gunicorn_worker"}
+    assert ours == {
+        "dmstats", "dmstats.core", "dmstats.core.constants", "dmstats.core.non_blocking_stream",
+        "dmstats.gunicorn_log", "dmstats.gunicorn_worker",
+    }  # fmt: skip
     others = set(ast.literal_eval(done.stdout)) - ours
     assert not {name.partition(".")[0] for name in others} & {"flask", "pymongo", "redis"}
 
