@@ -20,7 +20,8 @@ def is_local_program(request: Request) -> bool:
     """Whether ``request`` comes from a program on this machine and not through a local proxy.
 
     Behind a local proxy, every request comes from loopback. Any forwarding header reveals a proxy,
-    trusted or not. A proxy that adds none (nginx's bare proxy_pass) uses HTTP/1.0.
+    trusted or not. A proxy that adds none (nginx's bare proxy_pass before 1.29.7)
+    uses HTTP/1.0.
     """
     if PASSED_ON & {name.lower() for name, _ in request.headers}:
         return False
