@@ -49,11 +49,10 @@ test-alone: $(READY) $(JS_READY) $(BROWSER)
 
 # These two run in parallel with test-together, so their output is shown only if they fail.
 
-# One process, since each worker of pytest-xdist would collect these thousands of tests again. It takes
-# the CPU time that the others leave while they wait.
+# One process, since each worker of pytest-xdist would collect these thousands of tests again.
 .PHONY: test-in-process
 test-in-process: $(READY)
-	@output=$$(nice $(PY) -m pytest --quiet tests/unit tests/service 2>&1) || { printf '%s\n' "$$output"; exit 1; }; \
+	@output=$$($(PY) -m pytest --quiet tests/unit tests/service 2>&1) || { printf '%s\n' "$$output"; exit 1; }; \
 	echo "make: unit and service tests: $${output##*$$'\n'}"
 
 .PHONY: test-dashboard
