@@ -83,7 +83,7 @@ def drifted(drift: int) -> Incident | None:
     """The last audit found that the counters differ from the ledger."""
     if not drift:
         return None
-    return Incident(DRIFT, f"The counters differ from the ledger by {drift}: run `flask audit`.")
+    return Incident(DRIFT, f"The counters differ from the ledger by {drift}: run `dmstats audit`.")
 
 
 def unheard_of(name: str, keys: Sequence[str], since: str, *, unknown: bool) -> Incident:

@@ -126,7 +126,7 @@ def incident(index: int, began: datetime, lasted: timedelta | None, **more: Any)
         "id": f"{index:013d}-drift",
         "name": "drift",
         "title": "The counters differ from the ledger",
-        "text": "The counters differ from the ledger by 3: run `flask audit`.",
+        "text": "The counters differ from the ledger by 3: run `dmstats audit`.",
         "beganAt": rfc(began),
         "endedAt": rfc(began + lasted) if lasted else None,
         "alerts": [told, untold],

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 FINISH_SECONDS = 10.0
 NO_TRANSACTIONS = (
     "MongoDB runs standalone and has no transactions: after a crash, counters may lack events that "
-    "are in the ledger, until `flask audit --repair`. Use a replica set (one member is enough)."
+    "are in the ledger, until `dmstats audit --repair`. Use a replica set (one member is enough)."
 )
 
 
