@@ -100,12 +100,21 @@ function countCell(className, n, format) {
 function lastCell({ lastDMSent: at }, format, ageOf) {
   if (!at) return element("td", "wide", at === null ? "never" : "unknown");
   const cell = element("td", "wide");
+  cell.append(timeAgo(at, format, ageOf));
+  return cell;
+}
+
+/**
+ * @param {string} at
+ * @param {Format} format
+ * @param {(at: string) => number} ageOf
+ */
+export function timeAgo(at, format, ageOf) {
   const time = element("time", "", `${format.duration(ageOf(at))} ago`);
   time.dateTime = at;
   time.title = `${format.moment(at)} (${format.utc(at)})`;
   time.dataset.ago = at;
-  cell.append(time);
-  return cell;
+  return time;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The page of all accounts: search, filters, order and paging. */
 
 import { wireImport } from "./account-import.js";
-import { drawAccounts } from "./account-rows.js";
+import { drawAccounts, timeAgo } from "./account-rows.js";
 import { ask } from "./ask.js";
 import { base } from "./base.js";
 import { now } from "./clock.js";
@@ -124,7 +124,7 @@ function draw() {
   const searching = input.value.trim() !== "";
   const filtered = filters.some(({ value }) => value);
   const { accounts, nextCursor } = shown;
-  drawAccounts(rows, accounts, format, (at) => (now() - Date.parse(at)) / 1000, { whole: true });
+  drawAccounts(rows, accounts, format, ageOf, { whole: true });
   more.hidden = nextCursor === null;
   byId("count").textContent = words(searching || filtered);
   const nothing = byId("nothing");
@@ -153,6 +153,11 @@ function drawOrder(current) {
   sorts.value = current;
 }
 
+/** @param {string} at */
+function ageOf(at) {
+  return (now() - Date.parse(at)) / 1000;
+}
+
 function drawTotals() {
   const place = byId("totals");
   const totals = shown.totals;
@@ -161,7 +166,8 @@ function drawTotals() {
   const { at, accounts, monthlyDmUsed, dmUsed, dmReceived } = totals;
   const month = monthlyDmUsed === null ? "" : `${format.brief(monthlyDmUsed)} sent this month, `;
   place.textContent = `${format.count(accounts)} ${accounts === 1 ? "account" : "accounts"}: ${month}${format.brief(dmUsed)} sent and ${format.brief(dmReceived)} received in total`;
-  place.title = at ? `As of ${format.moment(at)} (${format.utc(at)})` : "";
+  // The background job computes the sums: they may be older than the rows, and not have new accounts yet.
+  if (at) place.append(", as of ", timeAgo(at, format, ageOf));
 }
 
 function drawExports() {
