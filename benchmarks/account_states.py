@@ -118,7 +118,9 @@ def with_pauses(states: StatePass, databases: Databases) -> Figures:
     job, database = BackgroundStates(states, SystemClock()), databases.cpu()
     worked, started = time.process_time(), time.perf_counter()
     while not job.tick():
-        time.sleep(ACCOUNT_STATES_SECONDS - (time.perf_counter() - started) % 1)
+        time.sleep(
+            ACCOUNT_STATES_SECONDS - (time.perf_counter() - started) % ACCOUNT_STATES_SECONDS
+        )
     found = {
         "s": time.perf_counter() - started,
         "worker s": time.process_time() - worked,

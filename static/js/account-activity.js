@@ -1,7 +1,7 @@
 /** An account's messages: the chart, its table, and how old they are. */
 
 import { createChart } from "./chart.js";
-import { now } from "./clock.js";
+import { ageOf, now } from "./clock.js";
 import { createNotes } from "./notes.js";
 import { chartParts, byId } from "./page.js";
 import { createRanges } from "./ranges.js";
@@ -71,7 +71,7 @@ export function createActivity(format, url) {
 
   function tick() {
     if (!drawn?.at) return;
-    const seconds = (now() - Date.parse(drawn.at)) / 1000;
+    const seconds = ageOf(drawn.at);
     const overdue = seconds > OVERDUE_SECONDS;
     const place = byId("as-of");
     const next = overdue ? "; the next check is overdue" : "";

@@ -6,7 +6,7 @@ import { sentencesOf } from "./account-states.js";
 import { limitOf, nameOf, shareText } from "./accounts.js";
 import { ask } from "./ask.js";
 import { drawFigures } from "./cards.js";
-import { now } from "./clock.js";
+import { ageOf, now } from "./clock.js";
 import { counted } from "./figures.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
@@ -74,7 +74,7 @@ function draw(account) {
 /** @param {Account} account */
 function drawStates(account) {
   const list = byId("states");
-  const sentences = sentencesOf(account, format, (at) => (now() - Date.parse(at)) / 1000);
+  const sentences = sentencesOf(account, format, ageOf);
   list.hidden = sentences.length === 0;
   list.replaceChildren(
     ...sentences.map(({ text, tone }) => {

@@ -4,7 +4,7 @@ import { wireImport } from "./account-import.js";
 import { drawAccounts, timeAgo } from "./account-rows.js";
 import { ask } from "./ask.js";
 import { base } from "./base.js";
-import { now } from "./clock.js";
+import { ageOf, now } from "./clock.js";
 import { createFormat } from "./format.js";
 import { createFreshness } from "./freshness.js";
 import { byId } from "./page.js";
@@ -151,11 +151,6 @@ function drawOrder(current) {
     sorts.add(new Option(`${field}, ${field === current ? "upwards" : "downwards"}`, current));
   }
   sorts.value = current;
-}
-
-/** @param {string} at */
-function ageOf(at) {
-  return (now() - Date.parse(at)) / 1000;
 }
 
 function drawTotals() {

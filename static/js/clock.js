@@ -14,3 +14,11 @@ export function hear(response) {
 export function now() {
   return Date.now() + ahead;
 }
+
+/**
+ * @param {string} at RFC 3339
+ * @returns {number} the seconds since then
+ */
+export function ageOf(at) {
+  return (now() - Date.parse(at)) / 1000;
+}
