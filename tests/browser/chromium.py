@@ -20,6 +20,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-gpu",
+    "--process-per-site",
 ]
 # The fonts of the machine, where it has any, and those of the package.
 FONTS = """<?xml version="1.0"?>
