@@ -16,6 +16,7 @@ import pytest
 
 from dmstats.core.stopping import SIGNALS, StopSignal
 from dmstats.services import Services
+from tests.sources import tree
 
 ROOT = Path(__file__).parents[3]
 
@@ -98,10 +99,13 @@ def test_a_worker_that_is_told_to_go_only_takes_a_note() -> None:
     assert worker._draining[0] is ends[0]
 
 
-@pytest.mark.parametrize(
-    "path", [*ROOT.joinpath("dmstats").rglob("*.py")], ids=lambda path: path.stem
-)
-def test_handlers_are_made_in_one_place(path: Path) -> None:
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    made = [call for call in calls if ast.unparse(call.func) == "signal.signal"]
-    assert not made or path.name == "stopping.py"
+def test_handlers_are_made_in_one_place() -> None:
+    made = {
+        path.name
+        for path in ROOT.joinpath("dmstats").rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func) == "signal.signal"
+    }
+    assert made == {"stopping.py"}

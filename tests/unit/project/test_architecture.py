@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.sources import imports, tree
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "dmstats"
@@ -40,47 +39,47 @@ def package(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Every module imported when the code runs; imports for type checking alone do not count."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-class TestEveryModule:
-    def test_imports_only_what_lies_below(self, path: Path) -> None:
+def test_every_module_imports_only_what_lies_below() -> None:
+    wrong = {}
+    for path in MODULES:
         allowed = ALLOWED.get(package(path))
         if allowed is None:
-            return  # the wiring
+            continue  # the wiring
         names = [name.split(".") for name in imports(path)]
         met = {name[1] for name in names if name[0] == "dmstats" and len(name) > 1}
-        assert met - {"__version__"} <= allowed
+        wrong[name_of(path)] = met - {"__version__"} - allowed
+    assert len(wrong) > 30
+    assert not any(wrong.values()), {name: found for name, found in wrong.items() if found}
 
-    def test_leaves_the_driver_to_db(self, path: Path) -> None:
-        if package(path) != "db":
-            assert not {name.split(".")[0] for name in imports(path)} & ONLY_DB
 
-    def test_has_one_job_and_says_it(self, path: Path) -> None:
-        text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= MAX_LINES
-        assert ast.get_docstring(ast.parse(text))
+def test_every_module_leaves_the_driver_to_db() -> None:
+    wrong = [
+        name_of(path)
+        for path in MODULES
+        if package(path) != "db" and {name.split(".")[0] for name in imports(path)} & ONLY_DB
+    ]
+    assert wrong == []
 
-    def test_makes_no_client_at_import(self, path: Path) -> None:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        made = [
-            ast.unparse(node.value.func)
-            for node in tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
-        ]
-        assert not [name for name in made if name.endswith(("Client", "Redis", "from_url"))]
+
+def test_every_module_has_one_job_and_says_it() -> None:
+    lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert {name: number for name, number in lines.items() if number > MAX_LINES} == {}
+    assert [name_of(path) for path in MODULES if not ast.get_docstring(tree(path))] == []
+
+
+def test_no_module_makes_a_client_at_import() -> None:
+    made = [
+        (name_of(path), ast.unparse(node.value.func))
+        for path in MODULES
+        for node in tree(path).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+    ]
+    assert made
+    assert [each for each in made if each[1].endswith(("Client", "Redis", "from_url"))] == []
 
 
 COMMIT_PATH = ("web.middleware.request_log", "web.middleware.timeouts", "commit.fair_lock")
