@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import compress
 
@@ -16,14 +17,15 @@ others."""
 class KnownDocuments:
     """Digests, each with a number, and a mark of whether the present pass has met it.
 
-    Digests are evenly distributed, so that buckets by their last bits are about equal.
+    Digests are evenly distributed, so that buckets by their last bits are about equal. A bucket is
+    made when it is first looked into: with a few accounts, most are never.
     """
 
     def __init__(self) -> None:
-        self._digests = [array("Q") for _ in range(BUCKETS)]
+        self._digests: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
         """Each is sorted."""
-        self._numbers = [array("q") for _ in range(BUCKETS)]
-        self._met = [bytearray() for _ in range(BUCKETS)]
+        self._numbers: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+        self._met: defaultdict[int, bytearray] = defaultdict(bytearray)
 
     def unknown(self, digests: Iterable[bytes]) -> list[int]:
         """The places of those that are not known. The others are now met."""
@@ -69,12 +71,15 @@ class KnownDocuments:
 
     def begin(self) -> None:
         """Begin a pass, which has met none."""
-        self._met = [bytearray(len(bucket)) for bucket in self._digests]
+        self._met.clear()
+        for at, bucket in self._digests.items():
+            self._met[at] = bytearray(len(bucket))
 
     def forget_others(self) -> list[bytes]:
         """Forget those that this pass has not met, and return them."""
         found: list[int] = []
-        for at, (bucket, marks) in enumerate(zip(self._digests, self._met, strict=True)):
+        for at, bucket in self._digests.items():
+            marks = self._met[at]
             if not all(marks):
                 found += (key for key, met in zip(bucket, marks, strict=True) if not met)
                 self._digests[at] = array("Q", compress(bucket, marks))
