@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import argon2
@@ -17,6 +18,7 @@ from bson.codec_options import CodecOptions
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import DictLoader
+from mongomock.filtering import filter_applies
 from pymongo.errors import OperationFailure
 
 from dmstats.core.clock import ManualClock
@@ -81,6 +83,28 @@ CRON = "secret-of-the-cron"
 
 def cheap_passwords() -> Passwords:
     return Passwords(argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST))
+
+
+_MockCollection: Any = mongomock.Collection
+_every_match = _MockCollection._iter_documents
+_applies: Any = filter_applies
+
+
+def _matches(self: Any, wanted: Any) -> Iterator[dict[str, Any]]:
+    """The documents that match. mongomock tries everything that a filter may hold on each document,
+    and for a unique index does so at each write; but most filters are an id, a plain text."""
+    [(name, text), *others] = wanted.items() if wanted else [("", None)]
+    if type(text) is not str or others or name.startswith("$") or "." in name:
+        return cast(Iterator[dict[str, Any]], _every_match(self, wanted))
+    return (
+        document
+        for document in [*self._store.documents]
+        if (value := document.get(name)) == text
+        or (type(value) is not str and _applies(wanted, document))
+    )
+
+
+_MockCollection._iter_documents = _matches
 
 
 class MockClient(mongomock.MongoClient):  # type: ignore[type-arg]

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from itertools import pairwise
-from typing import Any
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -70,6 +70,10 @@ def sums(step: int) -> dict[int, Counts]:
 
 BERLIN = Calendar(ZoneInfo("Europe/Berlin"))
 DAYS, HOURS = sums(DAY_MS), sums(HOUR_MS)
+MINUTES_OF = {
+    hour: {moment: MINUTES[moment] for moment in moments}
+    for hour, moments in groupby(MOMENTS, hour_start)
+}
 
 
 def stored(plan: Plan) -> RangeCounts:
@@ -79,8 +83,7 @@ def stored(plan: Plan) -> RangeCounts:
     return RangeCounts(
         {at: DAYS[at] for at in asked.days if at in DAYS},
         {at: HOURS[at] for at in asked.hours if at in HOURS},
-        {at: MINUTES[at] for hour in asked.minutes
-         for at in range(hour, hour + HOUR_MS, MINUTE_MS) if at in MINUTES},
+        {at: counts for hour in asked.minutes for at, counts in MINUTES_OF.get(hour, {}).items()},
         over_ms,
     )  # fmt: skip
 
@@ -98,33 +101,88 @@ def labels_of(unit: str, zone: str) -> list[Label]:
 
 
 def label(unit: str, wall: datetime) -> Label:
-    day = wall.date()
+    if unit not in ("hour", "minute"):
+        return label_of_day(unit, wall.date())
+    return (
+        wall.date(), wall.hour, *([wall.minute] if unit == "minute" else []), wall.utcoffset(),
+    )  # fmt: skip
+
+
+@cache
+def label_of_day(unit: str, day: date) -> Label:
     if unit == "month":
         return (day.year, day.month)
-    if unit == "week":
-        return (day - timedelta(days=day.weekday()),)
-    if unit == "day":
-        return (day,)
-    return (day, wall.hour, *([wall.minute] if unit == "minute" else []), wall.utcoffset())
+    return (day - timedelta(days=day.weekday()) if unit == "week" else day,)
+
+
+class Move(NamedTuple):
+    """How far a comparison is moved forward: by local dates, or by a span of time."""
+
+    days: int = 0
+    months: int = 0
+    span: timedelta | None = None
+
+
+class Places(dict[int, Label | None]):
+    """The label of each moment (by its index in ``MOMENTS``) where a move shows it, if at all. Each
+    is computed once, for all ranges that are moved alike."""
+
+    def __init__(self, unit: str, zone: str, move: Move) -> None:
+        self._unit, self._move, self._zone = unit, move, ZoneInfo(zone)
+        self._walls = walls(zone)
+
+    def __missing__(self, i: int) -> Label | None:
+        place = self[i] = self._of(self._walls[i])
+        return place
+
+    def _of(self, wall: datetime) -> Label | None:
+        """Its date moved forward, at the same time of day.
+
+        A date that is not there has no place, or in a week or a month that of the month's last. Nor
+        has a time of day that is not there, in an hour or a minute.
+        """
+        unit, move = self._unit, self._move
+        if move.span is not None:
+            return label(unit, (wall.astimezone(UTC) + move.span).astimezone(self._zone))
+        there = moved_day(wall.date(), move, unit in ("week", "month"))
+        if there is None:
+            return None
+        if unit not in ("hour", "minute"):
+            return label_of_day(unit, there)
+        moved = wall.replace(year=there.year, month=there.month, day=there.day)
+        real = moved.astimezone(UTC).astimezone(self._zone)
+        same = real.replace(tzinfo=None, fold=0) == moved.replace(tzinfo=None, fold=0)
+        if not same:  # clocks skip it there
+            return None
+        return label(unit, moved) if real.fold == wall.fold else None
+
+
+@cache
+def moved_day(day: date, move: Move, to_the_last: bool) -> date | None:
+    """``day`` moved forward; for one that its month does not have, its last day or None."""
+    day += timedelta(days=move.days)
+    number = day.year * 12 + day.month - 1 + move.months
+    first = date(number // 12, number % 12 + 1, 1)
+    there = first + timedelta(days=day.day - 1)
+    if there.month == first.month:
+        return there
+    if not to_the_last:
+        return None
+    return first.replace(day=28) if first.month == 2 else first.replace(day=30)
+
+
+places_of = cache(Places)
 
 
 def recount(
-    unit: str,
-    zone: str,
-    start: int,
-    end: int,
-    move: Callable[[datetime], datetime | None] | None = None,
+    unit: str, zone: str, start: int, end: int, move: Move | None = None
 ) -> dict[Label | None, Counts]:
     """The DMs of each bucket, minute by minute; ``move`` says where a minute is shown, if at all.
     Without it, each is shown where it is."""
     found: dict[Label | None, Counts] = {}
-    where, own = walls(zone), labels_of(unit, zone)
+    places = labels_of(unit, zone) if move is None else places_of(unit, zone, move)
     for i in range(bisect_left(MOMENTS, start), bisect_left(MOMENTS, end)):
-        if move is None:
-            place: Label | None = own[i]
-        else:
-            moved = move(where[i])
-            place = None if moved is None else label(unit, moved)
+        place = places[i]
         before, counts = found.get(place, (0, 0)), MINUTES[MOMENTS[i]]
         found[place] = (before[0] + counts[0], before[1] + counts[1])
     return found
@@ -173,9 +231,9 @@ def test_every_range_unit_and_comparison_is_what_a_recount_finds(zone: str) -> N
                 plan = Plan.make(chosen, unit, kind, calendar)
                 found = history(plan, stored(plan), since_ms=SINCE_MS, now_ms=ms(NOW))
                 where = (zone, chosen, unit, kind)
-                labels = [label(unit, calendar.local(at(point))) for point in found["points"]]
-                assert len(set(labels)) == len(labels) <= MAX_POINTS, where
                 moments = [at(point) for point in found["points"]]
+                labels = [label(unit, calendar.local(moment)) for moment in moments]
+                assert len(set(labels)) == len(labels) <= MAX_POINTS, where
                 assert moments == sorted(moments), where
                 counts = [pair(point) for point in found["points"]]
                 assert counts == [expected.get(place, (0, 0)) for place in labels], where
@@ -190,8 +248,7 @@ def check_comparison(plan: Plan, found: dict[str, Any], labels: list[Label], zon
     comparison, unit = found["comparison"], plan.unit
     where = (zone, plan.chosen, unit, plan.kind)
     start, end = (to_ms(datetime.fromisoformat(comparison[name])) for name in ("from", "to"))
-    forward = moves(plan)
-    expected = recount(unit, zone, start, end, forward)
+    expected = recount(unit, zone, start, end, move_of(plan))
     assert comparison["totals"] == total(expected.values()), where
     assert len(comparison["points"]) == len(labels), where
     matched = {place: expected.pop(place, (0, 0)) for place in labels}
@@ -204,44 +261,17 @@ def check_comparison(plan: Plan, found: dict[str, Any], labels: list[Label], zon
     assert differences.items() <= found["difference"].items(), where
 
 
-def moves(plan: Plan) -> Callable[[datetime], datetime | None]:
-    """Where a minute of the comparison is shown: its date moved forward, at the same time of day.
-
-    A date that is not there has no place, or in a week or a month that of the month's last. Nor has
-    a time of day that is not there, in an hour or a minute.
-    """
-    chosen, calendar, unit = plan.chosen, plan.calendar, plan.unit
-    days, months = 0, 0
+def move_of(plan: Plan) -> Move:
+    """How far the comparison of a plan is from what it is compared with."""
+    chosen, calendar = plan.chosen, plan.calendar
     if plan.kind == "year":
-        months = 12
-    elif plan.kind == "weekdays":
+        return Move(months=12)
+    if plan.kind == "weekdays":
         span = calendar.date_of(chosen.to_ms - 1) - calendar.date_of(chosen.from_ms)
-        days = -(-(span.days + 1) // 7) * 7
-    elif chosen.step.ms:
-        return lambda wall: (wall.astimezone(UTC) + timedelta(milliseconds=chosen.step.ms)
-                             ).astimezone(calendar.zone)  # fmt: skip
-    else:
-        days, months = chosen.step.days, chosen.step.months
-
-    def move(wall: datetime) -> datetime | None:
-        day = wall.date() + timedelta(days=days)
-        number = day.year * 12 + day.month - 1 + months
-        first = date(number // 12, number % 12 + 1, 1)
-        there = first + timedelta(days=day.day - 1)
-        if there.month != first.month:
-            if unit not in ("week", "month"):
-                return None
-            there = first.replace(day=28) if first.month == 2 else first.replace(day=30)
-        moved = wall.replace(year=there.year, month=there.month, day=there.day)
-        if unit not in ("hour", "minute"):
-            return moved
-        real = moved.astimezone(UTC).astimezone(calendar.zone)
-        same = real.replace(tzinfo=None, fold=0) == moved.replace(tzinfo=None, fold=0)
-        if not same:  # clocks skip it there
-            return None
-        return moved if real.fold == wall.fold else None
-
-    return move
+        return Move(days=-(-(span.days + 1) // 7) * 7)
+    if chosen.step.ms:
+        return Move(span=timedelta(milliseconds=chosen.step.ms))
+    return Move(chosen.step.days, chosen.step.months)
 
 
 def test_parts_add_up_to_the_span() -> None:

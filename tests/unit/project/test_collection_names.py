@@ -38,9 +38,7 @@ def spelt(path: Path) -> list[str]:
     found = [
         str(node.value)
         for node in nodes
-        if isinstance(node, ast.Constant)
-        and id(node) not in documents
-        and node.value in LOOKED_FOR
+        if isinstance(node, ast.Constant) and id(node) not in documents and node.value in LOOKED_FOR
     ]
     return found + [
         node.slice.value
