@@ -16,6 +16,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from flask.cli import cli as flask_command
 
 import migrations.__main__ as migrate
 from dmstats import __version__, cli
@@ -26,6 +27,7 @@ from dmstats.core.errors import ConfigError, StoreUnavailable
 from dmstats.core.exit_codes import FAILED, INTERRUPTED, USAGE
 from dmstats.core.settings import Settings
 from dmstats.db import client as database
+from dmstats.ops import logs as dmstats_logs
 
 ROOT = Path(__file__).parents[3]
 SECRET = "secret-of-the-test"
@@ -223,24 +225,44 @@ class TestSimulateElsewhere:
 class TestFlask:
     """`flask COMMAND` does the same."""
 
-    def flask(self, tmp_path: Path, *arguments: str, **environ: str) -> Done:
+    @pytest.fixture
+    def flask(
+        self, dmstats: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> Any:
+        """Runs `flask --app dmstats.app ARGUMENTS` where nothing runs."""
+        monkeypatch.setenv("FLASK_RUN_FROM_CLI", "")  # Flask sets it
+        monkeypatch.setattr(dmstats_logs, "configure", lambda *_: None)
+
+        def run(*arguments: str) -> Done:
+            capfd.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                flask_command.main(["--app", "dmstats.app", *arguments], prog_name="flask")
+            assert isinstance(ended.value.code, int)
+            return Done(ended.value.code, *capfd.readouterr())
+
+        return run
+
+    def test_it_starts(self, tmp_path: Path) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "dmstats.app", *arguments],
-            env={"PATH": os.environ["PATH"], "DMSTATS_DATA_DIR": str(tmp_path), **environ},
+            [sys.executable, "-m", "flask", "--app", "dmstats.app", "audit"],
+            env={"PATH": os.environ["PATH"], "DMSTATS_DATA_DIR": str(tmp_path)},
             cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-        return Done(done.returncode, done.stdout, done.stderr)
+        assert (done.returncode, done.stdout) == (USAGE, "")
+        assert done.stderr.startswith("Error: No dmstats is running with the data folder")
+        assert done.stderr.count("\n") == 1
 
-    def test_the_doctor_without_settings(self, tmp_path: Path) -> None:
-        done = self.flask(tmp_path, "doctor", "--json")
+    def test_the_doctor_without_settings(self, flask: Any) -> None:
+        done = flask("doctor", "--json")
         assert done.code == FAILED
         assert json.loads(done.out)[0]["check"] == "settings"
 
     @pytest.mark.parametrize("arguments", [["audit"], ["refresh-stats"], ["run"], ["routes"]])
-    def test_no_service_is_running(self, tmp_path: Path, arguments: list[str]) -> None:
-        done = self.flask(tmp_path, *arguments)
+    def test_no_service_is_running(self, flask: Any, tmp_path: Path, arguments: list[str]) -> None:
+        done = flask(*arguments)
         assert done.code == USAGE
-        assert done.err.startswith(f"Error: No dmstats is running with the data folder {tmp_path}.")
+        folder = tmp_path / "var"
+        assert done.err.startswith(f"Error: No dmstats is running with the data folder {folder}.")
         assert done.err.count("\n") == 1
 
     def test_every_command_but_run_is_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
