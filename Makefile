@@ -47,23 +47,43 @@ test-together: $(READY) $(JS_READY) $(BROWSER)
 test-alone: $(READY) $(JS_READY) $(BROWSER)
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m alone tests/live tests/browser
 
-# These two run in parallel with test-together, so their output is shown only if they fail.
+# These run in parallel with others, so their output is shown only if they fail.
+define QUIETLY
+@output=$$($(2) 2>&1) || { printf '%s\n' "$$output"; exit 1; }; echo "make: $(1): $${output##*$$'\n'}"
+endef
 
 # One process, since each worker of pytest-xdist would collect these thousands of tests again.
 .PHONY: test-in-process
 test-in-process: $(READY)
-	@output=$$($(PY) -m pytest --quiet tests/unit tests/service 2>&1) || { printf '%s\n' "$$output"; exit 1; }; \
-	echo "make: unit and service tests: $${output##*$$'\n'}"
+	$(call QUIETLY,unit and service tests,$(PY) -m pytest --quiet tests/unit tests/service)
 
 .PHONY: test-dashboard
 test-dashboard: $(JS_READY)
 	@output=$$(npm run --silent check 2>&1 && npm run --silent test 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 	@echo "make: the JavaScript tests have passed"
 
+# Three processes on two cores, because some tests wait. Each collects and runs about a third.
 .PHONY: test-quick
 test-quick: $(READY) ## Run the tests that start no other processes (about a minute)
-	$(PY) -m pytest -n 3 --dist loadfile tests/unit tests/service
-	npm run --silent test
+	@$(MAKE) --no-print-directory --jobs 4 test-service test-unit-long test-unit-other test-js
+
+LONG := tests/unit/commit tests/unit/history tests/unit/ingest
+
+.PHONY: test-service
+test-service: $(READY)
+	$(call QUIETLY,service tests,$(PY) -m pytest --quiet tests/service)
+
+.PHONY: test-unit-long
+test-unit-long: $(READY)
+	$(call QUIETLY,unit tests of $(notdir $(LONG)),$(PY) -m pytest --quiet $(LONG))
+
+.PHONY: test-unit-other
+test-unit-other: $(READY)
+	$(call QUIETLY,other unit tests,$(PY) -m pytest --quiet tests/unit $(LONG:%=--ignore=%))
+
+.PHONY: test-js
+test-js: $(READY)
+	$(call QUIETLY,JavaScript tests,npm run --silent test)
 
 .PHONY: test-live
 test-live: $(READY) ## Run the tests that need real servers; set TEST_MONGODB_URI and TEST_REDIS_URL to use your own
