@@ -158,6 +158,10 @@ class FakeStats:
         )
 
 
+metrics = cache(Metrics)
+"""Those of all sites, because no test reads them and declaring them takes as long as a request."""
+
+
 @cache
 def application() -> Flask:
     """The routes and templates without their services: each site has a copy, because compiling a
@@ -297,7 +301,7 @@ class AdminSite:
     def other_process(self) -> HistoryService:
         """One more that answers histories, with the same databases."""
         interval = self.settings.refresh_interval
-        return HistoryService(self.reads, self.redis, self.clock, Metrics(), interval=interval)
+        return HistoryService(self.reads, self.redis, self.clock, metrics(), interval=interval)
 
     def client(self) -> FlaskClient:
         return self.app.test_client()

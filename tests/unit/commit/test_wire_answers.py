@@ -220,6 +220,7 @@ class Sender:
         self.writer = BatchWriter(batches, clock, lambda in_a_row: None)
         self.committer = Committer(self.writer, clock, Metrics(), commit_seconds=seconds)
         self.now_ms = clock.now_ms()
+        self.day = to_datetime(self.now_ms).strftime("%Y%m%d")
 
     def send(self, prefix: str, events: int = EVENTS) -> Counter[str]:
         """How many of ``events`` were answered how."""
@@ -233,8 +234,7 @@ class Sender:
         return sum((job.value for job in jobs), Counter())
 
     def row(self, name: str) -> LedgerRow:
-        day = to_datetime(self.now_ms).strftime("%Y%m%d")
-        return LedgerRow(name.encode().rjust(20), day, "a", SENT, self.now_ms, self.now_ms)
+        return LedgerRow(name.encode().rjust(20), self.day, "a", SENT, self.now_ms, self.now_ms)
 
     def _submit(self, rows: list[LedgerRow]) -> Counter[str]:
         try:
