@@ -83,7 +83,8 @@ test-unit-other: $(READY)
 
 .PHONY: test-js
 test-js: $(READY)
-	$(call QUIETLY,JavaScript tests,npm run --silent test)
+	@output=$$(npm run --silent test 2>&1) || { printf '%s\n' "$$output"; exit 1; }
+	@echo "make: the JavaScript tests have passed"
 
 .PHONY: test-live
 test-live: $(READY) ## Run the tests that need real servers; set TEST_MONGODB_URI and TEST_REDIS_URL to use your own

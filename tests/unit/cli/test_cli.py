@@ -249,7 +249,8 @@ class TestFlask:
             cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stdout) == (USAGE, "")
-        assert done.stderr.startswith("Error: No dmstats is running with the data folder")
+        told = f"Error: No dmstats is running with the data folder {tmp_path}."
+        assert done.stderr.startswith(told)
         assert done.stderr.count("\n") == 1
 
     def test_the_doctor_without_settings(self, flask: Any) -> None:
