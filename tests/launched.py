@@ -75,8 +75,9 @@ class Started:
     def end(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Ask it to stop; returns the seconds it took. Always kills what is left."""
         assert self.process
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        self.family = [*self.family, *family]
+        if self.process.poll() is None:
+            family = psutil.Process(self.process.pid).children(recursive=True)
+            self.family = [*self.family, *family]
         started = time.monotonic()
         self.process.send_signal(number)
         try:

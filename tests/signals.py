@@ -56,7 +56,7 @@ class Endings:
     def __init__(
         self, folder: Path, command: Sequence[str], rng: random.Random, *, workers: int = 1
     ) -> None:
-        self._command = list(command)
+        self.command = command
         self._rng = rng
         self._output = folder / "output"
         self._port = free_port()
@@ -96,7 +96,7 @@ class Endings:
     def _start(self) -> subprocess.Popen[bytes]:
         with self._output.open("wb") as output:
             return subprocess.Popen(
-                self._command,
+                self.command,
                 cwd=ROOT,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,

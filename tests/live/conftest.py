@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from subprocess import CompletedProcess
+from typing import Protocol
 
 import pytest
 
+from dmstats import cli
 from tests.launched import Started
 from tests.servers import free_port
 
@@ -31,3 +37,30 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     finally:
         started.end()
         assert not started.left()
+
+
+class Dmstats(Protocol):
+    def __call__(
+        self, environ: Mapping[str, str], *arguments: str, stdin: str = ""
+    ) -> CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def dmstats(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Dmstats:
+    """Runs `dmstats ARGUMENTS` in this process, where a process of its own is not what is tested:
+    its start takes most of a second."""
+    root = logging.getLogger()
+
+    def run(environ: Mapping[str, str], *arguments: str, stdin: str = "") -> CompletedProcess[str]:
+        handlers, level = root.handlers[:], root.level
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "environ", dict(environ))
+            patch.setattr("sys.stdin", io.StringIO(stdin))
+            capfd.readouterr()
+            try:
+                code = cli.main(arguments)
+            finally:
+                root.handlers[:], root.level = handlers, level
+        return CompletedProcess(arguments, code, *capfd.readouterr())
+
+    return run

@@ -255,28 +255,31 @@ def test_an_import_changes_nothing_but_what_its_preview_said(site: Site) -> None
 
 
 def test_a_large_import(site: Site) -> None:
-    site.accounts.insert_many([{"instagramId": f"a{n}"} for n in range(1000)])
-    text = "instagramId,monthlyDmLimit\n" + "".join(f"a{n},{n + 1000}\n" for n in range(1000))
+    """More than are read and written at once, and than are listed."""
+    count = 2 * edits_module.SLICE + 50
+    site.accounts.insert_many([{"instagramId": f"a{n}"} for n in range(count)])
+    text = "instagramId,monthlyDmLimit\n" + "".join(f"a{n},{n + 1000}\n" for n in range(count))
     preview = site.send(text)
-    assert (preview["accounts"], len(preview["changes"])) == (1000, 200)
-    assert site.send(text, query=f"?apply={preview['preview']}")["accounts"] == 1000
-    assert site.document("a999")["monthlyDmLimit"] == 1999
+    assert (preview["accounts"], len(preview["changes"])) == (count, 200)
+    assert site.send(text, query=f"?apply={preview['preview']}")["accounts"] == count
+    assert site.document(f"a{count - 1}")["monthlyDmLimit"] == count + 999
     assert "KiB" in site.send("x" * 300_000, 413)["detail"]
 
 
 @pytest.mark.parametrize(
     ("slices", "answers", "words"),
     [
-        (2, True, "not finished: 400 of 500 accounts"),
-        (0, True, "not finished: 0 of 500 accounts"),
-        (1, False, "not finished: an unknown number of 500 accounts"),
+        (2, True, "not finished: 4 of 5 accounts"),
+        (0, True, "not finished: 0 of 5 accounts"),
+        (1, False, "not finished: an unknown number of 5 accounts"),
     ],
 )
 def test_an_import_that_fails_halfway_is_logged(
     site: Site, monkeypatch: pytest.MonkeyPatch, slices: int, answers: bool, words: str
 ) -> None:
-    site.accounts.insert_many([{"instagramId": f"a{n:03}"} for n in range(500)])
-    text = "instagramId,monthlyDmLimit\n" + "".join(f"a{n:03},{n + 1000}\n" for n in range(500))
+    monkeypatch.setattr(edits_module, "SLICE", 2)
+    site.accounts.insert_many([{"instagramId": f"a{n}"} for n in range(5)])
+    text = "instagramId,monthlyDmLimit\n" + "".join(f"a{n},{n + 1000}\n" for n in range(5))
     preview = site.send(text)["preview"]
     write, find, left = AccountEdits._write_some, AccountEdits.find, slices
     monkeypatch.setattr(account_edits_api, "RECORD_SECONDS", 60.0)  # on a busy machine

@@ -6,8 +6,8 @@ import json
 import re
 import threading
 import time
+import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,13 +102,18 @@ def test_an_interrupted_audit_is_reported_and_resumed(
 class TestStandalone:
     """Without transactions the audit waits until a difference has stood still."""
 
-    @pytest.fixture
-    def alone(self, tmp_path: Path) -> Iterator[Auditing]:
-        with running(Secantus(tmp_path, standalone=True)) as server:
+    @pytest.fixture(scope="class")
+    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
+        with running(Secantus(tmp_path_factory.mktemp("alone"), standalone=True)) as server:
             assert isinstance(server, Secantus)
-            mongo = connect(Settings(mongodb_uri=server.uri, mongodb_db="alone"))
-            yield Auditing(mongo, SystemClock(), sleep=lambda _: time.sleep(0.5))
-            mongo.close()
+            yield server
+
+    @pytest.fixture
+    def alone(self, server: Secantus) -> Iterator[Auditing]:
+        name = f"alone_{uuid.uuid4().hex[:12]}"
+        mongo = connect(Settings(mongodb_uri=server.uri, mongodb_db=name))
+        yield Auditing(mongo, SystemClock(), sleep=lambda _: time.sleep(0.5))
+        mongo.close()
 
     @staticmethod
     def count(store: Auditing, *rows: Any) -> None:

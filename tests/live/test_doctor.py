@@ -28,6 +28,7 @@ from dmstats.ops.redis_probe import probe_redis
 from dmstats.ops.webhook_probe import probe_webhook
 from tests.keyspace import KEYS, LEASE_KEY
 from tests.launched import Started
+from tests.live.conftest import Dmstats
 from tests.servers import free_port
 
 pytestmark = pytest.mark.live
@@ -182,23 +183,19 @@ def test_reports_each_unreachable_database(examine: Examine) -> None:
     client.close()
 
 
-def flask(service: Started, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("flask")), "doctor", *arguments],
+def test_a_running_service_is_in_good_health(service: Started) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("flask")), "doctor", "--json"],
         cwd=ROOT, env=service.environ, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-
-
-def test_a_running_service_is_in_good_health(service: Started) -> None:
-    done = flask(service, "--json")
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 0, done.stdout
     assert findings["webhook"]["verdict"] == "ok"
     assert set(findings["webhook"]) == {"check", "verdict", "found", "remedy"}
 
 
-def test_a_wrong_address_is_a_failure_in_words(service: Started) -> None:
-    done = flask(service, "--url", f"http://127.0.0.1:{free_port()}")
+def test_a_wrong_address_is_a_failure_in_words(service: Started, dmstats: Dmstats) -> None:
+    done = dmstats(service.environ, "doctor", "--url", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
     assert "does not answer: connection refused" in " ".join(done.stdout.split())
     assert "→ Check that the service" in done.stdout

@@ -9,18 +9,18 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+import uuid
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Redis, Secantus, free_port, running, wait_until
+from tests.servers import free_port, wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(60)]
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
-UV = "uv pip install --quiet --python {place} --no-deps --require-hashes"
+UV = "uv pip install --quiet --python {place}"
 IGNORED = shutil.ignore_patterns("__pycache__", "vendor")
 SECRETS = ("META_APP_SECRET", "META_VERIFY_TOKEN", "CRON_SECRET", "SECRET_KEY")
 
@@ -40,8 +40,8 @@ def context(folder: Path) -> None:
 def build_commands(place: Path) -> list[str]:
     """The first stage's RUN lines, for another Python and another place than /opt/dmstats.
 
-    What is locked is installed by uv, which has it already: pip reads each package's whole index,
-    and takes half a minute.
+    uv installs instead of pip, which takes half a minute: uv has what is locked already. So the
+    place needs no pip, which takes venv four seconds.
     """
     stage = DOCKERFILE.split("\nFROM")[1].replace("\\\n", " ")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -53,10 +53,12 @@ def build_commands(place: Path) -> list[str]:
         .replace("/wheels", str(place / "wheels"))
         .replace("--requirement requirements.lock", "--requirement deploy/requirements.lock")
         .replace("--no-cache-dir", "")
-        .replace(f"{place}/bin/pip install  --no-deps --require-hashes", UV.format(place=place))
+        .replace(f"{place}/bin/pip install ", UV.format(place=place))
+        .replace("-m venv", "-m venv --without-pip")
         for command in found
     ]
     assert commands[1].startswith("uv ")
+    assert commands[2].count("uv ") == 1
     return commands
 
 
@@ -73,20 +75,18 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environ(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    mongodb = Secantus(tmp_path_factory.mktemp("mongodb"))
-    cache = Redis(tmp_path_factory.mktemp("redis"))
-    with running(mongodb), running(cache):
-        yield {
-            "PATH": f"{image}/bin:/usr/bin:/bin",
-            "FLASK_APP": "dmstats.app",
-            "MONGODB_URI": mongodb.uri,
-            "REDIS_URL": cache.url,
-            "PORT": str(free_port()),
-            "WEB_CONCURRENCY": "1",
-            "DMSTATS_DATA_DIR": "/nowhere/to/write",
-            **{name: f"{name}-of-the-image" for name in SECRETS},
-        }
+def environ(image: Path, mongodb_uri: str, redis_url: str) -> dict[str, str]:
+    return {
+        "PATH": f"{image}/bin:/usr/bin:/bin",
+        "FLASK_APP": "dmstats.app",
+        "MONGODB_URI": mongodb_uri,
+        "MONGODB_DB": f"image_{uuid.uuid4().hex[:12]}",
+        "REDIS_URL": redis_url,
+        "PORT": str(free_port()),
+        "WEB_CONCURRENCY": "1",
+        "DMSTATS_DATA_DIR": "/nowhere/to/write",
+        **{name: f"{name}-of-the-image" for name in SECRETS},
+    }
 
 
 def run(environ: dict[str, str], *command: str) -> str:

@@ -7,13 +7,14 @@ import re
 import shutil
 import signal
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Redis, Secantus, free_port, running, wait_until
+from tests.servers import free_port, wait_until
 
 pytestmark = pytest.mark.live
 
@@ -96,12 +97,13 @@ def test_it_works(environ: dict[str, str], tmp_path: Path) -> None:
     assert '"totalDMsSent":' in done.stdout
 
 
-def test_databases_of_ones_own_are_used(environ: dict[str, str], tmp_path: Path) -> None:
-    mongodb, cache = Secantus(tmp_path / "mongodb"), Redis(tmp_path / "redis")
-    with running(mongodb), running(cache):
-        block = OWN_DATABASES.replace(MONGODB, mongodb.uri).replace(REDIS, cache.url)
-        with terminal(block, environ, tmp_path / "output"):
-            pass
+def test_databases_of_ones_own_are_used(
+    environ: dict[str, str], tmp_path: Path, mongodb_uri: str, redis_url: str
+) -> None:
+    environ["MONGODB_DB"] = f"readme_{uuid.uuid4().hex[:12]}"  # others use the server, too
+    block = OWN_DATABASES.replace(MONGODB, mongodb_uri).replace(REDIS, redis_url)
+    with terminal(block, environ, tmp_path / "output"):
+        pass
     assert not (Path(environ["DMSTATS_DATA_DIR"]) / "mongodb").exists()
 
 

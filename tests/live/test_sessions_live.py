@@ -8,8 +8,6 @@ import json
 import re
 import secrets
 import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -34,10 +32,11 @@ from dmstats.snapshot.shared import ALWAYS, FIELDS
 from dmstats.web.auth.access import ACCESS
 from dmstats.web.auth.sessions import AdminSessions
 from migrations import apply
+from tests.live.conftest import Dmstats
 from tests.servers import Redis, running
 from tests.service.admin_site import cheap_passwords
 from tests.sse import PATH, Stream
-from tests.streamworker import ROOT, Worker
+from tests.streamworker import Worker
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(25)]
 
@@ -341,15 +340,14 @@ def test_no_cache_between_keeps_what_needs_a_session(site: Site) -> None:
     assert kept == set()
 
 
-def test_the_command_ends_sessions_without_redis(site: Site, cache: Redis) -> None:
+def test_the_command_ends_sessions_without_redis(
+    site: Site, cache: Redis, dmstats: Dmstats
+) -> None:
     mine, hers = site.sign_in(), site.sign_in(site.grace)
     ending, others = Watched(site, mine), Watched(site, hers)
     cache.kill()
-    done = subprocess.run(
-        [sys.executable, "-m", "dmstats", "reset-password", site.ada],
-        check=False, cwd=ROOT, env=site.worker.environ, input="another horse battery\n",
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    new = "another horse battery\n"
+    done = dmstats(site.worker.environ, "reset-password", site.ada, stdin=new)
     reset = time.monotonic()
     assert done.returncode == 0, done.stderr
     assert site.statuses(mine) == {401}
@@ -359,14 +357,10 @@ def test_the_command_ends_sessions_without_redis(site: Site, cache: Redis) -> No
     cache.start()
 
 
-def test_a_link_made_by_the_command(site: Site) -> None:
+def test_a_link_made_by_the_command(site: Site, dmstats: Dmstats) -> None:
     url, new = f"http://localhost:{site.worker.port}", f"new-{site.ada}"
-    done = subprocess.run(
-        [sys.executable, "-m", "dmstats", "create-admin", new, "--role", "viewer",
-         "--link", "--url", url],
-        check=False, cwd=ROOT, env=site.worker.environ, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    arguments = ("create-admin", new, "--role", "viewer", "--link", "--url", url)
+    done = dmstats(site.worker.environ, *arguments)
     assert done.returncode == 0, done.stderr
     link = done.stdout.split()[-1]
     (entry,) = site.mongo.db["dmstats_activity_log"].find({"target": new})

@@ -22,7 +22,7 @@ from dmstats.core.constants import WEBHOOK_PATH
 from dmstats.core.exit_codes import INTERRUPTED
 from dmstats.core.signature import sign
 from tests.launched import Started
-from tests.live.conftest import TOKEN
+from tests.live.conftest import TOKEN, Dmstats
 from tests.servers import wait_until
 from tests.webserver import body
 
@@ -30,13 +30,6 @@ pytestmark = pytest.mark.live
 
 COMMAND = (sys.executable, "-m", "dmstats")
 SECONDS = 90
-
-
-def dmstats(service: Started, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=service.environ, capture_output=True, text=True, timeout=SECONDS, check=False,
-    )  # fmt: skip
 
 
 def figures(service: Started) -> dict[str, Any]:
@@ -59,12 +52,15 @@ def figures(service: Started) -> dict[str, Any]:
     return counted
 
 
-def test_it_works(service: Started) -> None:
+def test_it_works(service: Started, dmstats: Dmstats) -> None:
     """Exact, said where to, and taken back to the last figure."""
-    assert dmstats(service, "simulate", "--purge").returncode == 0
+    assert dmstats(service.environ, "simulate", "--purge").returncode == 0
     deliver(service, "before-the-simulation")
     before = figures(service)
-    done = dmstats(service, "simulate", "--rate", "100", "--seconds", "2", "--accounts", "7")
+    done = subprocess.run(
+        [*COMMAND, "simulate", "--rate", "100", "--seconds", "2", "--accounts", "7"],
+        env=service.environ, capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Sending to http://127.0.0.1:{service.environ['PORT']}, database dmstats" in done.stderr
     assert "These events stay counted until `dmstats simulate --purge`" in done.stderr
@@ -74,22 +70,22 @@ def test_it_works(service: Started) -> None:
     counted = during["totalDMsSent"] + during["totalDMsReceived"]
     assert counted - before["totalDMsSent"] - before["totalDMsReceived"] >= 200
     assert during["totalAccounts"] == before["totalAccounts"] + 7
-    purged = dmstats(service, "simulate", "--purge")
+    purged = dmstats(service.environ, "simulate", "--purge")
     assert purged.returncode == 0, purged.stderr
     assert "7 accounts" in purged.stdout
     assert figures(service) == before
-    audited = dmstats(service, "audit", "--json")
+    audited = dmstats(service.environ, "audit", "--json")
     assert (audited.returncode, json.loads(audited.stdout)["drift"]) == (0, 0)
-    assert "Nothing to remove" in dmstats(service, "simulate", "--purge").stdout
+    assert "Nothing to remove" in dmstats(service.environ, "simulate", "--purge").stdout
 
 
-def test_the_same_seed_twice_is_counted_twice(service: Started) -> None:
+def test_the_same_seed_twice_is_counted_twice(service: Started, dmstats: Dmstats) -> None:
     for _ in range(2):
-        done = dmstats(service, "simulate", "--rate", "50", "--seconds", "1", "--seed", "5")
+        done = dmstats(service.environ, "simulate", "--rate", "50", "--seconds", "1", "--seed", "5")
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_other_traffic_is_no_error(service: Started) -> None:
+def test_other_traffic_is_no_error(service: Started, dmstats: Dmstats) -> None:
     over = threading.Event()
 
     def others() -> None:
@@ -101,7 +97,7 @@ def test_other_traffic_is_no_error(service: Started) -> None:
     sender = threading.Thread(target=others)
     sender.start()
     try:
-        done = dmstats(service, "simulate", "--rate", "50", "--seconds", "2")
+        done = dmstats(service.environ, "simulate", "--rate", "50", "--seconds", "2")
     finally:
         over.set()
         sender.join()
@@ -129,8 +125,8 @@ def test_ctrl_c_says_what_was_sent(service: Started) -> None:
     assert "Traceback" not in err
 
 
-def test_another_address_needs_confirmation(service: Started) -> None:
-    done = dmstats(service, "simulate", "--url", "http://127.0.0.1:1")
+def test_another_address_needs_confirmation(service: Started, dmstats: Dmstats) -> None:
+    done = dmstats(service.environ, "simulate", "--url", "http://127.0.0.1:1")
     assert done.returncode == 2
     assert "--yes" in done.stderr
 
@@ -153,12 +149,9 @@ def test_the_log_does_not_clutter_a_terminal(service: Started) -> None:
     assert seen == b""
 
 
-def test_a_lost_password_is_replaced(service: Started) -> None:
+def test_a_lost_password_is_replaced(service: Started, dmstats: Dmstats) -> None:
     def asked(command: str, email: str, password: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, command, email], input=password + "\n", env=service.environ,
-            capture_output=True, text=True, timeout=SECONDS, check=False,
-        )  # fmt: skip
+        return dmstats(service.environ, command, email, stdin=password + "\n")
 
     assert asked("create-admin", "lost@example.com", "the first password").returncode == 0
     assert asked("reset-password", "LOST@example.com", "the second password").returncode == 0

@@ -8,7 +8,6 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -45,38 +44,27 @@ def client(server: Redis) -> Iterator[redis.Redis]:
         yield client
 
 
-@contextlib.contextmanager
-def started(transport: str, mongodb_uri: str, server: Redis, folder: Path) -> Iterator[Worker]:
+@pytest.fixture(scope="module")
+def shared(
+    transport: str, mongodb_uri: str, server: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worker]:
     settings = Settings(mongodb_uri=mongodb_uri, mongodb_db=f"stream_{uuid.uuid4().hex[:12]}")
+    folder = tmp_path_factory.mktemp("worker")
     with contextlib.closing(connect(settings)) as mongo:
         worker = Worker(folder, mongo, server.url, STATS_TRANSPORT=transport, STATS_MAX_STREAMS="5")
         with running(worker):
             yield worker
 
 
-@pytest.fixture(scope="module")
-def shared(
-    transport: str, mongodb_uri: str, server: Redis, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Worker]:
-    with started(transport, mongodb_uri, server, tmp_path_factory.mktemp("worker")) as worker:
-        yield worker
-
-
 @pytest.fixture
 def worker(shared: Worker, client: redis.Redis) -> Worker:
     """One without open streams, which may publish at once."""
+    assert shared.process
+    if shared.process.poll() is not None:  # a test ended it
+        shared.start()
     wait_until(lambda: not connections(shared))
     allow_publish(client)
     return shared
-
-
-@pytest.fixture
-def own_worker(
-    transport: str, mongodb_uri: str, redis_server: Redis, tmp_path: Path
-) -> Iterator[Worker]:
-    """One that the test may end."""
-    with started(transport, mongodb_uri, redis_server, tmp_path / "worker") as worker:
-        yield worker
 
 
 def connections(worker: Worker) -> list[Any]:
@@ -235,21 +223,6 @@ def test_rubbish_on_the_channel_does_no_harm(worker: Worker, client: redis.Redis
     stream.close()
 
 
-def test_sigterm_ends_every_stream_cleanly(own_worker: Worker) -> None:
-    own_worker.refresh()
-    streams = [own_worker.stream() for _ in range(4)]
-    for stream in streams:
-        stream.next("stats")
-    assert own_worker.process
-    started = time.monotonic()
-    own_worker.process.terminate()
-    for stream in streams:
-        assert all(event["event"] == "heartbeat" for event in stream.rest())
-        stream.close()
-    assert time.monotonic() - started < 15
-    assert own_worker.process.wait(30) == 0
-
-
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_is_sent_behind_the_request_is_never_answered(worker: Worker, method: str) -> None:
     """Its answer would stand in the middle of the stream; and a delivery would be counted that
@@ -272,3 +245,18 @@ def test_what_is_sent_behind_the_request_is_never_answered(worker: Worker, metho
 
 def test_without_a_session_or_a_token_there_is_none(worker: Worker) -> None:
     assert worker.get(PATH, "wrong")[0] == 401
+
+
+def test_sigterm_ends_every_stream_cleanly(worker: Worker) -> None:
+    worker.refresh()
+    streams = [worker.stream() for _ in range(4)]
+    for stream in streams:
+        stream.next("stats")
+    assert worker.process
+    started = time.monotonic()
+    worker.process.terminate()
+    for stream in streams:
+        assert all(event["event"] == "heartbeat" for event in stream.rest())
+        stream.close()
+    assert time.monotonic() - started < 15
+    assert worker.process.wait(30) == 0

@@ -15,7 +15,7 @@ import pytest
 from pymongo import MongoClient
 
 from tests.servers import Redis, Secantus, running, wait_until
-from tests.webserver import Answer, WebServer, body, serving
+from tests.webserver import Answer, WebServer, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(40)]
 
@@ -50,14 +50,25 @@ def shared(
 
 @pytest.fixture
 def web(shared: WebServer) -> WebServer:
+    if shared.ended:  # by a test before
+        shared.start()
     shared.begin_anew()
     return shared
 
 
-@pytest.fixture
-def pair(tmp_path: Path, database: Secantus, redis_server: Redis) -> Iterator[WebServer]:
-    with serving(WebServer(tmp_path, database, redis_server, workers=2)) as web:
+@pytest.fixture(scope="module")
+def shared_pair(
+    tmp_path_factory: pytest.TempPathFactory, database: Secantus, redis_server: Redis
+) -> Iterator[WebServer]:
+    folder = tmp_path_factory.mktemp("pair")
+    with serving(WebServer(folder, database, redis_server, workers=2)) as web:
         yield web
+
+
+@pytest.fixture
+def pair(shared_pair: WebServer) -> WebServer:
+    shared_pair.begin_anew()
+    return shared_pair
 
 
 @contextmanager
@@ -212,7 +223,7 @@ def test_a_worker_killed_inside_its_transaction_stops_no_other_worker(
     with ThreadPoolExecutor() as pool:
         # The second command of its kind: the first has left locks already, where there are two.
         with failing(database, {"skip": 1 if command == "update" else 0, "times": 1}, **slow):
-            victim = holder(pair, body("1"), pool)
+            victim = holder(pair, pair.delivery("1"), pool)
             time.sleep(0.3)  # it waits for the server now
             victim.kill()
         started = time.monotonic()
@@ -231,7 +242,7 @@ def test_a_stopped_worker_blocks_the_others_for_seconds_at_most(
     slow = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 1000}
     with ThreadPoolExecutor() as pool:
         with failing(database, {"skip": 1, "times": 1}, **slow):
-            victim = holder(pair, body("1"), pool)
+            victim = holder(pair, pair.delivery("1"), pool)
             time.sleep(0.2)
             victim.send_signal(signal.SIGSTOP)
         started = time.monotonic()
@@ -253,20 +264,10 @@ def load(web: WebServer, count: int, then: Callable[[], None]) -> list[Answer]:
         return [answer.result() for answer in answers]
 
 
-def test_sigterm_drains_the_queue(tmp_path: Path, database: Secantus, redis_server: Redis) -> None:
-    with serving(WebServer(tmp_path, database, redis_server)) as web:
-        slow = {"failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 600}
-        with failing(database, {"times": 2}, **slow):
-            answers = load(web, 20, web.terminate)
-        assert web.wait(15) == 0
-        assert [answer.status for answer in answers] == [200] * 20
-        assert web.counted() == (20, 20, 20)
-
-
 def test_recycled_workers_lose_nothing(
     tmp_path: Path, database: Secantus, redis_server: Redis
 ) -> None:
-    options = ("--max-requests", "25", "--max-requests-jitter", "10")
+    options = ("--max-requests", "60", "--max-requests-jitter", "20")
     web = WebServer(tmp_path, database, redis_server, workers=2, options=options)
     with serving(web), ThreadPoolExecutor(8) as pool:
         before = {worker.pid for worker in web.workers()}
@@ -331,6 +332,15 @@ def test_an_account_with_another_kind_of_month_is_counted(web: WebServer) -> Non
     found = web.mongo.db["instagram_accounts"].find_one({"instagramId": web.account})
     assert found
     assert found["monthlyDmUsed"] == 1
+
+
+def test_sigterm_drains_the_queue(web: WebServer, database: Secantus) -> None:
+    slow = {"failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": 600}
+    with failing(database, {"times": 2}, **slow):
+        answers = load(web, 20, web.terminate)
+    assert web.wait(15) == 0
+    assert [answer.status for answer in answers] == [200] * 20
+    assert web.counted() == (20, 20, 20)
 
 
 class TestStandalone:

@@ -12,7 +12,7 @@ from dmstats.core.signature import sign
 from dmstats.simulator.delivery_sender import ANSWER_SECONDS
 from tests.torture.events import Mixer, Post
 
-IDLE_SECONDS = 0.005
+IDLE_SECONDS = 0.05
 REFUSED_SECONDS = 0.05
 SLOW_SECONDS = 3.0
 
