@@ -99,19 +99,19 @@ def test_an_interrupted_audit_is_reported_and_resumed(
     assert "verified: drift 0" in run.invoke(args=["audit"]).stdout
 
 
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
+    with running(Secantus(tmp_path_factory.mktemp("standalone"), standalone=True)) as server:
+        yield server
+
+
 class TestStandalone:
     """Without transactions the audit waits until a difference has stood still."""
 
-    @pytest.fixture(scope="class")
-    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
-        with running(Secantus(tmp_path_factory.mktemp("alone"), standalone=True)) as server:
-            assert isinstance(server, Secantus)
-            yield server
-
     @pytest.fixture
-    def alone(self, server: Secantus) -> Iterator[Auditing]:
+    def alone(self, standalone: Secantus) -> Iterator[Auditing]:
         name = f"alone_{uuid.uuid4().hex[:12]}"
-        mongo = connect(Settings(mongodb_uri=server.uri, mongodb_db=name))
+        mongo = connect(Settings(mongodb_uri=standalone.uri, mongodb_db=name))
         yield Auditing(mongo, SystemClock(), sleep=lambda _: time.sleep(0.5))
         mongo.close()
 
@@ -136,7 +136,7 @@ class TestStandalone:
         over = threading.Event()
 
         def send() -> None:
-            while not over.is_set():
+            while not over.wait(0.02):
                 self.count(alone, *alone.traffic(alone.clock.now_ms()))
 
         sender = threading.Thread(target=send)
