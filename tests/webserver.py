@@ -155,12 +155,8 @@ class WebServer:
 
     def post(self, *mids: str, account: str = "", sent: bool = True) -> Answer:
         """Deliver one DM per mid, of this server's present account unless another is given."""
-        return self.send(self.delivery(*mids, account=account, sent=sent))
-
-    def delivery(self, *mids: str, account: str = "", sent: bool = True) -> bytes:
-        """The body that :meth:`post` sends."""
         named = [self._prefix + mid for mid in mids]
-        return body(*named, account=account or self.account, sent=sent)
+        return self.send(body(*named, account=account or self.account, sent=sent))
 
     def send(self, raw: bytes, *, signature: str | None = None) -> Answer:
         """POST ``raw``, signed unless ``signature`` is given; on a connection of its own."""

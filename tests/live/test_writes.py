@@ -197,22 +197,29 @@ def test_a_slow_commit_is_not_acknowledged_before_it_is_one(
     assert web.counted() == (1, 1, 1)
 
 
-def holder(web: WebServer, raw: bytes, pool: ThreadPoolExecutor) -> psutil.Process:
-    """The worker that got ``raw``, found by the connection it holds."""
-    found: list[psutil.Process] = []
+def holder(web: WebServer) -> psutil.Process:
+    """The worker that has a connection of a client."""
+    for worker in web.workers():
+        for connection in worker.net_connections():
+            if connection.laddr.port == web.port and connection.status == "ESTABLISHED":
+                return worker
+    raise AssertionError("no worker has one")
 
-    def looked() -> bool:
-        for worker in web.workers():
-            connections = worker.net_connections()
-            if any(
-                each.laddr.port == web.port and each.status == "ESTABLISHED" for each in connections
-            ):
-                found.append(worker)
-        return bool(found)
 
-    pool.submit(web.send, raw)
-    wait_until(looked, seconds=5)
-    return found[0]
+def held(
+    web: WebServer, database: Secantus, pool: ThreadPoolExecutor, mode: Any, **slow: Any
+) -> tuple[psutil.Process, list[str]]:
+    """A worker that waits for the server inside its transaction, and the mids sent: several where
+    a worker's job met the slow command instead of the first."""
+    sent: list[str] = []
+    while len(sent) < 5:
+        sent.append(f"held{len(sent)}")
+        with failing(database, mode, blockConnection=True, **slow):
+            post = pool.submit(web.post, sent[-1])
+            time.sleep(0.25)
+            if not post.done():
+                return holder(web), sent
+    raise AssertionError("none was held")
 
 
 def end_lease(web: WebServer, redis_server: Redis) -> None:
@@ -228,40 +235,38 @@ def test_a_worker_killed_inside_its_transaction_stops_no_other_worker(
 ) -> None:
     """Also where the server works on what the dead worker had sent only after its death."""
     assert pair.post("0").status == 200
-    slow = {"failCommands": [command], "blockConnection": True, "blockTimeMS": 700}
+    # The second update: the first has left locks already.
+    mode = {"skip": 1 if command == "update" else 0, "times": 1}
     with ThreadPoolExecutor() as pool:
-        # The second command of its kind: the first has left locks already, where there are two.
-        with failing(database, {"skip": 1 if command == "update" else 0, "times": 1}, **slow):
-            victim = holder(pair, pair.delivery("1"), pool)
-            time.sleep(0.3)  # it waits for the server now
-            victim.kill()
+        victim, sent = held(pair, database, pool, mode, failCommands=[command], blockTimeMS=700)
+        victim.kill()
         end_lease(pair, redis_server)
         started = time.monotonic()
         until_counted(pair, "2")
         assert time.monotonic() - started < STOPPED_SECONDS
-    until_counted(pair, "1")
-    # The account's part may wait in the backlog, while the stopped worker holds its document.
-    wait_until(lambda: pair.counted() == (3, 3, 3))
-    pair.wait_complete()  # a worker that is still booting does not hear SIGTERM
+    assert_all_counted(pair, sent)
 
 
 def test_a_stopped_worker_blocks_the_others_for_seconds_at_most(
     pair: WebServer, database: Secantus
 ) -> None:
     assert pair.post("0").status == 200
-    slow = {"failCommands": ["update"], "blockConnection": True, "blockTimeMS": 1000}
+    mode = {"skip": 1, "times": 1}
     with ThreadPoolExecutor() as pool:
-        with failing(database, {"skip": 1, "times": 1}, **slow):
-            victim = holder(pair, pair.delivery("1"), pool)
-            time.sleep(0.2)
-            victim.send_signal(signal.SIGSTOP)
+        victim, sent = held(pair, database, pool, mode, failCommands=["update"], blockTimeMS=1000)
+        victim.send_signal(signal.SIGSTOP)
         started = time.monotonic()
         until_counted(pair, "2")
         assert time.monotonic() - started < STOPPED_SECONDS
         victim.send_signal(signal.SIGCONT)
-    until_counted(pair, "1")
+    assert_all_counted(pair, sent)
+
+
+def assert_all_counted(pair: WebServer, sent: list[str]) -> None:
+    until_counted(pair, *sent)
+    count = 2 + len(sent)
     # The account's part may wait in the backlog, while the stopped worker holds its document.
-    wait_until(lambda: pair.counted() == (3, 3, 3))
+    wait_until(lambda: pair.counted() == (count, count, count))
     pair.wait_complete()  # a worker that is still booting does not hear SIGTERM
 
 
