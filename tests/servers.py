@@ -48,12 +48,15 @@ def bare_environ() -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "TMPDIR": tempfile.gettempdir()}
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = READY_SECONDS) -> None:
-    """Poll ``condition`` until it holds; ``AssertionError`` on time-out."""
+def wait_until(
+    condition: Callable[[], bool], *, seconds: float = READY_SECONDS, every: float = 0.05
+) -> None:
+    """Poll ``condition``, ``every`` so many seconds, until it holds; ``AssertionError`` on
+    time-out."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 class Server:

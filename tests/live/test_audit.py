@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from dmstats.core.clock import DAY_MS, HOUR_MS, ManualClock, to_datetime
 from dmstats.core.errors import Conflict, TransactionExpired
 from dmstats.db.audit import archive as archive_module
 from dmstats.db.audit import runs as passes_module
+from dmstats.db.audit.differences import Difference
 from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.db.audit.recount import SLICES, Recount, first_slice
 from dmstats.db.audit.snapshot_reader import View
@@ -27,7 +29,7 @@ from tests.auditing import Auditing, auditing, event, named
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(50)]
 
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 """Between the deliveries of traffic that goes on beside an audit; without it they take the whole
 database, and the audits minutes."""
 
@@ -60,66 +62,71 @@ def test_an_empty_database_has_no_drift(store: Auditing) -> None:
     assert store.audit().drift == 0
 
 
-CORRUPTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], set[tuple[str, str, int]]]] = {
-    "hour": (
-        "dmstats_hours", {"_id": 12}, {"$inc": {"sent": 2}},
-        {("hours", "sent", -2)},
-    ),
+CORRUPTIONS: dict[str, tuple[str, dict[str, Any], set[tuple[str, str, int]]]] = {
+    "hour": ("dmstats_hours", {"$inc": {"sent": 2}}, {("hours", "sent", -2)}),
     "hour's kind": (
-        "dmstats_hours", {"_id": 12}, {"$inc": {"events.seen": -1}},
-        {("hours", "events.seen", 1)},
+        "dmstats_hours", {"$inc": {"events.seen": -1}}, {("hours", "events.seen", 1)},
     ),
     "hour that is no number": (
-        "dmstats_hours", {"_id": 12}, {"$set": {"sent": "x"}},
-        {("hours", "sent", 1)},
+        "dmstats_hours", {"$set": {"sent": "x"}}, {("hours", "sent", 1)},
     ),
     "minute": (
-        "dmstats_hours", {"_id": 12}, {"$inc": {"minutes.34.sent": -1, "minutes.7.sent": 3}},
+        "dmstats_hours", {"$inc": {"minutes.34.sent": -1, "minutes.7.sent": 3}},
         {("minutes", "minutes.34.sent", 1), ("minutes", "minutes.7.sent", -3)},
     ),
     "minutes that are none": (
-        "dmstats_hours", {"_id": 12}, {"$set": {"minutes": 5}},
+        "dmstats_hours", {"$set": {"minutes": 5}},
         {("minutes", "minutes", 0), ("minutes", "minutes.34.sent", 1),
          ("minutes", "minutes.34.received", 1)},
     ),
-    "day": ("dmstats_days", {"_id": 0}, {"$inc": {"received": -1}}, {("days", "received", 1)}),
+    "day": ("dmstats_days", {"$inc": {"received": -1}}, {("days", "received", 1)}),
     "global": (
-        "stats_cache", {"_id": "global"}, {"$inc": {"dmsSent": -3, "events.seen": 1}},
+        "stats_cache", {"$inc": {"dmsSent": -3, "events.seen": 1}},
         {("global", "dmsSent", 3), ("global", "events.seen", -1)},
     ),
 }  # fmt: skip
+"""What is changed in a document of that collection (of hours, each in one of its own), and what an
+audit then finds there."""
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
-def test_what_is_corrupted_is_found_named_and_repaired_once(
-    store: Auditing, now: int, name: str
-) -> None:
+def test_what_is_corrupted_is_found_named_and_repaired_once(store: Auditing, now: int) -> None:
+    hours = [now - number * HOUR_MS for number in range(len(CORRUPTIONS))]
     store.count(*store.traffic(now))
-    collection, which, update, expected = CORRUPTIONS[name]
-    which = dict(which)
-    if collection == "dmstats_hours":
-        which["_id"] = to_datetime(now - now % HOUR_MS)
-    if collection == "dmstats_days":
-        which["_id"] = to_datetime(now - now % DAY_MS)
-    before = store.db[collection].find_one(which)
-    assert store.db[collection].update_one(which, update).matched_count == 1
+    for at in hours[1:]:
+        store.count(event(at), event(at, kind="received"), event(at, kind="seen"))
+    expected, before = set(), {}
+    for (name, (collection, update, of_it)), at in zip(CORRUPTIONS.items(), hours, strict=True):
+        starts = {"dmstats_hours": at - at % HOUR_MS, "dmstats_days": now - now % DAY_MS}
+        start = starts.get(collection)
+        which = {"_id": "global" if start is None else to_datetime(start)}
+        before[name] = (collection, which, store.db[collection].find_one(which))
+        assert store.db[collection].update_one(which, update).matched_count == 1
+        expected |= {(place, str(start or ""), *rest) for place, *rest in of_it}
     # What belongs into a group that is none is missing when the group is there again.
-    first = {("minutes", "minutes", 0)} if name == "minutes that are none" else expected
-    assert store.found() == first
+    groups = {each for each in expected if each[2:] == ("minutes", 0)}
+    ((_, spoilt, _, _),) = groups
+    later = {each for each in expected if each[:2] == ("minutes", spoilt)} - groups
+    assert keyed(store.audit().differences) == expected - later
     repaired = store.audit(repair=True)
-    assert (named(repaired.repaired), repaired.differences) == (expected, [])
-    after = store.db[collection].find_one(which)
-    assert after is not None
-    assert before is not None
-    if name == "minute":
-        assert after["minutes"].pop("7") == {"sent": 0}
-    assert after == before
+    assert (keyed(repaired.repaired), repaired.differences) == (expected, [])
+    for name, (collection, which, document) in before.items():
+        after = store.db[collection].find_one(which)
+        assert after is not None
+        if name == "minute":
+            assert after["minutes"].pop("7") == {"sent": 0}
+        assert after == document, name
     again = store.audit(repair=True)
     assert (again.repaired, again.differences) == ([], [])
     records = list(store.db["dmstats_audit_repairs"].find())
-    found = {(d["place"], d["field"], d["by"]) for r in records for d in r["differences"]}
+    found = {
+        (d["place"], d["key"], d["field"], d["by"]) for r in records for d in r["differences"]
+    }
     assert found == expected
     assert {record["at"] for record in records} == {to_datetime(now)}
+
+
+def keyed(differences: Sequence[Difference]) -> set[tuple[str, str, str, int]]:
+    return {(each.place, each.key, each.field, each.missing) for each in differences}
 
 
 def test_a_missing_row_and_an_extra_one_are_found_everywhere(store: Auditing, now: int) -> None:
@@ -167,44 +174,50 @@ PLATFORM: dict[str, tuple[dict[str, Any] | None, str, set[str]]] = {
     "lowered": ({"$set": {"dmUsed": 1, "dmReceived": 0}}, "changed", {"dmUsed", "dmReceived"}),
     "month reset": ({"$set": {"monthlyDmUsed": 0}}, "changed", {"monthlyDmUsed"}),
     "emptied": ({"$unset": {"dmUsed": "", "dmReceived": ""}}, "changed", {"dmUsed", "dmReceived"}),
-    "replaced": ({"instagramId": "a", "dmUsed": 105, "monthlyDmUsed": 8, "currentMonth": MONTH},
+    "replaced": ({"dmUsed": 105, "monthlyDmUsed": 8, "currentMonth": MONTH},
                  "replaced", set(ALL)),
-    "connected anew": ({"instagramId": "a", "dmUsed": 0}, "replaced", set(ALL)),
+    "connected anew": ({"dmUsed": 0}, "replaced", set(ALL)),
     "deleted": (None, "deleted", set(ALL)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("audited_before", [True, False])
-@pytest.mark.parametrize("name", PLATFORM)
 def test_what_the_platform_did_is_explained_once(
-    store: Auditing, now: int, name: str, *, audited_before: bool
+    store: Auditing, now: int, *, audited_before: bool
 ) -> None:
     accounts = store.db["instagram_accounts"]
-    accounts.insert_one({"instagramId": "a", "dmUsed": 100, "monthlyDmUsed": 3,
-                         "currentMonth": MONTH})  # fmt: skip
-    store.count(*(event(now) for _ in range(5)))
-    store.count(event(now, kind="received"), event(now, account="b"))
+    for name in PLATFORM:
+        accounts.insert_one({"instagramId": name, "dmUsed": 100, "monthlyDmUsed": 3,
+                             "currentMonth": MONTH})  # fmt: skip
+        store.count(*(event(now, account=name) for _ in range(5)))
+        store.count(event(now, account=name, kind="received"))
+    store.count(event(now, account="b"))
     if audited_before:
         assert store.changed() == set()
-    change, why, fields = PLATFORM[name]
-    if change is None:
-        accounts.delete_one({"instagramId": "a"})
-    elif "instagramId" in change:
-        accounts.replace_one({"instagramId": "a"}, change)
-    else:
-        accounts.update_one({"instagramId": "a"}, change)
-    before = accounts.find_one({"instagramId": "a"})
-    assert store.changed(repair=True) == {("a", field, why) for field in fields}
+    for name, (change, why, _) in PLATFORM.items():
+        if change is None:
+            accounts.delete_one({"instagramId": name})
+        elif why == "replaced":
+            accounts.replace_one({"instagramId": name}, {"instagramId": name, **change})
+        else:
+            accounts.update_one({"instagramId": name}, change)
+    before = {each["instagramId"]: each for each in accounts.find()}
+    assert store.changed(repair=True) == {
+        (name, field, why) for name, (_, why, fields) in PLATFORM.items() for field in fields
+    }
     for _ in range(2):
         assert store.changed(repair=True) == set(), "known"
-    assert accounts.find_one({"instagramId": "a"}) == before, "nothing was put right, or created"
+    untouched = {each["instagramId"]: each for each in accounts.find()}
+    assert untouched == before, "nothing was put right, or created"
     assert store.db["dmstats_audit_repairs"].count_documents({}) == 0
-    store.count(event(now), event(now, kind="received"))
+    for name in PLATFORM:
+        store.count(event(now, account=name), event(now, account=name, kind="received"))
     later = {field for _, field, _ in store.changed(repair=True)}
     assert later <= {"monthlyDmUsed"}, "a month that the platform began anew"
     assert store.changed() == set()
-    after = accounts.find_one({"instagramId": "a"}) or {}
-    assert after["dmUsed"] == ((before or {}).get("dmUsed", 0)) + 1
+    used = {each["instagramId"]: each["dmUsed"] for each in accounts.find()}
+    for name in PLATFORM:
+        assert used[name] == before.get(name, {}).get("dmUsed", 0) + 1, name
 
 
 def test_values_that_cannot_be_read_are_listed(store: Auditing, now: int) -> None:
@@ -334,10 +347,8 @@ class TestArchive:
         assert store.db["dmstats_audit_repairs"].count_documents({}) == 1
         assert store.changed() == set()
 
-    @pytest.mark.parametrize("update", [{"$inc": {"sent": 2}}, {"$unset": {"sent": ""}}, None])
-    @pytest.mark.parametrize("collection", ["dmstats_hours", "dmstats_days"])
     def test_a_change_of_a_day_that_was_verified_is_found(
-        self, store: Auditing, clock: ManualClock, collection: str, update: dict[str, Any] | None
+        self, store: Auditing, clock: ManualClock
     ) -> None:
         """However long ago; also a document that was deleted."""
         keep_partitions(store.ledger, store.archive, store.clock.now_ms())
@@ -345,19 +356,27 @@ class TestArchive:
         store.count(*store.traffic(store.clock.now_ms()))
         keep_partitions(store.ledger, store.archive, store.clock.now_ms())
         assert store.found() == set()
-        changed = store.db[collection].find_one({"sent": 1}, sort=[("_id", 1)])
-        assert changed
-        before = {"_id": changed["_id"]}
-        if update is None:
-            store.db[collection].delete_one(before)
-        else:
-            store.db[collection].update_one(before, update)
-        place = collection.removeprefix("dmstats_")
-        assert {where for where, _, _ in store.found()} == {place}
+        changes: list[dict[str, Any] | None] = [
+            {"$inc": {"sent": 2}}, {"$unset": {"sent": ""}}, None,
+        ]  # fmt: skip
+        changed = set()
+        for place in ("hours", "days"):
+            documents = store.db[f"dmstats_{place}"]
+            found = documents.find({"sent": 1}, sort=[("_id", 1)], limit=len(changes))
+            for document, change in zip(list(found), changes, strict=True):
+                changed.add((place, document["_id"]))
+                which = {"_id": document["_id"]}
+                if change is None:
+                    documents.delete_one(which)
+                else:
+                    documents.update_one(which, change)
+        differences = store.audit().differences
+        assert {(each.place, to_datetime(int(each.key))) for each in differences} == changed
         assert store.audit(repair=True).differences == []
-        again = store.db[collection].find_one(before)
-        assert again
-        assert again["sent"] == 1
+        for place, start in changed:
+            again = store.db[f"dmstats_{place}"].find_one({"_id": start})
+            assert again, (place, start)
+            assert again["sent"] == 1, (place, start)
         assert store.found() == set()
 
     def test_old_days_are_read_a_month_at_a_time(
@@ -496,40 +515,50 @@ class TestArchive:
         assert outcome.differences == []
 
 
-ODD_SUMS: list[tuple[str, str, Any]] = [
-    ("dmstats_ledger_archive", "sent", None),
-    ("dmstats_ledger_archive", "events", []),
-    ("dmstats_ledger_archive", "events.reaction", float("nan")),
-    ("dmstats_ledger_archive_hours", "received", "12"),
-    ("dmstats_ledger_archive_hours", "events", 1.5),
-    ("dmstats_ledger_archive_accounts", "sent", "12"),
-    ("dmstats_ledger_archive_accounts", "received", 1.5),
-    ("dmstats_ledger_archive_accounts", "months", None),
+ODD_SUMS: list[tuple[tuple[str, str, Any], ...]] = [
+    (
+        ("dmstats_ledger_archive", "sent", None),
+        ("dmstats_ledger_archive_hours", "received", "12"),
+        ("dmstats_ledger_archive_accounts", "sent", "12"),
+    ),
+    (
+        ("dmstats_ledger_archive", "events", []),
+        ("dmstats_ledger_archive_hours", "events", 1.5),
+        ("dmstats_ledger_archive_accounts", "received", 1.5),
+    ),
+    (
+        ("dmstats_ledger_archive", "events.reaction", float("nan")),
+        ("dmstats_ledger_archive_accounts", "months", None),
+    ),
 ]
 
 
 def test_an_unreadable_archived_sum_affects_nothing_else(
     store: Auditing, clock: ManualClock
 ) -> None:
-    """Each in turn, and archiving goes on after it."""
+    """One in each place, and archiving goes on after it."""
     store.count(*store.traffic(clock.now_ms()))
     clock.advance(9 * 86_400)
     keep_partitions(store.ledger, store.archive, clock.now_ms())
     assert store.found() == set()
     accounts = [*store.db["instagram_accounts"].find()]
-    for collection, field, value in ODD_SUMS:
-        archive = store.db[collection]
-        wanted = {"_id": "totals"} if collection.endswith("archive") else {}
-        before = archive.find_one(wanted) or {}
-        archive.update_one({"_id": before["_id"]}, {"$set": {field: value}})
+    for sums in ODD_SUMS:
+        expected, before = [], {}
+        for collection, field, value in sums:
+            archive = store.db[collection]
+            wanted = {"_id": "totals"} if collection.endswith("archive") else {}
+            before[collection] = archive.find_one(wanted) or {}
+            archive.update_one({"_id": before[collection]["_id"]}, {"$set": {field: value}})
+            if field != "sent" or "accounts" not in collection:
+                expected.append((collection, (field,)))
         outcome = store.audit(repair=True)
-        assert outcome.repaired == outcome.changed == outcome.differences == [], (field, value)
+        assert outcome.repaired == outcome.changed == outcome.differences == [], sums
         listed = [(odd.collection, odd.fields) for odd in outcome.odd]
-        expected = [] if field == "sent" and "accounts" in collection else [(collection, (field,))]
-        assert listed == expected, (field, value)
-        archive.replace_one({"_id": before["_id"]}, before)
+        assert sorted(listed) == sorted(expected), sums
+        for collection, document in before.items():
+            store.db[collection].replace_one({"_id": document["_id"]}, document)
     assert [*store.db["instagram_accounts"].find()] == accounts
-    for collection, field in {(collection, field) for collection, field, _ in ODD_SUMS}:
+    for collection, field, _ in itertools.chain(*ODD_SUMS):
         wanted = {"_id": "totals"} if collection.endswith("archive") else {}
         store.db[collection].update_many(wanted, {"$set": {field.partition(".")[0]: "odd"}})
     store.count(*store.traffic(clock.now_ms()))
