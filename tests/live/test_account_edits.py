@@ -15,6 +15,7 @@ from dmstats.core.errors import StoreUnavailable
 from dmstats.core.settings import Settings
 from dmstats.db import account_edits as edits_module
 from dmstats.db.account_edits import AccountEdits, Fields
+from dmstats.db.admins import activity_log
 from dmstats.db.admins.activity_log import LogFilter
 from dmstats.db.admins.roles import Role
 from dmstats.db.client import Mongo, deadline
@@ -277,12 +278,15 @@ def test_a_large_import(site: Site) -> None:
 def test_an_import_that_fails_halfway_is_logged(
     site: Site, monkeypatch: pytest.MonkeyPatch, slices: int, answers: bool, words: str
 ) -> None:
+    # Few accounts, and time to record: on a busy machine, a larger slice may reach an operation's
+    # time limit before the failure of this test.
     monkeypatch.setattr(edits_module, "SLICE", 2)
+    monkeypatch.setattr(account_edits_api, "RECORD_SECONDS", 60.0)
+    monkeypatch.setattr(activity_log, "WRITE_SECONDS", 60.0)
     site.accounts.insert_many([{"instagramId": f"a{n}"} for n in range(5)])
     text = "instagramId,monthlyDmLimit\n" + "".join(f"a{n},{n + 1000}\n" for n in range(5))
     preview = site.send(text)["preview"]
     write, find, left = AccountEdits._write_some, AccountEdits.find, slices
-    monkeypatch.setattr(account_edits_api, "RECORD_SECONDS", 60.0)  # on a busy machine
 
     def write_some(edits: AccountEdits, *arguments: Any) -> set[str]:
         nonlocal left

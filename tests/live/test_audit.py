@@ -118,9 +118,7 @@ def test_what_is_corrupted_is_found_named_and_repaired_once(store: Auditing, now
     again = store.audit(repair=True)
     assert (again.repaired, again.differences) == ([], [])
     records = list(store.db["dmstats_audit_repairs"].find())
-    found = {
-        (d["place"], d["key"], d["field"], d["by"]) for r in records for d in r["differences"]
-    }
+    found = {(d["place"], d["key"], d["field"], d["by"]) for r in records for d in r["differences"]}
     assert found == expected
     assert {record["at"] for record in records} == {to_datetime(now)}
 

@@ -135,7 +135,9 @@ class Site:
                 # Some values are refused: as an _id, by a unique index, by the embedded database.
                 with contextlib.suppress(OperationFailure, DuplicateKeyError):
                     self.accounts.insert_one(document)
-            its = {"$regex": f"^{ids}"} if field != "instagramId" else {"$not": {"$regex": "^17|99"}}
+            its: Any = {"$regex": f"^{ids}"}
+            if field == "instagramId":
+                its = {"$not": {"$regex": "^17|99"}}
             stored[field] = list(self.accounts.find({"instagramId": its}))
         return stored
 
