@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -271,12 +271,19 @@ def test_odd_documents_hold_nothing_up(site: Site, clock: ManualClock) -> None:
     assert site.get()["days"][0]["lost"] == 2
 
 
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
+    folder = tmp_path_factory.mktemp("standalone")
+    with running(Secantus(folder, standalone=True, synced=False)) as server:
+        yield server
+
+
 @pytest.mark.parametrize("damaged", [ACCOUNT, OTHER, ALL])
 def test_a_damaged_sum_on_a_standalone_server_costs_itself_alone(
-    tmp_path: Path, clock: ManualClock, damaged: str
+    standalone: Secantus, clock: ManualClock, damaged: str
 ) -> None:
-    server = Secantus(tmp_path, standalone=True)
-    with running(server), closing(connect(Settings(mongodb_uri=server.uri))) as mongo:
+    settings = Settings(mongodb_uri=standalone.uri, mongodb_db=f"damaged_{damaged}")
+    with closing(connect(settings)) as mongo:
         site = Site(clock, mongo)
         day: dict[str, Any] = {"_id": day_key(clock.now_ms(), damaged), "account": damaged}
         day |= {"day": to_datetime(day_start(clock.now_ms())), "echoed": 2, "lost": "x"}

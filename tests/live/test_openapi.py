@@ -6,6 +6,7 @@ import json
 import re
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,21 @@ def schema() -> Any:
     return schemathesis.openapi.from_dict(description())
 
 
+@pytest.fixture(scope="module")
+def http() -> Iterator[Any]:
+    """A connection that lasts, since a new one for each request takes longer than most requests;
+    without the cookies of earlier answers."""
+    from schemathesis.transport.requests import ManagedCookiesSession
+
+    with ManagedCookiesSession() as session:
+        session.headers.clear()
+        yield session
+
+
 @pytest.mark.parametrize("valid", [True, False], ids=["valid", "invalid"])
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_it_works(
-    schema: Any, method: str, path: str, valid: bool, service: Started, cookie: str
+    schema: Any, method: str, path: str, valid: bool, service: Started, cookie: str, http: Any
 ) -> None:
     """What the description allows, and what it does not: both are answered as it says."""
     from schemathesis import Case, GenerationMode, checks
@@ -88,9 +100,9 @@ def test_it_works(
     )  # fmt: skip
     def ask(case: Case[Any]) -> None:
         deadline = time.monotonic() + BUSY_SECONDS
-        answer = case.call(base_url=base, headers=headers)
+        answer = case.call(base_url=base, headers=headers, session=http)
         while answer.status_code == 503 and time.monotonic() < deadline:
-            answer = case.call(base_url=base, headers=headers)
+            answer = case.call(base_url=base, headers=headers, session=http)
         case.validate_response(answer, headers=headers, excluded_checks=left_out)
 
     try:

@@ -26,6 +26,7 @@ NAMES = ("dmstats_hours", "dmstats_days", "instagram_accounts", "dmstats_ledger_
          "dmstats_ledger_archive_accounts", "dmstats_simulations",
          "dmstats_ledger_archive_simulated")  # fmt: skip
 DMS = ("sent", "received", "seen")
+PAUSE_SECONDS = 0.02
 MINE = SIMULATED + "0123abcd-00001"
 
 
@@ -189,7 +190,8 @@ def test_beside_live_traffic_and_another_purge(store: Auditing) -> None:
 
     def send() -> None:
         with auditing(store.mongo, SystemClock()) as other:
-            while not over.is_set():
+            # With a pause, without which the purges wait for the database most of the time.
+            while not over.wait(PAUSE_SECONDS):
                 now = other.clock.now_ms()
                 with suppress(Conflict):  # the committer would try again
                     other.count(event(now), event(now, account="b"))
