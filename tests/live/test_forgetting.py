@@ -31,7 +31,7 @@ from dmstats.db.counting.ledger import Ledger
 from dmstats.db.send_store import Send, SendStore, State, Verdict
 from dmstats.db.transaction_runner import TransactionRunner
 from tests.auditing import Auditing, auditing, event
-from tests.live.test_purge import close
+from tests.live.test_purge import PAUSE_SECONDS, close
 
 pytestmark = pytest.mark.live
 
@@ -346,7 +346,7 @@ def test_beside_live_traffic_of_the_account(store: Auditing) -> None:
 
     def send() -> None:
         with auditing(store.mongo, SystemClock()) as other:
-            while not over.is_set():
+            while not over.wait(PAUSE_SECONDS):
                 at = other.clock.now_ms()
                 with suppress(Conflict):  # the committer would try again
                     other.count(event(at, account=MINE), event(at, account="b"))

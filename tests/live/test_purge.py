@@ -27,6 +27,8 @@ NAMES = ("dmstats_hours", "dmstats_days", "instagram_accounts", "dmstats_ledger_
          "dmstats_ledger_archive_simulated")  # fmt: skip
 DMS = ("sent", "received", "seen")
 PAUSE_SECONDS = 0.02
+"""Between the deliveries of traffic that goes on meanwhile; without it they take the whole
+database."""
 MINE = SIMULATED + "0123abcd-00001"
 
 
@@ -190,7 +192,6 @@ def test_beside_live_traffic_and_another_purge(store: Auditing) -> None:
 
     def send() -> None:
         with auditing(store.mongo, SystemClock()) as other:
-            # With a pause, without which the purges wait for the database most of the time.
             while not over.wait(PAUSE_SECONDS):
                 now = other.clock.now_ms()
                 with suppress(Conflict):  # the committer would try again
