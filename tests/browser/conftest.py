@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from playwright.sync_api import TimeoutError as NotInTime
 
 from tests.browser.chromium import chromium as launched
@@ -25,9 +25,10 @@ QUICK = {
     "STATS_POLL_INTERVAL": "2",
 }
 # Without motion a page that is left alone takes no CPU time.
+LOCALE, TIME_ZONE = "en-GB", "Europe/Berlin"
 USUAL: dict[str, Any] = {
-    "locale": "en-GB",
-    "timezone_id": "Europe/Berlin",
+    "locale": LOCALE,
+    "timezone_id": TIME_ZONE,
     "reduced_motion": "reduce",
 }
 Scheme = Literal["light", "dark"]
@@ -102,12 +103,6 @@ def counted(service: Service) -> Service:
     return service
 
 
-@pytest.fixture
-def contexts() -> list[BrowserContext]:
-    """The test's browser profiles."""
-    return []
-
-
 @pytest.fixture(scope="session")
 def fake_site() -> Iterator[FakeSite]:
     with started(FakeSite()) as site:
@@ -119,32 +114,6 @@ def site(fake_site: FakeSite) -> FakeSite:
     """The pages with fake API answers, which a test sets."""
     fake_site.reset()
     return fake_site
-
-
-@pytest.fixture
-def own_service(
-    mongodb_uri: str, redis_server: Redis, tmp_path: Path, contexts: list[BrowserContext]
-) -> Iterator[Callable[..., Service]]:
-    """Starts a service with settings, a database and ``redis_server`` of its own.
-
-    The browser goes first at the end: a worker that stops waits for idle connections.
-    """
-    with contextlib.ExitStack() as stack:
-
-        def start(**settings: str) -> Service:
-            name = unused_name()
-            uris = {
-                "mongodb_uri": mongodb_uri,
-                "redis_url": redis_server.url,
-                "MONGODB_DB": name,
-            }
-            return stack.enter_context(
-                serving(Service(tmp_path / name, **{**uris, **QUICK, **settings}))
-            )
-
-        yield start
-        while contexts:
-            close(contexts.pop())
 
 
 @pytest.fixture
@@ -169,10 +138,9 @@ def watched(context: BrowserContext, complaints: list[str]) -> BrowserContext:
 
 
 @pytest.fixture
-def open_context(
-    chromium: Browser, contexts: list[BrowserContext], motion: str
-) -> Iterator[Callable[..., BrowserContext]]:
+def open_context(chromium: Browser, motion: str) -> Iterator[Callable[..., BrowserContext]]:
     """Makes browser profiles; at the end no page may have logged an error or broken the CSP."""
+    contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
     def make(**options: Any) -> BrowserContext:
@@ -181,39 +149,139 @@ def open_context(
         return watched(context, complaints)
 
     yield make
-    while contexts:
-        close(contexts.pop())
+    for context in contexts:
+        close(context)
     assert not complaints
 
 
+class Profile:
+    """A browser profile with one tab, which tests have one after another.
+
+    The first page of a new profile costs three times as much: a process is started, and the scripts
+    are fetched and compiled.
+    """
+
+    def __init__(self, browser: Browser, *, clock: bool, **options: Any) -> None:
+        self.clock = clock
+        self.complaints: list[str] = []
+        self.context = watched(browser.new_context(**options), self.complaints)
+        self.page = self.context.new_page()
+        self.session = self.context.new_cdp_session(self.page)
+        self.agent = self.page.evaluate("navigator.userAgent")
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[Page]:
+        """The tab, its ``clock`` set to the time. At the end, what a test has changed is undone,
+        except for what the fixtures ``emulate``, ``scriptless`` and ``init_script`` undo; and no
+        page may have logged an error or broken the CSP.
+        """
+        if self.clock:
+            self.context.clock.install()
+        yield self.page
+        for further in self.context.pages:
+            if further != self.page:
+                further.close()
+        # A request that a test's route is still answering must not fail the test, or the next one.
+        self.page.unroute_all(behavior="ignoreErrors")
+        self.context.unroute_all(behavior="ignoreErrors")
+        self.page.goto("about:blank")  # first, as what follows would draw the test's page again
+        self.page.mouse.move(0, 0)
+        self.page.emulate_media(color_scheme="light", forced_colors="null")
+        self.page.set_viewport_size({"width": 1280, "height": 720})
+        self.context.set_offline(False)
+        self.context.clear_permissions()
+        self.context.clear_cookies()
+        stored = {"origin": "*", "storageTypes": "local_storage"}
+        self.session.send("Storage.clearDataForOrigin", stored)
+        found = self.complaints[:]
+        self.complaints.clear()
+        assert not found
+
+    def emulate(self, locale: str, time_zone: str) -> None:
+        """Only for a profile without a locale and time zone of its own."""
+        language = {"userAgent": self.agent, "acceptLanguage": locale}
+        self.session.send("Emulation.setUserAgentOverride", language)
+        self.session.send("Emulation.setLocaleOverride", {"locale": locale})
+        self.session.send("Emulation.setTimezoneOverride", {"timezoneId": time_zone})
+
+
 @pytest.fixture(scope="session")
-def lasting_tab(chromium: Browser) -> Iterator[tuple[Page, list[str]]]:
-    complaints: list[str] = []
-    context = watched(chromium.new_context(**USUAL), complaints)
-    yield context.new_page(), complaints
-    close(context)
+def lasting_tab(chromium: Browser) -> Iterator[Profile]:
+    profile = Profile(chromium, clock=False, reduced_motion="reduce")
+    profile.emulate(LOCALE, TIME_ZONE)
+    yield profile
+    close(profile.context)
 
 
 @pytest.fixture
-def tab(lasting_tab: tuple[Page, list[str]]) -> Iterator[Page]:
-    """One tab for all tests that change nothing of it but what is undone here.
+def tab(lasting_tab: Profile) -> Iterator[Page]:
+    with lasting_tab.lent() as page:
+        yield page
 
-    The first page of a new profile costs twice as much: a process is started, and the scripts are
-    fetched and compiled.
-    """
-    page, complaints = lasting_tab
-    yield page
-    page.unroute_all(behavior="ignoreErrors")
-    page.context.set_offline(False)
-    page.mouse.move(0, 0)
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": 1280, "height": 720})
-    page.evaluate("location.protocol === 'about:' || localStorage.clear()")
-    page.context.clear_cookies()
-    page.goto("about:blank")
-    found = complaints[:]
-    complaints.clear()
-    assert not found
+
+@pytest.fixture
+def emulate(lasting_tab: Profile) -> Iterator[Callable[[str, str], None]]:
+    """Gives the tab another locale and time zone."""
+    yield lasting_tab.emulate
+    lasting_tab.emulate(LOCALE, TIME_ZONE)
+
+
+@pytest.fixture
+def scriptless(tab: Page, lasting_tab: Profile) -> Iterator[Page]:
+    """The tab without JavaScript."""
+    lasting_tab.session.send("Emulation.setScriptExecutionDisabled", {"value": True})
+    yield tab
+    lasting_tab.session.send("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+@pytest.fixture
+def init_script() -> Iterator[Callable[[Page, str], None]]:
+    """Has a page run a script before those of each document, until the test ends."""
+    with contextlib.ExitStack() as stack:
+
+        def add(page: Page, script: str) -> None:
+            stack.enter_context(page.add_init_script(script))
+
+        yield add
+
+
+@pytest.fixture(scope="session")
+def lasting_other_tab(chromium: Browser) -> Iterator[Profile]:
+    profile = Profile(chromium, clock=True, **USUAL)
+    yield profile
+    close(profile.context)
+
+
+@pytest.fixture
+def other_tab(lasting_other_tab: Profile) -> Iterator[Page]:
+    """A tab of another profile, whose clock can be set forward (``page.clock``)."""
+    with lasting_other_tab.lent() as page:
+        yield page
+
+
+@contextlib.contextmanager
+def listening(page: Page, event: str, listener: Callable[[Request], None]) -> Iterator[None]:
+    page.on(event, listener)  # type: ignore[call-overload]  # which has one for each event
+    try:
+        yield
+    finally:
+        page.remove_listener(event, listener)
+
+
+@pytest.fixture
+def requested(other_tab: Page) -> Iterator[list[str]]:
+    """Collects the addresses that the tab asks for."""
+    found: list[str] = []
+    with listening(other_tab, "request", lambda request: found.append(request.url)):
+        yield found
+
+
+def streams_of(requested: list[str]) -> list[str]:
+    return [url for url in requested if "/stats/stream" in url]
+
+
+def polls_of(requested: list[str]) -> list[str]:
+    return [url for url in requested if url.endswith("/admin/stats")]
 
 
 def looked_at(tab: Page, width: int, scheme: Scheme = "light") -> Page:
@@ -221,6 +289,11 @@ def looked_at(tab: Page, width: int, scheme: Scheme = "light") -> Page:
     tab.set_viewport_size({"width": width, "height": 900})
     tab.emulate_media(color_scheme=scheme)
     return tab
+
+
+def drawn(page: Page) -> None:
+    """Wait until a change of the window or its colours is drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
 
 @pytest.fixture
@@ -232,8 +305,7 @@ def context(open_context: Callable[..., BrowserContext]) -> BrowserContext:
 def page(tab: Page, service: Service) -> Page:
     """The dashboard, signed in and live."""
     sign_in(tab.context, service)
-    tab.goto(service.url)
-    expect_mode(tab, "live")
+    open_dashboard(tab, service)
     return tab
 
 
@@ -259,14 +331,9 @@ def sign_in(context: BrowserContext, service: Service, *, alone: bool = False) -
         ]
 
 
-def open_dashboard(
-    context: BrowserContext, service: Service, path: str = "/", *, mode: str = "live"
-) -> Page:
-    page = context.new_page()
-    page.clock.install()
+def open_dashboard(page: Page, service: Service, path: str = "/", *, mode: str = "live") -> None:
     page.goto(service.url + path)
     expect_mode(page, mode)
-    return page
 
 
 def skip_until(page: Page, check: Callable[[], None], *, step: int) -> None:

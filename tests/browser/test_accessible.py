@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import expect_mode, go_offline, open_dashboard, sign_in
+from tests.browser.conftest import drawn, expect_mode, go_offline, sign_in
 from tests.browser.service import Service
 
 DESK: ViewportSize = {"width": 1280, "height": 720}
@@ -31,13 +31,11 @@ def expect_accessible(page: Page) -> None:
 def expect_one_direction(page: Page) -> None:
     """On a phone, the page scrolls up and down only."""
     page.set_viewport_size(PHONE)
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_the_dashboard(context: BrowserContext, service: Service) -> None:
-    sign_in(context, service)
-    page = open_dashboard(context, service)
+def test_the_dashboard(page: Page, service: Service) -> None:
     expect_one_direction(page)
     page.set_viewport_size(DESK)
     page.goto(f"{service.url}/?range=7d&compare=previous")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from dmstats.core.clock import DAY_MS, to_ms
 from dmstats.db.annotations import Annotation
@@ -168,12 +167,9 @@ def expect_figures(page: Page, state: str) -> None:
     expect_state(page, "figures", state, seconds=2)
 
 
-def test_an_account_that_is_not_answered_for_looks_stale(
-    context: BrowserContext, service: Service
-) -> None:
-    sign_in(context, service)
-    page = context.new_page()
-    page.clock.install()
+def test_an_account_that_is_not_answered_for_looks_stale(other_tab: Page, service: Service) -> None:
+    page = other_tab
+    sign_in(page.context, service)
     page.goto(f"{service.url}/accounts/17841400000000001")
     expect(page.locator("#age")).to_have_text(re.compile(r"Updated \d+s ago"))
     page.route("**/api/admin/accounts/*", lambda route: route.abort())
@@ -314,27 +310,11 @@ def test_an_accounts_use_of_an_hour(lately: Page) -> None:
     expect(lately.locator("#hour-gauge")).to_be_visible()
 
 
-def test_an_accounts_hours_before_the_first_check(
-    context: BrowserContext, own_service: Callable[..., Service]
-) -> None:
-    # No worker refreshes, so no worker checks the ledger either.
-    young = own_service(STATS_REFRESHER="off")
-    young.send(1)
-    sign_in(context, young)
-    page = context.new_page()
-    page.goto(young.url + ACCOUNT)
-    expect(page.locator("#uncounted")).to_contain_text("after the first check of the ledger")
-    expect(page.locator("#lately")).to_be_hidden()
-    expect(page.locator("[data-figure='hour-limit']")).to_contain_text("after the first check")
-    expect(page.locator("[data-figure='monthly']")).to_have_text("1")
-
-
 def test_an_accounts_hours_that_are_not_checked_any_more_look_stale(
-    context: BrowserContext, counted: Service
+    other_tab: Page, counted: Service
 ) -> None:
-    sign_in(context, counted)
-    page = context.new_page()
-    page.clock.install()
+    page = other_tab
+    sign_in(page.context, counted)
     page.goto(counted.url + ACCOUNT)
     lately, hour = page.locator("#lately"), page.locator("#hour")
     expect(lately).to_have_attribute("data-figures", "fresh")
@@ -364,10 +344,9 @@ def test_an_accounts_hours_that_are_not_checked_any_more_look_stale(
     assert page.evaluate(colours, "monthly") != quiet
 
 
-def test_the_accounts_say_how_old_they_are(context: BrowserContext, service: Service) -> None:
-    sign_in(context, service)
-    page = context.new_page()
-    page.clock.install()
+def test_the_accounts_say_how_old_they_are(other_tab: Page, service: Service) -> None:
+    page = other_tab
+    sign_in(page.context, service)
     page.goto(f"{service.url}/accounts")
     age = page.locator("#age")
     expect(age).to_have_text(re.compile(r"Updated \d+s ago"))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import looked_at, sign_in
 from tests.browser.service import Service
 
 
-def test_it_works(open_context: Callable[..., BrowserContext], service: Service) -> None:
-    context = open_context(viewport={"width": 390, "height": 800})
+def test_it_works(tab: Page, service: Service) -> None:
+    page, context = looked_at(tab, 390), tab.context
     wrong = {"email": service.email, "password": "not the password"}
     assert context.request.post(f"{service.url}/login", data=wrong).status == 401
     sign_in(context, service, alone=True)
-    page = context.new_page()
     page.goto(f"{service.url}/activity-log")
     expect(page.locator(".log tbody tr").first).to_contain_text("Signed in")
     page.get_by_label("What").select_option("Sign-in failed")

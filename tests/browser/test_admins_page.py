@@ -15,7 +15,13 @@ from dmstats.core.settings import Settings
 from dmstats.db.client import Mongo, connect
 from dmstats.db.collection_names import ADMINS
 from tests.browser.axe import violations
-from tests.browser.conftest import expect_mode, open_dashboard, quick_service, sign_in
+from tests.browser.conftest import (
+    expect_mode,
+    looked_at,
+    open_dashboard,
+    quick_service,
+    sign_in,
+)
 from tests.browser.service import Service
 from tests.provider import CLIENT_ID, CLIENT_SECRET, provider
 
@@ -73,33 +79,34 @@ def add(page: Page, email: str, password: str) -> None:
     form.get_by_role("button", name="Add").click()
 
 
+def enter(page: Page, url: str) -> None:
+    """Sign the guest in at ``url``."""
+    credentials = {"email": GUEST, "password": PASSWORD}
+    assert page.context.request.post(f"{url}/login", data=credentials).ok
+
+
 def test_an_admin_is_added_and_shut_out_within_a_heartbeat(
-    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+    admins: Page, other_tab: Page, guarded: Service
 ) -> None:
     add(admins, GUEST, PASSWORD)
     expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
-    guest = open_context()
-    signed_in = guest.request.post(
-        f"{guarded.url}/login", data={"email": GUEST, "password": PASSWORD}
-    )
-    assert signed_in.ok
-    page = open_dashboard(guest, guarded)
+    enter(other_tab, guarded.url)
+    open_dashboard(other_tab, guarded)
     admins.get_by_role("button", name=f"Disable {GUEST}").click()
     expect(admins.locator("#done")).to_contain_text("is disabled")
-    expect_mode(page, "expired", seconds=40)
+    expect_mode(other_tab, "expired", seconds=40)
     admins.get_by_role("button", name=f"Enable {GUEST}").click()
     expect(admins.locator("#done")).to_contain_text("can sign in again")
 
 
 def test_a_viewer_sees_only_what_a_viewer_may_do(
-    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+    admins: Page, other_tab: Page, guarded: Service
 ) -> None:
     add(admins, GUEST, PASSWORD)
     expect(admins.get_by_label(f"Role of {GUEST}")).to_have_value("viewer")
-    guest = open_context(viewport={"width": 390, "height": 800})
-    credentials = {"email": GUEST, "password": PASSWORD}
-    assert guest.request.post(f"{guarded.url}/login", data=credentials).ok
-    page = open_dashboard(guest, guarded)
+    page = looked_at(other_tab, 390)
+    enter(page, guarded.url)
+    open_dashboard(page, guarded)
     expect(page.get_by_role("button", name="Refresh")).to_have_count(0)
     expect(page.get_by_role("link", name="People")).to_have_count(0)
     page.goto(f"{guarded.url}/admins")
@@ -119,14 +126,12 @@ def test_a_viewer_sees_only_what_a_viewer_may_do(
 
 
 def test_a_second_factor_is_set_up_and_asked_for(
-    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+    admins: Page, other_tab: Page, guarded: Service
 ) -> None:
     add(admins, GUEST, PASSWORD)
     expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
-    guest = open_context(viewport={"width": 390, "height": 800})
-    credentials = {"email": GUEST, "password": PASSWORD}
-    assert guest.request.post(f"{guarded.url}/login", data=credentials).ok
-    page = guest.new_page()
+    page = looked_at(other_tab, 390)
+    enter(page, guarded.url)
     page.goto(f"{guarded.url}/me")
     form = page.locator("#begin")
     form.get_by_label("Your password").fill(PASSWORD)
@@ -173,23 +178,27 @@ def test_a_second_factor_is_set_up_and_asked_for(
     expect(admins.locator("#done")).to_contain_text("with the password only")
 
 
-def test_a_passkey_is_added_used_and_removed(
-    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
-) -> None:
+@pytest.fixture
+def device(other_tab: Page) -> Iterator[Page]:
+    """A tab of a device that keeps passkeys, and finds its person present."""
+    session = other_tab.context.new_cdp_session(other_tab)
+    session.send("WebAuthn.enable")
+    key = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
+           "hasUserVerification": True, "isUserVerified": True,
+           "automaticPresenceSimulation": True}  # fmt: skip
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": key})
+    yield other_tab
+    session.send("WebAuthn.disable")
+    session.detach()
+
+
+def test_a_passkey_is_added_used_and_removed(admins: Page, device: Page, guarded: Service) -> None:
     add(admins, GUEST, PASSWORD)
     expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
     # Browsers know no passkeys of IP addresses.
     url = guarded.url.replace("127.0.0.1", "localhost")
-    guest = open_context(viewport={"width": 390, "height": 800})
-    credentials = {"email": GUEST, "password": PASSWORD}
-    assert guest.request.post(f"{url}/login", data=credentials).ok
-    page = guest.new_page()
-    devices = guest.new_cdp_session(page)
-    devices.send("WebAuthn.enable")
-    key = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
-           "hasUserVerification": True, "isUserVerified": True,
-           "automaticPresenceSimulation": True}  # fmt: skip
-    devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
+    page = looked_at(device, 390)
+    enter(page, url)
     page.goto(f"{url}/me")
     form = page.locator("#passkey-form")
     form.get_by_label("Name of a new passkey").fill("Work laptop")
@@ -240,11 +249,8 @@ def test_a_passkey_is_added_used_and_removed(
     assert violations(page) == []
 
 
-def test_signing_in_by_a_provider(
-    guarded: Service, open_context: Callable[..., BrowserContext]
-) -> None:
-    context = open_context(viewport={"width": 390, "height": 800})
-    page = context.new_page()
+def test_signing_in_by_a_provider(tab: Page, guarded: Service) -> None:
+    page = looked_at(tab, 390)
     page.goto(f"{guarded.url}/me")
     assert violations(page) == []
     page.get_by_role("link", name="Sign in with Example ID").click()
@@ -305,13 +311,13 @@ def choose(page: Page, link: str, password: str) -> None:
 
 
 def test_an_invited_admin_chooses_a_password(
-    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+    admins: Page, other_tab: Page, guarded: Service
 ) -> None:
     add(admins, GUEST, "")
     link = link_on(admins)
     assert violations(admins) == []
     expect(admins.locator("#rows")).to_contain_text("invited")
-    guest = open_context(viewport={"width": 390, "height": 800}).new_page()
+    guest = looked_at(other_tab, 390)
     choose(guest, link, "password1")
     expect(guest.get_by_role("alert")).to_contain_text("too common")
     assert violations(guest) == []
@@ -333,22 +339,20 @@ def test_an_invited_admin_chooses_a_password(
 
 
 def test_a_link_for_a_lost_password_ends_the_sessions_once_it_is_used(
-    admins: Page, guarded: Service, open_context: Callable[..., BrowserContext]
+    admins: Page, other_tab: Page, guarded: Service, open_context: Callable[..., BrowserContext]
 ) -> None:
     add(admins, GUEST, PASSWORD)
     expect(admins.locator("#done")).to_have_text(f"{GUEST} can sign in now.")
-    guest = open_context()
-    credentials = {"email": GUEST, "password": PASSWORD}
-    assert guest.request.post(f"{guarded.url}/login", data=credentials).ok
-    dashboard = open_dashboard(guest, guarded)
+    enter(other_tab, guarded.url)
+    open_dashboard(other_tab, guarded)
     form = admins.locator("#change")
     form.get_by_label("Person").select_option(label=GUEST)
     form.get_by_label("Your own current password").fill(guarded.password)
     form.get_by_role("button", name="Change").click()
     link = link_on(admins)
-    expect_mode(dashboard, "live")
+    expect_mode(other_tab, "live")
     choose(open_context().new_page(), link, f"{PASSWORD} and more")
-    expect_mode(dashboard, "expired")
+    expect_mode(other_tab, "expired")
 
 
 def test_signing_out_everywhere(admins: Page, guarded: Service) -> None:

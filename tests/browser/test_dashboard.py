@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from dmstats.web.pages.first_paint import COUNTS
 from tests.browser.conftest import (
+    TIME_ZONE,
     eventually,
     figure,
-    open_dashboard,
-    quick_service,
     sent_in_all,
     sign_in,
-    unused_name,
 )
 from tests.browser.service import Service
 
@@ -32,12 +30,9 @@ def test_it_works(page: Page) -> None:
     expect(page.locator("#accounts-rows tr")).not_to_have_count(0)
 
 
-def test_the_first_figures_need_no_script(
-    open_context: Callable[..., BrowserContext], service: Service
-) -> None:
-    context = open_context(java_script_enabled=False)
-    sign_in(context, service)
-    page = context.new_page()
+def test_the_first_figures_need_no_script(scriptless: Page, service: Service) -> None:
+    page = scriptless
+    sign_in(page.context, service)
     page.goto(service.url)
     assert figure(page, "total.sent") >= 30
     assert figure(page, "today.received") >= 20
@@ -49,12 +44,12 @@ def test_the_first_figures_need_no_script(
 
 @pytest.mark.parametrize("language", ["de-DE", "en-IN", "fa-IR"])
 def test_what_the_page_brings_is_what_its_script_would_write(
-    open_context: Callable[..., BrowserContext], service: Service, language: str
+    tab: Page, service: Service, emulate: Callable[[str, str], None], language: str
 ) -> None:
     """The same digits whatever the reader's language, or the figures would jump."""
-    context = open_context(locale=language)
-    sign_in(context, service)
-    page = context.new_page()
+    page = tab
+    emulate(language, TIME_ZONE)
+    sign_in(page.context, service)
     held: list[Route] = []
     # Playwright takes no builtin for a handler.
     page.route("**/js/start.js", lambda route: held.append(route))  # noqa: PLW0108
@@ -101,39 +96,6 @@ def test_the_age_counts_up_and_a_refresh_sets_it_back(page: Page, service: Servi
     eventually(page, counted_up, seconds=60)
     service.publish()
     eventually(page, set_back, seconds=60)
-
-
-@pytest.fixture(scope="module")
-def elsewhere(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service of Kathmandu, where midnight is 18:15 UTC; its page draws every 5 s at most."""
-    settings = {"STATS_TIME_ZONE": "Asia/Kathmandu", "STATS_CLIENT_DEBOUNCE": "5"}
-    folder = tmp_path_factory.mktemp("elsewhere")
-    with quick_service(folder, mongodb_uri, unused_name(), **settings) as service:
-        service.send(1)
-        service.refresh()
-        yield service
-
-
-def test_updates_within_the_debounce_are_drawn_once(
-    context: BrowserContext, elsewhere: Service
-) -> None:
-    service = elsewhere
-    sign_in(context, service)
-    page = open_dashboard(context, service)
-    before = figure(page, "total.sent")
-    page.evaluate(
-        """() => {
-            window.drawn = [];
-            new MutationObserver(() => window.drawn.push(document.documentElement.dataset.version))
-                .observe(document.documentElement, { attributeFilter: ["data-version"] });
-        }"""
-    )
-    for _ in range(3):
-        page.wait_for_timeout(1100)
-        service.send(1)
-        newest = service.publish()
-    expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 3}")
-    assert page.evaluate("window.drawn") == [newest["version"]]
 
 
 def test_a_refresh_that_was_not_published_is_found_by_the_heartbeat(
@@ -225,41 +187,3 @@ def test_keyboard_alone_reaches_everything(page: Page) -> None:
         page.keyboard.press("Tab")
         wanted.discard(page.evaluate("document.activeElement.id"))
     assert not wanted
-
-
-def test_an_empty_service_says_what_to_do(
-    context: BrowserContext, own_service: Callable[..., Service]
-) -> None:
-    empty_service = own_service()
-    sign_in(context, empty_service)
-    page = open_dashboard(context, empty_service)
-    welcome = page.locator("#welcome")
-    expect(welcome).to_be_visible()
-    expect(page.locator("#callback")).to_have_text(f"{empty_service.url}/api/webhooks/instagram")
-    expect(page.locator("#simulate")).to_contain_text("dmstats simulate")
-    expect(page.locator("#chart")).to_be_hidden()
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    welcome.get_by_role("button", name="Copy").last.click()
-    expect(welcome.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()").endswith("/api/webhooks/instagram")
-    empty_service.send(1)
-    empty_service.refresh()
-    expect(welcome).to_be_hidden()
-    expect(page.locator("#chart canvas")).to_be_visible()
-
-
-def test_days_are_those_of_the_figures_time_zone(
-    context: BrowserContext, elsewhere: Service
-) -> None:
-    sign_in(context, elsewhere)
-    page = open_dashboard(context, elsewhere, "/?range=30d")
-    since = page.locator('[data-figure="today.since"]')
-    expect(since).to_have_attribute("title", "Days begin at 00:00 Asia/Kathmandu")
-    expect(since).to_have_text(re.compile(r"(?:19|20):15$"))
-    today = page.evaluate(
-        """() => new Intl.DateTimeFormat("en", {day: "numeric", month: "short",
-        timeZone: "Asia/Kathmandu"}).format(new Date())"""
-    )
-    expect(page.locator("#chart canvas")).to_be_visible()
-    page.get_by_role("button", name="Table").click()
-    expect(page.locator("#chart-rows tr").first).to_contain_text(f"{today}, so far")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
-from tests.browser.conftest import USUAL, expect_mode, watched
+from tests.browser.conftest import expect_mode
 from tests.browser.every_page import EACH, VIEWS, EveryPage, opened
 from tests.browser.fake_site import FakeSite, snapshot, started
 
 pytestmark = pytest.mark.slow(40)
-
-OpenContext = Callable[..., BrowserContext]
 
 MAIN_WIDTHS = [320, 390, 1024, 1440, 2560]
 WIDTHS = [320, 360, 390, 480, 640, 768, 896, 1024, 1100, 1184, 1280, 1440, 1920, 2560]
@@ -106,9 +104,9 @@ class Sheet:
     half the time. A mouse would miss what it aims at.
     """
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, session: CDPSession) -> None:
         self.page = page
-        self._session = page.context.new_cdp_session(page)
+        self._session = session
 
     def look(self, widths: list[int]) -> list[str]:
         """What is wrong at each width."""
@@ -121,13 +119,11 @@ class Sheet:
         return faults
 
 
-@pytest.fixture(scope="module")
-def sheet(chromium: Browser) -> Iterator[Sheet]:
-    complaints: list[str] = []
-    context = watched(chromium.new_context(**USUAL), complaints)
-    yield Sheet(context.new_page())
-    context.close()
-    assert not complaints
+@pytest.fixture
+def sheet(tab: Page) -> Iterator[Sheet]:
+    session = tab.context.new_cdp_session(tab)
+    yield Sheet(tab, session)
+    session.detach()  # which undoes what it has set
 
 
 @pytest.fixture(scope="module")
@@ -163,11 +159,10 @@ def test_the_overview_with_everything_open(sheet: Sheet, site: FakeSite) -> None
     assert sheet.look(WIDTHS) == []
 
 
-def test_the_first_figures_without_scripts(open_context: OpenContext, site: FakeSite) -> None:
+def test_the_first_figures_without_scripts(scriptless: Page, site: FakeSite) -> None:
     site.snapshot = snapshot(684_497_484)
-    page = open_context(java_script_enabled=False).new_page()
-    page.goto(site.url)
-    lead = page.locator("[data-figure='total.sent']")
+    scriptless.goto(site.url)
+    lead = scriptless.locator("[data-figure='total.sent']")
     expect(lead.locator("[aria-hidden]")).to_have_text("684.4M")
     expect(lead.locator(".visually-hidden")).to_have_text("684,497,484")
     expect(lead).to_have_attribute("title", "684,497,484")

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import expect_mode, figure, sign_in, skip_until
+from tests.browser.conftest import expect_mode, figure, looked_at, sign_in, skip_until
 from tests.browser.fake_site import FakeSite
 from tests.browser.service import Service
-
-OpenContext = Callable[..., BrowserContext]
 
 
 def make(page: Page, service: Service, *parts: str) -> str:
@@ -27,17 +25,14 @@ def make(page: Page, service: Service, *parts: str) -> str:
     return page.locator("#handout-secret").inner_text()
 
 
-def test_it_works(open_context: OpenContext, service: Service) -> None:
+def test_it_works(tab: Page, other_tab: Page, service: Service) -> None:
     """A link is live at once, has its parts only, and ends within seconds."""
-    context = open_context(viewport={"width": 390, "height": 800})
-    sign_in(context, service)
-    admin = context.new_page()
+    admin, page = looked_at(tab, 390), looked_at(other_tab, 390)
+    sign_in(admin.context, service)
     address = make(admin, service, "The numbers of accounts")
     assert violations(admin) == []
     assert admin.evaluate("document.documentElement.scrollWidth") <= 390
 
-    guest = open_context(viewport={"width": 390, "height": 800})
-    page = guest.new_page()
     page.goto(address)
     expect_mode(page, "live")
     expect(page.get_by_role("heading", level=1)).to_have_text("Entrance hall")
@@ -49,7 +44,7 @@ def test_it_works(open_context: OpenContext, service: Service) -> None:
     expect(page.locator("#accounts-rows")).to_have_count(0)
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert guest.cookies() == []
+    assert page.context.cookies() == []
     service.send(3, 0)
     service.publish()
     expect(page.locator("[data-figure='total.sent']")).not_to_have_text(f"{before:,}")
@@ -63,16 +58,18 @@ def test_it_works(open_context: OpenContext, service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/?wall"])
-def test_on_a_wall(open_context: OpenContext, site: FakeSite, path: str) -> None:
+def test_on_a_wall(
+    other_tab: Page, site: FakeSite, init_script: Callable[[Page, str], None], path: str
+) -> None:
     """Dark, large, without controls, awake; after an update of the service it loads itself anew."""
-    context = open_context(viewport={"width": 1920, "height": 1080})
-    context.add_init_script(
+    page = other_tab
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    init_script(
+        page,
         """window.asked = [];
         Object.defineProperty(navigator, "wakeLock", { value: {
-            request: async (kind) => { window.asked.push(kind); } } });"""
+            request: async (kind) => { window.asked.push(kind); } } });""",
     )
-    page = context.new_page()
-    page.clock.install()
     page.goto(site.url + path)
     expect_mode(page, "polling")
     assert page.evaluate("window.asked") == ["screen"]

@@ -6,15 +6,16 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import expect_mode, expect_state
+from tests.browser.conftest import TIME_ZONE, expect_mode, expect_state
 from tests.browser.fake_site import FakeSite, account, snapshot
 
 pytestmark = pytest.mark.slow(30)
 
-OpenContext = Callable[..., BrowserContext]
+Emulate = Callable[[str, str], None]
+InitScript = Callable[[Page, str], None]
 
 
 def opened(page: Page, site: FakeSite, path: str = "/") -> Page:
@@ -32,29 +33,27 @@ def test_a_stream_that_says_nothing_is_no_stream(tab: Page, site: FakeSite) -> N
 
 
 def test_a_browser_that_reports_offline_still_polls(
-    open_context: OpenContext, site: FakeSite
+    tab: Page, site: FakeSite, init_script: InitScript
 ) -> None:
-    context = open_context()
-    context.add_init_script(
-        "Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false })"
-    )
-    page = opened(context.new_page(), site)
-    expect_mode(page, "polling")
+    init_script(tab, "Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false })")
+    opened(tab, site)
+    expect_mode(tab, "polling")
 
 
 @pytest.mark.parametrize("locale", ["fa-IR", "ar-EG", "th-TH", "de-DE", "ja-JP"])
 def test_one_language_and_one_calendar(
-    open_context: OpenContext, site: FakeSite, locale: str
+    tab: Page, site: FakeSite, emulate: Emulate, locale: str
 ) -> None:
-    context = open_context(locale=locale)
-    page = opened(context.new_page(), site)
-    expect_mode(page, "polling")
-    expect(page.locator("[data-figure='month.name']")).to_have_text(re.compile("^[A-Z][a-z]{2} 2"))
-    texts = [page.locator("body").inner_text()]
+    emulate(locale, TIME_ZONE)
+    opened(tab, site)
+    expect_mode(tab, "polling")
+    assert tab.evaluate("new Intl.NumberFormat().resolvedOptions().locale") == locale
+    expect(tab.locator("[data-figure='month.name']")).to_have_text(re.compile("^[A-Z][a-z]{2} 2"))
+    texts = [tab.locator("body").inner_text()]
     for path in ("/accounts", "/accounts/17841400000000001"):
-        page.goto(site.url + path)
-        page.wait_for_load_state("networkidle")
-        texts.append(page.locator("body").inner_text())
+        tab.goto(site.url + path)
+        tab.wait_for_load_state("networkidle")
+        texts.append(tab.locator("body").inner_text())
     for text in texts:
         # Latin letters and English punctuation, a minus sign and arrows.
         assert not re.search("[^\u0000-\u024f\u2010-\u203a\u2190-\u2193\u2212]", text)
@@ -62,62 +61,67 @@ def test_one_language_and_one_calendar(
 
 @pytest.mark.parametrize("language", ["en-US@posix", "C", ""])
 def test_a_language_that_intl_refuses(
-    open_context: OpenContext, site: FakeSite, language: str
+    tab: Page, site: FakeSite, init_script: InitScript, language: str
 ) -> None:
     """A browser's in the POSIX locale, as on a screen that a service drives."""
-    context = open_context()
-    context.add_init_script(
+    init_script(
+        tab,
         "Object.defineProperty(Navigator.prototype, 'language', { configurable: true, "
-        f"get: () => {language!r} }})"
+        f"get: () => {language!r} }})",
     )
-    page = opened(context.new_page(), site)
-    expect_mode(page, "polling")
-    expect(page.locator(".u-wrap").first).to_be_visible()
-    page.goto(f"{site.url}/accounts/17841400000000001")
-    expect(page.locator(".u-wrap").first).to_be_visible()
+    opened(tab, site)
+    expect_mode(tab, "polling")
+    expect(tab.locator(".u-wrap").first).to_be_visible()
+    tab.goto(f"{site.url}/accounts/17841400000000001")
+    expect(tab.locator(".u-wrap").first).to_be_visible()
 
 
 @pytest.mark.parametrize(
     ("locale", "hours"), [("en-US", r"^since \d\d:\d\d [AP]M$"), ("de-DE", r"^since \d\d:\d\d$")]
 )
 def test_the_hours_are_those_of_the_reader(
-    open_context: OpenContext, site: FakeSite, locale: str, hours: str
+    tab: Page, site: FakeSite, emulate: Emulate, locale: str, hours: str
 ) -> None:
-    page = opened(open_context(locale=locale, timezone_id="UTC").new_page(), site)
-    expect(page.locator("[data-figure='today.since']")).to_have_text(re.compile(hours))
+    emulate(locale, "UTC")
+    opened(tab, site)
+    expect(tab.locator("[data-figure='today.since']")).to_have_text(re.compile(hours))
 
 
-def test_a_browser_without_the_newest_methods(open_context: OpenContext, site: FakeSite) -> None:
-    context = open_context()
-    context.add_init_script(
+def test_a_browser_without_the_newest_methods(
+    tab: Page, site: FakeSite, init_script: InitScript
+) -> None:
+    init_script(
+        tab,
         """for (const name of ["toSorted", "toReversed", "toSpliced", "with", "findLast"]) {
              delete Array.prototype[name];
            }
            delete AbortSignal.timeout;
            delete AbortSignal.any;
            delete String.prototype.replaceAll;
-           delete window.structuredClone;"""
+           delete window.structuredClone;""",
     )
-    page = opened(context.new_page(), site)
-    expect_mode(page, "polling")
-    expect(page.locator("#accounts-rows tr")).to_have_count(10)
-    page.get_by_role("button", name="Table").click()
-    expect(page.locator("#chart-rows tr")).to_have_count(60)
-    page.goto(f"{site.url}/accounts")
-    expect(page.locator("#rows tr")).to_have_count(12)
+    opened(tab, site)
+    expect_mode(tab, "polling")
+    expect(tab.locator("#accounts-rows tr")).to_have_count(10)
+    tab.get_by_role("button", name="Table").click()
+    expect(tab.locator("#chart-rows tr")).to_have_count(60)
+    tab.goto(f"{site.url}/accounts")
+    expect(tab.locator("#rows tr")).to_have_count(12)
 
 
-def test_a_notice_for_browsers_that_are_too_old(open_context: OpenContext, site: FakeSite) -> None:
-    context = open_context()
-    context.add_init_script("delete Object.hasOwn")
-    page = opened(context.new_page(), site)
-    expect(page.get_by_text("This browser is too old for live updates.")).to_be_visible()
+def test_a_notice_for_browsers_that_are_too_old(
+    tab: Page, site: FakeSite, init_script: InitScript
+) -> None:
+    init_script(tab, "delete Object.hasOwn")
+    opened(tab, site)
+    expect(tab.get_by_text("This browser is too old for live updates.")).to_be_visible()
 
 
-def test_forced_colours_keep_backgrounds_visible(open_context: OpenContext, site: FakeSite) -> None:
-    page = opened(open_context(forced_colors="active").new_page(), site)
-    expect_mode(page, "polling")
-    seen = page.evaluate(
+def test_forced_colours_keep_backgrounds_visible(tab: Page, site: FakeSite) -> None:
+    tab.emulate_media(forced_colors="active")
+    opened(tab, site)
+    expect_mode(tab, "polling")
+    seen = tab.evaluate(
         """() => {
             const style = (selector, pseudo) =>
                 getComputedStyle(document.querySelector(selector), pseudo);
@@ -134,11 +138,8 @@ def test_forced_colours_keep_backgrounds_visible(open_context: OpenContext, site
     assert seen == {"bar": "1pxlinear", "dot": True, "chosen": True, "key": True}
 
 
-def test_the_theme_is_chosen_and_kept_without_a_flash(
-    open_context: OpenContext, site: FakeSite
-) -> None:
-    context = open_context(color_scheme="light")
-    page = opened(context.new_page(), site)
+def test_the_theme_is_chosen_and_kept_without_a_flash(tab: Page, site: FakeSite) -> None:
+    page = opened(tab, site)
     paper = "getComputedStyle(document.documentElement).backgroundColor"
     expect_mode(page, "polling")
     light = page.evaluate(paper)
@@ -161,10 +162,10 @@ def test_the_theme_is_chosen_and_kept_without_a_flash(
     assert page.evaluate(paper) == light
 
 
-def test_a_theme_that_is_none_is_the_systems(context: BrowserContext, site: FakeSite) -> None:
-    context.add_cookies([{"name": "dmstats-theme", "value": '"><b>', "url": site.url}])
-    page = opened(context.new_page(), site)
-    assert page.locator("html").get_attribute("data-theme") is None
+def test_a_theme_that_is_none_is_the_systems(tab: Page, site: FakeSite) -> None:
+    tab.context.add_cookies([{"name": "dmstats-theme", "value": '"><b>', "url": site.url}])
+    opened(tab, site)
+    assert tab.locator("html").get_attribute("data-theme") is None
 
 
 def test_terms_are_explained_and_stay_open(tab: Page, site: FakeSite) -> None:
@@ -216,10 +217,9 @@ def test_a_legend_entry_hides_its_line(tab: Page, site: FakeSite) -> None:
     assert tab.evaluate(picture) != before
 
 
-def test_further_rows_stay_and_are_kept_fresh(context: BrowserContext, site: FakeSite) -> None:
+def test_further_rows_stay_and_are_kept_fresh(other_tab: Page, site: FakeSite) -> None:
     site.accounts = [account(i, 5000 - i) for i in range(120)]
-    page = context.new_page()
-    page.clock.install()
+    page = other_tab
     page.goto(f"{site.url}/accounts")
     page.get_by_role("button", name="Show more").click()
     expect(page.locator("#rows tr")).to_have_count(100)
@@ -239,10 +239,9 @@ def test_a_second_click_reverses_the_order(tab: Page, site: FakeSite) -> None:
 
 
 def test_counters_stay_when_a_reload_fails_and_no_exception_is_named(
-    context: BrowserContext, site: FakeSite
+    other_tab: Page, site: FakeSite
 ) -> None:
-    page = context.new_page()
-    page.clock.install()
+    page = other_tab
     page.goto(f"{site.url}/accounts/17841400000000001")
     expect(page.locator("[data-figure='sent']")).to_have_text("899")
     site.failing = {"/api/admin/accounts": 503}
@@ -320,33 +319,29 @@ def test_a_new_message_replaces_the_old_one_and_long_addresses_keep_their_button
 
 @pytest.mark.parametrize("days", [-2, 40])
 def test_a_reader_whose_clock_is_wrong(
-    open_context: OpenContext, site: FakeSite, days: int
+    tab: Page, site: FakeSite, init_script: InitScript, days: int
 ) -> None:
-    context = open_context()
-    context.add_init_script(
+    init_script(
+        tab,
         f"""const Real = Date, ahead = {days} * 86_400_000;
            Date = class extends Real {{
              constructor(...given) {{ given.length ? super(...given) : super(Real.now() + ahead); }}
              static now() {{ return Real.now() + ahead; }}
-           }};"""
+           }};""",
     )
     site.accounts = [account(1, 900)]
-    page = context.new_page()
-    page.goto(f"{site.url}/accounts")
-    expect(page.locator("#rows tr")).to_contain_text(re.compile(r"1m (\d+s )?ago"))
-    page.goto(f"{site.url}/accounts/17841400000000001")
-    expect(page.locator("body")).to_contain_text("a day on average. Projected for the month")
+    opened(tab, site, "/accounts")
+    expect(tab.locator("#rows tr")).to_contain_text(re.compile(r"1m (\d+s )?ago"))
+    opened(tab, site, "/accounts/17841400000000001")
+    expect(tab.locator("body")).to_contain_text("a day on average. Projected for the month")
 
 
-def test_the_sign_in_of_a_proxy_in_front_has_ended(
-    open_context: OpenContext, site: FakeSite
-) -> None:
-    context = open_context()
+def test_the_sign_in_of_a_proxy_in_front_has_ended(tab: Page, site: FakeSite) -> None:
     away = {"Location": "https://login.example.com/"}
-    context.route("**/api/**", lambda route: route.fulfill(status=302, headers=away))
-    context.route("**/stats/stream*", lambda route: route.fulfill(status=503))
-    page = opened(context.new_page(), site)
-    expect_mode(page, "expired")
-    expect(page.locator("#sign-in")).to_be_visible()
-    page.goto(f"{site.url}/accounts")
-    expect(page.locator("#problem")).to_contain_text("Your session has ended. Sign in again")
+    tab.route("**/api/**", lambda route: route.fulfill(status=302, headers=away))
+    tab.route("**/stats/stream*", lambda route: route.fulfill(status=503))
+    opened(tab, site)
+    expect_mode(tab, "expired")
+    expect(tab.locator("#sign-in")).to_be_visible()
+    opened(tab, site, "/accounts")
+    expect(tab.locator("#problem")).to_contain_text("Your session has ended. Sign in again")

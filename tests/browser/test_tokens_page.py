@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import looked_at, sign_in
 from tests.browser.service import Service
 
 
-def test_it_works(open_context: Callable[..., BrowserContext], service: Service) -> None:
-    context = open_context(viewport={"width": 390, "height": 800})
-    sign_in(context, service)
-    page = context.new_page()
+def test_it_works(tab: Page, open_context: Callable[..., BrowserContext], service: Service) -> None:
+    page = looked_at(tab, 390)
+    sign_in(page.context, service)
     page.goto(f"{service.url}/tokens")
     form = page.locator("#add")
     form.get_by_label("Name", exact=True).fill("nightly report")
