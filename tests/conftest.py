@@ -68,18 +68,19 @@ def _rank(item: pytest.Item) -> float:
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # the library has no types
-    """Runs each module in one worker, and all that only look at the running service in the same
-    one: each worker would start a service of its own."""
+    """Runs each module in one worker, and those that look at the same service in the same one: each
+    worker would start a service of its own."""
 
     def _split_scope(self, nodeid: str) -> str:
-        path: str = super()._split_scope(nodeid)
-        return "the running service" if _looks_at_the_service(path) else path
+        return _scope(super()._split_scope(nodeid))
 
 
 @cache
-def _looks_at_the_service(path: str) -> bool:
+def _scope(path: str) -> str:
     text = (ROOT / path).read_text()
-    return "service: Started" in text and "def service(" not in text
+    if "service: Started" in text and "def service(" not in text:
+        return "the running service"
+    return "the counted service" if "counted: Service" in text else path
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
