@@ -187,13 +187,19 @@ class Committer:
             gevent.idle()
 
     def _commit_one(self) -> None:
-        """Take the lock, then everything queued, and write it as one batch."""
+        """Take the lock, then everything queued, and write it as one batch.
+
+        The requests are answered after the lock is released, so that the next committer begins.
+        """
         taken: list[_Waiting] = []
         try:
+            written = None
             with self._lock():
                 self._take(taken)
                 if taken:
-                    self._write(Batch(taken, started=self._clock.monotonic()))
+                    written = self._written(Batch(taken, started=self._clock.monotonic()))
+            if written is not None:
+                self._answer(written)
         except Exception as error:
             log.exception("batch_defect")
             self._fail(taken, type(error).__name__)
@@ -215,7 +221,8 @@ class Committer:
             self._arrived.clear()
         self._metrics.events_queued(self._queued)
 
-    def _write(self, batch: Batch[_Waiting]) -> None:
+    def _written(self, batch: Batch[_Waiting]) -> Batch[_Waiting] | None:
+        """The batch once it is durable; None if that failed, which its requests were told."""
         events, started = len(batch.pending), self._clock.monotonic()
         self._breaker.began()
         try:
@@ -229,14 +236,14 @@ class Committer:
             )
             self._metrics.batch_failed(len(batch.pending))
             self._fail(batch.submissions, str(error))
+            return None
         except BaseException:
             self._breaker.failed()
             raise
-        else:
-            seconds = self._clock.monotonic() - started
-            self._breaker.succeeded(seconds)
-            self._batch_limit.written(events, seconds)
-            self._answer(batch)
+        seconds = self._clock.monotonic() - started
+        self._breaker.succeeded(seconds)
+        self._batch_limit.written(events, seconds)
+        return batch
 
     def _answer(self, batch: Batch[_Waiting]) -> None:
         for waiting, outcome in zip(batch.submissions, batch.outcomes(), strict=True):
