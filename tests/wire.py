@@ -35,6 +35,8 @@ COUNTERS = {
 """The field of each collection that counts sent DMs."""
 
 
+BULK = "bulk"
+"""A bulkWrite of MongoDB 8, in place of the steps from the totals on."""
 SETTLE = "settle"
 """All steps of the empty transaction that ends what a failed one may have left open."""
 
@@ -68,6 +70,20 @@ def write_error(code: int, *labels: str, **more: Any) -> Document:
     return reply | ({"errorLabels": list(labels)} if labels else {})
 
 
+def bulk_error(code: int, index: int, **more: Any) -> Document:
+    """A bulkWrite that was carried out, but whose write ``index`` failed."""
+    failed = {"ok": 0, "idx": index, "code": code, "errmsg": f"error {code}", "n": 0, **more}
+    return _bulk_reply(failed)
+
+
+def _bulk_reply(*failed: Document) -> Document:
+    return {
+        "ok": 1, "nErrors": len(failed), "nInserted": 0, "nMatched": 0, "nModified": 0,
+        "nUpserted": 0, "nDeleted": 0,
+        "cursor": {"id": 0, "ns": "admin.$cmd.bulkWrite", "firstBatch": [*failed]},
+    }  # fmt: skip
+
+
 def concern_error(code: int, *labels: str, **info: Any) -> Document:
     """A command that was carried out, but not confirmed as the write concern demands."""
     failed: Document = {"code": code, "codeName": f"Code{code}", "errmsg": f"error {code}"}
@@ -90,10 +106,11 @@ class WireServer:
     ``always`` the answer to a step without one there. ``duplicate`` answers an insert of a row that
     exists. ``commands`` lists the steps in their order, ``looked_up`` the number of ids of each
     look-up. ``begun`` is the number of transactions. ``silent``: only monitoring is
-    answered.
+    answered. ``wire_version`` tells the driver what the server can do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wire_version: int) -> None:
+        self.wire_version = wire_version
         self.rows: set[bytes] = set()
         self.sums: Counter[str] = Counter()
         self.answers: defaultdict[str, list[Answer]] = defaultdict(list)
@@ -211,7 +228,7 @@ class WireServer:
         return {
             "ok": 1, "helloOk": True, "ismaster": primary, "isWritablePrimary": primary,
             "secondary": not primary, "setName": "rs", "setVersion": 1, "hosts": [self.address],
-            "me": self.address, "minWireVersion": 0, "maxWireVersion": 21,
+            "me": self.address, "minWireVersion": 0, "maxWireVersion": self.wire_version,
             "maxBsonObjectSize": 16 * 2**20, "maxMessageSizeBytes": 48_000_000,
             "maxWriteBatchSize": 100_000, "logicalSessionTimeoutMinutes": 30,
             "localTime": datetime.now(UTC),
@@ -237,7 +254,18 @@ class WireServer:
             return self._statement(name, command, found)
         return self._statement(name, command, _Transaction(0))
 
+    def _bulk_write(self, command: Document, own: _Transaction) -> Document:
+        for index, each in enumerate(_parts(command)):
+            reply = self._statement(next(iter(each)), each, own)
+            if failed := reply.get("writeErrors"):
+                return bulk_error(failed[0]["code"], index)
+            if not reply["ok"]:
+                return reply
+        return _bulk_reply()
+
     def _statement(self, name: str, command: Document, own: _Transaction) -> Document:
+        if name == "bulkWrite":
+            return self._bulk_write(command, own)
         if name == "find":
             wanted = command.get("filter", {}).get("_id")
             ids = set(wanted["$in"]) if isinstance(wanted, dict) else set()
@@ -265,6 +293,8 @@ class WireServer:
 def step_of(command: Mapping[str, Any]) -> str:
     """The step of the commit path that sends ``command``."""
     name, target = next(iter(command.items()))
+    if name == "bulkWrite":
+        return BULK
     if name in ("commitTransaction", "abortTransaction", "create"):
         return str(name).removesuffix("Transaction")
     if str(target).startswith("dmstats_ledger_"):
@@ -282,10 +312,21 @@ def step_of(command: Mapping[str, Any]) -> str:
     return steps[(name, target)]
 
 
+def _parts(command: Document) -> Iterator[Document]:
+    """The commands that a bulkWrite stands for, one per write."""
+    for op in command["ops"]:
+        name, namespace = next(iter(op.items()))
+        target = command["nsInfo"][namespace]["ns"].partition(".")[2]
+        if name == "insert":
+            yield {name: target, "documents": [op["document"]]}
+        else:
+            yield {name: target, "updates": [{"u": op["updateMods"]}]}
+
+
 @contextlib.contextmanager
-def wire_server() -> Iterator[WireServer]:
-    """A server that is closed at the end."""
-    server = WireServer()
+def wire_server(wire_version: int = 21) -> Iterator[WireServer]:
+    """A server that is closed at the end; the wire version is that of MongoDB 7.0, if not given."""
+    server = WireServer(wire_version)
     try:
         yield server
     finally:

@@ -116,6 +116,10 @@ class StoreUnavailable(Unavailable):
     """MongoDB is unreachable or did not answer in time."""
 
 
+class NotSupported(StoreUnavailable):
+    """The server does not know this command, or does not allow it yet."""
+
+
 class Conflict(DmstatsError):
     """A write conflict between two transactions; the whole attempt may be retried."""
 

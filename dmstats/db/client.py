@@ -14,9 +14,11 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
+    ClientBulkWriteException,
     ConfigurationError,
     DocumentTooLarge,
     InvalidName,
+    InvalidOperation,
     OperationFailure,
     PyMongoError,
 )
@@ -29,6 +31,7 @@ from dmstats.core.errors import (
     ConfigError,
     Conflict,
     DmstatsError,
+    NotSupported,
     PoisonError,
     Repeated,
     StoreUnavailable,
@@ -55,6 +58,8 @@ HEARTBEAT_MS = 1_000
 the driver's default of 10 s that would be a 10 s outage."""
 POOL_SIZE, CONNECTING = 100, 4
 """How many connections a process may have, and open at the same time."""
+BULK_WRITE_WIRE_VERSION = 25
+"""That of MongoDB 8.0, the first with the command ``bulkWrite``."""
 PING_SECONDS = 1.5
 MAX_STALENESS_SECONDS = 90
 
@@ -68,6 +73,10 @@ transaction, as a rule because it took too long. It can be retried as a whole. m
 label 290 as transient."""
 INTERRUPTED_CODES = frozenset({50, 11601})
 """MaxTimeMSExpired and Interrupted. Inside a transaction they abort it, without a label."""
+
+NOT_SUPPORTED_CODES = frozenset({59, 115})
+"""CommandNotFound and CommandNotSupported. MongoDB 8.0 answers ``bulkWrite`` with the latter while
+its feature compatibility version is 7.0 (``bulk_write.cpp``)."""
 
 POISON_CODES = frozenset({2, 9, 14, 28, 40, 52, 54, 55, 56, 57, 66, 121, 10334, 17280})
 """Codes by which the server refuses the data itself: BadValue, FailedToParse, TypeMismatch,
@@ -106,6 +115,17 @@ class Mongo:
         self.sharded = False
         """Whether this is a sharded cluster; known once :meth:`transactional` was called."""
         self._transactional = False
+
+    @property
+    def has_bulk_write(self) -> bool:
+        """Whether no known server lacks the command ``bulkWrite``, which writes to several
+        collections. MongoDB 8 refuses it while its feature compatibility version is 7.0."""
+        servers = self.client.topology_description.server_descriptions().values()
+        return all(
+            each.max_wire_version >= BULK_WRITE_WIRE_VERSION
+            for each in servers
+            if each.is_server_type_known
+        )
 
     def close(self) -> None:
         """Close every connection."""
@@ -226,6 +246,7 @@ def translate(error: Exception) -> DmstatsError:
     The message is safe to show: it contains no data and no address. ``reason`` names the driver's
     error for the log.
     """
+    error = _whole(error)
     codes = _codes(error)
     if isinstance(error, PyMongoError):
         if error.has_error_label("UnknownTransactionCommitResult"):
@@ -242,6 +263,8 @@ def translate(error: Exception) -> DmstatsError:
             return Conflict("MongoDB reports a conflict", reason=_technical(error, codes))
     if not isinstance(error, PyMongoError) or isinstance(error, DocumentTooLarge):
         return PoisonError("MongoDB refuses this data", reason=type(error).__name__)
+    if codes & NOT_SUPPORTED_CODES or isinstance(error, InvalidOperation):
+        return NotSupported(DATABASE_AWAY, reason=_technical(error, codes))
     if codes & POISON_CODES:
         return PoisonError("MongoDB refuses this data", reason=_technical(error, codes))
     return StoreUnavailable(DATABASE_AWAY, reason=_technical(error, codes))
@@ -254,6 +277,7 @@ def _technical(error: Exception, codes: frozenset[int]) -> str:
 def was_interrupted(error: BaseException | None) -> bool:
     """Whether the driver's ``error`` says that the server interrupted a statement, so that its
     transaction was aborted. An interrupted commit may have succeeded."""
+    error = _whole(error) if isinstance(error, Exception) else error
     return (
         isinstance(error, PyMongoError)
         and bool(_codes(error) & INTERRUPTED_CODES)
@@ -279,8 +303,15 @@ def duplicated_fields(failure: Mapping[str, Any]) -> frozenset[str]:
 _INDEX = re.compile(r"index: (?:[\w.]+\.\$)?(\S+?)_? dup key")
 
 
+def _whole(error: Exception) -> Exception:
+    """What made a client bulk write fail as a whole; otherwise ``error``."""
+    if isinstance(error, ClientBulkWriteException) and isinstance(error.error, Exception):
+        return error.error
+    return error
+
+
 def _codes(error: Exception) -> frozenset[int]:
-    if isinstance(error, BulkWriteError):
+    if isinstance(error, (BulkWriteError, ClientBulkWriteException)):
         failed = error.details.get("writeErrors", ()) if error.details else ()
         return frozenset(item["code"] for item in failed)
     if isinstance(error, OperationFailure) and error.code is not None:

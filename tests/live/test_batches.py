@@ -58,8 +58,18 @@ class Store:
         }
 
 
-@pytest.fixture
-def store(mongo: Mongo, clock: ManualClock) -> Iterator[Store]:
+@pytest.fixture(params=[True, False], ids=["bulk write", "separate messages"])
+def store(
+    mongo: Mongo,
+    clock: ManualClock,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Store]:
+    if request.param:
+        assert mongo.transactional()
+        assert mongo.has_bulk_write
+    else:
+        monkeypatch.setattr(Mongo, "has_bulk_write", False)
     migrations.apply(mongo, Settings())
     store = Store(mongo, clock)
     yield store

@@ -43,7 +43,13 @@ NEW_EACH = 3
 EVENTS = NEW_EACH * (DELIVERIES + 1)
 FAULTS = 0.03
 ROUNDS = int(os.environ.get("INTERLEAVED_ROUNDS", "2"))
-WRITES = frozenset({"insert", "update", "commitTransaction", "find"})
+WRITES = frozenset({"insert", "update", "bulkWrite", "commitTransaction", "find"})
+
+
+class WithoutBulkWrite(Mongo):
+    """As if the server were MongoDB 7."""
+
+    has_bulk_write = False
 
 
 class Saboteur(monitoring.CommandListener):
@@ -74,9 +80,9 @@ class Saboteur(monitoring.CommandListener):
 class Worker:
     """A committer without a queue: one delivery, one batch, until it is written."""
 
-    def __init__(self, uri: str, name: str, saboteur: Saboteur) -> None:
+    def __init__(self, kind: type[Mongo], uri: str, name: str, saboteur: Saboteur) -> None:
         client: MongoClient[Document] = MongoClient(uri, event_listeners=[saboteur])
-        self.mongo = Mongo(client, name, "primary")
+        self.mongo = kind(client, name, "primary")
         clock = SystemClock()
         self._transactions = Transactions(self.mongo)
         ledger = Ledger(self.mongo, retention_hours=168)
@@ -100,8 +106,11 @@ class Worker:
 
 
 def event(number: int, now_ms: int, *, late: bool) -> LedgerRow:
-    """An event near the bound, as one of two hosts with different clocks judges it."""
-    digest, time_ms = number.to_bytes(16, "big"), now_ms + HOUR_MS
+    """An event; every second one is near the bound, as one of two hosts with different clocks
+    judges it."""
+    near = number % 2 == 0
+    late = late and near
+    digest, time_ms = number.to_bytes(16, "big"), now_ms + (HOUR_MS if near else 0)
     dated, other = dated_id(time_ms, digest), (OTHER_PARTITION, NO_HOUR + digest)
     here, alternate_id = (other, dated) if late else (dated, other)
     kind = "sent" if number % 3 else "received"
@@ -116,7 +125,8 @@ def workers(
 ) -> Iterator[tuple[list[Worker], Saboteur]]:
     migrations.apply(mongo, Settings())
     saboteur = Saboteur(mongo, random.Random(request.node.callspec.params["seed"]))
-    workers = [Worker(mongodb_uri, mongo.db.name, saboteur) for _ in range(COMMITTERS)]
+    kinds = (Mongo, WithoutBulkWrite) * (COMMITTERS // 2)
+    workers = [Worker(kind, mongodb_uri, mongo.db.name, saboteur) for kind in kinds]
     yield workers, saboteur
     for worker in workers:
         worker.close()

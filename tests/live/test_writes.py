@@ -136,12 +136,12 @@ def test_the_database_hangs_and_resumes(web: WebServer, database: Secantus) -> N
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        ("insert", 189),  # PrimarySteppedDown
-        ("insert", 10107),  # NotWritablePrimary
+        ("bulkWrite", 189),  # PrimarySteppedDown
+        ("bulkWrite", 10107),  # NotWritablePrimary
         ("commitTransaction", 11602),  # InterruptedDueToReplStateChange
         ("commitTransaction", 91),  # ShutdownInProgress
         ("update", 14031),  # OutOfDiskSpace
-        ("insert", 13),  # Unauthorized
+        ("bulkWrite", 13),  # Unauthorized
         ("update", 20),  # IllegalOperation: read-only
         ("find", 6),  # HostUnreachable
         ("find", 13436),  # NotPrimaryOrSecondary
@@ -160,7 +160,7 @@ def test_a_database_that_refuses_acknowledges_nothing(
 @pytest.mark.parametrize("code", [189, 10107, 11602, 91, 112, 251])
 def test_one_refusal_is_not_even_noticed(web: WebServer, database: Secantus, code: int) -> None:
     until_counted(web, "first")  # a first commit, which makes collections, has little time to spare
-    data = {"failCommands": ["update", "commitTransaction"], "errorCode": code}
+    data = {"failCommands": ["update", "bulkWrite", "commitTransaction"], "errorCode": code}
     with failing(database, {"times": 1}, **data):
         assert web.post("1").status == 200
     assert web.counted() == (2, 2, 2)
@@ -207,14 +207,14 @@ def holder(web: WebServer) -> psutil.Process:
 
 
 def held(
-    web: WebServer, database: Secantus, pool: ThreadPoolExecutor, mode: Any, **slow: Any
+    web: WebServer, database: Secantus, pool: ThreadPoolExecutor, **slow: Any
 ) -> tuple[psutil.Process, list[str]]:
     """A worker that waits for the server inside its transaction, and the mids sent: several where
     a worker's job met the slow command instead of the first."""
     sent: list[str] = []
     while len(sent) < 5:
         sent.append(f"held{len(sent)}")
-        with failing(database, mode, blockConnection=True, **slow):
+        with failing(database, {"times": 1}, blockConnection=True, **slow):
             post = pool.submit(web.post, sent[-1])
             time.sleep(0.25)
             if not post.done():
@@ -229,16 +229,14 @@ def end_lease(web: WebServer, redis_server: Redis) -> None:
             client.delete(lease)
 
 
-@pytest.mark.parametrize("command", ["insert", "update", "commitTransaction"])
+@pytest.mark.parametrize("command", ["update", "bulkWrite", "commitTransaction"])
 def test_a_worker_killed_inside_its_transaction_stops_no_other_worker(
     pair: WebServer, database: Secantus, redis_server: Redis, command: str
 ) -> None:
     """Also where the server works on what the dead worker had sent only after its death."""
     assert pair.post("0").status == 200
-    # The second update: the first has left locks already.
-    mode = {"skip": 1 if command == "update" else 0, "times": 1}
     with ThreadPoolExecutor() as pool:
-        victim, sent = held(pair, database, pool, mode, failCommands=[command], blockTimeMS=700)
+        victim, sent = held(pair, database, pool, failCommands=[command], blockTimeMS=700)
         victim.kill()
         end_lease(pair, redis_server)
         started = time.monotonic()
@@ -251,9 +249,10 @@ def test_a_stopped_worker_blocks_the_others_for_seconds_at_most(
     pair: WebServer, database: Secantus
 ) -> None:
     assert pair.post("0").status == 200
-    mode = {"skip": 1, "times": 1}
+    # The update of the account has left locks already.
+    slow = {"failCommands": ["bulkWrite"], "blockTimeMS": 1000}
     with ThreadPoolExecutor() as pool:
-        victim, sent = held(pair, database, pool, mode, failCommands=["update"], blockTimeMS=1000)
+        victim, sent = held(pair, database, pool, **slow)
         victim.send_signal(signal.SIGSTOP)
         started = time.monotonic()
         until_counted(pair, "2")

@@ -30,23 +30,43 @@ class Counters:
     def add_buckets(self, deltas: Deltas, session: ClientSession | None) -> None:
         """One upsert per hour and per day."""
         with translated():
-            if deltas.hours:
-                self._hours.bulk_write(_upserts(deltas.hours), session=session)
-            if deltas.days:
-                self._days.bulk_write(_upserts(deltas.days), session=session)
+            for collection, writes in self._buckets(deltas):
+                if writes:
+                    collection.bulk_write(writes, session=session)
 
     def add_totals(self, deltas: Deltas, now_ms: int, session: ClientSession | None) -> None:
         """One upsert of the global document, which all committers share."""
+        with translated():
+            if writes := self.total_writes(deltas, now_ms):
+                self._cache.bulk_write(writes, session=session)
+
+    def bucket_writes(self, deltas: Deltas) -> list[UpdateOne]:
+        """The upserts of :meth:`add_buckets`, each with its namespace."""
+        return [write for _, writes in self._buckets(deltas) for write in writes]
+
+    def total_writes(self, deltas: Deltas, now_ms: int) -> list[UpdateOne]:
+        """The upsert of :meth:`add_totals` with its namespace; none if nothing is to be added."""
         if not (deltas.totals or deltas.canary_ms):
-            return
+            return []
         latest = {"lastEventAt": deltas.last_event_ms, "canaryAt": deltas.canary_ms}
         if deltas.totals:
             latest["updatedAt"] = now_ms
         update: Document = {"$max": {name: to_datetime(ms) for name, ms in latest.items() if ms}}
         if deltas.totals:
             update["$inc"] = dict(deltas.totals)
-        with translated():
-            self._cache.update_one({"_id": "global"}, update, upsert=True, session=session)
+        return [_upsert(self._cache, "global", update)]
+
+    def _buckets(self, deltas: Deltas) -> list[tuple[Collection[Document], list[UpdateOne]]]:
+        return [
+            (
+                collection,
+                [
+                    _upsert(collection, to_datetime(start), {"$inc": dict(fields)})
+                    for start, fields in sorted(buckets.items())
+                ],
+            )
+            for collection, buckets in ((self._hours, deltas.hours), (self._days, deltas.days))
+        ]
 
     def reset_odd(self, deltas: Deltas) -> None:
         """Set counters to 0 that are not numbers, so that ``deltas`` can be added.
@@ -89,8 +109,5 @@ def odd_counters(document: Mapping[str, Any], fields: Iterable[str]) -> list[str
     return sorted(set(odd))
 
 
-def _upserts(buckets: Mapping[int, Mapping[str, int]]) -> list[UpdateOne]:
-    return [
-        UpdateOne({"_id": to_datetime(start)}, {"$inc": dict(fields)}, upsert=True)
-        for start, fields in sorted(buckets.items())
-    ]
+def _upsert(collection: Collection[Document], key: object, update: Document) -> UpdateOne:
+    return UpdateOne({"_id": key}, update, upsert=True, namespace=collection.full_name)

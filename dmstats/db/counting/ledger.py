@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
 
+from pymongo import InsertOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure
 from pymongo.read_concern import ReadConcern
@@ -83,22 +84,29 @@ class Ledger:
     def check_alternates(self, rows: Iterable[LedgerRow], session: ClientSession) -> None:
         """Raise :class:`Repeated` if another committer counted one of ``rows`` since the look-up.
 
-        Two deliveries of one event may get different ids if their hosts' clocks differ, so there is
-        no duplicate-key error. That is only possible if the event's time is near a bound.
-        Must run in the transaction, which conflicts with the other one on the global document.
+        Must run in the transaction, after the global document was changed: that write conflicts
+        with the other committer's, or sees it.
         """
-        alternate_id: dict[str, list[bytes]] = defaultdict(list)
-        for row in rows:
-            ahead_ms = row.time_ms - row.arrived_ms
-            clear = CLOCKS_DIFFER_MS - self._max_age_ms < ahead_ms < CLOCKS_DIFFER_MS
-            if row.alternate_id is not None and (row.late or not clear):
-                alternate_id[row.alternate_id[0]].append(row.alternate_id[1])
         with translated():
-            for partition, ids in alternate_id.items():
+            for partition, ids in self.alternates(rows).items():
                 if self._db[LEDGER_PREFIX + partition].find_one(
                     {"_id": {"$in": ids}}, session=session
                 ):
                     raise Repeated("an event was counted by another worker in the meantime")
+
+    def alternates(self, rows: Iterable[LedgerRow]) -> dict[str, list[bytes]]:
+        """The ids by partition that other committers may be giving to ``rows`` at this moment.
+
+        Two deliveries of one event may get different ids if their hosts' clocks differ, so there is
+        no duplicate-key error. That is only possible if the event's time is near a bound.
+        """
+        alternates: dict[str, list[bytes]] = defaultdict(list)
+        for row in rows:
+            ahead_ms = row.time_ms - row.arrived_ms
+            clear = CLOCKS_DIFFER_MS - self._max_age_ms < ahead_ms < CLOCKS_DIFFER_MS
+            if row.alternate_id is not None and (row.late or not clear):
+                alternates[row.alternate_id[0]].append(row.alternate_id[1])
+        return alternates
 
     def prepare(self, rows: Iterable[LedgerRow]) -> None:
         """Create the missing partitions of ``rows``.
@@ -128,6 +136,14 @@ class Ledger:
         with translated():
             for partition, documents in _documents(rows, rejected=rejected).items():
                 self._db[LEDGER_PREFIX + partition].insert_many(documents, session=session)
+
+    def insertions(self, rows: Sequence[LedgerRow]) -> list[InsertOne[Document]]:
+        """The writes of :meth:`insert`, each with its namespace."""
+        return [
+            InsertOne(document, namespace=self._db[LEDGER_PREFIX + partition].full_name)
+            for partition, documents in _documents(rows, rejected=False).items()
+            for document in documents
+        ]
 
     def insert_new(self, rows: Sequence[LedgerRow]) -> set[bytes]:
         """Add ``rows`` without a transaction; returns the ids of those that were new.

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 from gevent import GreenletExit
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 Document = dict[str, Any]
@@ -132,6 +132,35 @@ class Client:
     def start_session(self, **_: Any) -> Session:
         return self.session
 
+    def bulk_write(self, writes: Sequence[Any], *, session: Session) -> None:
+        """MongoDB 8's command that writes to several collections."""
+
+        def action() -> None:
+            for write in writes:
+                Collection(self, write._namespace).carry_out(write, session)
+
+        self.statement("bulkWrite", session, action)
+
+    def statement(self, command: str, session: Session, action: Callable[[], Any]) -> Any:
+        """Do ``action`` in the session's transaction."""
+
+        def statement() -> Any:
+            mine = self.server.open.get(session.id)
+            if not session.started:
+                self.server.start(session.id, session.number)
+            elif mine is None or mine.number != session.number:
+                raise _failure(251, TRANSIENT)
+            try:
+                return action()
+            except OperationFailure:
+                self.server.kill(session.id)  # a statement that fails ends its transaction
+                raise
+
+        try:
+            return self.run(command, statement, label=TRANSIENT)
+        finally:
+            session.started = True
+
     def run(self, command: str, action: Callable[[], Any], *, label: str) -> Any:
         """Do ``action`` on the server, unless the way there or back is lost."""
         outcome = self._decide(self, command) if not self.dead else "lost before"
@@ -148,10 +177,11 @@ class Client:
 class Database:
     """``db`` of a :class:`dmstats.db.client.Mongo`; also plays that part itself."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, has_bulk_write: bool) -> None:
         self.client = client
         self.db = self
         self.sharded = False
+        self.has_bulk_write = has_bulk_write
 
     def __getitem__(self, name: str) -> Collection:
         return Collection(self.client, name)
@@ -167,7 +197,7 @@ class Collection:
 
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
-        self._name = name
+        self._name = self.full_name = name
 
     def with_options(self, **_: Any) -> Collection:
         return self
@@ -190,9 +220,7 @@ class Collection:
     def insert_many(self, documents: Sequence[Document], *, session: Any) -> None:
         def action() -> None:
             for document in documents:
-                if document["_id"] in self._visible(session):
-                    raise BulkWriteError({"writeErrors": [{"code": 11000}]})
-                self._write(session, document)
+                self._insert(session, document)
 
         self._run("insert", session, action)
 
@@ -205,14 +233,23 @@ class Collection:
         self, writes: Sequence[Any], *, session: Any, ordered: bool = True
     ) -> SimpleNamespace:
         def action() -> SimpleNamespace:
-            matched = [
-                self._update(session, write._filter, write._doc, upsert=write._upsert)
-                for write in writes
-            ]
+            matched = [self.carry_out(write, session) for write in writes]
             return SimpleNamespace(matched_count=sum(matched))
 
         result: SimpleNamespace = self._run("update", session, action)
         return result
+
+    def carry_out(self, write: Any, session: Any) -> bool:
+        """Whether a document matched."""
+        if isinstance(write, InsertOne):
+            self._insert(session, write._doc)
+            return False
+        return self._update(session, write._filter, write._doc, upsert=bool(write._upsert))
+
+    def _insert(self, session: Any, document: Document) -> None:
+        if document["_id"] in self._visible(session):
+            raise BulkWriteError({"writeErrors": [{"code": 11000}]})
+        self._write(session, document)
 
     def _update(self, session: Any, query: Document, update: Document, *, upsert: bool) -> bool:
         """Whether a document matched."""
@@ -251,21 +288,4 @@ class Collection:
     def _run(self, command: str, session: Any, action: Callable[[], Any]) -> Any:
         if session is None:
             return self._client.run(command, action, label="")
-        server = self._client.server
-
-        def statement() -> Any:
-            mine = server.open.get(session.id)
-            if not session.started:
-                server.start(session.id, session.number)
-            elif mine is None or mine.number != session.number:
-                raise _failure(251, TRANSIENT)
-            try:
-                return action()
-            except OperationFailure:
-                server.kill(session.id)  # a statement that fails ends its transaction
-                raise
-
-        try:
-            return self._client.run(f"{command} {self._name}", statement, label=TRANSIENT)
-        finally:
-            session.started = True
+        return self._client.statement(f"{command} {self._name}", session, action)

@@ -25,7 +25,7 @@ from dmstats.commit import batch_writer as writing
 from dmstats.commit.batch_writer import BatchWriter
 from dmstats.commit.group_commit import Committer
 from dmstats.commit.limits import PROBE_AGAIN_SECONDS, ContentionBackoff
-from dmstats.core.clock import HOUR_MS, ManualClock, to_ms
+from dmstats.core.clock import HOUR_MS, ManualClock, to_datetime, to_ms
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import OTHER_PARTITION, RECEIVED, SENT, LedgerRow
 from dmstats.db.counting.batches import Batches
@@ -41,21 +41,27 @@ COMMITTERS = 3
 STEPS = 60
 MANY = 2_000
 """More commands than any end of a game needs."""
-EVENTS = 8
+EVENTS = 12
+NEAR_A_BOUND = 8
+"""Of the events, so many may be judged in bounds, or late, at each of their deliveries."""
 
 
 class Event:
-    """An event that may be judged in bounds, or late, at each of its deliveries."""
+    """An event; if its time is near a bound, it has one of two ids in each delivery."""
 
     def __init__(self, number: int) -> None:
         self.digest = number.to_bytes(16, "big")
         self.account = f"a{number % 2}"
         self.kind = SENT if number % 3 else RECEIVED
-        self.time_ms = NOW_MS + HOUR_MS + (number % 4) * 5_000  # some in the next month
+        self.near_a_bound = number < NEAR_A_BOUND
+        ahead_ms = HOUR_MS if self.near_a_bound else 10_000  # in the next month, all of them
+        self.time_ms = NOW_MS + ahead_ms + (number % 4) * 5_000
 
     def row(self, *, late: bool) -> LedgerRow:
+        late = late and self.near_a_bound
         hour = (self.time_ms // HOUR_MS).to_bytes(4, "big")
-        dated, other = ("20261201", hour + self.digest), (OTHER_PARTITION, NO_HOUR + self.digest)
+        day = f"{to_datetime(self.time_ms):%Y%m%d}"
+        dated, other = (day, hour + self.digest), (OTHER_PARTITION, NO_HOUR + self.digest)
         here, alternate_id = (other, dated) if late else (dated, other)
         return LedgerRow(
             here[1], here[0], self.account, self.kind, self.time_ms, NOW_MS, late, "", alternate_id
@@ -65,14 +71,12 @@ class Event:
 class Process:
     """One worker: a committer on a client of its own."""
 
-    def __init__(
-        self, client: Client, clock: ManualClock, on_conflict: Callable[[int], None]
-    ) -> None:
-        database: Any = Database(client)
+    def __init__(self, client: Client, clock: ManualClock, *, has_bulk_write: bool) -> None:
+        database: Any = Database(client, has_bulk_write=has_bulk_write)
         self.client = client
         ledger = Ledger(database, retention_hours=168)
         batches = Batches(database, ledger, Transactions(database), clock)
-        writer = BatchWriter(batches, clock, on_conflict)
+        writer = BatchWriter(batches, clock, lambda in_a_row: None)
         self.committer = Committer(writer, clock, Recorder(), commit_seconds=FOREVER, max_batch=4)
 
     def die(self) -> None:
@@ -100,7 +104,9 @@ class World:
 
     def _process(self) -> Process:
         self.made += 1
-        return Process(Client(self.server, self._decide, self.made), self.clock, lambda _: None)
+        client = Client(self.server, self._decide, self.made)
+        # Both ways of sending a transaction meet.
+        return Process(client, self.clock, has_bulk_write=self.made % 2 == 0)
 
     def _decide(self, client: Client, command: str) -> Outcome:
         if self.calm:
@@ -184,9 +190,14 @@ class World:
                 if collection in ("dmstats_hours", "dmstats_days"):
                     told[collection.removeprefix("dmstats_")[:-1], kind] += found.get(kind, 0)
                 elif collection == "instagram_accounts":
-                    told[found["instagramId"], kind] = found[field]
+                    told[found["instagramId"], kind] += found[field]
             if collection == "instagram_accounts":
-                told[found["instagramId"], found["currentMonth"]] = found["monthlyDmUsed"]
+                told[found["instagramId"], found["currentMonth"]] += found["monthlyDmUsed"]
+            elif collection == "dmstats_account_backlog":  # of an account that was contended
+                for kind in (SENT, RECEIVED):
+                    told[found["account"], kind] += found[kind]
+                for month, sent in found["months"].items():
+                    told[found["account"], month] += sent
         return told
 
     def finish(self) -> None:
@@ -283,12 +294,26 @@ def broken_commit(server: Server) -> Callable[..., None]:
     return commit
 
 
-def test_the_check_finds_half_a_commit() -> None:
+@pytest.mark.parametrize(("process", "command"), [(0, "insert"), (1, "bulkWrite")])
+def test_a_transaction_is_sent_in_both_ways(process: int, command: str) -> None:
+    world = World()
+    world.submit(process, world.events[NEAR_A_BOUND:], [False] * (EVENTS - NEAR_A_BOUND))
+    sent = set()
+    while world.parked:
+        sent.add(world.parked[0][1].partition(" ")[0])
+        world.step(0, "ok")
+    assert command in sent
+    assert sent <= {"find", "update", "commit", command}
+    world.finish()
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_the_check_finds_half_a_commit(process: int) -> None:
     """The search above can fail."""
     world = World()
     world.server.commit = broken_commit(world.server)  # type: ignore[method-assign]
-    world.submit(0, world.events[:3], [False, True, False])
+    world.submit(process, world.events[-3:], [False, True, False])
     with pytest.raises(AssertionError):
         go_on(world)
-    for process in world.processes:
-        process.die()
+    for each in world.processes:
+        each.die()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -19,16 +19,19 @@ from dmstats.core.clock import SystemClock, to_datetime
 from dmstats.core.errors import Unavailable
 from dmstats.core.records import SENT, LedgerRow
 from dmstats.core.settings import Settings
-from dmstats.db.client import Mongo, connect
-from dmstats.db.counting.batches import Batches
+from dmstats.db.client import BULK_WRITE_WIRE_VERSION, Mongo, connect
+from dmstats.db.counting import batches
+from dmstats.db.counting.batches import BULK_ROWS, Batches
 from dmstats.db.counting.ledger import Ledger
 from dmstats.db.transactions import Transactions
 from dmstats.ops.metrics import Metrics
 from tests.wire import (
     BACKLOG,
+    BULK,
     TRANSIENT,
     Answer,
     WireServer,
+    bulk_error,
     concern_error,
     error,
     wire_server,
@@ -66,6 +69,7 @@ class Case(msgspec.Struct, frozen=True):
     batch: int = EVENTS
     again: bool = False
     seconds: float = WAIT_SECONDS
+    steps: Mapping[str, Sequence[Answer]] = {}
 
 
 def once(step: str, reply: dict[str, Any], **expected: Any) -> Case:
@@ -216,8 +220,8 @@ class Sender:
         clock = SystemClock()
         self.server = server
         self.transactions = Transactions(mongo)
-        batches = Batches(mongo, Ledger(mongo, retention_hours=168), self.transactions, clock)
-        self.writer = BatchWriter(batches, clock, lambda in_a_row: None)
+        store = Batches(mongo, Ledger(mongo, retention_hours=168), self.transactions, clock)
+        self.writer = BatchWriter(store, clock, lambda in_a_row: None)
         self.committer = Committer(self.writer, clock, Metrics(), commit_seconds=seconds)
         self.now_ms = clock.now_ms()
         self.day = to_datetime(self.now_ms).strftime("%Y%m%d")
@@ -248,9 +252,50 @@ class Sender:
         self.transactions.close()
 
 
+# One message from the totals on, where the server has it. Refused, it is sent again in separate
+# messages, which show what is refused.
+BULK_CASES: dict[str, Case] = {
+    "no fault": Case(BULK, []),
+    **{f"{code}": conflict(BULK, error(code, TRANSIENT)) for code in (112, 251, 24, *ELECTION)},
+    **{f"{code}, no label": conflict(BULK, error(code)) for code in (112, 251, 290, 50, 11601)},
+    "connection lost": lost(BULK, applied=False, attempts=2),
+    "answer lost": lost(BULK, applied=True, attempts=2),
+    **{
+        f"{code} of write {index}": conflict(BULK, bulk_error(code, index, keyPattern={"_id": 1}))
+        for code in (112, 11000)
+        for index in (0, 1, EVENTS + 1)
+    },
+    "11000 as a whole": conflict(BULK, error(11000)),
+    **{
+        f"{code} of write {index}": once(BULK, bulk_error(code, index), attempts=2)
+        for code in (2, 14, 121)
+        for index in (0, 1, EVENTS + 1)
+    },
+    "refused as a whole": once(BULK, error(10334), attempts=2),
+    "a row refused by a validator": Case(
+        BULK, [Answer(bulk_error(121, 1))], steps={"ledger": [Answer(write_error(121))]},
+        attempts=4, commits=2,
+    ),
+    "not allowed": once(BULK, error(13), result="503", commits=0, counted=False, batch=SMALLER),
+    "112 each time": endless(BULK, error(112, TRANSIENT)),
+    "50 each time": endless(BULK, error(50)),
+}  # fmt: skip
+
+
 @pytest.fixture
-def server() -> Iterator[WireServer]:
-    with wire_server() as server:
+def wire_version() -> int:
+    """That of MongoDB 7.0."""
+    return 21
+
+
+@pytest.fixture
+def large_bulk_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BULK_ROWS", EVENTS)
+
+
+@pytest.fixture
+def server(wire_version: int) -> Iterator[WireServer]:
+    with wire_server(wire_version) as server:
         yield server
 
 
@@ -271,8 +316,23 @@ def sender_of(server: WireServer, mongo: Mongo, seconds: float = WAIT_SECONDS) -
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_an_answer_of_the_database(case: Case, server: WireServer, mongo: Mongo) -> None:
+    check(case, server, mongo)
+    assert server.steps(BULK) == 0
+
+
+@pytest.mark.usefixtures("large_bulk_writes")
+@pytest.mark.parametrize("wire_version", [BULK_WRITE_WIRE_VERSION])
+@pytest.mark.parametrize("case", BULK_CASES.values(), ids=BULK_CASES)
+def test_an_answer_to_a_bulk_write(case: Case, server: WireServer, mongo: Mongo) -> None:
+    check(case, server, mongo)
+    assert server.steps(BULK) >= server.steps("commit") - 2
+
+
+def check(case: Case, server: WireServer, mongo: Mongo) -> None:
     with closing(sender_of(server, mongo, case.seconds)) as sender:
         server.answers[case.step] += case.answers
+        for step, answers in case.steps.items():
+            server.answers[step] += answers
         if case.again:
             server.always[case.step] = case.answers[-1]
         first = sender.send("first")
@@ -317,6 +377,46 @@ def test_a_repeated_event_is_found_however_the_engine_reports_it(
         assert sender.send("mixed") == {"sent": EVENTS - 1, "duplicates": 1}
     assert len(server.rows) == PREFETCH_BATCHES + EVENTS
     assert server.open_transactions == 0
+
+
+@pytest.mark.usefixtures("large_bulk_writes")
+@pytest.mark.parametrize("wire_version", [BULK_WRITE_WIRE_VERSION])
+@pytest.mark.parametrize("code", [59, 115])
+def test_a_server_that_does_not_allow_bulk_writes_is_asked_once(
+    code: int, server: WireServer, mongo: Mongo
+) -> None:
+    """MongoDB 8 while its feature compatibility version is 7.0."""
+    server.always[BULK] = Answer(error(code))
+    with closing(sender_of(server, mongo)) as sender:
+        assert sender.send("first") == {"sent": EVENTS}
+        assert sender.send("second") == {"sent": EVENTS}
+    assert server.steps(BULK) == 1
+    assert server.begun == 3
+    assert server.open_transactions == 0
+
+
+@pytest.mark.parametrize("wire_version", [BULK_WRITE_WIRE_VERSION])
+def test_many_rows_are_inserted_by_a_message_of_their_own(server: WireServer, mongo: Mongo) -> None:
+    with closing(sender_of(server, mongo)) as sender:
+        for number, rows in enumerate((BULK_ROWS, BULK_ROWS + 1)):
+            sender.committer.submit([sender.row(f"{number}-{n}") for n in range(rows)])
+    assert (server.steps(BULK), server.steps("ledger")) == (1, 1)
+
+
+@pytest.mark.usefixtures("large_bulk_writes")
+@pytest.mark.parametrize("wire_version", [BULK_WRITE_WIRE_VERSION])
+def test_an_event_near_a_bound_is_checked_between_the_writes(
+    server: WireServer, mongo: Mongo
+) -> None:
+    """After the write to the global document: a bulk write cannot."""
+    with closing(sender_of(server, mongo)) as sender:
+        near = msgspec.structs.replace(
+            sender.row("near"), time_ms=sender.now_ms + 3_600_000, alternate_id=("other", b"n" * 20)
+        )
+        assert sender.committer.submit([near]) == CommitOutcome(sent=1)
+    assert server.steps(BULK) == 0
+    steps = [step for step in server.commands if step in ("totals", "look up", "ledger")]
+    assert steps[-3:] == ["totals", "look up", "ledger"]
 
 
 def test_nothing_is_sent_to_a_primary_that_stepped_down(server: WireServer, mongo: Mongo) -> None:
