@@ -16,8 +16,6 @@ from tests.browser.service import Service
 
 OpenContext = Callable[..., BrowserContext]
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def motion() -> str:
@@ -51,6 +49,7 @@ PAINTED = """() => new Promise((done) => {
 })"""
 
 
+@pytest.mark.alone
 def test_the_whole_page_is_small(open_context: OpenContext, service: Service) -> None:
     context = open_context()
     sign_in(context, service)
@@ -69,6 +68,7 @@ def test_the_whole_page_is_small(open_context: OpenContext, service: Service) ->
     assert 0 < sum(transferred) < SECOND_VISIT_BYTES
 
 
+@pytest.mark.alone
 def test_the_figures_are_there_when_the_scripts_never_come(
     context: BrowserContext, service: Service
 ) -> None:
@@ -84,6 +84,7 @@ def test_the_figures_are_there_when_the_scripts_never_come(
     expect_state(page, "figures", "stale")
 
 
+@pytest.mark.alone
 def test_the_first_figures_are_quick(
     open_context: OpenContext,
     chromium: Browser,
@@ -147,7 +148,10 @@ def transfers(page: Page) -> list[float]:
 def test_a_thousand_updates_leave_no_trace(
     page: Page, chromium: Browser, record_property: Callable[[str, object], None]
 ) -> None:
-    """Snapshots by the thousand, through the page's own stream: quick each, and nothing is kept."""
+    """Snapshots by the thousand, through the page's own stream: quick each, and nothing is kept.
+
+    Beside other tests, as it waits for a thousand frames, and the times are the thread's own.
+    """
     session = cpu_of(page)
     body = page.evaluate("fetch('/api/admin/stats').then((answer) => answer.json())")
     module = page.evaluate("document.querySelector('script[type=module]').src")
