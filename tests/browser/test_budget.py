@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expec
 from tests.browser.conftest import eventually, expect_mode, expect_state, figure, sign_in
 from tests.browser.service import Service
 
+pytestmark = pytest.mark.slow(22)
+
 OpenContext = Callable[..., BrowserContext]
 
 
