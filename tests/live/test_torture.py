@@ -30,6 +30,7 @@ def test_it_works(capsys: pytest.CaptureFixture[str]) -> None:
     options = Options(
         seed=seed,
         seconds=25,
+        min_kills=3,
         rate=80,
         every=2.5,
         kinds=("worker", "database", "redis", "worker paused", "launcher"),

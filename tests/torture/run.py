@@ -28,10 +28,15 @@ DRAIN_SECONDS = 120.0
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What to do; ends after ``seconds`` or ``dms`` new DMs, whichever comes first."""
+    """What to do; ends after ``seconds`` or ``dms`` new DMs, whichever comes first.
+
+    A slow machine goes on until it has killed ``min_kills`` times, for four times ``seconds`` at
+    most.
+    """
 
     seed: int
     seconds: float = 60.0
+    min_kills: int = 0
     dms: int | None = None
     rate: float = 300.0
     every: float = 6.0
@@ -93,7 +98,11 @@ def _run(options: Options, service: Service, say: Callable[[str], None]) -> Figu
     load.start()
     killer.start()
     writer.start()
-    while time.monotonic() - started < options.seconds and killer.failure is None:
+    while killer.failure is None:
+        passed = time.monotonic() - started
+        enough = len(killer.kills) >= options.min_kills or passed >= 4 * options.seconds
+        if passed >= options.seconds and enough:
+            break
         if options.dms is not None and mixer.dms >= options.dms:
             break
         service.keep_running()
