@@ -18,7 +18,7 @@ from tests.browser.conftest import expect_state, looked_at, sign_in, skip_until
 from tests.browser.fake_site import FakeSite
 from tests.browser.service import Service
 
-pytestmark = pytest.mark.slow(55)
+pytestmark = pytest.mark.slow(30)
 
 SECOND, THIRD = "17841400000000022", "17841400000000333"
 

@@ -25,7 +25,7 @@ from tests.browser.conftest import (
 from tests.browser.service import Service
 from tests.provider import CLIENT_ID, CLIENT_SECRET, provider
 
-pytestmark = pytest.mark.slow(45)
+pytestmark = pytest.mark.slow(30)
 
 GUEST, PASSWORD = "guest@example.com", "a long enough password 7"
 

@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expec
 from tests.browser.conftest import eventually, expect_mode, expect_state, figure, sign_in
 from tests.browser.service import Service
 
-pytestmark = pytest.mark.slow(22)
-
 OpenContext = Callable[..., BrowserContext]
+
+pytestmark = pytest.mark.slow(30)
 
 
 @pytest.fixture

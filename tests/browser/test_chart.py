@@ -23,7 +23,7 @@ from tests.browser.fake_site import FakeHours, FakeSite, snapshot
 from tests.browser.service import Service
 from tests.browser.test_budget import main_thread_tasks_ms
 
-pytestmark = pytest.mark.slow(43)
+pytestmark = pytest.mark.slow(30)
 
 
 def test_it_works(page: Page) -> None:

@@ -18,7 +18,7 @@ from tests.browser.conftest import (
 )
 from tests.browser.service import Service
 
-pytestmark = pytest.mark.slow(53)
+pytestmark = pytest.mark.slow(40)
 
 
 def test_it_works(page: Page) -> None:

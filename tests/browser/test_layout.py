@@ -12,7 +12,7 @@ from tests.browser.conftest import expect_mode
 from tests.browser.every_page import EACH, VIEWS, EveryPage, opened
 from tests.browser.fake_site import FakeSite, snapshot, started
 
-pytestmark = pytest.mark.slow(95)
+pytestmark = pytest.mark.slow(40)
 
 MAIN_WIDTHS = [320, 390, 1024, 1440, 2560]
 WIDTHS = [320, 360, 390, 480, 640, 768, 896, 1024, 1100, 1184, 1280, 1440, 1920, 2560]

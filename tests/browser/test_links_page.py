@@ -12,8 +12,6 @@ from tests.browser.conftest import expect_mode, figure, looked_at, sign_in, skip
 from tests.browser.fake_site import FakeSite
 from tests.browser.service import Service
 
-pytestmark = pytest.mark.slow(15)
-
 
 def make(page: Page, service: Service, *parts: str) -> str:
     """The address of a new link."""

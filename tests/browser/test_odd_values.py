@@ -13,8 +13,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import expect_mode
 from tests.browser.fake_site import FakeSite, account, activity, snapshot
 
-pytestmark = pytest.mark.slow(23)
-
 ODD: list[Any] = [
     None, True, -5, 1.5, 2**53 + 1, 1e300, "", "   ", "yesterday", "15/11/2026 12:34", "2026-9",
     "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "__proto__", "user\u202egnp.exe",

@@ -27,7 +27,7 @@ from tests.browser.conftest import (
 from tests.browser.service import Service
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.slow(48)
+pytestmark = pytest.mark.slow(45)
 
 ACCOUNT = "17841400000000022"
 

@@ -27,7 +27,7 @@ from tests.browser.service import Service
 from tests.keyspace import key_of
 from tests.servers import Redis, Secantus, running
 
-pytestmark = pytest.mark.slow(30)
+pytestmark = pytest.mark.slow(45)
 
 Breakable = tuple[Service, Redis, Secantus]
 

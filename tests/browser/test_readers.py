@@ -12,7 +12,7 @@ from tests.browser.axe import violations
 from tests.browser.conftest import TIME_ZONE, expect_mode, expect_state
 from tests.browser.fake_site import FakeSite, account, snapshot
 
-pytestmark = pytest.mark.slow(57)
+pytestmark = pytest.mark.slow(30)
 
 Emulate = Callable[[str, str], None]
 InitScript = Callable[[Page, str], None]

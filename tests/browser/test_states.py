@@ -25,7 +25,7 @@ from tests.browser.conftest import (
 )
 from tests.browser.service import Service
 
-pytestmark = pytest.mark.slow(35)
+pytestmark = pytest.mark.slow(40)
 
 
 def hide(page: Page, *, hidden: bool) -> None:

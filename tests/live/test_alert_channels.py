@@ -34,7 +34,7 @@ from tests.servers import bare_environ, free_port, wait_until
 
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.slow(14),
+    pytest.mark.slow(30),
     # Apprise imports what Python 3.13 no longer has, where it is there.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

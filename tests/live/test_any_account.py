@@ -24,7 +24,7 @@ from dmstats.db.counting.backlog_drain import RETRY_SECONDS
 from tests.bson_values import ODD_VALUES
 from tests.live.test_account_backlog import GOOD, Site
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(29)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(50)]
 
 FIELDS = (
     "instagramId", "dmUsed", "dmReceived", "monthlyDmUsed", "currentMonth", "ledgerBase",

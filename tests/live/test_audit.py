@@ -27,7 +27,7 @@ from dmstats.db.counting.ledger import day_ms
 from dmstats.ops.jobs import keep_partitions
 from tests.auditing import Auditing, auditing, event, named
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(48)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(50)]
 
 PAUSE_SECONDS = 0.05
 """Between the deliveries of traffic that goes on beside an audit; without it they take the whole

@@ -24,7 +24,7 @@ from dmstats.db.client import Mongo, connect
 from tests.auditing import Auditing, auditing, event, named
 from tests.servers import Secantus, running
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(15)]
+pytestmark = pytest.mark.live
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from dmstats.embedded.secrets import GENERATED
 from tests.launched import START_SECONDS, STOP_SECONDS, Started, attempt, runs
 from tests.servers import free_port, wait_until
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(60)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(50)]
 
 SETTLE_SECONDS = 6
 

@@ -20,7 +20,7 @@ import redis
 from tests.servers import Redis, wait_until
 from tests.webserver import ROOT, Database, WebServer, serving
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(34)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(20)]
 
 INTERVAL = 2
 LEASE_SECONDS = 45

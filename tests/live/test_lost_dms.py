@@ -34,7 +34,7 @@ from dmstats.ops.lost_dms import LOOKED_FOR_MS, UNUSED_SECONDS, EchoCheck
 from tests.servers import Secantus, running
 from tests.service.admin_site import TOKEN, AdminSite, bearer
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(17)]
+pytestmark = pytest.mark.live
 
 ACCOUNT, OTHER = "17841400000000001", "17841400000000002"
 MAX_AGE_MS = 132 * HOUR_MS

@@ -25,7 +25,7 @@ from dmstats.ops.readiness import Readiness
 from tests.auditing import Auditing, auditing, event
 from tests.servers import Secantus, running
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(30)]
+pytestmark = pytest.mark.live
 
 HARMLESS = (
     "readPreference=primaryPreferred",

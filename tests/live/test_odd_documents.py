@@ -34,7 +34,7 @@ from tests.servers import Redis, Secantus, running, wait_until
 from tests.sse import Stream
 from tests.webserver import ACCOUNT, TOKEN, WebServer, body, serving
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(35)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(40)]
 
 FIELDS = {
     "ids": ("instagramId", "username", "userId", "_id"),

@@ -22,7 +22,7 @@ from tests.launched import Started
 from tests.live.conftest import TOKEN
 from tests.visitor import Visitor
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(100)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(120)]
 
 ENDLESS = "/api/admin/stats/stream"
 SIGN_IN = {"/login", "/logout"}

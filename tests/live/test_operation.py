@@ -21,7 +21,7 @@ from tests.keyspace import key_of
 from tests.servers import Redis, Secantus, running, wait_until
 from tests.webserver import SECRET, WebServer, body, serving
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(35)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(30)]
 
 NOW = int(time.time() * 1000)
 

@@ -45,7 +45,7 @@ from dmstats.services import Services
 from tests.auditing import auditing, event
 from tests.bson_values import slow_examples, values
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(22)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(30)]
 
 Place = tuple[str, Any, tuple[str | int, ...]]
 TOKEN, SECRET = "api-token-of-the-test", "secret-of-the-test"

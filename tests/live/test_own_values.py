@@ -31,7 +31,7 @@ from tests.auditing import Auditing, auditing, event
 from tests.bson_values import slow_examples, values
 from tests.statsworker import StatsWorker
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(16)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(35)]
 
 Place = tuple[str, Any, tuple[str, ...]]
 LEFT_OUT = ("dmstats_migrations", "dmstats_installation", "dmstats_admins", "dmstats_sessions")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.servers import free_port, wait_until
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(25)]
+pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(

@@ -38,7 +38,7 @@ from tests.service.admin_site import cheap_passwords
 from tests.sse import PATH, Stream
 from tests.streamworker import Worker
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(18)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(25)]
 
 PASSWORD = "correct horse battery"
 PRIVATE = {"no-store", "private, no-cache"}

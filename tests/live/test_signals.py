@@ -11,7 +11,7 @@ import pytest
 
 from tests.signals import MAKE, PYTHON, ROOT, Endings
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(37)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(45)]
 
 
 def is_set_up() -> bool:

@@ -22,7 +22,7 @@ from tests.servers import Redis, running, wait_until
 from tests.sse import PATH
 from tests.streamworker import HEARTBEAT, TOKEN, Worker
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(17)]
+pytestmark = pytest.mark.live
 
 
 @pytest.fixture(scope="module", params=["pubsub", "stream"])

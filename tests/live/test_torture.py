@@ -24,7 +24,7 @@ from tests.torture.run import Options, torture
 pytestmark = pytest.mark.live
 
 
-@pytest.mark.slow(37)
+@pytest.mark.slow(50)
 def test_it_works(capsys: pytest.CaptureFixture[str]) -> None:
     seed = random.getrandbits(32)
     options = Options(

@@ -19,7 +19,7 @@ from dmstats.snapshot.lease import LEASE_KEY
 from tests.servers import Redis, Secantus, running, wait_until
 from tests.webserver import Answer, WebServer, serving
 
-pytestmark = [pytest.mark.live, pytest.mark.slow(75)]
+pytestmark = [pytest.mark.live, pytest.mark.slow(40)]
 
 TOLD_SECONDS = 5.0
 """Meta gives up after this; the service does after 2 s, but the machine may be busy."""
