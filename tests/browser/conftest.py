@@ -24,8 +24,8 @@ QUICK = {
     "STATS_CLIENT_DEBOUNCE": "1",
     "STATS_POLL_INTERVAL": "2",
 }
-# Without motion a page that is left alone takes no CPU time.
 LOCALE, TIME_ZONE = "en-GB", "Europe/Berlin"
+# Without motion a page that is left alone takes no CPU time.
 USUAL: dict[str, Any] = {
     "locale": LOCALE,
     "timezone_id": TIME_ZONE,

@@ -57,16 +57,8 @@ class Counters:
         return [_upsert(self._cache, "global", update)]
 
     def _buckets(self, deltas: Deltas) -> list[tuple[Collection[Document], list[UpdateOne]]]:
-        return [
-            (
-                collection,
-                [
-                    _upsert(collection, to_datetime(start), {"$inc": dict(fields)})
-                    for start, fields in sorted(buckets.items())
-                ],
-            )
-            for collection, buckets in ((self._hours, deltas.hours), (self._days, deltas.days))
-        ]
+        buckets = ((self._hours, deltas.hours), (self._days, deltas.days))
+        return [(collection, _upserts(collection, each)) for collection, each in buckets]
 
     def reset_odd(self, deltas: Deltas) -> None:
         """Set counters to 0 that are not numbers, so that ``deltas`` can be added.
@@ -107,6 +99,15 @@ def odd_counters(document: Mapping[str, Any], fields: Iterable[str]) -> list[str
             if leaf:
                 break
     return sorted(set(odd))
+
+
+def _upserts(
+    collection: Collection[Document], buckets: Mapping[int, Mapping[str, int]]
+) -> list[UpdateOne]:
+    return [
+        _upsert(collection, to_datetime(start), {"$inc": dict(fields)})
+        for start, fields in sorted(buckets.items())
+    ]
 
 
 def _upsert(collection: Collection[Document], key: object, update: Document) -> UpdateOne:
