@@ -33,19 +33,12 @@ run: $(RUNTIME) ## Run the service, with bundled databases unless MONGODB_URI an
 .PHONY: test
 test: $(READY) $(JS_READY) $(BROWSER) ## Run all tests: unit, service, live, browser and JavaScript (about 7 minutes)
 	@echo "make: running all tests takes about 7 minutes on two cores (make test-quick: about one minute)"
-	@$(MAKE) --no-print-directory --jobs 3 test-together test-in-process test-dashboard
-	@$(MAKE) --no-print-directory test-alone
+	@$(MAKE) --no-print-directory --jobs 3 test-processes test-in-process test-dashboard
 
 # Four workers on two cores, because many tests wait. Six keep both cores busy all the time, and gain nothing.
-.PHONY: test-together
-test-together: $(READY) $(JS_READY) $(BROWSER)
-	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone" tests/live tests/browser
-
-# Only the folders with such tests, because collecting all of them takes seconds. Three workers: most of
-# these tests wait for time-outs, and those of the browser measure the CPU time of the page's own thread.
-.PHONY: test-alone
-test-alone: $(READY) $(JS_READY) $(BROWSER)
-	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m alone tests/live tests/browser
+.PHONY: test-processes
+test-processes: $(READY) $(JS_READY) $(BROWSER)
+	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/live tests/browser
 
 # These run in parallel with others, so their output is shown only if they fail.
 define QUIETLY
@@ -87,7 +80,7 @@ test-js: $(READY)
 
 .PHONY: test-live
 test-live: $(READY) ## Run the tests that need real servers; set TEST_MONGODB_URI and TEST_REDIS_URL to use your own
-	$(PY) -m pytest tests/live -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(PY) -m pytest tests/live -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(READY) ## Check style, types and common security problems

@@ -43,13 +43,6 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("dmstats")
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With ``-m alone``, import only the few modules that have such tests."""
-    if config.option.markexpr != "alone" or not collection_path.match("test_*.py"):
-        return None
-    return "pytest.mark.alone" not in collection_path.read_text() or None
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest modules first and the pure tests last, so that no long module is still
     running when the other workers of pytest-xdist are done: each module runs in one.

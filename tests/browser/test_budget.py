@@ -51,7 +51,6 @@ PAINTED = """() => new Promise((done) => {
 })"""
 
 
-@pytest.mark.alone
 def test_the_whole_page_is_small(open_context: OpenContext, service: Service) -> None:
     context = open_context()
     sign_in(context, service)
@@ -70,7 +69,6 @@ def test_the_whole_page_is_small(open_context: OpenContext, service: Service) ->
     assert 0 < sum(transferred) < SECOND_VISIT_BYTES
 
 
-@pytest.mark.alone
 def test_the_figures_are_there_when_the_scripts_never_come(
     context: BrowserContext, service: Service
 ) -> None:
@@ -86,7 +84,6 @@ def test_the_figures_are_there_when_the_scripts_never_come(
     expect_state(page, "figures", "stale")
 
 
-@pytest.mark.alone
 def test_the_first_figures_are_quick(
     open_context: OpenContext,
     chromium: Browser,

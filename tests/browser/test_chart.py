@@ -319,7 +319,6 @@ def test_an_unreachable_database_is_reported_and_retried(tab: Page, site: FakeSi
 LONG_TASK_MS = 50
 
 
-@pytest.mark.alone
 def test_no_range_keeps_the_page_from_answering(
     context: BrowserContext,
     chromium: Browser,

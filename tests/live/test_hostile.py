@@ -17,7 +17,7 @@ from tests.live.conftest import TOKEN
 from tests.servers import wait_until
 from tests.visitor import WEBHOOK, Visitor, delivery
 
-pytestmark = [pytest.mark.live, pytest.mark.alone]
+pytestmark = pytest.mark.live
 
 ANSWER_SECONDS = 5.0
 """Meta gives up on an answer after this, and tries again."""

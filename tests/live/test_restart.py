@@ -76,7 +76,6 @@ def workers(master: psutil.Process) -> set[int]:
     return {child.pid for child in master.children()}
 
 
-@pytest.mark.alone
 def test_it_works(service: Started) -> None:
     """All workers are replaced while deliveries come; every place counts the same."""
     settings = Settings.from_env(attach(service.environ))
