@@ -12,7 +12,7 @@ import pymongo
 from pymongo import ASCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from dmstats.core.errors import ConfigError
 from dmstats.core.settings import Settings
@@ -47,14 +47,17 @@ def ensure(db: Database[Document], settings: Settings, tell: Tell, progress: Tel
         if found.get(wanted.collection) and not wanted.if_possible
     ]
     builds = [
-        _Build(db[name], [each for each in WANTED if each.collection == name], settings)
+        _Build(
+            db[name],
+            [each for each in WANTED if each.collection == name],
+            settings,
+            is_new=name not in found,
+        )
         for name in dict.fromkeys(each.collection for each in WANTED)
         if not found.get(name)
     ]
     for build in builds:
-        # A daemon thread, so that Ctrl-C works. The server continues, and the next run finds the
-        # indexes.
-        threading.Thread(target=build.run, daemon=True).start()
+        build.start()
     started = time.monotonic()
     while running := wait([build.over for build in builds], PROGRESS_SECONDS).not_done:
         done = _documents_done(db)
@@ -80,7 +83,12 @@ class _Build:
     """Creates the missing indexes of one collection."""
 
     def __init__(
-        self, collection: Collection[Document], wanted: Sequence[WantedIndex], settings: Settings
+        self,
+        collection: Collection[Document],
+        wanted: Sequence[WantedIndex],
+        settings: Settings,
+        *,
+        is_new: bool,
     ) -> None:
         self.collection, self.name = collection, collection.name
         self.over: Future[None] = Future()
@@ -89,11 +97,21 @@ class _Build:
         self.left_out: list[str] = []
         self._wanted = wanted
         self._settings = settings
+        self._is_new = is_new
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Begin; of a new collection, which has nothing to read, this also waits for the end."""
+        if self._is_new:
+            self._run()
+        else:
+            # A daemon thread, so that Ctrl-C works. The server continues, and the next run finds
+            # the indexes.
+            threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
         """``over`` has the error of what failed unexpectedly."""
         try:
-            present = list(self.collection.list_indexes())
+            present = [] if self._is_new else list(self.collection.list_indexes())
             missing = [each for each in self._wanted if not exists(each, present)]
             try:
                 self._create(missing)
@@ -129,9 +147,7 @@ class _Build:
 
 def _create_collection(db: Database[Document], name: str) -> None:
     try:
-        db.create_collection(name)
-    except CollectionInvalid:
-        pass
+        db.create_collection(name, check_exists=False)
     except OperationFailure as error:
         if error.code != NAMESPACE_EXISTS:
             raise

@@ -197,6 +197,7 @@ def test_a_long_build_is_reported_and_waited_for(
             time.sleep(1)
         return create_indexes(collection, models)
 
+    mongo.db["instagram_accounts"].insert_one({"instagramId": "1"})
     monkeypatch.setattr(ensure_indexes, "PROGRESS_SECONDS", 0.3)
     monkeypatch.setattr(Collection, "create_indexes", slow)
     lines: list[str] = []
