@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PDEATHSIG = Path(__file__).with_name("pdeathsig.py")
+WAKE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class Program:
     stop_seconds: float
     death_signal: signal.Signals
     """The signal that it receives when the supervisor dies."""
+    wake: tuple[str, int] | None = None
+    """Where to connect after SIGTERM, for a server that notices it at once only then."""
     always_restart: bool = True
     """``False``: restart only after a kill by a signal; a normal exit ends the service."""
 
@@ -84,13 +88,22 @@ class Child:
     def stop(self) -> None:
         """SIGTERM, then SIGKILL after ``stop_seconds``; returns when all its processes ended."""
         if self.process:
-            self.process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(self.program.stop_seconds)
+            self._terminate(self.process)
         self._signal(signal.SIGKILL)
         if self.process:
             self.process.wait()
             self.process = None
+
+    def _terminate(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGTERM; returns when it has ended, after ``stop_seconds`` at the latest."""
+        process.terminate()
+        for _ in range(round(self.program.stop_seconds / WAKE_SECONDS)):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(WAKE_SECONDS)
+                return
+            if self.program.wake:
+                with suppress(OSError):
+                    socket.create_connection(self.program.wake, WAKE_SECONDS).close()
 
     def exited(self, now: float) -> None:
         """Record that the process has died, and terminate the processes it started."""

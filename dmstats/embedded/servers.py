@@ -37,7 +37,9 @@ def mongodb(folder: Path, log: Path, environ: Mapping[str, str], port: int) -> P
         *("--host", LOOPBACK, "--port", str(port), "--storage-path", str(folder)),
         *("--sync-on-commit", "--log-level", "WARNING"),
     )
-    return _database("MongoDB", command, log, MONGODB_STOP_SECONDS, environ)
+    # After SIGTERM it waits for the next connection, for two seconds.
+    wake = (LOOPBACK, port)
+    return _database("MongoDB", command, log, MONGODB_STOP_SECONDS, environ, wake=wake)
 
 
 def mongodb_uri(port: int) -> str:
@@ -137,7 +139,13 @@ def _require(package: str, setting: str) -> Path:
 
 
 def _database(
-    name: str, command: tuple[str, ...], log: Path, stop_seconds: float, environ: Mapping[str, str]
+    name: str,
+    command: tuple[str, ...],
+    log: Path,
+    stop_seconds: float,
+    environ: Mapping[str, str],
+    *,
+    wake: tuple[str, int] | None = None,
 ) -> Program:
     return Program(
         name=name,
@@ -146,4 +154,5 @@ def _database(
         log=log,
         stop_seconds=stop_seconds,
         death_signal=signal.SIGKILL,  # both are durable at every write
+        wake=wake,
     )

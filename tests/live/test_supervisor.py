@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,12 +17,22 @@ import pytest
 from dmstats.core.clock import SystemClock
 from dmstats.embedded.child import PDEATHSIG, Program
 from dmstats.embedded.supervisor import LOG_BYTES, Ended, Stopping, Supervisor
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
 
 pytestmark = pytest.mark.live
 
 SLEEP = "import time; time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1); {SLEEP}"
+WAITING = """
+import signal, socket, sys
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    print("waits", flush=True)
+    while not ended:
+        server.accept()
+print("ended", flush=True)
+"""
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEP!r}])"
 
 
@@ -93,6 +104,20 @@ def test_kills_what_does_not_end(supervisor: Supervisor, tmp_path: Path) -> None
     process = psutil.Process(child.pid)
     supervisor.stop_all()
     assert not process.is_running()
+
+
+def test_wakes_what_waits_for_a_connection(supervisor: Supervisor, tmp_path: Path) -> None:
+    log, port = tmp_path / "log", free_port()
+    waiting = replace(
+        program(WAITING, log),
+        command=(sys.executable, "-c", WAITING, str(port)),
+        stop_seconds=30.0,
+        wake=("127.0.0.1", port),
+    )
+    supervisor.start(waiting)
+    assert supervisor.until(lambda: log.read_text() == "waits\n", 10)
+    supervisor.stop_all()
+    assert log.read_text() == "waits\nended\n"
 
 
 def test_ends_what_its_child_started(supervisor: Supervisor, tmp_path: Path) -> None:
