@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import redis
 
 import migrations
+from dmstats.__main__ import run
 from dmstats.core.clock import SystemClock
 from dmstats.core.errors import DmstatsError, StoreUnavailable
 from dmstats.core.settings import Settings
@@ -44,6 +45,21 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     finally:
         started.end()
         assert not started.left()
+
+
+Attempt = Callable[[Mapping[str, str]], tuple[int, str]]
+
+
+@pytest.fixture
+def attempt_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Attempt:
+    """A start that is expected to fail, in this process: its exit status and output."""
+
+    def attempt_here(environ: Mapping[str, str]) -> tuple[int, str]:
+        monkeypatch.setattr(os, "environ", dict(environ))
+        status = run(threading.Event())
+        return status, "".join(capfd.readouterr())
+
+    return attempt_here
 
 
 def test_it_works(service: Started) -> None:
@@ -145,8 +161,8 @@ def test_second_start_on_the_same_folder(service: Started) -> None:
     assert service.answers()
 
 
-def test_taken_port(service: Started, tmp_path: Path) -> None:
-    code, said = attempt({**service.environ, "DMSTATS_DATA_DIR": str(tmp_path / "other")})
+def test_taken_port(service: Started, attempt_here: Attempt, tmp_path: Path) -> None:
+    code, said = attempt_here({**service.environ, "DMSTATS_DATA_DIR": str(tmp_path / "other")})
     assert code == 2
     assert said == (
         f"dmstats: port {service.environ['PORT']} on 127.0.0.1 is taken by another program: "
@@ -155,9 +171,9 @@ def test_taken_port(service: Started, tmp_path: Path) -> None:
     assert not (tmp_path / "other" / "mongodb").exists()
 
 
-def test_bad_settings(tmp_path: Path) -> None:
+def test_bad_settings(attempt_here: Attempt, tmp_path: Path) -> None:
     wrong = {"PORT": "http", "STATS_TYPO": "1", "SECRET_KEY": "Changeme", "CRON_SECRET": "brief"}
-    code, said = attempt({"DMSTATS_DATA_DIR": str(tmp_path), **wrong})
+    code, said = attempt_here({"DMSTATS_DATA_DIR": str(tmp_path), **wrong})
     assert code == 2
     assert said.count("\n") == 1
     assert "PORT: must be" in said
@@ -168,9 +184,9 @@ def test_bad_settings(tmp_path: Path) -> None:
     assert "STATS_TYPO: no such setting" in said
 
 
-def test_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_folder_that_cannot_be(attempt_here: Attempt, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    code, said = attempt({"DMSTATS_DATA_DIR": str(tmp_path / "file" / "var")})
+    code, said = attempt_here({"DMSTATS_DATA_DIR": str(tmp_path / "file" / "var")})
     assert code == 2
     assert said.startswith("dmstats: DMSTATS_DATA_DIR: Not a directory")
     assert said.count("\n") == 1
@@ -255,9 +271,9 @@ def test_a_new_database_that_is_slow_is_asked_again(
     assert "created the first admin" not in capsys.readouterr().out
 
 
-def test_a_given_database_that_is_away(tmp_path: Path) -> None:
+def test_a_given_database_that_is_away(attempt_here: Attempt, tmp_path: Path) -> None:
     nowhere = f"mongodb://127.0.0.1:{free_port()}"
-    code, said = attempt({"DMSTATS_DATA_DIR": str(tmp_path), "MONGODB_URI": nowhere})
+    code, said = attempt_here({"DMSTATS_DATA_DIR": str(tmp_path), "MONGODB_URI": nowhere})
     assert code == 1
     assert said == (
         f"dmstats: cannot reach {nowhere.removeprefix('mongodb://')} (MONGODB_URI): "
