@@ -68,10 +68,8 @@ def test_it_works(service: Started, dmstats: Dmstats) -> None:
     deliver(service, "before-the-simulation")
     await_accounts(service)
     before = figures(service)
-    done = subprocess.run(
-        [*COMMAND, "simulate", "--rate", "100", "--seconds", "2", "--accounts", "7"],
-        env=service.environ, capture_output=True, text=True, timeout=SECONDS, check=False,
-    )  # fmt: skip
+    some = ("--rate", "100", "--seconds", "2", "--accounts", "7")
+    done = dmstats(service.environ, "simulate", *some)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Sending to http://127.0.0.1:{service.environ['PORT']}, database dmstats" in done.stderr
     assert "These events stay counted until `dmstats simulate --purge`" in done.stderr
@@ -102,7 +100,7 @@ def test_other_traffic_is_no_error(service: Started, dmstats: Dmstats) -> None:
 
     def others() -> None:
         number = 0
-        while not over.is_set():
+        while not over.wait(0.1):
             deliver(service, f"other-{time.time_ns()}-{number}")
             number += 1
 
@@ -124,7 +122,7 @@ def test_ctrl_c_says_what_was_sent(service: Started) -> None:
         env=service.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        wait_until(lambda: figures(service)["totalDMsSent"] > before)
+        wait_until(lambda: figures(service)["totalDMsSent"] > before, every=0.5)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     finally:
