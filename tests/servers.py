@@ -140,6 +140,18 @@ class Secantus(Server):
             return [str(self._program), *arguments]
         return [str(script), *arguments, "--log-level", "WARNING"]
 
+    @contextlib.contextmanager
+    def failing(self, mode: Any = "alwaysOn", **data: Any) -> Iterator[None]:
+        """Started with ``test_commands``, it fails commands as ``data`` says (MongoDB's
+        ``configureFailPoint``)."""
+        fail = {"configureFailPoint": "failCommand"}
+        with MongoClient[dict[str, Any]](self.uri) as client:
+            client.admin.command(fail | {"mode": mode, "data": data})
+            try:
+                yield
+            finally:
+                client.admin.command(fail | {"mode": "off"})
+
     def stop(self) -> None:
         self.kill()  # an orderly stop takes two seconds, and the data is not needed
 

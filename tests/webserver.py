@@ -158,6 +158,17 @@ class WebServer:
         named = [self._prefix + mid for mid in mids]
         return self.send(body(*named, account=account or self.account, sent=sent))
 
+    def post_until_counted(self, *mids: str) -> Answer:
+        """Deliver the same again until it is acknowledged."""
+        answers: list[Answer] = []
+
+        def acknowledged() -> bool:
+            answers.append(self.post(*mids))
+            return answers[-1].status == 200
+
+        wait_until(acknowledged)
+        return answers[-1]
+
     def send(self, raw: bytes, *, signature: str | None = None) -> Answer:
         """POST ``raw``, signed unless ``signature`` is given; on a connection of its own."""
         headers = {
