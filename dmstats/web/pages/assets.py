@@ -1,4 +1,4 @@
-"""The dashboard's static files: loaded into memory, compressed, and versioned by content."""
+"""The dashboard's static files: kept in memory, also compressed, and versioned by content."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import posixpath
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dmstats.core.errors import DmstatsError
@@ -33,14 +34,18 @@ class AssetsMissing(DmstatsError):
     title = "Dashboard not installed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asset:
-    """One file: its plain and compressed bytes, content type and content hash."""
+    """One file: its bytes, content type and content hash."""
 
     body: bytes
-    packed: bytes
     mimetype: str
     etag: str
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The compressed bytes; made on first use, so that a worker starts sooner."""
+        return gzip.compress(self.body, compresslevel=9, mtime=0)
 
 
 class Assets:
@@ -114,5 +119,4 @@ def _served(name: str, body: bytes) -> bytes:
 
 
 def _asset(body: bytes, mimetype: str) -> Asset:
-    packed = gzip.compress(body, compresslevel=9, mtime=0)
-    return Asset(body, packed, mimetype, hashlib.sha256(body).hexdigest()[:20])
+    return Asset(body, mimetype, hashlib.sha256(body).hexdigest()[:20])
