@@ -80,9 +80,11 @@ class Server:
 
     def launch(self) -> None:
         """Start it without waiting until it is ready."""
+        # The embedded database loads NumPy, whose threads it does not need.
+        environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                self.command(), env=environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
 
     def kill(self) -> None:
