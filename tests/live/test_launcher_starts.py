@@ -23,8 +23,8 @@ from dmstats.db.admins.admin_store import AdminStore
 from dmstats.db.client import Mongo, connect
 from dmstats.embedded import servers
 from dmstats.embedded.launcher import Launcher
-from tests.launched import START_SECONDS, STOP_SECONDS, Started
-from tests.servers import free_port, wait_until
+from tests.launched import STOP_SECONDS, Started
+from tests.servers import bare_environ, free_port, wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(25)]
 
@@ -76,17 +76,13 @@ def test_folder_that_cannot_be(attempt_here: Attempt, tmp_path: Path) -> None:
     assert said.count("\n") == 1
 
 
-def test_application_that_refuses_to_start(tmp_path: Path) -> None:
+def test_application_that_refuses_to_start(attempt_here: Attempt, tmp_path: Path) -> None:
     """gunicorn's verdict ends everything, and its exit status is handed on."""
-    started = Started(tmp_path, GUNICORN_CMD_ARGS="--worker-class nonsense")
-    started.start()
-    assert started.process
-    try:
-        code = started.process.wait(START_SECONDS)
-    finally:
-        started.process.kill()
+    environ = {"DMSTATS_DATA_DIR": str(tmp_path), "PORT": str(free_port())}
+    refused = {"GUNICORN_CMD_ARGS": "--worker-class nonsense"}
+    code, said = attempt_here({**bare_environ(), **environ, **refused})
     assert code > 0
-    assert f"the web server ended with exit status {code}" in started.output
+    assert f"the web server ended with exit status {code}" in said
 
 
 @pytest.fixture
