@@ -17,7 +17,7 @@ import msgspec
 from dmstats.audit.checks import (
     CheckResult,
     check_accounts,
-    check_day,
+    check_days,
     check_hours,
     check_late_rows,
     check_old_days,
@@ -29,8 +29,9 @@ from dmstats.core.clock import HOUR_MS, Clock
 from dmstats.core.errors import DmstatsError, TransactionExpired
 from dmstats.db.audit.archive import Archive, hour_chunks
 from dmstats.db.audit.differences import Difference, OddDocument
-from dmstats.db.audit.runs import AuditRuns
+from dmstats.db.audit.runs import AuditRuns, RunPlan
 from dmstats.db.audit.snapshot_reader import AuditOutdated, AuditRun, View
+from dmstats.db.counting.ledger import batched
 from dmstats.states.rhythm import rhythms_of
 
 MAX_REREAD_HOURS = 6
@@ -38,8 +39,8 @@ MAX_REREAD_HOURS = 6
 that takes longer than the server allows a transaction."""
 
 
-OLD_DAYS = 31
-"""How many archived days are compared in one snapshot: their documents are a few MB."""
+DAYS_AT_ONCE = 31
+"""How many days are compared in one snapshot: their documents are a few MB."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -125,18 +126,20 @@ class Auditor:
     def _run(self, audit: AuditRun, outcome: Outcome) -> Iterator[Progress]:
         plan = self._runs.plan()
         done, total = 0, 25 * len(plan.live) + len(plan.old) + len(audit.parts)
+        read_before = self._read_before(audit, plan, outcome)
         for day, partition in plan.live.items():
-            for last in self._read_hours(audit, day, partition, outcome):
+            left = [hour for hour in hours_of(day) if hour not in read_before]
+            for last in self._read_hours(audit, left, partition, outcome):
                 yield Progress(done + (last - day) // HOUR_MS + 1, total, f"hours of {partition}")
             done += 24
         self._store(audit, self._verifier.read(audit, check_late_rows), outcome)
-        for at in range(0, len(plan.old), OLD_DAYS):
-            days = plan.old[at : at + OLD_DAYS]
+        for days in batched(plan.old, DAYS_AT_ONCE):
             self._check(audit, f"days {days[0]}", partial(self._check_old, days=days), outcome)
             done += len(days)
             yield Progress(done, total, "days in the archive")
-        for done, day in enumerate(plan.live, done + 1):  # noqa: B020
-            self._check(audit, f"day {day}", partial(check_day, day=day), outcome)
+        for days in batched(plan.live, DAYS_AT_ONCE):
+            self._check(audit, f"days {days[0]}", partial(check_days, days=days), outcome)
+            done += len(days)
             yield Progress(done, total, "days")
         writer, accounts = self._runs.activity_writer(audit), list[Difference]()
         for done, part in enumerate(audit.parts, done + 1):  # noqa: B020
@@ -178,14 +181,20 @@ class Auditor:
         if not ours:  # otherwise the next audit decides, after the repair
             self._runs.explain(changed, self._clock.now_ms())
 
-    def _read_hours(
-        self, audit: AuditRun, day: int, partition: str, outcome: Outcome
-    ) -> Iterator[int]:
-        """Read the hours of a day that have no summary yet; yields the last of each chunk."""
-        pages = self._verifier.read(audit, lambda view: view.pages(hours_of(day)))
+    def _read_before(self, audit: AuditRun, plan: RunPlan, outcome: Outcome) -> Collection[int]:
+        """The hours that this run has read before an interruption."""
+        hours = [hour for day in plan.live for hour in hours_of(day)]
+        pages = self._verifier.read(audit, lambda view: view.pages(hours))
         for hour, page in pages.items():
             outcome.found[f"hour {hour}"] = page.differences
-        left = [hour for hour in hours_of(day) if hour not in pages]
+        return pages
+
+    def _read_hours(
+        self, audit: AuditRun, left: list[int], partition: str, outcome: Outcome
+    ) -> Iterator[int]:
+        """Read hours of one day; yields the last of each chunk."""
+        if not left:
+            return
         chunks = deque(hour_chunks(left, self._runs.rows(partition)))
         while chunks:
             hours = chunks.popleft()
@@ -222,10 +231,11 @@ class Auditor:
                 continue
             if not finding.stale_hours:
                 break
-            self._runs.invalidate(audit, finding.stale_hours)
+            hours = set(finding.stale_hours)
+            self._runs.invalidate(audit, hours)
             for day, partition in self._runs.live().items():
-                if any(hour in hours_of(day) for hour in finding.stale_hours):
-                    list(self._read_hours(audit, day, partition, outcome))
+                stale = [hour for hour in hours_of(day) if hour in hours]
+                list(self._read_hours(audit, stale, partition, outcome))
         outcome.found[what] = finding.differences
         outcome.odd += finding.odd
         return finding

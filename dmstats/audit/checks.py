@@ -70,10 +70,19 @@ def hours_of(day: int) -> range:
 
 def check_hours(view: View, partition: str | None, hours: Collection[int]) -> CheckResult:
     """Compare each hour's document with its rows, including late and archived ones."""
-    finding = CheckResult(view.version)
-    documents, archive = view.at(HOURS, hours), view.at(ARCHIVE_HOURS, hours)
+    archive, late = view.at(ARCHIVE_HOURS, hours), view.recount.late(view.session, hours=hours)
+    return _compare_hours(view, partition, hours, archive, late)
+
+
+def _compare_hours(
+    view: View,
+    partition: str | None,
+    hours: Collection[int],
+    archive: Mapping[int, Mapping[str, Any]],
+    late: Mapping[int, HourCounts],
+) -> CheckResult:
+    finding, documents = CheckResult(view.version), view.at(HOURS, hours)
     live = view.recount.hours(partition, hours, view.session) if partition else {}
-    late = view.recount.late(view.session, hours=hours)
     for hour in hours:
         document = documents.get(hour, {})
         counted, archived = flat(document), flat(archive.get(hour, {}))
@@ -95,25 +104,29 @@ def check_hours(view: View, partition: str | None, hours: Collection[int]) -> Ch
     return finding
 
 
-def check_day(view: View, day: int) -> CheckResult:
-    """Compare a day's document with its hours, corrected by their differences.
+def check_days(view: View, days: Collection[int]) -> CheckResult:
+    """Compare each day's document with its hours, corrected by their differences.
 
     Traffic does not change an hour's difference, so that may come from an earlier snapshot.
     """
-    hours = hours_of(day)
+    finding, hours = CheckResult(view.version), [hour for day in days for hour in hours_of(day)]
     pages = view.pages(hours)
-    if len(pages) < len(hours):
-        return CheckResult(view.version, stale_hours=[hour for hour in hours if hour not in pages])
-    expected = _dms(*view.at(HOURS, hours).values(), *(p.short for p in pages.values()))
-    document = view.at(DAYS, [day]).get(day, {})
-    return CheckResult(view.version, _compare_day(document, day, expected))
+    finding.stale_hours = [hour for hour in hours if hour not in pages]
+    if finding.stale_hours:
+        return finding
+    by_hour, documents = view.at(HOURS, hours), view.at(DAYS, days)
+    for day in days:
+        counted = [by_hour[hour] for hour in hours_of(day) if hour in by_hour]
+        expected = _dms(*counted, *(pages[hour].short for hour in hours_of(day)))
+        finding.differences += _compare_day(documents.get(day, {}), day, expected)
+    return finding
 
 
 def check_old_days(view: View, days: Collection[int]) -> CheckResult:
     """Compare days without partition, and their hours, with the archive and the late rows."""
     hours = [hour for day in days for hour in hours_of(day)]
     late, archive = view.recount.late(view.session, hours=hours), view.at(ARCHIVE_HOURS, hours)
-    finding, documents = check_hours(view, None, hours), view.at(DAYS, days)
+    finding, documents = _compare_hours(view, None, hours, archive, late), view.at(DAYS, days)
     for day in days:
         archived = [archive[hour] for hour in hours_of(day) if hour in archive]
         unknown: dict[str, str] = {}
@@ -166,7 +179,7 @@ def check_accounts(
     for hour, bucket in [*hours.items(), *late.items()]:
         activity.add(hour, view.only(part, bucket.accounts))
     fresh = merged([*hours.values(), *(late.values() if LATE in changed else ())])
-    held = [hour for hour in pages if hour not in changed]
+    held = [hour for hour in pages if hour not in changed and pages[hour].counts]
     for hour, sums in view.sums(held, part):
         add(fresh.accounts, sums)
         activity.add(hour, sums)

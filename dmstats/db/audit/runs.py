@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 import pymongo
-from pymongo import ReplaceOne
 
 from dmstats.core.clock import DAY_MS, day_start, to_datetime
 from dmstats.db import typed
@@ -122,27 +121,34 @@ class AuditRuns:
         return self._recount.size(partition)
 
     def keep(self, audit: AuditRun, pages: list[tuple[HourSummary, Sums]], now_ms: int) -> None:
-        """Store or replace the summaries of hours, with the DMs by account."""
-        writes = []
+        """Store or replace the summaries of hours, with the DMs by account.
+
+        A summary is deleted before its DMs and inserted after them: whatever is interrupted, one
+        that is there has all of them. Parts without DMs have no document.
+        """
+        self.invalidate(audit, [page.hour for page, _ in pages])
+        documents: list[Document] = []
         for page, sums in pages:
-            parts: list[list[tuple[str, str, int, int]]] = [[] for _ in audit.parts]
+            parts: dict[int, list[tuple[str, str, int, int]]] = {}
             for (account, month), (sent, received) in sums.items():
-                parts[audit.part_of(account)].append((account, month, sent, received))
-            page_document = {"page": msgspec.to_builtins(page)}
-            writes.append(_page(audit, summary_id(audit, page.hour), page_document))
-            writes += [
-                _page(audit, summary_id(audit, page.hour, part), {"accounts": accounts})
-                for part, accounts in enumerate(parts)
+                part = audit.part_of(account)
+                parts.setdefault(part, []).append((account, month, sent, received))
+            documents += [
+                {"_id": summary_id(audit, page.hour, part), "pass": audit.key, "accounts": accounts}
+                for part, accounts in parts.items()
             ]
+            about = {"page": msgspec.to_builtins(page)}
+            documents.append({"_id": summary_id(audit, page.hour), "pass": audit.key} | about)
         with translated():
-            self._db[AUDIT_PAGES].bulk_write(writes, ordered=False)
+            self._db[AUDIT_PAGES].insert_many(documents)
         self._touch(audit, now_ms)
 
     def invalidate(self, audit: AuditRun, hours: Collection[int]) -> None:
         """Delete the summaries of these hours, so that they are read again."""
-        ids = [summary_id(audit, hour) for hour in hours]
+        parts = [summary_id(audit, hour, part) for hour in hours for part in audit.parts]
         with translated():
-            self._db[AUDIT_PAGES].delete_many({"_id": {"$in": ids}})
+            for ids in ([summary_id(audit, hour) for hour in hours], parts):
+                self._db[AUDIT_PAGES].delete_many({"_id": {"$in": ids}})
 
     def under_way(self) -> list[str]:
         """The keys of all running audits."""
@@ -189,7 +195,3 @@ def _texts(value: object) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(map(typed.is_text, value)):
         return None
     return tuple(map(str, value))
-
-
-def _page(audit: AuditRun, key: str, content: Document) -> ReplaceOne[Document]:
-    return ReplaceOne({"_id": key}, {"pass": audit.key} | content, upsert=True)
