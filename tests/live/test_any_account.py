@@ -21,6 +21,7 @@ from dmstats.db.client import Mongo
 from dmstats.db.counting import accounts as accounts_module
 from dmstats.db.counting.backlog_documents import account_of, delta_of
 from dmstats.db.counting.backlog_drain import RETRY_SECONDS
+from dmstats.db.transaction_runner import TransactionRunner
 from tests.bson_values import ODD_VALUES
 from tests.live.test_account_backlog import GOOD, Site
 
@@ -156,3 +157,27 @@ def test_a_bug_in_reading_accounts_loses_no_dm(site: Site, monkeypatch: pytest.M
     site.clock.advance(RETRY_SECONDS + 1)
     site.backlog.drain()
     assert site.account("17")["dmUsed"] == 2
+
+
+def test_accounts_that_cannot_be_changed_take_no_transaction_each(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside them, the others are added."""
+    month = month_of(site.clock.now_ms())
+    names = [f"1{number}" for number in range(20)]
+    odd = [usual(name, month) | {"dmUsed": "many"} for name in names]
+    site.mongo.db["instagram_accounts"].insert_many([*odd, usual("99", month) | {"dmUsed": "x"}])
+    site.count(GOOD, "99", *names)
+    site.change("99", dmUsed=5)
+    transactions, run = [], TransactionRunner.run_transaction
+
+    def counted(runner: TransactionRunner, *arguments: Any, **options: Any) -> Any:
+        transactions.append(runner.transactional)
+        return run(runner, *arguments, **options)
+
+    monkeypatch.setattr(TransactionRunner, "run_transaction", counted)
+    site.backlog.drain()
+    assert site.account("99")["dmUsed"] == 6
+    assert {each.account for each in site.backlog.waiting(limit=99)} == set(names)
+    assert transactions.count(True) <= 1
+    assert site.deferred == len(names)

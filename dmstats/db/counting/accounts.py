@@ -50,22 +50,20 @@ class Accounts:
         deltas: Mapping[str, AccountDelta],
         now_ms: int,
         session: ClientSession | None,
-        *,
-        strict: bool = False,
     ) -> dict[str, str]:
         """Add ``deltas`` (by Instagram id): one read, then one bulk write.
 
         Returns the accounts that cannot be changed, with the reason: their counters are not whole
         numbers, their id is in an array, or the database refuses the write because of their
         document (the platform's validator or unique index). Such a write aborts the transaction of
-        ``session``, and raises :class:`AccountRefused`. With ``strict`` any of them raises it.
-        So does whatever else goes wrong because of a document, then without an account: nothing
-        that the host platform stores may keep a DM from being counted.
+        ``session``, and raises :class:`AccountRefused`. So does whatever else goes wrong because of
+        a document, then without an account: nothing that the host platform stores may keep a DM
+        from being counted.
 
         On a sharded cluster every filter is the Instagram id, which is the shard key.
         """
         try:
-            return self._apply(deltas, now_ms, session, strict=strict)
+            return self._apply(deltas, now_ms, session)
         except PoisonError as error:
             raise AccountRefused("", f"a document cannot be read: {error.reason}") from error
         except DmstatsError:
@@ -81,8 +79,6 @@ class Accounts:
         deltas: Mapping[str, AccountDelta],
         now_ms: int,
         session: ClientSession | None,
-        *,
-        strict: bool,
     ) -> dict[str, str]:
         if not deltas:
             return {}
@@ -90,12 +86,9 @@ class Accounts:
         with translated():
             found = self._read(deltas.keys(), refused, session)
             due = {account: delta for account, delta in deltas.items() if account not in refused}
-            if not (refused and strict):
-                if session is None:
-                    found, due = self._add_where_usual(due, refused)
-                self._add(found, due, refused, now_ms, session)
-        if refused and strict:
-            raise AccountRefused(*next(iter(refused.items())))
+            if session is None:
+                found, due = self._add_where_usual(due, refused)
+            self._add(found, due, refused, now_ms, session)
         return refused
 
     def _add(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 import pymongo
+from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
 
 from dmstats.core.clock import Clock, to_datetime
 from dmstats.core.errors import AccountRefused, Conflict, DmstatsError, PoisonError
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import ACCOUNT_BACKLOG
-from dmstats.db.counting.account_backlog import backlog_writes
 from dmstats.db.counting.accounts import Accounts
 from dmstats.db.counting.backlog_documents import (
     account_of,
@@ -107,7 +107,9 @@ class AccountBacklog:
                 middle = len(accounts) // 2
                 return [accounts[:middle], accounts[middle:]]
             if not isinstance(error, Conflict):
-                self._postpone(accounts[0], due[accounts[0]], str(error))
+                self._runner.run_transaction(
+                    partial(self._move, accounts, due, refused={accounts[0]: str(error)})
+                )
         return []
 
     def waiting(self, *, limit: int = 20) -> list[Deferred]:
@@ -116,39 +118,53 @@ class AccountBacklog:
             found = self._backlog.find({"attention": True}).sort("since", 1).limit(limit)
             return [_deferred(document) for document in found]
 
-    def _move(self, accounts: list[str], due: Due, session: ClientSession | None) -> None:
+    def _move(
+        self,
+        accounts: list[str],
+        due: Due,
+        session: ClientSession | None,
+        *,
+        refused: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add the increments of ``accounts``; those that are ``refused``, for which reason, wait.
+        Without ``refused``, those wait whose documents show that they cannot be changed."""
         ids = [key for account in accounts for key in due[account]]
         found: dict[str, list[Document]] = {}
         for document in self._backlog.find({"_id": {"$in": ids}}, session=session):
             found.setdefault(account_of(document), []).append(document)
         self._backlog.delete_many({"_id": {"$in": ids}}, session=session)
-        deltas = {account: delta_of(documents) for account, documents in found.items()}
-        now_ms = self._clock.now_ms()
-        try:
-            self._accounts.apply(deltas, now_ms, session, strict=True)
-        except AccountRefused as error:
-            if session is None:  # no transaction takes the deletion back
-                self._backlog.bulk_write(
-                    backlog_writes(deltas, dict.fromkeys(deltas, str(error)), now_ms)
-                )
-            raise
+        if refused is None:
+            deltas = {account: delta_of(documents) for account, documents in found.items()}
+            try:
+                refused = self._accounts.apply(deltas, self._clock.now_ms(), session)
+            except AccountRefused as error:
+                if session is not None:
+                    raise
+                # No transaction takes the deletion back.
+                refused = dict.fromkeys(deltas, str(error))
+        if refused:
+            self._postpone(found, refused, session)
 
-    def _postpone(self, account: str, ids: list[Any], reason: str) -> None:
-        """Store all increments of a refused account in one document, including those of an existing
-        document that is not due yet."""
+    def _postpone(
+        self,
+        found: dict[str, list[Document]],
+        refused: Mapping[str, str],
+        session: ClientSession | None,
+    ) -> None:
+        """Store all increments of each refused account in one document, including those of an
+        existing document that is not due yet."""
         now_ms = self._clock.now_ms()
         retry_ms = now_ms + round(RETRY_SECONDS * 1000)
-
-        def gather(session: ClientSession | None) -> None:
-            wanted = {"_id": {"$in": [account, *ids]}}
-            found = list(self._backlog.find(wanted, session=session))
-            others = [each["_id"] for each in found if each["_id"] != account]
-            content = refusal(found, reason, now_ms, retry_ms)
-            self._backlog.replace_one({"_id": account}, content, upsert=True, session=session)
-            if others:
-                self._backlog.delete_many({"_id": {"$in": others}}, session=session)
-
-        self._runner.run_transaction(gather)
+        for document in self._backlog.find({"_id": {"$in": list(refused)}}, session=session):
+            found.setdefault(document["_id"], []).append(document)
+        contents = {
+            account: refusal(found[account], reason, now_ms, retry_ms)
+            for account, reason in refused.items()
+            if account in found
+        }
+        writes = [ReplaceOne({"_id": a}, content, upsert=True) for a, content in contents.items()]
+        if writes:
+            self._backlog.bulk_write(writes, session=session)
 
 
 def _deferred(document: Document) -> Deferred:
