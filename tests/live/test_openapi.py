@@ -63,11 +63,12 @@ def schema() -> Any:
 @pytest.fixture(scope="module")
 def http() -> Iterator[Any]:
     """A connection that lasts, since a new one for each request takes longer than most requests;
-    without the cookies of earlier answers."""
+    without the cookies of earlier answers, and without looking for a proxy before each request."""
     from schemathesis.transport.requests import ManagedCookiesSession
 
     with ManagedCookiesSession() as session:
         session.headers.clear()
+        session.trust_env = False
         yield session
 
 

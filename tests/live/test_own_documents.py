@@ -44,6 +44,7 @@ from dmstats.ops.jobs import keep_partitions
 from dmstats.services import Services
 from tests.auditing import auditing, event
 from tests.bson_values import slow_examples, values
+from tests.kept import KeptCollections
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(30)]
 
@@ -87,7 +88,12 @@ class Site:
             for name in sorted(self.db.list_collection_names())
             if name.startswith(names.OWN_PREFIX) or name == names.STATS_CACHE
         }
-        self.accounts = list(self.db[names.ACCOUNTS].find())
+        self._all = KeptCollections(
+            self.mongo,
+            lambda name: (
+                name.startswith(names.OWN_PREFIX) or name in (names.STATS_CACHE, names.ACCOUNTS)
+            ),
+        )
 
     def _fill(self) -> None:
         services, now = self.services, self.now
@@ -153,12 +159,7 @@ class Site:
 
     def restore(self) -> None:
         """As it was before."""
-        for name in self.db.list_collection_names():
-            if name.startswith(names.OWN_PREFIX) or name in (names.STATS_CACHE, names.ACCOUNTS):
-                self.db[name].delete_many({})
-        for name, documents in (self.kept | {names.ACCOUNTS: self.accounts}).items():
-            if documents:
-                self.db[name].insert_many(copy.deepcopy(documents))
+        self._all.restore()
         self.services.redis.flushall()
 
     def set(self, place: Place, value: Any) -> bool:

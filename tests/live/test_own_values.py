@@ -29,6 +29,7 @@ from dmstats.db.counting.reconciliation import read_place_sums
 from dmstats.ops.jobs import keep_partitions
 from tests.auditing import Auditing, auditing, event
 from tests.bson_values import slow_examples, values
+from tests.kept import KeptCollections
 from tests.statsworker import StatsWorker
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(35)]
@@ -56,6 +57,13 @@ class Site:
         ]
         self.kept = {n: list(self.db[n].find()) for n in sorted(names) if n not in LEFT_OUT}
         self.accounts = list(self.db["instagram_accounts"].find())
+        self._all = KeptCollections(
+            store.mongo,
+            lambda name: (
+                name not in LEFT_OUT
+                and (name.startswith("dmstats_") or name in {"stats_cache", "instagram_accounts"})
+            ),
+        )
 
     def _fill(self) -> None:
         now = self.clock.now_ms
@@ -80,12 +88,7 @@ class Site:
 
     def restore(self) -> None:
         """As it was before."""
-        for name in {*self.kept, *self.db.list_collection_names()} - {*LEFT_OUT}:
-            if name.startswith("dmstats_") or name in {"stats_cache", "instagram_accounts"}:
-                self.db[name].delete_many({})
-        for name, documents in (self.kept | {"instagram_accounts": self.accounts}).items():
-            if documents:
-                self.db[name].insert_many(copy.deepcopy(documents))
+        self._all.restore()
         self.client.flushall()
 
     def set(self, place: Place, value: Any) -> bool:
