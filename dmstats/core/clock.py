@@ -16,6 +16,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 MILLISECOND = timedelta(milliseconds=1)
 
 EpochMs = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
@@ -114,7 +115,7 @@ def to_ms(moment: datetime) -> int:
 
 def rfc3339(ms: int) -> str:
     """Milliseconds since the epoch in RFC 3339 form, UTC, to the millisecond."""
-    return to_datetime(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (_NAIVE_EPOCH + ms * MILLISECOND).isoformat(timespec="milliseconds") + "Z"
 
 
 def hour_start(ms: int) -> int:
@@ -139,4 +140,4 @@ def next_month_start(at: datetime) -> datetime:
 
 def month_of(ms: int) -> str:
     """The UTC month that holds ``ms``, as ``YYYY-MM``."""
-    return to_datetime(ms).strftime("%Y-%m")
+    return to_datetime(ms).isoformat()[:7]

@@ -36,14 +36,14 @@ def decoded(raw: bytes) -> dict[str, Any]:
 
     Raises :class:`InvalidBSON` if the structure itself is damaged.
     """
-    return _decoded(raw, 0)
-
-
-def _decoded(raw: bytes, level: int) -> dict[str, Any]:
     try:
         return bson.decode(raw, OPTIONS)
     except InvalidBSON:
-        return {name: _value(kind, value, level) for name, kind, value in _elements(raw)}
+        return _one_by_one(raw, 0)
+
+
+def _one_by_one(raw: bytes, level: int) -> dict[str, Any]:
+    return {name: _value(kind, value, level) for name, kind, value in _elements(raw)}
 
 
 def _value(kind: int, value: bytes, level: int) -> object:
@@ -52,7 +52,7 @@ def _value(kind: int, value: bytes, level: int) -> object:
     except InvalidBSON:
         if kind not in (DOCUMENT, ARRAY) or level == MOST_LEVELS:
             return Binary(value, USER_DEFINED_SUBTYPE)
-    found = _decoded(value, level + 1)
+    found = _one_by_one(value, level + 1)
     return found if kind == DOCUMENT else list(found.values())
 
 

@@ -7,7 +7,7 @@ early if the clocks change within it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime, to_ms
@@ -44,8 +44,8 @@ class Calendar:
         the moment at which the clocks are set forward.
         """
         aware = wall.replace(tzinfo=self.zone)
-        ms = to_ms(aware.astimezone(UTC))
-        if self.local(ms).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        ms = to_ms(aware)
+        if self.local(ms) == aware:  # of the same zone: the two times of day are compared
             return ms
         return self._transition(ms - DAY_MS, ms + DAY_MS)
 
@@ -69,14 +69,7 @@ class Calendar:
         """The end of the bucket of ``unit`` that holds ``ms``."""
         if unit == MINUTE:
             return ms - ms % MINUTE_MS + MINUTE_MS
-        if unit == HOUR:
-            return self._hour_end(ms)
-        day = self.date_of(ms)
-        end = ms
-        while end <= ms:  # a date that the zone skipped has length 0
-            day = _next_date(unit, self._first_date(unit, day))
-            end = self.midnight(day)
-        return end
+        return next(self._ends(unit, ms))
 
     def edges(self, unit: str, from_ms: int, to_ms_: int) -> list[int]:
         """``from_ms``, every start of a bucket of ``unit`` in between, and ``to_ms_``."""
@@ -86,10 +79,23 @@ class Calendar:
         if unit == MINUTE:
             yield from range(from_ms - from_ms % MINUTE_MS + MINUTE_MS, to_ms_, MINUTE_MS)
             return
-        at = self.after(unit, from_ms)
-        while at < to_ms_:
-            yield at
-            at = self.after(unit, at)
+        for end in self._ends(unit, from_ms):
+            if end >= to_ms_:
+                return
+            yield end
+
+    def _ends(self, unit: str, ms: int) -> Iterator[int]:
+        """The ends of the bucket that holds ``ms`` and of all after it."""
+        if unit == HOUR:
+            while True:
+                ms = self._hour_end(ms)
+                yield ms
+        day = self._first_date(unit, self.date_of(ms))
+        while True:
+            day = _next_date(unit, day)
+            if (end := self.midnight(day)) > ms:  # a date that the zone skipped has length 0
+                ms = end
+                yield end
 
     def add_days(self, ms: int, days: int) -> int:
         """The same local time, ``days`` later (earlier if negative)."""

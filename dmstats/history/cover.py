@@ -8,6 +8,7 @@ read as a UTC day plus one hour before it and minus one hour at its end, instead
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -69,8 +70,8 @@ class RangeCounts:
         )  # fmt: skip
         for counts, ranges, sign in found:
             for starts in ranges:
-                for at in starts:
-                    if pair := counts.get(at):
+                for pair in map(counts.get, starts):
+                    if pair:
                         sent += sign * pair[0]
                         received += sign * pair[1]
         return max(0, sent), max(0, received)
@@ -105,13 +106,18 @@ def required_buckets(
     first = day_start(since_ms)
     for interval in intervals:
         parts = split(interval, over_ms)
-        found.days.update(at for at in parts.days if at >= first)
+        found.days.update(_since(parts.days, first))
         for hours in (*parts.hours, *parts.less):
-            found.hours.update(at for at in hours if at >= first)
+            found.hours.update(_since(hours, first))
         for minutes in parts.minutes:  # each within one hour
             if minutes and minutes.start >= first:
                 found.minutes.add(hour_start(minutes.start))
     return found
+
+
+def _since(starts: range, first: int) -> range:
+    """Those of ``starts`` that are not before ``first``."""
+    return starts[bisect_left(starts, first) :]
 
 
 def _nearest_day(hour: int, over_ms: int, otherwise: int) -> int:
