@@ -96,9 +96,11 @@ def _matches(self: Any, wanted: Any) -> Iterator[dict[str, Any]]:
     [(name, text), *others] = wanted.items() if wanted else [("", None)]
     if type(text) is not str or others or name.startswith("$") or "." in name:
         return cast(Iterator[dict[str, Any]], _every_match(self, wanted))
+    # The values of an OrderedDict are slow: it computes the hash of each key, here an ObjectId.
+    self._store._remove_expired_documents()
     return (
         document
-        for document in [*self._store.documents]
+        for document in [*dict.values(self._store._documents)]
         if (value := document.get(name)) == text
         or (type(value) is not str and _applies(wanted, document))
     )

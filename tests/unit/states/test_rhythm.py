@@ -74,13 +74,14 @@ def on_holiday(sends: Sends, *days: tuple[int, int]) -> Sends:
 
 def weeks(sends: Sends, number: int, *, audit_hours: int = 1) -> Iterator[Moment]:
     """What is known of an account at the end of each hour; an audit ends every ``audit_hours``."""
-    counts: dict[int, int] = {}
+    counts = [0] * (LEDGER_DAYS - 1) * 24
     rhythm: Rhythm | None = None
     used, last = 0, None
     for hour in range(START, START + number * 7 * DAY_MS, HOUR_MS):
-        counts[hour] = sends(to_datetime(hour))
-        used += counts[hour]
-        last = hour + HOUR_MS // 2 if counts[hour] else last
+        sent = sends(to_datetime(hour))
+        counts.append(sent)
+        used += sent
+        last = hour + HOUR_MS // 2 if sent else last
         if hour // HOUR_MS % audit_hours == 0:
             rhythm = rhythm_of(activity(counts, hour), rhythm, hour, used)
         now = hour + HOUR_MS - 1
@@ -91,10 +92,11 @@ def weeks(sends: Sends, number: int, *, audit_hours: int = 1) -> Iterator[Moment
         yield Moment(now, rhythm, state_of(account, rhythm, now).states)
 
 
-def activity(counts: dict[int, int], hour: int) -> AccountActivity:
-    """As an audit counts it from the rows of the last days."""
-    first = day_start(hour) - (LEDGER_DAYS - 1) * DAY_MS
-    hours = [counts.get(at, 0) for at in range(first, hour + 1, HOUR_MS)]
+def activity(counts: list[int], hour: int) -> AccountActivity:
+    """As an audit counts it from the rows of the last days. The last of ``counts`` is of ``hour``,
+    each before it of the hour before."""
+    today = (hour - day_start(hour)) // HOUR_MS + 1
+    hours = counts[-today - (LEDGER_DAYS - 1) * 24 :]
     days = [sum(hours[place : place + 24]) for place in range(0, len(hours), 24)]
     return AccountActivity(hours, [0] * len(hours), days, [0] * len(days))
 
