@@ -7,11 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
 from matplotlib import ticker
+from matplotlib.figure import Figure
 
 
 class Shown(Protocol):
@@ -24,14 +21,11 @@ class Shown(Protocol):
 
 @contextmanager
 def _figure(path: Path, *, rows: int = 1, height: float = 2.6, width: float = 7.0) -> Iterator[Any]:
-    figure, axes = plt.subplots(rows, 1, figsize=(width, height * rows), dpi=90, squeeze=False)
-    try:
-        yield [row[0] for row in axes]
-        figure.tight_layout()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Software": None})
-    finally:
-        plt.close(figure)
+    figure = Figure(figsize=(width, height * rows), dpi=90)
+    yield [row[0] for row in figure.subplots(rows, 1, squeeze=False)]
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
 
 
 def line(points: Sequence[tuple[float, float]], title: str, path: Path, *, ylabel: str) -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
@@ -88,21 +89,29 @@ def cheap_passwords() -> Passwords:
 _MockCollection: Any = mongomock.Collection
 _every_match = _MockCollection._iter_documents
 _applies: Any = filter_applies
+PLAIN = (str, bytes, datetime)
 
 
 def _matches(self: Any, wanted: Any) -> Iterator[dict[str, Any]]:
     """The documents that match. mongomock tries everything that a filter may hold on each document,
-    and for a unique index does so at each write; but most filters are an id, a plain text."""
-    [(name, text), *others] = wanted.items() if wanted else [("", None)]
-    if type(text) is not str or others or name.startswith("$") or "." in name:
+    and for a unique index does so at each write; but most filters are an id, or some: plain values.
+    """
+    [(name, asked), *others] = wanted.items() if wanted else [("", None)]
+    several = type(asked) is dict and [*asked] == ["$in"]
+    plain = [*asked["$in"]] if several else [asked]
+    if others or name[:1] == "$" or "." in name or any(type(each) not in PLAIN for each in plain):
         return cast(Iterator[dict[str, Any]], _every_match(self, wanted))
+    values = set(plain)
     # The values of an OrderedDict are slow: it computes the hash of each key, here an ObjectId.
     self._store._remove_expired_documents()
     return (
         document
         for document in [*dict.values(self._store._documents)]
-        if (value := document.get(name)) == text
-        or (type(value) is not str and _applies(wanted, document))
+        if (
+            value in values
+            if type(value := document.get(name)) in PLAIN
+            else _applies(wanted, document)
+        )
     )
 
 
@@ -231,9 +240,13 @@ class AdminSite:
     def __init__(self, clock: ManualClock, mongo: Mongo | None = None, **settings: Any) -> None:
         self.mongo = mongo or mock_mongo()
         self.redis = fakeredis.FakeRedis(server=fakeredis.FakeServer())
-        self.settings = Settings(
-            **{"admin_api_token": TOKEN, "cron_secret": CRON, "secret_key": "k" * 32} | settings
-        )
+        usual: dict[str, Any] = {
+            "admin_api_token": TOKEN,
+            "cron_secret": CRON,
+            "secret_key": "k" * 32,
+            "web_concurrency": 2,  # otherwise each site looks for how many CPUs it may use
+        }
+        self.settings = Settings(**usual | settings)
         self.clock = clock
         self.stats = FakeStats()
         self.reads = HistoryStore(self.mongo)

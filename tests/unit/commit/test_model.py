@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import gevent
@@ -228,24 +229,39 @@ def _ask(committer: Committer, rows: list[LedgerRow]) -> Any:
         return None
 
 
+# Each draw from ``data`` costs more than what is drawn: so as much as possible is drawn at once.
+PROCESSES = st.integers(0, COMMITTERS - 1)
+POSTS = st.tuples(
+    PROCESSES,
+    st.lists(st.tuples(st.integers(0, EVENTS - 1), st.booleans()), min_size=1, max_size=4),
+)
+"""A process, and of each event its number and whether it is late."""
+
+
+@cache
+def commands(length: int) -> st.SearchStrategy[list[int]]:
+    """Which of the parked commands go on, one after the other."""
+    return st.lists(st.integers(0, COMMITTERS), min_size=length, max_size=length)
+
+
 def play(world: World, data: st.DataObject) -> None:
     """One game: up to ``STEPS`` moves, then the end, in which all must come right."""
     for _ in range(data.draw(st.integers(5, STEPS))):
         move = data.draw(st.integers(0, 19))
         if move < 4 or not world.parked:
-            events = data.draw(st.lists(st.sampled_from(world.events), min_size=1, max_size=4))
-            late = data.draw(st.lists(st.booleans(), min_size=len(events), max_size=len(events)))
-            world.submit(data.draw(st.integers(0, COMMITTERS - 1)), events, late)
+            process, rows = data.draw(POSTS)
+            events = [world.events[number] for number, _ in rows]
+            world.submit(process, events, [late for _, late in rows])
         elif move == 4:
-            world.crash(data.draw(st.integers(0, COMMITTERS - 1)))
+            world.crash(data.draw(PROCESSES))
         elif move == 5:
             world.reap()
         elif move < 10:
             outcome: Outcome = "lost before" if move % 2 else "lost after"
             world.step(data.draw(st.integers(0, 20)), outcome, only="commit" if move < 8 else "")
         else:
-            for _ in range(data.draw(st.integers(1, 15))):
-                world.step(data.draw(st.integers(0, COMMITTERS)), "ok")
+            for number in data.draw(commands(data.draw(st.integers(1, 15)))):
+                world.step(number, "ok")
     world.finish()
 
 
