@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from dmstats.core.clock import DAY_MS, HOUR_MS, to_datetime, to_ms
+from dmstats.core.clock import DAY_MS, HOUR_MS, MILLISECOND, to_datetime, to_ms
 from dmstats.core.time_zones import UTC_NAMES
 
 MINUTE_MS = 60_000
@@ -149,7 +149,7 @@ class Calendar:
 
     def _offset_ms(self, ms: int) -> int:
         offset = self.local(ms).utcoffset() or timedelta()
-        return offset // timedelta(milliseconds=1)
+        return offset // MILLISECOND
 
     def _first_date(self, unit: str, day: date) -> date:
         if unit == WEEK:
