@@ -97,8 +97,7 @@ def _matches(self: Any, wanted: Any) -> Iterator[dict[str, Any]]:
     and for a unique index does so at each write; but most filters are an id, or some: plain values.
     """
     [(name, asked), *others] = wanted.items() if wanted else [("", None)]
-    several = type(asked) is dict and [*asked] == ["$in"]
-    plain = [*asked["$in"]] if several else [asked]
+    plain = [*asked["$in"]] if isinstance(asked, dict) and [*asked] == ["$in"] else [asked]
     if others or name[:1] == "$" or "." in name or any(type(each) not in PLAIN for each in plain):
         return cast(Iterator[dict[str, Any]], _every_match(self, wanted))
     values = set(plain)
