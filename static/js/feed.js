@@ -58,7 +58,7 @@ export function createFeed({
     if (!wanted.stream) closeStream();
     else if (!stream && streamTimer === undefined) scheduleStream(facts.everOpen ? REOPEN_SECONDS * random() : 0);
     if (!wanted.poll) stopPolling();
-    else if (pollTimer === undefined && !asking) {
+    else if (!asking && (pollTimer === undefined || (facts.refused && facts.poll === "none"))) {
       // After a refusal the server is there and has an answer; else let the stream try first.
       schedulePoll(facts.refused ? 0 : FIRST_POLL_SECONDS * (1 + random()));
     }

@@ -142,6 +142,16 @@ test("while the stream is down the page polls, with the ETag it has", async () =
   assert.equal(page.mode, "polling");
 });
 
+test("a page whose first stream is refused polls at once", async () => {
+  const page = setUp();
+  await page.timers.advance(0);
+  page.sources[0].breaks(true);
+  await page.timers.advance(0);
+  assert.equal(page.mode, "polling");
+  await page.timers.advance(29);
+  assert.equal(page.asked.length, 1);
+});
+
 test("it polls at its interval and no oftener", async () => {
   const page = await live();
   page.sources[0].breaks(true);
