@@ -382,6 +382,13 @@ def expect_state(page: Page, name: str, value: str, *, seconds: float = 30) -> N
     assert found == value, f"data-{name} after {seconds} s"
 
 
+def expect_all(page: Page) -> None:
+    """The overview of a :class:`FakeSite`, which has no stream, has all that it asks for: it polls,
+    and the annotations, for which it asks last, are there."""
+    expect_mode(page, "polling")
+    page.locator("#notes-none:not(:empty)").wait_for(state="attached")
+
+
 def go_offline(page: Page) -> None:
     """Cut the browser off, and tell the page until it has noticed: the browser tells it before
     requests fail, and a request that was sent before may still succeed."""

@@ -58,8 +58,9 @@ LONG = (7, 12)
 ROWS, AGE, CHART = "#rows tr", "#age:not(:empty)", "#chart canvas"
 COMPARED = "#compared:not(:empty)"
 POLLING = "html[data-mode=polling]"
+NOTED = f"{POLLING} #notes-none:not(:empty)"
 VIEWS = {
-    "overview": View("/", POLLING, EACH),
+    "overview": View("/", NOTED, EACH),
     "overview, compared": View("/?range=30d&compare=previous", COMPARED, LONG),
     "overview, expected": View("/?range=7d&unit=hour&compare=expected", COMPARED, LONG),
     "accounts": View("/accounts", AGE, EACH),

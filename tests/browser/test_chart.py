@@ -18,7 +18,7 @@ from dmstats.history.calendar import UNITS
 from dmstats.history.comparison import KINDS
 from dmstats.history.ranges import RANGES
 from tests.browser.axe import violations
-from tests.browser.conftest import expect_mode, sent_in_all
+from tests.browser.conftest import expect_all, sent_in_all
 from tests.browser.fake_site import FakeHours, FakeSite, snapshot
 from tests.browser.service import Service
 from tests.browser.test_budget import main_thread_tasks_ms
@@ -94,7 +94,7 @@ def test_the_table_behind_the_chart_is_one_press_away(page: Page) -> None:
 
 def opened(page: Page, site: FakeSite, path: str = "/") -> None:
     page.goto(site.url + path)
-    expect_mode(page, "polling")
+    expect_all(page)
 
 
 def test_the_page_offers_what_the_api_has(tab: Page, site: FakeSite) -> None:

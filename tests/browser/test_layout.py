@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from tests.browser.conftest import expect_mode
+from tests.browser.conftest import expect_all, expect_mode
 from tests.browser.every_page import EACH, VIEWS, EveryPage, opened
 from tests.browser.fake_site import FakeSite, snapshot, started
 
@@ -136,7 +136,7 @@ def every_page() -> Iterator[EveryPage]:
 def test_the_overview(sheet: Sheet, site: FakeSite, total: int) -> None:
     site.snapshot = snapshot(total)
     sheet.page.goto(site.url)
-    expect_mode(sheet.page, "polling")
+    expect_all(sheet.page)
     assert sheet.look(WIDTHS) == []
 
 

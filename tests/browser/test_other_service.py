@@ -21,6 +21,7 @@ from tests.browser.conftest import (
     quick_service,
     sign_in,
     skip_to_mode,
+    skip_until,
     streams_of,
     unused_name,
 )
@@ -157,7 +158,11 @@ def test_over_the_stream_cap_the_page_polls(
     service.send(2)
     service.refresh()
     expect(page.locator("[data-figure='total.sent']")).to_have_text(f"{before + 2:,}")
-    eventually(page, lambda: bool(streams_of(requested)), seconds=30)
+
+    def stream_asked_for() -> None:
+        eventually(page, lambda: bool(streams_of(requested)), seconds=1)
+
+    skip_until(page, stream_asked_for, step=15)
 
 
 def test_a_session_that_ended_asks_to_sign_in_again(
@@ -170,7 +175,8 @@ def test_a_session_that_ended_asks_to_sign_in_again(
     expect(page.locator("#badge")).to_have_text("Signed out")
     link = page.get_by_role("link", name="Sign in again")
     requested.clear()
-    page.wait_for_timeout(3000)
+    page.clock.run_for(10_000)
+    page.wait_for_timeout(100)
     assert polls_of(requested) == []
     link.click()
     page.fill("#email", service.email)

@@ -90,7 +90,7 @@ def test_failing_deliveries_are_shown_with_a_countdown(
     expect(notice).to_be_hidden()
     database.kill()
     with pytest.raises(urllib.error.HTTPError, match="503"):
-        service.send(1)
+        service.send(1, tries=1)
     with redis.Redis.from_url(redis_server.url) as client:
         key = key_of(client, KEY)
         eventually(page, lambda: failing(client, key) is not None)

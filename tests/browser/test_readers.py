@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations
-from tests.browser.conftest import TIME_ZONE, expect_mode, expect_state
+from tests.browser.conftest import TIME_ZONE, expect_all, expect_mode, expect_state
 from tests.browser.fake_site import FakeSite, account, snapshot
 
 pytestmark = pytest.mark.slow(30)
@@ -46,13 +46,13 @@ def test_one_language_and_one_calendar(
 ) -> None:
     emulate(locale, TIME_ZONE)
     opened(tab, site)
-    expect_mode(tab, "polling")
+    expect_all(tab)
     assert tab.evaluate("new Intl.NumberFormat().resolvedOptions().locale") == locale
     expect(tab.locator("[data-figure='month.name']")).to_have_text(re.compile("^[A-Z][a-z]{2} 2"))
     texts = [tab.locator("body").inner_text()]
-    for path in ("/accounts", "/accounts/17841400000000001"):
+    for path, last in (("/accounts", "#age"), ("/accounts/17841400000000001", "#notes-none")):
         tab.goto(site.url + path)
-        tab.wait_for_load_state("networkidle")
+        expect(tab.locator(last)).not_to_be_empty()
         texts.append(tab.locator("body").inner_text())
     for text in texts:
         # Latin letters and English punctuation, a minus sign and arrows.
@@ -154,7 +154,7 @@ def test_the_theme_is_chosen_and_kept_without_a_flash(tab: Page, site: FakeSite)
     page.unroute("**/*.js")
     page.goto(site.url)
     expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
-    expect_mode(page, "polling")
+    expect_all(page)
     assert violations(page) == []
     page.get_by_role("button", name="System").click()
     assert page.evaluate(paper) == light

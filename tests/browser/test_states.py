@@ -53,7 +53,8 @@ def opened(page: Page, service: Service, *, mode: str = "live") -> Page:
 
 def test_it_works_without_polling(page: Page, requested: list[str]) -> None:
     requested.clear()
-    page.wait_for_timeout(5000)
+    page.clock.run_for(10_000)
+    page.wait_for_timeout(500)
     expect_mode(page, "live")
     assert polls_of(requested) == []
 
