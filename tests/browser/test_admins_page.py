@@ -66,7 +66,7 @@ def guarded(shared: tuple[Service, Mongo]) -> Service:
 
 @pytest.fixture
 def admins(tab: Page, guarded: Service) -> Page:
-    sign_in(tab.context, guarded, alone=True)
+    sign_in(tab.context, guarded)
     tab.goto(f"{guarded.url}/admins")
     expect(tab.locator("#rows tr")).to_have_count(1)
     return tab
@@ -356,6 +356,7 @@ def test_a_link_for_a_lost_password_ends_the_sessions_once_it_is_used(
 
 
 def test_signing_out_everywhere(admins: Page, guarded: Service) -> None:
+    guarded.session = []  # it ends here
     admins.get_by_role("button", name="Sign out everywhere").click()
     expect(admins).to_have_title("Sign in · dmstats")
 
@@ -368,6 +369,7 @@ def test_a_bad_password_is_refused_in_words(admins: Page) -> None:
 
 
 def test_changing_ones_own_password(admins: Page, guarded: Service) -> None:
+    guarded.session = []  # it ends here
     form = admins.locator("#change")
     form.get_by_label("Your own current password").fill("not this one")
     form.get_by_label("New password").fill(PASSWORD)
