@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expect
 
-from tests.browser.conftest import eventually, expect_mode, expect_state, figure, sign_in
+from tests.browser.conftest import (
+    eventually,
+    expect_mode,
+    expect_state,
+    figure,
+    polls_of,
+    sign_in,
+)
 from tests.browser.service import Service
 
 OpenContext = Callable[..., BrowserContext]
@@ -136,10 +143,21 @@ def worked_ms(session: CDPSession) -> float:
 
 
 def transfers(page: Page) -> list[float]:
-    """Collects the bytes that ``page`` gets over the network, request by request."""
+    """Collects the bytes that ``page`` gets over the network, request by request. Not those of a
+    poll: the page polls once if the stream takes longer than a second to open."""
     sizes: list[float] = []
+    urls: dict[str, str] = {}
     session = page.context.new_cdp_session(page)
-    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+
+    def finished(event: dict[str, Any]) -> None:
+        if not polls_of([urls[event["requestId"]]]):
+            sizes.append(event["encodedDataLength"])
+
+    def requested(event: dict[str, Any]) -> None:
+        urls[event["requestId"]] = event["request"]["url"]
+
+    session.on("Network.requestWillBeSent", requested)
+    session.on("Network.loadingFinished", finished)
     session.send("Network.enable")
     return sizes
 
