@@ -45,10 +45,11 @@ define QUIETLY
 @output=$$($(2) 2>&1) || { printf '%s\n' "$$output"; exit 1; }; echo "make: $(1): $${output##*$$'\n'}"
 endef
 
-# One process, since each worker of pytest-xdist would collect these thousands of tests again.
+# One process, since each worker of pytest-xdist would collect these thousands of tests again. It never
+# waits, and so runs at a low priority, while those that often wait do so.
 .PHONY: test-in-process
 test-in-process: $(READY)
-	$(call QUIETLY,unit and service tests,$(PY) -m pytest --quiet tests/unit tests/service)
+	$(call QUIETLY,unit and service tests,nice -n 5 $(PY) -m pytest --quiet tests/unit tests/service)
 
 .PHONY: test-dashboard
 test-dashboard: $(JS_READY) test-js
