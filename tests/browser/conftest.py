@@ -34,6 +34,7 @@ Scheme = Literal["light", "dark"]
 # Whether the page comes into a state within as many milliseconds.
 HAS_STATE = """([name, value, time]) => new Promise((done) => {
   const { documentElement } = document;
+  if (!documentElement) return done(false);  // a document that has only begun
   const look = () => documentElement.dataset[name] === value && done(true);
   new MutationObserver(look).observe(documentElement, { attributeFilter: [`data-${name}`] });
   setTimeout(() => done(false), time);

@@ -117,8 +117,12 @@ class Service:
         return psutil.Process(process.pid) if process and process.poll() is None else None
 
     def database_answers(self) -> bool:
-        """Whether MongoDB takes connections."""
-        address = parse_uri(self.settings()["MONGODB_URI"])["nodelist"][0]
+        """Whether MongoDB takes connections. Not while the launcher, which starts it, is killed as
+        well."""
+        uri = self.settings().get("MONGODB_URI")
+        if uri is None:
+            return False
+        address = parse_uri(uri)["nodelist"][0]
         with suppress(OSError), socket.create_connection(address, timeout=0.2):
             return True
         return False
