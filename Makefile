@@ -31,8 +31,8 @@ run: $(RUNTIME) ## Run the service, with bundled databases unless MONGODB_URI an
 	@exec $(PY) -m dmstats
 
 .PHONY: test
-test: $(READY) $(JS_READY) $(BROWSER) ## Run all tests: unit, service, live, browser and JavaScript (about 7 minutes)
-	@echo "make: running all tests takes about 7 minutes on two cores (make test-quick: about one minute)"
+test: $(READY) ## Run all tests: unit, service, live, browser and JavaScript (about 6 minutes)
+	@echo "make: running all tests takes about 6 minutes on two cores (make test-quick: about one minute)"
 	@$(MAKE) --no-print-directory --jobs 3 test-processes test-in-process test-dashboard
 
 # Four workers on two cores, because many tests wait. Six keep both cores busy all the time, and gain nothing.
