@@ -75,7 +75,7 @@ test-unit-other: $(READY)
 	$(call QUIETLY,other unit tests,$(PY) -m pytest --quiet tests/unit $(LONG:%=--ignore=%))
 
 .PHONY: test-js
-test-js: $(READY)
+test-js: $(JS_READY)
 	@output=$$(npm run --silent test 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 	@echo "make: the JavaScript tests have passed"
 
