@@ -221,7 +221,7 @@ def test_no_query_scans_more_than_its_limit(
     mongo: Mongo, store: ReadingsStore, watched: tuple[Mongo, Commands], clock: ManualClock
 ) -> None:
     now = clock.now_ms()
-    for some in batched(range(ACCOUNTS), 5000):
+    for some in batched(range(ACCOUNTS), 1000):
         with pymongo.timeout(60):
             mongo.db["instagram_accounts"].insert_many([account(i, clock) for i in some])
     start = to_datetime(now - now % 3_600_000)
