@@ -11,13 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expect
 
-from tests.browser.conftest import (
-    eventually,
-    expect_mode,
-    expect_state,
-    figure,
-    sign_in,
-)
+from tests.browser.conftest import eventually, expect_mode, expect_state, figure, sign_in
 from tests.browser.service import Service
 
 OpenContext = Callable[..., BrowserContext]

@@ -13,7 +13,7 @@ import pytest
 
 from dmstats import cli
 from tests.launched import Started
-from tests.servers import free_port
+from tests.servers import Redis, Secantus, free_port, running
 
 TOKEN = "api-token-of-the-running-service"
 
@@ -37,6 +37,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     finally:
         started.end()
         assert not started.left()
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
+    """The module's own server, which its tests may kill, pause and make fail."""
+    with running(Secantus(tmp_path_factory.mktemp("database"), test_commands=True)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """The module's own Redis."""
+    with running(Redis(tmp_path_factory.mktemp("redis"))) as server:
+        yield server
 
 
 class Dmstats(Protocol):

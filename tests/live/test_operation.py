@@ -18,24 +18,12 @@ import redis
 
 from dmstats.core.signature import sign
 from tests.keyspace import key_of
-from tests.servers import Redis, Secantus, running, wait_until
+from tests.servers import Redis, Secantus, wait_until
 from tests.webserver import SECRET, WebServer, body, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(30)]
 
 NOW = int(time.time() * 1000)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
-    with running(Secantus(tmp_path_factory.mktemp("database"))) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with running(Redis(tmp_path_factory.mktemp("redis"))) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

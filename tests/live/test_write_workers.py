@@ -26,25 +26,11 @@ STOPPED_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with running(Redis(tmp_path_factory.mktemp("redis"))) as server:
-        assert isinstance(server, Redis)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
-    with running(Secantus(tmp_path_factory.mktemp("db"), test_commands=True)) as server:
-        assert isinstance(server, Secantus)
-        yield server
-
-
-@pytest.fixture(scope="module")
 def shared_pair(
-    tmp_path_factory: pytest.TempPathFactory, database: Secantus, redis_server: Redis
+    tmp_path_factory: pytest.TempPathFactory, database: Secantus, shared_redis: Redis
 ) -> Iterator[WebServer]:
     folder = tmp_path_factory.mktemp("pair")
-    with serving(WebServer(folder, database, redis_server, workers=2)) as web:
+    with serving(WebServer(folder, database, shared_redis, workers=2)) as web:
         yield web
 
 
@@ -79,23 +65,23 @@ def held(
     raise AssertionError("none was held")
 
 
-def end_lease(web: WebServer, redis_server: Redis) -> None:
+def end_lease(web: WebServer, shared_redis: Redis) -> None:
     """The leader, which works off the backlog, may be dead: its lease would last for 45 s."""
-    with redis.Redis.from_url(redis_server.url) as client:
+    with redis.Redis.from_url(shared_redis.url) as client:
         for lease in client.scan_iter(f"{web.name}-*:{LEASE_KEY}"):
             client.delete(lease)
 
 
 @pytest.mark.parametrize("command", ["update", "bulkWrite", "commitTransaction"])
 def test_a_worker_killed_inside_its_transaction_stops_no_other_worker(
-    pair: WebServer, database: Secantus, redis_server: Redis, command: str
+    pair: WebServer, database: Secantus, shared_redis: Redis, command: str
 ) -> None:
     """Also where the server works on what the dead worker had sent only after its death."""
     assert pair.post("0").status == 200
     with ThreadPoolExecutor() as pool:
         victim, sent = held(pair, database, pool, failCommands=[command], blockTimeMS=700)
         victim.kill()
-        end_lease(pair, redis_server)
+        end_lease(pair, shared_redis)
         started = time.monotonic()
         pair.post_until_counted("2")
         assert time.monotonic() - started < STOPPED_SECONDS
@@ -127,10 +113,10 @@ def assert_all_counted(pair: WebServer, sent: list[str]) -> None:
 
 
 def test_recycled_workers_lose_nothing(
-    tmp_path: Path, database: Secantus, redis_server: Redis
+    tmp_path: Path, database: Secantus, shared_redis: Redis
 ) -> None:
     options = ("--max-requests", "60", "--max-requests-jitter", "20")
-    web = WebServer(tmp_path, database, redis_server, workers=2, options=options)
+    web = WebServer(tmp_path, database, shared_redis, workers=2, options=options)
     with serving(web), ThreadPoolExecutor(8) as pool:
         before = {worker.pid for worker in web.workers()}
         sent, deadline = 0, time.monotonic() + 30
@@ -148,9 +134,9 @@ class TestStandalone:
     """A server without transactions: the weaker order, with a loud warning."""
 
     @pytest.fixture
-    def web(self, tmp_path: Path, redis_server: Redis) -> Iterator[WebServer]:
+    def web(self, tmp_path: Path, shared_redis: Redis) -> Iterator[WebServer]:
         server = Secantus(tmp_path / "db", standalone=True)
-        with running(server), serving(WebServer(tmp_path, server, redis_server)) as web:
+        with running(server), serving(WebServer(tmp_path, server, shared_redis)) as web:
             yield web
 
     def test_it_works_with_a_warning(self, web: WebServer) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dmstats.db.client import APP_NAME
-from tests.servers import Redis, Secantus, running, wait_until
+from tests.servers import Redis, Secantus, wait_until
 from tests.webserver import Answer, WebServer, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(35)]
@@ -24,24 +24,10 @@ TOLD_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with running(Redis(tmp_path_factory.mktemp("redis"))) as server:
-        assert isinstance(server, Redis)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secantus]:
-    with running(Secantus(tmp_path_factory.mktemp("db"), test_commands=True)) as server:
-        assert isinstance(server, Secantus)
-        yield server
-
-
-@pytest.fixture(scope="module")
 def shared(
-    tmp_path_factory: pytest.TempPathFactory, database: Secantus, redis_server: Redis
+    tmp_path_factory: pytest.TempPathFactory, database: Secantus, shared_redis: Redis
 ) -> Iterator[WebServer]:
-    with serving(WebServer(tmp_path_factory.mktemp("web"), database, redis_server)) as web:
+    with serving(WebServer(tmp_path_factory.mktemp("web"), database, shared_redis)) as web:
         yield web
 
 
