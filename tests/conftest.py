@@ -7,7 +7,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -94,15 +94,22 @@ def clock() -> ManualClock:
     return ManualClock(to_ms(datetime.fromisoformat(NOW)))
 
 
-@pytest.fixture(scope="session")
-def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The server that most live tests share: the embedded one, or what TEST_MONGODB_URI names."""
+@contextmanager
+def mongodb(folder: Path) -> Iterator[str]:
+    """The address of the server that TEST_MONGODB_URI names, or of an embedded one in ``folder``,
+    which no test may kill: it does not sync."""
     if given := os.environ.get("TEST_MONGODB_URI"):
         yield given
         return
-    server = Secantus(tmp_path_factory.mktemp("secantus"), synced=False)  # no test kills it
-    with running(server):
+    with running(Secantus(folder, synced=False)) as server:
         yield server.uri
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server that most live tests share: the embedded one, or what TEST_MONGODB_URI names."""
+    with mongodb(tmp_path_factory.mktemp("secantus")) as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")

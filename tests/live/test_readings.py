@@ -24,7 +24,7 @@ from dmstats.db.dashboard.readings import (
 )
 from dmstats.db.dashboard.snapshot_store import SnapshotStore
 from dmstats.snapshot.build import build, floor_of
-from tests.servers import Secantus, running
+from tests.conftest import mongodb
 
 pytestmark = pytest.mark.live
 
@@ -61,11 +61,8 @@ def account(number: int, clock: ManualClock, **fields: Any) -> dict[str, Any]:
 def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of its own: the one that other tests have filled may stop for a minute during an
     insert of a thousand documents."""
-    if given := os.environ.get("TEST_MONGODB_URI"):
-        yield given
-        return
-    with running(Secantus(tmp_path_factory.mktemp("secantus"), synced=False)) as server:
-        yield server.uri
+    with mongodb(tmp_path_factory.mktemp("secantus")) as uri:
+        yield uri
 
 
 @pytest.fixture
