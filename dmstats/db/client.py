@@ -60,7 +60,7 @@ POOL_SIZE, CONNECTING = 100, 4
 """How many connections a process may have, and open at the same time."""
 BULK_WRITE_WIRE_VERSION = 25
 """That of MongoDB 8.0, the first with the command ``bulkWrite``."""
-PING_SECONDS = 1.5
+PING_SECONDS, CLOSE_SECONDS = 1.5, 1.0
 MAX_STALENESS_SECONDS = 90
 
 DUPLICATE_KEY = 11000
@@ -128,8 +128,10 @@ class Mongo:
         )
 
     def close(self) -> None:
-        """Close every connection."""
-        self.client.close()
+        """Close every connection; waits at most :data:`CLOSE_SECONDS` for a silent server."""
+        # The driver first tells the server which sessions have ended. They end by themselves, too.
+        with pymongo.timeout(CLOSE_SECONDS):
+            self.client.close()
 
     def ping(self) -> None:
         """Raise :class:`StoreUnavailable` unless a primary answers within :data:`PING_SECONDS`."""

@@ -104,8 +104,17 @@ def test_a_refresh_for_a_request_that_may_wait_ends_early(
         started = time.monotonic()
         with client.deadline(REFRESH_SECONDS), pytest.raises(DmstatsError):
             SnapshotStore(mongo).last_seq()
-        # Not with the client's end, which waits for the server if the read was not even sent.
         assert time.monotonic() - started < LATEST_SECONDS
+
+
+def test_a_client_is_closed_soon_whose_server_has_become_silent() -> None:
+    with wire_server() as server:
+        mongo = connect(Settings(mongodb_uri=f"mongodb://{server.address}/test?replicaSet=rs"))
+        mongo.ping()
+        server.silent = True
+        started = time.monotonic()
+        mongo.close()
+        assert time.monotonic() - started < client.OPERATION_MS / 1000
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
