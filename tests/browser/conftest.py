@@ -98,7 +98,7 @@ def service(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A service that every test may read and feed, but not break."""
     with quick_service(tmp_path_factory.mktemp("service"), mongodb_uri, "browser") as started:
         started.send(30, 20)
-        started.refresh()
+        started.publish()
         yield started
 
 

@@ -157,18 +157,31 @@ class Service:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def publish(self) -> dict[str, object]:
-        """Refresh until that is published: the schedule may just have done so."""
+        """Refresh until that is published (the schedule may just have done so) and served."""
         while not (result := self.refresh())["published"]:
             time.sleep(0.2)
+        wait_until(lambda: _order(self._served()) >= _order(result), seconds=READY_SECONDS)
         return result
 
     def refresh(self) -> dict[str, object]:
         """Refresh now, as the cron job does."""
-        secret = (self.folder / "data" / "secrets" / "CRON_SECRET").read_text().strip()
+        return self._get("/api/cron/refresh-admin-stats", "CRON_SECRET")
+
+    def _served(self) -> dict[str, object]:
+        """The snapshot that a page would get now."""
+        return self._get("/api/admin/stats", "ADMIN_API_TOKEN")
+
+    def _get(self, path: str, secret: str) -> dict[str, object]:
+        """The JSON at ``path``, with one of the generated secrets."""
+        bearer = (self.folder / "data" / "secrets" / secret).read_text().strip()
         request = urllib.request.Request(
-            f"{self.url}/api/cron/refresh-admin-stats",
-            headers={"Authorization": f"Bearer {secret}"},
+            f"{self.url}{path}", headers={"Authorization": f"Bearer {bearer}"}
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             result: dict[str, object] = json.load(answer)
         return result
+
+
+def _order(snapshot: dict[str, object]) -> list[int]:
+    """The term and the number of the refresh, by which versions are ordered."""
+    return [int(part) for part in str(snapshot["version"]).split("-")]
