@@ -222,6 +222,7 @@ class Auditor:
     ) -> CheckResult:
         """Check ``what``; first reads hours again where that is needed."""
         while True:
+            self._runs.touch(audit, self._clock.now_ms())
             try:
                 finding = self._verifier.confirm(audit, read, outcome.repaired)
             except TransactionExpired:

@@ -22,7 +22,8 @@ from dmstats.db.audit import runs as passes_module
 from dmstats.db.audit.differences import Difference
 from dmstats.db.audit.odd_documents import OddDocuments
 from dmstats.db.audit.recount import SLICES, Recount, first_slice
-from dmstats.db.audit.snapshot_reader import View
+from dmstats.db.audit.runs import AuditRuns
+from dmstats.db.audit.snapshot_reader import AuditRun, View
 from dmstats.db.counting.ledger import day_ms
 from dmstats.ops.jobs import keep_partitions
 from tests.auditing import Auditing, auditing, event, named
@@ -309,6 +310,44 @@ def test_an_interrupted_audit_resumes(
     rest = list(store.auditor().steps("test", outcome))
     assert rest[0].done > done
     assert named(outcome.differences) == {("hours", "sent", -1)}
+
+
+def test_no_other_process_continues_a_run_that_makes_progress(
+    store: Auditing, now: int, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes_module, "PART", 1)
+    monkeypatch.setattr(auditor, "DAYS_AT_ONCE", 1)
+    store.count(*(event(now, account=f"a{number}") for number in range(5)))
+    for _ in store.auditor().steps("test", Outcome()):
+        (run,) = store.db["dmstats_audit_runs"].find({"kind": "test"})
+        assert run["touchedAt"] == to_datetime(clock.now_ms())
+        clock.advance(45)
+
+
+def test_two_processes_that_continue_the_same_run_end_it_both(
+    store: Auditing, now: int, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was suspended for so long that the other continued its run, then both store an hour."""
+    store.count(*store.traffic(now))
+    outcomes = Outcome(), Outcome()
+    suspended, other = (store.auditor().steps("test", outcome) for outcome in outcomes)
+    next(suspended)
+    clock.advance(passes_module.SILENT_MS / 1000 + 1)
+    invalidate = AuditRuns.invalidate
+
+    def interrupted(runs: AuditRuns, audit: AuditRun, hours: Collection[int]) -> None:
+        invalidate(runs, audit, hours)
+        monkeypatch.setattr(AuditRuns, "invalidate", invalidate)
+        next(other)
+
+    monkeypatch.setattr(AuditRuns, "invalidate", interrupted)
+    next(suspended)
+    assert AuditRuns.invalidate is invalidate
+    assert list(suspended)
+    assert list(other)
+    assert [outcome.differences for outcome in outcomes] == [[], []]
+    assert store.db["dmstats_audit_runs"].count_documents({"kind": "test"}) == 0
+    assert store.db["dmstats_audit_pages"].count_documents({}) == 0
 
 
 def test_a_summary_that_was_half_written_is_read_again(store: Auditing, now: int) -> None:

@@ -9,13 +9,14 @@ import msgspec
 import pymongo
 
 from dmstats.core.clock import DAY_MS, day_start, to_datetime
+from dmstats.core.errors import Repeated
 from dmstats.db import typed
 from dmstats.db.audit.activity_store import ActivityWriter
 from dmstats.db.audit.differences import Difference, OddDocument
 from dmstats.db.audit.odd_documents import stored
 from dmstats.db.audit.platform_changes import PlatformChanges
 from dmstats.db.audit.recount import BATCH, Recount, Sums
-from dmstats.db.audit.snapshot_reader import AuditRun, HourSummary, summary_id
+from dmstats.db.audit.snapshot_reader import AuditOutdated, AuditRun, HourSummary, summary_id
 from dmstats.db.client import Document, Mongo, translated
 from dmstats.db.collection_names import (
     ACCOUNTS,
@@ -89,9 +90,16 @@ class AuditRuns:
             runs.insert_one({"_id": audit.key} | document | now)
         return audit
 
+    def touch(self, audit: AuditRun, now_ms: int) -> None:
+        """Record that the run makes progress, so that no other process continues it."""
+        with translated():
+            self._db[AUDIT_RUNS].update_one(
+                {"_id": audit.key}, {"$set": {"touchedAt": to_datetime(now_ms)}}
+            )
+
     def leave(self, audit: AuditRun) -> None:
         """Allow another process to continue the run immediately."""
-        self._touch(audit, 0)
+        self.touch(audit, 0)
 
     def end(self, audit: AuditRun) -> None:
         """Delete the run and its summaries."""
@@ -124,7 +132,8 @@ class AuditRuns:
         """Store or replace the summaries of hours, with the DMs by account.
 
         A summary is deleted before its DMs and inserted after them: whatever is interrupted, one
-        that is there has all of them. Parts without DMs have no document.
+        that is there has all of them. Parts without DMs have no document. Raises
+        :class:`AuditOutdated` if another process has continued this run.
         """
         self.invalidate(audit, [page.hour for page, _ in pages])
         documents: list[Document] = []
@@ -139,9 +148,12 @@ class AuditRuns:
             ]
             about = {"page": msgspec.to_builtins(page)}
             documents.append({"_id": summary_id(audit, page.hour), "pass": audit.key} | about)
-        with translated():
-            self._db[AUDIT_PAGES].insert_many(documents)
-        self._touch(audit, now_ms)
+        try:
+            with translated():
+                self._db[AUDIT_PAGES].insert_many(documents)
+        except Repeated:
+            raise AuditOutdated from None
+        self.touch(audit, now_ms)
 
     def invalidate(self, audit: AuditRun, hours: Collection[int]) -> None:
         """Delete the summaries of these hours, so that they are read again."""
@@ -169,12 +181,6 @@ class AuditRuns:
         result = {"$set": {"at": to_datetime(now_ms), "drift": drift} | stored(odd)}
         with translated():
             self._db[STATS_CACHE].update_one({"_id": "audit"}, result, upsert=True)
-
-    def _touch(self, audit: AuditRun, now_ms: int) -> None:
-        with translated():
-            self._db[AUDIT_RUNS].update_one(
-                {"_id": audit.key}, {"$set": {"touchedAt": to_datetime(now_ms)}}
-            )
 
     def _account_ranges(self) -> tuple[str, ...]:
         """The boundaries between parts: every ``PART``-th Instagram id."""

@@ -42,9 +42,10 @@ Rows = list[tuple[str, str, int, int]]
 
 
 class AuditOutdated(DmstatsError):
-    """Rows were archived since the run started, so it must start again."""
+    """The run must start again: since it started, rows were archived, or another process has
+    continued it."""
 
-    title = "Ledger rows were archived during the audit"
+    title = "The audit must start again"
 
 
 class AuditRun(msgspec.Struct, frozen=True):
