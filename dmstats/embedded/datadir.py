@@ -48,6 +48,8 @@ class DataDir:
         self.secrets = self.path / "secrets"
         self.logs = self.path / "log"
         self.metrics = self.path / "metrics"
+        self._mongodb = self.path / "mongodb"
+        self._incomplete = self._mongodb / "dmstats-incomplete"
         self._note = self.path / "service.json"
 
     @contextmanager
@@ -83,6 +85,27 @@ class DataDir:
             f"the data folder {self.path} is in use by another dmstats{who}: "
             "stop that one, or set DMSTATS_DATA_DIR to another folder"
         )
+
+    def mongodb_folder(self) -> Path:
+        """The folder for the embedded MongoDB to start in.
+
+        A folder whose first start did not come to :meth:`mongodb_complete` is emptied. Nothing was
+        stored in it, and SecantusDB 0.7.0b3 may never open it again: killed at 21 of 150 calls with
+        which it creates its files, it did not (``WiredTigerError: Invalid argument``).
+        """
+        self._mongodb.mkdir(exist_ok=True)
+        files = list(self._mongodb.iterdir())
+        if self._incomplete in files:
+            files.remove(self._incomplete)  # last: this may be interrupted, too
+            for file in files:
+                file.unlink()
+        elif not files:
+            self._incomplete.touch()
+        return self._mongodb
+
+    def mongodb_complete(self) -> None:
+        """Record that the embedded MongoDB has all its collections: keep it from now on."""
+        self._incomplete.unlink(missing_ok=True)
 
     def service(self) -> Service | None:
         """The service that is running on this folder, or None."""

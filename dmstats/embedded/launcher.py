@@ -111,7 +111,8 @@ class Launcher:
             address = self._start_database(make, servers.redis_url, servers.redis_ready)
             self._embedded["REDIS_URL"] = address
         if not self._settings.mongodb_uri:
-            make = partial(servers.mongodb, data / "mongodb", logs / "mongodb.log", environ)
+            folder = self._data.mongodb_folder()
+            make = partial(servers.mongodb, folder, logs / "mongodb.log", environ)
             address = self._start_database(make, servers.mongodb_uri, servers.mongodb_ready)
             self._embedded["MONGODB_URI"] = address
         self._announce()
@@ -176,6 +177,8 @@ class Launcher:
                 raise StoreUnavailable(explain(trouble, mongo)) from trouble
         finally:
             mongo.close()
+        if "MONGODB_URI" in self._embedded:
+            self._data.mongodb_complete()
 
     def _serve(self) -> None:
         settings = self._settings

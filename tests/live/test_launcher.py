@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from tests.launched import STOP_SECONDS, Started, attempt, runs
 from tests.servers import free_port, wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow(30)]
-
-SETTLE_SECONDS = 6
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +134,6 @@ def test_second_start_on_the_same_folder(service: Started) -> None:
 
 
 def test_killed_launcher_leaves_nothing_and_the_next_start_works(service: Started) -> None:
-    # SecantusDB 0.7.0b3 was once seen not to open again ("WiredTigerError: Invalid argument") after
-    # it had been killed while it made collections, of which the first seconds are full.
-    time.sleep(max(0.0, service.child("secantus").create_time() + SETTLE_SECONDS - time.time()))
     service.end(signal.SIGKILL)
     wait_until(lambda: not service.left(), seconds=STOP_SECONDS)
 

@@ -116,6 +116,17 @@ def test_a_database_that_cannot_start(launcher: Launcher, tmp_path: Path) -> Non
         launcher._start_databases()
 
 
+def test_a_database_that_was_killed_while_it_created_its_files(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    launcher._start_databases().close()
+    launcher._supervisor.stop_all()
+    # As after a kill at the call that follows the file's creation: SecantusDB never opens it again.
+    (tmp_path / "mongodb" / "secantus_oplog.wt").write_bytes(b"")
+    launcher._prepare(launcher._start_databases())
+    assert not (tmp_path / "mongodb" / "dmstats-incomplete").exists()
+
+
 def test_a_new_database_that_is_slow_is_asked_again(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -119,3 +119,23 @@ def test_the_embedded_databases_other_port_is_the_same_database(tmp_path: Path) 
     assert addresses == {str(folder)}
     given = "mongodb://db.example/"
     assert stable_address(Settings(data_dir=folder, mongodb_uri=given)) == given
+
+
+def test_a_database_whose_first_start_was_cut_short_is_made_anew(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    for _ in range(2):  # the second start is cut short, too
+        folder = data.mongodb_folder()
+        assert [file.name for file in folder.iterdir()] == ["dmstats-incomplete"]
+        (folder / "WiredTiger").touch()
+    data.mongodb_folder()
+    data.mongodb_complete()
+    (folder / "WiredTiger").touch()
+    assert [file.name for file in data.mongodb_folder().iterdir()] == ["WiredTiger"]
+
+
+def test_a_database_of_an_earlier_version_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "mongodb").mkdir()
+    (tmp_path / "mongodb" / "WiredTiger").touch()
+    for _ in range(2):
+        folder = DataDir(tmp_path).mongodb_folder()
+        assert [file.name for file in folder.iterdir()] == ["WiredTiger"]
