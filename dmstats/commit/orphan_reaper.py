@@ -74,6 +74,9 @@ class OrphanedTransactionReaper:
         with contextlib.suppress(OSError):
             self._registry.touch()
         self.end_dead_sessions()
+        # Not only after conflicts: a transaction that holds but an account causes few of them, as
+        # that account's counters are then deferred.
+        self._repeat_kills(self._clock.monotonic())
 
     def end_dead_sessions(self) -> None:
         """End the sessions of this host's dead committers."""
