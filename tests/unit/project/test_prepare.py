@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,39 @@ def test_ctrl_c_is_no_traceback(
     monkeypatch.setattr(prepare, "plan", lambda *_: [("The packages", interrupted)])
     assert prepare.main("run") == prepare.INTERRUPTED
     assert "interrupted; the next start resumes" in capsys.readouterr().out
+
+
+def test_an_installation_that_was_cut_short_is_repeated_wholly(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """uv takes a package for installed of which only some files are there."""
+    commands: list[Sequence[str | Path]] = []
+
+    def interrupted(command: Sequence[str | Path], *_: object, **__: object) -> None:
+        commands.append(command)
+        if len(commands) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "run", interrupted)
+    prepare.VENV.mkdir()
+    uv = prepare.Uv(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        uv.install("-r", RUN.lock)
+    uv.install("-r", RUN.lock)
+    uv.install("-r", RUN.lock)
+    assert ["--reinstall" in command for command in commands] == [False, True, False]
+
+
+def test_an_environment_that_was_cut_short_is_made_anew(tmp_path: Path) -> None:
+    prepare.run([sys.executable, "-m", "venv", "--without-pip", prepare.VENV])
+    (packages,) = prepare.VENV.glob("lib/python*/site-packages")
+    (packages / "pip").mkdir()
+    (packages / "pip" / "__init__.py").touch()
+    (packages / "pip-1.dist-info").mkdir()
+    (packages / "pip-1.dist-info" / "METADATA").write_text("Name: pip\nVersion: 1\n")
+    assert titles(RUN, tmp_path)[0] == "Python environment"
+    (packages / "pip-1.dist-info" / "RECORD").write_text("pip/__init__.py,,\n")
+    assert titles(RUN, tmp_path)[0] == "uv"
 
 
 ENDLESS = """
