@@ -40,6 +40,12 @@ HAS_STATE = """([name, value, time]) => new Promise((done) => {
   setTimeout(() => done(false), time);
   look();
 })"""
+# From now on, window.drawn has the versions that the page draws.
+NOTE_DRAWN = """() => {
+  window.drawn = [];
+  new MutationObserver(() => window.drawn.push(document.documentElement.dataset.version))
+    .observe(document.documentElement, { attributeFilter: ["data-version"] });
+}"""
 # What a browser logs when a request fails is no fault of the page.
 EXPECTED = ("Failed to load resource", "net::ERR_")
 

@@ -53,6 +53,20 @@ PAINTED = """() => new Promise((done) => {
 })"""
 
 
+WAS_READ = """() => {
+    const [{ domInteractive }] = performance.getEntriesByType("navigation");
+    return performance.getEntriesByType("paint")[0].startTime >= domInteractive;
+}"""
+"""Whether all of the page had been read when it was first painted."""
+
+
+def wait_drawn(page: Page) -> None:
+    """Wait until all is drawn, and what that has moved is told."""
+    expect_mode(page, "live")
+    expect(page.locator("#chart canvas")).to_be_visible()
+    page.wait_for_timeout(500)
+
+
 def test_the_whole_page_is_small(open_context: OpenContext, service: Service) -> None:
     context = open_context()
     sign_in(context, service)
@@ -60,10 +74,14 @@ def test_the_whole_page_is_small(open_context: OpenContext, service: Service) ->
     page.add_init_script(f"({WATCH})()")
     transferred = transfers(page)
     page.goto(service.url)
-    expect_mode(page, "live")
-    expect(page.locator("#chart canvas")).to_be_visible()
-    page.wait_for_timeout(500)
+    wait_drawn(page)
     assert 20_000 < sum(transferred) < BUDGET_BYTES
+    # A busy machine may paint a page of which it has read only a part; what is read later moves it.
+    for _ in range(20):
+        if page.evaluate(f"({WAS_READ})()"):
+            break
+        page.reload()
+        wait_drawn(page)
     # Not what newer figures have moved, if the service has refreshed meanwhile.
     first = json.loads(page.locator("#first").text_content() or "")["version"]
     shifts = moved(page, None, first)

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import (
+    NOTE_DRAWN,
     eventually,
     expect_mode,
     figure,
@@ -88,13 +89,7 @@ def test_updates_within_the_debounce_are_drawn_once(other_tab: Page, other: Serv
     other.publish()
     open_live(other_tab, other)
     before = figure(other_tab, "total.sent")
-    other_tab.evaluate(
-        """() => {
-            window.drawn = [];
-            new MutationObserver(() => window.drawn.push(document.documentElement.dataset.version))
-                .observe(document.documentElement, { attributeFilter: ["data-version"] });
-        }"""
-    )
+    other_tab.evaluate(NOTE_DRAWN)
     for _ in range(3):
         other_tab.wait_for_timeout(1100)
         other.send(1)
