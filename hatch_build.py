@@ -106,7 +106,7 @@ def fetch(root: Path) -> None:
         for package, files in VENDORED.items():
             for source, name in files.items():
                 shutil.copy(Path(folder) / "node_modules" / package / source, target / name)
-    # At once: an interruption must not leave an empty file.
+    # Atomically, so that an interruption leaves no empty file.
     draft = target / f"{STAMP}.new"
     draft.write_text(json.dumps(locked(root)) + "\n", encoding="utf-8")
     draft.replace(target / STAMP)

@@ -74,8 +74,8 @@ class OrphanedTransactionReaper:
         with contextlib.suppress(OSError):
             self._registry.touch()
         self.end_dead_sessions()
-        # Not only after conflicts: a transaction that holds but an account causes few of them, as
-        # that account's counters are then deferred.
+        # Not only after conflicts: a transaction that locks only an account causes two at most,
+        # since that account's counters are then deferred.
         self._repeat_kills(self._clock.monotonic())
 
     def end_dead_sessions(self) -> None:

@@ -89,9 +89,10 @@ class DataDir:
     def mongodb_folder(self) -> Path:
         """The folder for the embedded MongoDB to start in.
 
-        A folder whose first start did not come to :meth:`mongodb_complete` is emptied. Nothing was
-        stored in it, and SecantusDB 0.7.0b3 may never open it again: killed at 21 of 150 calls with
-        which it creates its files, it did not (``WiredTigerError: Invalid argument``).
+        It is emptied if its first start was interrupted before :meth:`mongodb_complete`. Nothing
+        has been stored in it yet, and SecantusDB 0.7.0b3 may be unable to open it: killed at 150
+        different calls while it created its files, it failed to start again after 21 of them
+        (``WiredTigerError: Invalid argument``).
         """
         self._mongodb.mkdir(exist_ok=True)
         files = list(self._mongodb.iterdir())
