@@ -1,6 +1,6 @@
 /** A snapshot as the texts of the page's tiles; pure. */
 
-import { isRunning, pointsOf, totalsOf } from "./series.js";
+import { pointsOf, totalsOf } from "./series.js";
 
 /** @typedef {import("./types.js").Snapshot} Snapshot */
 /** @typedef {import("./types.js").Span} Span */
@@ -99,11 +99,10 @@ function since({ computedAt, series }, format) {
  * @returns {Figure} the busiest minute of the last hour, in the unit of the rate above it
  */
 function peak(snapshot, format) {
-  const minutes = pointsOf(snapshot, "hour");
-  const full = isRunning(minutes, "hour", snapshot.computedAt) ? minutes.slice(0, -1) : minutes;
   let best = 0;
   let at = "";
-  for (const point of full) {
+  // With the current minute: it only grows, so if it exceeds the others now, it is the busiest.
+  for (const point of pointsOf(snapshot, "hour")) {
     const n = (point.sent ?? 0) + (point.received ?? 0);
     if (n > best) [best, at] = [n, point.at];
   }

@@ -140,9 +140,22 @@ test("the totals of a young service grew since it began, not in 30 days", () => 
 });
 
 test("the peak is told in the unit of the rate: sent and received in a minute", () => {
-  const figures = figuresOf(snapshotOf("1-1"), format);
-  // The last bucket is still filling; of the one before, 59 were sent and 58 received.
-  assert.equal(figures["now.peak"].text, "Peak 117 at 12:33");
+  const shown = (...counts) => {
+    const first = Date.parse("2026-11-15T12:34:00Z") - (counts.length - 1) * 60_000;
+    const minutes = counts.map((n, i) => ({ at: new Date(first + i * 60_000).toISOString(), sent: n, received: n }));
+    return figuresOf(snapshotOf("1-1", { series: { minutes, hours: [], days: [] } }), format)["now.peak"];
+  };
+  assert.equal(shown(4, 9, 3).text, "Peak 18 at 12:33");
+  assert.match(shown(4, 9, 3).title, /^18 sent and received in the busiest minute of the last hour, 2026-11-15 12:33/);
+  assert.equal(shown(0, 0, 0).text, "None in the last hour");
+});
+
+test("the current minute is the peak as soon as it exceeds the others", () => {
+  // 60 and 59, and the minute has 4 seconds left.
+  const shown = (over) => figuresOf(snapshotOf("1-1", over), format)["now.peak"].text;
+  assert.equal(shown({}), "Peak 119 at 12:34");
+  const minutes = [{ at: "2026-11-15T12:34:00Z", sent: 301, received: 0 }];
+  assert.equal(shown({ perMinute: 0, series: { minutes, hours: [], days: [] } }), "Peak 301 at 12:34");
 });
 
 test("a long number is short, with the exact one beside it", () => {
