@@ -130,9 +130,12 @@ def _band(
 
 
 def _is_partial(plan: Plan, interval: Interval) -> bool:
-    """Whether the first or last bucket is cut by the range; the others are whole."""
+    """Whether the first or last bucket is cut by the range or not over; the others are whole."""
     start, end = interval
     calendar, unit = plan.calendar, plan.unit
+    # An open range ends with the current minute, which may be the last one of the bucket.
+    if plan.chosen.is_open and end == plan.chosen.to_ms:
+        return True
     return calendar.start(unit, start) < start or calendar.after(unit, start) > end
 
 

@@ -26,7 +26,6 @@ const LENGTH_MS = { minute: 60_000, hour: HOUR_MS, day: DAY_MS, week: 7 * DAY_MS
  */
 export function pictureFrom(history, view, format, scope = "all") {
   const { points, unit, isOpen, from, to, comparison, band } = history;
-  const isRunning = isOpen && points.at(-1)?.partial === true;
   const dates = format.dates(from, to);
   const asOf = isOpen ? `, counted up to ${format.moment(history.computedAt)}` : "";
   return {
@@ -34,8 +33,9 @@ export function pictureFrom(history, view, format, scope = "all") {
     about: `${dates}${asOf}`,
     unit,
     points,
-    isRunning,
-    pace: isRunning ? paceOf(history) : null,
+    // An open range ends with the current minute.
+    isRunning: isOpen,
+    pace: isOpen ? paceOf(history) : null,
     comparison: comparison && {
       points: comparison.points,
       unmatched: comparison.unmatched,

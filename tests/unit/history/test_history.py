@@ -437,6 +437,33 @@ def test_a_running_bucket_and_the_cut_ends_are_partial() -> None:
     assert (found["comparison"], found["difference"], found["since"]) == (None, None, None)
 
 
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(
+    "now",
+    [
+        "2028-11-05T12:59:00.000",
+        "2028-11-05T12:59:59.999",
+        "2028-11-05T13:00:00.000",
+        "2028-11-05T22:59:30",  # the last minute of a Sunday in Berlin
+        "2028-12-31T22:59:30",  # and of the year
+        "2028-10-29T00:59:30",  # before the repeated hour
+    ],
+)
+def test_the_last_bucket_of_an_open_range_is_partial_up_to_its_last_minute(
+    now: str, unit: str
+) -> None:
+    for name in RANGES:
+        chosen = named(name, BERLIN, ms(now), SINCE_MS)
+        if not chosen.is_open or not fits(unit, chosen, BERLIN):
+            continue
+        plan = Plan.make(chosen, unit, NONE, BERLIN, band=True)
+        found = history(plan, RangeCounts(), since_ms=SINCE_MS, now_ms=ms(now))
+        last = found["points"][-1]
+        assert BERLIN.after(unit, to_ms(datetime.fromisoformat(last["at"]))) > ms(now), name
+        assert last.get("partial") is True, name
+        assert found["band"] is None or found["band"]["points"][-1] is None, name
+
+
 def test_percents_need_something_to_compare_with() -> None:
     day = ms("2028-11-03T23:00")
     counted = RangeCounts(hours={day: (3, 2), day - DAY_MS: (2, 0)})
