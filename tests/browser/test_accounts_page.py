@@ -239,7 +239,7 @@ def test_an_accounts_ranges_and_comparison(tab: Page, site: FakeSite) -> None:
 
 
 def test_what_was_usual_for_an_account_and_what_happened(tab: Page, site: FakeSite) -> None:
-    now = to_ms(datetime.now(UTC))
+    now = to_ms(datetime.fromisoformat(site.activity["at"]))  # the end of the account's ranges
     site.annotations = [
         Annotation("1", "note", now - 3 * DAY_MS, "Launch in Spain", "bob@example.com"),
         Annotation("2", "version", now - 90 * DAY_MS, "dmstats 1.0 was started."),
